@@ -1,0 +1,5 @@
+"""`python -m icecream` is the `icecream` command."""
+
+from icecream.cli import main
+
+main()

@@ -1,0 +1,182 @@
+"""Who is calling: signing in, the token pair, the guard for staff, and what operators do to users."""
+
+from typing import Annotated, Any
+
+from litestar import Controller, post
+from litestar.connection import ASGIConnection
+from litestar.exceptions import NotAuthorizedException
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware.authentication import AuthenticationResult
+from litestar.security.jwt import JWTAuth
+from litestar.security.jwt.middleware import JWTAuthenticationMiddleware
+from msgspec import Meta
+
+from icecream import bodies, database, errors, passwords, quotas, tokens
+from icecream.tables import Session, User
+
+NAME = r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+(?!\n)$"
+Username = Annotated[str, Meta(min_length=1, max_length=100, pattern=NAME)]
+
+
+class Credentials(bodies.Body):
+    """Name and password."""
+
+    username: Annotated[Username, Meta(examples=["admin"])]
+    password: Annotated[str, Meta(min_length=1, max_length=128, examples=["correct horse"])]
+
+
+class Refresh(bodies.Body):
+    """A refresh token."""
+
+    refresh: Annotated[str, Meta(min_length=1, max_length=tokens.LONGEST)]
+
+
+class BearerOnly(JWTAuthenticationMiddleware):
+    """Litestar's middleware takes any scheme (`Basic <token>`) and the first of several headers."""
+
+    async def authenticate_request(
+        self, connection: ASGIConnection[Any, Any, Any, Any]
+    ) -> AuthenticationResult:
+        headers = connection.headers.getall("authorization", [])
+        scheme, _, token = (headers[0] if len(headers) == 1 else "").partition(" ")
+        try:
+            if scheme.lower() != "bearer":
+                raise NotAuthorizedException("Send one header: Authorization: Bearer <access>.")
+            return await self.authenticate_token(token, connection)
+        except NotAuthorizedException:
+            quotas.spend(quotas.address(connection.scope))
+            raise
+
+
+async def _user(token: tokens.AccessToken, _: ASGIConnection[Any, Any, Any, Any]) -> User | None:
+    return await tokens.holder(token)
+
+
+auth = JWTAuth[User](
+    retrieve_user_handler=_user,
+    token_secret="see tokens.Signed.decode_payload, which knows older keys too",
+    token_cls=tokens.AccessToken,
+    authentication_middleware_class=BearerOnly,
+    exclude_http_methods=["OPTIONS"],
+    description="The `access` token from `POST /api/token/`.",
+)
+
+
+def staff_only(connection: ASGIConnection[Any, User, Any, Any], _: BaseRouteHandler) -> None:
+    """Guard: the caller is staff.
+
+    Raises:
+        errors.Forbidden: the caller is a customer.
+    """
+    if not connection.user.admin:
+        raise errors.Forbidden("Only staff may do this.")
+
+
+class Accounts(Controller):
+    """Signing in."""
+
+    path = "/api/token"
+    tags = ["Signing in"]
+
+    @post(
+        "/",
+        status_code=200,
+        exclude_from_auth=True,
+        operation_class=bodies.AnyBodyOperation,
+        operation_id="signIn",
+        summary="Sign in",
+    )
+    async def sign_in(self, request: bodies.AnyBody, data: Credentials) -> tokens.Pair:
+        """Get a pair of tokens for a name and a password.
+
+        The access token lasts 15 minutes, the refresh token 7 days.
+        """
+        address = quotas.address(request.scope)
+        quotas.check_login(data.username, address)
+        user_id = await User.login(data.username, data.password)
+        user = await User.objects().where(User.id == user_id).first() if user_id else None
+        if user is None:
+            quotas.note_failed_login(data.username, address)
+            raise errors.Unauthenticated("No active account has this name and password.")
+        return await tokens.first(user)
+
+    @post(
+        "/refresh",
+        status_code=200,
+        exclude_from_auth=True,
+        operation_class=bodies.AnyBodyOperation,
+        operation_id="refreshToken",
+        summary="Refresh",
+    )
+    async def refresh(self, data: Refresh) -> tokens.Pair:
+        """Trade a refresh token for a new pair."""
+        return await tokens.refresh(data.refresh)
+
+
+async def create(
+    name: str, password: str, *, email: str | None = None, staff: bool = False, admin: bool = False
+) -> User:
+    """Make an account.
+
+    Raises:
+        ValueError: the name or the password has a wrong length.
+        errors.Conflict: the name or the email is taken.
+    """
+    if not 1 <= len(name) <= 100 or not name.isprintable():
+        raise ValueError("A name has 1 to 100 printable characters.")
+    user = User(
+        username=name,
+        password=await passwords.hashed(password),
+        email=email,
+        active=True,
+        admin=staff or admin,
+        superuser=admin,
+    )
+    try:
+        await user.save()
+    except database.REFUSED:
+        raise errors.Conflict("The name or the email is taken.") from None
+    return user
+
+
+async def named(name: str) -> int:
+    """The id of the account with this name.
+
+    Raises:
+        errors.NotFound: there is none.
+    """
+    row = await User.select(User.id).where(User.username == name).first()
+    if row is None:
+        raise errors.NotFound(f"There is no account {name!r}.")
+    found: int = row["id"]
+    return found
+
+
+async def set_password(user: int, password: str) -> None:
+    """Change a password; whoever is signed in with the old one no longer is.
+
+    Raises:
+        ValueError: its length is wrong.
+    """
+    hashed = await passwords.hashed(password)
+
+    async def change() -> None:
+        await User.update({User.password: hashed}).where(User.id == user)
+        await _sign_out(user)
+
+    await database.transaction(change)
+
+
+async def disable(user: int) -> None:
+    """Shut an account, and sign it out everywhere."""
+
+    async def change() -> None:
+        await User.update({User.active: False}).where(User.id == user)
+        await _sign_out(user)
+
+    await database.transaction(change)
+
+
+async def _sign_out(user: int) -> None:
+    await Session.delete().where(Session.user_id == user)
+    await tokens.revoke(user)

@@ -1,0 +1,130 @@
+"""Where the pieces meet; imported only by the server, the command and the tests."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from icecream import (
+    accounts,
+    bodies,
+    database,
+    edge,
+    errors,
+    flavors,
+    health,
+    orders,
+    quotas,
+    settings,
+    stats,
+)
+from tasks import broker, payments
+from tasks.worker import working
+
+log = logging.getLogger(__name__)
+# The largest body anybody needs is an order of 100 lines, some kilobytes.
+LARGEST_BODY = 1_000_000
+# Litestar's own refusals, told in our words.
+BY_STATUS: dict[int, type[errors.Refusal]] = {
+    401: errors.Unauthenticated,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.PayloadTooLarge,
+    415: errors.UnsupportedMediaType,
+    429: errors.QuotaExceeded,
+}
+
+
+def _refusal(error: Exception) -> errors.Refusal:
+    if isinstance(error, errors.Refusal):
+        return error
+    if isinstance(error, ValidationException):
+        return _invalid(error)
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        kind = BY_STATUS.get(error.status_code)
+        refusal = kind() if kind else errors.ValidationFailed("", "invalid", error.detail)
+        refusal.headers |= dict(error.headers or {})
+        return refusal
+    if isinstance(error, database.AWAY):
+        log.warning("The database did not answer: %r", error)
+        return errors.Unavailable()
+    log.error("Unhandled: %r", error, exc_info=error)
+    return errors.InternalError()
+
+
+def _invalid(error: ValidationException) -> errors.Refusal:
+    """A query or path parameter, or a body that is missing altogether."""
+    for one in error.extra if isinstance(error.extra, list) else []:
+        if (name := one.get("key")) and name != "data":
+            detail = f"{name}: {one['message'].replace('`', '')}."
+            return errors.ValidationFailed(f"/{name}", "invalid", detail)
+    return errors.ValidationFailed("", "missing", "A body is required.")
+
+
+def problem(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """Any error at all as a problem document (RFC 9457)."""
+    refusal = _refusal(error)
+    content = {
+        "type": f"{settings.load().address}/problems#{refusal.code}",
+        "title": refusal.title(),
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "instance": request.url.path,
+        "code": refusal.code,
+        "request_id": edge.request_id.get(),
+    }
+    return Response(
+        content | refusal.members,
+        status_code=refusal.status,
+        headers=refusal.headers,
+        media_type="application/problem+json",
+    )
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Hold the database and the bell open, and in one process with SQLite the worker too."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(database.running())
+        await stack.enter_async_context(broker.running())
+        if settings.load().embedded:
+            await stack.enter_async_context(working())
+        yield
+
+
+def create() -> Callable[[Scope, Receive, Send], Any]:
+    """The ASGI application."""
+    current = settings.load()
+    return edge.Edge(litestar(), https=current.address.startswith("https:"))
+
+
+def litestar() -> ASGIApp:
+    """The application without its edge."""
+    current = settings.load()
+    return Litestar(
+        route_handlers=[
+            accounts.Accounts,
+            flavors.Flavors,
+            orders.Orders,
+            stats.Stats,
+            health.HealthChecks,
+        ],
+        on_app_init=[accounts.auth.on_app_init],
+        middleware=[quotas.Quota],
+        request_class=bodies.AnyBody,
+        request_max_body_size=LARGEST_BODY,
+        exception_handlers={Exception: problem},
+        lifespan=[lifespan],
+        state=State({"ring": payments.ring, "warnings": payments.warnings}),
+        cors_config=CORSConfig(allow_origins=list(current.cors_origins))
+        if current.cors_origins
+        else None,
+        logging_config=None,
+    )

@@ -1,0 +1,110 @@
+"""A request's body, sent as JSON or as either kind of form, becomes one struct or an exact refusal."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.enums import RequestEncodingType
+from litestar.exceptions import HTTPException
+from litestar.openapi.spec import OpenAPIMediaType, Operation
+from msgspec import Struct
+
+from icecream import errors
+from icecream.tables import User
+
+FORMS = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
+# What the original's clients may send back to it; nothing is ever written from these.
+READ_ONLY = frozenset({"id", "user", "status", "created_at"})
+# msgspec says what is missing or too much in its text alone, and where it was in JSONPath.
+_FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*?)`(?: - at `(.*)`)?$")
+_VALUE = re.compile(r"^(.*?)(?: - at `(.*)`)?$", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+
+
+class Body(Struct, forbid_unknown_fields=True):
+    """What comes in; a member nobody knows is refused, so that a misspelt one cannot go unnoticed."""
+
+
+class Problem(Struct, rename={"kind": "type"}):
+    """What went wrong (RFC 9457)."""
+
+    kind: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: list[dict[str, str]] | msgspec.UnsetType = msgspec.UNSET
+
+
+class AnyBody(Request[User, Any, Any]):
+    """Reads whichever kind of body was sent, into the struct that the handler asks for."""
+
+    async def json(self) -> Any:
+        wanted = self.route_handler.parsed_data_field
+        assert wanted is not None
+        values = await self._members()
+        if isinstance(values, dict):
+            known = wanted.annotation.__struct_fields__
+            values = {k: v for k, v in values.items() if k in known or k not in READ_ONLY}
+        try:
+            return msgspec.convert(values, wanted.annotation, strict=False)
+        except msgspec.ValidationError as error:
+            raise _refusal(str(error)) from None
+
+    async def _members(self) -> Any:
+        kind = self.content_type[0]
+        if kind in FORMS:
+            return await self._form_members()
+        if kind != RequestEncodingType.JSON:
+            raise errors.UnsupportedMediaType()
+        try:
+            return msgspec.json.decode(await self.body())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            detail = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+            raise errors.ValidationFailed(
+                "", "malformed", f"The body is not JSON: {detail}."
+            ) from None
+
+    async def _form_members(self) -> dict[str, Any]:
+        try:
+            form = await self.form()
+        except (HTTPException, ValueError) as error:
+            raise errors.ValidationFailed(
+                "", "malformed", f"The body is not such a form: {error}."
+            ) from None
+        fields = {name: form.getall(name) for name in form}
+        return {name: one[0] if len(one) == 1 else one for name, one in fields.items()}
+
+
+def pointer(path: str) -> str:
+    """A JSON Pointer (RFC 6901) from msgspec's `$.lines[0].quantity`."""
+    steps = (key or index for key, index in _STEP.findall(path))
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def _refusal(text: str) -> errors.ValidationFailed:
+    if field := _FIELD.match(text):
+        missing, name, path = field[1].startswith("missing"), field[2], field[3] or "$"
+        place = pointer(path) + pointer("." + name) if "." not in name else f"/{name}"
+        code, what = ("missing", "is required") if missing else ("unknown-field", "is not known")
+        return errors.ValidationFailed(place, code, f"The field {name!r} {what}.")
+    value = _VALUE.match(text)
+    assert value is not None
+    place = pointer(value[2] or "$")
+    subject = place.rpartition("/")[2] or "the body"
+    return errors.ValidationFailed(place, "invalid", f"{subject}: {value[1].replace('`', '')}.")
+
+
+@dataclass
+class AnyBodyOperation(Operation):
+    """Says in the API's document that a body may be sent in three ways."""
+
+    def __post_init__(self) -> None:
+        content: dict[str, OpenAPIMediaType] = getattr(self.request_body, "content", {})
+        if "application/json" in content:
+            for form in FORMS:
+                content.setdefault(form.value, content["application/json"])

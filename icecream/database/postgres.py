@@ -1,0 +1,76 @@
+"""PostgreSQL through a pool of connections."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
+
+from icecream.database.transactions import CleanExit, OwnedByTask
+
+# Connections a process may hold: more than a few only queue inside the database instead of here.
+POOL_SIZE = 20
+# Seconds to wait for a free connection, and for an answer: a caller has left by then.
+ACQUIRE_TIMEOUT, COMMAND_TIMEOUT, CONNECT_TIMEOUT = 5, 30, 5
+# Any number will do, as long as every migration runner takes the same.
+MIGRATION_LOCK = 0x1CEC2EA3
+
+
+class PostgresExit(CleanExit, PostgresTransaction):
+    """Piccolo's transaction with a clean way out."""
+
+    def prepare(self) -> None:
+        self.transaction = self.connection.transaction()
+
+
+class Postgres(PostgresEngine):
+    """Piccolo's engine, with bounded waits."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(config={"dsn": url, "timeout": CONNECT_TIMEOUT})
+        self.current_transaction = OwnedByTask()  # type: ignore[assignment]  # see OwnedByTask
+
+    async def check_version(self) -> None:
+        """Not at import, as Piccolo would: a database that is away is told by whoever needs it."""
+
+    async def start(self) -> None:
+        await self.start_connection_pool(
+            min_size=1, max_size=POOL_SIZE, command_timeout=COMMAND_TIMEOUT
+        )
+
+    async def stop(self) -> None:
+        if self.pool is not None:
+            pool, self.pool = self.pool, None
+            await pool.close()
+
+    async def take(self) -> Any:
+        if self.pool is None:
+            return await self.get_new_connection()
+        return await self.pool.acquire(timeout=ACQUIRE_TIMEOUT)
+
+    async def give_back(self, connection: Any) -> None:
+        if self.pool is None:
+            await connection.close()
+        else:
+            await self.pool.release(connection)
+
+    async def _run_in_pool(self, query: str, args: Sequence[Any] | None = None) -> Any:
+        connection = await self.take()
+        try:
+            return await connection.fetch(query, *(args or ()))
+        finally:
+            await self.give_back(connection)
+
+    def transaction(self, allow_nested: bool = True) -> PostgresExit:
+        return PostgresExit(engine=self, allow_nested=allow_nested)
+
+    @asynccontextmanager
+    async def migration_lock(self) -> AsyncIterator[None]:
+        """One migration runner at a time; the lock goes with its connection, even after a crash."""
+        connection: asyncpg.Connection = await self.get_new_connection()
+        try:
+            await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+            yield
+        finally:
+            await connection.close()

@@ -1,0 +1,159 @@
+"""SQLite the way a server needs it: one writer, some readers, every commit on the disk."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+from piccolo.engine.sqlite import SQLiteEngine, SQLiteTransaction, TransactionType, dict_factory
+
+from icecream.database.transactions import CleanExit, OwnedByTask
+
+# WAL lets readers and the writer work at once; FULL syncs the log at each commit, so that what was
+# acknowledged survives a power cut (NORMAL would not); the timeout covers the short commands that
+# run beside the server.
+PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA busy_timeout = 10000",
+    "PRAGMA foreign_keys = ON",
+)
+READERS = 2
+
+
+class InUse(Exception):
+    """Another process serves this database file."""
+
+
+class SQLiteExit(CleanExit, SQLiteTransaction):
+    """Piccolo's transaction with a clean way out, on the one writing connection."""
+
+
+class SQLite(SQLiteEngine):
+    """Piccolo's engine with connections that stay open.
+
+    Writers of one process stand in line for one connection, so none ever meets a locked database.
+    Before `start` (Piccolo's own commands) each query opens a connection, as Piccolo does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path=str(path))
+        self.current_transaction = OwnedByTask()  # type: ignore[assignment]  # see OwnedByTask
+        self._writer: aiosqlite.Connection | None = None
+        self._line = asyncio.Lock()
+        self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+
+    async def get_connection(self) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(**self.connection_kwargs)
+        try:
+            connection.row_factory = dict_factory  # type: ignore[assignment]  # Piccolo wants dicts
+            for pragma in PRAGMAS:
+                await connection.execute_fetchall(pragma)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def start(self) -> None:
+        self.make_folder()
+        self._line, self._readers = asyncio.Lock(), asyncio.LifoQueue()
+        self._writer = await self.get_connection()
+        for _ in range(READERS):
+            self._readers.put_nowait(await self.get_connection())
+
+    def make_folder(self) -> None:
+        """The file's folder, for its owner alone: it holds password hashes and the signing key."""
+        Path(self.path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    async def stop(self) -> None:
+        # A connection is a thread: one left open would keep the process from ending.
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.close()
+        while not self._readers.empty():
+            await self._readers.get_nowait().close()
+
+    async def take(self) -> aiosqlite.Connection:
+        if self._writer is None:
+            return await self.get_connection()
+        await self._line.acquire()
+        if self._writer.in_transaction:
+            # Somebody was cancelled so hard that not even a rollback came through.
+            with contextlib.suppress(sqlite3.OperationalError):
+                await self._writer.rollback()
+        return self._writer
+
+    async def give_back(self, connection: aiosqlite.Connection) -> None:
+        if connection is self._writer:
+            self._line.release()
+        else:
+            await connection.close()
+
+    async def _run_in_new_connection(
+        self, query: str, args: list[Any] | None = None, *_: Any, **__: Any
+    ) -> Any:
+        if self._writer is not None and query.lstrip()[:6].upper() == "SELECT":
+            reader = await self._readers.get()
+            try:
+                return await reader.execute_fetchall(query, args or [])
+            finally:
+                self._readers.put_nowait(reader)
+        connection = await self.take()
+        try:
+            return await connection.execute_fetchall(query, args or [])
+        finally:
+            await self.give_back(connection)
+
+    async def _run_in_existing_connection(
+        self, connection: Any, query: str, args: list[Any] | None = None, *_: Any, **__: Any
+    ) -> Any:
+        return await connection.execute_fetchall(query, args or [])
+
+    def transaction(
+        self,
+        transaction_type: TransactionType = TransactionType.immediate,
+        allow_nested: bool = True,
+    ) -> SQLiteExit:
+        return SQLiteExit(
+            engine=self, transaction_type=transaction_type, allow_nested=allow_nested
+        )
+
+    @asynccontextmanager
+    async def migration_lock(self) -> AsyncIterator[None]:
+        """One migration runner at a time; the lock goes with the process, even after a crash."""
+        with _locked(self._beside("migrating"), fcntl.LOCK_EX):
+            yield
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Be the one process that serves this file.
+
+        Raises:
+            InUse: another one does.
+        """
+        self.make_folder()
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(_locked(self._beside("serving"), fcntl.LOCK_EX | fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise InUse(f"Another process already serves {self.path}.") from None
+            yield
+
+    def _beside(self, word: str) -> Path:
+        return Path(self.path).with_suffix(f".{word}")
+
+
+@contextmanager
+def _locked(path: Path, how: int) -> Iterator[None]:
+    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(handle, how)
+        yield
+    finally:
+        os.close(handle)

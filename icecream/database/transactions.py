@@ -1,0 +1,97 @@
+"""What Piccolo's transactions lack, for both engines: an owner, and a clean way out."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+
+class OwnedByTask:
+    """Stands where an engine keeps its ContextVar of the current transaction.
+
+    A ContextVar is copied into every task started meanwhile, which would then write into somebody
+    else's transaction, or into one that has ended. Here a transaction belongs to the task that began
+    it, and to no other.
+    """
+
+    def __init__(self) -> None:
+        self._current: WeakKeyDictionary[asyncio.Task[Any], Any] = WeakKeyDictionary()
+
+    def get(self) -> Any:
+        task = asyncio.current_task()
+        return None if task is None else self._current.get(task)
+
+    def set(self, transaction: Any) -> "asyncio.Task[Any]":
+        task = asyncio.current_task()
+        assert task is not None, "a transaction needs a running task"
+        self._current[task] = transaction
+        return task
+
+    def reset(self, task: "asyncio.Task[Any]") -> None:
+        self._current.pop(task, None)
+
+
+class CleanExit:
+    """Gives the connection back whatever BEGIN, COMMIT or ROLLBACK do; Piccolo keeps it on errors.
+
+    Mixed into Piccolo's transaction classes, whose `begin`, `commit` and `rollback` it calls; the
+    engine says how to `take` a connection and `give_back` one.
+    """
+
+    engine: Any
+    connection: Any
+    context: Any
+    _parent: Any
+    _committed: bool
+    _rolled_back: bool
+    begin: Callable[[], Awaitable[None]]
+    commit: Callable[[], Awaitable[None]]
+    rollback: Callable[[], Awaitable[None]]
+
+    async def __aenter__(self) -> Any:
+        if self._parent is not None:
+            return self._parent
+        self.connection = await self.engine.take()
+        self.prepare()
+        try:
+            await self.begin()
+        except BaseException:
+            await self._abandon()
+            await self.engine.give_back(self.connection)
+            raise
+        self.context = self.engine.current_transaction.set(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if self._parent is not None:
+            return False
+        self.engine.current_transaction.reset(self.context)
+        try:
+            if not (self._committed or self._rolled_back):
+                await (self._finish() if error is None else self._abandon())
+        finally:
+            await self.engine.give_back(self.connection)
+        return False
+
+    def prepare(self) -> None:
+        """Make what `begin` needs from the connection; SQLite needs nothing."""
+
+    async def _finish(self) -> None:
+        try:
+            await self.commit()
+        except BaseException:
+            await self._abandon()
+            raise
+
+    async def _abandon(self) -> None:
+        # The first error is the one to tell; a connection that cannot roll back is of no use
+        # to anybody else, and is dropped when it is given back.
+        with contextlib.suppress(Exception):
+            await self.rollback()

@@ -1,0 +1,105 @@
+"""What we refuse and why; a class's docstring is what people read, its name is the code.
+
+Each stands for an RFC 9457 problem document; `app.py` has the one handler that writes them. A rule raises these and never an HTTP exception.
+"""
+
+import re
+from typing import Any, ClassVar
+
+
+class Refusal(Exception):
+    """The request was refused."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "refused"
+    # Header fields that such an answer always has.
+    always: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, detail: str | None = None, **members: Any) -> None:
+        self.headers = dict(self.always)
+        self.detail = detail or self.title()
+        self.members = members
+        super().__init__(self.detail)
+
+    def __init_subclass__(cls) -> None:
+        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+    @classmethod
+    def title(cls) -> str:
+        """The first sentence of the docstring, without its full stop."""
+        return (cls.__doc__ or "").split("\n")[0].rstrip(".")
+
+
+class ValidationFailed(Refusal):
+    """The request is not valid."""
+
+    def __init__(self, pointer: str, code: str, detail: str) -> None:
+        super().__init__(detail, errors=[{"pointer": pointer, "code": code, "detail": detail}])
+
+
+class Unauthenticated(Refusal):
+    """Sign in first."""
+
+    status = 401
+    always: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="icecream"'}
+
+
+class Forbidden(Refusal):
+    """You may not do this."""
+
+    status = 403
+
+
+class NotFound(Refusal):
+    """There is nothing here."""
+
+    status = 404
+
+
+class MethodNotAllowed(Refusal):
+    """This address does not take that method."""
+
+    status = 405
+
+
+class Conflict(Refusal):
+    """This is already taken."""
+
+    status = 409
+
+
+class InsufficientStock(Refusal):
+    """There is not enough left."""
+
+    status = 409
+
+
+class PayloadTooLarge(Refusal):
+    """The request is too large."""
+
+    status = 413
+
+
+class UnsupportedMediaType(Refusal):
+    """The body must be JSON, a URL-encoded form or a multipart form."""
+
+    status = 415
+
+
+class QuotaExceeded(Refusal):
+    """Too many requests."""
+
+    status = 429
+
+
+class InternalError(Refusal):
+    """Something went wrong on our side."""
+
+    status = 500
+
+
+class Unavailable(Refusal):
+    """The service cannot answer right now."""
+
+    status = 503
+    always: ClassVar[dict[str, str]] = {"Retry-After": "1"}

@@ -1,0 +1,105 @@
+"""The catalogue."""
+
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated
+
+from litestar import Controller, get, post
+from msgspec import UNSET, Meta, Struct, UnsetType, convert
+
+from icecream import accounts, bodies, database, errors, settings
+from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, StockMove
+
+Price = Annotated[int, Meta(ge=0, le=MAX_PRICE, description="In minor units, such as cents.")]
+Stock = Annotated[int, Meta(ge=0, le=MAX_STOCK)]
+
+
+class NewFlavor(bodies.Body):
+    """A flavor to add; `price` and `stock` are for staff."""
+
+    name: Annotated[
+        str,
+        Meta(min_length=1, max_length=100, pattern=accounts.NAME, examples=["Choclate"]),
+    ]
+    price: Price | UnsetType = UNSET
+    stock: Stock | None | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        # As the original did, and so that two names that look the same are the same.
+        self.name = unicodedata.normalize("NFC", self.name).strip()
+        if not 1 <= len(self.name) <= 100:
+            raise ValueError("Expected 1 to 100 characters besides white space - at `$.name`")
+
+
+class FlavorView(Struct):
+    """A flavor; `stock` is what is left, or null where it is not counted."""
+
+    id: int
+    name: str
+    price: Price
+    stock: Stock | None
+
+
+class Flavors(Controller):
+    """What can be ordered."""
+
+    path = "/api/flavors"
+    tags = ["Flavors"]
+
+    @get("/", operation_id="listFlavors", summary="List flavors")
+    async def all(self) -> list[FlavorView]:
+        """Everything that can be ordered, oldest first."""
+        rows = (
+            await Flavor.select(Flavor.id, Flavor.name, Flavor.price, Flavor.stock)
+            .where(Flavor.archived.eq(False))
+            .order_by(Flavor.id)
+        )
+        return convert(rows, list[FlavorView])
+
+    @post(
+        "/add",
+        operation_class=bodies.AnyBodyOperation,
+        operation_id="addFlavor",
+        summary="Add a flavor",
+    )
+    async def add(self, request: bodies.AnyBody, data: NewFlavor) -> FlavorView:
+        """Add a flavor by name. Only staff may set its price and its stock.
+
+        Without a price it gets the default one, without a stock it is not counted.
+        """
+        staff = request.user.admin
+        if settings.load().flavors_added_by == "staff" and not staff:
+            raise errors.Forbidden("Only staff may add flavors here.")
+        for field in ("price", "stock"):
+            if getattr(data, field) is not UNSET and not staff:
+                raise errors.Forbidden(f"Only staff may set the {field}.")
+        return await create(data, by=request.user.id)
+
+
+async def create(new: NewFlavor, *, by: int) -> FlavorView:
+    """Add a flavor; its first stock is a receipt like any later one.
+
+    Raises:
+        errors.Conflict: the name is taken.
+    """
+    stock = None if new.stock is UNSET else new.stock
+    price = settings.load().default_price if new.price is UNSET else new.price
+
+    async def insert() -> int:
+        row = Flavor(name=new.name, price=price, stock=stock)
+        flavor: int = (await Flavor.insert(row))[0]["id"]
+        if stock:
+            move = StockMove(
+                flavor=flavor, quantity=stock, why="first stock", by=by, at=datetime.now(UTC)
+            )
+            await StockMove.insert(move)
+        return flavor
+
+    try:
+        flavor = await database.transaction(insert)
+    except database.REFUSED:
+        raise errors.Conflict(
+            f"There is already a flavor called {new.name}.",
+            errors=[{"pointer": "/name", "code": "taken", "detail": "This name is taken."}],
+        ) from None
+    return FlavorView(flavor, new.name, price, stock)

@@ -1,0 +1,146 @@
+"""Placing orders and following them, over HTTP."""
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.background_tasks import BackgroundTask
+from litestar.datastructures import State
+from litestar.params import Parameter
+from litestar.response import Stream
+from msgspec import Meta, Struct
+
+from icecream import bodies, errors, intake
+from icecream.tables import MAX_QUANTITY, Order, OrderLine
+
+Ring = Callable[[list[int]], Awaitable[None]]
+MAX_ID = 2**63 - 1
+# Rows read at once while a whole list is streamed: enough to keep the database out of the way,
+# little enough that a list of a million takes no more memory than a list of a thousand.
+CHUNK = 500
+MAX_PAGE = 500
+
+
+class NewOrder(bodies.Body):
+    """So much of one flavor."""
+
+    quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY, examples=[2])]
+    flavor: Annotated[int, Meta(ge=1, le=MAX_ID, description="Its id.", examples=[1])]
+
+
+class OrderPlaced(Struct):
+    """The order is stored and will be paid."""
+
+    status: Literal["Order placed"]
+    order_id: int
+
+
+class OrderView(Struct):
+    """An order: `pending` until its payment is through, then `paid` or `failed`."""
+
+    id: int
+    quantity: int
+    status: str
+    created_at: datetime
+    user: int
+    flavor: int | None
+
+
+class Orders(Controller):
+    """Ordering."""
+
+    path = "/api"
+    tags = ["Orders"]
+
+    @post(
+        "/orders",
+        status_code=200,
+        operation_class=bodies.AnyBodyOperation,
+        operation_id="placeOrder",
+        summary="Place an order",
+    )
+    async def place(
+        self, request: bodies.AnyBody, data: NewOrder, state: State
+    ) -> Response[OrderPlaced]:
+        """Order some of a flavor. The payment follows in the background."""
+        placed = await intake.place(request.user.id, {data.flavor: data.quantity})
+        answer = Response(OrderPlaced("Order placed", placed.order))
+        if placed.payment is not None:
+            # After the answer: the bell only makes it sooner, the job in the database makes it sure.
+            answer.background = BackgroundTask(state.ring, [placed.payment])
+        return answer
+
+    @get(
+        ["/orders", "/my-orders"],
+        operation_id="listOrders",
+        summary="List your orders",
+    )
+    async def mine(
+        self,
+        request: bodies.AnyBody,
+        limit: Annotated[int | None, Parameter(ge=1, le=MAX_PAGE)] = None,
+        after: Annotated[str | None, Parameter(max_length=100)] = None,
+    ) -> Response[list[OrderView]] | Stream:
+        """Your own orders, oldest first: all of them, or with `limit` a page.
+
+        A page that is not the last one has a `Link` to the next (RFC 8288).
+        """
+        start = _position(after) if after is not None else 0
+        if limit is None:
+            return Stream(_stream(request.user.id, start), media_type="application/json")
+        rows = await page(request.user.id, start, limit + 1)
+        answer = Response(rows[:limit])
+        if len(rows) > limit:
+            cursor = base64.urlsafe_b64encode(b"id:%d" % rows[limit - 1].id).decode()
+            address = f"{request.url.path}?limit={limit}&after={cursor}"
+            answer.headers["Link"] = f'<{address}>; rel="next"'
+        return answer
+
+
+def _position(after: str) -> int:
+    try:
+        word, _, number = base64.urlsafe_b64decode(after.encode()).decode().partition(":")
+        if word != "id" or not 0 <= int(number) <= MAX_ID:
+            raise ValueError
+    except (binascii.Error, ValueError):
+        detail = "This is not where a page ended."
+        raise errors.ValidationFailed("/after", "invalid", detail) from None
+    return int(number)
+
+
+async def page(user: int, after: int, limit: int) -> list[OrderView]:
+    """A user's orders with an id above `after`, oldest first, at most `limit`."""
+    orders = (
+        await Order.select(Order.id, Order.status, Order.created_at, Order.user)
+        .where(Order.user == user, Order.id > after)
+        .order_by(Order.id)
+        .limit(limit)
+    )
+    if not orders:
+        return []
+    lines: dict[int, list[dict[str, Any]]] = {}
+    for line in await OrderLine.select(
+        OrderLine.order, OrderLine.flavor, OrderLine.quantity
+    ).where(OrderLine.order.is_in([order["id"] for order in orders])):
+        lines.setdefault(line["order"], []).append(line)
+    return [_view(order, lines[order["id"]]) for order in orders]
+
+
+def _view(order: dict[str, Any], lines: list[dict[str, Any]]) -> OrderView:
+    return OrderView(
+        quantity=sum(line["quantity"] for line in lines),
+        flavor=lines[0]["flavor"] if len(lines) == 1 else None,
+        **order,
+    )
+
+
+async def _stream(user: int, after: int) -> AsyncIterator[bytes]:
+    before = b"["
+    while rows := await page(user, after, CHUNK):
+        yield before + msgspec.json.encode(rows)[1:-1]
+        before, after = b",", rows[-1].id
+    yield b"]" if before == b"," else b"[]"

@@ -1,0 +1,99 @@
+"""How often somebody may call, and what they are told about it.
+
+The header fields are those of draft-ietf-httpapi-ratelimit-headers; the counters are this process's
+own (`limits` in memory: 10 us a call, where one shared in Redis would cost every order a trip).
+"""
+
+import time
+from typing import Any
+
+import limits
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from litestar.datastructures import MutableScopeHeaders
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from icecream import errors, settings
+
+# Wrong passwords for one name from one address: enough for a typing mistake, not for guessing.
+FAILED_LOGINS = limits.parse("10/minute")
+_counter = FixedWindowRateLimiter(MemoryStorage())
+
+
+def _seconds_left(item: limits.RateLimitItem, who: tuple[str, ...]) -> int:
+    reset = _counter.get_window_stats(item, *who).reset_time
+    return max(1, round(reset - time.time()))
+
+
+def _refuse(item: limits.RateLimitItem, who: tuple[str, ...]) -> errors.QuotaExceeded:
+    wait = _seconds_left(item, who)
+    refusal = errors.QuotaExceeded(f"Too many requests; try again in {wait} s.")
+    refusal.headers |= {"Retry-After": str(wait)} | _fields(item, who)
+    return refusal
+
+
+def _fields(item: limits.RateLimitItem, who: tuple[str, ...]) -> dict[str, str]:
+    stats = _counter.get_window_stats(item, *who)
+    policy = f'"{who[0]}"'
+    return {
+        "RateLimit-Policy": f"{policy};q={item.amount};w={item.get_expiry()}",
+        "RateLimit": f"{policy};r={stats.remaining};t={_seconds_left(item, who)}",
+    }
+
+
+def check_login(name: str, address: str) -> None:
+    """Refuse somebody who failed too often.
+
+    Raises:
+        errors.QuotaExceeded: with the time to wait.
+    """
+    who = ("login", name, address)
+    if not _counter.test(FAILED_LOGINS, *who):
+        raise _refuse(FAILED_LOGINS, who)
+
+
+def note_failed_login(name: str, address: str) -> None:
+    """Count a wrong password."""
+    _counter.hit(FAILED_LOGINS, "login", name, address)
+
+
+def spend(who: str) -> dict[str, str]:
+    """Count a call by a user or an address; the answer's header fields.
+
+    Raises:
+        errors.QuotaExceeded: there were too many.
+    """
+    item, key = limits.parse(settings.load().rate_limit), ("default", who)
+    if not _counter.hit(item, *key):
+        raise _refuse(item, key)
+    return _fields(item, key)
+
+
+def address(scope: Any) -> str:
+    """Where a call comes from; uvicorn has put the trusted proxies' word for it here."""
+    client = scope.get("client")
+    return client[0] if client else "unknown"
+
+
+class Quota:
+    """Counts calls by user where there is one, by address otherwise."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handler = scope.get("route_handler")
+        if scope["type"] != "http" or (handler is not None and handler.opt.get("uncounted")):
+            await self.app(scope, receive, send)
+            return
+        user = scope.get("user")
+        fields = spend(f"user {user.id}" if user is not None else address(scope))
+
+        async def send_with_fields(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableScopeHeaders.from_message(message)
+                for name, value in fields.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, send_with_fields)

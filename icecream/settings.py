@@ -1,0 +1,201 @@
+"""Every knob, read once from the environment and `.env`; a bad one stops the boot with one line."""
+
+import difflib
+import os
+import secrets
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import limits
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta, Struct
+
+PREFIX = "ICECREAM_"
+# RFC 7518 3.2: an HS256 key must have at least the size of the hash.
+SECRET_KEY_BYTES = 32
+# A sweep finds whatever the bell missed: at once where it costs nothing (one process beside its
+# file), gently where many workers ask one PostgreSQL.
+SWEEP_EMBEDDED, SWEEP_AT_SCALE = 1.0, 5.0
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class BadSetting(Exception):
+    """One line that says which setting is wrong and what to set."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The field `database_url` is the variable `ICECREAM_DATABASE_URL`, and so on."""
+
+    database_url: str = "sqlite:///var/icecream.sqlite"
+    redis_url: str | None = None
+    redis_prefix: Annotated[str, Meta(pattern=r"^[\w:.-]+$")] = "icecream"
+    secret_key: str | None = None
+    previous_secret_keys: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8000
+    public_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    admin_password: Annotated[str, Meta(min_length=6, max_length=128)] | None = None
+    payment_provider: Literal["simulated"] = "simulated"
+    payment_delay: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?(-\d+(\.\d+)?)?$")] = "0.5-2"
+    payment_failure_rate: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    payment_timeout: Seconds = 10.0
+    lease: Seconds = 30.0
+    sweep: Seconds | None = None
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")] = "EUR"
+    default_price: Annotated[int, Meta(ge=0, le=100_000_000)] = 250
+    flavors_added_by: Literal["anyone", "staff"] = "anyone"
+    rate_limit: str = "6000/minute"
+
+    def __post_init__(self) -> None:
+        self._check_addresses()
+        self._check_secrets()
+        low, high = self.payment_delays
+        _require(low <= high, "payment_delay", "a range from low to high, such as 0.5-2")
+        _require(
+            high < self.payment_timeout, "payment_timeout", "longer than ICECREAM_PAYMENT_DELAY"
+        )
+        _require(self.lease > self.payment_timeout, "lease", "longer than ICECREAM_PAYMENT_TIMEOUT")
+        try:
+            limits.parse(self.rate_limit)
+        except ValueError:
+            _require(False, "rate_limit", "a number and a period, such as 6000/minute")
+
+    def _check_addresses(self) -> None:
+        known = ("sqlite:///", "postgresql://", "postgres://")
+        _require(
+            self.database_url.startswith(known),
+            "database_url",
+            "sqlite:///path/to/file.sqlite or postgresql://user:password@host/name",
+        )
+        _require(self.database_url != "sqlite:///", "database_url", "a path after sqlite:///")
+        if self.redis_url is not None:
+            _require(
+                self.redis_url.startswith(("redis://", "rediss://", "unix://")),
+                "redis_url",
+                "redis://host:6379/0",
+            )
+            _require(
+                not self.embedded,
+                "redis_url",
+                "nothing with SQLite, whose one process needs no Redis, "
+                "or set ICECREAM_DATABASE_URL to a postgresql:// address",
+            )
+        if self.public_url is not None:
+            parts = urlsplit(self.public_url)
+            _require(
+                parts.scheme in ("http", "https") and bool(parts.hostname),
+                "public_url",
+                "https://your.host",
+            )
+
+    def _check_secrets(self) -> None:
+        if self.secret_key is None:
+            _require(self.embedded, "secret_key", f"at least {SECRET_KEY_BYTES} random bytes")
+        for name in ("secret_key", "previous_secret_keys"):
+            keys = getattr(self, name) or ()
+            for key in (keys,) if isinstance(keys, str) else keys:
+                _require(
+                    len(key.encode()) >= SECRET_KEY_BYTES,
+                    name,
+                    f"at least {SECRET_KEY_BYTES} random bytes",
+                )
+
+    @property
+    def embedded(self) -> bool:
+        """One process on SQLite, with its worker inside."""
+        return self.database_url.startswith("sqlite:")
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file; `sqlite:///a` is relative, `sqlite:////a` absolute."""
+        return Path(self.database_url.removeprefix("sqlite:///"))
+
+    @property
+    def payment_delays(self) -> tuple[float, float]:
+        """Shortest and longest time in seconds that a simulated payment takes."""
+        low, _, high = self.payment_delay.partition("-")
+        return float(low), float(high or low)
+
+    @property
+    def sweep_every(self) -> float:
+        """Seconds between two sweeps."""
+        if self.sweep is not None:
+            return self.sweep
+        return SWEEP_EMBEDDED if self.embedded else SWEEP_AT_SCALE
+
+    @property
+    def address(self) -> str:
+        """Where people reach the service, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def signing_keys(self) -> tuple[str, ...]:
+        """The key that signs, then the older ones that are still believed."""
+        return (self.secret_key or _kept_secret(self.database_path), *self.previous_secret_keys)
+
+
+def _require(true: bool, name: str, what: str) -> None:
+    if not true:
+        raise BadSetting(f"{PREFIX}{name.upper()}: set it to {what}.")
+
+
+@cache
+def _kept_secret(database: Path) -> str:
+    """Read the key beside the database, made at the first start; mode 0600."""
+    path = database.with_suffix(".secret")
+    if not path.exists():
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(SECRET_KEY_BYTES))
+        try:
+            # A link appears whole or not at all, and the first of two processes wins.
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
+
+
+def _explain(error: msgspec.ValidationError) -> str:
+    text = str(error)
+    message, _, place = text.partition(" - at `$.")
+    if place:
+        return f"{PREFIX}{place.rstrip('`').upper()}: {message}."
+    name = text.split("`")[1]
+    close = difflib.get_close_matches(name, Settings.__struct_fields__, n=1)
+    hint = f" Did you mean {PREFIX}{close[0].upper()}?" if close else ""
+    return f"{PREFIX}{name.upper()}: there is no such setting.{hint}"
+
+
+def read(variables: dict[str, str]) -> Settings:
+    """Turn `ICECREAM_...` variables into settings; an empty one counts as unset.
+
+    Raises:
+        BadSetting: with the one line to show.
+    """
+    many = ("previous_secret_keys", "trusted_proxies", "cors_origins")
+    values: dict[str, object] = {}
+    for variable, value in variables.items():
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and value:
+            values[name] = value.replace(",", " ").split() if name in many else value
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        # msgspec wraps what __post_init__ raises only when it is a ValueError or TypeError.
+        raise BadSetting(_explain(error)) from None
+
+
+@cache
+def load() -> Settings:
+    """Read the environment, and `.env` in the current folder for what it leaves out."""
+    kept = {name: value or "" for name, value in dotenv_values(".env").items()}
+    return read(kept | dict(os.environ))

@@ -1,0 +1,42 @@
+"""Which state may follow which: one table that the guards, the constraints and the diagrams share."""
+
+from collections.abc import Mapping
+
+Arrows = Mapping[str, tuple[str, ...]]
+
+ORDER: Arrows = {
+    "pending": ("paid", "failed", "canceled"),
+    "failed": ("pending",),
+    "paid": ("refunding",),
+    "refunding": ("refunded", "canceled", "paid"),
+    "refunded": (),
+    "canceled": (),
+}
+PAYMENT: Arrows = {
+    "new": ("sent", "void"),
+    "sent": ("sent", "succeeded", "declined", "unknown", "parked"),
+    "unknown": ("sent", "succeeded", "declined", "parked"),
+    "parked": ("succeeded", "declined"),
+    "succeeded": (),
+    "declined": (),
+    "void": (),
+}
+
+
+def before(arrows: Arrows, state: str) -> tuple[str, ...]:
+    """The states from which `state` may be entered: what a guarded update asks for."""
+    return tuple(name for name, following in arrows.items() if state in following)
+
+
+def unfinished(arrows: Arrows) -> tuple[str, ...]:
+    """The states that something may still follow."""
+    return tuple(name for name, following in arrows.items() if following)
+
+
+def mermaid(arrows: Arrows) -> str:
+    """The diagram that the documentation shows."""
+    first = next(iter(arrows))
+    lines = ["stateDiagram-v2", f"    [*] --> {first}"]
+    for name, following in arrows.items():
+        lines += [f"    {name} --> {state}" for state in following or ("[*]",)]
+    return "\n".join(lines)

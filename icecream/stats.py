@@ -1,0 +1,39 @@
+"""How much of each flavor was ordered."""
+
+from litestar import Controller, get
+from msgspec import Struct, convert
+from piccolo.query.functions import Sum
+
+from icecream.tables import FlavorTotal
+
+
+class FlavorSales(Struct, rename={"flavor_name": "flavor__name"}):
+    """All that was ever ordered of a flavor."""
+
+    flavor_name: str
+    total_qty_ordered: int
+
+
+class Stats(Controller):
+    """Figures."""
+
+    path = "/api/stats"
+    tags = ["Stats"]
+
+    @get("/", operation_id="stats", summary="Sales by flavor")
+    async def sales(self) -> list[FlavorSales]:
+        """How much of each flavor was ordered: every order ever placed, by anybody, paid or not."""
+        name = FlavorTotal.flavor.name
+        rows = (
+            await FlavorTotal.select(
+                name.as_alias("flavor__name"),
+                Sum(FlavorTotal.quantity).as_alias("total_qty_ordered"),
+            )
+            .group_by(name)
+            .order_by(name)
+        )
+        # PostgreSQL's sum of bigint is numeric.
+        return convert(
+            [row | {"total_qty_ordered": int(row["total_qty_ordered"])} for row in rows],
+            list[FlavorSales],
+        )

@@ -1,0 +1,199 @@
+"""Access and refresh tokens: both signed, each good for its own purpose only.
+
+A refresh gives a new pair. A spent refresh token that comes back gets another successor as long as
+the last one was not used: the answer may have been lost, and the original's clients use their first
+refresh token again and again. Once the successor was used, a spent token means that two parties
+hold the same one, and the whole family is revoked (RFC 9700, section 4.14.2).
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+from litestar.exceptions import NotAuthorizedException
+from litestar.security.jwt import Token
+from msgspec import Struct
+
+from icecream import database, errors, settings
+from icecream.tables import RefreshToken, User
+
+ALGORITHM = "HS256"
+ISSUER = AUDIENCE = "icecream"
+ACCESS, REFRESH = timedelta(minutes=15), timedelta(days=7)
+# Seconds by which two machines' clocks may differ.
+LEEWAY = 10
+# Ours have some 400 characters; nobody's work is wasted on more.
+LONGEST = 2048
+CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti", "typ", "pwd"]
+
+
+class Pair(Struct):
+    """Send `access` as `Authorization: Bearer ...`; trade `refresh` for the next pair."""
+
+    access: str
+    refresh: str
+
+
+@dataclass
+class Signed(Token):
+    """Litestar's token, with its purpose, and bound to the password it was given for."""
+
+    typ: str = ""
+    pwd: str = ""
+
+    def __post_init__(self) -> None:
+        """The times were checked with leeway while decoding; Litestar would again, without."""
+
+    @classmethod
+    def decode_payload(
+        cls,
+        encoded_token: str,
+        secret: str,
+        algorithms: list[str],
+        issuer: str | Sequence[str] | None = None,
+        audience: str | Sequence[str] | None = None,
+        options: Any = None,
+    ) -> Any:
+        if len(encoded_token) > LONGEST:
+            raise jwt.InvalidTokenError("too long")
+        for key in settings.load().signing_keys:
+            try:
+                return jwt.decode(
+                    encoded_token,
+                    key,
+                    algorithms=algorithms,
+                    issuer=ISSUER,
+                    audience=AUDIENCE,
+                    leeway=LEEWAY,
+                    options={"require": CLAIMS, "strict_aud": True},
+                )
+            except jwt.InvalidSignatureError:
+                continue
+        raise jwt.InvalidTokenError("signed by nobody we know")
+
+
+class AccessToken(Signed):
+    """Opens the API; refused where a refresh token is asked for, and the other way round."""
+
+    @classmethod
+    def decode_payload(cls, *args: Any, **kwargs: Any) -> Any:
+        payload = super().decode_payload(*args, **kwargs)
+        if payload["typ"] != "access":
+            raise jwt.InvalidTokenError("not an access token")
+        return payload
+
+
+def fingerprint(user: User) -> str:
+    """Changes with the password, and with it every token given for the old one ends."""
+    return hashlib.sha256(user.password.encode()).hexdigest()[:16]
+
+
+def _hash(jti: str) -> str:
+    return hashlib.sha256(jti.encode()).hexdigest()
+
+
+def _sign(user: User, typ: str, jti: str, life: timedelta) -> str:
+    now = datetime.now(UTC)
+    token = Signed(
+        sub=str(user.id),
+        iss=ISSUER,
+        aud=AUDIENCE,
+        jti=jti,
+        iat=now,
+        exp=now + life,
+        typ=typ,
+        pwd=fingerprint(user),
+    )
+    return token.encode(settings.load().signing_keys[0], ALGORITHM)
+
+
+def _pair(user: User, refresh_jti: str) -> Pair:
+    return Pair(
+        access=_sign(user, "access", secrets.token_hex(16), ACCESS),
+        refresh=_sign(user, "refresh", refresh_jti, REFRESH),
+    )
+
+
+async def _remember(user: int, family: str) -> str:
+    jti = secrets.token_hex(16)
+    expires = datetime.now(UTC) + REFRESH + timedelta(seconds=LEEWAY)
+    await RefreshToken.insert(
+        RefreshToken(jti=_hash(jti), family=family, user=user, expires_at=expires)
+    )
+    return jti
+
+
+async def first(user: User) -> Pair:
+    """Begin a family of tokens for somebody who just signed in; drop the person's expired ones."""
+
+    async def begin() -> str:
+        await RefreshToken.delete().where(
+            RefreshToken.user == user.id, RefreshToken.expires_at < datetime.now(UTC)
+        )
+        return await _remember(user.id, secrets.token_hex(16))
+
+    return _pair(user, await database.transaction(begin))
+
+
+async def refresh(encoded: str) -> Pair:
+    """Trade a refresh token for a new pair.
+
+    Raises:
+        errors.Unauthenticated: it is not one, or it is over, or its family was revoked.
+    """
+    try:
+        token = Signed.decode(encoded, "", ALGORITHM)
+    except NotAuthorizedException:
+        raise errors.Unauthenticated("The refresh token is not valid.") from None
+    user = await holder(token)
+    if token.typ != "refresh" or user is None:
+        raise errors.Unauthenticated("The refresh token is not valid.")
+    successor = await database.transaction(lambda: _spend(_hash(str(token.jti))))
+    if successor is None:
+        raise errors.Unauthenticated("The refresh token was used before; sign in again.")
+    return _pair(user, successor)
+
+
+async def holder(token: Signed) -> User | None:
+    """The active user whom the token names, if it was given for the present password."""
+    if not (token.sub.isascii() and token.sub.isdigit()):
+        return None
+    user: User | None = await User.objects().where(User.id == int(token.sub)).first()
+    if user is None or not user.active or token.pwd != fingerprint(user):
+        return None
+    return user
+
+
+async def _spend(jti: str) -> str | None:
+    """The successor's id for a token's; None if there is none, revoking what a thief may hold."""
+    spent = (
+        await RefreshToken.update({RefreshToken.used_at: datetime.now(UTC)})
+        .where(RefreshToken.jti == jti)
+        .returning(RefreshToken.family, RefreshToken.user, RefreshToken.successor)
+    )
+    if not spent:
+        return None
+    (row,) = spent
+    if row["successor"] is not None:
+        unused = (
+            await RefreshToken.delete()
+            .where(RefreshToken.jti == row["successor"], RefreshToken.used_at.is_null())
+            .returning(RefreshToken.id)
+        )
+        if not unused:
+            await RefreshToken.delete().where(RefreshToken.family == row["family"])
+            return None
+    successor = await _remember(row["user"], row["family"])
+    await RefreshToken.update({RefreshToken.successor: _hash(successor)}).where(
+        RefreshToken.jti == jti
+    )
+    return successor
+
+
+async def revoke(user: int) -> None:
+    """End every refresh token of a user."""
+    await RefreshToken.delete().where(RefreshToken.user == user)

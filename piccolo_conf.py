@@ -1,0 +1,9 @@
+"""Where Piccolo and its own commands find the database and the tables."""
+
+from piccolo.conf.apps import AppRegistry
+
+from icecream.database import DB
+
+APP_REGISTRY = AppRegistry(apps=["icecream.tables"])
+
+__all__ = ["APP_REGISTRY", "DB"]

@@ -1,0 +1,1 @@
+"""The one set of migrations, for SQLite and PostgreSQL alike."""

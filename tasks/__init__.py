@@ -1,0 +1,1 @@
+"""What runs in the background: payments, and the sweep that finds forgotten ones."""

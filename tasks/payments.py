@@ -1,0 +1,49 @@
+"""What the worker runs: one line into `icecream.payments`; and the bell that asks for it."""
+
+import asyncio
+import time
+from typing import Annotated
+
+from redis.exceptions import RedisError
+from taskiq import Context, TaskiqDepends
+from taskiq.exceptions import SendTaskError
+
+from icecream import settings
+from tasks.broker import REST, RING_TIMEOUT, Stream, broker
+
+
+@broker.task("payments.charge")
+async def charge(payments: list[int], context: Annotated[Context, TaskiqDepends()]) -> None:
+    """Charge these payments, as far as nobody else has."""
+    await context.state.desk.charge(payments)
+
+
+def has_bell() -> bool:
+    """PostgreSQL without Redis has none; its workers sweep."""
+    current = settings.load()
+    return current.embedded or current.redis_url is not None
+
+
+async def ring(payments: list[int]) -> None:
+    """Say that these payments can be charged; whoever does not hear it finds them by sweeping."""
+    if not has_bell():
+        return
+    if isinstance(broker, Stream):
+        if broker.away_since is not None and time.monotonic() - broker.away_since < REST:
+            return
+        try:
+            async with asyncio.timeout(RING_TIMEOUT):
+                await charge.kiq(payments)
+        except (SendTaskError, RedisError, OSError, TimeoutError) as error:
+            broker.note_away(error)
+        else:
+            broker.note_answer()
+    else:
+        await charge.kiq(payments)
+
+
+def warnings() -> list[str]:
+    """What an operator should know about the bell."""
+    if isinstance(broker, Stream) and broker.away_since is not None:
+        return ["Redis is away; payments go on by sweeping."]
+    return []

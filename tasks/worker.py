@@ -1,0 +1,60 @@
+"""A worker: the desk, what hears the bell, and the sweep; started and stopped together."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from taskiq.receiver import Receiver
+
+from icecream import settings
+from icecream.gateway import Simulated
+from icecream.payments import Desk
+from tasks import payments, sweep
+from tasks.broker import broker
+
+log = logging.getLogger(__name__)
+# Payments in flight: they only wait for the provider.
+CONCURRENCY = 50
+# Seconds for what is under way when the process is told to stop; all of it ends within ten.
+GRACE = 6.0
+# Seconds for the listener to say goodbye to Redis.
+LAST_WORDS = 1.0
+
+
+@asynccontextmanager
+async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
+    """Charge payments, at most so many at a time, until the block ends."""
+    current = settings.load()
+    desk = Desk(
+        Simulated(current.payment_delays, current.payment_failure_rate),
+        places=concurrency,
+        lease=current.lease,
+        timeout=current.payment_timeout,
+    )
+    broker.state.desk = desk
+    broker.is_worker_process = True
+    sweeper = asyncio.create_task(sweep.run(desk, current.sweep_every), name="sweep")
+    stop, jobs = asyncio.Event(), {sweeper}
+    if payments.has_bell():
+        receiver = Receiver(
+            broker, max_async_tasks=concurrency, run_startup=False, wait_tasks_timeout=GRACE
+        )
+        jobs.add(asyncio.create_task(receiver.listen(stop), name="bell"))
+    for job in jobs:
+        job.add_done_callback(_tell)
+    try:
+        yield
+    finally:
+        stop.set()
+        sweeper.cancel()
+        await desk.close(GRACE)
+        await asyncio.wait(jobs, timeout=LAST_WORDS)
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+
+def _tell(job: asyncio.Task[None]) -> None:
+    if not job.cancelled() and (error := job.exception()):
+        log.error("The %s stopped: %r", job.get_name(), error, exc_info=error)
