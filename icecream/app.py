@@ -9,7 +9,7 @@ from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import Receive, Scope, Send
 
 from icecream import (
     accounts,
@@ -105,7 +105,7 @@ def create() -> Callable[[Scope, Receive, Send], Any]:
     return edge.Edge(litestar(), https=current.address.startswith("https:"))
 
 
-def litestar() -> ASGIApp:
+def litestar() -> Litestar:
     """The application without its edge."""
     current = settings.load()
     return Litestar(

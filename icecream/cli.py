@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import wraps
 from typing import Any
 
@@ -146,11 +146,12 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
         forwarded_allow_ips=list(current.trusted_proxies),
         timeout_graceful_shutdown=GRACE,
     )
-    server = uvicorn.Server(config)
-    if workers > 1:
-        Multiprocess(config, target=server.run, sockets=[listener]).run()
-    else:
-        server.run(sockets=[listener])
+    # uvicorn ends by raising once more the signal that stopped it.
+    with suppress(KeyboardInterrupt):
+        if workers > 1:
+            Multiprocess(config, sockets=[listener]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 @main.command()

@@ -7,6 +7,7 @@ import time
 from contextvars import ContextVar
 
 from litestar.datastructures import MutableScopeHeaders
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("icecream.access")
@@ -48,7 +49,7 @@ class Edge:
         self.always = SECURITY | ({HSTS[0]: HSTS[1]} if https else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
         name, began, status = _taken_or_made(scope), time.perf_counter(), 0

@@ -21,9 +21,12 @@ async def record(
     That transaction must hold the order's row, so that nobody else takes the same `seq`. `by` is a
     user's id, or None for the service itself.
     """
-    last = await Event.select(Event.seq).where(Event.order == order).order_by(
-        Event.seq, ascending=False
-    ).first()
+    last = (
+        await Event.select(Event.seq)
+        .where(Event.order == order)
+        .order_by(Event.seq, ascending=False)
+        .first()
+    )
     await Event.insert(
         Event(
             order=order,

@@ -80,5 +80,5 @@ async def _stage(order: int, amount: int, now: datetime) -> int:
         amount=amount,
     )
     payment: int = (await Payment.insert(row))[0]["id"]
-    await Job.insert(Job(kind="charge", ref=payment, run_at=now))
+    await Job.insert(Job(kind="charge", subject=payment, run_at=now))
     return payment

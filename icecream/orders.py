@@ -70,7 +70,7 @@ class Orders(Controller):
         placed = await intake.place(request.user.id, {data.flavor: data.quantity})
         answer = Response(OrderPlaced("Order placed", placed.order))
         if placed.payment is not None:
-            # After the answer: the bell only makes it sooner, the job in the database makes it sure.
+            # After the answer: the bell makes it sooner, the job in the database makes it sure.
             answer.background = BackgroundTask(state.ring, [placed.payment])
         return answer
 
@@ -123,9 +123,9 @@ async def page(user: int, after: int, limit: int) -> list[OrderView]:
     if not orders:
         return []
     lines: dict[int, list[dict[str, Any]]] = {}
-    for line in await OrderLine.select(
-        OrderLine.order, OrderLine.flavor, OrderLine.quantity
-    ).where(OrderLine.order.is_in([order["id"] for order in orders])):
+    for line in await OrderLine.select(OrderLine.order, OrderLine.flavor, OrderLine.quantity).where(
+        OrderLine.order.is_in([order["id"] for order in orders])
+    ):
         lines.setdefault(line["order"], []).append(line)
     return [_view(order, lines[order["id"]]) for order in orders]
 

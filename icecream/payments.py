@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from icecream import books, database, events, states
@@ -48,27 +49,27 @@ async def claim(ids: Iterable[int] | None, *, limit: int, lease: float) -> list[
 
 async def _claim(ids: Iterable[int] | None, limit: int, lease: float) -> list[Claim]:
     now = datetime.now(UTC)
-    due = Job.select(Job.ref).where(Job.kind == "charge", Job.run_at <= now)
+    due = Job.select(Job.subject).where(Job.kind == "charge", Job.run_at <= now)
     due = due.order_by(Job.run_at).limit(limit)
     if ids is not None:
-        due = due.where(Job.ref.is_in(list(ids)))
-    refs = sorted(row["ref"] for row in await database.unlocked(due))
-    if not refs:
+        due = due.where(Job.subject.is_in(list(ids)))
+    subjects = sorted(row["subject"] for row in await database.unlocked(due))
+    if not subjects:
         return []
-    await Job.update(
-        {Job.run_at: now + timedelta(seconds=lease), Job.tries: Job.tries + 1}
-    ).where(Job.kind == "charge", Job.ref.is_in(refs))
-    taken = await _mark_sent(refs, now)
-    if ended := set(refs) - {claim.payment for claim in taken}:
-        await Job.delete().where(Job.kind == "charge", Job.ref.is_in(sorted(ended)))
+    await Job.update({Job.run_at: now + timedelta(seconds=lease), Job.tries: Job.tries + 1}).where(
+        Job.kind == "charge", Job.subject.is_in(subjects)
+    )
+    taken = await _mark_sent(subjects, now)
+    if ended := set(subjects) - {claim.payment for claim in taken}:
+        await Job.delete().where(Job.kind == "charge", Job.subject.is_in(sorted(ended)))
     return taken
 
 
-async def _mark_sent(refs: list[int], now: datetime) -> list[Claim]:
+async def _mark_sent(subjects: list[int], now: datetime) -> list[Claim]:
     rows = (
         await Payment.update({Payment.state: "sent", Payment.tries: Payment.tries + 1})
         .where(
-            Payment.id.is_in(refs), Payment.state.is_in(list(states.before(states.PAYMENT, "sent")))
+            Payment.id.is_in(subjects), Payment.state.is_in(list(states.before(states.PAYMENT, "sent")))
         )
         .returning(Payment.id, Payment.order, Payment.provider_key, Payment.amount, Payment.tries)
     )
@@ -106,26 +107,25 @@ async def settle(claim: Claim, answer: Charged | Declined) -> bool:
 
 
 async def _settle(claim: Claim, answer: Charged | Declined) -> None:
-    await Job.delete().where(Job.kind == "charge", Job.ref == claim.payment)
+    await Job.delete().where(Job.kind == "charge", Job.subject == claim.payment)
     lines = await _lines(claim.order)
     if isinstance(answer, Charged):
         await _enter(claim, "succeeded", {Payment.provider_ref: answer.reference})
-        status, detail = "paid", {"amount": claim.charge.amount}
+        status = "paid"
     else:
         await books.give_back(lines)
         await _enter(claim, "declined", {Payment.last_error: answer.reason})
-        status, detail = "failed", {"reason": answer.reason}
+        status = "failed"
     placed = await _move_order(claim.order, status)
-    await events.record(
-        claim.order, status, {"payment": claim.payment} | detail, at=datetime.now(UTC)
-    )
+    about = {"payment": claim.payment} | msgspec.structs.asdict(answer)
+    await events.record(claim.order, status, about, at=datetime.now(UTC))
     await books.count(lines, placed, {"pending": -1, status: 1})
 
 
 async def _lines(order: int) -> list[books.Line]:
-    rows = await OrderLine.select(
-        OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price
-    ).where(OrderLine.order == order)
+    rows = await OrderLine.select(OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price).where(
+        OrderLine.order == order
+    )
     return [books.Line(**row) for row in rows]
 
 
@@ -168,7 +168,7 @@ async def postpone(claim: Claim, why: str) -> bool:
 async def _postpone(claim: Claim, why: str) -> None:
     pause = random.uniform(0.5, 1.5) * min(LONGEST_PAUSE, FIRST_PAUSE * 2**claim.tries)
     await Job.update({Job.run_at: datetime.now(UTC) + timedelta(seconds=pause)}).where(
-        Job.kind == "charge", Job.ref == claim.payment
+        Job.kind == "charge", Job.subject == claim.payment
     )
     newest = (
         await Payment.update({Payment.state: "unknown", Payment.last_error: why})
@@ -220,9 +220,7 @@ class Desk:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _start(
-        self, ids: Sequence[int] | None, *, limit: int
-    ) -> set[asyncio.Task[None]]:
+    async def _start(self, ids: Sequence[int] | None, *, limit: int) -> set[asyncio.Task[None]]:
         room = await self._take_places(limit)
         claims: list[Claim] = []
         try:

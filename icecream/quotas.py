@@ -11,6 +11,7 @@ import limits
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from litestar.datastructures import MutableScopeHeaders
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from icecream import errors, settings
@@ -83,7 +84,7 @@ class Quota:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = scope.get("route_handler")
-        if scope["type"] != "http" or (handler is not None and handler.opt.get("uncounted")):
+        if scope["type"] != ScopeType.HTTP or (handler is not None and handler.opt.get("uncounted")):
             await self.app(scope, receive, send)
             return
         user = scope.get("user")

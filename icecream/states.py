@@ -1,4 +1,4 @@
-"""Which state may follow which: one table that the guards, the constraints and the diagrams share."""
+"""Which state may follow which: one table shared by guards, constraints and diagrams."""
 
 from collections.abc import Mapping
 

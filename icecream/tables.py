@@ -18,6 +18,7 @@ from piccolo.columns import (
     ForeignKey,
     Integer,
     OnDelete,
+    OnUpdate,
     Text,
     Timestamptz,
     Varchar,
@@ -73,9 +74,7 @@ class Word(Varchar):
 def reference(table: type[Table], **kwargs: Any) -> Any:
     """A foreign key that is required, indexed and forbids deleting what it points to."""
     kwargs = {"null": False, "index": True, "default": None} | kwargs
-    return ForeignKey(
-        table, on_delete=OnDelete.restrict, on_update=OnDelete.restrict, **kwargs
-    )
+    return ForeignKey(table, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict, **kwargs)
 
 
 class User(BaseUser, tablename="users"):
@@ -203,11 +202,11 @@ class Payment(Table, tablename="payment"):
 
 
 class Job(Table, tablename="job"):
-    """Something to be done at `run_at`; claiming it pushes that a lease ahead, doing it deletes it."""
+    """Something to be done at `run_at`: claimed, that moves a lease ahead; done, the row goes."""
 
     id = BigSerial(primary_key=True)
-    kind = Word(KINDS, default=None)
-    ref = BigInt(default=None, help_text="The payment.")
+    kind = Varchar(length=20, default=None)
+    subject = BigInt(default=None, help_text="The payment.")
     run_at = Timestamptz(index=True, default=None)
     tries = Integer(default=0)
 
@@ -254,7 +253,6 @@ class DayTotal(Table, tablename="day_total"):
     status = Word(tuple(states.ORDER), default=None)
     orders = BigInt(default=None)
     revenue = BigInt(default=None)
-
 
 
 APP_CONFIG = AppConfig(

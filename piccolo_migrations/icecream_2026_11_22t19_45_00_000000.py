@@ -1,7 +1,7 @@
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from icecream.tables import Bounded
 from icecream.tables import Word
-from piccolo.columns.base import OnDelete
+from piccolo.columns.base import OnDelete, OnUpdate
 from piccolo.columns.column_types import BigInt
 from piccolo.columns.column_types import BigSerial
 from piccolo.columns.column_types import Boolean
@@ -164,7 +164,7 @@ async def forwards():
         params={
             "references": Order,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": False,
             "primary_key": False,
@@ -188,7 +188,7 @@ async def forwards():
         params={
             "references": Flavor,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": False,
             "primary_key": False,
@@ -278,7 +278,7 @@ async def forwards():
         params={
             "references": Order,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": False,
             "primary_key": False,
@@ -366,7 +366,7 @@ async def forwards():
         params={
             "references": User,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": True,
             "primary_key": False,
@@ -452,7 +452,7 @@ async def forwards():
         params={
             "references": Flavor,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": False,
             "primary_key": False,
@@ -776,8 +776,8 @@ async def forwards():
     manager.add_column(
         table_class_name="Job",
         tablename="job",
-        column_name="ref",
-        db_column_name="ref",
+        column_name="subject",
+        db_column_name="subject",
         column_class_name="BigInt",
         column_class=BigInt,
         params={
@@ -819,8 +819,8 @@ async def forwards():
         tablename="job",
         column_name="kind",
         db_column_name="kind",
-        column_class_name="Word",
-        column_class=Word,
+        column_class_name="Varchar",
+        column_class=Varchar,
         params={
             "default": None,
             "null": False,
@@ -831,7 +831,7 @@ async def forwards():
             "choices": None,
             "db_column_name": None,
             "secret": False,
-            "words": ("charge", "refund"),
+            "length": 20,
         },
         schema=None,
     )
@@ -908,7 +908,7 @@ async def forwards():
         params={
             "references": User,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": False,
             "primary_key": False,
@@ -1091,7 +1091,7 @@ async def forwards():
         params={
             "references": Flavor,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": False,
             "primary_key": False,
@@ -1158,7 +1158,7 @@ async def forwards():
         params={
             "references": User,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": True,
             "primary_key": False,
@@ -1223,7 +1223,7 @@ async def forwards():
         params={
             "references": Flavor,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": False,
             "primary_key": False,
@@ -1615,7 +1615,7 @@ async def forwards():
         params={
             "references": User,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": False,
             "primary_key": False,
@@ -1683,7 +1683,7 @@ async def forwards():
         params={
             "references": Order,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": True,
             "primary_key": False,
@@ -1790,7 +1790,7 @@ async def forwards():
         params={
             "references": Order,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": False,
             "primary_key": False,
@@ -2195,7 +2195,7 @@ async def forwards():
         params={
             "references": User,
             "on_delete": OnDelete.restrict,
-            "on_update": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
             "target_column": None,
             "null": False,
             "primary_key": False,

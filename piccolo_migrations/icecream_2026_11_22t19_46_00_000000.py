@@ -24,7 +24,7 @@ INDEXES = {
         'UNIQUE INDEX "payment_one_charge" ON "payment" ("order") '
         "WHERE \"kind\" = 'charge' AND \"state\" = 'succeeded'"
     ),
-    "job_kind_ref": 'UNIQUE INDEX "job_kind_ref" ON "job" ("kind", "ref")',
+    "job_kind_subject": 'UNIQUE INDEX "job_kind_subject" ON "job" ("kind", "subject")',
     "flavor_total_key": 'UNIQUE INDEX "flavor_total_key" ON "flavor_total" ("flavor", "status")',
     "flavor_day_key": 'UNIQUE INDEX "flavor_day_key" ON "flavor_day" ("flavor", "day", "status")',
     "day_total_key": 'UNIQUE INDEX "day_total_key" ON "day_total" ("day", "status")',

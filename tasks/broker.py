@@ -1,4 +1,4 @@
-"""The one Taskiq broker: a queue in this process, or a Redis Stream. It is a doorbell, not the truth.
+"""The one Taskiq broker, in this process or on a Redis Stream: a doorbell, not the truth.
 
 What a message asks for is a row in the database already, so a message may be lost, doubled or late.
 That is why the stream is read without acknowledgements: nothing stays pending under the name of a
@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -72,7 +73,7 @@ class Stream(RedisStreamBroker):
                 await self._rest(error)
 
     async def _read(self, redis: Redis) -> list[bytes]:
-        fetched = await redis.xreadgroup(
+        fetched: Any = await redis.xreadgroup(
             self.consumer_group_name,
             self.consumer_name,
             {self.queue_name: ">"},
@@ -100,7 +101,10 @@ class Stream(RedisStreamBroker):
 
     async def shutdown(self) -> None:
         with contextlib.suppress(RedisError, OSError):
-            async with asyncio.timeout(RING_TIMEOUT), Redis(connection_pool=self.connection_pool) as redis:
+            async with (
+                asyncio.timeout(RING_TIMEOUT),
+                Redis(connection_pool=self.connection_pool) as redis,
+            ):
                 await redis.xgroup_delconsumer(
                     self.queue_name, self.consumer_group_name, self.consumer_name
                 )

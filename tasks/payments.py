@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-from typing import Annotated
 
 from redis.exceptions import RedisError
-from taskiq import Context, TaskiqDepends
 from taskiq.exceptions import SendTaskError
 
 from icecream import settings
@@ -13,9 +11,9 @@ from tasks.broker import REST, RING_TIMEOUT, Stream, broker
 
 
 @broker.task("payments.charge")
-async def charge(payments: list[int], context: Annotated[Context, TaskiqDepends()]) -> None:
+async def charge(payments: list[int]) -> None:
     """Charge these payments, as far as nobody else has."""
-    await context.state.desk.charge(payments)
+    await broker.state.desk.charge(payments)
 
 
 def has_bell() -> bool:

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 async def run(desk: Desk, every: float) -> None:
-    """Start due payments for ever, `every` so many seconds, and without a pause while there are more.
+    """Start due payments for ever, every so many seconds, and at once while there are more.
 
     The pauses vary by a quarter, so that many workers do not ask at the same moment.
     """

@@ -14,8 +14,9 @@ from piccolo.table import Table
 
 from icecream import settings
 from icecream.database.postgres import Postgres
-from icecream.database.sqlite import SQLite
+from icecream.database.sqlite import InUse, SQLite
 
+__all__ = ["DB", "InUse", "Postgres", "SQLite", "add", "running", "transaction", "unlocked"]
 T = TypeVar("T")
 
 # The database asks for these to be tried again: a serialization failure (40001), a deadlock (40P01).
@@ -103,7 +104,7 @@ async def add(
     )
 
 
-async def unlocked(query: Select) -> list[dict[str, Any]]:
+async def unlocked(query: Select[Any]) -> list[dict[str, Any]]:
     """Lock the rows of a query, passing over those that another transaction holds.
 
     SQLite has one writer, so there is never another transaction to pass over.

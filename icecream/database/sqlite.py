@@ -120,9 +120,7 @@ class SQLite(SQLiteEngine):
         transaction_type: TransactionType = TransactionType.immediate,
         allow_nested: bool = True,
     ) -> SQLiteExit:
-        return SQLiteExit(
-            engine=self, transaction_type=transaction_type, allow_nested=allow_nested
-        )
+        return SQLiteExit(engine=self, transaction_type=transaction_type, allow_nested=allow_nested)
 
     @asynccontextmanager
     async def migration_lock(self) -> AsyncIterator[None]:

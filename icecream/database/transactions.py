@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -46,9 +45,9 @@ class CleanExit:
     _parent: Any
     _committed: bool
     _rolled_back: bool
-    begin: Callable[[], Awaitable[None]]
-    commit: Callable[[], Awaitable[None]]
-    rollback: Callable[[], Awaitable[None]]
+    begin: Any
+    commit: Any
+    rollback: Any
 
     async def __aenter__(self) -> Any:
         if self._parent is not None:
