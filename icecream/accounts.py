@@ -7,6 +7,7 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware.authentication import AuthenticationResult
+from litestar.params import JSONBody
 from litestar.security.jwt import JWTAuth
 from litestar.security.jwt.middleware import JWTAuthenticationMiddleware
 from msgspec import Meta
@@ -86,7 +87,7 @@ class Accounts(Controller):
         operation_id="signIn",
         summary="Sign in",
     )
-    async def sign_in(self, request: bodies.AnyBody, data: Credentials) -> tokens.Pair:
+    async def sign_in(self, request: bodies.AnyBody, data: JSONBody[Credentials]) -> tokens.Pair:
         """Get a pair of tokens for a name and a password.
 
         The access token lasts 15 minutes, the refresh token 7 days.
@@ -108,7 +109,7 @@ class Accounts(Controller):
         operation_id="refreshToken",
         summary="Refresh",
     )
-    async def refresh(self, data: Refresh) -> tokens.Pair:
+    async def refresh(self, data: JSONBody[Refresh]) -> tokens.Pair:
         """Trade a refresh token for a new pair."""
         return await tokens.refresh(data.refresh)
 

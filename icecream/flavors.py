@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from litestar import Controller, get, post
+from litestar.params import JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType, convert
 
 from icecream import accounts, bodies, database, errors, settings
-from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, StockMove
+from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, StockMove, User
 
 Price = Annotated[int, Meta(ge=0, le=MAX_PRICE, description="In minor units, such as cents.")]
 Stock = Annotated[int, Meta(ge=0, le=MAX_STOCK)]
@@ -62,26 +63,32 @@ class Flavors(Controller):
         operation_id="addFlavor",
         summary="Add a flavor",
     )
-    async def add(self, request: bodies.AnyBody, data: NewFlavor) -> FlavorView:
+    async def add(self, request: bodies.AnyBody, data: JSONBody[NewFlavor]) -> FlavorView:
         """Add a flavor by name. Only staff may set its price and its stock.
 
         Without a price it gets the default one, without a stock it is not counted.
         """
-        staff = request.user.admin
-        if settings.load().flavors_added_by == "staff" and not staff:
-            raise errors.Forbidden("Only staff may add flavors here.")
-        for field in ("price", "stock"):
-            if getattr(data, field) is not UNSET and not staff:
-                raise errors.Forbidden(f"Only staff may set the {field}.")
-        return await create(data, by=request.user.id)
+        return await create(data, by=request.user)
 
 
-async def create(new: NewFlavor, *, by: int) -> FlavorView:
+def _allow(new: NewFlavor, by: User) -> None:
+    if by.admin:
+        return
+    if settings.load().flavors_added_by == "staff":
+        raise errors.Forbidden("Only staff may add flavors here.")
+    for field in ("price", "stock"):
+        if getattr(new, field) is not UNSET:
+            raise errors.Forbidden(f"Only staff may set the {field}.")
+
+
+async def create(new: NewFlavor, *, by: User) -> FlavorView:
     """Add a flavor; its first stock is a receipt like any later one.
 
     Raises:
+        errors.Forbidden: this user may not, or not with a price and a stock.
         errors.Conflict: the name is taken.
     """
+    _allow(new, by)
     stock = None if new.stock is UNSET else new.stock
     price = settings.load().default_price if new.price is UNSET else new.price
 
@@ -90,7 +97,7 @@ async def create(new: NewFlavor, *, by: int) -> FlavorView:
         flavor: int = (await Flavor.insert(row))[0]["id"]
         if stock:
             move = StockMove(
-                flavor=flavor, quantity=stock, why="first stock", by=by, at=datetime.now(UTC)
+                flavor=flavor, quantity=stock, why="first stock", by=by.id, at=datetime.now(UTC)
             )
             await StockMove.insert(move)
         return flavor

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Controller, Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.datastructures import State
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter
 from litestar.response import Stream
 from msgspec import Meta, Struct
 
@@ -64,7 +64,7 @@ class Orders(Controller):
         summary="Place an order",
     )
     async def place(
-        self, request: bodies.AnyBody, data: NewOrder, state: State
+        self, request: bodies.AnyBody, data: JSONBody[NewOrder], state: State
     ) -> Response[OrderPlaced]:
         """Order some of a flavor. The payment follows in the background."""
         placed = await intake.place(request.user.id, {data.flavor: data.quantity})

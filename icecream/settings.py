@@ -186,7 +186,7 @@ def read(variables: dict[str, str]) -> Settings:
     for variable, value in variables.items():
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and value:
-            values[name] = value.replace(",", " ").split() if name in many else value
+            values[name] = [one.strip() for one in value.split(",")] if name in many else value
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:

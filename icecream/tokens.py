@@ -28,6 +28,7 @@ ACCESS, REFRESH = timedelta(minutes=15), timedelta(days=7)
 LEEWAY = 10
 # Ours have some 400 characters; nobody's work is wasted on more.
 LONGEST = 2048
+MAX_USER = 2**31 - 1  # Piccolo's user ids are 32-bit integers.
 CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti", "typ", "pwd"]
 
 
@@ -160,7 +161,7 @@ async def refresh(encoded: str) -> Pair:
 
 async def holder(token: Signed) -> User | None:
     """The active user whom the token names, if it was given for the present password."""
-    if not (token.sub.isascii() and token.sub.isdigit()):
+    if not (token.sub.isascii() and token.sub.isdigit() and int(token.sub) <= MAX_USER):
         return None
     user: User | None = await User.objects().where(User.id == int(token.sub)).first()
     if user is None or not user.active or token.pwd != fingerprint(user):

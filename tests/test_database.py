@@ -1,0 +1,231 @@
+"""The engines: no locked database, no leaks, retries when the database says so."""
+
+import asyncio
+import contextlib
+import sqlite3
+from typing import Any
+
+import asyncpg
+import pytest
+
+from icecream import database
+from icecream.database import DB
+from icecream.tables import Flavor, FlavorTotal
+from tests.conftest import WHICH, new_flavor
+
+pytestmark = pytest.mark.anyio
+
+
+async def exists(name: str) -> bool:
+    return await Flavor.exists().where(Flavor.name == name)
+
+
+def row(name: str) -> Flavor:
+    return Flavor(name=name, price=1)
+
+
+async def test_fifty_writers_at_once_lose_nothing(flavor: int) -> None:
+    async def write() -> None:
+        for _ in range(10):
+            async with DB.transaction():
+                old = await Flavor.select(Flavor.price).where(Flavor.id == flavor).first()
+                assert old is not None
+                await Flavor.update({Flavor.price: Flavor.price + 1}).where(Flavor.id == flavor)
+
+    await asyncio.gather(*(write() for _ in range(50)))
+    after = await Flavor.select(Flavor.price).where(Flavor.id == flavor).first()
+    assert after == {"price": 250 + 500}
+
+
+async def test_an_error_rolls_back_and_gives_the_connection_back() -> None:
+    for _ in range(30):
+        with pytest.raises(ValueError, match="mine"):
+            async with DB.transaction():
+                await Flavor.insert(row("Rolled back"))
+                raise ValueError("mine")
+    assert not await exists("Rolled back")
+
+
+async def test_a_failed_commit_gives_the_connection_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = type(DB.transaction())
+
+    async def broken(self: Any) -> None:
+        raise asyncpg.ConnectionDoesNotExistError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, "commit", broken)
+        for _ in range(30):
+            with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+                async with DB.transaction():
+                    await Flavor.insert(row("Never committed"))
+    assert not await exists("Never committed")
+    async with DB.transaction():
+        await Flavor.insert(row("Committed after all"))
+    assert await exists("Committed after all")
+
+
+async def test_a_failed_begin_gives_the_connection_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(self: Any) -> None:
+        raise sqlite3.OperationalError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(DB.transaction()), "begin", broken)
+        for _ in range(30):
+            with pytest.raises(sqlite3.OperationalError):
+                async with DB.transaction():
+                    pass
+    async with DB.transaction():
+        assert await Flavor.exists()
+
+
+async def test_a_cancelled_transaction_leaves_nothing_behind() -> None:
+    reached = asyncio.Event()
+
+    async def slow() -> None:
+        async with DB.transaction():
+            await Flavor.insert(row("Cancelled"))
+            reached.set()
+            await asyncio.sleep(60)
+
+    for _ in range(30):
+        task = asyncio.create_task(slow())
+        await reached.wait()
+        reached.clear()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    assert not await exists("Cancelled")
+
+
+async def test_a_task_started_in_a_transaction_is_not_part_of_it() -> None:
+    tasks = []
+
+    async def elsewhere() -> bool:
+        assert not DB.transaction_exists()
+        return await exists("Not yet committed")
+
+    async with DB.transaction():
+        await Flavor.insert(row("Not yet committed"))
+        tasks.append(asyncio.create_task(elsewhere()))
+        assert not await tasks[0]
+        tasks.append(asyncio.create_task(asyncio.sleep(0.01)))
+        assert DB.transaction_exists()
+        assert await exists("Not yet committed")
+    assert await asyncio.create_task(elsewhere())
+
+
+async def test_a_transaction_within_a_transaction_joins_it() -> None:
+    with pytest.raises(ValueError, match="outer"):
+        async with DB.transaction():
+            async with DB.transaction():
+                await Flavor.insert(row("Joined"))
+            raise ValueError("outer")
+    assert not await exists("Joined")
+
+
+@pytest.mark.parametrize("error", database.AGAIN)
+async def test_work_is_done_again_when_the_database_says_so(error: type[Exception]) -> None:
+    tries = 0
+
+    async def work() -> str:
+        nonlocal tries
+        tries += 1
+        await Flavor.insert(row(f"Again {error.__name__}"))
+        if tries < 4:
+            raise error
+        return "done"
+
+    assert await database.transaction(work) == "done"
+    assert tries == 4
+    assert await Flavor.count().where(Flavor.name == f"Again {error.__name__}") == 1
+
+
+async def test_work_is_not_done_again_for_ever_nor_for_other_errors() -> None:
+    tries = 0
+
+    async def work(error: type[Exception]) -> None:
+        nonlocal tries
+        tries += 1
+        raise error
+
+    with pytest.raises(asyncpg.DeadlockDetectedError):
+        await database.transaction(lambda: work(asyncpg.DeadlockDetectedError))
+    assert tries == database.TRIES
+    with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+        await database.transaction(lambda: work(asyncpg.ConnectionDoesNotExistError))
+    assert tries == database.TRIES + 1
+
+
+async def test_a_commit_of_unknown_outcome_is_never_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind, tries = type(DB.transaction()), 0
+    real = kind.commit
+
+    async def work() -> None:
+        nonlocal tries
+        tries += 1
+        await Flavor.insert(row("Committed, answer lost"))
+
+    async def lost(self: Any) -> None:
+        await real(self)
+        raise asyncpg.ConnectionDoesNotExistError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, "commit", lost)
+        with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+            await database.transaction(work)
+    assert tries == 1
+    assert await exists("Committed, answer lost")
+
+
+async def test_two_transactions_that_lock_crosswise_both_succeed() -> None:
+    first, second = await new_flavor(), await new_flavor()
+    ready = asyncio.Barrier(2)
+
+    async def cross(one: int, other: int) -> None:
+        waited = False
+
+        async def work() -> None:
+            nonlocal waited
+            await Flavor.update({Flavor.price: Flavor.price + 1}).where(Flavor.id == one)
+            if WHICH == "postgres" and not waited:
+                waited = True
+                await ready.wait()
+            await Flavor.update({Flavor.price: Flavor.price + 1}).where(Flavor.id == other)
+
+        await database.transaction(work)
+
+    await asyncio.gather(cross(first, second), cross(second, first))
+    prices = await Flavor.select(Flavor.price).where(Flavor.id.is_in([first, second]))
+    assert [one["price"] for one in prices] == [252, 252]
+
+
+async def test_counters_are_made_and_added_to(flavor: int) -> None:
+    for _ in range(2):
+        await database.add(
+            FlavorTotal,
+            keys=(FlavorTotal.flavor, FlavorTotal.status),
+            sums=(FlavorTotal.quantity, FlavorTotal.revenue),
+            rows=[(flavor, "paid", 2, 500), (flavor, "pending", -2, -500)],
+        )
+    rows = await FlavorTotal.select(FlavorTotal.status, FlavorTotal.quantity).where(
+        FlavorTotal.flavor == flavor
+    )
+    assert sorted((one["status"], one["quantity"]) for one in rows) == [
+        ("paid", 4),
+        ("pending", -4),
+    ]
+    await database.add(FlavorTotal, keys=(), sums=(), rows=[])
+
+
+async def test_what_is_acknowledged_is_on_the_disk() -> None:
+    if isinstance(DB, database.SQLite):
+        async with DB.transaction():
+            answers = [await DB.run_ddl(f"PRAGMA {name}") for name in ("synchronous",)]
+            assert answers == [[{"synchronous": 2}]]
+        journal = await DB.run_ddl("PRAGMA journal_mode")
+        assert journal == [{"journal_mode": "wal"}]
+    else:
+        (answer,) = await DB.run_ddl("SHOW synchronous_commit")
+        assert answer["synchronous_commit"] == "on"

@@ -1,0 +1,118 @@
+"""From an empty database to an installation, forwards, backwards and several at once."""
+
+import asyncio
+import os
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from icecream import database, installation, settings
+from icecream.database import DB
+from tests.conftest import ADMIN_PASSWORD, WHICH
+
+pytestmark = pytest.mark.anyio
+TOP = Path(__file__).parents[1]
+
+
+@pytest.fixture
+async def elsewhere(tmp_path: Path) -> dict[str, str]:
+    """The environment of a command with an empty database of its own."""
+    if WHICH == "sqlite":
+        url = f"sqlite:///{tmp_path}/var/empty.sqlite"
+    else:
+        name = f"empty_{uuid.uuid4().hex}"
+        await DB.run_ddl(f"CREATE DATABASE {name}")
+        url = settings.load().database_url.rpartition("/")[0] + f"/{name}"
+    return dict(os.environ) | {"ICECREAM_DATABASE_URL": url, "PYTHONPATH": str(TOP)}
+
+
+async def run(environment: dict[str, str], *words: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *words,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+async def test_several_migration_runners_at_once_are_safe(elsewhere: dict[str, str]) -> None:
+    command = ("-m", "icecream", "migrate")
+    answers = await asyncio.gather(*(run(elsewhere, *command) for _ in range(4)))
+    assert [code for code, _ in answers] == [0, 0, 0, 0], answers
+    told = [output for _, output in answers if "first admin" in output]
+    assert len(told) == 1
+    assert ADMIN_PASSWORD not in told[0]
+
+
+async def test_a_random_password_is_shown_once(elsewhere: dict[str, str]) -> None:
+    del elsewhere["ICECREAM_ADMIN_PASSWORD"]
+    _, first = await run(elsewhere, "-m", "icecream", "migrate")
+    assert "shown only this once" in first
+    _, second = await run(elsewhere, "-m", "icecream", "migrate")
+    assert second == "The database is up to date.\n"
+
+
+ROUND_TRIP = """
+import asyncio
+from icecream import database, installation
+from icecream.tables import Flavor, User
+async def main():
+    async with database.running():
+        for _ in range(2):
+            await installation.migrate(print)
+            assert await installation.pending() == []
+            assert await Flavor.select(Flavor.id, Flavor.name) == [{"id": 1, "name": "Vanilla"}]
+            (admin,) = await User.objects()
+            assert (admin.username, admin.active, admin.admin, admin.superuser) == (
+                "admin", True, True, True)
+            await installation.migrate_to("all")
+            assert await installation.pending() == installation.known_migrations()
+        print("there and back again")
+asyncio.run(main())
+"""
+
+
+async def test_the_migrations_go_forwards_and_backwards(elsewhere: dict[str, str]) -> None:
+    code, output = await run(elsewhere, "-c", ROUND_TRIP)
+    assert (code, output.splitlines()[-1]) == (0, "there and back again"), output
+
+
+async def test_an_interrupted_migration_leaves_nothing_behind(elsewhere: dict[str, str]) -> None:
+    dies = ROUND_TRIP.replace(
+        "    async with database.running():",
+        "    import os\n"
+        "    from icecream import passwords\n"
+        "    passwords.hashed = lambda password: os._exit(9)\n"
+        "    async with database.running():",
+    )
+    assert (await run(elsewhere, "-c", dies))[0] == 9
+    code, output = await run(elsewhere, "-m", "icecream", "migrate")
+    assert code == 0, output
+    assert "first admin" in output
+
+
+async def test_a_database_in_another_currency_stops_the_boot(
+    elsewhere: dict[str, str], monkeypatch: pytest.MonkeyPatch, customer: object, flavor: int
+) -> None:
+    from icecream import intake
+
+    await intake.place(1, {flavor: 1})
+    dollars = settings.read(dict(os.environ) | {"ICECREAM_CURRENCY": "USD"})
+    monkeypatch.setattr(settings, "load", lambda: dollars)
+    with pytest.raises(installation.NotReady, match="set it to EUR"):
+        await installation.check()
+
+
+async def test_a_database_without_its_migrations_stops_the_boot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(installation, "known_migrations", lambda: ["2099-01-01T00:00:00:000000"])
+    with pytest.raises(installation.NotReady, match="icecream migrate"):
+        await installation.check()
+    assert database.DB is DB

@@ -1,0 +1,98 @@
+"""Settings: what is read, and the one line that a bad one gets."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from icecream import settings
+
+LARGE = {"ICECREAM_DATABASE_URL": "postgresql://db/icecream", "ICECREAM_SECRET_KEY": "k" * 32}
+
+
+def test_nothing_needs_to_be_set() -> None:
+    plain = settings.read({"PATH": "/bin", "ICECREAM_REDIS_URL": ""})
+    assert plain.embedded
+    assert plain.database_path == Path("var/icecream.sqlite")
+    assert (plain.payment_delays, plain.payment_failure_rate) == ((0.5, 2.0), 0.1)
+    assert (plain.sweep_every, settings.read(LARGE).sweep_every) == (1.0, 5.0)
+    assert plain.address == "http://127.0.0.1:8000"
+
+
+def test_values_are_turned_into_what_they_mean() -> None:
+    read = settings.read(
+        LARGE
+        | {
+            "ICECREAM_PORT": "9000",
+            "ICECREAM_HOST": "::1",
+            "ICECREAM_PAYMENT_DELAY": "0",
+            "ICECREAM_SWEEP": "0.2",
+            "ICECREAM_CORS_ORIGINS": "https://a.example, https://b.example",
+            "ICECREAM_REDIS_URL": "redis://cache/0",
+        }
+    )
+    assert (read.port, read.payment_delays, read.sweep_every) == (9000, (0.0, 0.0), 0.2)
+    assert read.cors_origins == ("https://a.example", "https://b.example")
+    assert read.address == "http://[::1]:9000"
+    assert not read.embedded
+
+
+BAD = [
+    ("DATABASE_URL", "mysql://x"),
+    ("DATABASE_URL", "sqlite:///"),
+    ("REDIS_URL", "redis://127.0.0.1"),
+    ("SECRET_KEY", "short"),
+    ("PREVIOUS_SECRET_KEYS", "short"),
+    ("PORT", "0"),
+    ("PORT", "http"),
+    ("PUBLIC_URL", "ice.example"),
+    ("PAYMENT_PROVIDER", "cash"),
+    ("PAYMENT_DELAY", "2-1"),
+    ("PAYMENT_DELAY", "soon"),
+    ("PAYMENT_FAILURE_RATE", "1.1"),
+    ("PAYMENT_TIMEOUT", "0"),
+    ("LEASE", "5"),
+    ("SWEEP", "-1"),
+    ("CURRENCY", "euro"),
+    ("DEFAULT_PRICE", "2.5"),
+    ("FLAVORS_ADDED_BY", "nobody"),
+    ("RATE_LIMIT", "many"),
+    ("ADMIN_PASSWORD", "short"),
+    ("REDIS_PREFIX", "a b"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_value_is_told_in_one_line_that_names_it(name: str, value: str) -> None:
+    with pytest.raises(settings.BadSetting) as error:
+        settings.read({f"ICECREAM_{name}": value})
+    assert str(error.value).startswith(f"ICECREAM_{name}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_setting_is_told_with_the_one_that_was_meant() -> None:
+    with pytest.raises(settings.BadSetting, match="ICECREAM_DATABASE_URL"):
+        settings.read({"ICECREAM_DATABSE_URL": "sqlite:///x"})
+
+
+def test_postgresql_needs_a_secret_key() -> None:
+    with pytest.raises(settings.BadSetting, match="ICECREAM_SECRET_KEY"):
+        settings.read({"ICECREAM_DATABASE_URL": "postgresql://db/icecream"})
+
+
+def test_with_sqlite_a_key_is_made_once_and_kept_for_its_owner_alone(tmp_path: Path) -> None:
+    url = {"ICECREAM_DATABASE_URL": f"sqlite:///{tmp_path}/shop.sqlite"}
+    (key,) = settings.read(url).signing_keys
+    settings._kept_secret.cache_clear()
+    assert settings.read(url).signing_keys == (key,)
+    assert len(key.encode()) >= settings.SECRET_KEY_BYTES
+    (kept,) = tmp_path.iterdir()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_every_setting_is_in_the_readme_and_in_the_example() -> None:
+    top = Path(__file__).parents[1]
+    for document in ("README.md", ".env.example"):
+        text = (top / document).read_text()
+        for name in settings.Settings.__struct_fields__:
+            assert f"{settings.PREFIX}{name.upper()}" in text, (document, name)

@@ -1,0 +1,107 @@
+"""Trading refresh tokens."""
+
+import asyncio
+
+import httpx
+import jwt
+import pytest
+
+from icecream import errors, tokens
+from icecream.tables import RefreshToken
+from tests.conftest import Caller
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_refresh_gives_a_new_pair_that_works(
+    client: httpx.AsyncClient, customer: Caller
+) -> None:
+    first = await tokens.first(customer.user)
+    for kind in ("json", "data"):
+        answer = await client.post("/api/token/refresh/", **{kind: {"refresh": first.refresh}})
+        assert answer.status_code == 200
+        assert list(answer.json()) == ["access", "refresh"]
+        headers = {"Authorization": f"Bearer {answer.json()['access']}"}
+        assert (await client.get("/api/orders/", headers=headers)).status_code == 200
+
+
+async def test_the_first_token_may_be_used_again_and_again_as_with_the_original(
+    customer: Caller,
+) -> None:
+    first = await tokens.first(customer.user)
+    family = {(await tokens.refresh(first.refresh)).refresh for _ in range(5)}
+    assert len(family) == 5
+    kept = await RefreshToken.count().where(RefreshToken.user == customer.user.id)
+    # The caller's own, the first one and its one successor: no rows pile up.
+    assert kept == 3
+
+
+async def test_a_spent_token_after_its_successor_was_used_revokes_the_family(
+    customer: Caller,
+) -> None:
+    first = await tokens.first(customer.user)
+    second = await tokens.refresh(first.refresh)
+    third = await tokens.refresh(second.refresh)
+    for spent in (first, third, second, first):
+        with pytest.raises(errors.Unauthenticated):
+            await tokens.refresh(spent.refresh)
+
+
+async def test_another_family_of_the_same_user_stays(customer: Caller) -> None:
+    stolen, other = await tokens.first(customer.user), await tokens.first(customer.user)
+    second = await tokens.refresh(stolen.refresh)
+    await tokens.refresh(second.refresh)
+    with pytest.raises(errors.Unauthenticated):
+        await tokens.refresh(stolen.refresh)
+    assert (await tokens.refresh(other.refresh)).access
+
+
+async def test_a_hundred_at_once_leave_one_successor(customer: Caller) -> None:
+    first = await tokens.first(customer.user)
+    pairs = await asyncio.gather(*(tokens.refresh(first.refresh) for _ in range(100)))
+    family = jwt.decode(first.refresh, options={"verify_signature": False})["jti"]
+    row = await RefreshToken.objects().where(RefreshToken.jti == tokens._hash(family)).first()
+    assert row is not None
+    successors = await RefreshToken.select(RefreshToken.jti).where(
+        RefreshToken.family == row.family, RefreshToken.jti != row.jti
+    )
+    assert [one["jti"] for one in successors] == [row.successor]
+    working = 0
+    for pair in pairs:
+        try:
+            await tokens.refresh(pair.refresh)
+        except errors.Unauthenticated:
+            continue
+        working += 1
+    assert working == 1
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "x" * 2048, "\u0000", "é"])
+async def test_what_is_no_token_is_401(client: httpx.AsyncClient, token: str) -> None:
+    answer = await client.post("/api/token/refresh/", json={"refresh": token})
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("body", [{}, {"refresh": ""}, {"refresh": 5}, {"refresh": "x" * 2049}])
+async def test_a_bad_refresh_body_is_refused_by_name(
+    client: httpx.AsyncClient, body: dict[str, object]
+) -> None:
+    answer = await client.post("/api/token/refresh/", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == "/refresh"
+
+
+async def test_signing_in_again_drops_what_has_expired(customer: Caller) -> None:
+    await tokens.first(customer.user)
+    long_ago = "2001-01-01 00:00:00+00:00"
+    await RefreshToken.update({RefreshToken.expires_at: _time(long_ago)}).where(
+        RefreshToken.user == customer.user.id
+    )
+    await tokens.first(customer.user)
+    assert await RefreshToken.count().where(RefreshToken.user == customer.user.id) == 1
+
+
+def _time(text: str) -> object:
+    from datetime import datetime
+
+    return datetime.fromisoformat(text)
