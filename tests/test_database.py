@@ -217,6 +217,7 @@ async def test_counters_are_made_and_added_to(flavor: int) -> None:
         ("pending", -4),
     ]
     await database.add(FlavorTotal, keys=(), sums=(), rows=[])
+    await FlavorTotal.delete().where(FlavorTotal.flavor == flavor)
 
 
 async def test_what_is_acknowledged_is_on_the_disk() -> None:

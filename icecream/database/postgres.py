@@ -28,7 +28,11 @@ class Postgres(PostgresEngine):
     """Piccolo's engine, with bounded waits."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(config={"dsn": url, "timeout": CONNECT_TIMEOUT})
+        # Whatever the server's default is, a commit that was acknowledged is on the disk.
+        durable = {"synchronous_commit": "on"}
+        super().__init__(
+            config={"dsn": url, "timeout": CONNECT_TIMEOUT, "server_settings": durable}
+        )
         self.current_transaction = OwnedByTask()  # type: ignore[assignment]  # see OwnedByTask
 
     async def check_version(self) -> None:
