@@ -1,0 +1,105 @@
+"""Errors of every kind as problem documents, and the matrix of who may call what."""
+
+import sqlite3
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from icecream import app, intake
+from tests.conftest import Caller
+
+pytestmark = pytest.mark.anyio
+
+
+def check_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    problem: dict[str, Any] = answer.json()
+    assert answer.status_code == problem["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["code"] == code
+    assert problem["type"].endswith(f"/problems#{code}")
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    return problem
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/api/", "/api/orders/x/y", "/api/flavors/1e9/"])
+async def test_an_unknown_address_is_a_problem_document(customer: Caller, path: str) -> None:
+    problem = check_problem(await customer.get(path), 404, "not-found")
+    assert problem["instance"].rstrip("/") == path.rstrip("/")
+
+
+async def test_a_wrong_method_says_which_are_right(customer: Caller) -> None:
+    answer = await customer.request("DELETE", "/api/orders/")
+    check_problem(answer, 405, "method-not-allowed")
+    assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.ConnectionDoesNotExistError("gone"),
+        asyncpg.TooManyConnectionsError("full"),
+        asyncpg.AdminShutdownError("restart"),
+        asyncpg.SerializationError("again and again"),
+        sqlite3.OperationalError("database or disk is full"),
+        ConnectionRefusedError(),
+        TimeoutError(),
+    ],
+    ids=repr,
+)
+async def test_a_database_that_is_away_is_503_and_says_when_to_come_back(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def away(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(intake, "place", away)
+    answer = await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
+    check_problem(answer, 503, "unavailable")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_an_unhandled_error_is_a_problem_document_that_tells_no_secrets(
+    customer: Caller,
+    flavor: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise KeyError("the password is vanilla")
+
+    monkeypatch.setattr(intake, "place", broken)
+    answer = await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
+    check_problem(answer, 500, "internal-error")
+    assert "vanilla" not in answer.text
+    assert "Traceback" not in answer.text
+    assert "the password is vanilla" in caplog.text
+
+
+# Who may call what: a route that is not here fails, so that nobody opens one by accident.
+OPEN = {
+    "/api/token",
+    "/api/token/refresh",
+    "/health/live",
+    "/health/ready",
+    "/",
+    "/problems",
+    "/assets/{name:str}",
+    "/schema",
+    "/schema/redoc",
+    "/schema/openapi.json",
+    "/admin",
+}
+SIGNED_IN = {"/api/flavors", "/api/flavors/add", "/api/orders", "/api/my-orders", "/api/stats"}
+
+
+async def test_every_route_is_known_and_closed_unless_it_says_otherwise() -> None:
+    routes = {route.path: route for route in app.litestar().routes}
+    assert set(routes) == OPEN | SIGNED_IN
+    for path, route in routes.items():
+        for handler in getattr(route, "route_handlers", None) or [route.route_handler]:
+            if "OPTIONS" not in getattr(handler, "http_methods", ()):
+                assert handler.opt.get("exclude_from_auth", False) == (path in OPEN), path

@@ -1,0 +1,42 @@
+"""The map is true: rooms, arrows, tests, documents."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).parents[1]
+ROOMS = sorted(
+    str(path.relative_to(TOP)).removesuffix(".py").removesuffix("/__init__")
+    for folder in ("icecream", "tasks")
+    for path in [*(TOP / folder).glob("*.py"), *(TOP / folder).glob("*/__init__.py")]
+    if path.name not in ("__init__.py", "__main__.py") or path.parent.name != folder
+)
+
+
+def test_the_imports_run_one_way() -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    result = subprocess.run(command, cwd=TOP, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+
+
+def test_every_room_has_its_tests() -> None:
+    tests = {path.name for path in (TOP / "tests").glob("test_*.py")}
+    assert {f"test_{Path(room).name}.py" for room in ROOMS} <= tests
+
+
+def test_the_map_names_every_room_and_no_other() -> None:
+    page = (TOP / "docs" / "architecture.md").read_text()
+    named = re.findall(r"^\| `((?:icecream|tasks)/\w+)(?:\.py|/)` \|", page, flags=re.MULTILINE)
+    assert sorted(named) == ROOMS
+
+
+def test_no_room_has_a_name_that_says_nothing() -> None:
+    vague = {"services", "repositories", "utils", "helpers", "common", "core", "manager", "misc"}
+    assert not vague & {Path(room).name for room in ROOMS}
+
+
+def test_rules_know_neither_the_web_nor_the_queue() -> None:
+    for room in ("books", "events", "gateway", "intake", "payments", "states", "installation"):
+        text = (TOP / "icecream" / f"{room}.py").read_text()
+        assert not re.search(r"^\s*(import|from) (litestar|taskiq|tasks)", text, re.MULTILINE), room

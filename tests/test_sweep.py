@@ -1,0 +1,50 @@
+"""The loop that forgets nothing."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tasks import sweep
+
+pytestmark = pytest.mark.anyio
+
+
+class Desk:
+    """Tells how often it was swept, and what it says to that."""
+
+    def __init__(self, *answers: bool | Exception) -> None:
+        self.answers = list(answers)
+        self.done = asyncio.Event()
+
+    async def sweep(self) -> bool:
+        if not self.answers:
+            self.done.set()
+            await asyncio.sleep(60)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def test_it_goes_on_at_once_while_there_is_more_and_after_a_pause_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    real = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        if seconds < 60:
+            pauses.append(seconds)
+            seconds = 0
+        await real(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    away = asyncpg.ConnectionDoesNotExistError("restarting")
+    desk: Any = Desk(True, True, False, away, True, False)
+    loop = asyncio.create_task(sweep.run(desk, 8.0))
+    await desk.done.wait()
+    loop.cancel()
+    assert len(pauses) == 3
+    assert all(6.0 <= pause <= 10.0 for pause in pauses)
