@@ -296,6 +296,21 @@ async def disable(name: str) -> None:
 
 
 @main.command()
+@_with_database
+async def doctor() -> None:
+    """Check that orders, payments, jobs, stock, history and totals agree; fails if they do not."""
+    from icecream import doctor
+
+    broken = await doctor.examine()
+    for rule, rows in broken.items():
+        some = ", ".join(str(row[0]) for row in rows[:10])
+        click.echo(f"BROKEN  {rule}: {len(rows)} ({some}{', ...' * (len(rows) > 10)})")
+    click.echo(f"{len(doctor.RULES) - len(broken)} of {len(doctor.RULES)} rules hold.")
+    if broken:
+        sys.exit(1)
+
+
+@main.command()
 def openapi() -> None:
     """Print the API's OpenAPI document."""
     with _one_line():

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ import httpx  # noqa: E402
 import pytest  # noqa: E402
 
 from icecream import app, database, installation, passwords, tokens  # noqa: E402
-from icecream.tables import Flavor, User  # noqa: E402
+from icecream.tables import Flavor, StockMove, User  # noqa: E402
 
 PASSWORD = "correct horse"
 _numbers = count(1)
@@ -112,6 +113,9 @@ async def new_flavor(**values: Any) -> int:
     """A flavor of the test's own, 250 a piece and not counted unless it says so."""
     values = {"name": f"flavor {next(_numbers)}", "price": 250} | values
     flavor: int = (await Flavor.insert(Flavor(**values)))[0]["id"]
+    if values.get("stock"):
+        receipt = StockMove(flavor=flavor, quantity=values["stock"], why="test", at=datetime.now(UTC))
+        await StockMove.insert(receipt)
     return flavor
 
 

@@ -28,10 +28,11 @@ class Postgres(PostgresEngine):
     """Piccolo's engine, with bounded waits."""
 
     def __init__(self, url: str) -> None:
-        # Whatever the server's default is, a commit that was acknowledged is on the disk.
-        durable = {"synchronous_commit": "on"}
+        # Whatever the server's own settings are, a commit that was acknowledged is on the disk, and
+        # a time turned into text is in UTC.
+        always = {"synchronous_commit": "on", "timezone": "UTC"}
         super().__init__(
-            config={"dsn": url, "timeout": CONNECT_TIMEOUT, "server_settings": durable}
+            config={"dsn": url, "timeout": CONNECT_TIMEOUT, "server_settings": always}
         )
         self.current_transaction = OwnedByTask()  # type: ignore[assignment]  # see OwnedByTask
 

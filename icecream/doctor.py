@@ -1,0 +1,88 @@
+"""What must always hold, asked of the tables: each query finds the rows where it does not."""
+
+from icecream import states
+from icecream.tables import Order
+
+OPEN = ", ".join(f"'{state}'" for state in states.unfinished(states.PAYMENT) if state != "parked")
+# These orders hold the stock that they took.
+LIVE = "'pending', 'paid', 'refunding', 'refunded'"
+# Both databases write a time in UTC as text that begins with the day.
+DAY = "substr(CAST(o.created_at AS text), 1, 10)"
+LINES = 'orders o JOIN order_line l ON l."order" = o.id'
+
+
+def _sides(recount: str, stored: str) -> str:
+    """The rows of each that the other lacks."""
+    # SQLite takes no brackets round the parts of a UNION, but subqueries.
+    return (
+        f"SELECT * FROM ({recount} EXCEPT {stored}) a"
+        f" UNION ALL SELECT * FROM ({stored} EXCEPT {recount}) b"
+    )
+
+
+RULES = {
+    "a pending order has an open charge": f"""
+        SELECT o.id FROM orders o WHERE o.status = 'pending' AND NOT EXISTS (
+            SELECT 1 FROM payment p WHERE p."order" = o.id AND p.kind = 'charge'
+            AND (p.state IN ({OPEN}) OR p.state = 'parked'))""",
+    "an open payment has its job": f"""
+        SELECT p.id FROM payment p WHERE p.state IN ({OPEN}) AND NOT EXISTS (
+            SELECT 1 FROM job j WHERE j.subject = p.id AND j.kind = p.kind)""",
+    "a job has its open payment": f"""
+        SELECT j.id FROM job j WHERE j.kind IN ('charge', 'refund') AND NOT EXISTS (
+            SELECT 1 FROM payment p WHERE p.id = j.subject AND p.kind = j.kind
+            AND p.state IN ({OPEN}))""",
+    "an open charge belongs to a pending order": f"""
+        SELECT p.id FROM payment p JOIN orders o ON o.id = p."order"
+        WHERE p.kind = 'charge' AND p.state IN ({OPEN}) AND o.status <> 'pending'""",
+    "an order is charged once when it was paid, and never otherwise": """
+        SELECT o.id FROM orders o LEFT JOIN payment p
+            ON p."order" = o.id AND p.kind = 'charge' AND p.state = 'succeeded'
+        GROUP BY o.id, o.status, o.total
+        HAVING count(p.id) <> CASE
+            WHEN o.total > 0 AND o.status IN ('paid', 'refunding', 'refunded') THEN 1 ELSE 0 END
+            AND o.status <> 'canceled'""",
+    "a charge is for the order's total": """
+        SELECT p.id FROM payment p JOIN orders o ON o.id = p."order"
+        WHERE p.kind = 'charge' AND p.amount <> o.total""",
+    "an order's total is the sum of its lines": f"""
+        SELECT o.id FROM {LINES} GROUP BY o.id, o.total
+        HAVING o.total <> sum(l.quantity * l.unit_price)""",
+    "a history has no gaps": """
+        SELECT o.id FROM orders o LEFT JOIN event e ON e."order" = o.id
+        GROUP BY o.id HAVING count(e.id) = 0 OR max(e.seq) <> count(e.id)""",
+    "counted stock is what came in less what live orders took": f"""
+        SELECT f.id FROM flavor f WHERE f.stock IS NOT NULL AND f.stock <>
+            (SELECT COALESCE(sum(m.quantity), 0) FROM stock_move m WHERE m.flavor = f.id) -
+            (SELECT COALESCE(sum(l.quantity), 0) FROM {LINES}
+             WHERE l.flavor = f.id AND o.status IN ({LIVE}))""",
+    "totals by flavor equal a recount": _sides(
+        f"""SELECT l.flavor, o.status, sum(l.quantity), sum(l.quantity * l.unit_price)
+            FROM {LINES} GROUP BY l.flavor, o.status""",
+        "SELECT flavor, status, quantity, revenue FROM flavor_total"
+        " WHERE quantity <> 0 OR revenue <> 0",
+    ),
+    "totals by flavor and day equal a recount": _sides(
+        f"""SELECT l.flavor, {DAY}, o.status, sum(l.quantity), sum(l.quantity * l.unit_price)
+            FROM {LINES} GROUP BY l.flavor, {DAY}, o.status""",
+        "SELECT flavor, CAST(day AS text), status, quantity, revenue FROM flavor_day"
+        " WHERE quantity <> 0 OR revenue <> 0",
+    ),
+    "totals by day equal a recount": _sides(
+        f"SELECT {DAY}, o.status, count(*), sum(o.total) FROM orders o GROUP BY {DAY}, o.status",
+        "SELECT CAST(day AS text), status, orders, revenue FROM day_total"
+        " WHERE orders <> 0 OR revenue <> 0",
+    ),
+}
+
+
+async def examine() -> dict[str, list[tuple[object, ...]]]:
+    """The rules that do not hold, each with the rows that break it; an empty answer is good.
+
+    The first column of a row is an id or a day. Each rule is one query, which sees one moment, so it
+    can be asked of a running service.
+    """
+    answers = {rule: await Order.raw(query) for rule, query in RULES.items()}
+    return {
+        rule: [tuple(row.values()) for row in rows] for rule, rows in answers.items() if rows
+    }
