@@ -1,4 +1,4 @@
-"""Who is calling: signing in, the token pair, the guard for staff, and what operators do to users."""
+"""Who is calling: signing in, the guard for staff, and what operators do to accounts."""
 
 from typing import Annotated, Any
 

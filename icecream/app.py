@@ -1,6 +1,9 @@
 """Where the pieces meet; imported only by the server, the command and the tests."""
 
+import asyncio
 import logging
+import multiprocessing
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -13,6 +16,7 @@ from litestar.types import Receive, Scope, Send
 
 from icecream import (
     accounts,
+    admin,
     bodies,
     database,
     edge,
@@ -88,9 +92,24 @@ def problem(request: Request[Any, Any, Any], error: Exception) -> Response[dict[
     )
 
 
+def _end_with_parent() -> None:
+    """One of several server processes must not outlive the first and hold on to the port."""
+    parent, loop = multiprocessing.parent_process(), asyncio.get_running_loop()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def ended() -> None:
+        loop.remove_reader(sentinel)
+        signal.raise_signal(signal.SIGTERM)
+
+    loop.add_reader(sentinel, ended)
+
+
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Hold the database and the bell open, and in one process with SQLite the worker too."""
+    _end_with_parent()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(database.running())
         await stack.enter_async_context(broker.running())
@@ -115,6 +134,7 @@ def litestar() -> Litestar:
             orders.Orders,
             stats.Stats,
             health.HealthChecks,
+            admin.mount(),
         ],
         on_app_init=[accounts.auth.on_app_init],
         middleware=[quotas.Quota],

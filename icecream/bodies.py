@@ -1,4 +1,4 @@
-"""A request's body, sent as JSON or as either kind of form, becomes one struct or an exact refusal."""
+"""A body, sent as JSON or as either kind of form, becomes one struct or an exact refusal."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 
 class Body(Struct, forbid_unknown_fields=True):
-    """What comes in; a member nobody knows is refused, so that a misspelt one cannot go unnoticed."""
+    """What comes in; an unknown member is refused, so that a misspelt one cannot go unnoticed."""
 
 
 class Problem(Struct, rename={"kind": "type"}):
@@ -73,8 +73,9 @@ class AnyBody(Request[User, Any, Any]):
         try:
             form = await self.form()
         except (HTTPException, ValueError) as error:
+            why = error.detail if isinstance(error, HTTPException) else error
             raise errors.ValidationFailed(
-                "", "malformed", f"The body is not such a form: {error}."
+                "", "malformed", f"The body is not such a form: {why}."
             ) from None
         fields = {name: form.getall(name) for name in form}
         return {name: one[0] if len(one) == 1 else one for name, one in fields.items()}

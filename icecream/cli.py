@@ -7,12 +7,14 @@ import os
 import secrets
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import wraps
 from typing import Any
 
+import asyncpg
 import click
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -39,7 +41,12 @@ LOGGING = {
         }
     },
     "root": {"level": "INFO", "handlers": ["console"]},
-    "loggers": {"taskiq": {"level": "WARNING"}, "uvicorn": {"level": "WARNING"}},
+    "loggers": {
+        "taskiq": {"level": "WARNING"},
+        "uvicorn": {"level": "WARNING"},
+        # While the database is away it writes a traceback a second; whoever needs it says so too.
+        "asyncpg.pool": {"level": "ERROR"},
+    },
 }
 
 
@@ -51,14 +58,18 @@ def _one_line() -> Iterator[None]:
         from icecream import database, errors, installation
     except settings.BadSetting as error:
         sys.exit(f"icecream: {error}")
+    except (OSError, UnicodeError) as error:
+        sys.exit(f"icecream: cannot read .env: {error}")
     try:
         yield
     except (installation.NotReady, database.InUse, errors.Refusal, ValueError) as error:
         sys.exit(f"icecream: {error}")
-    except database.AWAY as error:
+    except (*database.AWAY, sqlite3.DatabaseError, asyncpg.PostgresError) as error:
+        # Not only away: the file is something else, there is no such database, no such role.
         current = settings.load()
         where = current.database_path if current.embedded else "ICECREAM_DATABASE_URL"
-        sys.exit(f"icecream: cannot use the database ({where}): {str(error) or repr(error)}")
+        what = " ".join((str(error) or repr(error)).split())
+        sys.exit(f"icecream: cannot use the database ({where}): {what}")
 
 
 def _with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -128,7 +139,7 @@ def _listen(current: settings.Settings) -> socket.socket:
     except OSError as error:
         raise ValueError(
             f"cannot listen on {current.host}:{current.port} ({error.strerror}): "
-            "set ICECREAM_PORT to a free port."
+            "set ICECREAM_PORT to a free port, ICECREAM_HOST to an address of this machine."
         ) from None
     listener.set_inheritable(True)
     return listener
@@ -146,7 +157,8 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
         forwarded_allow_ips=list(current.trusted_proxies),
         timeout_graceful_shutdown=GRACE,
     )
-    # uvicorn ends by raising once more the signal that stopped it.
+    # uvicorn ends by raising once more the signal that stopped it; that is no failure.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         if workers > 1:
             Multiprocess(config, sockets=[listener]).run()
@@ -159,13 +171,16 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), default=50, help="Payments in flight in each."
 )
-def worker(processes: int, concurrency: int) -> None:
+@click.option("--kept", is_flag=True, hidden=True, help="End with whoever holds the other end.")
+def worker(processes: int, concurrency: int, kept: bool) -> None:
     """Charge payments; beside `serve` on PostgreSQL, as many as you like."""
     with _one_line():
         if settings.load().embedded:
             raise ValueError("with SQLite, `icecream serve` charges payments itself.")
         asyncio.run(_prepare())
-        asyncio.run(_supervise(processes, concurrency) if processes > 1 else _work(concurrency))
+        asyncio.run(
+            _supervise(processes, concurrency) if processes > 1 else _work(concurrency, kept)
+        )
 
 
 def _stop_signal() -> asyncio.Event:
@@ -175,13 +190,25 @@ def _stop_signal() -> asyncio.Event:
     return stop
 
 
-async def _work(concurrency: int) -> None:
+def _stop_at_end_of_input(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def ended() -> None:
+        loop.remove_reader(sys.stdin)
+        stop.set()
+
+    loop.add_reader(sys.stdin, ended)
+
+
+async def _work(concurrency: int, kept: bool) -> None:
     from icecream import database
     from tasks import broker
     from tasks.worker import working
 
     logging.config.dictConfig(LOGGING)
     stop = _stop_signal()
+    if kept:
+        _stop_at_end_of_input(stop)
     async with database.running(), broker.running(), working(concurrency):
         click.echo(f"Charging payments, {concurrency} at a time.")
         await stop.wait()
@@ -195,10 +222,12 @@ async def _supervise(processes: int, concurrency: int) -> None:
 
 
 async def _keep(stop: asyncio.Event, concurrency: int) -> None:
-    command = [sys.executable, "-m", "icecream", "worker", "--concurrency", str(concurrency)]
+    options = ["--concurrency", str(concurrency), "--kept"]
+    command = [sys.executable, "-m", "icecream", "worker", *options]
     told = asyncio.ensure_future(stop.wait())
     while not stop.is_set():
-        process = await asyncio.create_subprocess_exec(*command)
+        # The pipe ends when this process does, even killed: nobody is left to work unsupervised.
+        process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
         ended = asyncio.ensure_future(process.wait())
         await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():

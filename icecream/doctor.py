@@ -79,10 +79,8 @@ RULES = {
 async def examine() -> dict[str, list[tuple[object, ...]]]:
     """The rules that do not hold, each with the rows that break it; an empty answer is good.
 
-    The first column of a row is an id or a day. Each rule is one query, which sees one moment, so it
-    can be asked of a running service.
+    The first column of a row is an id or a day. Each rule is one query, which sees one moment, so
+    it can be asked of a running service.
     """
     answers = {rule: await Order.raw(query) for rule, query in RULES.items()}
-    return {
-        rule: [tuple(row.values()) for row in rows] for rule, rows in answers.items() if rows
-    }
+    return {rule: [tuple(row.values()) for row in rows] for rule, rows in answers.items() if rows}

@@ -69,4 +69,6 @@ class Edge:
             await self.app(scope, receive, send_with_headers)
         finally:
             spent = (time.perf_counter() - began) * 1000
-            log.info("%s %s %s %.1f ms", scope["method"], scope["path"], status, spent)
+            # As it was sent: decoded, a path could bring a line break into the log.
+            path = scope["raw_path"].decode("latin-1")
+            log.info("%s %s %s %.1f ms", scope["method"], path, status, spent)

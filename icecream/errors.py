@@ -1,6 +1,7 @@
 """What we refuse and why; a class's docstring is what people read, its name is the code.
 
-Each stands for an RFC 9457 problem document; `app.py` has the one handler that writes them. A rule raises these and never an HTTP exception.
+Each stands for an RFC 9457 problem document; `app.py` has the one handler that writes them. A rule
+raises these and never an HTTP exception.
 """
 
 import re

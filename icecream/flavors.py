@@ -23,7 +23,7 @@ class NewFlavor(bodies.Body):
         Meta(min_length=1, max_length=100, pattern=accounts.NAME, examples=["Choclate"]),
     ]
     price: Price | UnsetType = UNSET
-    stock: Stock | None | UnsetType = UNSET
+    stock: Stock | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         # As the original did, and so that two names that look the same are the same.

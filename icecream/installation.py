@@ -1,17 +1,18 @@
-"""An empty database becomes an installation: migrations, one at a time, the first admin, Vanilla."""
+"""An empty database becomes an installation: migrations, the first admin, Vanilla."""
 
 import contextlib
 import io
 import logging
 import secrets
 from collections.abc import Callable
+from functools import cache
 
 from piccolo.apps.migrations.commands.backwards import run_backwards
 from piccolo.apps.migrations.commands.base import BaseMigrationManager
 from piccolo.apps.migrations.commands.forwards import run_forwards
 from piccolo.apps.migrations.tables import Migration
 
-from icecream import database, passwords, settings
+from icecream import passwords, settings
 from icecream.database import DB
 from icecream.tables import APP_CONFIG, Flavor, Order, User
 
@@ -23,6 +24,7 @@ class NotReady(Exception):
     """One line that says what keeps the service from starting."""
 
 
+@cache
 def known_migrations() -> list[str]:
     """The ids of the migrations that came with this code."""
     manager = BaseMigrationManager()

@@ -69,7 +69,8 @@ async def _mark_sent(subjects: list[int], now: datetime) -> list[Claim]:
     rows = (
         await Payment.update({Payment.state: "sent", Payment.tries: Payment.tries + 1})
         .where(
-            Payment.id.is_in(subjects), Payment.state.is_in(list(states.before(states.PAYMENT, "sent")))
+            Payment.id.is_in(subjects),
+            Payment.state.is_in(list(states.before(states.PAYMENT, "sent"))),
         )
         .returning(Payment.id, Payment.order, Payment.provider_key, Payment.amount, Payment.tries)
     )

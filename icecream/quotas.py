@@ -5,6 +5,7 @@ own (`limits` in memory: 10 us a call, where one shared in Redis would cost ever
 """
 
 import time
+from functools import cache
 from typing import Any
 
 import limits
@@ -19,6 +20,9 @@ from icecream import errors, settings
 # Wrong passwords for one name from one address: enough for a typing mistake, not for guessing.
 FAILED_LOGINS = limits.parse("10/minute")
 _counter = FixedWindowRateLimiter(MemoryStorage())
+
+
+_policy = cache(limits.parse)
 
 
 def _seconds_left(item: limits.RateLimitItem, who: tuple[str, ...]) -> int:
@@ -64,7 +68,7 @@ def spend(who: str) -> dict[str, str]:
     Raises:
         errors.QuotaExceeded: there were too many.
     """
-    item, key = limits.parse(settings.load().rate_limit), ("default", who)
+    item, key = _policy(settings.load().rate_limit), ("default", who)
     if not _counter.hit(item, *key):
         raise _refuse(item, key)
     return _fields(item, key)
@@ -84,7 +88,9 @@ class Quota:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = scope.get("route_handler")
-        if scope["type"] != ScopeType.HTTP or (handler is not None and handler.opt.get("uncounted")):
+        if scope["type"] != ScopeType.HTTP or (
+            handler is not None and handler.opt.get("uncounted")
+        ):
             await self.app(scope, receive, send)
             return
         user = scope.get("user")

@@ -5,6 +5,7 @@ somebody paid for disappears with something else. Columns get no DEFAULT from th
 a forgotten value is an error and not a silent zero.
 """
 
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,11 @@ class Word(Varchar):
 
     def __init__(self, words: tuple[str, ...], **kwargs: Any) -> None:
         self.words = tuple(words)
-        super().__init__(length=20, **kwargs)
-        self._meta.params |= {"words": self.words}
+        # What people choose from in the admin; no part of the schema, which the migrations compare.
+        named: Any = {word: word for word in self.words}
+        choices: Any = Enum("Word", named)  # type: ignore[misc]  # mypy wants literals
+        super().__init__(length=20, **kwargs | {"choices": choices})
+        self._meta.params |= {"words": self.words, "choices": None}
         del self._meta.params["length"]
 
     @property

@@ -1,23 +1,25 @@
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-from icecream.tables import Bounded
-from icecream.tables import Word
 from piccolo.columns.base import OnDelete, OnUpdate
-from piccolo.columns.column_types import BigInt
-from piccolo.columns.column_types import BigSerial
-from piccolo.columns.column_types import Boolean
-from piccolo.columns.column_types import Date
-from piccolo.columns.column_types import ForeignKey
-from piccolo.columns.column_types import Integer
-from piccolo.columns.column_types import JSON
-from piccolo.columns.column_types import Secret
-from piccolo.columns.column_types import Serial
-from piccolo.columns.column_types import Text
-from piccolo.columns.column_types import Timestamp
-from piccolo.columns.column_types import Timestamptz
-from piccolo.columns.column_types import Varchar
+from piccolo.columns.column_types import (
+    JSON,
+    BigInt,
+    BigSerial,
+    Boolean,
+    Date,
+    ForeignKey,
+    Integer,
+    Secret,
+    Serial,
+    Text,
+    Timestamp,
+    Timestamptz,
+    Varchar,
+)
 from piccolo.columns.defaults.timestamp import TimestampOffset
 from piccolo.columns.indexes import IndexMethod
 from piccolo.table import Table
+
+from icecream.tables import Bounded, Word
 
 
 class Flavor(Table, tablename="flavor", schema=None):
@@ -65,17 +67,11 @@ DESCRIPTION = "The whole schema"
 
 
 async def forwards():
-    manager = MigrationManager(
-        migration_id=ID, app_name="icecream", description=DESCRIPTION
-    )
+    manager = MigrationManager(migration_id=ID, app_name="icecream", description=DESCRIPTION)
 
-    manager.add_table(
-        class_name="OrderLine", tablename="order_line", schema=None, columns=None
-    )
+    manager.add_table(class_name="OrderLine", tablename="order_line", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Event", tablename="event", schema=None, columns=None
-    )
+    manager.add_table(class_name="Event", tablename="event", schema=None, columns=None)
 
     manager.add_table(
         class_name="FlavorTotal",
@@ -84,33 +80,19 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="User", tablename="users", schema=None, columns=None
-    )
+    manager.add_table(class_name="User", tablename="users", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Job", tablename="job", schema=None, columns=None
-    )
+    manager.add_table(class_name="Job", tablename="job", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Order", tablename="orders", schema=None, columns=None
-    )
+    manager.add_table(class_name="Order", tablename="orders", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="StockMove", tablename="stock_move", schema=None, columns=None
-    )
+    manager.add_table(class_name="StockMove", tablename="stock_move", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="FlavorDay", tablename="flavor_day", schema=None, columns=None
-    )
+    manager.add_table(class_name="FlavorDay", tablename="flavor_day", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Session", tablename="sessions", schema=None, columns=None
-    )
+    manager.add_table(class_name="Session", tablename="sessions", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Flavor", tablename="flavor", schema=None, columns=None
-    )
+    manager.add_table(class_name="Flavor", tablename="flavor", schema=None, columns=None)
 
     manager.add_table(
         class_name="IdempotencyKey",
@@ -119,13 +101,9 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="Payment", tablename="payment", schema=None, columns=None
-    )
+    manager.add_table(class_name="Payment", tablename="payment", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="DayTotal", tablename="day_total", schema=None, columns=None
-    )
+    manager.add_table(class_name="DayTotal", tablename="day_total", schema=None, columns=None)
 
     manager.add_table(
         class_name="RefreshToken",

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 from taskiq import AsyncBroker, BrokerMessage
 from taskiq_redis import RedisStreamBroker
 
@@ -62,15 +62,25 @@ class Stream(RedisStreamBroker):
                     while True:
                         for message in await self._read(redis):
                             yield message
-            except ResponseError as error:
-                if "NOGROUP" not in str(error):
-                    await self._rest(error)
-                    continue
-                # Flushed, or new. From the start of the stream: what came before us counts too.
-                with contextlib.suppress(RedisError, OSError):
-                    await self._declare_consumer_group()
             except (RedisError, OSError) as error:
-                await self._rest(error)
+                if not await self._has_group_again(error):
+                    await self._rest(error)
+
+    async def _has_group_again(self, error: Exception) -> bool:
+        """Whether that was Redis being new, or flushed, and it could be mended."""
+        if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
+            return False
+        try:
+            async with Redis(connection_pool=self.connection_pool) as redis:
+                # From the start of the stream: what came before us counts too.
+                await redis.xgroup_create(
+                    self.queue_name, self.consumer_group_name, id=self.consumer_id, mkstream=True
+                )
+        except (RedisError, OSError) as refused:
+            # Another worker was faster; or Redis is full or read-only, and asking again at once
+            # would keep us busy for nothing.
+            return str(refused).startswith("BUSYGROUP")
+        return True
 
     async def _read(self, redis: Redis) -> list[bytes]:
         fetched: Any = await redis.xreadgroup(
@@ -91,7 +101,8 @@ class Stream(RedisStreamBroker):
 
     def note_away(self, error: Exception) -> None:
         if self.away_since is None:
-            log.warning("Redis is away (%r); payments go on by sweeping.", error)
+            what = error.__cause__ or error  # Taskiq's own error says nothing.
+            log.warning("Redis is away (%s); payments go on by sweeping.", str(what) or repr(what))
         self.away_since = time.monotonic()
 
     def note_answer(self) -> None:

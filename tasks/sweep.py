@@ -21,5 +21,9 @@ async def run(desk: Desk, every: float) -> None:
         except database.AWAY as error:
             log.warning("The database is away, the sweep tries again: %r", error)
             more = False
+        except Exception:
+            # Nothing else would recover anything, so no fault at all may end this loop.
+            log.exception("The sweep failed, and tries again.")
+            more = False
         if not more:
             await asyncio.sleep(every * random.uniform(0.75, 1.25))

@@ -114,7 +114,9 @@ async def new_flavor(**values: Any) -> int:
     values = {"name": f"flavor {next(_numbers)}", "price": 250} | values
     flavor: int = (await Flavor.insert(Flavor(**values)))[0]["id"]
     if values.get("stock"):
-        receipt = StockMove(flavor=flavor, quantity=values["stock"], why="test", at=datetime.now(UTC))
+        receipt = StockMove(
+            flavor=flavor, quantity=values["stock"], why="test", at=datetime.now(UTC)
+        )
         await StockMove.insert(receipt)
     return flavor
 

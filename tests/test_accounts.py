@@ -31,8 +31,14 @@ async def test_signing_in_gives_a_pair_whatever_the_kind_of_body(
 
 @pytest.mark.parametrize(
     ("name", "password"),
-    [("admin", "wrong password"), ("nobody at all", ADMIN_PASSWORD), ("ADMIN", ADMIN_PASSWORD)]
-    + [("admin", ADMIN_PASSWORD + " "), ("admin' OR 1=1 --", "x"), ("admin", "pa\u0000ss")],
+    [
+        ("admin", "wrong password"),
+        ("nobody at all", ADMIN_PASSWORD),
+        ("ADMIN", ADMIN_PASSWORD),
+        ("admin", ADMIN_PASSWORD + " "),
+        ("admin' OR 1=1 --", "x"),
+        ("admin", "pa\u0000ss"),
+    ],
 )
 async def test_bad_credentials_are_401_and_say_no_more(
     client: httpx.AsyncClient, name: str, password: str
@@ -134,7 +140,7 @@ def forged(access: str) -> dict[str, str]:
         "unknown user": signed({"sub": "999999"}),
         "huge user": signed({"sub": str(2**70)}),
         "odd user": signed({"sub": "1 OR 1=1"}),
-        "other digits": signed({"sub": "١"}),
+        "other digits": signed({"sub": "\u0661"}),
         "long": signed({"pad": "x" * 4000}),
         "empty": "",
         "one part": "x",
@@ -190,9 +196,7 @@ async def test_an_older_secret_key_is_still_believed(
     customer: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older = settings.load().signing_keys[0]
-    newer = settings.read(
-        {"ICECREAM_SECRET_KEY": "n" * 40, "ICECREAM_PREVIOUS_SECRET_KEYS": older}
-    )
+    newer = settings.read({"ICECREAM_SECRET_KEY": "n" * 40, "ICECREAM_PREVIOUS_SECRET_KEYS": older})
     monkeypatch.setattr(settings, "load", lambda: newer)
     assert (await customer.get("/api/flavors/")).status_code == 200
     forgotten = settings.read({"ICECREAM_SECRET_KEY": "n" * 40})
@@ -207,7 +211,12 @@ async def test_an_account_needs_a_free_name_and_a_sound_password(hashed: str) ->
         await accounts.create("Ada", "six666")
     with pytest.raises(errors.Conflict):
         await accounts.create("Ada's twin", "six666", email="ada@example.org")
-    for name, password in (("", "six666"), ("a\nb", "six666"), ("Bob", "five5"), ("Bob", "x" * 129)):
+    for name, password in (
+        ("", "six666"),
+        ("a\nb", "six666"),
+        ("Bob", "five5"),
+        ("Bob", "x" * 129),
+    ):
         with pytest.raises(ValueError, match="has"):
             await accounts.create(name, password)
     assert (await accounts.create("Eve", "six666", admin=True)).superuser

@@ -42,10 +42,7 @@ async def test_what_is_refused_takes_nothing() -> None:
 async def test_buyers_at_once_never_get_more_than_there_is(customer: Caller) -> None:
     flavor = await new_flavor(stock=50)
     answers = await asyncio.gather(
-        *(
-            intake.place(customer.user.id, {flavor: random.choice((1, 2, 3))})
-            for _ in range(80)
-        ),
+        *(intake.place(customer.user.id, {flavor: random.choice((1, 2, 3))}) for _ in range(80)),
         return_exceptions=True,
     )
     assert {type(answer) for answer in answers} == {intake.Placed, errors.InsufficientStock}

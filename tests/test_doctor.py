@@ -19,7 +19,9 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     """A pending, a paid and a failed order; whatever the test breaks is undone."""
     flavor = await new_flavor(price=100)
     placed = [await intake.place(customer.user.id, {flavor: n}) for n in (1, 2, 3)]
-    claims = await payments.claim([one.payment for one in placed[1:] if one.payment], limit=2, lease=9)
+    claims = await payments.claim(
+        [one.payment for one in placed[1:] if one.payment], limit=2, lease=9
+    )
     for claim, answer in zip(claims, (Charged(f"doctor {flavor}"), Declined("no")), strict=True):
         await payments.settle(claim, answer)
     pending, paid, failed = placed
@@ -64,12 +66,13 @@ BREAKS = {
         " AND CAST(day AS text) = (SELECT substr(CAST(created_at AS text), 1, 10) FROM orders"
         " WHERE id = {failed})",
     ],
-    "a history has no gaps": ["DELETE FROM event WHERE \"order\" = {paid} AND seq = 1"],
+    "a history has no gaps": ['DELETE FROM event WHERE "order" = {paid} AND seq = 1'],
     "counted stock is what came in less what live orders took": [
         "UPDATE flavor SET stock = 5 WHERE id = {flavor}"
     ],
     "totals by flavor equal a recount": [
-        "UPDATE flavor_total SET quantity = quantity + 1 WHERE flavor = {flavor} AND status = 'paid'"
+        "UPDATE flavor_total SET quantity = quantity + 1"
+        " WHERE flavor = {flavor} AND status = 'paid'"
     ],
     "totals by flavor and day equal a recount": [
         "UPDATE flavor_day SET revenue = revenue + 1 WHERE flavor = {flavor} AND status = 'pending'"

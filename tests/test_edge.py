@@ -47,3 +47,11 @@ async def test_each_request_is_one_line_in_the_log(
     (record,) = [one for one in caplog.records if one.name == "icecream.access"]
     assert record.getMessage().startswith("GET /health/live 200 ")
     assert "secret" not in record.getMessage()
+
+
+async def test_a_path_cannot_forge_a_line_in_the_log(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="icecream.access")
+    await client.get("/nowhere%0AERROR%00forged")
+    assert "GET /nowhere%0AERROR%00forged 404" in caplog.text

@@ -84,8 +84,6 @@ async def test_a_failure_half_way_leaves_nothing(
 
 
 async def test_orders_at_once_all_arrive(customer: Caller, flavor: int) -> None:
-    placed = await asyncio.gather(
-        *(intake.place(customer.user.id, {flavor: 1}) for _ in range(50))
-    )
+    placed = await asyncio.gather(*(intake.place(customer.user.id, {flavor: 1}) for _ in range(50)))
     assert len({one.order for one in placed}) == 50
     await ledger.check()

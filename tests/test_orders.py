@@ -1,6 +1,7 @@
 """Placing and listing orders over HTTP."""
 
 import asyncio
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -66,11 +67,15 @@ async def test_digit_strings_and_read_only_members_are_taken(
     assert (await stranger.get("/api/orders/")).json() == []
 
 
+BAD_NUMBERS: list[Any] = [0, -1, 1.5, "x", True, None, [], {}]
 REFUSED: list[tuple[Any, str]] = [
-    *(({"quantity": bad, "flavor": 1}, "/quantity") for bad in (0, -1, 1.5, "x", True, None, [])),
+    *(({"quantity": bad, "flavor": 1}, "/quantity") for bad in BAD_NUMBERS),
     *(({"quantity": bad, "flavor": 1}, "/quantity") for bad in (100_001, 2**62, 2**63, 2**64)),
-    *(({"quantity": bad, "flavor": 1}, "/quantity") for bad in ("", "1.5", "+1", " 1", "٢", "1_0")),
-    *(({"quantity": 1, "flavor": bad}, "/flavor") for bad in (0, -1, 1.5, "x", True, None, {})),
+    *(
+        ({"quantity": bad, "flavor": 1}, "/quantity")
+        for bad in ("", "1.5", "+1", " 1", "\u0662", "1_0")
+    ),
+    *(({"quantity": 1, "flavor": bad}, "/flavor") for bad in BAD_NUMBERS),
     *(({"quantity": 1, "flavor": bad}, "/flavor") for bad in (999_999, 2**62, 2**63, 2**64)),
     ({"flavor": 1}, "/quantity"),
     ({"quantity": 1}, "/flavor"),
@@ -189,9 +194,7 @@ async def test_a_whole_list_of_any_length_is_streamed_oldest_first(
     for length in (1, 3, 4, 9):
         have = len((await customer.get("/api/orders/")).json())
         body = {"quantity": 1, "flavor": flavor}
-        await asyncio.gather(
-            *(customer.post("/api/orders/", body) for _ in range(length - have))
-        )
+        await asyncio.gather(*(customer.post("/api/orders/", body) for _ in range(length - have)))
         ids = [order["id"] for order in (await customer.get("/api/orders/")).json()]
         assert ids == sorted(set(ids)) and len(ids) == length
 
@@ -206,7 +209,7 @@ async def test_pages_follow_their_links_to_the_end(customer: Caller, flavor: int
         pages.append(answer.json())
         path = answer.links["next"]["url"] if "next" in answer.links else ""
     assert [len(page) for page in pages] == [2, 2, 1]
-    assert sum(pages, []) == whole
+    assert list(chain.from_iterable(pages)) == whole
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ class Provider:
         self.asked: list[Charge] = []
         self.at_once = self.most_at_once = 0
         self.takes = 0.005
+        self.heard = asyncio.Event()
 
     async def charge(self, charge: Charge) -> Charged | Declined:
         self.asked.append(charge)
@@ -244,14 +245,14 @@ async def test_closing_claims_no_more_and_leaves_the_intent(placed: intake.Place
     class Endless(Provider):
         async def charge(self, charge: Charge) -> Charged | Declined:
             self.asked.append(charge)
+            self.heard.set()
             await asyncio.sleep(60)
             raise AssertionError
 
     provider = Endless()
     closing = desk(provider)
     under_way = asyncio.create_task(closing.charge([number(placed)]))
-    while not provider.asked:
-        await asyncio.sleep(0.001)
+    await provider.heard.wait()
     await closing.close(0.01)
     await under_way
     assert await state(placed) == ("pending", "sent")

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from piccolo.apps.migrations.auto.diffable_table import DiffableTable
 from piccolo.apps.migrations.auto.schema_differ import SchemaDiffer
 from piccolo.apps.migrations.auto.schema_snapshot import SchemaSnapshot
-from piccolo.apps.migrations.auto.diffable_table import DiffableTable
 from piccolo.apps.migrations.commands.base import BaseMigrationManager
 
 from icecream import database, intake, tables
@@ -50,7 +50,7 @@ REFUSED = [
     LINE + "({order}, {flavor}, 1, -1)",
     # Nothing is missing
     "UPDATE orders SET created_at = NULL WHERE id = {order}",
-    "UPDATE orders SET \"user\" = NULL WHERE id = {order}",
+    'UPDATE orders SET "user" = NULL WHERE id = {order}',
     "INSERT INTO flavor (name) VALUES ('No price')",
     # Nothing is twice
     "INSERT INTO flavor (name, description, price, archived, version)"
@@ -69,7 +69,7 @@ REFUSED = [
     "DELETE FROM orders WHERE id = {order}",
     LINE + "({order}, 999999, 1, 1)",
     LINE + "(999999, {flavor}, 1, 1)",
-    "UPDATE orders SET \"user\" = 999999 WHERE id = {order}",
+    'UPDATE orders SET "user" = 999999 WHERE id = {order}',
 ]
 
 
@@ -100,8 +100,8 @@ async def first_columns(table: str) -> set[str]:
     """The columns by which some index of the table is looked up."""
     if WHICH == "sqlite":
         rows = await DB.run_ddl(
-            "SELECT i.name FROM pragma_index_list('%s') l, pragma_index_info(l.name) i"
-            " WHERE i.seqno = 0" % table
+            f"SELECT i.name FROM pragma_index_list('{table}') l, pragma_index_info(l.name) i"
+            " WHERE i.seqno = 0"
         )
     else:
         rows = await DB.run_ddl(
@@ -124,4 +124,6 @@ async def test_the_migrations_make_exactly_these_tables() -> None:
         for table in APP_CONFIG.table_classes
     ]
     differ = SchemaDiffer(schema=wanted, schema_snapshot=snapshot, auto_input="y")
-    assert [change.statements for change in differ.get_alter_statements() if change.statements] == []
+    assert [
+        change.statements for change in differ.get_alter_statements() if change.statements
+    ] == []

@@ -1,4 +1,4 @@
-"""The engine for SQLite or PostgreSQL; transactions that cannot leak and are retried when told to."""
+"""The engine for SQLite or PostgreSQL; transactions that cannot leak, and are tried again."""
 
 import asyncio
 import random
@@ -19,11 +19,11 @@ from icecream.database.sqlite import InUse, SQLite
 __all__ = ["DB", "InUse", "Postgres", "SQLite", "add", "running", "transaction", "unlocked"]
 T = TypeVar("T")
 
-# The database asks for these to be tried again: a serialization failure (40001), a deadlock (40P01).
+# The database asks to try again after a serialization failure (40001) or a deadlock (40P01).
 AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 TRIES = 10
-# What it looks like when the database cannot answer now: it is away, full, locked or too slow. After
-# one of these during COMMIT nobody knows the outcome, so none of them is tried again here.
+# What it looks like when the database cannot answer now: it is away, full, locked or too slow.
+# After one of these during COMMIT nobody knows the outcome, so none of them is tried again here.
 AWAY = (
     OSError,
     TimeoutError,
@@ -95,7 +95,8 @@ async def add(
     target = ", ".join(f'"{c._meta.db_column_name}"' for c in keys)
     values = ", ".join(f"({', '.join('{}' for _ in row)})" for row in rows)
     updates = ", ".join(
-        '"{0}" = "{1}"."{0}" + excluded."{0}"'.format(c._meta.db_column_name, name) for c in sums
+        f'"{c._meta.db_column_name}" = "{name}"."{c._meta.db_column_name}" + excluded."{c._meta.db_column_name}"'
+        for c in sums
     )
     await table.raw(
         f'INSERT INTO "{name}" ({columns}) VALUES {values} '

@@ -31,9 +31,7 @@ class Postgres(PostgresEngine):
         # Whatever the server's own settings are, a commit that was acknowledged is on the disk, and
         # a time turned into text is in UTC.
         always = {"synchronous_commit": "on", "timezone": "UTC"}
-        super().__init__(
-            config={"dsn": url, "timeout": CONNECT_TIMEOUT, "server_settings": always}
-        )
+        super().__init__(config={"dsn": url, "timeout": CONNECT_TIMEOUT, "server_settings": always})
         self.current_transaction = OwnedByTask()  # type: ignore[assignment]  # see OwnedByTask
 
     async def check_version(self) -> None:

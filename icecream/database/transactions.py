@@ -11,8 +11,8 @@ class OwnedByTask:
     """Stands where an engine keeps its ContextVar of the current transaction.
 
     A ContextVar is copied into every task started meanwhile, which would then write into somebody
-    else's transaction, or into one that has ended. Here a transaction belongs to the task that began
-    it, and to no other.
+    else's transaction, or into one that has ended. Here a transaction belongs to the task that
+    began it, and to no other.
     """
 
     def __init__(self) -> None:

@@ -1,0 +1,53 @@
+.PHONY: help run test check format lock clean
+.DEFAULT_GOAL := help
+
+# $(call install,FILES) brings .venv up to date with the first Python that will do.
+define install
+	@trap 'exit 130' INT; set -- "$$PYTHON"; [ -n "$$1" ] || set -- python3 python3.13 python3.12 python3.11 python; \
+	for python do \
+		"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+			&& exec "$$python" .ci/venv.py $(1); \
+	done; \
+	echo "No Python 3.11 or newer with its venv module found as: $$* (Debian: apt install python3-venv; or set PYTHON)" >&2; \
+	exit 1
+endef
+runtime := requirements.txt pyproject.toml
+development := $(runtime) requirements-dev.txt
+TESTS ?= tests
+
+help: ## List these commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+run: ## Install what is needed and start the service
+	$(call install,$(runtime))
+	@exec .venv/bin/icecream serve
+
+test: ## Run the tests on SQLite, then on PostgreSQL; TESTS="tests -k orders" narrows them
+	$(call install,$(development))
+	@failed=0; for database in sqlite postgres; do \
+		echo "Tests on $$database"; \
+		ICECREAM_TEST_DATABASE=$$database .venv/bin/python -m pytest $(TESTS) || failed=1; \
+	done; exit $$failed
+
+check: ## Lint, formatting, types and import rules
+	$(call install,$(development))
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: ## Format the code and fix what can be fixed
+	$(call install,$(development))
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+lock: ## Pin the dependencies of pyproject.toml; ARGS=--upgrade takes the newest
+	$(call install,$(development))
+	$(compile) --output-file requirements.txt
+	$(compile) --group dev --constraint requirements.txt --output-file requirements-dev.txt
+compile = .venv/bin/uv pip compile pyproject.toml --group build --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
+
+clean: ## Remove .venv and caches; the data in var/ stays
+	rm -rf .venv .*_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,243 @@
+"""The `icecream` command in real processes, each of which ends with the test that started it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+
+from tests import servers
+
+T = TypeVar("T")
+TOP = Path(__file__).parents[1]
+# The shell reads from a pipe that this process holds open, until it lets go of it or is gone; then
+# it ends what it guards, and every process that came of that.
+GUARD = 'read -r _; kill -s KILL -- "-$1" 2> /dev/null'
+# Seconds until a test gives up waiting: far more than anything here takes.
+PATIENCE = 25.0
+# Payments that end soon, and leases that soon run out.
+BRISK = {
+    "ICECREAM_PAYMENT_DELAY": "0.01-0.05",
+    "ICECREAM_PAYMENT_TIMEOUT": "1",
+    "ICECREAM_LEASE": "2",
+    "ICECREAM_SWEEP": "0.2",
+}
+BOOKS = """
+import asyncio, json
+from icecream import database
+from icecream.tables import Job, Order, Payment
+from tests import ledger
+async def main():
+    async with database.running():
+        await ledger.check()
+        print(json.dumps({
+            "orders": await Order.select(Order.id, Order.status).order_by(Order.id),
+            "payments": await Payment.select(Payment.order, Payment.state, Payment.tries),
+            "jobs": await Job.count(),
+        }))
+asyncio.run(main())
+"""
+
+
+def until(true: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+    """Ask again and again until the answer is true, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (answer := true()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Waited {seconds} s in vain: {what}.")
+        time.sleep(0.02)
+    return answer
+
+
+class Process:
+    """A command that runs until it is told to end; what it writes goes to a file."""
+
+    def __init__(self, words: tuple[str, ...], environment: dict[str, str], log: Path) -> None:
+        self.words, self.log = words, log
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, *words],
+                cwd=log.parent,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+        self._guard = subprocess.Popen(
+            ["sh", "-c", GUARD, "sh", str(self.pid)], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def says(self, text: str) -> None:
+        """Return once it wrote this."""
+        until(lambda: text in self.output or not self.running, f"{self.words} says {text!r}")
+        assert text in self.output, self.output
+
+    def kill(self) -> None:
+        """What nobody can prepare for: this process alone ends, its children stay."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float = PATIENCE) -> int:
+        return self._process.wait(seconds)
+
+    def stop(self) -> float:
+        """Tell it to end as an operator would; the seconds that it took."""
+        began = time.monotonic()
+        self.signal(signal.SIGTERM)
+        assert self.wait() == 0, self.output
+        return time.monotonic() - began
+
+    def left_behind(self) -> list[int]:
+        """The processes that came of it and are still there."""
+        return [
+            pid
+            for pid, (group, state) in _processes().items()
+            if group == self.pid and state not in "ZX"
+        ]
+
+    def end(self) -> None:
+        self._guard.communicate(b"\n")
+        self._process.wait()
+
+
+def _processes() -> dict[int, tuple[int, str]]:
+    """The group and the state of each process of this machine."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, group, *_ = path.read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        found[int(path.parent.name)] = (int(group), state)
+    return found
+
+
+class Shop:
+    """An installation of a test's own: its folder, its settings, and what was started there."""
+
+    def __init__(self, folder: Path, database_url: str, **settings: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.port = folder, servers.free_port()
+        self.environment = dict(os.environ) | {
+            "PYTHONPATH": str(TOP),
+            "ICECREAM_DATABASE_URL": database_url,
+            "ICECREAM_PORT": str(self.port),
+            **BRISK,
+            **settings,
+        }
+        self.processes: list[Process] = []
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
+
+    def __enter__(self) -> "Shop":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ExitStack() as all_of_it:
+            all_of_it.callback(self.http.close)
+            for process in self.processes:
+                all_of_it.callback(process.end)
+        for process in self.processes:
+            if kind is not None:
+                print(f"--- {' '.join(process.words)}\n{process.output}")  # noqa: T201
+            else:
+                assert "Traceback" not in process.output, process.output
+
+    def run(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Carry out a short command of `icecream`; its output and its errors come together."""
+        return self._python("-m", "icecream", *words, **settings)
+
+    def _python(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=self.folder,
+            env=self.environment | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE,
+        )
+
+    def begin(self, *words: str, **settings: str) -> Process:
+        """Start a command of `icecream`, and do not wait for it."""
+        log = self.folder / f"{len(self.processes)}-{words[0]}.log"
+        process = Process(("-m", "icecream", *words), self.environment | settings, log)
+        self.processes.append(process)
+        return process
+
+    def serve(self, *words: str, **settings: str) -> Process:
+        """A server, once it answers."""
+        process = self.begin("serve", *words, **settings)
+        self.opened(process)
+        return process
+
+    def opened(self, process: Process) -> None:
+        until(lambda: self._lives() or not process.running, "the server answers")
+        assert process.running, process.output
+
+    def _lives(self) -> bool:
+        try:
+            return self.http.get("/health/live").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def worker(self, *words: str, **settings: str) -> Process:
+        """A worker, once it works."""
+        process = self.begin("worker", *words, **settings)
+        process.says("Charging payments")
+        return process
+
+    def sign_in(self, username: str, password: str) -> dict[str, str]:
+        """Send every later call in this name; the pair of tokens."""
+        answer = self.http.post("/api/token/", data={"username": username, "password": password})
+        assert answer.status_code == 200, answer.text
+        pair: dict[str, str] = answer.json()
+        self.http.headers["Authorization"] = f"Bearer {pair['access']}"
+        return pair
+
+    def order(self, quantity: int = 1, flavor: int = 1) -> int:
+        """Place an order; its id."""
+        answer = self.http.post("/api/orders/", json={"quantity": quantity, "flavor": flavor})
+        assert answer.status_code == 200, answer.text
+        number: int = answer.json()["order_id"]
+        return number
+
+    def statuses(self) -> Counter[str]:
+        """How many of the caller's orders have each status."""
+        return Counter(order["status"] for order in self.http.get("/api/orders/").json())
+
+    def all_ended(self, seconds: float = PATIENCE) -> Counter[str]:
+        """The statuses, once no order is pending."""
+        until(lambda: "pending" not in self.statuses(), "all orders end", seconds)
+        return self.statuses()
+
+    def books(self) -> dict[str, Any]:
+        """All orders, all payments and the number of jobs, once the ledger was found right."""
+        answer = self._python("-c", BOOKS)
+        assert answer.returncode == 0, answer.stdout
+        read: dict[str, Any] = json.loads(answer.stdout)
+        return read
