@@ -7,16 +7,20 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware.authentication import AuthenticationResult
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import JSONBody
 from litestar.security.jwt import JWTAuth
 from litestar.security.jwt.middleware import JWTAuthenticationMiddleware
 from msgspec import Meta
 
-from icecream import bodies, database, errors, passwords, quotas, tokens
+from icecream import bodies, database, errors, openapi, passwords, quotas, tokens
 from icecream.tables import Session, User
 
 NAME = r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+(?!\n)$"
 Username = Annotated[str, Meta(min_length=1, max_length=100, pattern=NAME)]
+
+
+PAIR = {"access": "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAi...", "refresh": "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAi..."}
 
 
 class Credentials(bodies.Body):
@@ -29,7 +33,9 @@ class Credentials(bodies.Body):
 class Refresh(bodies.Body):
     """A refresh token."""
 
-    refresh: Annotated[str, Meta(min_length=1, max_length=tokens.LONGEST)]
+    refresh: Annotated[
+        str, Meta(min_length=1, max_length=tokens.LONGEST, examples=[PAIR["refresh"]])
+    ]
 
 
 class BearerOnly(JWTAuthenticationMiddleware):
@@ -53,7 +59,19 @@ async def _user(token: tokens.AccessToken, _: ASGIConnection[Any, Any, Any, Any]
     return await tokens.holder(token)
 
 
-auth = JWTAuth[User](
+class BearerAuth(JWTAuth[User]):
+    """Litestar's, but OpenAPI gives a bearer scheme no name."""
+
+    @property
+    def openapi_components(self) -> Components:
+        components = super().openapi_components
+        for scheme in (components.security_schemes or {}).values():
+            if isinstance(scheme, SecurityScheme):
+                scheme.name = None
+        return components
+
+
+auth = BearerAuth(
     retrieve_user_handler=_user,
     token_secret="see tokens.Signed.decode_payload, which knows older keys too",
     token_cls=tokens.AccessToken,
@@ -83,9 +101,11 @@ class Accounts(Controller):
         "/",
         status_code=200,
         exclude_from_auth=True,
-        operation_class=bodies.AnyBodyOperation,
+        operation_class=openapi.ApiOperation,
         operation_id="signIn",
         summary="Sign in",
+        responses=openapi.answers(200, tokens.Pair, PAIR, *openapi.CALL, *openapi.BODY),
+        security=[{}],
     )
     async def sign_in(self, request: bodies.AnyBody, data: JSONBody[Credentials]) -> tokens.Pair:
         """Get a pair of tokens for a name and a password.
@@ -105,9 +125,11 @@ class Accounts(Controller):
         "/refresh",
         status_code=200,
         exclude_from_auth=True,
-        operation_class=bodies.AnyBodyOperation,
+        operation_class=openapi.ApiOperation,
         operation_id="refreshToken",
         summary="Refresh",
+        responses=openapi.answers(200, tokens.Pair, PAIR, *openapi.CALL, *openapi.BODY),
+        security=[{}],
     )
     async def refresh(self, data: JSONBody[Refresh]) -> tokens.Pair:
         """Trade a refresh token for a new pair."""

@@ -23,7 +23,9 @@ from icecream import (
     errors,
     flavors,
     health,
+    openapi,
     orders,
+    pages,
     quotas,
     settings,
     stats,
@@ -135,6 +137,7 @@ def litestar() -> Litestar:
             stats.Stats,
             health.HealthChecks,
             admin.mount(),
+            pages.router,
         ],
         on_app_init=[accounts.auth.on_app_init],
         middleware=[quotas.Quota],
@@ -146,5 +149,6 @@ def litestar() -> Litestar:
         cors_config=CORSConfig(allow_origins=list(current.cors_origins))
         if current.cors_origins
         else None,
+        openapi_config=openapi.config(pages.SWAGGER, pages.REDOC, csp=pages.CSP),
         logging_config=None,
     )

@@ -1,14 +1,12 @@
 """A body, sent as JSON or as either kind of form, becomes one struct or an exact refusal."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from litestar import Request
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import HTTPException
-from litestar.openapi.spec import OpenAPIMediaType, Operation
 from msgspec import Struct
 
 from icecream import errors
@@ -25,19 +23,6 @@ _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 class Body(Struct, forbid_unknown_fields=True):
     """What comes in; an unknown member is refused, so that a misspelt one cannot go unnoticed."""
-
-
-class Problem(Struct, rename={"kind": "type"}):
-    """What went wrong (RFC 9457)."""
-
-    kind: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    code: str
-    request_id: str
-    errors: list[dict[str, str]] | msgspec.UnsetType = msgspec.UNSET
 
 
 class AnyBody(Request[User, Any, Any]):
@@ -98,14 +83,3 @@ def _refusal(text: str) -> errors.ValidationFailed:
     place = pointer(value[2] or "$")
     subject = place.rpartition("/")[2] or "the body"
     return errors.ValidationFailed(place, "invalid", f"{subject}: {value[1].replace('`', '')}.")
-
-
-@dataclass
-class AnyBodyOperation(Operation):
-    """Says in the API's document that a body may be sent in three ways."""
-
-    def __post_init__(self) -> None:
-        content: dict[str, OpenAPIMediaType] = getattr(self.request_body, "content", {})
-        if "application/json" in content:
-            for form in FORMS:
-                content.setdefault(form.value, content["application/json"])

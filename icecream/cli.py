@@ -26,6 +26,8 @@ from icecream import __version__, settings
 
 # Seconds that open requests may take when the server is told to stop; its payments have six more.
 GRACE = 2
+# Seconds from the signal to a worker's end, whatever still hangs, such as a frozen database.
+LIMIT = 9
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -212,6 +214,8 @@ async def _work(concurrency: int, kept: bool) -> None:
     async with database.running(), broker.running(), working(concurrency):
         click.echo(f"Charging payments, {concurrency} at a time.")
         await stop.wait()
+        # Nothing is lost by this: each intent is committed, and each lease runs out.
+        asyncio.get_running_loop().call_later(LIMIT, os._exit, 0)
 
 
 async def _supervise(processes: int, concurrency: int) -> None:

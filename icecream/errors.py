@@ -18,7 +18,7 @@ class Refusal(Exception):
 
     def __init__(self, detail: str | None = None, **members: Any) -> None:
         self.headers = dict(self.always)
-        self.detail = detail or self.title()
+        self.detail = detail or f"{self.title()}."
         self.members = members
         super().__init__(self.detail)
 

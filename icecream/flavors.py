@@ -8,7 +8,7 @@ from litestar import Controller, get, post
 from litestar.params import JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType, convert
 
-from icecream import accounts, bodies, database, errors, settings
+from icecream import accounts, bodies, database, errors, openapi, settings
 from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, StockMove, User
 
 Price = Annotated[int, Meta(ge=0, le=MAX_PRICE, description="In minor units, such as cents.")]
@@ -41,13 +41,22 @@ class FlavorView(Struct):
     stock: Stock | None
 
 
+EXAMPLE = {"id": 2, "name": "Choclate", "price": 250, "stock": 40}
+
+
 class Flavors(Controller):
     """What can be ordered."""
 
     path = "/api/flavors"
     tags = ["Flavors"]
 
-    @get("/", operation_id="listFlavors", summary="List flavors")
+    @get(
+        "/",
+        operation_class=openapi.ApiOperation,
+        operation_id="listFlavors",
+        summary="List flavors",
+        responses=openapi.answers(200, list[FlavorView], [EXAMPLE], *openapi.CALL),
+    )
     async def all(self) -> list[FlavorView]:
         """Everything that can be ordered, oldest first."""
         rows = (
@@ -59,9 +68,10 @@ class Flavors(Controller):
 
     @post(
         "/add",
-        operation_class=bodies.AnyBodyOperation,
+        operation_class=openapi.ApiOperation,
         operation_id="addFlavor",
         summary="Add a flavor",
+        responses=openapi.answers(201, FlavorView, EXAMPLE, *openapi.CALL, *openapi.BODY, 403, 409),
     )
     async def add(self, request: bodies.AnyBody, data: JSONBody[NewFlavor]) -> FlavorView:
         """Add a flavor by name. Only staff may set its price and its stock.

@@ -14,7 +14,7 @@ from litestar.params import JSONBody, Parameter
 from litestar.response import Stream
 from msgspec import Meta, Struct
 
-from icecream import bodies, errors, intake
+from icecream import bodies, errors, intake, openapi
 from icecream.tables import MAX_QUANTITY, Order, OrderLine
 
 Ring = Callable[[list[int]], Awaitable[None]]
@@ -50,6 +50,17 @@ class OrderView(Struct):
     flavor: int | None
 
 
+PLACED = {"status": "Order placed", "order_id": 1}
+EXAMPLE = {
+    "id": 1,
+    "quantity": 2,
+    "status": "pending",
+    "created_at": "2025-05-13T10:22:06.428877Z",
+    "user": 1,
+    "flavor": 1,
+}
+
+
 class Orders(Controller):
     """Ordering."""
 
@@ -59,9 +70,10 @@ class Orders(Controller):
     @post(
         "/orders",
         status_code=200,
-        operation_class=bodies.AnyBodyOperation,
+        operation_class=openapi.ApiOperation,
         operation_id="placeOrder",
         summary="Place an order",
+        responses=openapi.answers(200, OrderPlaced, PLACED, *openapi.CALL, *openapi.BODY, 409),
     )
     async def place(
         self, request: bodies.AnyBody, data: JSONBody[NewOrder], state: State
@@ -76,14 +88,23 @@ class Orders(Controller):
 
     @get(
         ["/orders", "/my-orders"],
-        operation_id="listOrders",
+        operation_class=openapi.ApiOperation,
+        operation_id=lambda handler, method, path: (
+            "listOrders" if path[-1] == "orders" else "listMyOrders"
+        ),
         summary="List your orders",
+        responses=openapi.answers(200, list[OrderView], [EXAMPLE], *openapi.CALL, 400),
     )
     async def mine(
         self,
         request: bodies.AnyBody,
-        limit: Annotated[int | None, Parameter(ge=1, le=MAX_PAGE)] = None,
-        after: Annotated[str | None, Parameter(max_length=100)] = None,
+        limit: Annotated[
+            int | None, Parameter(ge=1, le=MAX_PAGE, description="How many; without it, all.")
+        ] = None,
+        after: Annotated[
+            str | None,
+            Parameter(max_length=100, description="Where the last page ended, from its Link."),
+        ] = None,
     ) -> Response[list[OrderView]] | Stream:
         """Your own orders, oldest first: all of them, or with `limit` a page.
 

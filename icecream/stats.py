@@ -4,6 +4,7 @@ from litestar import Controller, get
 from msgspec import Struct, convert
 from piccolo.query.functions import Sum
 
+from icecream import openapi
 from icecream.tables import FlavorTotal
 
 
@@ -14,13 +15,22 @@ class FlavorSales(Struct, rename={"flavor_name": "flavor__name"}):
     total_qty_ordered: int
 
 
+EXAMPLE = {"flavor__name": "Choclate", "total_qty_ordered": 4}
+
+
 class Stats(Controller):
     """Figures."""
 
     path = "/api/stats"
     tags = ["Stats"]
 
-    @get("/", operation_id="stats", summary="Sales by flavor")
+    @get(
+        "/",
+        operation_class=openapi.ApiOperation,
+        operation_id="salesByFlavor",
+        summary="Sales by flavor",
+        responses=openapi.answers(200, list[FlavorSales], [EXAMPLE], *openapi.CALL),
+    )
     async def sales(self) -> list[FlavorSales]:
         """How much of each flavor was ordered: every order ever placed, by anybody, paid or not."""
         name = FlavorTotal.flavor.name

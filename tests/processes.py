@@ -162,7 +162,7 @@ class Shop:
                 all_of_it.callback(process.end)
         for process in self.processes:
             if kind is not None:
-                print(f"--- {' '.join(process.words)}\n{process.output}")  # noqa: T201
+                print(process.words, process.output[-3000:], sep="\n")  # noqa: T201
             else:
                 assert "Traceback" not in process.output, process.output
 

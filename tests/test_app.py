@@ -91,6 +91,7 @@ OPEN = {
     "/schema",
     "/schema/redoc",
     "/schema/openapi.json",
+    "/schema/{path:str}",
     "/admin",
 }
 SIGNED_IN = {"/api/flavors", "/api/flavors/add", "/api/orders", "/api/my-orders", "/api/stats"}

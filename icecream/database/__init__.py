@@ -91,12 +91,12 @@ async def add(
     if not rows:
         return
     name = table._meta.tablename
-    columns = ", ".join(f'"{c._meta.db_column_name}"' for c in (*keys, *sums))
-    target = ", ".join(f'"{c._meta.db_column_name}"' for c in keys)
+    names = [column._meta.db_column_name for column in (*keys, *sums)]
+    columns = ", ".join(f'"{column}"' for column in names)
+    target = ", ".join(f'"{column}"' for column in names[: len(keys)])
     values = ", ".join(f"({', '.join('{}' for _ in row)})" for row in rows)
     updates = ", ".join(
-        f'"{c._meta.db_column_name}" = "{name}"."{c._meta.db_column_name}" + excluded."{c._meta.db_column_name}"'
-        for c in sums
+        f'"{column}" = "{name}"."{column}" + excluded."{column}"' for column in names[len(keys) :]
     )
     await table.raw(
         f'INSERT INTO "{name}" ({columns}) VALUES {values} '

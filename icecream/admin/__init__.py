@@ -12,8 +12,8 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Message, Receive, Scope, Send
-from msgspec import Meta, Struct
-from piccolo.columns import JSON, Column
+from msgspec import Meta
+from piccolo.columns import JSON
 from piccolo.table import Table
 from piccolo_admin.endpoints import TableConfig, create_admin
 from piccolo_api.crud.endpoints import OrderBy, PiccoloCRUD
@@ -24,14 +24,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as PiccoloRequest
 from starlette.responses import RedirectResponse
 
-from icecream import accounts, database, errors, flavors, passwords, settings, tables
-from icecream.tables import Event, Flavor, Order, OrderLine, Payment, User
+from icecream import errors, settings, tables
+from icecream.admin import rules
 
 log = logging.getLogger(__name__)
 # They log every refusal with a traceback; what nobody expected is logged where it ends up.
 for _name in ("piccolo_admin.endpoints", "piccolo_api.crud.exceptions"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
+# Neither is news: http is for one's own machine, and SQLite's LIKE looks past case by itself.
 warnings.filterwarnings("ignore", "If running sessions in production")
+warnings.filterwarnings("ignore", ".*SQLite doesn't support ILIKE")
 
 # Vue sets styles on elements, and icons come as data; the rest is two files beside Piccolo.
 CSP = (
@@ -55,135 +57,7 @@ AT_MOST = {"limit": 1000, "offset": 10**9, "__page_size": 1000, "__page": 10**6}
 
 FIXED = "This is written by the service alone: here it can be read, not changed."
 KEPT = "Orders refer to {}, so none is deleted or replaced: {} instead."
-STOCK = "Stock moves by orders and receipts only."
 WRITES = ("post_single", "patch_single", "put_single", "delete_single", "delete_all")
-
-Line = Annotated[str, Meta(max_length=255, pattern=accounts.NAME)]
-Text = Annotated[str, Meta(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")]
-
-
-class Person(Struct):
-    """What a user may be called."""
-
-    username: accounts.Username
-    first_name: Line | None = None
-    last_name: Line | None = None
-    email: Line | None = None
-    payment_method: Line | None = None
-
-
-class EditedFlavor(flavors.NewFlavor):
-    """A flavor as staff may write it."""
-
-    description: Text = ""
-    archived: bool = False
-
-
-class Account(User, tablename="users"):
-    """A user as the admin knows one: only staff sign in, and hashing stays off the loop."""
-
-    @classmethod
-    async def login(cls, username: str, password: str) -> int | None:
-        """The id of the active member of staff with that password."""
-        try:
-            given = msgspec.convert((username, password), tuple[accounts.Username, str])
-        except msgspec.ValidationError:
-            return None
-        user = await super().login(*given)
-        staff = user is not None and await cls.exists().where(cls.id == user, cls.admin.eq(True))
-        return user if staff else None
-
-    @classmethod
-    async def update_password(cls, user: int | str, password: str) -> None:
-        """Set it as the command line does: the user is then signed out everywhere."""
-        await accounts.set_password(int(user), _plain(password))
-
-    @classmethod
-    async def create_user(cls, username: str, password: str, **others: Any) -> "Account":
-        """Add a user."""
-        values = others | _checked({"username": username} | others, Person)
-        user = cls(**values, password=await passwords.hashed(_plain(password)))
-        try:
-            await user.save()
-        except database.REFUSED:
-            raise errors.Conflict("The name or the email is taken.") from None
-        return user
-
-
-# What links to a user, as far as it is shown.
-Account._meta._foreign_key_references = [
-    key for key in User._meta.foreign_key_references if key._meta.table is not tables.RefreshToken
-]
-
-
-def _plain(password: Any) -> str:
-    if not isinstance(password, str) or password.startswith("pbkdf2_sha256"):
-        raise ValueError("Send the password itself, not its hash.")
-    return password
-
-
-def _checked(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
-    """Those of the values that the rules know, normalised."""
-    known = {name: values[name] for name in rules.__struct_fields__ if name in values}
-    try:
-        return msgspec.structs.asdict(msgspec.convert(known, rules))
-    except msgspec.ValidationError as error:
-        what, _, name = str(error).replace("`", "").partition(" - at $.")
-        raise errors.ValidationFailed(f"/{name}", "invalid", f"{name}: {what}.") from None
-
-
-async def _change(
-    table: type[Table], row_id: int, values: dict[Column, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The row as it is, and what is to change in it."""
-    row = await table.select().where(table._meta.primary_key == row_id).first()
-    return row or {}, {column._meta.name: value for column, value in values.items()}
-
-
-async def add_flavor(row: Flavor) -> Flavor:
-    """Hold a new flavor to the rules of the API."""
-    if row.stock is not None or row.version != 1:
-        raise errors.ValidationFailed("/stock", "read-only", f"Leave the stock empty. {STOCK}")
-    price = settings.load().default_price if row.price is None else row.price
-    new = _checked(row.to_dict() | {"price": price}, EditedFlavor)
-    row.name, row.price = new["name"], new["price"]
-    return row
-
-
-async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
-    """Hold an edit to the rules of the API, and count it.
-
-    The form sends all columns, so that those which are nobody's to edit may come unchanged.
-    """
-    row, sent = await _change(Flavor, row_id, values)
-    if sent.pop("stock", row["stock"]) != row["stock"]:
-        raise errors.Conflict(f"{STOCK} It is {row['stock']} now; load the page again.")
-    if sent.pop("version", row["version"]) != row["version"]:
-        raise errors.Conflict("This flavor was edited after the page was loaded; load it again.")
-    new = _checked(row | sent, EditedFlavor)
-    edited = {name: new[name] for name in sent if name != "id"}
-    return edited | {"version": Flavor.version + 1}
-
-
-async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
-    """Hold an edit to the rules; a new password, or becoming inactive, signs the user out."""
-    row, sent = await _change(User, row_id, values)
-    password = sent.pop("password", None)
-    new = row | sent | _checked(row | sent, Person)
-    if not (new["active"] and new["admin"] and new["superuser"]):
-        await _spare_the_last(row_id)
-    if password:
-        await accounts.set_password(row_id, _plain(password))
-    if not new["active"]:
-        await accounts.disable(row_id)
-    # An update must set something, if only the id to what it is.
-    return {name: new[name] for name in sent} | {"id": row_id}
-
-
-async def _spare_the_last(row_id: int) -> None:
-    others = (User.active.eq(True), User.admin.eq(True), User.superuser.eq(True))
-    if not await User.exists().where(User.id != row_id, *others):
-        raise errors.Conflict("This is the last active superuser; make another one first.")
 
 
 def bounded(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
@@ -208,50 +82,50 @@ def _without(calls: tuple[str, ...], why: str) -> Validators:
     return Validators(every=[bounded], get_ids=[limited], **refused)
 
 
-def _shown(group: str, *columns: Column, **options: Any) -> TableConfig:
-    """A table that can only be read, the newest rows first, with filters for what it shows."""
-    table = columns[0]._meta.table
-    filters = [column for column in columns if not isinstance(column, JSON)]
-    newest = [OrderBy(table._meta.primary_key, ascending=False)]
-    defaults: dict[str, Any] = {"order_by": newest, "validators": _without(WRITES, FIXED)}
+def _shown(
+    group: str, table: type[Table], names: str, *, by: str = "-id", **options: Any
+) -> TableConfig:
+    """A table that can only be read, with filters for the columns that it shows."""
+    columns = [table._meta.get_column_by_name(name) for name in names.split()]
+    first = table._meta.get_column_by_name(by.lstrip("-"))
     return TableConfig(
         table,
-        visible_columns=list(columns),
-        visible_filters=filters,
+        visible_columns=columns,
+        visible_filters=[column for column in columns if not isinstance(column, JSON)],
+        order_by=[OrderBy(first, ascending=not by.startswith("-"))],
         menu_group=group,
-        **defaults | options,
+        **{"validators": _without(WRITES, FIXED)} | options,
     )
 
 
 def _tables() -> list[TableConfig]:
-    u, f, m, o, n = Account, Flavor, tables.StockMove, Order, OrderLine
-    e, k, p, j = Event, tables.IdempotencyKey, Payment, tables.Job
-    t, d, a = tables.FlavorTotal, tables.FlavorDay, tables.DayTotal
-    of_users: dict[str, Any] = {
-        "link_column": u.username,
-        "order_by": [OrderBy(u.username)],
+    user: dict[str, Any] = {
+        "link_column": rules.Account.username,
         "validators": _without(WRITES[2:], KEPT.format("users", "make it inactive")),
-        "hooks": [Hook(HookType.pre_patch, edit_user)],
+        "hooks": [Hook(HookType.pre_patch, rules.edit_user)],
     }
-    of_flavors: dict[str, Any] = {
-        "order_by": [OrderBy(f.name)],
+    flavor: dict[str, Any] = {
         "validators": _without(WRITES[2:], KEPT.format("flavors", "archive it")),
-        "hooks": [Hook(HookType.pre_save, add_flavor), Hook(HookType.pre_patch, edit_flavor)],
+        "hooks": [
+            Hook(HookType.pre_save, rules.add_flavor),
+            Hook(HookType.pre_patch, rules.edit_flavor),
+        ],
     }
-    latest = {"order_by": [OrderBy(d.day, ascending=False)]}
+    people, things = "username email active admin superuser", "id name price stock archived version"
+    order = "id user status total refunded currency created_at"
     return [
-        _shown("Accounts", u.username, u.email, u.active, u.admin, u.superuser, **of_users),
-        _shown("Catalogue", f.id, f.name, f.price, f.stock, f.archived, f.version, **of_flavors),
-        _shown("Catalogue", m.id, m.flavor, m.quantity, m.why, m.by, m.at),
-        _shown("Orders", o.id, o.user, o.status, o.total, o.refunded, o.currency, o.created_at),
-        _shown("Orders", n.id, n.order, n.flavor, n.quantity, n.unit_price),
-        _shown("Orders", e.id, e.order, e.seq, e.type, e.payload, e.by, e.at),
-        _shown("Orders", k.id, k.user, k.key, k.order, k.status, k.created_at),
-        _shown("Money", p.id, p.order, p.kind, p.n, p.state, p.amount, p.tries, p.last_error),
-        _shown("Money", j.id, j.kind, j.subject, j.run_at, j.tries),
-        _shown("Totals", t.id, t.flavor, t.status, t.quantity, t.revenue),
-        _shown("Totals", d.id, d.flavor, d.day, d.status, d.quantity, d.revenue, **latest),
-        _shown("Totals", a.id, a.day, a.status, a.orders, a.revenue, **latest),
+        _shown("Accounts", rules.Account, people, by="username", **user),
+        _shown("Catalogue", tables.Flavor, things, by="name", **flavor),
+        _shown("Catalogue", tables.StockMove, "id flavor quantity why by at"),
+        _shown("Orders", tables.Order, order),
+        _shown("Orders", tables.OrderLine, "id order flavor quantity unit_price"),
+        _shown("Orders", tables.Event, "id order seq type payload by at"),
+        _shown("Orders", tables.IdempotencyKey, "id user key order status created_at"),
+        _shown("Money", tables.Payment, "id order kind n state amount tries last_error"),
+        _shown("Money", tables.Job, "id kind subject run_at tries"),
+        _shown("Totals", tables.FlavorTotal, "id flavor status quantity revenue"),
+        _shown("Totals", tables.FlavorDay, "id flavor day status quantity revenue", by="-day"),
+        _shown("Totals", tables.DayTotal, "id day status orders revenue", by="-day"),
     ]
 
 
@@ -316,7 +190,7 @@ def mount() -> ASGIRouteHandler:
     https = address.scheme == "https"
     piccolo: Any = create_admin(
         _tables(),
-        auth_table=Account,
+        auth_table=rules.Account,
         session_table=tables.Session,
         auto_include_related=False,
         site_name=NAME,

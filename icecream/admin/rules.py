@@ -1,0 +1,140 @@
+"""What staff may write in the admin: what the API would take, and no more."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+from piccolo.columns import Column
+from piccolo.table import Table
+
+from icecream import accounts, database, errors, flavors, passwords, settings
+from icecream.tables import Flavor, RefreshToken, User
+
+STOCK = "Stock moves by orders and receipts only."
+
+Line = Annotated[str, Meta(max_length=255, pattern=accounts.NAME)]
+Text = Annotated[str, Meta(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")]
+
+
+class Person(Struct):
+    """What a user may be called."""
+
+    username: accounts.Username
+    first_name: Line | None = None
+    last_name: Line | None = None
+    email: Line | None = None
+    payment_method: Line | None = None
+
+
+class EditedFlavor(flavors.NewFlavor):
+    """A flavor as staff may write it."""
+
+    description: Text = ""
+    archived: bool = False
+
+
+class Account(User, tablename="users"):
+    """A user as the admin knows one: only staff sign in, and hashing stays off the loop."""
+
+    @classmethod
+    async def login(cls, username: str, password: str) -> int | None:
+        """The id of the active member of staff with that password."""
+        try:
+            given = msgspec.convert((username, password), tuple[accounts.Username, str])
+        except msgspec.ValidationError:
+            return None
+        user = await super().login(*given)
+        staff = user is not None and await cls.exists().where(cls.id == user, cls.admin.eq(True))
+        return user if staff else None
+
+    @classmethod
+    async def update_password(cls, user: int | str, password: str) -> None:
+        """Set it as the command line does: the user is then signed out everywhere."""
+        await accounts.set_password(int(user), _plain(password))
+
+    @classmethod
+    async def create_user(cls, username: str, password: str, **others: Any) -> "Account":
+        """Add a user."""
+        values = others | _checked({"username": username} | others, Person)
+        user = cls(**values, password=await passwords.hashed(_plain(password)))
+        try:
+            await user.save()
+        except database.REFUSED:
+            raise errors.Conflict("The name or the email is taken.") from None
+        return user
+
+
+# What links to a user, as far as it is shown.
+Account._meta._foreign_key_references = [
+    key for key in User._meta.foreign_key_references if key._meta.table is not RefreshToken
+]
+
+
+def _plain(password: Any) -> str:
+    if not isinstance(password, str) or password.startswith("pbkdf2_sha256"):
+        raise ValueError("Send the password itself, not its hash.")
+    return password
+
+
+def _checked(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
+    """Those of the values that the rules know, normalised."""
+    known = {name: values[name] for name in rules.__struct_fields__ if name in values}
+    try:
+        return msgspec.structs.asdict(msgspec.convert(known, rules))
+    except msgspec.ValidationError as error:
+        what, _, name = str(error).replace("`", "").partition(" - at $.")
+        raise errors.ValidationFailed(f"/{name}", "invalid", f"{name}: {what}.") from None
+
+
+async def _change(
+    table: type[Table], row_id: int, values: dict[Column, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The row as it is, and what is to change in it."""
+    row = await table.select().where(table._meta.primary_key == row_id).first()
+    return row or {}, {column._meta.name: value for column, value in values.items()}
+
+
+async def add_flavor(row: Flavor) -> Flavor:
+    """Hold a new flavor to the rules of the API."""
+    if row.stock is not None or row.version != 1:
+        raise errors.ValidationFailed("/stock", "read-only", f"Leave the stock empty. {STOCK}")
+    price = settings.load().default_price if row.price is None else row.price
+    new = _checked(row.to_dict() | {"price": price}, EditedFlavor)
+    row.name, row.price = new["name"], new["price"]
+    return row
+
+
+async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
+    """Hold an edit to the rules of the API, and count it.
+
+    The form sends all columns, so that those which are nobody's to edit may come unchanged.
+    """
+    row, sent = await _change(Flavor, row_id, values)
+    if sent.pop("stock", row["stock"]) != row["stock"]:
+        raise errors.Conflict(f"{STOCK} It is {row['stock']} now; load the page again.")
+    if sent.pop("version", row["version"]) != row["version"]:
+        raise errors.Conflict("This flavor was edited after the page was loaded; load it again.")
+    new = _checked(row | sent, EditedFlavor)
+    edited = {name: new[name] for name in sent if name != "id"}
+    return edited | {"version": Flavor.version + 1}
+
+
+async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
+    """Hold an edit to the rules; a new password, or becoming inactive, signs the user out."""
+    row, sent = await _change(User, row_id, values)
+    password = sent.pop("password", None)
+    new = row | sent | _checked(row | sent, Person)
+    if not (new["active"] and new["admin"] and new["superuser"]):
+        await _spare_the_last(row_id)
+    if password:
+        await accounts.set_password(row_id, _plain(password))
+    if not new["active"]:
+        await accounts.disable(row_id)
+    # An update must set something, if only the id to what it is.
+    return {name: new[name] for name in sent} | {"id": row_id}
+
+
+async def _spare_the_last(row_id: int) -> None:
+    others = (User.active.eq(True), User.admin.eq(True), User.superuser.eq(True))
+    if not await User.exists().where(User.id != row_id, *others):
+        raise errors.Conflict("This is the last active superuser; make another one first.")
