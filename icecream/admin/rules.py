@@ -1,5 +1,6 @@
 """What staff may write in the admin: what the API would take, and no more."""
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -10,20 +11,28 @@ from piccolo.table import Table
 from icecream import accounts, database, errors, flavors, passwords, settings
 from icecream.tables import Flavor, RefreshToken, User
 
+TAKEN = "The name or the email is taken."
 STOCK = "Stock moves by orders and receipts only."
 
-Line = Annotated[str, Meta(max_length=255, pattern=accounts.NAME)]
+Line = Annotated[str, Meta(max_length=255, pattern=rf"^\Z|{accounts.NAME}")]
 Text = Annotated[str, Meta(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")]
 
 
 class Person(Struct):
-    """What a user may be called."""
+    """What a user may be called, and be."""
 
     username: accounts.Username
     first_name: Line | None = None
     last_name: Line | None = None
     email: Line | None = None
     payment_method: Line | None = None
+    active: bool = False
+    admin: bool = False
+    superuser: bool = False
+
+    def __post_init__(self) -> None:
+        # No two users may have the same email, but any number may have none.
+        self.email = self.email or None
 
 
 class EditedFlavor(flavors.NewFlavor):
@@ -55,12 +64,13 @@ class Account(User, tablename="users"):
     @classmethod
     async def create_user(cls, username: str, password: str, **others: Any) -> "Account":
         """Add a user."""
-        values = others | _checked({"username": username} | others, Person)
+        given = {name: value for name, value in others.items() if value is not None}
+        values = given | _checked({"username": username} | given, Person)
         user = cls(**values, password=await passwords.hashed(_plain(password)))
         try:
             await user.save()
         except database.REFUSED:
-            raise errors.Conflict("The name or the email is taken.") from None
+            raise errors.Conflict(TAKEN) from None
         return user
 
 
@@ -83,6 +93,7 @@ def _checked(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
         return msgspec.structs.asdict(msgspec.convert(known, rules))
     except msgspec.ValidationError as error:
         what, _, name = str(error).replace("`", "").partition(" - at $.")
+        what = re.sub("matching regex .*", "without control characters", what)
         raise errors.ValidationFailed(f"/{name}", "invalid", f"{name}: {what}.") from None
 
 
@@ -124,6 +135,7 @@ async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
     row, sent = await _change(User, row_id, values)
     password = sent.pop("password", None)
     new = row | sent | _checked(row | sent, Person)
+    await _keep_apart(row_id, new)
     if not (new["active"] and new["admin"] and new["superuser"]):
         await _spare_the_last(row_id)
     if password:
@@ -132,6 +144,14 @@ async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
         await accounts.disable(row_id)
     # An update must set something, if only the id to what it is.
     return {name: new[name] for name in sent} | {"id": row_id}
+
+
+async def _keep_apart(row_id: int, new: dict[str, Any]) -> None:
+    same = User.username == new["username"]
+    if new["email"]:
+        same = same | (User.email == new["email"])
+    if await User.exists().where(User.id != row_id, same):
+        raise errors.Conflict(TAKEN)
 
 
 async def _spare_the_last(row_id: int) -> None:
