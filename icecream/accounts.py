@@ -1,5 +1,6 @@
 """Who is calling: signing in, the guard for staff, and what operators do to accounts."""
 
+import re
 from typing import Annotated, Any
 
 from litestar import Controller, post
@@ -145,8 +146,8 @@ async def create(
         ValueError: the name or the password has a wrong length.
         errors.Conflict: the name or the email is taken.
     """
-    if not 1 <= len(name) <= 100 or not name.isprintable():
-        raise ValueError("A name has 1 to 100 printable characters.")
+    if len(name) > 100 or not re.search(NAME, name):
+        raise ValueError("A name has 1 to 100 characters, none of them a control character.")
     user = User(
         username=name,
         password=await passwords.hashed(password),

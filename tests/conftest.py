@@ -32,7 +32,7 @@ os.chdir(FOLDER)
 import httpx  # noqa: E402
 import pytest  # noqa: E402
 
-from icecream import app, database, installation, passwords, tokens  # noqa: E402
+from icecream import app, database, installation, passwords, settings, tokens  # noqa: E402
 from icecream.tables import Flavor, StockMove, User  # noqa: E402
 
 os.chdir(_here)
@@ -110,6 +110,16 @@ async def stranger(client: httpx.AsyncClient, hashed: str) -> Caller:
 @pytest.fixture
 async def staff(client: httpx.AsyncClient, hashed: str) -> Caller:
     return await _caller(client, await new_user(hashed, admin=True))
+
+
+@pytest.fixture
+async def empty_database(opened: None, tmp_path: Path) -> str:
+    """The address of a database of the test's own."""
+    if WHICH == "sqlite":
+        return f"sqlite:///{tmp_path}/var/empty.sqlite"
+    name = f"empty_{next(_numbers)}"
+    await database.DB.run_ddl(f"CREATE DATABASE {name}")
+    return settings.load().database_url.rpartition("/")[0] + f"/{name}"
 
 
 async def new_flavor(**values: Any) -> int:

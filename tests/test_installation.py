@@ -3,29 +3,22 @@
 import asyncio
 import os
 import sys
-import uuid
 from pathlib import Path
 
 import pytest
 
 from icecream import database, installation, settings
 from icecream.database import DB
-from tests.conftest import ADMIN_PASSWORD, WHICH
+from tests.conftest import ADMIN_PASSWORD
 
 pytestmark = pytest.mark.anyio
 TOP = Path(__file__).parents[1]
 
 
 @pytest.fixture
-async def elsewhere(tmp_path: Path) -> dict[str, str]:
+async def elsewhere(empty_database: str) -> dict[str, str]:
     """The environment of a command with an empty database of its own."""
-    if WHICH == "sqlite":
-        url = f"sqlite:///{tmp_path}/var/empty.sqlite"
-    else:
-        name = f"empty_{uuid.uuid4().hex}"
-        await DB.run_ddl(f"CREATE DATABASE {name}")
-        url = settings.load().database_url.rpartition("/")[0] + f"/{name}"
-    return dict(os.environ) | {"ICECREAM_DATABASE_URL": url, "PYTHONPATH": str(TOP)}
+    return dict(os.environ) | {"ICECREAM_DATABASE_URL": empty_database, "PYTHONPATH": str(TOP)}
 
 
 async def run(environment: dict[str, str], *words: str) -> tuple[int, str]:

@@ -186,11 +186,8 @@ def _protect(message: Any, path: str, https: bool) -> None:
         headers["Cache-Control"] = FOREVER
 
 
-def mount() -> ASGIRouteHandler:
-    """Build Piccolo Admin, which takes a moment, for everything under `/admin`."""
-    address = urlsplit(settings.load().address)
-    https = address.scheme == "https"
-    piccolo: Any = create_admin(
+def _build(host: str, *, https: bool) -> Any:
+    piccolo = create_admin(
         _tables(),
         auth_table=rules.Account,
         session_table=tables.Session,
@@ -198,11 +195,19 @@ def mount() -> ASGIRouteHandler:
         site_name=NAME,
         sidebar_links=LINKS,
         production=https,
-        allowed_hosts=[address.hostname or ""],
+        allowed_hosts=[host],
         # Without a duration, whoever is blocked stays so until the next start.
         rate_limit_provider=InMemoryLimitProvider(limit=20, timespan=300, block_duration=300),
     )
     piccolo.template = piccolo.template.replace("Piccolo Admin", NAME).replace("</head>", HEAD)
+    return piccolo
+
+
+def mount() -> ASGIRouteHandler:
+    """Build Piccolo Admin, which takes a moment, for everything under `/admin`."""
+    address = urlsplit(settings.load().address)
+    https = address.scheme == "https"
+    piccolo = _build(address.hostname or "", https=https)
 
     @asgi(
         "/admin",

@@ -1,0 +1,149 @@
+"""The main job on real input: real processes, real HTTP, in both modes."""
+
+import re
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests import servers
+from tests.conftest import ADMIN_PASSWORD, WHICH
+from tests.processes import Process, Shop, until
+
+CLIENTS, ORDERS = 20, 200
+
+
+@pytest.fixture
+def shop(tmp_path: Path, empty_database: str) -> Iterator[Shop]:
+    """SQLite alone; or PostgreSQL and a Redis of its own."""
+    with ExitStack() as stack:
+        redis = {}
+        if WHICH == "postgres":
+            url = stack.enter_context(servers.redis(tmp_path / "redis")).url
+            redis = {"ICECREAM_REDIS_URL": url}
+        yield stack.enter_context(Shop(tmp_path / "shop", empty_database, **redis))
+
+
+def opened(shop: Shop) -> Process:
+    """Start everything; the process that charges, or one of the two."""
+    if WHICH == "sqlite":
+        return shop.serve()
+    assert shop.run("migrate").returncode == 0
+    shop.serve()
+    shop.worker()
+    return shop.worker()
+
+
+def test_a_stranger_places_orders_that_get_paid(shop: Shop) -> None:
+    opened(shop)
+    pair = shop.sign_in("admin", ADMIN_PASSWORD)
+    assert list(pair) == ["access", "refresh"]
+
+    added = shop.http.post("/api/flavors/add/", data={"name": "Choclate"})
+    assert added.status_code == 201
+    choclate = {"id": 2, "name": "Choclate", "price": 250, "stock": None}
+    assert added.json() == choclate
+    vanilla = {"id": 1, "name": "Vanilla", "price": 250, "stock": None}
+    assert shop.http.get("/api/flavors/").json() == [vanilla, choclate]
+
+    for number, answer in enumerate(
+        (
+            shop.http.post("/api/orders/", data={"quantity": 2, "flavor": 2}),
+            shop.http.post("/api/orders/", files={"quantity": (None, "1"), "flavor": (None, "2")}),
+            shop.http.post("/api/orders/", json={"quantity": 3, "flavor": 1}),
+        ),
+        start=1,
+    ):
+        assert answer.status_code == 200
+        assert list(answer.json().items()) == [("status", "Order placed"), ("order_id", number)]
+
+    listed = shop.http.get("/api/orders/").json()
+    assert [list(order) for order in listed] == [
+        ["id", "quantity", "status", "created_at", "user", "flavor"]
+    ] * 3
+    assert [order["status"] for order in listed] == ["pending"] * 3
+    assert [(order["id"], order["quantity"], order["flavor"]) for order in listed] == [
+        (1, 2, 2),
+        (2, 1, 2),
+        (3, 3, 1),
+    ]
+    assert {order["user"] for order in listed} == {1}
+    moment = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
+    assert all(moment.fullmatch(order["created_at"]) for order in listed)
+
+    assert set(shop.all_ended()) <= {"paid", "failed"}
+    ended = shop.http.get("/api/my-orders/").json()
+    assert [order | {"status": "pending"} for order in ended] == listed
+    assert shop.http.get("/api/stats/").json() == [
+        {"flavor__name": "Choclate", "total_qty_ordered": 3},
+        {"flavor__name": "Vanilla", "total_qty_ordered": 3},
+    ]
+
+    for _ in range(2):
+        again = shop.http.post("/api/token/refresh/", data={"refresh": pair["refresh"]})
+        assert list(again.json()) == ["access", "refresh"]
+        shop.http.headers["Authorization"] = f"Bearer {again.json()['access']}"
+        assert shop.http.get("/api/orders/").json() == ended
+    assert "12 of 12 rules hold" in shop.run("doctor").stdout
+
+
+def test_orders_from_many_clients_all_end_once_though_the_one_who_charges_is_killed(
+    shop: Shop,
+) -> None:
+    shop.environment["ICECREAM_PAYMENT_DELAY"] = "0.1-0.3"
+    charging = opened(shop)
+    shop.sign_in("admin", ADMIN_PASSWORD)
+    acknowledged: set[int] = set()
+    some, lock = threading.Event(), threading.Lock()
+
+    def client(_: int) -> None:
+        with httpx.Client(base_url=shop.http.base_url, headers=shop.http.headers) as http:
+            for _ in range(ORDERS // CLIENTS):
+                order = until(lambda: _placed(http), "an order is acknowledged")
+                with lock:
+                    acknowledged.add(order)
+                if len(acknowledged) > ORDERS // 4:
+                    some.set()
+
+    def kill_and_start_again() -> None:
+        assert some.wait(20)
+        charging.kill()
+        if WHICH == "sqlite":
+            shop.serve()
+        else:
+            shop.worker()
+
+    with ThreadPoolExecutor(CLIENTS + 1) as pool:
+        killer = pool.submit(kill_and_start_again)
+        for done in pool.map(client, range(CLIENTS)):
+            assert done is None
+        killer.result()
+    assert len(acknowledged) == ORDERS
+
+    assert set(shop.all_ended()) == {"paid", "failed"}
+    books = shop.books()
+    orders = {order["id"]: order["status"] for order in books["orders"]}
+    assert acknowledged <= set(orders)
+    if WHICH == "postgres":
+        # The server was not killed, so every order that was written was also acknowledged.
+        assert acknowledged == set(orders)
+    settled = {"paid": "succeeded", "failed": "declined"}
+    assert sorted((one["order"], one["state"]) for one in books["payments"]) == sorted(
+        (order, settled[status]) for order, status in orders.items()
+    )
+    assert books["jobs"] == 0
+
+
+def _placed(http: httpx.Client) -> int | None:
+    """The id of a new order, or nothing while the server is away."""
+    try:
+        answer = http.post("/api/orders/", json={"quantity": 1, "flavor": 1})
+    except httpx.TransportError:
+        return None
+    assert answer.status_code == 200, answer.text
+    number: int = answer.json()["order_id"]
+    return number
