@@ -28,7 +28,15 @@ class Credentials(bodies.Body):
     """Name and password."""
 
     username: Annotated[Username, Meta(examples=["admin"])]
-    password: Annotated[str, Meta(min_length=1, max_length=128, examples=["correct horse"])]
+    password: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=128,
+            examples=["correct horse"],
+            extra_json_schema={"format": "password"},
+        ),
+    ]
 
 
 class Refresh(bodies.Body):

@@ -18,6 +18,7 @@ READ_ONLY = frozenset({"id", "user", "status", "created_at"})
 # msgspec says what is missing or too much in its text alone, and where it was in JSONPath.
 _FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*?)`(?: - at `(.*)`)?$")
 _VALUE = re.compile(r"^(.*?)(?: - at `(.*)`)?$", re.DOTALL)
+_PATTERN = re.compile(r"matching regex .*", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -72,6 +73,11 @@ def pointer(path: str) -> str:
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
+def plain(text: str) -> str:
+    """What msgspec says, for people: our patterns only keep out what cannot be seen."""
+    return _PATTERN.sub("without control characters", text).replace("`", "")
+
+
 def _refusal(text: str) -> errors.ValidationFailed:
     if field := _FIELD.match(text):
         missing, name, path = field[1].startswith("missing"), field[2], field[3] or "$"
@@ -82,4 +88,4 @@ def _refusal(text: str) -> errors.ValidationFailed:
     assert value is not None
     place = pointer(value[2] or "$")
     subject = place.rpartition("/")[2] or "the body"
-    return errors.ValidationFailed(place, "invalid", f"{subject}: {value[1].replace('`', '')}.")
+    return errors.ValidationFailed(place, "invalid", f"{subject}: {plain(value[1])}.")

@@ -11,8 +11,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType, convert
 from icecream import accounts, bodies, database, errors, openapi, settings
 from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, StockMove, User
 
-Price = Annotated[int, Meta(ge=0, le=MAX_PRICE, description="In minor units, such as cents.")]
-Stock = Annotated[int, Meta(ge=0, le=MAX_STOCK)]
+Price = Annotated[
+    int,
+    Meta(ge=0, le=MAX_PRICE, description="In minor units, such as cents.", examples=[250]),
+]
+Stock = Annotated[int, Meta(ge=0, le=MAX_STOCK, examples=[40])]
 
 
 class NewFlavor(bodies.Body):
@@ -42,6 +45,10 @@ class FlavorView(Struct):
 
 
 EXAMPLE = {"id": 2, "name": "Choclate", "price": 250, "stock": 40}
+REFUSALS = (
+    errors.Forbidden("Only staff may set the price."),
+    errors.Conflict("There is already a flavor called Choclate."),
+)
 
 
 class Flavors(Controller):
@@ -71,7 +78,9 @@ class Flavors(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="addFlavor",
         summary="Add a flavor",
-        responses=openapi.answers(201, FlavorView, EXAMPLE, *openapi.CALL, *openapi.BODY, 403, 409),
+        responses=openapi.answers(
+            201, FlavorView, EXAMPLE, *openapi.CALL, *openapi.BODY, *REFUSALS
+        ),
     )
     async def add(self, request: bodies.AnyBody, data: JSONBody[NewFlavor]) -> FlavorView:
         """Add a flavor by name. Only staff may set its price and its stock.

@@ -4,7 +4,7 @@ from litestar import Controller, Response, get
 from litestar.datastructures import State
 from msgspec import Struct
 
-from icecream import database, installation, openapi
+from icecream import database, errors, installation, openapi
 from icecream.tables import User
 
 
@@ -31,7 +31,7 @@ class HealthChecks(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="checkLive",
         summary="Does the process live?",
-        responses=openapi.answers(200, Health, FINE, 500),
+        responses=openapi.answers(200, Health, FINE, errors.InternalError()),
         security=[{}],
     )
     async def live(self) -> Health:
@@ -43,7 +43,7 @@ class HealthChecks(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="checkReady",
         summary="Can it serve?",
-        responses=openapi.answers(200, Health, FINE, 500) | NOT_READY,
+        responses=openapi.answers(200, Health, FINE, errors.InternalError()) | NOT_READY,
         security=[{}],
     )
     async def ready(self, state: State) -> Response[Health]:

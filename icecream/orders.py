@@ -14,7 +14,7 @@ from litestar.params import JSONBody, Parameter
 from litestar.response import Stream
 from msgspec import Meta, Struct
 
-from icecream import bodies, errors, intake, openapi
+from icecream import bodies, errors, intake, openapi, states
 from icecream.tables import MAX_QUANTITY, Order, OrderLine
 
 Ring = Callable[[list[int]], Awaitable[None]]
@@ -44,8 +44,8 @@ class OrderView(Struct):
 
     id: int
     quantity: int
-    status: str
-    created_at: datetime
+    status: Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
+    created_at: Annotated[datetime, Meta(tz=True)]
     user: int
     flavor: int | None
 
@@ -59,6 +59,11 @@ EXAMPLE = {
     "user": 1,
     "flavor": 1,
 }
+REFUSALS = (
+    errors.ValidationFailed("/quantity", "invalid", "quantity: Expected int >= 1."),
+    errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
+)
+BAD_PAGE = errors.ValidationFailed("/after", "invalid", "This is not where a page ended.")
 
 
 class Orders(Controller):
@@ -73,7 +78,9 @@ class Orders(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="placeOrder",
         summary="Place an order",
-        responses=openapi.answers(200, OrderPlaced, PLACED, *openapi.CALL, *openapi.BODY, 409),
+        responses=openapi.answers(
+            200, OrderPlaced, PLACED, *openapi.CALL, *openapi.BODY, *REFUSALS
+        ),
     )
     async def place(
         self, request: bodies.AnyBody, data: JSONBody[NewOrder], state: State
@@ -93,7 +100,7 @@ class Orders(Controller):
             "listOrders" if path[-1] == "orders" else "listMyOrders"
         ),
         summary="List your orders",
-        responses=openapi.answers(200, list[OrderView], [EXAMPLE], *openapi.CALL, 400),
+        responses=openapi.answers(200, list[OrderView], [EXAMPLE], *openapi.CALL, BAD_PAGE),
     )
     async def mine(
         self,
@@ -108,7 +115,8 @@ class Orders(Controller):
     ) -> Response[list[OrderView]] | Stream:
         """Your own orders, oldest first: all of them, or with `limit` a page.
 
-        A page that is not the last one has a `Link` to the next (RFC 8288).
+        `/api/orders/` and `/api/my-orders/` answer the same. A page that is not the last one
+        has a `Link` to the next (RFC 8288).
         """
         start = _position(after) if after is not None else 0
         if limit is None:

@@ -23,6 +23,8 @@ CSP = (
     "img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src blob:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+# For a day, so that two megabytes come once; after an upgrade no page is older than that.
+CACHE = "max-age=86400"
 HEADERS = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache"}
 # ReDoc fetches its maker's logo from the maker's host.
 REDOC_LOGO, ICON = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"/assets/icon.svg"
@@ -86,7 +88,7 @@ def asset(name: FromPath[str]) -> Response[bytes]:
     if name not in ASSETS:
         raise errors.NotFound
     body, media_type = ASSETS[name]
-    return Response(body, media_type=media_type, headers={"Cache-Control": "max-age=3600"})
+    return Response(body, media_type=media_type, headers={"Cache-Control": CACHE})
 
 
 router = Router(

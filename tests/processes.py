@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 
@@ -65,7 +66,7 @@ class Process:
         self.words, self.log = words, log
         with log.open("wb") as file:
             self._process = subprocess.Popen(
-                [sys.executable, *words],
+                [sys.executable, "-m", "icecream", *words],
                 cwd=log.parent,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -102,40 +103,65 @@ class Process:
     def wait(self, seconds: float = PATIENCE) -> int:
         return self._process.wait(seconds)
 
-    def stop(self) -> float:
-        """Tell it to end as an operator would; the seconds that it took."""
-        began = time.monotonic()
-        self.signal(signal.SIGTERM)
-        assert self.wait() == 0, self.output
-        return time.monotonic() - began
-
     def left_behind(self) -> list[int]:
         """The processes that came of it and are still there."""
-        return [
-            pid
-            for pid, (group, state) in _processes().items()
-            if group == self.pid and state not in "ZX"
-        ]
+        return [pid for pid, one in _living().items() if one.group == self.pid]
 
     def end(self) -> None:
         self._guard.communicate(b"\n")
         self._process.wait()
 
 
-def _processes() -> dict[int, tuple[int, str]]:
-    """The group and the state of each process of this machine."""
+def stop(*processes: Process) -> float:
+    """Tell them to end as an operator would; the seconds that it took."""
+    began = time.monotonic()
+    for process in processes:
+        process.signal(signal.SIGTERM)
+    for process in processes:
+        assert process.wait() == 0, process.output
+        assert process.left_behind() == []
+    return time.monotonic() - began
+
+
+class Living(NamedTuple):
+    """A process of this machine."""
+
+    parent: int
+    group: int
+
+
+def _living() -> dict[int, Living]:
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, _, group, *_ = path.read_text().rpartition(") ")[2].split()
+            state, parent, group, *_ = path.read_text().rpartition(") ")[2].split()
         except OSError:
-            continue
-        found[int(path.parent.name)] = (int(group), state)
+            continue  # It ended just now.
+        if state not in "ZX":
+            found[int(path.parent.name)] = Living(int(parent), int(group))
     return found
 
 
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """A process and its children stand still; others wait for their answers in vain."""
+    family = [pid, *(child for child, one in _living().items() if one.parent == pid)]
+    for one in family:
+        os.kill(one, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for one in family:
+            os.kill(one, signal.SIGCONT)
+
+
 class Shop:
-    """An installation of a test's own: its folder, its settings, and what was started there."""
+    """An installation of a test's own: its folder, its settings, and what was started there.
+
+    None of its processes may write a traceback, unless `troubled` says that it may.
+    """
+
+    troubled = False
 
     def __init__(self, folder: Path, database_url: str, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -166,12 +192,19 @@ class Shop:
         for process in self.processes:
             if kind is not None:
                 print(process.words, process.output[-3000:], sep="\n")  # noqa: T201
-            else:
+            elif not self.troubled:
                 assert "Traceback" not in process.output, process.output
 
     def run(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Carry out a short command of `icecream`; its output and its errors come together."""
         return self._python("-m", "icecream", *words, **settings)
+
+    def run_all(
+        self, commands: Sequence[Sequence[str]], **settings: str
+    ) -> list[subprocess.CompletedProcess[str]]:
+        """Carry out several short commands at once."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(lambda words: self.run(*words, **settings), commands))
 
     def _python(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -188,19 +221,27 @@ class Shop:
     def begin(self, *words: str, **settings: str) -> Process:
         """Start a command of `icecream`, and do not wait for it."""
         log = self.folder / f"{len(self.processes)}-{words[0]}.log"
-        process = Process(("-m", "icecream", *words), self.environment | settings, log)
+        process = Process(words, self.environment | settings, log)
         self.processes.append(process)
         return process
+
+    def ready(self, *processes: Process) -> None:
+        """Return once these servers answer and these workers work."""
+        for process in processes:
+            if process.words[0] == "serve":
+                self._answered_by(process)
+            else:
+                process.says("Charging payments")
+
+    def _answered_by(self, process: Process) -> None:
+        until(lambda: self._lives() or not process.running, "the server answers")
+        assert process.running, process.output
 
     def serve(self, *words: str, **settings: str) -> Process:
         """A server, once it answers."""
         process = self.begin("serve", *words, **settings)
-        self.opened(process)
+        self.ready(process)
         return process
-
-    def opened(self, process: Process) -> None:
-        until(lambda: self._lives() or not process.running, "the server answers")
-        assert process.running, process.output
 
     def _lives(self) -> bool:
         try:
@@ -211,7 +252,7 @@ class Shop:
     def worker(self, *words: str, **settings: str) -> Process:
         """A worker, once it works."""
         process = self.begin("worker", *words, **settings)
-        process.says("Charging payments")
+        self.ready(process)
         return process
 
     def sign_in(self, username: str, password: str) -> dict[str, str]:
@@ -231,7 +272,7 @@ class Shop:
 
     def statuses(self) -> Counter[str]:
         """How many of the caller's orders have each status."""
-        return Counter(order["status"] for order in self.http.get("/api/orders/").json())
+        return Counter(one["status"] for one in self.http.get("/api/orders/").json())
 
     def all_ended(self, seconds: float = PATIENCE) -> Counter[str]:
         """The statuses, once no order is pending."""

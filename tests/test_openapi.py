@@ -1,5 +1,6 @@
 """The API's document."""
 
+import re
 from typing import Any
 
 import httpx
@@ -61,6 +62,10 @@ async def test_every_answer_has_an_example_and_every_refusal_is_a_problem(
             (kind, content), *others = answer["content"].items()
             assert others == []
             assert content["examples"], (name, status)
+            for example in content["examples"].values():
+                assert set(example) <= {"summary", "description", "value"}, (name, status)
+                if kind == "application/problem+json":
+                    assert example["value"]["status"] == int(status), (name, status)
             expected = "json" if name.endswith("/ready") or status < "400" else "problem+json"
             assert kind in (f"application/{expected}", "application/problem+json"), (name, status)
             assert "X-Request-Id" in answer["headers"], (name, status)
@@ -86,9 +91,60 @@ async def test_every_body_comes_in_three_kinds_with_an_example(document: dict[st
             assert sorted(content) == sorted(KINDS), name
             for kind in content.values():
                 schema = document["components"]["schemas"][kind["schema"]["$ref"].split("/")[-1]]
-                for field in schema["required"]:
-                    assert schema["properties"][field]["examples"], (name, field)
+                assert set(kind["example"]) == set(schema["required"]), name
+                assert schema["additionalProperties"] is False, name
             assert {"400", "413", "415"} <= set(operation["responses"]), name
+
+
+async def test_every_limit_of_what_comes_in_is_told_exactly(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    order, flavor = schemas["NewOrder"]["properties"], schemas["NewFlavor"]["properties"]
+    limits = [
+        (order["quantity"], 1, 100_000),
+        (order["flavor"], 1, 2**63 - 1),
+        (flavor["price"], 0, 100_000_000),
+        (flavor["stock"]["anyOf"][0], 0, 10**12),
+    ]
+    for field, least, most in limits:
+        assert (field["minimum"], field["maximum"]) == (least, most)
+        assert isinstance(field["maximum"], int)
+    for name in (schemas["Credentials"]["properties"]["username"], flavor["name"]):
+        assert (name["minLength"], name["maxLength"]) == (1, 100)
+
+
+async def test_a_pattern_is_one_that_other_languages_read(document: dict[str, Any]) -> None:
+    pattern = document["components"]["schemas"]["NewFlavor"]["properties"]["name"]["pattern"]
+    assert "\\ud800" not in pattern
+    assert re.search(pattern, "Eis \U0001f366")
+    for bad in ("", "a\n", "a\0b", "\x85"):
+        assert not re.search(pattern, bad)
+
+
+async def test_every_schema_and_no_other_is_there_and_described(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    used = set(re.findall(r"#/components/schemas/(\w+)", msgspec.json.encode(document).decode()))
+    assert used == set(schemas)
+    for name, schema in schemas.items():
+        assert schema["description"], name
+    assert schemas["Problem"]["additionalProperties"] is True
+
+
+async def test_a_refusal_of_its_own_is_told_of_each_operation(document: dict[str, Any]) -> None:
+    def codes(path: str, status: str) -> set[str]:
+        content = document["paths"][path]["post"]["responses"][status]["content"]
+        examples = content["application/problem+json"]["examples"].values()
+        return {example["value"]["code"] for example in examples}
+
+    assert codes("/api/orders", "409") == {"insufficient-stock"}
+    assert codes("/api/flavors/add", "409") == {"conflict"}
+    assert codes("/api/flavors/add", "403") == {"forbidden"}
+
+
+async def test_a_header_is_told_of_only_where_it_is_sent(document: dict[str, Any]) -> None:
+    """What is not ready says so in its own words and without a time to wait."""
+    answer = document["paths"]["/health/ready"]["get"]["responses"]["503"]
+    assert list(answer["content"]) == ["application/json"]
+    assert "Retry-After" not in answer["headers"]
 
 
 async def test_a_page_of_a_list_tells_of_its_link(document: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """What staff may write in the admin: what the API would take, and no more."""
 
-import re
 from typing import Annotated, Any
 
 import msgspec
@@ -8,7 +7,7 @@ from msgspec import Meta, Struct
 from piccolo.columns import Column
 from piccolo.table import Table
 
-from icecream import accounts, database, errors, flavors, passwords, settings
+from icecream import accounts, bodies, database, errors, flavors, passwords, settings
 from icecream.tables import Flavor, RefreshToken, User
 
 TAKEN = "The name or the email is taken."
@@ -92,9 +91,10 @@ def _checked(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
     try:
         return msgspec.structs.asdict(msgspec.convert(known, rules))
     except msgspec.ValidationError as error:
-        what, _, name = str(error).replace("`", "").partition(" - at $.")
-        what = re.sub("matching regex .*", "without control characters", what)
-        raise errors.ValidationFailed(f"/{name}", "invalid", f"{name}: {what}.") from None
+        what, _, name = str(error).partition(" - at `$.")
+        name = name.rstrip("`")
+        detail = f"{name}: {bodies.plain(what)}."
+        raise errors.ValidationFailed(f"/{name}", "invalid", detail) from None
 
 
 async def _change(

@@ -1,3 +1,9 @@
+// Swagger UI has a dark dress, but does not ask which one is wanted.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const dress = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", dress);
+dress();
+
 SwaggerUIBundle({
   url: "/schema/openapi.json",
   dom_id: "#swagger",
@@ -5,4 +11,11 @@ SwaggerUIBundle({
   persistAuthorization: true,
   tryItOutEnabled: true,
   displayRequestDuration: true,
+  // This page may be open under another name than the document's (localhost, a tunnel), and may
+  // call no host but its own.
+  requestInterceptor: (request) => {
+    const { pathname, search } = new URL(request.url, location.href);
+    request.url = location.origin + pathname + search;
+    return request;
+  },
 });

@@ -1,0 +1,306 @@
+"""The worker and its bell: how much at once, and what becomes of rings lost, strange or late."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from icecream import intake, settings
+from icecream.gateway import Charge, Charged
+from icecream.tables import Job, Payment
+from tasks import broker, payments, sweep, worker
+from tests import ledger, servers
+from tests.conftest import Caller
+from tests.processes import PATIENCE
+
+pytestmark = pytest.mark.anyio
+# So seldom that whatever was done was not found by sweeping.
+NO_SWEEP = "86400"
+
+
+class Provider:
+    """Says yes, after a while; knows how often it was asked at the same time."""
+
+    def __init__(self) -> None:
+        self.at_once = self.most_at_once = 0
+        self.takes = 0.005
+
+    async def charge(self, charge: Charge) -> Charged:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(self.takes)
+        finally:
+            self.at_once -= 1
+        return Charged(f"ref {charge.key}")
+
+
+@pytest.fixture(autouse=True)
+async def alone(opened: None) -> None:
+    """The payments of earlier tests wait for a day that does not come."""
+    await Job.update({Job.run_at: datetime(2099, 1, 1, tzinfo=UTC)}, force=True)
+
+
+@pytest.fixture(autouse=True)
+def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
+    provider = Provider()
+    monkeypatch.setattr(worker, "Simulated", lambda *_: provider)
+    return provider
+
+
+def use(monkeypatch: pytest.MonkeyPatch, *, redis: int | None = None, **chosen: str) -> Any:
+    """A broker of the test's own, in memory or on a port of Redis, and settings that lead to it."""
+    if redis is not None:
+        chosen |= {
+            "redis_url": f"redis://127.0.0.1:{redis}/0",
+            "database_url": "postgresql://is/open",
+            "secret_key": os.environ["ICECREAM_SECRET_KEY"],
+        }
+    read = settings.read({f"ICECREAM_{name.upper()}": value for name, value in chosen.items()})
+    monkeypatch.setattr(settings, "load", lambda: read)
+    bell = broker._broker()
+    for module in (broker, payments, worker):
+        monkeypatch.setattr(module, "broker", bell)
+    monkeypatch.setattr(
+        payments, "charge", bell.task("payments.charge")(payments.charge.original_func)
+    )
+    return bell
+
+
+async def placed(customer: Caller, flavor: int, count: int) -> list[int]:
+    """The payments of so many new orders."""
+    orders = [await intake.place(customer.user.id, {flavor: 1}) for _ in range(count)]
+    return [order.payment for order in orders if order.payment is not None]
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if await true():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def settled(expected: list[int]) -> None:
+    async def done() -> bool:
+        return not await Job.exists().where(Job.subject.is_in(expected))
+
+    await until(done)
+    states = await Payment.select(Payment.state).where(Payment.id.is_in(expected))
+    assert [row["state"] for row in states] == ["succeeded"] * len(expected)
+
+
+async def in_flight(expected: list[int]) -> bool:
+    sent = await Payment.count().where(Payment.id.is_in(expected), Payment.state == "sent")
+    return bool(sent == len(expected))
+
+
+async def test_no_more_payments_are_in_flight_than_there_are_places(
+    monkeypatch: pytest.MonkeyPatch, provider: Provider, customer: Caller, flavor: int
+) -> None:
+    use(monkeypatch, sweep="0.05")
+    some = await placed(customer, flavor, 30)
+    async with broker.running(), worker.working(3):
+        for one in some:
+            await payments.ring([one])
+        await payments.ring(some)
+        await settled(some)
+    assert provider.most_at_once == 3
+    await ledger.check()
+
+
+async def test_a_queue_that_is_full_loses_rings_but_no_payments(
+    monkeypatch: pytest.MonkeyPatch, customer: Caller, flavor: int
+) -> None:
+    monkeypatch.setattr(broker, "LONGEST_QUEUE", 2)
+    bell = use(monkeypatch, sweep="0.05")
+    some = await placed(customer, flavor, 10)
+    for one in some:
+        await payments.ring([one])
+    assert bell.queue.qsize() == 2
+    async with broker.running(), worker.working(3):
+        await settled(some)
+
+
+async def test_what_is_in_flight_when_the_worker_stops_is_finished(
+    monkeypatch: pytest.MonkeyPatch, provider: Provider, customer: Caller, flavor: int
+) -> None:
+    use(monkeypatch, sweep=NO_SWEEP)
+    provider.takes = 0.2
+    async with broker.running(), worker.working(10):
+        some = await placed(customer, flavor, 3)
+        await payments.ring(some)
+        await until(lambda: in_flight(some))
+    await settled(some)
+
+
+async def test_what_takes_too_long_when_the_worker_stops_is_left_for_the_next(
+    monkeypatch: pytest.MonkeyPatch, provider: Provider, customer: Caller, flavor: int
+) -> None:
+    use(monkeypatch, sweep=NO_SWEEP)
+    monkeypatch.setattr(worker, "GRACE", 0.05)
+    async with broker.running(), worker.working(10):
+        some = await placed(customer, flavor, 1)
+        provider.takes = 60
+        await payments.ring(some)
+        await until(lambda: in_flight(some))
+    assert provider.at_once == 0
+    left = await Payment.select(Payment.state, Payment.tries).where(Payment.id.is_in(some))
+    assert left == [{"state": "sent", "tries": 1}]
+    assert await Job.exists().where(Job.subject.is_in(some))
+
+
+async def test_no_fault_at_all_ends_the_sweep(caplog: pytest.LogCaptureFixture) -> None:
+    done = asyncio.Event()
+
+    class Desk:
+        times = 0
+
+        async def sweep(self) -> bool:
+            self.times += 1
+            if self.times < 3:
+                raise RuntimeError("a bug")
+            done.set()
+            return False
+
+    desk: Any = Desk()
+    loop = asyncio.create_task(sweep.run(desk, 0.001))
+    async with asyncio.timeout(PATIENCE):
+        await done.wait()
+    loop.cancel()
+    assert caplog.text.count("RuntimeError: a bug") == 2
+
+
+@contextmanager
+def nobody() -> Iterator[int]:
+    """A port on which nothing listens."""
+    yield servers.free_port()
+
+
+@contextmanager
+def silence() -> Iterator[int]:
+    """A port on which somebody listens who never answers."""
+    with socket.create_server(("127.0.0.1", servers.free_port())) as listening:
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize("redis", [nobody, silence])
+async def test_a_redis_that_is_away_is_told_once_and_then_left_alone_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    redis: Callable[[], AbstractContextManager[int]],
+) -> None:
+    monkeypatch.setattr(broker, "RING_TIMEOUT", 0.2)
+    monkeypatch.setattr(payments, "RING_TIMEOUT", 0.2)
+    with redis() as port:
+        bell = use(monkeypatch, redis=port)
+        asked, kick = [], bell.kick
+
+        async def counted(message: Any) -> None:
+            asked.append(message)
+            await kick(message)
+
+        monkeypatch.setattr(bell, "kick", counted)
+        for _ in range(5):
+            await payments.ring([1])
+        assert len(asked) == 1
+        assert payments.warnings() == ["Redis is away; payments go on by sweeping."]
+        bell.away_since -= broker.REST
+        await payments.ring([1])
+        assert len(asked) == 2
+    assert caplog.text.count("Redis is away") == 1
+    with servers.redis(tmp_path / "redis", port):
+        bell.away_since -= broker.REST
+        await payments.ring([1])
+        assert payments.warnings() == []
+        assert caplog.text.count("Redis is back") == 1
+        await bell.shutdown()
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    with servers.redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+def message(name: str, arguments: str) -> bytes:
+    about = f'"task_id":"1","task_name":"{name}","labels":{{}}'
+    return f'{{{about},"args":{arguments},"kwargs":{{}}}}'.encode()
+
+
+STRANGE: list[dict[str, str | bytes]] = [
+    {"foreign": "entry"},
+    {"data": ""},
+    {"data": b"\xff\x00"},
+    {"data": "[" * 100_000},
+    {"data": message("payments.unknown", "[]")},
+    {"data": message("payments.charge", "[]")},
+    {"data": message("payments.charge", '[["one"]]')},
+    {"data": message("payments.charge", "[[1e400]]")},
+    {"data": message("payments.charge", f"[[{2**63}]]")},
+]
+
+
+async def test_strange_entries_in_the_stream_do_not_stop_the_bell_and_nothing_of_ours_is_left(
+    monkeypatch: pytest.MonkeyPatch, redis: servers.Server, customer: Caller, flavor: int
+) -> None:
+    use(monkeypatch, redis=redis.port, redis_prefix="shop-a", sweep=NO_SWEEP)
+    async with Redis.from_url(redis.url) as client:
+        async with broker.running(), worker.working(3):
+            for entry in STRANGE:
+                await client.xadd("shop-a:payments", entry)
+                some = await placed(customer, flavor, 1)
+                await payments.ring(some)
+                await settled(some)
+            assert len(await client.xinfo_consumers("shop-a:payments", "workers")) == 1
+        assert await client.xinfo_consumers("shop-a:payments", "workers") == []
+        assert await client.keys() == [b"shop-a:payments"]
+        (group,) = await client.xinfo_groups("shop-a:payments")
+        assert group["pending"] == 0
+
+
+async def test_a_stream_that_was_emptied_is_made_again_but_not_without_end(
+    monkeypatch: pytest.MonkeyPatch, redis: servers.Server
+) -> None:
+    bell = use(monkeypatch, redis=redis.port, redis_prefix="shop-b")
+    gone = ResponseError("NOGROUP No such key or consumer group")
+    async with Redis.from_url(redis.url) as client:
+        await client.config_set("maxmemory", 1)
+        # A full Redis refuses: the listener has to rest, as if Redis were away.
+        assert not await bell._has_group_again(gone)
+        await client.config_set("maxmemory", 0)
+        assert await bell._has_group_again(gone)
+        # Another worker was faster.
+        assert await bell._has_group_again(gone)
+        assert not await bell._has_group_again(ResponseError("WRONGTYPE"))
+    await bell.shutdown()
+
+
+async def test_without_a_bell_nothing_is_rung(monkeypatch: pytest.MonkeyPatch) -> None:
+    bell = use(
+        monkeypatch,
+        database_url="postgresql://is/open",
+        secret_key=os.environ["ICECREAM_SECRET_KEY"],
+    )
+    await payments.ring([1])
+    assert bell.queue.empty()
+    assert payments.warnings() == []
+
+
+async def test_a_job_that_dies_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def dies() -> None:
+        raise RuntimeError("a bug")
+
+    job = asyncio.create_task(dies(), name="bell")
+    job.add_done_callback(worker._tell)
+    await asyncio.wait({job})
+    assert "The bell stopped: RuntimeError('a bug')" in caplog.text
