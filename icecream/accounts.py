@@ -122,12 +122,12 @@ class Accounts(Controller):
         The access token lasts 15 minutes, the refresh token 7 days.
         """
         address = quotas.address(request.scope)
-        quotas.check_login(data.username, address)
+        quotas.count_login(data.username, address)
         user_id = await User.login(data.username, data.password)
         user = await User.objects().where(User.id == user_id).first() if user_id else None
         if user is None:
-            quotas.note_failed_login(data.username, address)
             raise errors.Unauthenticated("No active account has this name and password.")
+        quotas.forget_logins(data.username, address)
         return await tokens.first(user)
 
     @post(

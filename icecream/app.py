@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import multiprocessing
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -36,6 +37,8 @@ from tasks.worker import working
 log = logging.getLogger(__name__)
 # The largest body anybody needs is an order of 100 lines, some kilobytes.
 LARGEST_BODY = 1_000_000
+# Seconds from the end of serving to the end of the process, whatever else hangs meanwhile.
+LIMIT = 7
 # Litestar's own refusals, told in our words.
 BY_STATUS: dict[int, type[errors.Refusal]] = {
     401: errors.Unauthenticated,
@@ -59,7 +62,7 @@ def _refusal(error: Exception) -> errors.Refusal:
         refusal.headers |= dict(error.headers or {})
         return refusal
     if isinstance(error, database.AWAY):
-        log.warning("The database did not answer: %r", error)
+        log.warning("The database did not answer: %r", error, exc_info=error)
         return errors.Unavailable()
     log.error("Unhandled: %r", error, exc_info=error)
     return errors.InternalError()
@@ -77,17 +80,13 @@ def _invalid(error: ValidationException) -> errors.Refusal:
 def problem(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """Any error at all as a problem document (RFC 9457)."""
     refusal = _refusal(error)
-    content = {
-        "type": f"{settings.load().address}/problems#{refusal.code}",
-        "title": refusal.title(),
-        "status": refusal.status,
-        "detail": refusal.detail,
-        "instance": request.url.path,
-        "code": refusal.code,
-        "request_id": edge.request_id.get(),
-    }
+    content = refusal.document(
+        address=settings.load().address,
+        instance=request.url.path,
+        request_id=edge.request_id.get(),
+    )
     return Response(
-        content | refusal.members,
+        content,
         status_code=refusal.status,
         headers=refusal.headers,
         media_type="application/problem+json",
@@ -118,6 +117,8 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         if settings.load().embedded:
             await stack.enter_async_context(working())
         yield
+        # Nothing is lost by this: what was acknowledged is on the disk, and each lease runs out.
+        asyncio.get_running_loop().call_later(LIMIT, os._exit, 0)
 
 
 def create() -> Callable[[Scope, Receive, Send], Any]:

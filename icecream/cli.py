@@ -64,7 +64,13 @@ def _one_line() -> Iterator[None]:
         sys.exit(f"icecream: cannot read .env: {error}")
     try:
         yield
-    except (installation.NotReady, database.InUse, errors.Refusal, ValueError) as error:
+    except (
+        settings.BadSetting,
+        installation.NotReady,
+        database.InUse,
+        errors.Refusal,
+        ValueError,
+    ) as error:
         sys.exit(f"icecream: {error}")
     except (*database.AWAY, sqlite3.DatabaseError, asyncpg.PostgresError) as error:
         # Not only away: the file is something else, there is no such database, no such role.
@@ -115,8 +121,8 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
         from icecream import database
 
         with database.DB.serving() if isinstance(database.DB, database.SQLite) else nullcontext():
-            asyncio.run(_prepare())
             listener = _listen(current)
+            asyncio.run(_prepare())
             click.echo(
                 f"Ice cream at {current.address}/\n"
                 f"  API docs  {current.address}/schema\n"
@@ -165,7 +171,10 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
         if workers > 1:
             Multiprocess(config, sockets=[listener]).run()
         else:
-            uvicorn.Server(config).run(sockets=[listener])
+            server = uvicorn.Server(config)
+            server.run(sockets=[listener])
+            if not server.started:
+                sys.exit(3)
 
 
 @main.command()
@@ -236,8 +245,10 @@ async def _keep(stop: asyncio.Event, concurrency: int) -> None:
         await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             process.terminate()
-        await ended
-        # One that cannot start must not spin.
+        if await ended > 0 and not stop.is_set():
+            # Not killed, but unable to go on: the next one would be no better.
+            stop.set()
+            raise ValueError(f"a worker ended with code {process.returncode}.")
         await asyncio.wait({told}, timeout=1)
 
 

@@ -1,14 +1,18 @@
 """The one wrapper round every request: its id, the security headers, and the line in the log."""
 
+import asyncio
 import logging
 import re
 import secrets
 import time
 from contextvars import ContextVar
 
+import msgspec
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from icecream import errors, settings
 
 log = logging.getLogger("icecream.access")
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
@@ -41,6 +45,18 @@ def _taken_or_made(scope: Scope) -> str:
     return secrets.token_hex(8)
 
 
+async def _refuse(scope: HTTPScope, send: Send) -> None:
+    refusal = errors.Unavailable("The service is stopping.")
+    document = refusal.document(
+        address=settings.load().address, instance=scope["path"], request_id=request_id.get()
+    )
+    fields = {"Content-Type": "application/problem+json"} | refusal.headers
+    headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    body = msgspec.json.encode(document)
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
 class Edge:
     """Stands round the whole application, so that it holds for refusals and errors too."""
 
@@ -67,6 +83,11 @@ class Edge:
 
         try:
             await self.app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            # The server is stopping, and what was under way may have been committed or not.
+            if not status:
+                await _refuse(scope, send_with_headers)
+            raise
         finally:
             spent = (time.perf_counter() - began) * 1000
             # As it was sent: decoded, a path could bring a line break into the log.

@@ -25,6 +25,18 @@ class Refusal(Exception):
     def __init_subclass__(cls) -> None:
         cls.code = re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
 
+    def document(self, *, address: str, instance: str, request_id: str) -> dict[str, Any]:
+        """The problem document (RFC 9457); its type is explained under our `address`."""
+        return {
+            "type": f"{address}/problems#{self.code}",
+            "title": self.title(),
+            "status": self.status,
+            "detail": self.detail,
+            "instance": instance,
+            "code": self.code,
+            "request_id": request_id,
+        } | self.members
+
     @classmethod
     def title(cls) -> str:
         """The first sentence of the docstring, without its full stop."""

@@ -98,7 +98,12 @@ async def prepare(announce: Callable[[str], None]) -> None:
 
 
 async def check() -> None:
-    """Raise NotReady unless this code can serve this database with these settings."""
+    """Raise NotReady unless this code can serve this database with these settings.
+
+    Raises:
+        settings.BadSetting: there is no usable secret key.
+    """
+    _ = settings.load().signing_keys
     if await pending():
         raise NotReady("The database lacks migrations: run `icecream migrate` first.")
     currency = settings.load().currency

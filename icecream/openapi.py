@@ -124,16 +124,9 @@ def _refused(*refusals: errors.Refusal) -> ResponseSpec:
 
 
 def _document(refusal: errors.Refusal) -> dict[str, Any]:
-    document = {
-        "type": f"https://ice.example.org/problems#{refusal.code}",
-        "title": refusal.title(),
-        "status": refusal.status,
-        "detail": refusal.detail,
-        "instance": "/api/orders",
-        "code": refusal.code,
-        "request_id": "6b8a81ca2f68bbd6",
-    }
-    return document | refusal.members
+    return refusal.document(
+        address="https://ice.example.org", instance="/api/orders", request_id="6b8a81ca2f68bbd6"
+    )
 
 
 def _header(description: str, example: str | int) -> OpenAPIHeader:

@@ -120,7 +120,9 @@ class Orders(Controller):
         """
         start = _position(after) if after is not None else 0
         if limit is None:
-            return Stream(_stream(request.user.id, start), media_type="application/json")
+            # The first rows are read before the answer begins, while it can still be a refusal.
+            first = await page(request.user.id, start, CHUNK)
+            return Stream(_stream(request.user.id, first), media_type="application/json")
         rows = await page(request.user.id, start, limit + 1)
         answer = Response(rows[:limit])
         if len(rows) > limit:
@@ -167,9 +169,9 @@ def _view(order: dict[str, Any], lines: list[dict[str, Any]]) -> OrderView:
     )
 
 
-async def _stream(user: int, after: int) -> AsyncIterator[bytes]:
+async def _stream(user: int, rows: list[OrderView]) -> AsyncIterator[bytes]:
     before = b"["
-    while rows := await page(user, after, CHUNK):
+    while rows:
         yield before + msgspec.json.encode(rows)[1:-1]
-        before, after = b",", rows[-1].id
+        before, rows = b",", await page(user, rows[-1].id, CHUNK)
     yield b"]" if before == b"," else b"[]"

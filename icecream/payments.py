@@ -202,15 +202,16 @@ class Desk:
         """Charge those of these payments that are due, and wait until they are done."""
         left, started = list(ids), set[asyncio.Task[None]]()
         while left and not self._closing:
-            now, left = left[: self.places], left[self.places :]
-            started |= await self._start(now, limit=len(now))
+            room = await self._take_places(len(left))
+            now, left = left[:room], left[room:]
+            started |= await self._start(now, room)
         if started:
             await asyncio.wait(started)
 
     async def sweep(self) -> bool:
         """Start on what is due, as much as there is room for; True if there may be more."""
-        started = await self._start(None, limit=self.places)
-        return len(started) > 0
+        room = await self._take_places(self.places)
+        return len(await self._start(None, room)) > 0
 
     async def close(self, grace: float) -> None:
         """Claim no more, and give what is under way so many seconds; the intents are committed."""
@@ -221,8 +222,8 @@ class Desk:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _start(self, ids: Sequence[int] | None, *, limit: int) -> set[asyncio.Task[None]]:
-        room = await self._take_places(limit)
+    async def _start(self, ids: Sequence[int] | None, room: int) -> set[asyncio.Task[None]]:
+        """Claim and begin as many as there are places taken for it; free the other places."""
         claims: list[Claim] = []
         try:
             if not self._closing:

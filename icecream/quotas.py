@@ -46,20 +46,20 @@ def _fields(item: limits.RateLimitItem, who: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-def check_login(name: str, address: str) -> None:
-    """Refuse somebody who failed too often.
+def count_login(name: str, address: str) -> None:
+    """Count an attempt before its password is checked, so that many at once gain nothing.
 
     Raises:
         errors.QuotaExceeded: with the time to wait.
     """
     who = ("login", name, address)
-    if not _counter.test(FAILED_LOGINS, *who):
+    if not _counter.hit(FAILED_LOGINS, *who):
         raise _refuse(FAILED_LOGINS, who)
 
 
-def note_failed_login(name: str, address: str) -> None:
-    """Count a wrong password."""
-    _counter.hit(FAILED_LOGINS, "login", name, address)
+def forget_logins(name: str, address: str) -> None:
+    """The password was right: earlier attempts do not count."""
+    _counter.clear(FAILED_LOGINS, "login", name, address)
 
 
 def spend(who: str) -> dict[str, str]:

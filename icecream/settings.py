@@ -61,12 +61,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             high < self.payment_timeout, "payment_timeout", "longer than ICECREAM_PAYMENT_DELAY"
         )
         _require(self.lease > self.payment_timeout, "lease", "longer than ICECREAM_PAYMENT_TIMEOUT")
-        try:
-            limits.parse(self.rate_limit)
-        except ValueError:
-            _require(False, "rate_limit", "a number and a period, such as 6000/minute")
+        _require(_is_rate(self.rate_limit), "rate_limit", "a number and a period: 6000/minute")
 
     def _check_addresses(self) -> None:
+        for name in ("database_url", "redis_url", "public_url"):
+            _require(_is_address(getattr(self, name) or ""), name, "an address with a valid port")
         known = ("sqlite:///", "postgresql://", "postgres://")
         _require(
             self.database_url.startswith(known),
@@ -87,9 +86,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 "or set ICECREAM_DATABASE_URL to a postgresql:// address",
             )
         if self.public_url is not None:
-            parts = urlsplit(self.public_url)
             _require(
-                parts.scheme in ("http", "https") and bool(parts.hostname),
+                self.public_url.startswith(("http://", "https://"))
+                and bool(urlsplit(self.public_url).hostname),
                 "public_url",
                 "https://your.host",
             )
@@ -132,13 +131,29 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def address(self) -> str:
         """Where people reach the service, without a slash at the end."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        # A server that listens everywhere is reached here by the name of this machine itself.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        host = f"[{host}]" if ":" in host else host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def signing_keys(self) -> tuple[str, ...]:
         """The key that signs, then the older ones that are still believed."""
         return (self.secret_key or _kept_secret(self.database_path), *self.previous_secret_keys)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return urlsplit(text).port != 0
+    except ValueError:
+        return False
+
+
+def _is_rate(text: str) -> bool:
+    try:
+        return ";" not in text and limits.parse(text).amount > 0
+    except ValueError:
+        return False
 
 
 def _require(true: bool, name: str, what: str) -> None:
@@ -150,18 +165,30 @@ def _require(true: bool, name: str, what: str) -> None:
 def _kept_secret(database: Path) -> str:
     """Read the key beside the database, made at the first start; mode 0600."""
     path = database.with_suffix(".secret")
-    if not path.exists():
-        draft = path.with_suffix(f".{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(SECRET_KEY_BYTES))
-        try:
-            # A link appears whole or not at all, and the first of two processes wins.
-            path.hardlink_to(draft)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text().strip()
+    try:
+        if not path.exists():
+            _make_secret(path)
+        secret = path.read_text().strip()
+    except (OSError, UnicodeError) as error:
+        raise BadSetting(f"The secret key in {path} cannot be read or made: {error}") from None
+    if len(secret.encode()) < SECRET_KEY_BYTES:
+        raise BadSetting(f"{path} holds no secret key: remove it, and a new one is made.")
+    return secret
+
+
+def _make_secret(path: Path) -> None:
+    draft = path.with_suffix(f".{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(SECRET_KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        # A link appears whole or not at all, and the first of two processes wins.
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
 
 
 def _explain(error: msgspec.ValidationError) -> str:

@@ -120,8 +120,10 @@ def _pair(user: User, refresh_jti: str) -> Pair:
 
 
 async def _remember(user: int, family: str) -> str:
-    jti = secrets.token_hex(16)
-    expires = datetime.now(UTC) + REFRESH + timedelta(seconds=LEEWAY)
+    """Give out an id for a refresh token; the user's expired ones are dropped meanwhile."""
+    jti, now = secrets.token_hex(16), datetime.now(UTC)
+    await RefreshToken.delete().where(RefreshToken.user == user, RefreshToken.expires_at < now)
+    expires = now + REFRESH + timedelta(seconds=LEEWAY)
     await RefreshToken.insert(
         RefreshToken(jti=_hash(jti), family=family, user=user, expires_at=expires)
     )
@@ -129,15 +131,10 @@ async def _remember(user: int, family: str) -> str:
 
 
 async def first(user: User) -> Pair:
-    """Begin a family of tokens for somebody who just signed in; drop the person's expired ones."""
-
-    async def begin() -> str:
-        await RefreshToken.delete().where(
-            RefreshToken.user == user.id, RefreshToken.expires_at < datetime.now(UTC)
-        )
-        return await _remember(user.id, secrets.token_hex(16))
-
-    return _pair(user, await database.transaction(begin))
+    """Begin a family of tokens for somebody who just signed in."""
+    family = secrets.token_hex(16)
+    jti = await database.transaction(lambda: _remember(user.id, family))
+    return _pair(user, jti)
 
 
 async def refresh(encoded: str) -> Pair:

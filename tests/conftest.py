@@ -40,6 +40,13 @@ PASSWORD = "correct horse"
 _numbers = count(1)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test marked `only("sqlite")` is about that way to run, and is no part of the other run."""
+    others = [item for item in items for mark in item.iter_markers("only") if mark.args != (WHICH,)]
+    items[:] = [item for item in items if item not in others]
+    config.hook.pytest_deselected(items=others)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

@@ -16,9 +16,10 @@ from tests import servers
 from tests.conftest import WHICH
 from tests.processes import Shop
 
-embedded = pytest.mark.skipif(WHICH != "sqlite", reason="about SQLite")
-at_scale = pytest.mark.skipif(WHICH != "postgres", reason="about PostgreSQL")
-once = pytest.mark.skipif(WHICH != "sqlite", reason="the same with PostgreSQL")
+embedded = pytest.mark.only("sqlite")
+at_scale = pytest.mark.only("postgres")
+# The same with either database.
+once = pytest.mark.only("sqlite")
 Answer = subprocess.CompletedProcess[str]
 
 
@@ -95,6 +96,7 @@ def test_an_unreadable_env_file_is_told_in_one_line(shop: Shop) -> None:
     assert refused(shop.run("serve")).startswith("cannot read .env: ")
 
 
+@once
 def test_a_port_that_is_taken_is_told_in_one_line(shop: Shop) -> None:
     done(shop.run("migrate"))
     with socket.create_server(("127.0.0.1", shop.port)):
@@ -148,6 +150,7 @@ def test_a_postgresql_that_was_not_migrated_is_told_with_what_to_do(shop: Shop) 
         assert refused(answer).endswith("run `icecream migrate` first.")
 
 
+@once
 def test_accounts_are_made_listed_changed_and_shut(shop: Shop) -> None:
     done(shop.run("migrate"))
     once = r"(\S{16}) \(shown only this once\)\.\n"

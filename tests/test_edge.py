@@ -1,10 +1,14 @@
 """What holds for every answer."""
 
+import asyncio
 import logging
+from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from icecream import app, intake
 from tests.conftest import Caller
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +51,45 @@ async def test_each_request_is_one_line_in_the_log(
     (record,) = [one for one in caplog.records if one.name == "icecream.access"]
     assert record.getMessage().startswith("GET /health/live 200 ")
     assert "secret" not in record.getMessage()
+
+
+async def test_a_request_that_is_cancelled_by_the_end_is_503_and_not_500(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cancelled(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(intake, "place", cancelled)
+    told: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b'{"quantity": 1, "flavor": 1}'}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    headers = [
+        (b"authorization", f"Bearer {customer.access}".encode()),
+        (b"content-type", b"application/json"),
+    ]
+    scope: Any = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/orders",
+        "raw_path": b"/api/orders",
+        "query_string": b"",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("test", 80),
+        "scheme": "http",
+        "root_path": "",
+    }
+    with pytest.raises(asyncio.CancelledError):
+        await app.create()(scope, receive, send)
+    start, body = told
+    assert start["status"] == 503
+    assert (b"Retry-After", b"1") in start["headers"]
+    assert msgspec.json.decode(body["body"])["code"] == "unavailable"
 
 
 async def test_a_path_cannot_forge_a_line_in_the_log(

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from icecream import database, installation, settings
-from icecream.database import DB
-from tests.conftest import ADMIN_PASSWORD
+from icecream import installation, settings
+from tests.conftest import ADMIN_PASSWORD, Caller
 
 pytestmark = pytest.mark.anyio
 TOP = Path(__file__).parents[1]
@@ -91,11 +90,11 @@ async def test_an_interrupted_migration_leaves_nothing_behind(elsewhere: dict[st
 
 
 async def test_a_database_in_another_currency_stops_the_boot(
-    elsewhere: dict[str, str], monkeypatch: pytest.MonkeyPatch, customer: object, flavor: int
+    monkeypatch: pytest.MonkeyPatch, customer: Caller, flavor: int
 ) -> None:
     from icecream import intake
 
-    await intake.place(1, {flavor: 1})
+    await intake.place(customer.user.id, {flavor: 1})
     dollars = settings.read(dict(os.environ) | {"ICECREAM_CURRENCY": "USD"})
     monkeypatch.setattr(settings, "load", lambda: dollars)
     with pytest.raises(installation.NotReady, match="set it to EUR"):
@@ -108,4 +107,3 @@ async def test_a_database_without_its_migrations_stops_the_boot(
     monkeypatch.setattr(installation, "known_migrations", lambda: ["2099-01-01T00:00:00:000000"])
     with pytest.raises(installation.NotReady, match="icecream migrate"):
         await installation.check()
-    assert database.DB is DB

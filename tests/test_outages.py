@@ -15,7 +15,7 @@ from tests import servers
 from tests.conftest import ADMIN_PASSWORD, WHICH
 from tests.processes import Process, Shop, frozen, stop, until
 
-at_scale = pytest.mark.skipif(WHICH == "sqlite", reason="SQLite is served by one process")
+at_scale = pytest.mark.only("postgres")
 # Seconds in which every process of ours ends after SIGTERM.
 BOUND = 10
 # Whatever happens before that was not found by sweeping.

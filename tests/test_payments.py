@@ -220,6 +220,19 @@ async def test_never_more_are_in_flight_than_there_are_places(
         assert await state(one) == ("paid", "succeeded")
 
 
+async def test_a_busy_desk_forgets_none_of_the_payments_it_was_named(
+    customer: Caller, flavor: int
+) -> None:
+    placed = [await intake.place(customer.user.id, {flavor: 1}) for _ in range(12)]
+    provider = Provider()
+    busy = desk(provider, places=4)
+    await asyncio.gather(
+        busy.charge([number(placed[0])]), busy.charge([number(one) for one in placed[1:]])
+    )
+    for one in placed:
+        assert await state(one) == ("paid", "succeeded")
+
+
 async def test_two_desks_share_the_work_and_charge_nothing_twice(
     customer: Caller, flavor: int
 ) -> None:

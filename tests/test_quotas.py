@@ -1,5 +1,7 @@
 """Rate limits."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -58,5 +60,8 @@ async def test_guessing_a_password_is_slowed_down_for_that_name_and_address_only
     body = {"username": "guessed at", "password": "wrong password"}
     statuses = [(await client.post("/api/token/", json=body)).status_code for _ in range(3)]
     assert statuses == [401, 401, 429]
+    together = {"username": "guessed at by many at once", "password": "wrong password"}
+    answers = await asyncio.gather(*(client.post("/api/token/", json=together) for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [401, 401, 429, 429, 429, 429]
     other = {"username": "somebody else", "password": "wrong password"}
     assert (await client.post("/api/token/", json=other)).status_code == 401

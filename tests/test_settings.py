@@ -46,6 +46,9 @@ BAD = [
     ("PORT", "0"),
     ("PORT", "http"),
     ("PUBLIC_URL", "ice.example"),
+    ("PUBLIC_URL", "http://[x"),
+    ("PUBLIC_URL", "https://h:abc"),
+    ("DATABASE_URL", "postgresql://u@h:abc/x"),
     ("PAYMENT_PROVIDER", "cash"),
     ("PAYMENT_DELAY", "2-1"),
     ("PAYMENT_DELAY", "soon"),
@@ -57,6 +60,8 @@ BAD = [
     ("DEFAULT_PRICE", "2.5"),
     ("FLAVORS_ADDED_BY", "nobody"),
     ("RATE_LIMIT", "many"),
+    ("RATE_LIMIT", "0/minute"),
+    ("RATE_LIMIT", "5/minute;9/hour"),
     ("ADMIN_PASSWORD", "short"),
     ("REDIS_PREFIX", "a b"),
 ]
@@ -88,6 +93,23 @@ def test_with_sqlite_a_key_is_made_once_and_kept_for_its_owner_alone(tmp_path: P
     assert len(key.encode()) >= settings.SECRET_KEY_BYTES
     (kept,) = tmp_path.iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("kept", ["", "x"])
+def test_a_kept_key_that_is_none_is_told_in_one_line(tmp_path: Path, kept: str) -> None:
+    (tmp_path / "shop.secret").write_text(kept)
+    read = settings.read({"ICECREAM_DATABASE_URL": f"sqlite:///{tmp_path}/shop.sqlite"})
+    with pytest.raises(settings.BadSetting, match=r"shop\.secret holds no secret key"):
+        _ = read.signing_keys
+
+
+def test_an_address_that_means_everywhere_is_not_told_to_people() -> None:
+    assert settings.read({"ICECREAM_HOST": "0.0.0.0"}).address == "http://127.0.0.1:8000"
+
+
+def test_a_redis_address_needs_a_valid_port() -> None:
+    with pytest.raises(settings.BadSetting, match="ICECREAM_REDIS_URL"):
+        settings.read(LARGE | {"ICECREAM_REDIS_URL": "redis://localhost:abc"})
 
 
 def test_every_setting_is_in_the_readme_and_in_the_example() -> None:

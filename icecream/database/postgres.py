@@ -1,5 +1,6 @@
 """PostgreSQL through a pool of connections."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,8 @@ from icecream.database.transactions import CleanExit, OwnedByTask
 POOL_SIZE = 20
 # Seconds to wait for a free connection, and for an answer: a caller has left by then.
 ACQUIRE_TIMEOUT, COMMAND_TIMEOUT, CONNECT_TIMEOUT = 5, 30, 5
+# Seconds to say goodbye to a database that may have stopped answering.
+CLOSE_TIMEOUT = 1
 # Any number will do, as long as every migration runner takes the same.
 MIGRATION_LOCK = 0x1CEC2EA3
 
@@ -45,7 +48,11 @@ class Postgres(PostgresEngine):
     async def stop(self) -> None:
         if self.pool is not None:
             pool, self.pool = self.pool, None
-            await pool.close()
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await pool.close()
+            except TimeoutError:
+                pool.terminate()
 
     async def take(self) -> Any:
         if self.pool is None:

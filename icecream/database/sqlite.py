@@ -61,15 +61,18 @@ class SQLite(SQLiteEngine):
         return connection
 
     async def start(self) -> None:
-        self.make_folder()
+        self.make_file()
         self._line, self._readers = asyncio.Lock(), asyncio.LifoQueue()
         self._writer = await self.get_connection()
         for _ in range(READERS):
             self._readers.put_nowait(await self.get_connection())
 
-    def make_folder(self) -> None:
-        """The file's folder, for its owner alone: it holds password hashes and the signing key."""
-        Path(self.path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def make_file(self) -> None:
+        """The file and its folder, for their owner alone: they hold password hashes and a key."""
+        path = Path(self.path)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives its -wal and -shm files the same mode.
+        path.touch(mode=0o600)
 
     async def stop(self) -> None:
         # A connection is a thread: one left open would keep the process from ending.
@@ -83,10 +86,14 @@ class SQLite(SQLiteEngine):
         if self._writer is None:
             return await self.get_connection()
         await self._line.acquire()
-        if self._writer.in_transaction:
-            # Somebody was cancelled so hard that not even a rollback came through.
-            with contextlib.suppress(sqlite3.OperationalError):
-                await self._writer.rollback()
+        try:
+            if self._writer.in_transaction:
+                # Somebody was cancelled so hard that not even a rollback came through.
+                with contextlib.suppress(sqlite3.OperationalError):
+                    await self._writer.rollback()
+        except BaseException:
+            self._line.release()
+            raise
         return self._writer
 
     async def give_back(self, connection: aiosqlite.Connection) -> None:
@@ -135,7 +142,7 @@ class SQLite(SQLiteEngine):
         Raises:
             InUse: another one does.
         """
-        self.make_folder()
+        self.make_file()
         with contextlib.ExitStack() as held:
             try:
                 held.enter_context(_locked(self._beside("serving"), fcntl.LOCK_EX | fcntl.LOCK_NB))
