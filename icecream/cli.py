@@ -231,6 +231,8 @@ async def _supervise(processes: int, concurrency: int) -> None:
     """Keep so many workers running, each a process of its own, until told to stop."""
     stop = _stop_signal()
     keepers = [asyncio.create_task(_keep(stop, concurrency)) for _ in range(processes)]
+    # All of them, also when one gives up: none is left to work unsupervised.
+    await asyncio.wait(keepers)
     await asyncio.gather(*keepers)
 
 
@@ -239,7 +241,7 @@ async def _keep(stop: asyncio.Event, concurrency: int) -> None:
     command = [sys.executable, "-m", "icecream", "worker", *options]
     told = asyncio.ensure_future(stop.wait())
     while not stop.is_set():
-        # The pipe ends when this process does, even killed: nobody is left to work unsupervised.
+        # The pipe ends when this process does, even killed, and the worker with the pipe.
         process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
         ended = asyncio.ensure_future(process.wait())
         await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)

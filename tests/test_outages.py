@@ -1,5 +1,6 @@
 """Whatever is stopped, killed, emptied or frozen: no order is lost, and none is charged twice."""
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -154,9 +155,13 @@ def test_everything_ends_in_time_when_told_to_and_what_was_in_flight_ends_after_
 
 
 @at_scale
-def test_nobody_outlives_a_killed_supervisor(shop: Shop) -> None:
+def test_a_killed_worker_is_replaced_and_nobody_outlives_a_killed_supervisor(shop: Shop) -> None:
     supervisors = shop.begin("serve", "--workers", "2"), shop.begin("worker", "--processes", "2")
     shop.ready(*supervisors)
+    *_, victim = supervisors[1].left_behind()
+    until(lambda: supervisors[1].output.count("Charging payments") == 2, "both work")
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: supervisors[1].output.count("Charging payments") == 3, "a new one works")
     for supervisor in supervisors:
         supervisor.kill()
     until(lambda: not any(one.left_behind() for one in supervisors), "all end", BOUND)

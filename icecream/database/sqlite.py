@@ -71,8 +71,8 @@ class SQLite(SQLiteEngine):
         """The file and its folder, for their owner alone: they hold password hashes and a key."""
         path = Path(self.path)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its -wal and -shm files the same mode.
-        path.touch(mode=0o600)
+        # SQLite gives its -wal and -shm files the same mode, and its errors say less than these.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
     async def stop(self) -> None:
         # A connection is a thread: one left open would keep the process from ending.
