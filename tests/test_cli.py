@@ -127,7 +127,7 @@ def test_a_database_that_cannot_be_used_is_told_in_one_line(shop: Shop, path: st
         assert refused(answer).startswith(f"cannot use the database ({path}): ")
 
 
-EVERYTHING = [["serve"], ["worker"], ["user", "list"], ["doctor"]]
+EVERYTHING = [["serve"], ["worker"], ["user", "list"]]
 
 
 @at_scale
@@ -200,6 +200,7 @@ def test_what_cannot_be_done_to_an_account_is_told_in_one_line(shop: Shop) -> No
         assert refused(answer).startswith(expected)
 
 
+@once
 def test_short_commands_take_effect_in_a_running_server(shop: Shop) -> None:
     done(shop.run("migrate"))
     server = shop.begin("serve")

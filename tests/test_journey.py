@@ -40,7 +40,7 @@ def opened(shop: Shop) -> Process:
 
 def test_a_stranger_places_orders_that_get_paid(shop: Shop) -> None:
     # Long enough to see them pending.
-    shop.environment |= {"ICECREAM_PAYMENT_DELAY": "1.5", "ICECREAM_PAYMENT_TIMEOUT": "1.8"}
+    shop.environment |= {"ICECREAM_PAYMENT_DELAY": "1", "ICECREAM_PAYMENT_TIMEOUT": "1.5"}
     opened(shop)
     pair = shop.sign_in("admin", ADMIN_PASSWORD)
     assert list(pair) == ["access", "refresh"]

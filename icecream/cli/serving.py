@@ -1,28 +1,19 @@
-"""The `icecream` command."""
+"""The processes that stay: servers and workers."""
 
 import asyncio
-import json
 import logging.config
 import os
-import secrets
 import signal
 import socket
-import sqlite3
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from functools import wraps
-from typing import Any
+from contextlib import nullcontext, suppress
 
-import asyncpg
 import click
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from icecream import __version__, settings
-
-# The rest of the house opens the database when it is imported, which needs good settings: commands
-# import it once these were read, and `--help` needs neither.
+from icecream import settings
+from icecream.cli.commands import main, one_line
 
 # Seconds that open requests may take when the server is told to stop; its payments have six more.
 GRACE = 2
@@ -52,58 +43,6 @@ LOGGING = {
 }
 
 
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """Whatever an operator can mend is told in one line, without a traceback."""
-    try:
-        settings.load()
-        from icecream import database, errors, installation
-    except settings.BadSetting as error:
-        sys.exit(f"icecream: {error}")
-    except (OSError, UnicodeError) as error:
-        sys.exit(f"icecream: cannot read .env: {error}")
-    try:
-        yield
-    except (
-        settings.BadSetting,
-        installation.NotReady,
-        database.InUse,
-        errors.Refusal,
-        ValueError,
-    ) as error:
-        sys.exit(f"icecream: {error}")
-    except (*database.AWAY, sqlite3.DatabaseError, asyncpg.PostgresError) as error:
-        # Not only away: the file is something else, there is no such database, no such role.
-        current = settings.load()
-        where = current.database_path if current.embedded else "ICECREAM_DATABASE_URL"
-        what = " ".join((str(error) or repr(error)).split())
-        sys.exit(f"icecream: cannot use the database ({where}): {what}")
-
-
-def _with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Turn a coroutine into a command that finds the database open and up to date."""
-
-    async def run(*args: Any, **kwargs: Any) -> None:
-        from icecream import database, installation
-
-        async with database.running():
-            await installation.prepare(click.echo)
-            await work(*args, **kwargs)
-
-    @wraps(work)
-    def command(*args: Any, **kwargs: Any) -> None:
-        with _one_line():
-            asyncio.run(run(*args, **kwargs))
-
-    return command
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="icecream")
-def main() -> None:
-    """The ice-cream distributor's order service."""
-
-
 @main.command()
 @click.option("--host", help="The address to listen on (ICECREAM_HOST).")
 @click.option("--port", type=int, help="The port to listen on (ICECREAM_PORT).")
@@ -114,7 +53,7 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
     for name, value in (("ICECREAM_HOST", host), ("ICECREAM_PORT", port)):
         if value is not None:
             os.environ[name] = str(value)
-    with _one_line():
+    with one_line():
         current = settings.load()
         if current.embedded and workers > 1:
             raise ValueError("SQLite is served by one process: leave out --workers.")
@@ -185,7 +124,7 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
 @click.option("--kept", is_flag=True, hidden=True, help="End with whoever holds the other end.")
 def worker(processes: int, concurrency: int, kept: bool) -> None:
     """Charge payments; beside `serve` on PostgreSQL, as many as you like."""
-    with _one_line():
+    with one_line():
         if settings.load().embedded:
             raise ValueError("with SQLite, `icecream serve` charges payments itself.")
         asyncio.run(_prepare())
@@ -252,114 +191,3 @@ async def _keep(stop: asyncio.Event, concurrency: int) -> None:
             stop.set()
             raise ValueError(f"a worker ended with code {process.returncode}.")
         await asyncio.wait({told}, timeout=1)
-
-
-@main.command()
-def migrate() -> None:
-    """Bring the database up to date; an empty one also gets its first admin and flavor."""
-
-    async def run() -> None:
-        from icecream import database, installation
-
-        async with database.running():
-            await installation.migrate(click.echo)
-
-    with _one_line():
-        asyncio.run(run())
-    click.echo("The database is up to date.")
-
-
-@main.group()
-def user() -> None:
-    """Accounts: shops, staff and admins."""
-
-
-def _chosen(password: str | None) -> tuple[str, bool]:
-    """The password, and whether it has to be told: given, asked for, or made up."""
-    if password is not None:
-        return password, False
-    if sys.stdin.isatty():
-        return click.prompt("Password", hide_input=True, confirmation_prompt=True), False
-    return secrets.token_urlsafe(12), True
-
-
-@user.command()
-@click.argument("name")
-@click.option("--password", help="Without it you are asked, or it is made up and shown once.")
-@click.option("--email")
-@click.option("--staff", is_flag=True, help="May use the admin and change the catalogue.")
-@click.option("--admin", is_flag=True, help="Staff who may also manage accounts.")
-@_with_database
-async def create(
-    name: str, password: str | None, email: str | None, staff: bool, admin: bool
-) -> None:
-    """Make an account."""
-    from icecream import accounts
-
-    secret, made_up = _chosen(password)
-    await accounts.create(name, secret, email=email, staff=staff, admin=admin)
-    click.echo(f"Made {name!r}" + (f", password {secret} (shown only this once)." * made_up or "."))
-
-
-@user.command("list")
-@_with_database
-async def list_users() -> None:
-    """Show all accounts."""
-    from icecream.tables import User
-
-    for row in await User.objects().order_by(User.id):
-        role = "admin" if row.superuser and row.admin else "staff" if row.admin else "customer"
-        state = "" if row.active else "  disabled"
-        click.echo(f"{row.id:>6}  {row.username:<30}  {role:<8}  {row.email or ''}{state}")
-
-
-@user.command()
-@click.argument("name")
-@click.option("--password", help="Without it you are asked, or it is made up and shown once.")
-@_with_database
-async def password(name: str, password: str | None) -> None:
-    """Set a new password; ends every session and token given for the old one."""
-    from icecream import accounts
-
-    found = await accounts.named(name)
-    secret, made_up = _chosen(password)
-    await accounts.set_password(found, secret)
-    click.echo(
-        f"Changed the password of {name!r}"
-        + (f" to {secret} (shown only this once)." * made_up or ".")
-    )
-
-
-@user.command()
-@click.argument("name")
-@_with_database
-async def disable(name: str) -> None:
-    """Shut an account, and sign it out everywhere."""
-    from icecream import accounts
-
-    await accounts.disable(await accounts.named(name))
-    click.echo(f"Disabled {name!r}.")
-
-
-@main.command()
-@_with_database
-async def doctor() -> None:
-    """Check that orders, payments, jobs, stock, history and totals agree; fails if they do not."""
-    from icecream import doctor
-
-    broken = await doctor.examine()
-    for rule, rows in broken.items():
-        some = ", ".join(str(row[0]) for row in rows[:10])
-        click.echo(f"BROKEN  {rule}: {len(rows)} ({some}{', ...' * (len(rows) > 10)})")
-    click.echo(f"{len(doctor.RULES) - len(broken)} of {len(doctor.RULES)} rules hold.")
-    if broken:
-        sys.exit(1)
-
-
-@main.command()
-def openapi() -> None:
-    """Print the API's OpenAPI document."""
-    with _one_line():
-        from icecream import app
-
-        click.echo(json.dumps(app.litestar().openapi_schema.to_schema(), indent=2))

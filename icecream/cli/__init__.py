@@ -1,0 +1,51 @@
+"""The `icecream` command."""
+
+import asyncio
+import json
+import sys
+
+import click
+
+from icecream.cli import serving, users
+from icecream.cli.commands import main, one_line, with_database
+
+__all__ = ["main", "serving", "users"]
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database up to date; an empty one also gets its first admin and flavor."""
+
+    async def run() -> None:
+        from icecream import database, installation
+
+        async with database.running():
+            await installation.migrate(click.echo)
+
+    with one_line():
+        asyncio.run(run())
+    click.echo("The database is up to date.")
+
+
+@main.command()
+@with_database
+async def doctor() -> None:
+    """Check that orders, payments, jobs, stock, history and totals agree; fails if they do not."""
+    from icecream import doctor
+
+    broken = await doctor.examine()
+    for rule, rows in broken.items():
+        some = ", ".join(str(row[0]) for row in rows[:10])
+        click.echo(f"BROKEN  {rule}: {len(rows)} ({some}{', ...' * (len(rows) > 10)})")
+    click.echo(f"{len(doctor.RULES) - len(broken)} of {len(doctor.RULES)} rules hold.")
+    if broken:
+        sys.exit(1)
+
+
+@main.command()
+def openapi() -> None:
+    """Print the API's OpenAPI document."""
+    with one_line():
+        from icecream import app
+
+        click.echo(json.dumps(app.litestar().openapi_schema.to_schema(), indent=2))

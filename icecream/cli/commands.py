@@ -1,0 +1,69 @@
+"""What every command shares: good settings, an open database, and errors that are one line."""
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import asyncpg
+import click
+
+from icecream import __version__, settings
+
+# The rest of the house opens the database when it is imported, which needs good settings: commands
+# import it once these were read, and `--help` needs neither.
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Whatever an operator can mend is told in one line, without a traceback."""
+    try:
+        settings.load()
+        from icecream import database, errors, installation
+    except settings.BadSetting as error:
+        sys.exit(f"icecream: {error}")
+    except (OSError, UnicodeError) as error:
+        sys.exit(f"icecream: cannot read .env: {error}")
+    try:
+        yield
+    except (
+        settings.BadSetting,
+        installation.NotReady,
+        database.InUse,
+        errors.Refusal,
+        ValueError,
+    ) as error:
+        sys.exit(f"icecream: {error}")
+    except (*database.AWAY, sqlite3.DatabaseError, asyncpg.PostgresError) as error:
+        # Not only away: the file is something else, there is no such database, no such role.
+        current = settings.load()
+        where = current.database_path if current.embedded else "ICECREAM_DATABASE_URL"
+        what = " ".join((str(error) or repr(error)).split())
+        sys.exit(f"icecream: cannot use the database ({where}): {what}")
+
+
+def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Turn a coroutine into a command that finds the database open and up to date."""
+
+    async def run(*args: Any, **kwargs: Any) -> None:
+        from icecream import database, installation
+
+        async with database.running():
+            await installation.prepare(click.echo)
+            await work(*args, **kwargs)
+
+    @wraps(work)
+    def command(*args: Any, **kwargs: Any) -> None:
+        with one_line():
+            asyncio.run(run(*args, **kwargs))
+
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="icecream")
+def main() -> None:
+    """The ice-cream distributor's order service."""
