@@ -156,12 +156,15 @@ def test_everything_ends_in_time_when_told_to_and_what_was_in_flight_ends_after_
 
 @at_scale
 def test_a_killed_worker_is_replaced_and_nobody_outlives_a_killed_supervisor(shop: Shop) -> None:
-    supervisors = shop.begin("serve", "--workers", "2"), shop.begin("worker", "--processes", "2")
+    server, workers = (
+        shop.begin("serve", "--workers", "2"),
+        shop.begin("worker", "--processes", "2"),
+    )
+    supervisors = server, workers
     shop.ready(*supervisors)
-    *_, victim = supervisors[1].left_behind()
-    until(lambda: supervisors[1].output.count("Charging payments") == 2, "both work")
-    os.kill(victim, signal.SIGKILL)
-    until(lambda: supervisors[1].output.count("Charging payments") == 3, "a new one works")
+    until(lambda: workers.output.count("Charging payments") == 2, "both work")
+    os.kill(next(pid for pid in workers.left_behind() if pid != workers.pid), signal.SIGKILL)
+    until(lambda: workers.output.count("Charging payments") == 3, "a new one works")
     for supervisor in supervisors:
         supervisor.kill()
     until(lambda: not any(one.left_behind() for one in supervisors), "all end", BOUND)

@@ -13,7 +13,7 @@ from litestar.enums import ScopeType
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Message, Receive, Scope, Send
 from msgspec import Meta
-from piccolo.columns import JSON
+from piccolo.columns import JSON, Column
 from piccolo.table import Table
 from piccolo_admin.endpoints import TableConfig, create_admin
 from piccolo_api.crud.endpoints import OrderBy, PiccoloCRUD
@@ -68,6 +68,15 @@ def bounded(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
         given = request.query_params.getlist(name)
         if len(given) > 1 or not all(n.isascii() and n.isdigit() and int(n) <= most for n in given):
             raise HTTPException(400, f"{name} is a whole number up to {most}.")
+    if not request.query_params.get("__range_header_name", "x").isalnum():
+        raise HTTPException(400, "__range_header_name holds letters and digits.")
+    shown = request.query_params.get("__visible_fields", "").split(",")
+    if any(column._meta.secret and column._meta.name in shown for column in _columns(piccolo_crud)):
+        raise HTTPException(400, "__visible_fields names a secret.")
+
+
+def _columns(piccolo_crud: PiccoloCRUD) -> list[Column]:
+    return piccolo_crud.table._meta.columns
 
 
 def limited(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
