@@ -122,6 +122,7 @@ class Accounts(Controller):
         The access token lasts 15 minutes, the refresh token 7 days.
         """
         address = quotas.address(request.scope)
+        passwords.require_place()
         quotas.count_login(data.username, address)
         user_id = await User.login(data.username, data.password)
         user = await User.objects().where(User.id == user_id).first() if user_id else None
@@ -159,7 +160,7 @@ async def create(
     user = User(
         username=name,
         password=await passwords.hashed(password),
-        email=email,
+        email=email or None,
         active=True,
         admin=staff or admin,
         superuser=admin,

@@ -12,7 +12,7 @@ from typing import Any
 from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.types import Receive, Scope, Send
 
 from icecream import (
@@ -36,7 +36,7 @@ from tasks.worker import working
 
 log = logging.getLogger(__name__)
 # The largest body anybody needs is an order of 100 lines, some kilobytes.
-LARGEST_BODY = 1_000_000
+LARGEST_BODY = 256_000
 # Seconds from the end of serving to the end of the process, whatever else hangs meanwhile.
 LIMIT = 7
 # Litestar's own refusals, told in our words.
@@ -61,6 +61,9 @@ def _refusal(error: Exception) -> errors.Refusal:
         refusal = kind() if kind else errors.ValidationFailed("", "invalid", error.detail)
         refusal.headers |= dict(error.headers or {})
         return refusal
+    if isinstance(error, InternalServerException) and "disconnected" in error.detail:
+        log.info("Somebody hung up in the middle of a request.")
+        return errors.ValidationFailed("", "malformed", "The body ended too soon.")
     if isinstance(error, database.AWAY):
         log.warning("The database did not answer: %r", error, exc_info=error)
         return errors.Unavailable()

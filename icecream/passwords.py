@@ -28,10 +28,19 @@ def _hash(password: str, salt: str, iterations: int) -> str:
     return f"pbkdf2_sha256${iterations}${salt}${digest}"
 
 
-async def _in_line(password: str, salt: str, iterations: int) -> str:
-    global _waiting
+def require_place() -> None:
+    """Refuse early, before anything is looked up or counted.
+
+    Raises:
+        errors.Unavailable: the line is full.
+    """
     if _waiting >= LINE:
         raise errors.Unavailable("Too many people are signing in right now.")
+
+
+async def _in_line(password: str, salt: str, iterations: int) -> str:
+    global _waiting
+    require_place()
     _waiting += 1
     try:
         loop = asyncio.get_running_loop()

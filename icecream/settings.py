@@ -213,6 +213,7 @@ def read(variables: dict[str, str]) -> Settings:
     for variable, value in variables.items():
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and value:
+            _require(value.isprintable(), name, "printable text")
             values[name] = [one.strip() for one in value.split(",")] if name in many else value
     try:
         return msgspec.convert(values, Settings, strict=False)

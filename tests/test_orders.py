@@ -135,6 +135,12 @@ async def test_broken_json_is_a_problem_document(
         ("application/x-www-form-urlencoded", b"quantity=%ff&flavor=1"),
         ("application/x-www-form-urlencoded", b"quantity=\xff&flavor=1"),
         ("application/x-www-form-urlencoded", b"&&&==&"),
+        ("application/x-www-form-urlencoded", b"quantity=1&flavor=1" + b"&a=" * 2000),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="quantity"\r\n'
+            b"Content-Type: text/plain; charset=nope\r\n\r\n1\r\n--x--\r\n",
+        ),
         ("application/x-www-form-urlencoded", b"quantity=1%00&flavor=1"),
         ("multipart/form-data", b"quantity=1&flavor=1"),
         ("multipart/form-data; boundary=x", b"quantity=1&flavor=1"),

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from icecream import quotas, settings
+from icecream import passwords, quotas, settings
 from tests.conftest import Caller
 
 pytestmark = pytest.mark.anyio
@@ -51,6 +51,15 @@ async def test_calls_with_bad_tokens_count_by_address(
 async def test_health_is_never_refused(strict: None, client: httpx.AsyncClient) -> None:
     statuses = {(await client.get("/health/live")).status_code for _ in range(6)}
     assert statuses == {200}
+
+
+async def test_who_finds_the_line_full_is_not_counted(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "LINE", 0)
+    body = {"username": "patient", "password": "right or wrong"}
+    statuses = [(await client.post("/api/token/", json=body)).status_code for _ in range(12)]
+    assert set(statuses) == {503}
 
 
 async def test_guessing_a_password_is_slowed_down_for_that_name_and_address_only(

@@ -64,6 +64,7 @@ BAD = [
     ("RATE_LIMIT", "5/minute;9/hour"),
     ("ADMIN_PASSWORD", "short"),
     ("REDIS_PREFIX", "a b"),
+    ("HOST", "\udcff"),
 ]
 
 

@@ -24,7 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as PiccoloRequest
 from starlette.responses import RedirectResponse
 
-from icecream import errors, settings, tables
+from icecream import errors, quotas, settings, tables
 from icecream.admin import rules
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ ASSETS, FOREVER = "/admin/assets/", "public, max-age=31536000, immutable"
 # Piccolo's other pages load from elsewhere; its one page has its own login.
 DOCS = ("/admin/api/docs", "/admin/public/docs")
 FORMS = ("/admin/public/login", "/admin/public/logout")
+PASSWORD = "/admin/api/change-password"
 SAFE = ("GET", "HEAD", "OPTIONS")
 # A flavor with its description has some kilobytes.
 LARGEST_BODY = 100_000
@@ -244,6 +245,9 @@ def mount() -> ASGIRouteHandler:
             await away(call, receive, send)
             return
         if scope["method"] not in SAFE:
+            if path.startswith(PASSWORD):
+                # It asks for the present password too, which is not to be guessed.
+                quotas.count_login("change password", quotas.address(scope))
             kind = Members if path.startswith(OF_MEMBERS) else dict[str, str]
             receive = await _whole(receive, kind)
         try:

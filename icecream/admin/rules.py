@@ -107,6 +107,7 @@ async def _change(
 
 async def add_flavor(row: Flavor) -> Flavor:
     """Hold a new flavor to the rules of the API."""
+    row.version = row.version or 1
     if row.stock is not None or row.version != 1:
         raise errors.ValidationFailed("/stock", "read-only", f"Leave the stock empty. {STOCK}")
     price = settings.load().default_price if row.price is None else row.price

@@ -99,6 +99,7 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
         workers=workers,
         log_config=LOGGING,
         access_log=False,
+        ws="none",
         server_header=False,
         proxy_headers=bool(current.trusted_proxies),
         forwarded_allow_ips=list(current.trusted_proxies),
