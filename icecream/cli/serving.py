@@ -187,8 +187,7 @@ async def _keep(stop: asyncio.Event, concurrency: int) -> None:
         await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             process.terminate()
-        if await ended > 0 and not stop.is_set():
-            # Not killed, but unable to go on: the next one would be no better.
-            stop.set()
-            raise ValueError(f"a worker ended with code {process.returncode}.")
+        # Killed, or unable to start while the database is away: the next one may do better, but
+        # must not spin.
+        await ended
         await asyncio.wait({told}, timeout=1)

@@ -53,8 +53,9 @@ DB = _engine()
 @asynccontextmanager
 async def running() -> AsyncIterator[None]:
     """Hold the pool of connections open."""
-    await DB.start()
     try:
+        # Within: an open that is interrupted leaves threads, which would keep the process alive.
+        await DB.start()
         yield
     finally:
         await DB.stop()
