@@ -2,7 +2,9 @@
 
 import atexit
 import os
+import shutil
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -40,11 +42,47 @@ PASSWORD = "correct horse"
 _numbers = count(1)
 
 
+# What a tool is called, where that is not its name.
+CALLED = {
+    "chromium": (
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    )
+}
+_lacking: Counter[str] = Counter()
+
+
+def tool(name: str) -> str | None:
+    """Where this machine has it."""
+    return next(filter(None, map(shutil.which, CALLED.get(name, (name,)))), None)
+
+
+# Last, because a test that nobody asked for is not left out.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test marked `only("sqlite")` is about that way to run, and is no part of the other run."""
-    others = [item for item in items for mark in item.iter_markers("only") if mark.args != (WHICH,)]
+    """Leave out what is `only` part of the other run, or `needs` a tool that is not here."""
+    others = {item for item in items for mark in item.iter_markers("only") if mark.args != (WHICH,)}
+    wanting = {
+        item: mark.args[0]
+        for item in items
+        for mark in item.iter_markers("needs")
+        if item not in others and not tool(mark.args[0])
+    }
+    _lacking.update(wanting.values())
+    if _lacking and os.environ.get("CI"):
+        raise pytest.UsageError(f"CI is set, but this machine has no {', no '.join(_lacking)}.")
+    others |= wanting.keys()
     items[:] = [item for item in items if item not in others]
-    config.hook.pytest_deselected(items=others)
+    config.hook.pytest_deselected(items=list(others))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The very last line says what was left out for want of a tool."""
+    lacking = [f"no {name}: {n} test{'s' * (n > 1)}" for name, n in _lacking.items()]
+    if lacking and not os.environ.get("CI"):
+        config.get_terminal_writer().line(f"Not run, this machine has {'; '.join(lacking)}")
 
 
 @pytest.fixture(scope="session")

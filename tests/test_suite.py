@@ -1,0 +1,58 @@
+"""The suite itself: what it leaves out, it names."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import TOP
+
+TESTS = """
+import pytest
+
+@pytest.mark.needs("npm")
+@pytest.mark.parametrize("n", [1, 2])
+def test_two(n): ...
+
+@pytest.mark.needs("node")
+def test_one(): ...
+
+@pytest.mark.needs("git")
+def test_nobody_asked_for(): ...
+
+def test_nothing_is_needed_for(): ...
+"""
+
+# Neither is about a database.
+pytestmark = pytest.mark.only("sqlite")
+
+
+def without_tools(folder: Path, *, ci: str) -> subprocess.CompletedProcess[str]:
+    """Run such tests where there is nothing on the PATH."""
+    (folder / "conftest.py").write_text("from tests.conftest import *")
+    (folder / "test_it.py").write_text(TESTS)
+    options = ["-q", "-p", "no:cacheprovider", "-c", str(TOP / "pyproject.toml"), "--rootdir", "."]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "-k", "not nobody", "test_it.py"],
+        cwd=folder,
+        env=os.environ | {"PATH": "", "PYTHONPATH": str(TOP), "CI": ci},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_what_a_missing_tool_leaves_out_is_named_in_the_last_line(tmp_path: Path) -> None:
+    run = without_tools(tmp_path, ci="")
+    *_, summary, last = run.stdout.splitlines()
+    assert run.returncode == 0, run.stdout
+    assert summary.startswith("1 passed, 4 deselected")
+    assert last == "Not run, this machine has no npm: 2 tests; no node: 1 test"
+
+
+def test_in_ci_a_missing_tool_stops_the_run(tmp_path: Path) -> None:
+    run = without_tools(tmp_path, ci="true")
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR
+    assert run.stderr.strip() == "ERROR: CI is set, but this machine has no npm, no node."
+    assert "passed" not in run.stdout
