@@ -13,6 +13,8 @@ define install
 endef
 runtime := requirements.txt pyproject.toml
 development := $(runtime) requirements-dev.txt
+# Where there is no npm, the tests that need it are left out and named.
+node := $(if $(shell command -v npm),.ci/package-lock.json)
 TESTS ?= tests
 
 help: ## List these commands
@@ -23,7 +25,7 @@ run: ## Install what is needed and start the service
 	@exec .venv/bin/icecream serve
 
 test: ## Run the tests on SQLite, then on PostgreSQL; TESTS="tests -k orders" narrows them
-	$(call install,$(development))
+	$(call install,$(development) $(node))
 	@failed=0; for database in sqlite postgres; do \
 		echo "Tests on $$database"; \
 		ICECREAM_TEST_DATABASE=$$database .venv/bin/python -m pytest $(TESTS) || failed=1; \
@@ -41,13 +43,14 @@ format: ## Format the code and fix what can be fixed
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-lock: ## Pin the dependencies of pyproject.toml; ARGS=--upgrade takes the newest
+lock: ## Pin the dependencies of pyproject.toml and .ci/package.json; ARGS=--upgrade takes the newest
 	$(call install,$(development))
 	$(compile) --output-file requirements.txt
 	$(compile) --group dev --constraint requirements.txt --output-file requirements-dev.txt
+	npm --prefix .ci $(if $(ARGS),update,install) --package-lock-only
 compile = .venv/bin/uv pip compile pyproject.toml --group build --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
 clean: ## Remove .venv and caches; the data in var/ stays
-	rm -rf .venv .*_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .ci/node_modules .*_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

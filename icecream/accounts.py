@@ -19,9 +19,8 @@ from icecream.tables import Session, User
 
 NAME = r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+(?!\n)$"
 Username = Annotated[str, Meta(min_length=1, max_length=100, pattern=NAME)]
-
-
-PAIR = {"access": "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAi...", "refresh": "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAi..."}
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAiOiJhY2Nlc3MifQ.c2lnbmF0dXJl"
+PAIR = {"access": JWT, "refresh": JWT}
 
 
 class Credentials(bodies.Body):
@@ -43,7 +42,13 @@ class Refresh(bodies.Body):
     """A refresh token."""
 
     refresh: Annotated[
-        str, Meta(min_length=1, max_length=tokens.LONGEST, examples=[PAIR["refresh"]])
+        str,
+        Meta(
+            min_length=1,
+            max_length=tokens.LONGEST,
+            examples=[JWT],
+            extra_json_schema={"format": "password"},
+        ),
     ]
 
 
@@ -86,7 +91,8 @@ auth = BearerAuth(
     token_cls=tokens.AccessToken,
     authentication_middleware_class=BearerOnly,
     exclude_http_methods=["OPTIONS"],
-    description="The `access` token from `POST /api/token/`.",
+    description="The `access` token from `POST /api/token/`: a JWT according to RFC8725 (one "
+    "algorithm, issuer and audience checked, a type of its own, short-lived).",
 )
 
 

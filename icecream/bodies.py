@@ -1,17 +1,19 @@
 """A body, sent as JSON or as either kind of form, becomes one struct or an exact refusal."""
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import HTTPException
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from icecream import errors
 from icecream.tables import User
 
+# An id on the wire, as wide as the tables have them.
+Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 FORMS = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
 # Our largest form has three fields.
 MOST_FIELDS = 1000

@@ -7,6 +7,9 @@ raises these and never an HTTP exception.
 import re
 from typing import Any, ClassVar
 
+# So many characters of what was sent are repeated at most: no refusal grows with its request.
+LONGEST = 1000
+
 
 class Refusal(Exception):
     """The request was refused."""
@@ -18,7 +21,7 @@ class Refusal(Exception):
 
     def __init__(self, detail: str | None = None, **members: Any) -> None:
         self.headers = dict(self.always)
-        self.detail = detail or f"{self.title()}."
+        self.detail = (detail or f"{self.title()}.")[:LONGEST]
         self.members = members
         super().__init__(self.detail)
 
@@ -32,7 +35,7 @@ class Refusal(Exception):
             "title": self.title(),
             "status": self.status,
             "detail": self.detail,
-            "instance": instance,
+            "instance": instance[:LONGEST],
             "code": self.code,
             "request_id": request_id,
         } | self.members
@@ -47,7 +50,8 @@ class ValidationFailed(Refusal):
     """The request is not valid."""
 
     def __init__(self, pointer: str, code: str, detail: str) -> None:
-        super().__init__(detail, errors=[{"pointer": pointer, "code": code, "detail": detail}])
+        error = {"pointer": pointer[:LONGEST], "code": code, "detail": detail[:LONGEST]}
+        super().__init__(detail, errors=[error])
 
 
 class Unauthenticated(Refusal):

@@ -38,8 +38,8 @@ class NewFlavor(bodies.Body):
 class FlavorView(Struct):
     """A flavor; `stock` is what is left, or null where it is not counted."""
 
-    id: int
-    name: str
+    id: bodies.Id
+    name: openapi.Name
     price: Price
     stock: Stock | None
 

@@ -4,7 +4,7 @@ from litestar import Controller, Response, get
 from litestar.datastructures import State
 from msgspec import Struct
 
-from icecream import database, errors, installation, openapi
+from icecream import database, installation
 from icecream.tables import User
 
 
@@ -15,37 +15,19 @@ class Health(Struct):
     warnings: list[str] = []
 
 
-FINE = {"status": "ok", "warnings": []}
-NOT_READY = openapi.answers(503, Health, FINE | {"status": "the database does not answer"})
-
-
 class HealthChecks(Controller):
-    """For load balancers and orchestrators."""
+    """For load balancers and orchestrators, and so no part of the API's document."""
 
     path = "/health"
-    tags = ["Health"]
+    include_in_schema = False
     opt = {"exclude_from_auth": True, "uncounted": True}
 
-    @get(
-        "/live",
-        operation_class=openapi.ApiOperation,
-        operation_id="checkLive",
-        summary="Does the process live?",
-        responses=openapi.answers(200, Health, FINE, errors.InternalError()),
-        security=[{}],
-    )
+    @get("/live")
     async def live(self) -> Health:
         """Always `ok` when there is an answer at all."""
         return Health("ok")
 
-    @get(
-        "/ready",
-        operation_class=openapi.ApiOperation,
-        operation_id="checkReady",
-        summary="Can it serve?",
-        responses=openapi.answers(200, Health, FINE, errors.InternalError()) | NOT_READY,
-        security=[{}],
-    )
+    @get("/ready")
     async def ready(self, state: State) -> Response[Health]:
         """200 when the database answers and has all migrations, else 503."""
         try:

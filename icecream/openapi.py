@@ -1,6 +1,7 @@
 """What the API's document says of every operation: its bodies, its answers, its refusals."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from itertools import groupby
 from operator import attrgetter
@@ -27,7 +28,7 @@ from litestar.openapi.spec import (
 )
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from icecream import __version__, bodies, errors, settings
+from icecream import __version__, bodies, errors
 
 DESCRIPTION = """
 Shops sign in, see the flavors and place orders; payment happens in the background.
@@ -48,10 +49,17 @@ TAGS = [
     Tag("Flavors", "What can be ordered."),
     Tag("Orders", "Placing orders and following them."),
     Tag("Stats", "How much was ordered."),
-    Tag("Health", "For load balancers and orchestrators."),
 ]
 PROBLEM = "application/problem+json"
+# Of a whole list: as many as any reader of the document can count. Our ids go further.
+MOST_ITEMS = 2**31 - 1
+Moment = Annotated[datetime, Meta(tz=True, extra_json_schema={"maxLength": 27})]
 URI, KEBAB = {"format": "uri"}, r"^[a-z]+(-[a-z]+)*$"
+# Told, not checked: what the database holds is shown.
+Name = Annotated[str, Meta(extra_json_schema={"maxLength": 100, "pattern": r"\S"})]
+Word = Annotated[str, Meta(max_length=100, pattern=KEBAB)]
+Text = Annotated[str, Meta(max_length=errors.LONGEST, pattern=r"\S")]
+Path = Annotated[str, Meta(max_length=errors.LONGEST, pattern="^(/.*)?$")]
 REFERENCE = "#/components/schemas/{name}"
 # Text in UTF-8 has none, and few readers of a pattern can read of them.
 SURROGATES = r"\ud800-\udfff"
@@ -60,22 +68,24 @@ SURROGATES = r"\ud800-\udfff"
 class FieldError(Struct):
     """What is wrong with one field; `pointer` is a JSON Pointer (RFC 6901), empty for the body."""
 
-    pointer: str
-    code: str
-    detail: str
+    pointer: Path
+    code: Word
+    detail: Text
 
 
 class Problem(Struct, rename={"kind": "type"}):
     """What went wrong (RFC 9457). Some kinds have further members."""
 
-    kind: Annotated[str, Meta(description="Where it is explained.", extra_json_schema=URI)]
-    title: str
+    kind: Annotated[Text, Meta(description="Where it is explained.", extra_json_schema=URI)]
+    title: Text
     status: Annotated[int, Meta(ge=400, le=599)]
-    detail: str
-    instance: Annotated[str, Meta(description="The path that was called.")]
-    code: Annotated[str, Meta(description="For programs; it never changes.", pattern=KEBAB)]
-    request_id: Annotated[str, Meta(description="Names this request in our logs.")]
-    errors: list[FieldError] | UnsetType = UNSET
+    detail: Text
+    instance: Annotated[Path, Meta(description="The path that was called.")]
+    code: Annotated[Word, Meta(description="For programs; it never changes.")]
+    request_id: Annotated[
+        str, Meta(max_length=128, pattern="^[!-~]+$", description="Names this request in our logs.")
+    ]
+    errors: Annotated[list[FieldError], Meta(max_length=100)] | UnsetType = UNSET
 
 
 # What any call that needs a token may meet, and any that brings a body.
@@ -129,28 +139,41 @@ def _document(refusal: errors.Refusal) -> dict[str, Any]:
     )
 
 
-def _header(description: str, example: str | int) -> OpenAPIHeader:
-    kind = OpenAPIType.STRING if isinstance(example, str) else OpenAPIType.INTEGER
-    schema = Schema(type=kind, examples=[example])
+def _text(description: str, example: str, pattern: str) -> OpenAPIHeader:
+    schema = Schema(
+        type=OpenAPIType.STRING, examples=[example], pattern=pattern, max_length=errors.LONGEST
+    )
     return OpenAPIHeader(description=description, schema=schema)
 
 
-ALWAYS = {"X-Request-Id": _header("Names this request in our logs.", "6b8a81ca2f68bbd6")}
-COUNTED = {
-    "RateLimit-Policy": _header(
-        "How much is allowed: quota, window in seconds.", '"default";q=6000;w=60'
+def _seconds(example: int) -> OpenAPIHeader:
+    schema = Schema(type=OpenAPIType.INTEGER, examples=[example], minimum=1, maximum=2**31 - 1)
+    return OpenAPIHeader(description="Seconds to wait.", schema=schema)
+
+
+ALWAYS = {
+    "X-Request-Id": _text("Names this request in our logs.", "6b8a81ca2f68bbd6", "^[!-~]+$"),
+    "Access-Control-Allow-Origin": _text(
+        "For a page of an origin that is allowed to call.", "https://shop.example.org", "^https?://"
     ),
-    "RateLimit": _header("What is left: calls, seconds.", '"default";r=5999;t=60'),
+    "RateLimit-Policy": _text(
+        "How much is allowed: quota, window in seconds.",
+        '"default";q=6000;w=60',
+        r'^"[a-z]+";q=\d+;w=\d+$',
+    ),
+    "RateLimit": _text(
+        "What is left: calls, seconds.", '"default";r=5999;t=60', r'^"[a-z]+";r=\d+;t=\d+$'
+    ),
 }
 SOMETIMES = {
-    "401": {"WWW-Authenticate": _header("How to sign in.", 'Bearer realm="icecream"')},
-    "429": {"Retry-After": _header("Seconds to wait.", 42)},
-    "503": {"Retry-After": _header("Seconds to wait.", 1)},
+    "401": {"WWW-Authenticate": _text("How to sign in.", 'Bearer realm="icecream"', "^Bearer ")},
+    "429": {"Retry-After": _seconds(42)},
+    "503": {"Retry-After": _seconds(1)},
 }
-
-
-LINK = _header(
-    "The next page (RFC 8288), unless this is the last.", '</api/orders?...>; rel="next"'
+LINK = _text(
+    "The next page (RFC 8288), unless this is the last.",
+    '</api/orders?limit=100&after=aWQ6MTAw>; rel="next"',
+    '^<.+>; rel="next"$',
 )
 
 
@@ -165,9 +188,7 @@ class ApiOperation(Operation):
                 content[form.value] = content[RequestEncodingType.JSON.value]
         responses: dict[str, Any] = self.responses or {}
         for status, response in responses.items():
-            counted = COUNTED if "429" in responses else {}
-            refused = SOMETIMES.get(status, {}) if PROBLEM in response.content else {}
-            response.headers = {**ALWAYS, **counted, **refused}
+            response.headers = {**ALWAYS, **SOMETIMES.get(status, {})}
         if any(getattr(one, "name", "") == "limit" for one in self.parameters or ()):
             responses["200"].headers["Link"] = LINK
 
@@ -189,6 +210,18 @@ def _example(schema: dict[str, Any]) -> dict[str, Any]:
     return {name: schema["properties"][name]["examples"][0] for name in schema["required"]}
 
 
+def _sized(node: Any) -> None:
+    """Say of whole numbers and of lists how large they get, where their types do not."""
+    if isinstance(node, dict):
+        if node.get("type") == "integer":
+            node.setdefault("format", "int64")
+        if node.get("type") == "array":
+            node.setdefault("maxItems", MOST_ITEMS)
+        node = list(node.values())
+    for part in node if isinstance(node, list) else ():
+        _sized(part)
+
+
 class Document(OpenAPI):
     """Litestar's document, with schemas by msgspec.
 
@@ -207,9 +240,15 @@ class Document(OpenAPI):
             content = item.get("post", {}).get("requestBody", {}).get("content", {})
             for media in content.values():
                 media["example"] = examples[media["schema"]["$ref"]]
+            for parameter in item.get("get", {}).get("parameters", []):
+                # It is there or it is not; there is no way to send null.
+                kind, _ = parameter["schema"].pop("oneOf")
+                parameter["schema"] |= kind
         used = document["components"]["schemas"]
         document["components"]["schemas"] = {name: schemas[name] for name in used}
         document["paths"] = dict(sorted(document["paths"].items()))
+        document["servers"][0]["x-internal"] = False
+        _sized(document)
         return document
 
 
@@ -229,7 +268,7 @@ def config(*pages: OpenAPIRenderPlugin, csp: str) -> OpenAPIConfig:
         description=DESCRIPTION.strip(),
         contact=Contact(name="Ice Cream Distribution"),
         license=License(name="MIT", identifier="MIT"),
-        servers=[Server(url=settings.load().address)],
+        servers=[Server(url="/", description="Where this document is: local or in production.")],
         tags=TAGS,
         use_handler_docstrings=True,
         render_plugins=[*pages, JsonRenderPlugin()],

@@ -3,7 +3,6 @@
 import base64
 import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -18,7 +17,6 @@ from icecream import bodies, errors, intake, openapi, states
 from icecream.tables import MAX_QUANTITY, Order, OrderLine
 
 Ring = Callable[[list[int]], Awaitable[None]]
-MAX_ID = 2**63 - 1
 # Rows read at once while a whole list is streamed: enough to keep the database out of the way,
 # little enough that a list of a million takes no more memory than a list of a thousand.
 CHUNK = 500
@@ -29,25 +27,25 @@ class NewOrder(bodies.Body):
     """So much of one flavor."""
 
     quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY, examples=[2])]
-    flavor: Annotated[int, Meta(ge=1, le=MAX_ID, description="Its id.", examples=[1])]
+    flavor: Annotated[bodies.Id, Meta(description="Its id.", examples=[1])]
 
 
 class OrderPlaced(Struct):
     """The order is stored and will be paid."""
 
     status: Literal["Order placed"]
-    order_id: int
+    order_id: bodies.Id
 
 
 class OrderView(Struct):
     """An order: `pending` until its payment is through, then `paid` or `failed`."""
 
-    id: int
-    quantity: int
+    id: bodies.Id
+    quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
     status: Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
-    created_at: Annotated[datetime, Meta(tz=True)]
-    user: int
-    flavor: int | None
+    created_at: openapi.Moment
+    user: bodies.Id
+    flavor: bodies.Id | None
 
 
 PLACED = {"status": "Order placed", "order_id": 1}
@@ -110,7 +108,11 @@ class Orders(Controller):
         ] = None,
         after: Annotated[
             str | None,
-            Parameter(max_length=100, description="Where the last page ended, from its Link."),
+            Parameter(
+                max_length=100,
+                schema_extra={"pattern": "^[A-Za-z0-9_-]+=*$"},
+                description="Where the last page ended, from its Link.",
+            ),
         ] = None,
     ) -> Response[list[OrderView]] | Stream:
         """Your own orders, oldest first: all of them, or with `limit` a page.
@@ -135,7 +137,7 @@ class Orders(Controller):
 def _position(after: str) -> int:
     try:
         word, _, number = base64.urlsafe_b64decode(after.encode()).decode().partition(":")
-        if word != "id" or not 0 <= int(number) <= MAX_ID:
+        if word != "id" or not 0 <= int(number) < 2**63:
             raise ValueError
     except (binascii.Error, ValueError):
         detail = "This is not where a page ended."

@@ -1,7 +1,9 @@
 """How much of each flavor was ordered."""
 
+from typing import Annotated
+
 from litestar import Controller, get
-from msgspec import Struct, convert
+from msgspec import Meta, Struct, convert
 from piccolo.query.functions import Sum
 
 from icecream import openapi
@@ -11,8 +13,8 @@ from icecream.tables import FlavorTotal
 class FlavorSales(Struct, rename={"flavor_name": "flavor__name"}):
     """All that was ever ordered of a flavor."""
 
-    flavor_name: str
-    total_qty_ordered: int
+    flavor_name: openapi.Name
+    total_qty_ordered: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 EXAMPLE = {"flavor__name": "Choclate", "total_qty_ordered": 4}

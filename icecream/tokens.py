@@ -11,12 +11,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import jwt
 from litestar.exceptions import NotAuthorizedException
 from litestar.security.jwt import Token
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from icecream import database, errors, settings
 from icecream.tables import RefreshToken, User
@@ -32,11 +32,14 @@ MAX_USER = 2**31 - 1  # Piccolo's user ids are 32-bit integers.
 CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti", "typ", "pwd"]
 
 
+Jwt = Annotated[str, Meta(max_length=LONGEST, pattern=r"^[\w-]+\.[\w-]+\.[\w-]+$")]
+
+
 class Pair(Struct):
     """Send `access` as `Authorization: Bearer ...`; trade `refresh` for the next pair."""
 
-    access: str
-    refresh: str
+    access: Jwt
+    refresh: Jwt
 
 
 @dataclass

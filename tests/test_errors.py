@@ -24,3 +24,12 @@ def test_members_and_headers_are_each_refusals_own() -> None:
     refusal.headers["X"] = "y"
     assert refusal.members == {"reason": "x"}
     assert (refusal.detail, errors.Unavailable().headers) == ("Later.", {"Retry-After": "1"})
+
+
+def test_no_refusal_grows_with_its_request() -> None:
+    long = "/" + "x" * 100_000
+    refusal = errors.ValidationFailed(long, "unknown-field", long)
+    document = refusal.document(address="", instance=long, request_id="1")
+    assert document["detail"] == document["instance"] == long[: errors.LONGEST]
+    (error,) = document["errors"]
+    assert error["pointer"] == error["detail"] == long[: errors.LONGEST]

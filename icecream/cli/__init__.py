@@ -3,9 +3,11 @@
 import asyncio
 import json
 import sys
+from typing import Any
 
 import click
 
+from icecream import settings
 from icecream.cli import serving, users
 from icecream.cli.commands import main, one_line, with_database
 
@@ -42,10 +44,23 @@ async def doctor() -> None:
         sys.exit(1)
 
 
+def _document() -> dict[str, Any]:
+    from icecream import app
+
+    return app.litestar().openapi_schema.to_schema()
+
+
 @main.command()
 def openapi() -> None:
     """Print the API's OpenAPI document."""
     with one_line():
-        from icecream import app
+        click.echo(json.dumps(_document(), indent=2))
 
-        click.echo(json.dumps(app.litestar().openapi_schema.to_schema(), indent=2))
+
+@main.command()
+def postman() -> None:
+    """Print a Postman collection of the API."""
+    with one_line():
+        from icecream import postman
+
+        click.echo(json.dumps(postman.collection(_document(), settings.load().address), indent=2))

@@ -11,11 +11,4 @@ SwaggerUIBundle({
   persistAuthorization: true,
   tryItOutEnabled: true,
   displayRequestDuration: true,
-  // This page may be open under another name than the document's (localhost, a tunnel), and may
-  // call no host but its own.
-  requestInterceptor: (request) => {
-    const { pathname, search } = new URL(request.url, location.href);
-    request.url = location.origin + pathname + search;
-    return request;
-  },
 });

@@ -1,0 +1,73 @@
+"""The Postman collection."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from icecream import postman
+from tests.conftest import ADMIN_PASSWORD
+from tests.processes import TOP, Shop
+
+COMMITTED = TOP / "postman_collection/icecream.postman_collection.json"
+NEWMAN = TOP / ".ci/node_modules/.bin/newman"
+
+
+def requests(folder: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for item in folder["item"]:
+        yield from requests(item) if "item" in item else [item]
+
+
+@pytest.mark.anyio
+async def test_the_committed_collection_is_that_of_the_document(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/schema/openapi.json")).json()
+    made = postman.collection(document, "http://127.0.0.1:8000")
+    assert json.loads(COMMITTED.read_text()) == made, (
+        f"run: .venv/bin/icecream postman > {COMMITTED.relative_to(TOP)}"
+    )
+
+
+def test_it_has_every_operation_and_signs_in_first() -> None:
+    found = list(requests(json.loads(COMMITTED.read_text())))
+    assert [one["request"]["method"] + one["request"]["url"]["raw"][11:] for one in found] == [
+        "POST/api/token",
+        "POST/api/token/refresh",
+        "GET/api/flavors",
+        "POST/api/flavors/add",
+        "GET/api/my-orders",
+        "GET/api/orders",
+        "POST/api/orders",
+        "GET/api/stats",
+    ]
+    for one in found:
+        opened = one["request"].get("auth") == {"type": "noauth"}
+        assert opened == ("/api/token" in one["request"]["url"]["raw"])
+
+
+@pytest.mark.needs("npm")
+def test_it_runs_from_top_to_bottom_and_again(tmp_path: Path, empty_database: str) -> None:
+    with Shop(tmp_path / "shop", empty_database) as shop:
+        assert shop.run("migrate").returncode == 0
+        shop.serve()
+        report = tmp_path / "report.json"
+        given = {"address": f"http://127.0.0.1:{shop.port}", "password": ADMIN_PASSWORD}
+        for _ in range(2):
+            run = subprocess.run(
+                [
+                    *(str(NEWMAN), "run", str(COMMITTED)),
+                    *(f"--env-var={name}={value}" for name, value in given.items()),
+                    *("--reporters=json", f"--reporter-json-export={report}"),
+                ],
+                capture_output=True,
+                text=True,
+            )
+            assert run.returncode == 0, run.stdout + run.stderr
+            stats = json.loads(report.read_text())["run"]["stats"]
+            assert stats["requests"] == {"total": 8, "pending": 0, "failed": 0}
+            assert stats["assertions"] == {"total": 8, "pending": 0, "failed": 0}
+        shop.sign_in("admin", ADMIN_PASSWORD)
+        assert [one["quantity"] for one in shop.http.get("/api/orders/").json()] == [2, 2]
