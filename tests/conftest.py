@@ -157,19 +157,14 @@ async def staff(client: httpx.AsyncClient, hashed: str) -> Caller:
     return await _caller(client, await new_user(hashed, admin=True))
 
 
-async def new_database(folder: Path) -> str:
-    """The address of a database that is empty."""
-    if WHICH == "sqlite":
-        return f"sqlite:///{folder}/var/empty.sqlite"
-    name = f"empty_{next(_numbers)}"
-    await database.DB.run_ddl(f"CREATE DATABASE {name}")
-    return settings.load().database_url.rpartition("/")[0] + f"/{name}"
-
-
 @pytest.fixture
 async def empty_database(opened: None, tmp_path: Path) -> str:
     """The address of a database of the test's own."""
-    return await new_database(tmp_path)
+    if WHICH == "sqlite":
+        return f"sqlite:///{tmp_path}/var/empty.sqlite"
+    name = f"empty_{next(_numbers)}"
+    await database.DB.run_ddl(f"CREATE DATABASE {name}")
+    return settings.load().database_url.rpartition("/")[0] + f"/{name}"
 
 
 async def new_flavor(**values: Any) -> int:

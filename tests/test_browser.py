@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,10 +17,11 @@ from playwright.async_api import (
 )
 
 from icecream import errors
-from tests.conftest import ADMIN_PASSWORD, WHICH, new_database, tool
+from tests.conftest import ADMIN_PASSWORD, tool
 from tests.processes import PATIENCE, Shop
 
-pytestmark = [pytest.mark.anyio, pytest.mark.needs("chromium")]
+# The pages are the same on both databases, and a browser is slow.
+pytestmark = [pytest.mark.anyio, pytest.mark.needs("chromium"), pytest.mark.only("sqlite")]
 # Whatever a page asks for, nothing leaves this machine.
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 # Piccolo's page is made for those who are signed in: these it asks for first, and being refused
@@ -38,12 +39,9 @@ ASKED_FIRST = sorted(
 
 
 @pytest.fixture(scope="module")
-async def shop(opened: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
-    folder = tmp_path_factory.mktemp("shop")
-    with Shop(folder, await new_database(folder), ICECREAM_PAYMENT_FAILURE_RATE="0") as shop:
-        if WHICH == "postgres":
-            assert shop.run("migrate").returncode == 0
-            shop.begin("worker")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    database, settings = "sqlite:///icecream.sqlite", {"ICECREAM_PAYMENT_FAILURE_RATE": "0"}
+    with Shop(tmp_path_factory.mktemp("shop"), database, **settings) as shop:
         shop.serve()
         shop.sign_in("admin", ADMIN_PASSWORD)
         yield shop
