@@ -93,7 +93,7 @@ def asset(name: FromPath[str]) -> Response[bytes]:
 
 @get("/favicon.ico", sync_to_thread=False)
 def favicon() -> Response[bytes]:
-    """What browsers ask for beside whatever names no icon, such as JSON and the admin."""
+    """What browsers ask for beside whatever names no icon, such as JSON."""
     body, media_type = ASSETS["icon.svg"]
     return Response(body, media_type=media_type, headers={"Cache-Control": CACHE})
 

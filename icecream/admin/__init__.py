@@ -142,6 +142,8 @@ def _tables() -> list[TableConfig]:
 
 
 NAME = "Ice Cream Distribution"
+# Without one of its own the page asks for /favicon.ico.
+HEAD = '<link rel="icon" href="data:,"></head>'
 LINKS = {
     "Pending orders": "/admin/#/orders?status=pending",
     "Parked payments": "/admin/#/payment?state=parked",
@@ -207,7 +209,7 @@ def _build(host: str, *, https: bool) -> Any:
         # Without a duration, whoever is blocked stays so until the next start.
         rate_limit_provider=InMemoryLimitProvider(limit=20, timespan=300, block_duration=300),
     )
-    piccolo.template = piccolo.template.replace("Piccolo Admin", NAME)
+    piccolo.template = piccolo.template.replace("Piccolo Admin", NAME).replace("</head>", HEAD)
     return piccolo
 
 
