@@ -91,9 +91,16 @@ def asset(name: FromPath[str]) -> Response[bytes]:
     return Response(body, media_type=media_type, headers={"Cache-Control": CACHE})
 
 
+@get("/favicon.ico", sync_to_thread=False)
+def favicon() -> Response[bytes]:
+    """What browsers ask for beside whatever names no icon, such as JSON."""
+    body, media_type = ASSETS["icon.svg"]
+    return Response(body, media_type=media_type, headers={"Cache-Control": CACHE})
+
+
 router = Router(
     "/",
-    route_handlers=[front, problems, asset],
+    route_handlers=[front, problems, asset, favicon],
     include_in_schema=False,
     opt={"exclude_from_auth": True},
 )

@@ -87,6 +87,7 @@ OPEN = {
     "/health/ready",
     "/",
     "/problems",
+    "/favicon.ico",
     "/assets/{name:str}",
     "/schema",
     "/schema/redoc",

@@ -47,6 +47,12 @@ async def test_nothing_else_is_served(client: httpx.AsyncClient, name: str) -> N
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
 
 
+async def test_what_names_no_icon_gets_ours(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/favicon.ico")
+    assert answer.content == pages.ASSETS["icon.svg"][0]
+    assert answer.headers["content-type"].startswith("image/svg+xml")
+
+
 async def test_the_makers_logo_is_not_fetched() -> None:
     body, _ = pages.ASSETS["redoc.standalone.js"]
     assert b"cdn." not in body

@@ -1,0 +1,200 @@
+"""The pages as people meet them, in a real browser that watches what they do behind the screen."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Response,
+    async_playwright,
+    expect,
+)
+
+from icecream import errors
+from tests.conftest import ADMIN_PASSWORD, tool
+from tests.processes import PATIENCE, Shop
+
+# The pages are the same on both databases, and a browser is slow.
+pytestmark = [pytest.mark.anyio, pytest.mark.needs("chromium"), pytest.mark.only("sqlite")]
+# Whatever a page asks for, nothing leaves this machine.
+ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+# Piccolo's page is made for those who are signed in: these it asks for first, and being refused
+# is how it learns to show its login form. The browser logs each refusal, and the page does too.
+ASKED_FIRST = sorted(
+    line
+    for name in ("tables/grouped/", "forms/", "links/", "user/")
+    for line in (
+        f"401 GET /admin/api/{name}",
+        "error: Failed to load resource: the server responded with a status of 401 (Unauthorized)"
+        f" (/admin/api/{name})",
+        "error: AxiosError: Request failed with status code 401",
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    database, settings = "sqlite:///icecream.sqlite", {"ICECREAM_PAYMENT_FAILURE_RATE": "0"}
+    with Shop(tmp_path_factory.mktemp("shop"), database, **settings) as shop:
+        shop.serve()
+        shop.sign_in("admin", ADMIN_PASSWORD)
+        yield shop
+
+
+@pytest.fixture(scope="module")
+async def browser(opened: None) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        chromium = playwright.chromium
+        async with await chromium.launch(executable_path=tool("chromium"), args=[ALONE]) as browser:
+            yield browser
+
+
+class Watch:
+    """What a page does that it should not: every line is one thing too many."""
+
+    def __init__(self, context: BrowserContext, origin: str) -> None:
+        self.lines: list[str] = []
+        self.origin, self._more = origin, asyncio.Event()
+        context.on("request", lambda request: self._sent(request.url))
+        context.on("requestfailed", lambda one: self._add(f"failed: {one.url} {one.failure}"))
+        context.on("response", self._answered)
+        context.on("console", lambda said: self._said(said.type, said.text, said.location["url"]))
+        context.on("weberror", lambda error: self._add(f"uncaught: {error.error}"))
+
+    def _add(self, line: str) -> None:
+        self.lines.append(line)
+        self._more.set()
+
+    def _sent(self, url: str) -> None:
+        if not url.startswith((f"{self.origin}/", "data:", "blob:")):
+            self._add(f"left the host: {url}")
+
+    def _answered(self, answer: Response) -> None:
+        if answer.status >= 400:
+            self._add(f"{answer.status} {answer.request.method} {urlsplit(answer.url).path}")
+
+    def _said(self, kind: str, text: str, url: str) -> None:
+        if kind in ("error", "warning"):
+            where = f" ({urlsplit(url).path})" if text.startswith("Failed to load") else ""
+            self._add(f"{kind}: {text.splitlines()[0]}{where}")
+
+    async def refused_before_sign_in(self) -> None:
+        """Piccolo's page, loaded by somebody who is not signed in, asked what it always asks."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.lines) < len(ASKED_FIRST):
+                self._more.clear()
+                await self._more.wait()
+        assert sorted(self.lines) == ASKED_FIRST
+        self.lines.clear()
+
+
+@pytest.fixture
+async def context(browser: Browser, shop: Shop) -> AsyncIterator[BrowserContext]:
+    async with await browser.new_context(base_url=str(shop.http.base_url)) as context:
+        context.set_default_timeout(PATIENCE * 1000)
+        yield context
+
+
+@pytest.fixture
+async def watch(context: BrowserContext, shop: Shop) -> AsyncIterator[Watch]:
+    watch = Watch(context, f"http://127.0.0.1:{shop.port}")
+    yield watch
+    for page in context.pages:
+        await page.wait_for_load_state("networkidle")
+    assert watch.lines == []
+
+
+@pytest.fixture
+async def page(context: BrowserContext, watch: Watch) -> Page:
+    return await context.new_page()
+
+
+async def test_every_way_in_at_the_door_leads_somewhere(page: Page, watch: Watch) -> None:
+    await page.goto("/")
+    links = await page.locator("nav a").all()
+    assert len(links) == 6
+    for link in links:
+        async with page.context.expect_page() as opened:
+            await link.click(modifiers=["ControlOrMeta"])
+        await (await opened.value).wait_for_url(f"**{await link.get_attribute('href')}**")
+    await watch.refused_before_sign_in()
+
+
+async def test_the_link_in_a_problem_leads_to_its_line(page: Page) -> None:
+    for kind in errors.Refusal.__subclasses__():
+        await page.goto(f"/problems#{kind.code}")
+        await expect(page.locator("tr:target code")).to_have_text(kind.code)
+
+
+async def tried(operation: Locator, body: dict[str, object]) -> dict[str, object]:
+    """Fill in the body of an operation in Swagger UI and send it; the answer that is shown."""
+    await operation.locator(".opblock-summary-control").click()
+    await operation.locator("textarea.body-param__text").fill(json.dumps(body))
+    await operation.get_by_role("button", name="Execute").click()
+    answer = operation.locator(".live-responses-table .response")
+    await expect(answer.locator(".response-col_status")).to_contain_text("200")
+    shown: dict[str, object] = json.loads(await answer.locator("code").first.inner_text())
+    return shown
+
+
+async def test_an_order_is_placed_from_swagger_ui(page: Page, shop: Shop) -> None:
+    await page.goto("/schema")
+    name = {"username": "admin", "password": ADMIN_PASSWORD}
+    pair = await tried(page.locator("#operations-Signing_in-signIn"), name)
+
+    await page.locator(".auth-wrapper").get_by_role("button", name="Authorize").click()
+    dialog = page.locator(".modal-ux")
+    await dialog.locator("input").fill(str(pair["access"]))
+    await dialog.get_by_role("button", name="Apply credentials").click()
+    await dialog.get_by_role("button", name="Close").last.click()
+
+    order = {"quantity": 3, "flavor": 1}
+    placed = await tried(page.locator("#operations-Orders-placeOrder"), order)
+    assert placed["status"] == "Order placed"
+    assert shop.all_ended() == {"paid": 1}
+    listed = shop.http.get("/api/orders/").json()
+    assert [(one["id"], one["quantity"]) for one in listed] == [(placed["order_id"], 3)]
+
+
+async def test_redoc_shows_every_operation(page: Page, shop: Shop) -> None:
+    document = shop.http.get("/schema/openapi.json").json()
+    operations = [one for path in document["paths"].values() for one in path.values()]
+    await page.goto("/schema/redoc")
+    for one in operations:
+        shown = page.locator(f"[id$='/operation/{one['operationId']}']")
+        await expect(shown.get_by_role("heading", name=one["summary"])).to_be_visible()
+
+
+async def test_staff_sign_in_to_the_admin_edit_a_flavor_and_sign_out(
+    page: Page, shop: Shop, watch: Watch
+) -> None:
+    await page.goto("/admin/")
+    await expect(page).to_have_title("Ice Cream Distribution")
+    await watch.refused_before_sign_in()
+    await page.locator("[name=username]").fill("admin")
+    await page.locator("[name=password]").fill(ADMIN_PASSWORD)
+    await page.get_by_role("button", name="Login").click()
+
+    await page.locator(".sidebar [href='#/flavor/']").click()
+    row = page.get_by_role("row").filter(has_text="Vanilla")
+    await row.locator("[href='#/flavor/1/']").click()
+    await page.locator("[name=name]").fill("Vanilla Sky")
+    await page.locator("[name=price]").fill("275")
+    async with page.expect_response("**/admin/api/tables/flavor/1/*") as answer:
+        await page.get_by_role("button", name="Save").click()
+    assert (await answer.value).ok
+    assert shop.http.get("/api/flavors/").json() == [
+        {"id": 1, "name": "Vanilla Sky", "price": 275, "stock": None}
+    ]
+
+    page.once("dialog", lambda dialog: dialog.accept())
+    await page.locator("#user").click()
+    await page.get_by_text("Log Out").click()
+    await expect(page.get_by_role("button", name="Login")).to_be_visible()
+    await watch.refused_before_sign_in()
