@@ -100,16 +100,24 @@ async def flavor_row(flavor: int) -> dict[str, Any]:
 # The page
 
 
-async def test_the_page_and_all_that_it_loads_come_from_us(visitor: httpx.AsyncClient) -> None:
+async def test_who_is_not_signed_in_gets_a_page_to_sign_in(visitor: httpx.AsyncClient) -> None:
     redirect = await visitor.get("/admin?x=1")
     assert (redirect.status_code, redirect.headers["location"]) == (308, "/admin/")
     page = await visitor.get("/admin/")
+    assert "<title>Sign in - Ice Cream Distribution</title>" in page.text
+    assert page.headers["cache-control"] == "no-store"
+    for link in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        assert (await visitor.get(link)).status_code == 200, link
+
+
+async def test_the_page_and_all_that_it_loads_come_from_us(admin: httpx.AsyncClient) -> None:
+    page = await admin.get("/admin/")
     assert page.status_code == 200
     assert "<title>Ice Cream Distribution</title>" in page.text
     links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert sorted(link.split(":")[0].split("/")[0] for link in links) == [".", ".", "data"]
     for link in links[:-1] if links[-1].startswith("data:") else links:
-        asset = await visitor.get(f"/admin/{link}")
+        asset = await admin.get(f"/admin/{link}")
         assert asset.status_code == 200
         assert "immutable" in asset.headers["cache-control"]
     for answer in (page, asset):

@@ -2,17 +2,14 @@
 
 import logging
 import warnings
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
-import msgspec
-from litestar import MediaType, Request, Response, asgi
-from litestar.datastructures import MutableScopeHeaders
+from litestar import asgi
 from litestar.enums import ScopeType
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Message, Receive, Scope, Send
-from msgspec import Meta
 from piccolo.columns import JSON, Column
 from piccolo.table import Table
 from piccolo_admin.endpoints import TableConfig, create_admin
@@ -25,7 +22,7 @@ from starlette.requests import Request as PiccoloRequest
 from starlette.responses import RedirectResponse
 
 from icecream import errors, quotas, settings, tables
-from icecream.admin import rules
+from icecream.admin import door, rules
 
 log = logging.getLogger(__name__)
 # They log every refusal with a traceback; what nobody expected is logged where it ends up.
@@ -35,25 +32,11 @@ for _name in ("piccolo_admin.endpoints", "piccolo_api.crud.exceptions"):
 warnings.filterwarnings("ignore", "If running sessions in production")
 warnings.filterwarnings("ignore", ".*SQLite doesn't support ILIKE")
 
-# Vue sets styles on elements, and icons come as data; the rest is two files beside Piccolo.
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
-# The names of these hold a hash of what is in them.
-ASSETS, FOREVER = "/admin/assets/", "public, max-age=31536000, immutable"
 # Piccolo's other pages load from elsewhere; its one page has its own login.
 DOCS = ("/admin/api/docs", "/admin/public/docs")
 FORMS = ("/admin/public/login", "/admin/public/logout")
 PASSWORD = "/admin/api/change-password"
 SAFE = ("GET", "HEAD", "OPTIONS")
-# A flavor with its description has some kilobytes.
-LARGEST_BODY = 100_000
-# A key names an attribute, of which those with an underscore are Python's. Signing in and changing
-# one's password take text alone.
-Members = dict[Annotated[str, Meta(pattern="^[a-z]")], Any]
-OF_MEMBERS = ("/admin/api/tables/", "/admin/api/forms/")
 # What the tables' URLs may hold that fits no column: too big, of another type, not text.
 UNFIT = (ValueError, OverflowError, asyncpg.DataError, asyncpg.UndefinedFunctionError)
 AT_MOST = {"limit": 1000, "offset": 10**9, "__page_size": 1000, "__page": 10**6}
@@ -152,50 +135,6 @@ LINKS = {
 }
 
 
-async def _whole(receive: Receive, kind: Any) -> Receive:
-    """The body, read to its end and found to be such a JSON object, to be received again."""
-    body, more = b"", True
-    while more:
-        message: Any = await receive()
-        body, more = body + message.get("body", b""), message.get("more_body", False)
-        if len(body) > LARGEST_BODY:
-            raise errors.PayloadTooLarge()
-    try:
-        msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        detail = "The body is not such a JSON object."
-        raise errors.ValidationFailed("", "malformed", detail) from None
-    left: list[Any] = [{"type": "http.request", "body": body}]
-
-    async def again() -> Any:
-        return left.pop() if left else await receive()
-
-    return again
-
-
-def told(_: Request[Any, Any, Any], refusal: errors.Refusal) -> Response[str]:
-    """A refusal as plain text, of which Piccolo's page shows the words alone."""
-    return Response(
-        refusal.detail,
-        status_code=refusal.status,
-        headers=refusal.headers,
-        media_type=MediaType.TEXT,
-    )
-
-
-def _protect(message: Any, path: str, https: bool) -> None:
-    if https:
-        # Piccolo leaves it out of the cookie with the CSRF token.
-        message["headers"] = [
-            (name, value + b"; Secure" * (name == b"set-cookie" and b"Secure" not in value))
-            for name, value in message["headers"]
-        ]
-    headers = MutableScopeHeaders.from_message(message)
-    headers["Content-Security-Policy"] = CSP
-    if path.startswith(ASSETS) and message["status"] == 200:
-        headers["Cache-Control"] = FOREVER
-
-
 def _build(host: str, *, https: bool) -> Any:
     piccolo = create_admin(
         _tables(),
@@ -209,6 +148,7 @@ def _build(host: str, *, https: bool) -> Any:
         # Without a duration, whoever is blocked stays so until the next start.
         rate_limit_provider=InMemoryLimitProvider(limit=20, timespan=300, block_duration=300),
     )
+    piccolo.router.add_route(door.SIGN_IN.removeprefix("/admin"), door.sign_in, methods=["GET"])
     piccolo.template = piccolo.template.replace("Piccolo Admin", NAME).replace("</head>", HEAD)
     return piccolo
 
@@ -223,7 +163,7 @@ def mount() -> ASGIRouteHandler:
         "/admin",
         is_mount=True,
         copy_scope=True,
-        exception_handlers={errors.Refusal: told},
+        exception_handlers={errors.Refusal: door.told},
         exclude_from_auth=True,
         uncounted=True,
     )
@@ -234,7 +174,7 @@ def mount() -> ASGIRouteHandler:
 
         async def protected(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _protect(message, path, https)
+                door.protect(message, path, https)
             await send(message)
 
         if path.startswith(DOCS) or scope["type"] != ScopeType.HTTP:
@@ -244,12 +184,13 @@ def mount() -> ASGIRouteHandler:
             away: Any = RedirectResponse("/admin/", status)
             await away(call, receive, send)
             return
+        if path == "/admin/" and scope["method"] == "GET" and not await door.knows(piccolo, call):
+            call["path"] = door.SIGN_IN
         if scope["method"] not in SAFE:
             if path.startswith(PASSWORD):
                 # It asks for the present password too, which is not to be guessed.
                 quotas.count_login("change password", quotas.address(scope))
-            kind = Members if path.startswith(OF_MEMBERS) else dict[str, str]
-            receive = await _whole(receive, kind)
+            receive = await door.whole(receive, path)
         try:
             await piccolo(call, receive, protected)
         except UNFIT as error:

@@ -1,0 +1,100 @@
+"""What stands before Piccolo Admin: a page to sign in, whole bodies, and our headers."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from litestar import MediaType, Request, Response
+from litestar.datastructures import MutableScopeHeaders
+from litestar.types import ASGIApp, Message, Receive
+from msgspec import Meta
+from starlette.requests import Request as PiccoloRequest
+from starlette.responses import HTMLResponse
+
+from icecream import errors
+
+# Vue sets styles on elements, and icons come as data; the rest is two files beside Piccolo.
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+# The names of these hold a hash of what is in them.
+ASSETS, FOREVER = "/admin/assets/", "public, max-age=31536000, immutable"
+# A flavor with its description has some kilobytes.
+LARGEST_BODY = 100_000
+# A key names an attribute, of which those with an underscore are Python's. Signing in and changing
+# one's password take text alone.
+Members = dict[Annotated[str, Meta(pattern="^[a-z]")], Any]
+OF_MEMBERS = ("/admin/api/tables/", "/admin/api/forms/")
+SIGN_IN = "/admin/sign-in/"
+PAGE = (Path(__file__).parents[1] / "static/sign-in.html").read_text()
+
+
+async def sign_in(_: PiccoloRequest) -> HTMLResponse:
+    """A page of our own, among Piccolo's routes because of the cookie that its login asks for."""
+    return HTMLResponse(PAGE)
+
+
+async def knows(piccolo: ASGIApp, scope: Any) -> bool:
+    """Whether the caller is signed in.
+
+    Piccolo's own page learns that from being refused, four times, and the browser's console tells
+    of each as of an error; ours asks beforehand.
+    """
+    statuses: list[int] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    await piccolo(scope | {"path": "/admin/api/user/", "query_string": b""}, receive, send)
+    return statuses == [200]
+
+
+async def whole(receive: Receive, path: str) -> Receive:
+    """The body, read to its end and found to be a JSON object that fits, to be received again."""
+    kind: Any = Members if path.startswith(OF_MEMBERS) else dict[str, str]
+    body, more = b"", True
+    while more:
+        message: Any = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+        if len(body) > LARGEST_BODY:
+            raise errors.PayloadTooLarge()
+    try:
+        msgspec.json.decode(body or b"{}", type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        detail = "The body is not such a JSON object."
+        raise errors.ValidationFailed("", "malformed", detail) from None
+    left: list[Any] = [{"type": "http.request", "body": body}]
+
+    async def again() -> Any:
+        return left.pop() if left else await receive()
+
+    return again
+
+
+def told(_: Request[Any, Any, Any], refusal: errors.Refusal) -> Response[str]:
+    """A refusal as plain text, of which Piccolo's page shows the words alone."""
+    return Response(
+        refusal.detail,
+        status_code=refusal.status,
+        headers=refusal.headers,
+        media_type=MediaType.TEXT,
+    )
+
+
+def protect(message: Any, path: str, https: bool) -> None:
+    if https:
+        # Piccolo leaves it out of the cookie with the CSRF token.
+        message["headers"] = [
+            (name, value + b"; Secure" * (name == b"set-cookie" and b"Secure" not in value))
+            for name, value in message["headers"]
+        ]
+    headers = MutableScopeHeaders.from_message(message)
+    headers["Content-Security-Policy"] = CSP
+    if path.startswith(ASSETS) and message["status"] == 200:
+        headers["Cache-Control"] = FOREVER
