@@ -19,6 +19,7 @@ RUN /opt/icecream/bin/pip install --no-deps --no-build-isolation . \
 
 FROM base
 WORKDIR /app
+# Nothing here can install anything.
 RUN mkdir var && chown 10001:10001 var \
     && for module in ensurepip pip setuptools; do \
         python3 -c "import shutil, $module; shutil.rmtree($module.__path__[0])" 2>/dev/null || true; \
@@ -29,6 +30,8 @@ ENV PATH=/opt/icecream/bin:$PATH ICECREAM_HOST=0.0.0.0
 RUN icecream openapi >/dev/null
 USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python3", "-c", "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', os.getenv('ICECREAM_PORT') or 8000); c.request('GET', '/health/ready'); raise SystemExit(c.getresponse().status != 200)"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD python3 -c "import http.client, os; \
+    c = http.client.HTTPConnection('127.0.0.1', os.getenv('ICECREAM_PORT') or 8000); \
+    c.request('GET', '/health/ready'); raise SystemExit(c.getresponse().status != 200)"
 ENTRYPOINT ["icecream"]
 CMD ["serve"]

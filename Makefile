@@ -29,10 +29,10 @@ run: ## Install what is needed and start the service
 	$(call install,$(runtime))
 	@exec .venv/bin/icecream serve
 
-up: .env ## Build and start it with PostgreSQL and Redis, in containers
+up: .env ## Build and start the service in containers, with PostgreSQL and Redis
 	@$(call compose,up --build --detach)
 	@$(call compose,exec -T api sh -c 'echo "Ice cream at $${ICECREAM_PUBLIC_URL:-http://127.0.0.1:$$ICECREAM_PORT}/ in a moment; \
-		the first admin is admin and the password is ICECREAM_ADMIN_PASSWORD in .env"')
+		sign in as admin with ICECREAM_ADMIN_PASSWORD from .env"')
 
 down: ## Stop the containers; their data stays
 	@$(call compose,down)
