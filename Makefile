@@ -1,4 +1,4 @@
-.PHONY: help run test check format lock clean
+.PHONY: help run up down test check format lock clean
 .DEFAULT_GOAL := help
 
 # $(call install,FILES) brings .venv up to date with the first Python that will do.
@@ -16,6 +16,13 @@ development := $(runtime) requirements-dev.txt
 # Where there is no npm, the tests that need it are left out and named.
 node := $(if $(shell command -v npm),.ci/package-lock.json)
 TESTS ?= tests
+# $(call compose,WORDS) runs the Docker Compose of this machine, the plugin or the program.
+define compose
+	for compose in "docker compose" docker-compose; do \
+		if $$compose version >/dev/null 2>&1; then exec $$compose $(1); fi; \
+	done; \
+	echo "No Docker Compose found (Debian: apt install docker-compose)" >&2; exit 1
+endef
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -23,6 +30,22 @@ help: ## List these commands
 run: ## Install what is needed and start the service
 	$(call install,$(runtime))
 	@exec .venv/bin/icecream serve
+
+up: .env ## Build and start the service in containers, with PostgreSQL and Redis
+	@$(call compose,up --build --detach)
+	@$(call compose,exec -T api sh -c 'echo "Ice cream at $${ICECREAM_PUBLIC_URL:-http://127.0.0.1:$$ICECREAM_PORT}/ in a moment; \
+		sign in as admin with ICECREAM_ADMIN_PASSWORD from .env"')
+
+down: ## Stop the containers; their data stays
+	@$(call compose,down)
+
+# Made once and whole: an existing one belongs to its owner, and to the data made with it.
+.env:
+	@set -e; umask 077; draft=$$(mktemp .env.XXXXXX); trap 'rm -f "$$draft"' EXIT; \
+	for name in ICECREAM_SECRET_KEY ICECREAM_ADMIN_PASSWORD POSTGRES_PASSWORD REDIS_PASSWORD; do \
+		echo "$$name=$$(od -An -vtx1 -N32 /dev/urandom | tr -d ' \n')"; \
+	done >"$$draft"; \
+	mv "$$draft" .env
 
 test: ## Run the tests on SQLite, then on PostgreSQL; TESTS="tests -k orders" narrows them
 	$(call install,$(development) $(node))
