@@ -23,7 +23,8 @@ WORKDIR /app
 RUN mkdir var && chown 10001:10001 var \
     && for module in ensurepip pip setuptools; do \
         python3 -c "import shutil, $module; shutil.rmtree($module.__path__[0])" 2>/dev/null || true; \
-    done
+    done \
+    && ! python3 -m pip --version 2>/dev/null
 COPY --from=build /opt/icecream /opt/icecream
 ENV PATH=/opt/icecream/bin:$PATH ICECREAM_HOST=0.0.0.0
 # The libraries came compiled; this compiles what they use of a base whose own modules did not.

@@ -1,9 +1,8 @@
 """Install the given files into .venv, in this order: python .ci/venv.py FILE...
 
 A .txt file is a list of hashed requirements, pyproject.toml is the project itself,
-editable, and package-lock.json becomes the node_modules beside it. The interpreter
-running this is the one .venv is made of. Files installed before and unchanged since are
-skipped, which makes a repeated call nearly free.
+editable. The interpreter running this is the one .venv is made of. Files installed
+before and unchanged since are skipped, which makes a repeated call nearly free.
 """
 
 import fcntl
@@ -40,8 +39,6 @@ def installation(name: str) -> tuple[str, list[str]]:
     digest = hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
     if name.endswith(".txt"):
         return f"{name} {digest}", [*PIP, "--require-hashes", "--requirement", name]
-    if name.endswith("package-lock.json"):
-        return f"{name} {digest}", ["npm", "--prefix", str(Path(name).parent), "ci"]
     return f"{name} {digest}", [*PIP, "-q", "--no-deps", "--no-build-isolation", "--editable", "."]
 
 

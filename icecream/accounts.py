@@ -64,8 +64,8 @@ class BearerOnly(JWTAuthenticationMiddleware):
             if scheme.lower() != "bearer":
                 raise NotAuthorizedException("Send one header: Authorization: Bearer <access>.")
             return await self.authenticate_token(token, connection)
-        except NotAuthorizedException:
-            quotas.spend(quotas.address(connection.scope))
+        except NotAuthorizedException as error:
+            error.headers = quotas.spend(quotas.address(connection.scope))
             raise
 
 

@@ -59,7 +59,7 @@ URI, KEBAB = {"format": "uri"}, r"^[a-z]+(-[a-z]+)*$"
 Name = Annotated[str, Meta(extra_json_schema={"maxLength": 100, "pattern": r"\S"})]
 Word = Annotated[str, Meta(max_length=100, pattern=KEBAB)]
 Text = Annotated[str, Meta(max_length=errors.LONGEST, pattern=r"\S")]
-Path = Annotated[str, Meta(max_length=errors.LONGEST, pattern="^(/.*)?$")]
+Path = Annotated[str, Meta(max_length=errors.LONGEST, pattern="^(/|$)")]
 REFERENCE = "#/components/schemas/{name}"
 # Text in UTF-8 has none, and few readers of a pattern can read of them.
 SURROGATES = r"\ud800-\udfff"
@@ -154,7 +154,9 @@ def _seconds(example: int) -> OpenAPIHeader:
 ALWAYS = {
     "X-Request-Id": _text("Names this request in our logs.", "6b8a81ca2f68bbd6", "^[!-~]+$"),
     "Access-Control-Allow-Origin": _text(
-        "For a page of an origin that is allowed to call.", "https://shop.example.org", "^https?://"
+        "For a page of an origin that is allowed to call.",
+        "https://shop.example.org",
+        r"^(\*$|[a-z-]+://)",
     ),
     "RateLimit-Policy": _text(
         "How much is allowed: quota, window in seconds.",

@@ -21,6 +21,8 @@ Ring = Callable[[list[int]], Awaitable[None]]
 # little enough that a list of a million takes no more memory than a list of a thousand.
 CHUNK = 500
 MAX_PAGE = 500
+# Flavors in one order.
+MAX_LINES = 100
 
 
 class NewOrder(bodies.Body):
@@ -41,7 +43,7 @@ class OrderView(Struct):
     """An order: `pending` until its payment is through, then `paid` or `failed`."""
 
     id: bodies.Id
-    quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
+    quantity: Annotated[int, Meta(ge=1, le=MAX_LINES * MAX_QUANTITY)]
     status: Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
     created_at: openapi.Moment
     user: bodies.Id

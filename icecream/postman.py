@@ -10,7 +10,7 @@ SENT = {
     "username": "{{username}}",
     "password": "{{password}}",
     "refresh": "{{refresh}}",
-    "name": "Choclate {{$timestamp}}",
+    "name": "Choclate {{$guid}}",
 }
 # What is kept of an answer that has it.
 KEPT = ("access", "refresh")

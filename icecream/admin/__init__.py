@@ -32,9 +32,9 @@ for _name in ("piccolo_admin.endpoints", "piccolo_api.crud.exceptions"):
 warnings.filterwarnings("ignore", "If running sessions in production")
 warnings.filterwarnings("ignore", ".*SQLite doesn't support ILIKE")
 
-# Piccolo's other pages load from elsewhere; its one page has its own login.
+# Piccolo's other pages load from elsewhere, and whoever signs in does so at /admin/.
 DOCS = ("/admin/api/docs", "/admin/public/docs")
-FORMS = ("/admin/public/login", "/admin/public/logout")
+FORMS = ("/admin/public/login", "/admin/public/logout", "/admin/sign-in")
 PASSWORD = "/admin/api/change-password"
 SAFE = ("GET", "HEAD", "OPTIONS")
 # What the tables' URLs may hold that fits no column: too big, of another type, not text.
@@ -184,14 +184,14 @@ def mount() -> ASGIRouteHandler:
             away: Any = RedirectResponse("/admin/", status)
             await away(call, receive, send)
             return
-        if path == "/admin/" and scope["method"] == "GET" and not await door.knows(piccolo, call):
-            call["path"] = door.SIGN_IN
         if scope["method"] not in SAFE:
             if path.startswith(PASSWORD):
                 # It asks for the present password too, which is not to be guessed.
                 quotas.count_login("change password", quotas.address(scope))
             receive = await door.whole(receive, path)
         try:
+            if path == "/admin/" and not await door.knows(call):
+                call["path"] = door.SIGN_IN
             await piccolo(call, receive, protected)
         except UNFIT as error:
             log.info("Refused: %r", error)

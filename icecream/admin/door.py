@@ -6,12 +6,16 @@ from typing import Annotated, Any
 import msgspec
 from litestar import MediaType, Request, Response
 from litestar.datastructures import MutableScopeHeaders
-from litestar.types import ASGIApp, Message, Receive
+from litestar.types import Receive
 from msgspec import Meta
+from piccolo_api.session_auth.middleware import SessionsAuthBackend
+from starlette.authentication import AuthenticationError
 from starlette.requests import Request as PiccoloRequest
 from starlette.responses import HTMLResponse
 
 from icecream import errors
+from icecream.admin import rules
+from icecream.tables import Session
 
 # Vue sets styles on elements, and icons come as data; the rest is two files beside Piccolo.
 CSP = (
@@ -28,7 +32,9 @@ LARGEST_BODY = 100_000
 Members = dict[Annotated[str, Meta(pattern="^[a-z]")], Any]
 OF_MEMBERS = ("/admin/api/tables/", "/admin/api/forms/")
 SIGN_IN = "/admin/sign-in/"
-PAGE = (Path(__file__).parents[1] / "static/sign-in.html").read_text()
+PAGE = (Path(__file__).parent / "sign-in.html").read_text()
+# As `create_admin` makes its own: for active members of staff.
+SESSIONS = SessionsAuthBackend(auth_table=rules.Account, session_table=Session)
 
 
 async def sign_in(_: PiccoloRequest) -> HTMLResponse:
@@ -36,23 +42,17 @@ async def sign_in(_: PiccoloRequest) -> HTMLResponse:
     return HTMLResponse(PAGE)
 
 
-async def knows(piccolo: ASGIApp, scope: Any) -> bool:
+async def knows(scope: Any) -> bool:
     """Whether the caller is signed in.
 
     Piccolo's own page learns that from being refused, four times, and the browser's console tells
-    of each as of an error; ours asks beforehand.
+    of each as of an error.
     """
-    statuses: list[int] = []
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": b""}
-
-    async def send(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            statuses.append(message["status"])
-
-    await piccolo(scope | {"path": "/admin/api/user/", "query_string": b""}, receive, send)
-    return statuses == [200]
+    try:
+        await SESSIONS.authenticate(PiccoloRequest(scope))
+    except AuthenticationError:
+        return False
+    return True
 
 
 async def whole(receive: Receive, path: str) -> Receive:

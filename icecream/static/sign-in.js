@@ -6,13 +6,15 @@ async function signIn() {
     method: "POST",
     headers: {
       "Content-Type": "application/json",
-      "X-CSRFToken": document.cookie.match(/csrftoken=([^;]+)/)[1],
+      "X-CSRFToken": document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "",
     },
     body: JSON.stringify(Object.fromEntries(new FormData(form))),
   });
   const text = await answer.text();
   if (answer.ok) location.reload(); // What is after the # stays, and is shown.
-  else said.textContent = answer.status === 401 ? "Wrong name or password." : text;
+  else if (answer.status === 401) said.textContent = "No member of staff has this name and password.";
+  else if (answer.headers.get("Content-Type").startsWith("text/plain")) said.textContent = text;
+  else said.textContent = "This is not possible right now.";
 }
 
 form.addEventListener("submit", (event) => {
