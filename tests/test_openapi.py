@@ -179,12 +179,7 @@ async def test_refusals_too_are_what_the_document_says(
         (401, "GET", "/api/orders", {"headers": forged}),
         (401, "POST", "/api/token", {"data": {"username": "nobody", "password": "nothing"}}),
         (403, "POST", "/api/flavors/add", {"json": {"name": "Mine", "price": 1}}),
-        (
-            409,
-            "POST",
-            "/api/orders",
-            {"json": {"flavor": await new_flavor(stock=1), "quantity": 2}},
-        ),
+        (409, "POST", "/api/orders", {"json": {"flavor": scarce, "quantity": 2}}),
         (413, "POST", "/api/orders", {"content": b" " * 2_000_000}),
         (415, "POST", "/api/orders", {"content": b"{}", "headers": {"Content-Type": "text/plain"}}),
     ]
