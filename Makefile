@@ -50,13 +50,15 @@ down: ## Stop the containers; their data stays
 .ci/node_modules/.package-lock.json: .ci/package-lock.json
 	npm --prefix .ci ci
 
-# SQLite last: all that can be left out for want of a tool is named in its last line.
-test: $(node) ## Run the tests on PostgreSQL, then on SQLite; TESTS="tests -k orders" narrows them
+# Both at once, on two cores. That on SQLite speaks last: whatever is left out for want of a tool
+# is named in its last line.
+test: $(node) ## Run the tests on PostgreSQL and on SQLite; TESTS="tests -k orders" narrows them
 	$(call install,$(development))
-	@failed=0; for database in postgres sqlite; do \
-		echo "Tests on $$database"; \
-		ICECREAM_TEST_DATABASE=$$database .venv/bin/python -m pytest $(TESTS) || failed=1; \
-	done; exit $$failed
+	@sqlite=$$(mktemp); trap 'kill %1 2>/dev/null; rm -f "$$sqlite"' EXIT; trap 'exit 130' INT TERM; \
+	$(call run_tests,sqlite) >"$$sqlite" 2>&1 & \
+	$(call run_tests,postgres); failed=$$?; \
+	wait %1 || failed=1; cat "$$sqlite"; exit $$failed
+run_tests = ICECREAM_TEST_DATABASE=$(1) .venv/bin/python -m pytest $(TESTS)
 
 check: ## Lint, formatting, types and import rules
 	$(call install,$(development))
