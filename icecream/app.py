@@ -24,6 +24,7 @@ from icecream import (
     errors,
     flavors,
     health,
+    intake,
     openapi,
     orders,
     pages,
@@ -120,6 +121,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         if settings.load().embedded:
             await stack.enter_async_context(working())
         yield
+        await app.state.intake.close()
         # Nothing is lost by this: what was acknowledged is on the disk, and each lease runs out.
         end = asyncio.get_running_loop().call_later(LIMIT, os._exit, 0)
     # Nothing hung; whoever runs the application inside another process goes on.
@@ -151,7 +153,7 @@ def litestar() -> Litestar:
         request_max_body_size=LARGEST_BODY,
         exception_handlers={Exception: problem},
         lifespan=[lifespan],
-        state=State({"ring": payments.ring, "warnings": payments.warnings}),
+        state=State({"intake": intake.Intake(payments.ring), "warnings": payments.warnings}),
         cors_config=CORSConfig(allow_origins=list(current.cors_origins))
         if current.cors_origins
         else None,

@@ -1,7 +1,9 @@
 """Stock and totals: every movement, in one lock order (flavors by id, then totals sorted)."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 
@@ -22,41 +24,59 @@ class Line(Struct, frozen=True):
         return self.quantity * self.unit_price
 
 
-async def take(wanted: dict[int, int]) -> list[Line]:
-    """Take these quantities, by flavor id, from the stock, at today's prices.
+class Shelf:
+    """The flavors that some orders ask for, their counted stock held until the transaction ends."""
 
-    Raises:
-        errors.ValidationFailed: a flavor does not exist, or is no longer sold.
-        errors.InsufficientStock: there is less left than wanted.
+    def __init__(self, prices: dict[int, int], stock: dict[int, int]) -> None:
+        self._prices, self._stock = prices, stock
+        self._taken: Counter[int] = Counter()
+
+    def take(self, wanted: dict[int, int]) -> list[Line]:
+        """Take these quantities, by flavor id, at today's prices; `save` writes them all.
+
+        Raises:
+            errors.ValidationFailed: a flavor does not exist, or is no longer sold.
+            errors.InsufficientStock: there is less left than wanted; nothing was taken.
+        """
+        for flavor in wanted:
+            if flavor not in self._prices:
+                detail = f"There is no flavor {flavor}."
+                raise errors.ValidationFailed("/flavor", "unknown-flavor", detail)
+        if short := [
+            {"flavor": flavor, "quantity": quantity, "available": left}
+            for flavor, quantity in sorted(wanted.items())
+            if (left := self._left(flavor)) is not None and left < quantity
+        ]:
+            first = short[0]
+            raise errors.InsufficientStock(
+                f"Only {first['available']} left of flavor {first['flavor']}.", lines=short
+            )
+        self._taken.update({flavor: n for flavor, n in wanted.items() if flavor in self._stock})
+        return [Line(flavor, n, self._prices[flavor]) for flavor, n in wanted.items()]
+
+    def _left(self, flavor: int) -> int | None:
+        return self._stock[flavor] - self._taken[flavor] if flavor in self._stock else None
+
+    async def save(self) -> None:
+        """Write what was taken."""
+        await database.move(Flavor.stock, [(flavor, -n) for flavor, n in self._taken.items()])
+
+
+async def shelf(wanted: Iterable[int]) -> Shelf:
+    """Read these flavors, and hold the stock of those where it is counted.
+
+    The others are not held: orders for them need not stand in line.
     """
     rows = await Flavor.select(Flavor.id, Flavor.price, Flavor.stock).where(
-        Flavor.id.is_in(list(wanted)), Flavor.archived.eq(False)
+        Flavor.id.is_in(sorted(wanted)), Flavor.archived.eq(False)
     )
-    flavors = {row["id"]: row for row in rows}
-    for flavor in wanted:
-        if flavor not in flavors:
-            detail = f"There is no flavor {flavor}."
-            raise errors.ValidationFailed("/flavor", "unknown-flavor", detail)
-    for flavor in sorted(wanted):
-        # Only counted stock is locked: orders for the others need not stand in line.
-        if flavors[flavor]["stock"] is not None:
-            await _take_counted(flavor, wanted[flavor])
-    return [Line(flavor, n, flavors[flavor]["price"]) for flavor, n in wanted.items()]
-
-
-async def _take_counted(flavor: int, quantity: int) -> None:
-    taken = (
-        await Flavor.update({Flavor.stock: Flavor.stock - quantity})
-        .where(Flavor.id == flavor, Flavor.stock >= quantity)
-        .returning(Flavor.id)
+    counted = sorted(row["id"] for row in rows if row["stock"] is not None)
+    held = Flavor.select(Flavor.id, Flavor.stock).order_by(Flavor.id)
+    stock = await database.locked(held.where(Flavor.id.is_in(counted))) if counted else []
+    return Shelf(
+        prices={row["id"]: row["price"] for row in rows},
+        stock={row["id"]: row["stock"] for row in stock if row["stock"] is not None},
     )
-    if not taken:
-        left = await Flavor.select(Flavor.stock).where(Flavor.id == flavor).first()
-        available = left["stock"] if left else 0
-        raise errors.InsufficientStock(
-            f"Only {available} left of flavor {flavor}.",
-            lines=[{"flavor": flavor, "quantity": quantity, "available": available}],
-        )
 
 
 async def give_back(lines: Sequence[Line]) -> None:
@@ -67,33 +87,58 @@ async def give_back(lines: Sequence[Line]) -> None:
         )
 
 
-async def count(lines: Sequence[Line], placed: datetime, changes: dict[str, int]) -> None:
-    """Add an order to the totals of a status (1), take it from another's (-1).
+class Move(Struct, frozen=True):
+    """An order that enters a status (1) or leaves one (-1), and the moment it was placed."""
 
-    Totals belong to the UTC day on which the order was placed, whatever becomes of it later.
+    lines: Sequence[Line]
+    placed: datetime
+    changes: dict[str, int]
+
+
+async def count(moves: Sequence[Move]) -> None:
+    """Add orders to the totals of a status, and take them from another's.
+
+    Totals belong to the UTC day on which an order was placed, whatever becomes of it later.
     """
-    day = placed.date()
-    by_flavor = sorted(
-        (line.flavor, status, sign * line.quantity, sign * line.total)
-        for line in lines
-        for status, sign in changes.items()
-    )
+    flavors, flavor_days, days = (_Sums() for _ in range(3))
+    for move in moves:
+        day = move.placed.date()
+        for status, sign in move.changes.items():
+            for line in move.lines:
+                sums = (sign * line.quantity, sign * line.total)
+                flavors.add((line.flavor, status), sums)
+                flavor_days.add((line.flavor, status, day), sums)
+            days.add((day, status), (sign, sign * sum(line.total for line in move.lines)))
     await database.add(
         FlavorTotal,
         keys=(FlavorTotal.flavor, FlavorTotal.status),
         sums=(FlavorTotal.quantity, FlavorTotal.revenue),
-        rows=by_flavor,
+        rows=flavors.rows(),
     )
     await database.add(
         FlavorDay,
         keys=(FlavorDay.flavor, FlavorDay.status, FlavorDay.day),
         sums=(FlavorDay.quantity, FlavorDay.revenue),
-        rows=[(flavor, status, day, *sums) for flavor, status, *sums in by_flavor],
+        rows=flavor_days.rows(),
     )
-    total = sum(line.total for line in lines)
     await database.add(
         DayTotal,
         keys=(DayTotal.day, DayTotal.status),
         sums=(DayTotal.orders, DayTotal.revenue),
-        rows=[(day, status, sign, sign * total) for status, sign in sorted(changes.items())],
+        rows=days.rows(),
     )
+
+
+class _Sums:
+    """Pairs of sums by key."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[Any, ...], tuple[int, int]] = {}
+
+    def add(self, key: tuple[Any, ...], values: tuple[int, int]) -> None:
+        first, second = self._sums.get(key, (0, 0))
+        self._sums[key] = (first + values[0], second + values[1])
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Keys and sums in one row each, sorted by key."""
+        return [(*key, *sums) for key, sums in sorted(self._sums.items())]

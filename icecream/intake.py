@@ -1,13 +1,26 @@
-"""Placing an order: everything that follows from it is written in one transaction."""
+"""Placing orders: those that arrive together are written together, in one transaction."""
 
+import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec import Struct
 
-from icecream import books, database, events, settings
+from icecream import batches, books, database, errors, events, settings
 from icecream.tables import Job, Order, OrderLine, Payment
+
+# Orders in one transaction, and orders that may wait for the next ones.
+MOST, ROOM = 100, 2000
+Ring = Callable[[list[int]], Coroutine[Any, Any, None]]
+
+
+class Wanted(Struct, frozen=True):
+    """An order to be placed: quantities by flavor id."""
+
+    user: int
+    lines: dict[int, int]
 
 
 class Placed(Struct, frozen=True):
@@ -17,68 +30,147 @@ class Placed(Struct, frozen=True):
     payment: int | None
 
 
-async def place(user: int, wanted: dict[int, int]) -> Placed:
-    """Order these quantities by flavor id, for a user.
+class Intake:
+    """Where orders are placed.
 
-    Once this returns, the order is on the disk with its lines, its payment, the job that will
-    charge it, its history and its part of the totals. An order of no cost is paid at once.
-
-    Raises:
-        errors.ValidationFailed: a flavor does not exist, or is no longer sold.
-        errors.InsufficientStock: there is less left than wanted.
+    Args:
+        ring: tells the workers of payments to be charged; called after the commit.
     """
-    return await database.transaction(lambda: _place(user, wanted))
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._line = batches.Batches(self._place, most=MOST, room=ROOM)
+        self._ringing: set[asyncio.Task[None]] = set()
+
+    async def place(self, user: int, lines: dict[int, int]) -> Placed:
+        """Order these quantities, by flavor id, for a user.
+
+        Once this returns, the order is on the disk with its lines, its payment, the job that will
+        charge it, its history and its part of the totals. An order of no cost is paid at once.
+
+        Raises:
+            errors.ValidationFailed: a flavor does not exist, or is no longer sold.
+            errors.InsufficientStock: there is less left than wanted.
+            errors.Unavailable: too many are waiting.
+            database.Unsettled: nobody knows whether it was placed.
+        """
+        return await self._line.ask(Wanted(user, lines))
+
+    async def _place(self, calls: list[Wanted]) -> list[Placed | Exception]:
+        outcomes = await database.transaction(lambda: _place(calls))
+        if staged := [one.payment for one in outcomes if isinstance(one, Placed) and one.payment]:
+            # Nobody waits for it: the bell makes it sooner, the jobs in the database make it sure.
+            ringing = asyncio.create_task(self._ring(staged))
+            self._ringing.add(ringing)
+            ringing.add_done_callback(self._ringing.discard)
+        return outcomes
+
+    async def close(self) -> None:
+        """Take no more orders, and finish those that were taken."""
+        await self._line.close()
+        await asyncio.gather(*self._ringing)
 
 
-async def _place(user: int, wanted: dict[int, int]) -> Placed:
-    lines = await books.take(wanted)
+class _New(Struct):
+    """An order that is being placed."""
+
+    user: int
+    lines: list[books.Line]
+    id: int = 0
+    payment: int | None = None
+
+    @property
+    def total(self) -> int:
+        return sum(line.total for line in self.lines)
+
+    @property
+    def status(self) -> str:
+        return "pending" if self.total else "paid"
+
+
+async def _place(calls: Sequence[Wanted]) -> list[Placed | Exception]:
     now = datetime.now(UTC)
-    total = sum(line.total for line in lines)
-    status = "pending" if total else "paid"
-    order = await _insert(user, lines, total=total, status=status, now=now)
-    payment = await _stage(order, total, now) if total else None
-    await events.record(order, "placed", {"total": total}, at=now, by=user)
-    if not total:
-        await events.record(order, "paid", {"amount": 0}, at=now)
-    await books.count(lines, now, {status: 1})
-    return Placed(order, payment)
+    shelf = await books.shelf({flavor for call in calls for flavor in call.lines})
+    outcomes = [_decide(call, shelf) for call in calls]
+    new = [one for one in outcomes if isinstance(one, _New)]
+    if new:
+        await shelf.save()
+        await _write(new, now)
+        await books.count([books.Move(one.lines, now, {one.status: 1}) for one in new])
+    return [Placed(one.id, one.payment) if isinstance(one, _New) else one for one in outcomes]
 
 
-async def _insert(
-    user: int, lines: Sequence[books.Line], *, total: int, status: str, now: datetime
-) -> int:
-    row = Order(
-        user=user,
-        status=status,
-        total=total,
-        currency=settings.load().currency,
-        created_at=now,
+def _decide(call: Wanted, shelf: books.Shelf) -> _New | errors.Refusal:
+    try:
+        return _New(call.user, shelf.take(call.lines))
+    except errors.Refusal as refusal:
+        return refusal
+
+
+async def _write(new: Sequence[_New], now: datetime) -> None:
+    currency = settings.load().currency
+    rows = await database.insert(
+        Order,
+        (
+            Order.user,
+            Order.status,
+            Order.total,
+            Order.refunded,
+            Order.currency,
+            Order.cancel_requested,
+            Order.created_at,
+        ),
+        [(one.user, one.status, one.total, 0, currency, False, now) for one in new],
+        returning=(Order.id, Order.user, Order.total),
     )
-    order: int = (await Order.insert(row))[0]["id"]
-    await OrderLine.insert(
-        *(
-            OrderLine(
-                order=order,
-                flavor=line.flavor,
-                quantity=line.quantity,
-                unit_price=line.unit_price,
-            )
-            for line in lines
-        )
+    # In whatever order they come back: rows of one user and one total are the same.
+    ids: dict[tuple[int, int], list[int]] = {}
+    for row in sorted(rows, key=lambda row: row["id"], reverse=True):
+        ids.setdefault((row["user"], row["total"]), []).append(row["id"])
+    for one in new:
+        one.id = ids[one.user, one.total].pop()
+    await database.insert(
+        OrderLine,
+        (OrderLine.order, OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price),
+        [
+            (one.id, line.flavor, line.quantity, line.unit_price)
+            for one in new
+            for line in one.lines
+        ],
     )
-    return order
+    await _stage([one for one in new if one.total], now)
+    await events.begin([_beginning(one) for one in new], at=now)
 
 
-async def _stage(order: int, amount: int, now: datetime) -> int:
+async def _stage(new: Sequence[_New], now: datetime) -> None:
     # A random key, stored before anybody can use it: keys made from ids would come again after a
     # restored backup, and be taken by the provider for the older payment.
-    row = Payment(
-        order=order,
-        kind="charge",
-        state="new",
-        provider_key=secrets.token_hex(16),
-        amount=amount,
+    rows = await database.insert(
+        Payment,
+        (
+            Payment.order,
+            Payment.kind,
+            Payment.n,
+            Payment.state,
+            Payment.provider_key,
+            Payment.amount,
+            Payment.tries,
+        ),
+        [(one.id, "charge", 1, "new", secrets.token_hex(16), one.total, 0) for one in new],
+        returning=(Payment.id, Payment.order),
     )
-    payment: int = (await Payment.insert(row))[0]["id"]
-    await Job.insert(Job(kind="charge", subject=payment, run_at=now))
-    return payment
+    payments = {row["order"]: row["id"] for row in rows}
+    for one in new:
+        one.payment = payments[one.id]
+    await database.insert(
+        Job,
+        (Job.kind, Job.subject, Job.run_at, Job.tries),
+        [("charge", one.payment, now, 0) for one in new],
+    )
+
+
+def _beginning(one: _New) -> events.Beginning:
+    placed = [("placed", {"total": one.total})]
+    return events.Beginning(
+        one.id, one.user, placed if one.total else [*placed, ("paid", {"amount": 0})]
+    )

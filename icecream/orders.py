@@ -2,21 +2,19 @@
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Controller, Response, get, post
-from litestar.background_tasks import BackgroundTask
 from litestar.datastructures import State
 from litestar.params import JSONBody, Parameter
 from litestar.response import Stream
 from msgspec import Meta, Struct
 
-from icecream import bodies, errors, intake, openapi, states
+from icecream import bodies, errors, openapi, states
 from icecream.tables import MAX_QUANTITY, Order, OrderLine
 
-Ring = Callable[[list[int]], Awaitable[None]]
 # Rows read at once while a whole list is streamed: enough to keep the database out of the way,
 # little enough that a list of a million takes no more memory than a list of a thousand.
 CHUNK = 500
@@ -84,14 +82,10 @@ class Orders(Controller):
     )
     async def place(
         self, request: bodies.AnyBody, data: JSONBody[NewOrder], state: State
-    ) -> Response[OrderPlaced]:
+    ) -> OrderPlaced:
         """Order some of a flavor. The payment follows in the background."""
-        placed = await intake.place(request.user.id, {data.flavor: data.quantity})
-        answer = Response(OrderPlaced("Order placed", placed.order))
-        if placed.payment is not None:
-            # After the answer: the bell makes it sooner, the job in the database makes it sure.
-            answer.background = BackgroundTask(state.ring, [placed.payment])
-        return answer
+        placed = await state.intake.place(request.user.id, {data.flavor: data.quantity})
+        return OrderPlaced("Order placed", placed.order)
 
     @get(
         ["/orders", "/my-orders"],

@@ -120,7 +120,7 @@ async def _settle(claim: Claim, answer: Charged | Declined) -> None:
     placed = await _move_order(claim.order, status)
     about = {"payment": claim.payment} | msgspec.structs.asdict(answer)
     await events.record(claim.order, status, about, at=datetime.now(UTC))
-    await books.count(lines, placed, {"pending": -1, status: 1})
+    await books.count([books.Move(lines, placed, {"pending": -1, status: 1})])
 
 
 async def _lines(order: int) -> list[books.Line]:

@@ -34,7 +34,7 @@ os.chdir(FOLDER)
 import httpx  # noqa: E402
 import pytest  # noqa: E402
 
-from icecream import app, database, installation, passwords, settings, tokens  # noqa: E402
+from icecream import app, database, installation, intake, passwords, settings, tokens  # noqa: E402
 from icecream.tables import Flavor, StockMove, User  # noqa: E402
 
 os.chdir(_here)
@@ -165,6 +165,15 @@ async def empty_database(opened: None, tmp_path: Path) -> str:
     name = f"empty_{next(_numbers)}"
     await database.DB.run_ddl(f"CREATE DATABASE {name}")
     return settings.load().database_url.rpartition("/")[0] + f"/{name}"
+
+
+async def place(user: int, lines: dict[int, int]) -> intake.Placed:
+    """Place an order, and ring for nobody."""
+    return await intake.Intake(_silent).place(user, lines)
+
+
+async def _silent(payments: list[int]) -> None:
+    """Nobody charges unless a test does."""
 
 
 async def new_flavor(**values: Any) -> int:

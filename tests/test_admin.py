@@ -9,9 +9,9 @@ import httpx
 import msgspec
 import pytest
 
-from icecream import app, intake, settings, tables
+from icecream import app, settings, tables
 from icecream.tables import Flavor, IdempotencyKey, RefreshToken, Session, StockMove, User
-from tests.conftest import PASSWORD, Caller, new_flavor, new_user
+from tests.conftest import PASSWORD, Caller, new_flavor, new_user, place
 
 pytestmark = [
     pytest.mark.anyio,
@@ -249,7 +249,7 @@ async def placed(customer: Caller, flavor: int) -> int:
     when, by = datetime.now(UTC), customer.user.id
     move = StockMove(flavor=flavor, quantity=1, why="a test", by=by, at=when)
     await StockMove.insert(move)
-    order = (await intake.place(by, {flavor: 1})).order
+    order = (await place(by, {flavor: 1})).order
     answer: dict[str, Any] = {"order": order, "status": 200, "answer": "{}", "created_at": when}
     await IdempotencyKey.insert(IdempotencyKey(user=by, key="k", fingerprint="f", **answer))
     return order

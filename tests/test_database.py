@@ -56,7 +56,7 @@ async def test_a_failed_commit_gives_the_connection_back(monkeypatch: pytest.Mon
     with monkeypatch.context() as patched:
         patched.setattr(kind, "commit", broken)
         for _ in range(30):
-            with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+            with pytest.raises(database.Unsettled):
                 async with DB.transaction():
                     await Flavor.insert(row("Never committed"))
     assert not await exists("Never committed")
@@ -173,7 +173,7 @@ async def test_a_commit_of_unknown_outcome_is_never_tried_again(
 
     with monkeypatch.context() as patched:
         patched.setattr(kind, "commit", lost)
-        with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+        with pytest.raises(database.Unsettled):
             await database.transaction(work)
     assert tries == 1
     assert await exists("Committed, answer lost")

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from icecream import doctor, intake, payments
+from icecream import doctor, payments
 from icecream.database import DB
 from icecream.gateway import Charged, Declined
 from icecream.tables import Order
-from tests.conftest import Caller, new_flavor
+from tests.conftest import Caller, new_flavor, place
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     """A pending, a paid and a failed order; whatever the test breaks is undone."""
     flavor = await new_flavor(price=100)
-    placed = [await intake.place(customer.user.id, {flavor: n}) for n in (1, 2, 3)]
+    placed = [await place(customer.user.id, {flavor: n}) for n in (1, 2, 3)]
     claims = await payments.claim(
         [one.payment for one in placed[1:] if one.payment], limit=2, lease=9
     )

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from icecream import events, intake
+from icecream import events
 from icecream.tables import Event
-from tests.conftest import Caller
+from tests.conftest import Caller, place
 
 pytestmark = pytest.mark.anyio
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 async def test_an_order_begins_with_who_placed_it_and_each_event_follows_the_last(
     customer: Caller, flavor: int
 ) -> None:
-    placed = await intake.place(customer.user.id, {flavor: 2})
+    placed = await place(customer.user.id, {flavor: 2})
     at = datetime.now(UTC)
     await events.record(placed.order, "noted", {"why": "tést"}, at=at)
     rows = await Event.select().where(Event.order == placed.order).order_by(Event.seq)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from icecream import installation, settings
-from tests.conftest import ADMIN_PASSWORD, Caller
+from tests.conftest import ADMIN_PASSWORD, Caller, place
 
 pytestmark = pytest.mark.anyio
 TOP = Path(__file__).parents[1]
@@ -92,9 +92,8 @@ async def test_an_interrupted_migration_leaves_nothing_behind(elsewhere: dict[st
 async def test_a_database_in_another_currency_stops_the_boot(
     monkeypatch: pytest.MonkeyPatch, customer: Caller, flavor: int
 ) -> None:
-    from icecream import intake
 
-    await intake.place(customer.user.id, {flavor: 1})
+    await place(customer.user.id, {flavor: 1})
     dollars = settings.read(dict(os.environ) | {"ICECREAM_CURRENCY": "USD"})
     monkeypatch.setattr(settings, "load", lambda: dollars)
     with pytest.raises(installation.NotReady, match="set it to EUR"):

@@ -10,7 +10,7 @@ from icecream import database, intake, payments
 from icecream.gateway import Charge, Charged, Declined, Unknown
 from icecream.tables import Event, Flavor, Job, Order, Payment
 from tests import ledger
-from tests.conftest import Caller, new_flavor
+from tests.conftest import Caller, new_flavor, place
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,7 @@ def desk(provider: Provider, places: int = 10, timeout: float = 5) -> payments.D
 
 @pytest.fixture
 async def placed(customer: Caller, flavor: int) -> intake.Placed:
-    return await intake.place(customer.user.id, {flavor: 2})
+    return await place(customer.user.id, {flavor: 2})
 
 
 async def state(placed: intake.Placed) -> tuple[str, str]:
@@ -85,7 +85,7 @@ async def test_a_yes_pays_the_order(placed: intake.Placed) -> None:
 
 async def test_a_no_fails_the_order_and_gives_the_stock_back(customer: Caller) -> None:
     flavor = await new_flavor(stock=10)
-    placed = await intake.place(customer.user.id, {flavor: 4})
+    placed = await place(customer.user.id, {flavor: 4})
     await desk(Provider(Declined("no funds"))).charge([number(placed)])
     assert await state(placed) == ("failed", "declined")
     row = await Flavor.select(Flavor.stock).where(Flavor.id == flavor).first()
@@ -193,7 +193,7 @@ async def test_an_answer_by_many_at_once_is_settled_once(placed: intake.Placed) 
 
 
 async def test_the_sweep_finds_what_nobody_rang_for(customer: Caller, flavor: int) -> None:
-    placed = [await intake.place(customer.user.id, {flavor: 1}) for _ in range(12)]
+    placed = [await place(customer.user.id, {flavor: 1}) for _ in range(12)]
     provider = Provider()
     sweeper = desk(provider, places=5)
     while await sweeper.sweep():
@@ -208,7 +208,7 @@ async def test_the_sweep_finds_what_nobody_rang_for(customer: Caller, flavor: in
 async def test_never_more_are_in_flight_than_there_are_places(
     customer: Caller, flavor: int
 ) -> None:
-    placed = [await intake.place(customer.user.id, {flavor: 1}) for _ in range(30)]
+    placed = [await place(customer.user.id, {flavor: 1}) for _ in range(30)]
     provider = Provider()
     provider.takes = 0.1
     one_desk = desk(provider, places=4)
@@ -223,7 +223,7 @@ async def test_never_more_are_in_flight_than_there_are_places(
 async def test_a_busy_desk_forgets_none_of_the_payments_it_was_named(
     customer: Caller, flavor: int
 ) -> None:
-    placed = [await intake.place(customer.user.id, {flavor: 1}) for _ in range(12)]
+    placed = [await place(customer.user.id, {flavor: 1}) for _ in range(12)]
     provider = Provider()
     busy = desk(provider, places=4)
     await asyncio.gather(
@@ -236,7 +236,7 @@ async def test_a_busy_desk_forgets_none_of_the_payments_it_was_named(
 async def test_two_desks_share_the_work_and_charge_nothing_twice(
     customer: Caller, flavor: int
 ) -> None:
-    placed = [await intake.place(customer.user.id, {flavor: 1}) for _ in range(40)]
+    placed = [await place(customer.user.id, {flavor: 1}) for _ in range(40)]
     provider = Provider()
     desks = [desk(provider, places=8), desk(provider, places=8)]
 

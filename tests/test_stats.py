@@ -2,8 +2,7 @@
 
 import pytest
 
-from icecream import intake
-from tests.conftest import Caller, new_flavor
+from tests.conftest import Caller, new_flavor, place
 
 pytestmark = pytest.mark.anyio
 
@@ -15,7 +14,7 @@ async def test_every_order_counts_whoever_placed_it_and_whatever_became_of_it(
     await new_flavor(name="Stats never ordered")
     for caller, quantity in ((customer, 2), (stranger, 3), (customer, 5)):
         await caller.post("/api/orders/", {"quantity": quantity, "flavor": ordered})
-    await intake.place(customer.user.id, {other: 1})
+    await place(customer.user.id, {other: 1})
     rows = [row for row in (await stranger.get("/api/stats/")).json() if "Stats" in str(row)]
     assert rows == [
         {"flavor__name": "Stats one", "total_qty_ordered": 10},

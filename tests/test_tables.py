@@ -9,17 +9,17 @@ from piccolo.apps.migrations.auto.schema_differ import SchemaDiffer
 from piccolo.apps.migrations.auto.schema_snapshot import SchemaSnapshot
 from piccolo.apps.migrations.commands.base import BaseMigrationManager
 
-from icecream import database, intake, tables
+from icecream import database, tables
 from icecream.database import DB
 from icecream.tables import APP_CONFIG, Flavor, Order
-from tests.conftest import WHICH, Caller
+from tests.conftest import WHICH, Caller, place
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 async def ids(customer: Caller, flavor: int) -> dict[str, Any]:
-    placed = await intake.place(customer.user.id, {flavor: 1})
+    placed = await place(customer.user.id, {flavor: 1})
     now = datetime.now(UTC).isoformat()
     return {
         "order": placed.order,

@@ -13,12 +13,12 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from icecream import intake, settings
+from icecream import settings
 from icecream.gateway import Charge, Charged
 from icecream.tables import Job, Payment
 from tasks import broker, payments, sweep, worker
 from tests import ledger, servers
-from tests.conftest import Caller
+from tests.conftest import Caller, place
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -77,7 +77,7 @@ def use(monkeypatch: pytest.MonkeyPatch, *, redis: int | None = None, **chosen: 
 
 async def placed(customer: Caller, flavor: int, count: int) -> list[int]:
     """The payments of so many new orders."""
-    orders = [await intake.place(customer.user.id, {flavor: 1}) for _ in range(count)]
+    orders = [await place(customer.user.id, {flavor: 1}) for _ in range(count)]
     return [order.payment for order in orders if order.payment is not None]
 
 

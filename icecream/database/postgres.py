@@ -20,6 +20,10 @@ CLOSE_TIMEOUT = 1
 MIGRATION_LOCK = 0x1CEC2EA3
 
 
+# The database asks to try again after a serialization failure (40001) or a deadlock (40P01).
+AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
+
 class PostgresExit(CleanExit, PostgresTransaction):
     """Piccolo's transaction with a clean way out."""
 
@@ -29,6 +33,8 @@ class PostgresExit(CleanExit, PostgresTransaction):
 
 class Postgres(PostgresEngine):
     """Piccolo's engine, with bounded waits."""
+
+    again = AGAIN
 
     def __init__(self, url: str) -> None:
         # Whatever the server's own settings are, a commit that was acknowledged is on the disk, and

@@ -42,6 +42,8 @@ class SQLite(SQLiteEngine):
     Before `start` (Piccolo's own commands) each query opens a connection, as Piccolo does.
     """
 
+    again = ()
+
     def __init__(self, path: Path) -> None:
         super().__init__(path=str(path))
         self.current_transaction = OwnedByTask()  # type: ignore[assignment]  # see OwnedByTask

@@ -7,6 +7,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 
+class Unsettled(Exception):
+    """COMMIT was sent, and nobody knows what came of it."""
+
+
 class OwnedByTask:
     """Stands where an engine keeps its ContextVar of the current transaction.
 
@@ -85,9 +89,11 @@ class CleanExit:
     async def _finish(self) -> None:
         try:
             await self.commit()
-        except BaseException:
+        except BaseException as error:
             await self._abandon()
-            raise
+            if not isinstance(error, Exception) or isinstance(error, self.engine.again):
+                raise
+            raise Unsettled(repr(error)) from error
 
     async def _abandon(self) -> None:
         # The first error is the one to tell; a connection that cannot roll back is of no use

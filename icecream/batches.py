@@ -1,0 +1,84 @@
+"""Calls that arrive together are answered together."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from typing import Generic, TypeVar
+
+from icecream import database, errors
+
+Call = TypeVar("Call")
+Answer = TypeVar("Answer")
+Work = Callable[[list[Call]], Awaitable[Sequence[Answer | Exception]]]
+
+
+class Batches(Generic[Call, Answer]):
+    """Whoever waits at the same moment goes into one batch, and the next one forms meanwhile.
+
+    There is no timer: in an idle process a batch is one call.
+
+    Args:
+        work: answers a batch, an outcome per call, in their order. All or nothing: when it raises
+            anything but `database.AWAY`, it is done again with half of the calls, down to one, so
+            that a call that cannot be answered fails alone.
+        most: calls in a batch.
+        room: calls that may wait for the next batches.
+    """
+
+    def __init__(self, work: Work[Call, Answer], *, most: int, room: int) -> None:
+        self._work, self._most, self._room = work, most, room
+        self._waiting: deque[tuple[Call, asyncio.Future[Answer]]] = deque()
+        self._runner: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def ask(self, call: Call) -> Answer:
+        """Wait in line, and for the answer.
+
+        Raises:
+            errors.Unavailable: the line is full, or closed; the call had and will have no effect.
+        """
+        if self._closed or len(self._waiting) >= self._room:
+            raise errors.Unavailable("Too much at once; try again in a second.")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        self._waiting.append((call, answer))
+        if self._runner is None:
+            # In nobody's context: whoever happened to be first may leave, the others stay.
+            self._runner = loop.create_task(self._run(), context=Context())
+        return await answer
+
+    async def close(self) -> None:
+        """Take no more calls, and answer those that were taken."""
+        self._closed = True
+        if self._runner is not None:
+            await self._runner
+
+    async def _run(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+            # Who left before its turn is not served; who leaves later was.
+            await self._answer([one for one in batch if not one[1].done()])
+        self._runner = None
+
+    async def _answer(self, batch: list[tuple[Call, asyncio.Future[Answer]]]) -> None:
+        if not batch:
+            return
+        outcomes: Sequence[Answer | BaseException] | BaseException
+        (outcomes,) = await asyncio.gather(
+            self._work([call for call, _ in batch]), return_exceptions=True
+        )
+        if isinstance(outcomes, BaseException):
+            if len(batch) > 1 and not isinstance(outcomes, database.AWAY):
+                half = len(batch) // 2
+                await self._answer(batch[:half])
+                await self._answer(batch[half:])
+                return
+            outcomes = [outcomes] * len(batch)
+        for (_, answer), outcome in zip(batch, outcomes, strict=True):
+            if answer.done():
+                continue
+            if isinstance(outcome, BaseException):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
