@@ -1,0 +1,113 @@
+"""Calls that arrive together are answered together."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from icecream import batches, errors
+
+pytestmark = pytest.mark.anyio
+
+
+class Doubling:
+    """Doubles numbers, a batch at a time, once the gate is open; refuses some, breaks at others."""
+
+    def __init__(self, *, most: int = 10, room: int = 20) -> None:
+        self.gate = asyncio.Event()
+        self.seen: list[list[int]] = []
+        self.line = batches.Batches(self._work, most=most, room=room)
+
+    async def _work(self, calls: list[int]) -> Sequence[int | Exception]:
+        self.seen.append(calls)
+        await self.gate.wait()
+        if 13 in calls:
+            raise ZeroDivisionError
+        if -1 in calls:
+            raise ConnectionError
+        return [errors.Conflict(str(n)) if n == 7 else 2 * n for n in calls]
+
+    async def ask(self, calls: Sequence[int]) -> list[asyncio.Task[int]]:
+        """All of them in line; the gate is still shut."""
+        tasks = [asyncio.create_task(self.line.ask(call)) for call in calls]
+        await asyncio.sleep(0.01)
+        return tasks
+
+
+async def results(tasks: list[asyncio.Task[int]]) -> list[int | BaseException]:
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_who_waits_at_the_same_moment_is_answered_together() -> None:
+    double = Doubling(most=3)
+    tasks = await double.ask(range(5))
+    double.gate.set()
+    assert await results(tasks) == [0, 2, 4, 6, 8]
+    assert double.seen == [[0, 1, 2], [3, 4]]
+
+
+async def test_alone_nobody_waits_for_company() -> None:
+    double = Doubling()
+    double.gate.set()
+    assert [await double.line.ask(n) for n in (1, 2)] == [2, 4]
+    assert double.seen == [[1], [2]]
+
+
+async def test_a_refusal_is_its_own_callers() -> None:
+    double = Doubling()
+    tasks = await double.ask([6, 7, 8])
+    double.gate.set()
+    first, refused, last = await results(tasks)
+    assert (first, last) == (12, 16)
+    assert isinstance(refused, errors.Conflict)
+
+
+async def test_a_call_that_breaks_its_batch_fails_alone() -> None:
+    double = Doubling()
+    tasks = await double.ask([1, 2, 13, 4, 5])
+    double.gate.set()
+    answers = await results(tasks)
+    assert [answers[i] for i in (0, 1, 3, 4)] == [2, 4, 8, 10]
+    assert isinstance(answers[2], ZeroDivisionError)
+
+
+async def test_a_database_that_is_away_is_not_asked_again() -> None:
+    double = Doubling()
+    tasks = await double.ask([1, -1, 3])
+    double.gate.set()
+    assert {type(answer) for answer in await results(tasks)} == {ConnectionError}
+    assert double.seen == [[1, -1, 3]]
+
+
+async def test_who_hangs_up_changes_nothing_for_the_others() -> None:
+    double = Doubling(most=2)
+    tasks = await double.ask(range(5))
+    tasks[0].cancel()  # It is being served.
+    tasks[3].cancel()  # It waits.
+    await asyncio.sleep(0)
+    double.gate.set()
+    answers = await results(tasks)
+    assert [answers[i] for i in (1, 2, 4)] == [2, 4, 8]
+    assert double.seen == [[0, 1], [2], [4]]
+
+
+async def test_a_full_line_refuses_and_serves_the_others() -> None:
+    double = Doubling(most=1, room=2)
+    tasks = [*await double.ask([1]), *await double.ask([2, 3])]
+    with pytest.raises(errors.Unavailable):
+        await double.line.ask(4)
+    double.gate.set()
+    assert await results(tasks) == [2, 4, 6]
+    assert await double.line.ask(5) == 10
+
+
+async def test_closing_answers_who_was_let_in_and_refuses_who_comes_later() -> None:
+    double = Doubling(most=1)
+    tasks = await double.ask([1, 2])
+    closing = asyncio.create_task(double.line.close())
+    await asyncio.sleep(0)
+    with pytest.raises(errors.Unavailable):
+        await double.line.ask(3)
+    double.gate.set()
+    await closing
+    assert await results(tasks) == [2, 4]
