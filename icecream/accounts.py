@@ -68,6 +68,16 @@ class BearerOnly(JWTAuthenticationMiddleware):
             error.headers = quotas.spend(quotas.address(connection.scope))
             raise
 
+    async def authenticate_token(
+        self, encoded_token: str, connection: ASGIConnection[Any, Any, Any, Any]
+    ) -> AuthenticationResult:
+        if found := tokens.known.find(encoded_token):
+            token, user = found
+            return AuthenticationResult(user=user, auth=token)
+        result = await super().authenticate_token(encoded_token, connection)
+        tokens.known.keep(encoded_token, result.auth, result.user)
+        return result
+
 
 async def _user(token: tokens.AccessToken, _: ASGIConnection[Any, Any, Any, Any]) -> User | None:
     return await tokens.holder(token)

@@ -8,6 +8,7 @@ hold the same one, and the whole family is revoked (RFC 9700, section 4.14.2).
 
 import hashlib
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -89,6 +90,42 @@ class AccessToken(Signed):
         if payload["typ"] != "access":
             raise jwt.InvalidTokenError("not an access token")
         return payload
+
+
+class Memory:
+    """Tokens that were found good a moment ago, so that a busy caller is not looked up each time.
+
+    After `fresh` seconds a token is checked again in full: that is how long a revoked one, or one
+    of an account that was shut or got another password, may still open the API, in any process.
+    """
+
+    def __init__(self, *, fresh: float, room: int) -> None:
+        self._fresh, self._room = fresh, room
+        self._known: dict[str, tuple[float, AccessToken, User]] = {}
+
+    def find(self, encoded: str) -> tuple[AccessToken, User] | None:
+        """The token and its holder, if they are known and still good."""
+        if (known := self._known.get(encoded)) is None:
+            return None
+        checked, token, user = known
+        if time.monotonic() < checked + self._fresh and token.exp > datetime.now(UTC):
+            return token, user
+        del self._known[encoded]
+        return None
+
+    def keep(self, encoded: str, token: AccessToken, user: User) -> None:
+        """Remember a token that was checked in full; the oldest makes room."""
+        if len(self._known) >= self._room:
+            del self._known[next(iter(self._known))]
+        self._known[encoded] = time.monotonic(), token, user
+
+    def forget(self, user: int) -> None:
+        """Check every token of this user in full again."""
+        for encoded in [one for one, known in self._known.items() if known[2].id == user]:
+            del self._known[encoded]
+
+
+known = Memory(fresh=0.5, room=10_000)
 
 
 def fingerprint(user: User) -> str:
@@ -196,5 +233,6 @@ async def _spend(jti: str) -> str | None:
 
 
 async def revoke(user: int) -> None:
-    """End every refresh token of a user."""
+    """End every refresh token of a user, and in this process every access token at once."""
+    known.forget(user)
     await RefreshToken.delete().where(RefreshToken.user == user)

@@ -199,6 +199,7 @@ async def test_an_older_secret_key_is_still_believed(
     newer = settings.read({"ICECREAM_SECRET_KEY": "n" * 40, "ICECREAM_PREVIOUS_SECRET_KEYS": older})
     monkeypatch.setattr(settings, "load", lambda: newer)
     assert (await customer.get("/api/flavors/")).status_code == 200
+    tokens.known.forget(customer.user.id)
     forgotten = settings.read({"ICECREAM_SECRET_KEY": "n" * 40})
     monkeypatch.setattr(settings, "load", lambda: forgotten)
     assert (await customer.get("/api/flavors/")).status_code == 401

@@ -1,13 +1,14 @@
 """Trading refresh tokens."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import jwt
 import pytest
 
 from icecream import errors, tokens
-from icecream.tables import RefreshToken
+from icecream.tables import RefreshToken, User
 from tests.conftest import Caller
 
 pytestmark = pytest.mark.anyio
@@ -105,3 +106,45 @@ def _time(text: str) -> object:
     from datetime import datetime
 
     return datetime.fromisoformat(text)
+
+
+def access_token() -> tokens.AccessToken:
+    return tokens.AccessToken(exp=datetime.now(UTC) + timedelta(minutes=1), sub="1")
+
+
+async def test_a_token_is_remembered_for_a_moment_and_never_past_its_end(customer: Caller) -> None:
+    memory = tokens.Memory(fresh=60, room=10)
+    token = access_token()
+    memory.keep("good", token, customer.user)
+    assert memory.find("good") == (token, customer.user)
+    assert memory.find("another") is None
+    token.exp = datetime.now(UTC)
+    assert memory.find("good") is None
+
+    forgetful = tokens.Memory(fresh=0, room=10)
+    forgetful.keep("good", access_token(), customer.user)
+    assert forgetful.find("good") is None
+
+
+async def test_only_so_many_tokens_are_remembered(customer: Caller) -> None:
+    memory = tokens.Memory(fresh=60, room=3)
+    for name in "abcd":
+        memory.keep(name, access_token(), customer.user)
+    assert [name for name in "abcd" if memory.find(name)] == ["b", "c", "d"]
+
+
+async def test_what_is_forgotten_is_one_users(customer: Caller, stranger: Caller) -> None:
+    memory = tokens.Memory(fresh=60, room=3)
+    memory.keep("mine", access_token(), customer.user)
+    memory.keep("theirs", access_token(), stranger.user)
+    memory.forget(customer.user.id)
+    assert memory.find("mine") is None
+    assert memory.find("theirs")
+
+
+async def test_a_change_made_elsewhere_counts_within_a_second(customer: Caller) -> None:
+    """By another process, which cannot tell this one."""
+    assert (await customer.get("/api/orders/")).status_code == 200
+    await User.update({User.active: False}).where(User.id == customer.user.id)
+    await asyncio.sleep(1)
+    assert (await customer.get("/api/orders/")).status_code == 401
