@@ -80,11 +80,17 @@ async def shelf(wanted: Iterable[int]) -> Shelf:
 
 
 async def give_back(lines: Sequence[Line]) -> None:
-    """Return what an order took, where stock is counted."""
-    for line in sorted(lines, key=lambda line: line.flavor):
-        await Flavor.update({Flavor.stock: Flavor.stock + line.quantity}).where(
-            Flavor.id == line.flavor, Flavor.stock.is_not_null()
+    """Return what orders took, where stock is counted."""
+    back: Counter[int] = Counter()
+    for line in lines:
+        back[line.flavor] += line.quantity
+    if back:
+        flavors = sorted(back)
+        await database.locked(
+            Flavor.select(Flavor.id).order_by(Flavor.id).where(Flavor.id.is_in(flavors))
         )
+        # Where it is not counted, it is null and stays so.
+        await database.move(Flavor.stock, [(flavor, back[flavor]) for flavor in flavors])
 
 
 class Move(Struct, frozen=True):

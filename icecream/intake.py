@@ -139,7 +139,7 @@ async def _write(new: Sequence[_New], now: datetime) -> None:
         ],
     )
     await _stage([one for one in new if one.total], now)
-    await events.begin([_beginning(one) for one in new], at=now)
+    await events.record([line for one in new for line in _history(one)], at=now)
 
 
 async def _stage(new: Sequence[_New], now: datetime) -> None:
@@ -169,8 +169,6 @@ async def _stage(new: Sequence[_New], now: datetime) -> None:
     )
 
 
-def _beginning(one: _New) -> events.Beginning:
-    placed = [("placed", {"total": one.total})]
-    return events.Beginning(
-        one.id, one.user, placed if one.total else [*placed, ("paid", {"amount": 0})]
-    )
+def _history(one: _New) -> list[events.Happened]:
+    placed = events.Happened(one.id, "placed", {"total": one.total}, by=one.user)
+    return [placed] if one.total else [placed, events.Happened(one.id, "paid", {"amount": 0})]

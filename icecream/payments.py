@@ -9,18 +9,20 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 from msgspec import Struct
+from piccolo.columns import Column
 
-from icecream import books, database, events, states
+from icecream import batches, books, database, events, states
 from icecream.gateway import Charge, Charged, Declined, Gateway, Unknown
 from icecream.tables import Job, Order, OrderLine, Payment
 
 log = logging.getLogger(__name__)
 # After the n-th try without a definite answer: 5 s * 2^n, at most an hour, and never two at once.
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0
+# Payments settled in one transaction.
+SETTLED = 100
 NO_ANSWER = (Unknown, OSError, TimeoutError)
 
 
@@ -33,7 +35,7 @@ class Claim(Struct, frozen=True):
     charge: Charge
 
 
-class _Late(Exception):
+class Late(Exception):
     """Somebody else already did it."""
 
 
@@ -95,73 +97,100 @@ async def _mark_sent(subjects: list[int], now: datetime) -> list[Claim]:
     ]
 
 
-async def settle(claim: Claim, answer: Charged | Declined) -> bool:
-    """Write a definite answer: payment, order, history, totals, and stock back on a no.
+class Verdict(Struct, frozen=True):
+    """A definite answer of the provider."""
+
+    claim: Claim
+    answer: Charged | Declined
+
+
+async def settle(verdicts: Sequence[Verdict]) -> list[bool]:
+    """Write definite answers: payment, order, history, totals, and stock back on a no.
 
     A definite answer counts whoever brings it; False means that somebody brought it before.
+
+    Raises:
+        Late: some of several were brought before, and nothing was written.
     """
     try:
-        await database.transaction(lambda: _settle(claim, answer))
-    except _Late:
-        return False
-    return True
+        await database.transaction(lambda: _settle(verdicts))
+    except Late:
+        if len(verdicts) > 1:
+            raise
+        return [False]
+    return [True] * len(verdicts)
 
 
-async def _settle(claim: Claim, answer: Charged | Declined) -> None:
-    await Job.delete().where(Job.kind == "charge", Job.subject == claim.payment)
-    lines = await _lines(claim.order)
-    if isinstance(answer, Charged):
-        await _enter(claim, "succeeded", {Payment.provider_ref: answer.reference})
-        status = "paid"
-    else:
-        await books.give_back(lines)
-        await _enter(claim, "declined", {Payment.last_error: answer.reason})
-        status = "failed"
-    placed = await _move_order(claim.order, status)
-    about = {"payment": claim.payment} | msgspec.structs.asdict(answer)
-    await events.record(claim.order, status, about, at=datetime.now(UTC))
-    await books.count([books.Move(lines, placed, {"pending": -1, status: 1})])
-
-
-async def _lines(order: int) -> list[books.Line]:
-    rows = await OrderLine.select(OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price).where(
-        OrderLine.order == order
+async def _settle(verdicts: Sequence[Verdict]) -> None:
+    subjects = sorted(verdict.claim.payment for verdict in verdicts)
+    await Job.delete().where(Job.kind == "charge", Job.subject.is_in(subjects))
+    lines = await _lines([verdict.claim.order for verdict in verdicts])
+    paid, failed = (
+        [one for one in verdicts if isinstance(one.answer, kind)] for kind in (Charged, Declined)
     )
-    return [books.Line(**row) for row in rows]
+    await books.give_back([line for one in failed for line in lines[one.claim.order]])
+    await _enter("succeeded", Payment.provider_ref, paid)
+    await _enter("declined", Payment.last_error, failed)
+    moves, history = [], []
+    for status, group in (("paid", paid), ("failed", failed)):
+        placed = await _move_orders([one.claim.order for one in group], status)
+        for one in group:
+            order, about = one.claim.order, {"payment": one.claim.payment}
+            about |= msgspec.structs.asdict(one.answer)
+            history.append(events.Happened(order, status, about))
+            moves.append(books.Move(lines[order], placed[order], {"pending": -1, status: 1}))
+    await events.record(history, at=datetime.now(UTC))
+    await books.count(moves)
 
 
-async def _enter(claim: Claim, state: str, values: dict[Any, Any]) -> None:
-    entered = (
-        await Payment.update({Payment.state: state} | values)
-        .where(
-            Payment.id == claim.payment,
-            Payment.state.is_in(list(states.before(states.PAYMENT, state))),
-        )
-        .returning(Payment.id)
+async def _lines(orders: Sequence[int]) -> dict[int, list[books.Line]]:
+    lines: dict[int, list[books.Line]] = {order: [] for order in orders}
+    line = OrderLine
+    for row in await line.select(line.order, line.flavor, line.quantity, line.unit_price).where(
+        line.order.is_in(sorted(lines))
+    ):
+        lines[row.pop("order")].append(books.Line(**row))
+    return lines
+
+
+async def _enter(state: str, column: Column, verdicts: Sequence[Verdict]) -> None:
+    entered = await database.enter(
+        Payment.state,
+        state,
+        among=states.before(states.PAYMENT, state),
+        column=column,
+        rows=[(one.claim.payment, _words(one.answer)) for one in verdicts],
     )
-    if not entered:
-        raise _Late
+    if entered < len(verdicts):
+        raise Late
 
 
-async def _move_order(order: int, status: str) -> datetime:
+def _words(answer: Charged | Declined) -> str:
+    return answer.reference if isinstance(answer, Charged) else answer.reason
+
+
+async def _move_orders(orders: Sequence[int], status: str) -> dict[int, datetime]:
+    """The moments at which these orders were placed."""
+    if not orders:
+        return {}
     moved = (
         await Order.update({Order.status: status})
-        .where(Order.id == order, Order.status == "pending")
+        .where(Order.id.is_in(sorted(orders)), Order.status == "pending")
         .returning(Order.id)
     )
-    if not moved:
-        raise RuntimeError(f"Order {order} is not pending, but its payment is being settled.")
-    row = await Order.select(Order.created_at).where(Order.id == order).first()
-    assert row is not None
-    placed: datetime = row["created_at"]
-    return placed
+    if len(moved) < len(orders):
+        raise RuntimeError(
+            f"Among {orders} are orders that are not pending, but are being settled."
+        )
+    rows = await Order.select(Order.id, Order.created_at).where(Order.id.is_in(sorted(orders)))
+    return {row["id"]: row["created_at"] for row in rows}
 
 
 async def postpone(claim: Claim, why: str) -> bool:
     """Note that nobody knows, and ask again later with the same key; False if we are not newest."""
     try:
         await database.transaction(lambda: _postpone(claim, why))
-    except _Late:
+    except Late:
         return False
     return True
 
@@ -181,7 +210,7 @@ async def _postpone(claim: Claim, why: str) -> None:
         .returning(Payment.id)
     )
     if not newest:
-        raise _Late
+        raise Late
 
 
 class Desk:
@@ -194,6 +223,7 @@ class Desk:
 
     def __init__(self, gateway: Gateway, *, places: int, lease: float, timeout: float) -> None:
         self.gateway, self.places, self.lease, self.timeout = gateway, places, lease, timeout
+        self._settling = batches.Batches(settle, most=SETTLED, room=places)
         self._free = asyncio.Semaphore(places)
         self._running: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -262,4 +292,4 @@ class Desk:
             log.warning("Payment %s has no definite answer: %r", claim.payment, error)
             await postpone(claim, repr(error))
         else:
-            await settle(claim, answer)
+            await self._settling.ask(Verdict(claim, answer))

@@ -56,7 +56,7 @@ async def test_a_database_that_is_away_is_503_and_says_when_to_come_back(
     async def away(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(intake, "place", away)
+    monkeypatch.setattr(intake.Intake, "place", away)
     answer = await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
     check_problem(answer, 503, "unavailable")
     assert answer.headers["retry-after"] == "1"
@@ -71,7 +71,7 @@ async def test_an_unhandled_error_is_a_problem_document_that_tells_no_secrets(
     async def broken(*_: Any) -> None:
         raise KeyError("the password is vanilla")
 
-    monkeypatch.setattr(intake, "place", broken)
+    monkeypatch.setattr(intake.Intake, "place", broken)
     answer = await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
     check_problem(answer, 500, "internal-error")
     assert "vanilla" not in answer.text

@@ -23,7 +23,7 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
         [one.payment for one in placed[1:] if one.payment], limit=2, lease=9
     )
     for claim, answer in zip(claims, (Charged(f"doctor {flavor}"), Declined("no")), strict=True):
-        await payments.settle(claim, answer)
+        await payments.settle([payments.Verdict(claim, answer)])
     pending, paid, failed = placed
     yield {
         "flavor": flavor,

@@ -17,7 +17,7 @@ async def test_an_order_begins_with_who_placed_it_and_each_event_follows_the_las
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
     at = datetime.now(UTC)
-    await events.record(placed.order, "noted", {"why": "tést"}, at=at)
+    await events.record([events.Happened(placed.order, "noted", {"why": "tést"})], at=at)
     rows = await Event.select().where(Event.order == placed.order).order_by(Event.seq)
     assert [(row["seq"], row["type"], row["by"]) for row in rows] == [
         (1, "placed", customer.user.id),

@@ -62,6 +62,11 @@ async def due_now(placed: intake.Placed) -> None:
     await Job.update({Job.run_at: past}).where(Job.subject == placed.payment)
 
 
+async def settled(claim: payments.Claim, answer: Charged | Declined) -> bool:
+    (settled,) = await payments.settle([payments.Verdict(claim, answer)])
+    return settled
+
+
 def number(placed: intake.Placed) -> int:
     assert placed.payment is not None
     return placed.payment
@@ -164,9 +169,9 @@ async def test_a_definite_answer_counts_even_from_an_older_try(placed: intake.Pl
     await due_now(placed)
     (newer,) = await payments.claim([number(placed)], limit=1, lease=30)
     assert not await payments.postpone(older, "late word of an older try")
-    assert await payments.settle(older, Charged("older"))
-    assert not await payments.settle(newer, Charged("newer"))
-    assert not await payments.settle(newer, Declined("newer"))
+    assert await settled(older, Charged("older"))
+    assert not await settled(newer, Charged("newer"))
+    assert not await settled(newer, Declined("newer"))
     assert not await payments.postpone(newer, "too late")
     assert await state(placed) == ("paid", "succeeded")
     await ledger.check()
@@ -185,10 +190,30 @@ async def test_first_sent_at_is_kept_from_the_first_time(placed: intake.Placed) 
 
 async def test_an_answer_by_many_at_once_is_settled_once(placed: intake.Placed) -> None:
     (claim,) = await payments.claim([number(placed)], limit=1, lease=30)
-    outcomes = await asyncio.gather(
-        *(payments.settle(claim, Charged("the one")) for _ in range(20))
-    )
+    outcomes = await asyncio.gather(*(settled(claim, Charged("the one")) for _ in range(20)))
     assert Counter(outcomes) == {True: 1, False: 19}
+    await ledger.check()
+
+
+async def test_several_answers_are_settled_together_or_not_at_all(
+    customer: Caller, flavor: int
+) -> None:
+    counted = await new_flavor(stock=9)
+    placed = [await place(customer.user.id, {counted: n, flavor: 1}) for n in (1, 2, 3)]
+    claims = await payments.claim([number(one) for one in placed], limit=3, lease=30)
+    first, *others = (
+        payments.Verdict(claim, answer)
+        for claim, answer in zip(
+            claims, (Charged(f"a {flavor}"), Declined("no"), Charged(f"b {flavor}")), strict=True
+        )
+    )
+    assert await payments.settle([first]) == [True]
+    with pytest.raises(payments.Late):
+        await payments.settle([first, *others])
+    assert [await state(one) for one in placed[1:]] == [("pending", "sent")] * 2
+    assert await payments.settle(others) == [True, True]
+    statuses = [(await state(one))[0] for one in placed]
+    assert sorted(statuses) == ["failed", "paid", "paid"]
     await ledger.check()
 
 

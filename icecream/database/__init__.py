@@ -12,7 +12,7 @@ from piccolo.query import Select
 
 from icecream import settings
 from icecream.database.postgres import AGAIN, Postgres
-from icecream.database.rows import add, insert, move
+from icecream.database.rows import add, enter, insert, move
 from icecream.database.sqlite import InUse, SQLite
 from icecream.database.transactions import Unsettled
 
@@ -23,6 +23,7 @@ __all__ = [
     "SQLite",
     "Unsettled",
     "add",
+    "enter",
     "insert",
     "locked",
     "move",

@@ -22,12 +22,17 @@ def _names(columns: Sequence[Column]) -> str:
     return ", ".join(map(_name, columns))
 
 
+def _table(column: Column) -> str:
+    return f'"{column._meta.table._meta.tablename}"'
+
+
 def _values(columns: Sequence[Column], rows: Rows) -> tuple[str, list[Any]]:
     if columns[0]._meta.engine_type == "postgres":
-        arrays = ", ".join(f"{{}}::{column.column_type}[]" for column in columns)
-        return f"SELECT * FROM unnest({arrays})", [
-            list(values) for values in zip(*rows, strict=True)
-        ]
+        # A key's own type is the name of a sequence.
+        types = ("bigint" if one._meta.primary_key else one.column_type for one in columns)
+        arrays = ", ".join(f"{{}}::{one}[]" for one in types)
+        by_column = [list(values) for values in zip(*rows, strict=True)]
+        return f"SELECT * FROM unnest({arrays})", by_column
     row = f"({', '.join('{}' for _ in columns)})"
     return f"VALUES {', '.join([row] * len(rows))}", [value for row in rows for value in row]
 
@@ -72,14 +77,40 @@ async def add(
 
 async def move(column: Column, by: Sequence[tuple[int, int]]) -> None:
     """Add to a column of the rows with these ids, which the transaction holds already."""
-    if not by:
-        return
-    table = column._meta.table
-    values, arguments = _values((column, column), by)
-    name = f'"{table._meta.tablename}"'
-    await table.raw(
-        f"WITH moved (id, by) AS ({values}) UPDATE {name} "
-        f"SET {_name(column)} = {name}.{_name(column)} + moved.by "
-        f"FROM moved WHERE {name}.id = moved.id",
-        *arguments,
+    name = _name(column)
+    await _update(column, by, f"{name} = {_table(column)}.{name} + given.value")
+
+
+async def enter(
+    state: Column, entered: str, *, among: Sequence[str], column: Column, rows: Rows
+) -> int:
+    """Let rows enter a state from one of others, and write a value of its own into each.
+
+    Each row holds an id and that value. How many entered: the others were in no such state.
+    """
+    words = ", ".join("{}" for _ in among)
+    found = await _update(
+        column,
+        rows,
+        f"{_name(column)} = given.value, {_name(state)} = {{}}",
+        f"AND {_table(column)}.{_name(state)} IN ({words})",
+        entered,
+        *among,
     )
+    return len(found)
+
+
+async def _update(
+    column: Column, rows: Rows, what: str, where: str = "", *more: Any
+) -> list[dict[str, Any]]:
+    if not rows:
+        return []
+    table, name = column._meta.table, _table(column)
+    values, arguments = _values((table._meta.primary_key, column), rows)
+    found: list[dict[str, Any]] = await table.raw(
+        f"WITH given (id, value) AS ({values}) UPDATE {name} SET {what} FROM given "
+        f"WHERE {name}.id = given.id {where} RETURNING {name}.id",
+        *arguments,
+        *more,
+    )
+    return found
