@@ -1,6 +1,7 @@
 """Who is calling: signing in, the guard for staff, and what operators do to accounts."""
 
 import re
+import time
 from typing import Annotated, Any
 
 from litestar import Controller, post
@@ -74,8 +75,13 @@ class BearerOnly(JWTAuthenticationMiddleware):
         if found := tokens.known.find(encoded_token):
             token, user = found
             return AuthenticationResult(user=user, auth=token)
-        result = await super().authenticate_token(encoded_token, connection)
-        tokens.known.keep(encoded_token, result.auth, result.user)
+        began = time.monotonic()
+        try:
+            result = await super().authenticate_token(encoded_token, connection)
+        except NotAuthorizedException:
+            tokens.known.drop(encoded_token)
+            raise
+        tokens.known.keep(encoded_token, result.auth, result.user, checked=began)
         return result
 
 

@@ -51,10 +51,9 @@ async def claim(ids: Iterable[int] | None, *, limit: int, lease: float) -> list[
 
 async def _claim(ids: Iterable[int] | None, limit: int, lease: float) -> list[Claim]:
     now = datetime.now(UTC)
-    due = Job.select(Job.subject).where(Job.kind == "charge", Job.run_at <= now)
-    due = due.order_by(Job.run_at).limit(limit)
-    if ids is not None:
-        due = due.where(Job.subject.is_in(list(ids)))
+    due = Job.select(Job.subject).where(Job.kind == "charge", Job.run_at <= now).limit(limit)
+    # Those of a list are found by their numbers; in order of time, all that are due would be read.
+    due = due.order_by(Job.run_at) if ids is None else due.where(Job.subject.is_in(list(ids)))
     subjects = sorted(row["subject"] for row in await database.unlocked(due))
     if not subjects:
         return []

@@ -92,40 +92,56 @@ class AccessToken(Signed):
         return payload
 
 
+class _Known(Struct):
+    token: AccessToken
+    user: User
+    checked: float
+    being_checked: bool = False
+
+
 class Memory:
     """Tokens that were found good a moment ago, so that a busy caller is not looked up each time.
 
-    After `fresh` seconds a token is checked again in full: that is how long a revoked one, or one
-    of an account that was shut or got another password, may still open the API, in any process.
+    After half of `longest` seconds one caller checks the token again in full, while the others go
+    on. So `longest` is how long a revoked token, or one of an account that was shut or got another
+    password, may still open the API, in any process.
     """
 
-    def __init__(self, *, fresh: float, room: int) -> None:
-        self._fresh, self._room = fresh, room
-        self._known: dict[str, tuple[float, AccessToken, User]] = {}
+    def __init__(self, *, longest: float, room: int) -> None:
+        self._longest, self._room = longest, room
+        self._known: dict[str, _Known] = {}
 
     def find(self, encoded: str) -> tuple[AccessToken, User] | None:
-        """The token and its holder, if they are known and still good."""
+        """The token and its holder; None if it is to be checked in full, by whoever asked."""
         if (known := self._known.get(encoded)) is None:
             return None
-        checked, token, user = known
-        if time.monotonic() < checked + self._fresh and token.exp > datetime.now(UTC):
-            return token, user
-        del self._known[encoded]
-        return None
+        age = time.monotonic() - known.checked
+        if age >= self._longest or known.token.exp <= datetime.now(UTC):
+            del self._known[encoded]
+            return None
+        if age >= self._longest / 2 and not known.being_checked:
+            known.being_checked = True
+            return None
+        return known.token, known.user
 
-    def keep(self, encoded: str, token: AccessToken, user: User) -> None:
-        """Remember a token that was checked in full; the oldest makes room."""
+    def keep(self, encoded: str, token: AccessToken, user: User, *, checked: float) -> None:
+        """Remember a token whose full check began at that time (monotonic)."""
+        self._known.pop(encoded, None)
         if len(self._known) >= self._room:
             del self._known[next(iter(self._known))]
-        self._known[encoded] = time.monotonic(), token, user
+        self._known[encoded] = _Known(token, user, checked)
+
+    def drop(self, encoded: str) -> None:
+        """It was found to be no good."""
+        self._known.pop(encoded, None)
 
     def forget(self, user: int) -> None:
         """Check every token of this user in full again."""
-        for encoded in [one for one, known in self._known.items() if known[2].id == user]:
+        for encoded in [one for one, known in self._known.items() if known.user.id == user]:
             del self._known[encoded]
 
 
-known = Memory(fresh=0.5, room=10_000)
+known = Memory(longest=1, room=10_000)
 
 
 def fingerprint(user: User) -> str:

@@ -1,6 +1,7 @@
 """Trading refresh tokens."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -113,30 +114,37 @@ def access_token() -> tokens.AccessToken:
 
 
 async def test_a_token_is_remembered_for_a_moment_and_never_past_its_end(customer: Caller) -> None:
-    memory = tokens.Memory(fresh=60, room=10)
-    token = access_token()
-    memory.keep("good", token, customer.user)
+    memory, token = tokens.Memory(longest=60, room=10), access_token()
+    memory.keep("good", token, customer.user, checked=time.monotonic())
     assert memory.find("good") == (token, customer.user)
     assert memory.find("another") is None
     token.exp = datetime.now(UTC)
     assert memory.find("good") is None
 
-    forgetful = tokens.Memory(fresh=0, room=10)
-    forgetful.keep("good", access_token(), customer.user)
-    assert forgetful.find("good") is None
+    memory.keep("old", access_token(), customer.user, checked=time.monotonic() - 60)
+    assert memory.find("old") is None
+
+
+async def test_one_caller_checks_again_while_the_others_go_on(customer: Caller) -> None:
+    memory, token = tokens.Memory(longest=60, room=10), access_token()
+    memory.keep("good", token, customer.user, checked=time.monotonic() - 40)
+    found = [memory.find("good") for _ in range(3)]
+    assert found == [None, (token, customer.user), (token, customer.user)]
+    memory.drop("good")
+    assert memory.find("good") is None
 
 
 async def test_only_so_many_tokens_are_remembered(customer: Caller) -> None:
-    memory = tokens.Memory(fresh=60, room=3)
+    memory = tokens.Memory(longest=60, room=3)
     for name in "abcd":
-        memory.keep(name, access_token(), customer.user)
+        memory.keep(name, access_token(), customer.user, checked=time.monotonic())
     assert [name for name in "abcd" if memory.find(name)] == ["b", "c", "d"]
 
 
 async def test_what_is_forgotten_is_one_users(customer: Caller, stranger: Caller) -> None:
-    memory = tokens.Memory(fresh=60, room=3)
-    memory.keep("mine", access_token(), customer.user)
-    memory.keep("theirs", access_token(), stranger.user)
+    memory = tokens.Memory(longest=60, room=3)
+    memory.keep("mine", access_token(), customer.user, checked=time.monotonic())
+    memory.keep("theirs", access_token(), stranger.user, checked=time.monotonic())
     memory.forget(customer.user.id)
     assert memory.find("mine") is None
     assert memory.find("theirs")
