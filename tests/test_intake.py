@@ -1,10 +1,11 @@
 """Placing orders: everything or nothing."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from icecream import books, errors
+from icecream import books, database, errors, intake
 from icecream.tables import Event, Job, Order, OrderLine, Payment
 from tests import ledger
 from tests.conftest import Caller, new_flavor, place
@@ -81,6 +82,100 @@ async def test_a_failure_half_way_leaves_nothing(
     assert await Order.count() == before
     assert (await place(customer.user.id, {flavor: 5})).payment
     await ledger.check()
+
+
+class Counter:
+    """A shop's counter where orders arrive together, and the bells that were rung for them."""
+
+    def __init__(self) -> None:
+        self.rung: list[list[int]] = []
+        self.intake = intake.Intake(self._ring)
+
+    async def _ring(self, payments: list[int]) -> None:
+        self.rung.append(payments)
+
+    async def together(
+        self, *orders: tuple[int, dict[int, int]]
+    ) -> list[intake.Placed | BaseException]:
+        outcomes = await asyncio.gather(
+            *(self.intake.place(user, lines) for user, lines in orders), return_exceptions=True
+        )
+        await self.intake.close()
+        return outcomes
+
+
+async def test_orders_that_arrive_together_are_one_batch_with_one_bell(
+    customer: Caller, stranger: Caller, flavor: int
+) -> None:
+    counter, other = Counter(), await new_flavor()
+    asked = [
+        (caller.user.id, {one: 2}) for caller in (customer, stranger) for one in (flavor, other)
+    ]
+    placed = await counter.together(*asked, *asked)
+    assert all(isinstance(one, intake.Placed) for one in placed)
+    numbers = [one.order for one in placed if isinstance(one, intake.Placed)]
+    rows = await Order.select(Order.id, Order.user, Order.created_at).where(Order.id.is_in(numbers))
+    assert len({row["created_at"] for row in rows}) == 1
+    # Whose is whose, though all of them cost the same.
+    users = {row["id"]: row["user"] for row in rows}
+    lines = await OrderLine.select().where(OrderLine.order.is_in(numbers))
+    flavors = {line["order"]: {line["flavor"]: line["quantity"]} for line in lines}
+    assert [(users[number], flavors[number]) for number in numbers] == asked * 2
+    assert [sorted(payments) for payments in counter.rung] == [
+        sorted(one.payment or 0 for one in placed if isinstance(one, intake.Placed))
+    ]
+    await ledger.check()
+
+
+async def test_a_refused_order_takes_nothing_from_its_neighbours(customer: Caller) -> None:
+    scarce, user = await new_flavor(stock=5), customer.user.id
+    first, refused, last, unknown = await Counter().together(
+        (user, {scarce: 3}), (user, {scarce: 3}), (user, {scarce: 2}), (user, {999_999: 1})
+    )
+    assert isinstance(first, intake.Placed) and isinstance(last, intake.Placed)
+    assert isinstance(refused, errors.InsufficientStock)
+    assert refused.members["lines"] == [{"flavor": scarce, "quantity": 3, "available": 2}]
+    assert isinstance(unknown, errors.ValidationFailed)
+    await ledger.check()
+
+
+async def test_an_order_that_the_database_will_not_have_fails_alone(
+    customer: Caller, flavor: int
+) -> None:
+    user, nobody = customer.user.id, 2**31 - 1
+    outcomes = await Counter().together(
+        *((one, {flavor: 1}) for one in (user, user, nobody, user, user))
+    )
+    assert [type(one) for one in outcomes[:2] + outcomes[3:]] == [intake.Placed] * 4
+    assert isinstance(outcomes[2], database.REFUSED)
+    await ledger.check()
+
+
+async def test_a_commit_of_unknown_outcome_is_told_to_all_and_not_tried_again(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, before = type(database.DB.transaction()), await Order.count()
+    real = kind.commit
+
+    async def lost(self: Any) -> None:
+        await real(self)
+        raise ConnectionResetError
+
+    counter = Counter()
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, "commit", lost)
+        outcomes = await counter.together(*[(customer.user.id, {flavor: 1})] * 3)
+    assert [type(one) for one in outcomes] == [database.Unsettled] * 3
+    assert await Order.count() == before + 3
+    assert counter.rung == []
+    await ledger.check()
+
+
+async def test_a_closed_intake_takes_no_more(customer: Caller, flavor: int) -> None:
+    counter = Counter()
+    await counter.intake.close()
+    with pytest.raises(errors.Unavailable):
+        await counter.intake.place(customer.user.id, {flavor: 1})
 
 
 async def test_orders_at_once_all_arrive(customer: Caller, flavor: int) -> None:
