@@ -121,9 +121,9 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         if settings.load().embedded:
             await stack.enter_async_context(working())
         yield
-        await app.state.intake.close()
         # Nothing is lost by this: what was acknowledged is on the disk, and each lease runs out.
         end = asyncio.get_running_loop().call_later(LIMIT, os._exit, 0)
+        await app.state.intake.close()
     # Nothing hung; whoever runs the application inside another process goes on.
     end.cancel()
 

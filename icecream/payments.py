@@ -250,6 +250,7 @@ class Desk:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        await self._settling.close()
 
     async def _start(self, ids: Sequence[int] | None, room: int) -> set[asyncio.Task[None]]:
         """Claim and begin as many as there are places taken for it; free the other places."""
