@@ -20,8 +20,9 @@ class Batches(Generic[Call, Answer]):
 
     Args:
         work: answers a batch, an outcome per call, in their order. All or nothing: when it raises
-            anything but `database.AWAY`, it is done again with half of the calls, down to one, so
-            that a call that cannot be answered fails alone.
+            an exception other than `database.AWAY`, it is done again with half of the calls, down
+            to one, so that a call that cannot be answered fails alone. When it was cancelled,
+            nobody knows how far it got, and it is not done again.
         most: calls in a batch.
         room: calls that may wait for the next batches.
     """
@@ -69,7 +70,8 @@ class Batches(Generic[Call, Answer]):
             self._work([call for call, _ in batch]), return_exceptions=True
         )
         if isinstance(outcomes, BaseException):
-            if len(batch) > 1 and not isinstance(outcomes, database.AWAY):
+            again = isinstance(outcomes, Exception) and not isinstance(outcomes, database.AWAY)
+            if again and len(batch) > 1:
                 half = len(batch) // 2
                 await self._answer(batch[:half])
                 await self._answer(batch[half:])

@@ -25,6 +25,8 @@ class Doubling:
             raise ZeroDivisionError
         if -1 in calls:
             raise ConnectionError
+        if -2 in calls:
+            raise asyncio.CancelledError
         return [errors.Conflict(str(n)) if n == 7 else 2 * n for n in calls]
 
     async def ask(self, calls: Sequence[int]) -> list[asyncio.Task[int]]:
@@ -77,6 +79,15 @@ async def test_a_database_that_is_away_is_not_asked_again() -> None:
     double.gate.set()
     assert {type(answer) for answer in await results(tasks)} == {ConnectionError}
     assert double.seen == [[1, -1, 3]]
+
+
+async def test_work_that_was_cancelled_is_not_done_again() -> None:
+    """It may have been in the middle of its COMMIT."""
+    double = Doubling()
+    tasks = await double.ask([1, -2, 3])
+    double.gate.set()
+    assert {type(answer) for answer in await results(tasks)} == {asyncio.CancelledError}
+    assert double.seen == [[1, -2, 3]]
 
 
 async def test_who_hangs_up_changes_nothing_for_the_others() -> None:
