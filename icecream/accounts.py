@@ -66,6 +66,7 @@ class BearerOnly(JWTAuthenticationMiddleware):
                 raise NotAuthorizedException("Send one header: Authorization: Bearer <access>.")
             return await self.authenticate_token(token, connection)
         except NotAuthorizedException as error:
+            tokens.known.drop(token)
             error.headers = quotas.spend(quotas.address(connection.scope))
             raise
 
@@ -76,11 +77,7 @@ class BearerOnly(JWTAuthenticationMiddleware):
             token, user = found
             return AuthenticationResult(user=user, auth=token)
         began = time.monotonic()
-        try:
-            result = await super().authenticate_token(encoded_token, connection)
-        except NotAuthorizedException:
-            tokens.known.drop(encoded_token)
-            raise
+        result = await super().authenticate_token(encoded_token, connection)
         tokens.known.keep(encoded_token, result.auth, result.user, checked=began)
         return result
 

@@ -13,7 +13,8 @@ from icecream import errors
 from icecream.tables import User
 
 # An id on the wire, as wide as the tables have them.
-Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+MAX_ID = 2**63 - 1
+Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
 FORMS = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
 # Our largest form has three fields.
 MOST_FIELDS = 1000

@@ -76,12 +76,9 @@ class _New(Struct):
 
     user: int
     lines: list[books.Line]
+    total: int
     id: int = 0
     payment: int | None = None
-
-    @property
-    def total(self) -> int:
-        return sum(line.total for line in self.lines)
 
     @property
     def status(self) -> str:
@@ -102,9 +99,10 @@ async def _place(calls: Sequence[Wanted]) -> list[Placed | Exception]:
 
 def _decide(call: Wanted, shelf: books.Shelf) -> _New | errors.Refusal:
     try:
-        return _New(call.user, shelf.take(call.lines))
+        lines = shelf.take(call.lines)
     except errors.Refusal as refusal:
         return refusal
+    return _New(call.user, lines, total=sum(line.total for line in lines))
 
 
 async def _write(new: Sequence[_New], now: datetime) -> None:

@@ -133,7 +133,7 @@ class Orders(Controller):
 def _position(after: str) -> int:
     try:
         word, _, number = base64.urlsafe_b64decode(after.encode()).decode().partition(":")
-        if word != "id" or not 0 <= int(number) < 2**63:
+        if word != "id" or not 0 <= int(number) <= bodies.MAX_ID:
             raise ValueError
     except (binascii.Error, ValueError):
         detail = "This is not where a page ended."

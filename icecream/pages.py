@@ -82,20 +82,23 @@ def problems() -> Response[str]:
     return _html(PAGES["problems"].replace("<!-- rows -->", rows))
 
 
+def _file(name: str) -> Response[bytes]:
+    body, media_type = ASSETS[name]
+    return Response(body, media_type=media_type, headers={"Cache-Control": CACHE})
+
+
 @get("/assets/{name:str}", sync_to_thread=False)
 def asset(name: FromPath[str]) -> Response[bytes]:
     """A script, a style sheet or a picture."""
     if name not in ASSETS:
         raise errors.NotFound
-    body, media_type = ASSETS[name]
-    return Response(body, media_type=media_type, headers={"Cache-Control": CACHE})
+    return _file(name)
 
 
 @get("/favicon.ico", sync_to_thread=False)
 def favicon() -> Response[bytes]:
     """What browsers ask for beside whatever names no icon, such as JSON."""
-    body, media_type = ASSETS["icon.svg"]
-    return Response(body, media_type=media_type, headers={"Cache-Control": CACHE})
+    return _file("icon.svg")
 
 
 router = Router(

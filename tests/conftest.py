@@ -1,5 +1,6 @@
 """One database per run of the suite: `ICECREAM_TEST_DATABASE` says `sqlite` or `postgres`."""
 
+import asyncio
 import atexit
 import os
 import shutil
@@ -35,6 +36,7 @@ import httpx  # noqa: E402
 import pytest  # noqa: E402
 
 from icecream import app, database, installation, intake, passwords, settings, tokens  # noqa: E402
+from icecream.gateway import Charge, Charged, Declined  # noqa: E402
 from icecream.tables import Flavor, StockMove, User  # noqa: E402
 
 os.chdir(_here)
@@ -174,6 +176,30 @@ async def place(user: int, lines: dict[int, int]) -> intake.Placed:
 
 async def _silent(payments: list[int]) -> None:
     """Nobody charges unless a test does."""
+
+
+class Provider:
+    """Answers as it is told; knows what it was asked, and how often it would have moved money."""
+
+    def __init__(self, *answers: Charged | Declined | type[Exception]) -> None:
+        self.answers = list(answers)
+        self.asked: list[Charge] = []
+        self.at_once = self.most_at_once = 0
+        self.takes = 0.005
+        self.heard = asyncio.Event()
+
+    async def charge(self, charge: Charge) -> Charged | Declined:
+        self.asked.append(charge)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(self.takes)
+        finally:
+            self.at_once -= 1
+        answer = self.answers.pop(0) if self.answers else Charged(f"ref {charge.key}")
+        if isinstance(answer, type):
+            raise answer
+        return answer
 
 
 async def new_flavor(**values: Any) -> int:

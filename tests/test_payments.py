@@ -10,33 +10,9 @@ from icecream import database, intake, payments
 from icecream.gateway import Charge, Charged, Declined, Unknown
 from icecream.tables import Event, Flavor, Job, Order, Payment
 from tests import ledger
-from tests.conftest import Caller, new_flavor, place
+from tests.conftest import Caller, Provider, new_flavor, place
 
 pytestmark = pytest.mark.anyio
-
-
-class Provider:
-    """Answers as it is told; knows what it was asked, and how often it would have moved money."""
-
-    def __init__(self, *answers: Charged | Declined | type[Exception]) -> None:
-        self.answers = list(answers)
-        self.asked: list[Charge] = []
-        self.at_once = self.most_at_once = 0
-        self.takes = 0.005
-        self.heard = asyncio.Event()
-
-    async def charge(self, charge: Charge) -> Charged | Declined:
-        self.asked.append(charge)
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            await asyncio.sleep(self.takes)
-        finally:
-            self.at_once -= 1
-        answer = self.answers.pop(0) if self.answers else Charged(f"ref {charge.key}")
-        if isinstance(answer, type):
-            raise answer
-        return answer
 
 
 def desk(provider: Provider, places: int = 10, timeout: float = 5) -> payments.Desk:

@@ -14,33 +14,15 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from icecream import settings
-from icecream.gateway import Charge, Charged
 from icecream.tables import Job, Payment
 from tasks import broker, payments, sweep, worker
 from tests import ledger, servers
-from tests.conftest import Caller, place
+from tests.conftest import Caller, Provider, place
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.anyio
 # So seldom that whatever was done was not found by sweeping.
 NO_SWEEP = "86400"
-
-
-class Provider:
-    """Says yes, after a while; knows how often it was asked at the same time."""
-
-    def __init__(self) -> None:
-        self.at_once = self.most_at_once = 0
-        self.takes = 0.005
-
-    async def charge(self, charge: Charge) -> Charged:
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            await asyncio.sleep(self.takes)
-        finally:
-            self.at_once -= 1
-        return Charged(f"ref {charge.key}")
 
 
 @pytest.fixture(autouse=True)

@@ -88,6 +88,7 @@ def told(_: Request[Any, Any, Any], refusal: errors.Refusal) -> Response[str]:
 
 
 def protect(message: Any, path: str, https: bool) -> None:
+    """Give the start of an answer our headers."""
     if https:
         # Piccolo leaves it out of the cookie with the CSRF token.
         message["headers"] = [
