@@ -6,10 +6,11 @@ FROM base AS build
 ARG CA_BUNDLE
 RUN python3 -m venv /opt/icecream
 WORKDIR /build
+# The list is whole; pip would take the newest release of what is asked for with an extra.
 # The list once more where there is no bundle: a source cannot be empty.
 COPY requirements.txt ${CA_BUNDLE:-requirements.txt} ./
 RUN if [ -n "$CA_BUNDLE" ]; then export PIP_CERT="/build/${CA_BUNDLE##*/}"; fi \
-    && /opt/icecream/bin/pip install --no-cache-dir --require-hashes --requirement requirements.txt
+    && /opt/icecream/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement requirements.txt
 COPY pyproject.toml README.md LICENSE piccolo_conf.py ./
 COPY icecream icecream
 COPY tasks tasks

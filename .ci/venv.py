@@ -22,7 +22,9 @@ VENV = ROOT / ".venv"
 # at any moment is told from a complete one and the next run starts afresh.
 STAMP = VENV / "installed"
 PYTHON = VENV / "bin/python"
-PIP = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
+# The lists are whole. Left to look for dependencies, pip takes the newest release of one that is
+# asked for with an extra, such as pydantic[email], and then misses its hash.
+PIP = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
 
 
 def environment() -> tuple[str, list[str]]:
@@ -39,7 +41,7 @@ def installation(name: str) -> tuple[str, list[str]]:
     digest = hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
     if name.endswith(".txt"):
         return f"{name} {digest}", [*PIP, "--require-hashes", "--requirement", name]
-    return f"{name} {digest}", [*PIP, "-q", "--no-deps", "--no-build-isolation", "--editable", "."]
+    return f"{name} {digest}", [*PIP, "-q", "--no-build-isolation", "--editable", "."]
 
 
 def run(command: list[str], lock: IO[bytes]) -> None:
