@@ -31,6 +31,7 @@ from icecream import (
     quotas,
     settings,
     stats,
+    waiting,
 )
 from tasks import broker, payments
 from tasks.worker import working
@@ -149,11 +150,18 @@ def litestar() -> Litestar:
         ],
         on_app_init=[accounts.auth.on_app_init],
         middleware=[quotas.Quota],
+        guards=[bodies.exact_ids],
         request_class=bodies.AnyBody,
         request_max_body_size=LARGEST_BODY,
         exception_handlers={Exception: problem},
         lifespan=[lifespan],
-        state=State({"intake": intake.Intake(payments.ring), "warnings": payments.warnings}),
+        state=State(
+            {
+                "intake": intake.Intake(payments.ring),
+                "waiting": waiting.Waiting(),
+                "warnings": payments.warnings,
+            }
+        ),
         cors_config=CORSConfig(allow_origins=list(current.cors_origins))
         if current.cors_origins
         else None,

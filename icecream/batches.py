@@ -23,12 +23,20 @@ class Batches(Generic[Call, Answer]):
             an exception other than `database.AWAY`, it is done again with half of the calls, down
             to one, so that a call that cannot be answered fails alone. When it was cancelled,
             nobody knows how far it got, and it is not done again.
-        most: calls in a batch.
+        most: what the calls of a batch may weigh together.
         room: calls that may wait for the next batches.
+        weight: of one call; one that is too heavy makes a batch of its own.
     """
 
-    def __init__(self, work: Work[Call, Answer], *, most: int, room: int) -> None:
-        self._work, self._most, self._room = work, most, room
+    def __init__(
+        self,
+        work: Work[Call, Answer],
+        *,
+        most: int,
+        room: int,
+        weight: Callable[[Call], int] = lambda call: 1,
+    ) -> None:
+        self._work, self._most, self._room, self._weight = work, most, room, weight
         self._waiting: deque[tuple[Call, asyncio.Future[Answer]]] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
@@ -57,10 +65,22 @@ class Batches(Generic[Call, Answer]):
 
     async def _run(self) -> None:
         while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-            # Who left before its turn is not served; who leaves later was.
-            await self._answer([one for one in batch if not one[1].done()])
+            await self._answer(self._next())
         self._runner = None
+
+    def _next(self) -> list[tuple[Call, asyncio.Future[Answer]]]:
+        batch: list[tuple[Call, asyncio.Future[Answer]]] = []
+        room = self._most
+        while self._waiting:
+            call, answer = self._waiting[0]
+            # Who left before its turn is not served; who leaves later was.
+            if not answer.done():
+                room -= self._weight(call)
+                if batch and room < 0:
+                    break
+                batch.append((call, answer))
+            self._waiting.popleft()
+        return batch
 
     async def _answer(self, batch: list[tuple[Call, asyncio.Future[Answer]]]) -> None:
         if not batch:

@@ -1,12 +1,15 @@
 """A body, sent as JSON or as either kind of form, becomes one struct or an exact refusal."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from litestar import Request
+from litestar.connection import ASGIConnection
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import HTTPException
+from litestar.handlers import BaseRouteHandler
+from litestar.params import PathParameter
 from msgspec import Meta, Struct
 
 from icecream import errors
@@ -15,6 +18,8 @@ from icecream.tables import User
 # An id on the wire, as wide as the tables have them.
 MAX_ID = 2**63 - 1
 Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
+PathId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Its id.")]
+Number = Annotated[int, Meta(ge=0, le=MAX_ID)]
 FORMS = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
 # Our largest form has three fields.
 MOST_FIELDS = 1000
@@ -28,7 +33,14 @@ _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 
 class Body(Struct, forbid_unknown_fields=True):
-    """What comes in; an unknown member is refused, so that a misspelt one cannot go unnoticed."""
+    """What comes in; an unknown member is refused, so that a misspelt one cannot go unnoticed.
+
+    Where no member is required, the document shows an example with the `typical` ones; and where
+    it has to be one of several sets of members, these are the `alternatives`.
+    """
+
+    typical: ClassVar[tuple[str, ...]] = ()
+    alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
 
 class AnyBody(Request[User, Any, Any]):
@@ -73,6 +85,16 @@ class AnyBody(Request[User, Any, Any]):
             ) from None
         fields = {name: form.getall(name) for name in form}
         return {name: one[0] if len(one) == 1 else one for name, one in fields.items()}
+
+
+def exact_ids(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Only what is written as we write an id is one: Python reads other digits, and any length."""
+    segments = connection.scope["raw_path"].split(b"/")
+    for value in connection.path_params.values():
+        if isinstance(value, int) and not (
+            1 <= value <= MAX_ID and str(value).encode() in segments
+        ):
+            raise errors.NotFound
 
 
 def pointer(path: str) -> str:

@@ -1,11 +1,12 @@
 """Stock and totals: every movement, in one lock order (flavors by id, then totals sorted)."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from piccolo.query import Select
 
 from icecream import database, errors
 from icecream.tables import DayTotal, Flavor, FlavorDay, FlavorTotal
@@ -24,8 +25,16 @@ class Line(Struct, frozen=True):
         return self.quantity * self.unit_price
 
 
+class UnknownFlavor(Exception):
+    """There is no such flavor, or it is no longer sold."""
+
+    def __init__(self, flavor: int) -> None:
+        super().__init__(f"There is no flavor {flavor}.")
+        self.flavor = flavor
+
+
 class Shelf:
-    """The flavors that some orders ask for, their counted stock held until the transaction ends."""
+    """The flavors that some orders ask for, as they are at that moment."""
 
     def __init__(self, prices: dict[int, int], stock: dict[int, int]) -> None:
         self._prices, self._stock = prices, stock
@@ -35,13 +44,12 @@ class Shelf:
         """Take these quantities, by flavor id, at today's prices; `save` writes them all.
 
         Raises:
-            errors.ValidationFailed: a flavor does not exist, or is no longer sold.
+            UnknownFlavor: a flavor does not exist, or is no longer sold.
             errors.InsufficientStock: there is less left than wanted; nothing was taken.
         """
         for flavor in wanted:
             if flavor not in self._prices:
-                detail = f"There is no flavor {flavor}."
-                raise errors.ValidationFailed("/flavor", "unknown-flavor", detail)
+                raise UnknownFlavor(flavor)
         if short := [
             {"flavor": flavor, "quantity": quantity, "available": left}
             for flavor, quantity in sorted(wanted.items())
@@ -62,20 +70,36 @@ class Shelf:
         await database.move(Flavor.stock, [(flavor, -n) for flavor, n in self._taken.items()])
 
 
-async def shelf(wanted: Iterable[int]) -> Shelf:
+async def look(wanted: Collection[int]) -> Shelf:
+    """Read these flavors, and hold none of them: what is left may be gone in a moment."""
+    rows = await _on_sale(wanted)
+    return _shelf(rows, rows)
+
+
+async def hold(wanted: Collection[int]) -> Shelf:
     """Read these flavors, and hold the stock of those where it is counted.
 
-    The others are not held: orders for them need not stand in line.
+    The others are held only against being counted from now on: orders for them need not stand in
+    line.
     """
-    rows = await Flavor.select(Flavor.id, Flavor.price, Flavor.stock).where(
-        Flavor.id.is_in(sorted(wanted)), Flavor.archived.eq(False)
-    )
-    counted = sorted(row["id"] for row in rows if row["stock"] is not None)
-    held = Flavor.select(Flavor.id, Flavor.stock).order_by(Flavor.id)
-    stock = await database.locked(held.where(Flavor.id.is_in(counted))) if counted else []
+    rows = await database.kept(_on_sale(wanted)) if wanted else []
+    counted = [row["id"] for row in rows if row["stock"] is not None]
+    return _shelf(rows, await database.locked(_flavors(counted)) if counted else [])
+
+
+def _flavors(ids: Iterable[int]) -> Select[Any]:
+    columns = (Flavor.id, Flavor.price, Flavor.stock)
+    return Flavor.select(*columns).where(Flavor.id.is_in(sorted(ids))).order_by(Flavor.id)
+
+
+def _on_sale(ids: Iterable[int]) -> Select[Any]:
+    return _flavors(ids).where(Flavor.archived.eq(False))
+
+
+def _shelf(rows: list[dict[str, Any]], held: list[dict[str, Any]]) -> Shelf:
     return Shelf(
         prices={row["id"]: row["price"] for row in rows},
-        stock={row["id"]: row["stock"] for row in stock if row["stock"] is not None},
+        stock={row["id"]: row["stock"] for row in held if row["stock"] is not None},
     )
 
 

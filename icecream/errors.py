@@ -5,6 +5,7 @@ raises these and never an HTTP exception.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 # So many characters of what was sent are repeated at most: no refusal grows with its request.
@@ -89,6 +90,27 @@ class InsufficientStock(Refusal):
     """There is not enough left."""
 
     status = 409
+
+
+class InvalidTransition(Refusal):
+    """The order is in no state for this."""
+
+    status = 409
+
+    def __init__(self, source: str, target: str, allowed: Sequence[str], detail: str = "") -> None:
+        detail = detail or f"What is {source} cannot become {target}."
+        members = {"from": source, "to": target, "allowed": list(allowed)}
+        super().__init__(detail, **members)
+
+
+class IdempotencyKeyInvalid(Refusal):
+    """The Idempotency-Key is not 1 to 255 visible ASCII characters."""
+
+
+class IdempotencyKeyReused(Refusal):
+    """This Idempotency-Key came with another request before."""
+
+    status = 422
 
 
 class PayloadTooLarge(Refusal):

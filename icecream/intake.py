@@ -4,30 +4,46 @@ import asyncio
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 
-from icecream import batches, books, database, errors, events, settings
+from icecream import batches, books, database, errors, events, keys, settings
 from icecream.tables import Job, Order, OrderLine, Payment
 
-# Orders in one transaction, and orders that may wait for the next ones.
+# Lines of orders in one transaction, and orders that may wait for the next ones.
 MOST, ROOM = 100, 2000
 Ring = Callable[[list[int]], Coroutine[Any, Any, None]]
+REFUSED = (books.UnknownFlavor, errors.Refusal)
 
 
 class Wanted(Struct, frozen=True):
-    """An order to be placed: quantities by flavor id."""
+    """An order to be placed: quantities by flavor id, perhaps under an Idempotency-Key."""
 
     user: int
     lines: dict[int, int]
+    key: keys.Key | None = None
+
+
+class Receipt(Struct):
+    """The order is stored and will be paid."""
+
+    status: Literal["Order placed"]
+    order_id: Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
 class Placed(Struct, frozen=True):
-    """The new order, and the payment that is to be charged, if it costs anything."""
+    """An order, the payment that is to be charged, if any, and whether it was there before."""
 
-    order: int
-    payment: int | None
+    receipt: Receipt
+    payment: int | None = None
+    replayed: bool = False
+
+    @property
+    def order(self) -> int:
+        """Its id."""
+        return self.receipt.order_id
 
 
 class Intake:
@@ -39,22 +55,24 @@ class Intake:
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
-        self._line = batches.Batches(self._place, most=MOST, room=ROOM)
+        self._line = batches.Batches(self._place, most=MOST, room=ROOM, weight=_weight)
         self._ringing: set[asyncio.Task[None]] = set()
 
-    async def place(self, user: int, lines: dict[int, int]) -> Placed:
+    async def place(self, user: int, lines: dict[int, int], key: keys.Key | None = None) -> Placed:
         """Order these quantities, by flavor id, for a user.
 
         Once this returns, the order is on the disk with its lines, its payment, the job that will
-        charge it, its history and its part of the totals. An order of no cost is paid at once.
+        charge it, its history and its part of the totals, and its key. An order of no cost is paid
+        at once. What was placed under the same key before is answered again.
 
         Raises:
-            errors.ValidationFailed: a flavor does not exist, or is no longer sold.
+            books.UnknownFlavor: a flavor does not exist, or is no longer sold.
             errors.InsufficientStock: there is less left than wanted.
+            errors.IdempotencyKeyReused: the key came with another request.
             errors.Unavailable: too many are waiting.
             database.Unsettled: nobody knows whether it was placed.
         """
-        return await self._line.ask(Wanted(user, lines))
+        return await self._line.ask(Wanted(user, lines, key))
 
     async def _place(self, calls: list[Wanted]) -> list[Placed | Exception]:
         outcomes = await database.transaction(lambda: _place(calls))
@@ -77,6 +95,7 @@ class _New(Struct):
     user: int
     lines: list[books.Line]
     total: int
+    key: keys.Key | None
     id: int = 0
     payment: int | None = None
 
@@ -84,25 +103,74 @@ class _New(Struct):
     def status(self) -> str:
         return "pending" if self.total else "paid"
 
+    @property
+    def receipt(self) -> Receipt:
+        return Receipt("Order placed", self.id)
+
+
+class _Same(Struct):
+    """What was asked for again, under the key of the first time."""
+
+    first: "_New | Receipt"
+
+    @property
+    def receipt(self) -> Receipt:
+        return self.first if isinstance(self.first, Receipt) else self.first.receipt
+
+
+# What was asked for under a key, and what came of it.
+Known = dict[tuple[int, str], tuple[str, _New | Receipt]]
+
+
+def _weight(call: Wanted) -> int:
+    return len(call.lines)
+
 
 async def _place(calls: Sequence[Wanted]) -> list[Placed | Exception]:
     now = datetime.now(UTC)
-    shelf = await books.shelf({flavor for call in calls for flavor in call.lines})
-    outcomes = [_decide(call, shelf) for call in calls]
-    new = [one for one in outcomes if isinstance(one, _New)]
-    if new:
+    known = await _known([call.key for call in calls if call.key])
+    fresh = [call for call in calls if call.key is None or call.key.name not in known]
+    shelf = await books.hold({flavor for call in fresh for flavor in call.lines})
+    outcomes = [_decide(call, shelf, known) for call in calls]
+    if new := [one for one in outcomes if isinstance(one, _New)]:
         await shelf.save()
         await _write(new, now)
         await books.count([books.Move(one.lines, now, {one.status: 1}) for one in new])
-    return [Placed(one.id, one.payment) if isinstance(one, _New) else one for one in outcomes]
+        await keys.keep([_kept(one.key, one.receipt) for one in new if one.key], at=now)
+    return [_outcome(one) for one in outcomes]
 
 
-def _decide(call: Wanted, shelf: books.Shelf) -> _New | errors.Refusal:
+async def _known(asked: Sequence[keys.Key]) -> Known:
+    return {
+        name: (kept.fingerprint, msgspec.json.decode(kept.answer, type=Receipt))
+        for name, kept in (await keys.find(asked)).items()
+    }
+
+
+def _decide(call: Wanted, shelf: books.Shelf, known: Known) -> _New | _Same | Exception:
+    if call.key is not None and call.key.name in known:
+        fingerprint, first = known[call.key.name]
+        same = fingerprint == call.key.fingerprint
+        return _Same(first) if same else errors.IdempotencyKeyReused()
     try:
         lines = shelf.take(call.lines)
-    except errors.Refusal as refusal:
+    except REFUSED as refusal:
         return refusal
-    return _New(call.user, lines, total=sum(line.total for line in lines))
+    new = _New(call.user, lines, sum(line.total for line in lines), call.key)
+    if call.key is not None:
+        known[call.key.name] = (call.key.fingerprint, new)
+    return new
+
+
+def _kept(key: keys.Key, receipt: Receipt) -> keys.Kept:
+    answer = msgspec.json.encode(receipt).decode()
+    return keys.Kept(key, answer, receipt.order_id)
+
+
+def _outcome(one: _New | _Same | Exception) -> Placed | Exception:
+    if isinstance(one, _New):
+        return Placed(one.receipt, one.payment)
+    return Placed(one.receipt, replayed=True) if isinstance(one, _Same) else one
 
 
 async def _write(new: Sequence[_New], now: datetime) -> None:

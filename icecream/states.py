@@ -22,10 +22,19 @@ PAYMENT: Arrows = {
     "void": (),
 }
 
+# What people may do with an order: the status it must have, and the one that it gets.
+ACTIONS = {"cancel": ("pending", "canceled")}
+
 
 def before(arrows: Arrows, state: str) -> tuple[str, ...]:
     """The states from which `state` may be entered: what a guarded update asks for."""
     return tuple(name for name, following in arrows.items() if state in following)
+
+
+def check(arrows: Arrows, source: str, state: str) -> None:
+    """Raise a KeyError unless the table has this arrow: nothing else may be written."""
+    if state not in arrows[source]:
+        raise KeyError(f"{source} -> {state}")
 
 
 def unfinished(arrows: Arrows) -> tuple[str, ...]:

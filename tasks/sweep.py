@@ -3,21 +3,21 @@
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
 
 from icecream import database
-from icecream.payments import Desk
 
 log = logging.getLogger(__name__)
 
 
-async def run(desk: Desk, every: float) -> None:
-    """Start due payments for ever, every so many seconds, and at once while there are more.
+async def run(step: Callable[[], Awaitable[bool]], every: float) -> None:
+    """Take a step for ever, every so many seconds, and at once while it says that there is more.
 
     The pauses vary by a quarter, so that many workers do not ask at the same moment.
     """
     while True:
         try:
-            more = await desk.sweep()
+            more = await step()
         except database.AWAY as error:
             log.warning("The database is away, the sweep tries again: %r", error)
             more = False

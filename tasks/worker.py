@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from taskiq.receiver import Receiver
 
-from icecream import settings
+from icecream import keys, settings
 from icecream.gateway import Simulated
 from icecream.payments import Desk
 from tasks import payments, sweep
@@ -20,6 +20,8 @@ CONCURRENCY = 50
 GRACE = 6.0
 # Seconds for the listener to say goodbye to Redis.
 LAST_WORDS = 1.0
+# Seconds between two looks for keys whose time is over.
+PRUNE = 60.0
 
 
 @asynccontextmanager
@@ -34,8 +36,11 @@ async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
     )
     broker.state.desk = desk
     broker.is_worker_process = True
-    sweeper = asyncio.create_task(sweep.run(desk, current.sweep_every), name="sweep")
-    stop, jobs = asyncio.Event(), {sweeper}
+    sweepers = {
+        asyncio.create_task(sweep.run(desk.sweep, current.sweep_every), name="sweep"),
+        asyncio.create_task(sweep.run(keys.prune, PRUNE), name="prune"),
+    }
+    stop, jobs = asyncio.Event(), set(sweepers)
     if payments.has_bell():
         receiver = Receiver(
             broker, max_async_tasks=concurrency, run_startup=False, wait_tasks_timeout=GRACE
@@ -47,7 +52,8 @@ async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        sweeper.cancel()
+        for sweeper in sweepers:
+            sweeper.cancel()
         await desk.close(GRACE)
         await asyncio.wait(jobs, timeout=LAST_WORDS)
         for job in jobs:

@@ -62,11 +62,17 @@ def until(true: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
 class Process:
     """A command that runs until it is told to end; what it writes goes to a file."""
 
-    def __init__(self, words: tuple[str, ...], environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        words: tuple[str, ...],
+        environment: dict[str, str],
+        log: Path,
+        program: tuple[str, ...] = ("-m", "icecream"),
+    ) -> None:
         self.words, self.log = words, log
         with log.open("wb") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "icecream", *words],
+                [sys.executable, *program, *words],
                 cwd=log.parent,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -220,8 +226,15 @@ class Shop:
 
     def begin(self, *words: str, **settings: str) -> Process:
         """Start a command of `icecream`, and do not wait for it."""
+        return self._begin(words, ("-m", "icecream"), **settings)
+
+    def begin_altered(self, alteration: str, *words: str) -> Process:
+        """The same of a program in which something was altered before it runs."""
+        return self._begin(words, ("-c", f"{alteration}\nfrom icecream.cli import main\nmain()"))
+
+    def _begin(self, words: tuple[str, ...], program: tuple[str, ...], **settings: str) -> Process:
         log = self.folder / f"{len(self.processes)}-{words[0]}.log"
-        process = Process(words, self.environment | settings, log)
+        process = Process(words, self.environment | settings, log, program)
         self.processes.append(process)
         return process
 

@@ -95,7 +95,17 @@ OPEN = {
     "/schema/{path:str}",
     "/admin",
 }
-SIGNED_IN = {"/api/flavors", "/api/flavors/add", "/api/orders", "/api/my-orders", "/api/stats"}
+SIGNED_IN = {
+    "/api/flavors",
+    "/api/flavors/add",
+    "/api/orders",
+    "/api/orders/quote",
+    "/api/orders/states",
+    "/api/orders/{order:int}",
+    "/api/orders/{order:int}/cancel",
+    "/api/my-orders",
+    "/api/stats",
+}
 
 
 async def test_every_route_is_known_and_closed_unless_it_says_otherwise() -> None:

@@ -1,7 +1,7 @@
 """Calls that arrive together are answered together."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -13,10 +13,12 @@ pytestmark = pytest.mark.anyio
 class Doubling:
     """Doubles numbers, a batch at a time, once the gate is open; refuses some, breaks at others."""
 
-    def __init__(self, *, most: int = 10, room: int = 20) -> None:
+    def __init__(
+        self, *, most: int = 10, room: int = 20, weight: Callable[[int], int] = lambda n: 1
+    ) -> None:
         self.gate = asyncio.Event()
         self.seen: list[list[int]] = []
-        self.line = batches.Batches(self._work, most=most, room=room)
+        self.line = batches.Batches(self._work, most=most, room=room, weight=weight)
 
     async def _work(self, calls: list[int]) -> Sequence[int | Exception]:
         self.seen.append(calls)
@@ -99,7 +101,16 @@ async def test_who_hangs_up_changes_nothing_for_the_others() -> None:
     double.gate.set()
     answers = await results(tasks)
     assert [answers[i] for i in (1, 2, 4)] == [2, 4, 8]
-    assert double.seen == [[0, 1], [2], [4]]
+    assert double.seen == [[0, 1], [2, 4]]
+
+
+async def test_a_batch_is_as_heavy_as_it_may_be_and_one_call_may_be_heavier() -> None:
+    double = Doubling(most=5, weight=int)
+    tasks = await double.ask([1])
+    tasks += await double.ask([2, 3, 1, 9, 4, 1, 1])
+    double.gate.set()
+    assert await results(tasks) == [2, 4, 6, 2, 18, 8, 2, 2]
+    assert double.seen == [[1], [2, 3], [1], [9], [4, 1], [1]]
 
 
 async def test_a_full_line_refuses_and_serves_the_others() -> None:

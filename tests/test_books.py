@@ -22,7 +22,7 @@ async def left(flavor: int) -> int | None:
 
 async def take(wanted: dict[int, int]) -> list[books.Line]:
     async def work() -> list[books.Line]:
-        shelf = await books.shelf(wanted)
+        shelf = await books.hold(wanted)
         lines = shelf.take(wanted)
         await shelf.save()
         return lines
@@ -44,7 +44,7 @@ async def test_what_is_refused_takes_nothing() -> None:
     with pytest.raises(errors.InsufficientStock) as refusal:
         await take({enough: 5, scarce: 2})
     assert refusal.value.members["lines"] == [{"flavor": scarce, "quantity": 2, "available": 1}]
-    with pytest.raises(errors.ValidationFailed):
+    with pytest.raises(books.UnknownFlavor):
         await take({enough: 5, 999_999: 1})
     assert (await left(enough), await left(scarce)) == (10, 1)
 

@@ -140,7 +140,10 @@ async def test_work_is_done_again_when_the_database_says_so(error: type[Exceptio
     assert await Flavor.count().where(Flavor.name == f"Again {error.__name__}") == 1
 
 
-async def test_work_is_not_done_again_for_ever_nor_for_other_errors() -> None:
+async def test_work_is_not_done_again_for_ever_nor_for_other_errors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "LONGEST_PAUSE", 0)
     tries = 0
 
     async def work(error: type[Exception]) -> None:

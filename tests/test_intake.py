@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from icecream import books, database, errors, intake
+from icecream import books, database, errors, intake, keys
 from icecream.tables import Event, Job, Order, OrderLine, Payment
 from tests import ledger
 from tests.conftest import Caller, new_flavor, place
@@ -135,7 +135,27 @@ async def test_a_refused_order_takes_nothing_from_its_neighbours(customer: Calle
     assert isinstance(first, intake.Placed) and isinstance(last, intake.Placed)
     assert isinstance(refused, errors.InsufficientStock)
     assert refused.members["lines"] == [{"flavor": scarce, "quantity": 3, "available": 2}]
-    assert isinstance(unknown, errors.ValidationFailed)
+    assert isinstance(unknown, books.UnknownFlavor)
+    await ledger.check()
+
+
+async def test_in_one_batch_a_key_is_for_the_first_that_has_an_effect(customer: Caller) -> None:
+    counter, scarce, user = Counter(), await new_flavor(stock=3), customer.user.id
+    asked = [keys.Key(user, "key", f"{n} of it") for n in (5, 2, 2, 1)]
+    other = keys.Key(user, "other", "1 of it")
+    refused, first, second, another, last = await asyncio.gather(
+        *(counter.intake.place(user, {scarce: int(key.fingerprint[0])}, key) for key in asked),
+        counter.intake.place(user, {scarce: 1}, other),
+        return_exceptions=True,
+    )
+    assert isinstance(refused, errors.InsufficientStock)
+    assert isinstance(first, intake.Placed) and isinstance(second, intake.Placed)
+    assert (first.replayed, second.replayed) == (False, True)
+    assert first.receipt == second.receipt
+    assert isinstance(another, errors.IdempotencyKeyReused)
+    assert isinstance(last, intake.Placed) and not last.replayed
+    await counter.intake.close()
+    assert counter.rung == [[first.payment, last.payment]]
     await ledger.check()
 
 

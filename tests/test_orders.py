@@ -1,22 +1,41 @@
 """Placing and listing orders over HTTP."""
 
 import asyncio
-from itertools import chain
 from typing import Any
 
 import msgspec
 import pytest
 
-from icecream.tables import DayTotal, Event, FlavorTotal, Job, Order, OrderLine, Payment
-from tests.conftest import Caller, new_flavor
+from icecream import payments, states
+from icecream.gateway import Charged, Declined
+from icecream.tables import (
+    DayTotal,
+    Event,
+    Flavor,
+    FlavorTotal,
+    IdempotencyKey,
+    Job,
+    Order,
+    OrderLine,
+    Payment,
+)
+from tests import ledger
+from tests.conftest import Caller, Provider, new_flavor, place
 
 pytestmark = pytest.mark.anyio
-WRITTEN = (Order, OrderLine, Payment, Job, Event, FlavorTotal, DayTotal)
+WRITTEN = (IdempotencyKey, Order, OrderLine, Payment, Job, Event, FlavorTotal, DayTotal)
 
 
 async def everything() -> list[Any]:
     """All that an order writes."""
     return [await table.select().order_by(table._meta.primary_key) for table in WRITTEN]
+
+
+async def stock(flavor: int) -> int:
+    row = await Flavor.select(Flavor.stock).where(Flavor.id == flavor).first()
+    assert row is not None
+    left: int = row["stock"]
+    return left
 
 
 @pytest.mark.parametrize("kind", ["data", "files", "json"])
@@ -39,6 +58,10 @@ async def test_an_order_is_taken_as_a_form_as_multipart_and_as_json(
         "status": "pending",
         "user": customer.user.id,
         "flavor": flavor,
+        "lines": [{"flavor": flavor, "quantity": 2, "unit_price": 250}],
+        "total": 500,
+        "refunded": 0,
+        "currency": "EUR",
     }
 
 
@@ -67,6 +90,7 @@ async def test_digit_strings_and_read_only_members_are_taken(
     assert (await stranger.get("/api/orders/")).json() == []
 
 
+LINE = {"quantity": 1, "flavor": 1}
 BAD_NUMBERS: list[Any] = [0, -1, 1.5, "x", True, None, [], {}]
 REFUSED: list[tuple[Any, str]] = [
     *(({"quantity": bad, "flavor": 1}, "/quantity") for bad in BAD_NUMBERS),
@@ -82,6 +106,20 @@ REFUSED: list[tuple[Any, str]] = [
     ({"quantity": 1, "flavor": 1, "colour": "red"}, "/colour"),
     ({"quantity": 1, "flavor": 1, "price": 0}, "/price"),
     ({"quantity": 1, "flavor": 1, "a/b~c": 0}, "/a~1b~0c"),
+    ({"quantity": 1, "lines": [LINE]}, "/quantity"),
+    ({"flavor": 1, "lines": [LINE]}, "/flavor"),
+    ({"lines": []}, "/lines"),
+    ({"lines": [LINE] * 101}, "/lines"),
+    ({"lines": None}, "/lines"),
+    ({"lines": LINE}, "/lines"),
+    ({"lines": [LINE, 7]}, "/lines/1"),
+    ({"lines": [LINE, {"flavor": 1}]}, "/lines/1/quantity"),
+    ({"lines": [LINE, {"quantity": 1}]}, "/lines/1/flavor"),
+    ({"lines": [LINE | {"quantity": 0}]}, "/lines/0/quantity"),
+    ({"lines": [LINE | {"quantity": 1.5}]}, "/lines/0/quantity"),
+    ({"lines": [LINE, LINE | {"unit_price": 0}]}, "/lines/1/unit_price"),
+    ({"lines": [LINE, LINE | {"flavor": 999_999}]}, "/lines/1/flavor"),
+    ({"lines": [LINE | {"quantity": 100_000}, LINE]}, "/lines/1/quantity"),
     ([], ""),
     ("x", ""),
     (7, ""),
@@ -184,55 +222,208 @@ async def test_counted_stock_runs_out_with_409_and_says_what_is_left(customer: C
     assert len((await customer.get("/api/orders/")).json()) == 1
 
 
-async def test_everybody_sees_only_their_own_orders(
+async def test_an_order_may_have_several_lines(customer: Caller) -> None:
+    first, second = await new_flavor(price=100, stock=9), await new_flavor(price=7)
+    lines = [
+        {"flavor": second, "quantity": 2},
+        {"flavor": first, "quantity": "3"},
+        {"flavor": second, "quantity": 5},
+    ]
+    answer = await customer.post("/api/orders/", {"lines": lines})
+    assert answer.status_code == 200
+    (order,) = (await customer.get("/api/orders/")).json()
+    assert (order["quantity"], order["flavor"], order["total"]) == (10, None, 349)
+    assert order["lines"] == [
+        {"flavor": second, "quantity": 7, "unit_price": 7},
+        {"flavor": first, "quantity": 3, "unit_price": 100},
+    ]
+    await ledger.check()
+
+
+async def test_the_longest_order_goes_through_beside_others(customer: Caller) -> None:
+    flavors = [await new_flavor() for _ in range(100)]
+    long = {"lines": [{"flavor": flavor, "quantity": 1} for flavor in flavors]}
+    short = {"flavor": flavors[0], "quantity": 1}
+    answers = await asyncio.gather(
+        *(customer.post("/api/orders/", one) for one in [short, long] * 9)
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert len((await customer.get("/api/orders/")).json()) == 18
+    await ledger.check()
+
+
+async def test_a_short_flavor_among_several_is_named_and_nothing_is_taken(
+    customer: Caller,
+) -> None:
+    plenty, scarce = await new_flavor(stock=50), await new_flavor(stock=2)
+    lines = [{"flavor": plenty, "quantity": 5}, {"flavor": scarce, "quantity": 3}]
+    answer = await customer.post("/api/orders/", {"lines": lines})
+    assert answer.status_code == 409
+    assert answer.json()["lines"] == [{"flavor": scarce, "quantity": 3, "available": 2}]
+    assert await stock(plenty) == 50
+    await ledger.check()
+
+
+async def test_a_quote_is_what_an_order_would_be_and_writes_nothing(customer: Caller) -> None:
+    scarce, other = await new_flavor(price=30, stock=4), await new_flavor(price=5)
+    body = {"lines": [{"flavor": other, "quantity": 1}, {"flavor": scarce, "quantity": 4}]}
+    before = await everything()
+    quote = await customer.post("/api/orders/quote/", body)
+    assert quote.status_code == 200
+    assert await everything() == before
+    assert await stock(scarce) == 4
+    await customer.post("/api/orders/", body)
+    (order,) = (await customer.get("/api/orders/")).json()
+    assert quote.json() == {name: order[name] for name in quote.json()}
+    assert quote.json()["total"] == 125
+
+
+@pytest.mark.parametrize(("body", "pointer"), REFUSED[-20:], ids=repr)
+async def test_a_quote_refuses_what_an_order_would(
+    customer: Caller, body: Any, pointer: str
+) -> None:
+    answers = [await customer.post(path, body) for path in ("/api/orders/", "/api/orders/quote/")]
+    placed, quoted = (answer.json() for answer in answers)
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert placed["errors"] == quoted["errors"]
+    assert quoted["errors"][0]["pointer"] == pointer
+
+
+async def test_a_quote_says_what_is_left(customer: Caller) -> None:
+    flavor = await new_flavor(stock=2)
+    answer = await customer.post("/api/orders/quote/", {"flavor": flavor, "quantity": 3})
+    assert (answer.status_code, answer.json()["code"]) == (409, "insufficient-stock")
+    assert answer.json()["lines"] == [{"flavor": flavor, "quantity": 3, "available": 2}]
+
+
+async def test_one_order_has_what_happened_and_what_may_be_done(customer: Caller) -> None:
+    placed = await place(customer.user.id, {await new_flavor(): 1})
+    order = (await customer.get(f"/api/orders/{placed.order}/")).json()
+    (listed,) = (await customer.get("/api/orders/")).json()
+    assert {name: order[name] for name in listed} == listed
+    assert order["actions"] == ["cancel"]
+    (happened,) = order["history"]
+    assert (happened["type"], happened["by"]) == ("placed", customer.user.id)
+    (claim,) = await payments.claim([placed.payment or 0], limit=1, lease=30)
+    assert (await customer.get(f"/api/orders/{placed.order}/")).json()["actions"] == []
+    await payments.settle([payments.Verdict(claim, Declined("No money."))])
+    order = (await customer.get(f"/api/orders/{placed.order}/")).json()
+    assert (order["status"], order["actions"]) == ("failed", [])
+    assert [(one["type"], one["by"], one.get("reason")) for one in order["history"]] == [
+        ("placed", customer.user.id, None),
+        ("failed", None, "No money."),
+    ]
+
+
+MISSING = [
+    "999999",
+    "0",
+    str(2**63 - 1),
+    str(2**63),
+    str(2**200),
+    "x",
+    "-1",
+    "1.5",
+    "\u0663",
+    "%00",
+]
+
+
+@pytest.mark.parametrize("path", ["", "/cancel"])
+@pytest.mark.parametrize("number", MISSING)
+async def test_what_is_not_there_is_not_found(customer: Caller, number: str, path: str) -> None:
+    method = "POST" if path else "GET"
+    answer = await customer.request(method, f"/api/orders/{number}{path}/")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+async def test_the_orders_of_others_look_as_if_they_were_not_there(
     customer: Caller, stranger: Caller, staff: Caller, flavor: int
 ) -> None:
-    await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
-    for other in (stranger, staff):
-        assert (await other.get("/api/my-orders/")).json() == []
+    number = (await place(customer.user.id, {flavor: 1})).order
+    arabic = str(number).translate({48 + n: 0x660 + n for n in range(10)})
+    assert (await customer.get(f"/api/orders/{arabic}")).status_code == 404
+    for method, path in (("GET", ""), ("POST", "/cancel")):
+        other = await stranger.request(method, f"/api/orders/{number}{path}")
+        missing = await stranger.request(method, f"/api/orders/{number + 999_999}{path}")
+        assert other.status_code == missing.status_code == 404
+        assert other.json()["detail"] == missing.json()["detail"]
+    assert (await staff.get(f"/api/orders/{number}")).json()["user"] == customer.user.id
+    assert (await customer.get(f"/api/orders/{number}")).json()["status"] == "pending"
 
 
-async def test_a_whole_list_of_any_length_is_streamed_oldest_first(
-    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+async def test_a_canceled_order_gives_its_stock_back_and_is_never_charged(
+    customer: Caller,
 ) -> None:
-    assert (await customer.get("/api/orders/")).content == b"[]"
-    monkeypatch.setattr("icecream.orders.CHUNK", 4)
-    for length in (1, 3, 4, 9):
-        have = len((await customer.get("/api/orders/")).json())
-        body = {"quantity": 1, "flavor": flavor}
-        await asyncio.gather(*(customer.post("/api/orders/", body) for _ in range(length - have)))
-        ids = [order["id"] for order in (await customer.get("/api/orders/")).json()]
-        assert ids == sorted(set(ids)) and len(ids) == length
+    flavor = await new_flavor(stock=5)
+    placed = await place(customer.user.id, {flavor: 4})
+    answers = [await customer.post(f"/api/orders/{placed.order}/cancel/") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    order = answers[0].json()
+    assert (order["status"], order["actions"]) == ("canceled", [])
+    assert [(one["type"], one["by"]) for one in order["history"]] == [
+        ("placed", customer.user.id),
+        ("canceled", customer.user.id),
+    ]
+    assert await stock(flavor) == 5
+    assert await payments.claim([placed.payment or 0], limit=1, lease=30) == []
+    await ledger.check()
 
 
-async def test_pages_follow_their_links_to_the_end(customer: Caller, flavor: int) -> None:
-    for _ in range(5):
-        await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
-    whole = (await customer.get("/api/orders/")).json()
-    path, pages = "/api/orders/?limit=2", []
-    while path:
-        answer = await customer.get(path)
-        pages.append(answer.json())
-        path = answer.links["next"]["url"] if "next" in answer.links else ""
-    assert [len(page) for page in pages] == [2, 2, 1]
-    assert list(chain.from_iterable(pages)) == whole
+async def test_staff_may_cancel_for_a_customer(
+    customer: Caller, staff: Caller, flavor: int
+) -> None:
+    number = (await place(customer.user.id, {flavor: 1})).order
+    answer = await staff.post(f"/api/orders/{number}/cancel/")
+    assert answer.json()["history"][-1]["by"] == staff.user.id
 
 
 @pytest.mark.parametrize(
-    ("query", "pointer"),
-    [
-        ("limit=0", "/limit"),
-        ("limit=501", "/limit"),
-        ("limit=x", "/limit"),
-        ("limit=1.5", "/limit"),
-        ("limit=2&after=x", "/after"),
-        ("limit=2&after=", "/after"),
-        ("limit=2&after=%00", "/after"),
-        ("limit=2&after=aWQ6LTE=", "/after"),
-        ("limit=2&after=aWQ6OTIyMzM3MjAzNjg1NDc3NTgwOA==", "/after"),
-    ],
+    ("answer", "status"), [(None, "pending"), (Charged("r"), "paid"), (Declined("no"), "failed")]
 )
-async def test_a_bad_query_is_refused_by_name(customer: Caller, query: str, pointer: str) -> None:
-    answer = await customer.get(f"/api/orders/?{query}")
-    assert answer.status_code == 400
-    assert answer.json()["errors"][0]["pointer"] == pointer
+async def test_what_is_under_way_or_over_cannot_be_canceled(
+    customer: Caller, flavor: int, answer: Any, status: str
+) -> None:
+    placed = await place(customer.user.id, {flavor: 1})
+    (claim,) = await payments.claim([placed.payment or 0], limit=1, lease=30)
+    if answer:
+        answer = Charged(f"cancel {flavor}") if isinstance(answer, Charged) else answer
+        await payments.settle([payments.Verdict(claim, answer)])
+    refused = await customer.post(f"/api/orders/{placed.order}/cancel/")
+    assert (refused.status_code, refused.json()["code"]) == (409, "invalid-transition")
+    problem = refused.json()
+    assert (problem["from"], problem["to"]) == (status, "canceled")
+    assert problem["allowed"] == list(states.ORDER[status])
+    assert (await customer.get(f"/api/orders/{placed.order}")).json()["status"] == status
+    await ledger.check()
+
+
+async def test_canceling_and_charging_at_once_come_to_one_end(customer: Caller) -> None:
+    flavor = await new_flavor(stock=100)
+    placed = [await place(customer.user.id, {flavor: 1}) for _ in range(20)]
+    provider = Provider()
+    desk = payments.Desk(provider, places=5, lease=30, timeout=5)
+    charging = asyncio.create_task(desk.charge([one.payment or 0 for one in placed]))
+    answers = await asyncio.gather(
+        *(customer.post(f"/api/orders/{one.order}/cancel/") for one in placed)
+    )
+    await charging
+    canceled = [answer.status_code == 200 for answer in answers]
+    paid = {charge.key for charge in provider.asked}
+    assert canceled.count(False) == len(paid) == len(provider.asked)
+    await desk.close(5)
+    statuses = [order["status"] for order in (await customer.get("/api/orders/")).json()]
+    assert statuses == ["canceled" if one else "paid" for one in canceled]
+    assert await stock(flavor) == 100 - len(paid)
+    await ledger.check()
+
+
+async def test_the_states_are_those_of_the_one_table(customer: Caller) -> None:
+    table = (await customer.get("/api/orders/states/")).json()
+    assert table == {
+        "order": {name: list(after) for name, after in states.ORDER.items()},
+        "payment": {name: list(after) for name, after in states.PAYMENT.items()},
+        "actions": {"cancel": {"from": "pending", "to": "canceled"}},
+    }
+    assert list(table["order"]) == list(states.ORDER)

@@ -1,7 +1,6 @@
 """The loop that forgets nothing."""
 
 import asyncio
-from typing import Any
 
 import asyncpg
 import pytest
@@ -42,8 +41,8 @@ async def test_it_goes_on_at_once_while_there_is_more_and_after_a_pause_otherwis
 
     monkeypatch.setattr(asyncio, "sleep", noted)
     away = asyncpg.ConnectionDoesNotExistError("restarting")
-    desk: Any = Desk(True, True, False, away, True, False)
-    loop = asyncio.create_task(sweep.run(desk, 8.0))
+    desk = Desk(True, True, False, away, True, False)
+    loop = asyncio.create_task(sweep.run(desk.sweep, 8.0))
     await desk.done.wait()
     loop.cancel()
     assert len(pauses) == 3

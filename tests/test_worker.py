@@ -154,7 +154,7 @@ async def test_no_fault_at_all_ends_the_sweep(caplog: pytest.LogCaptureFixture) 
             return False
 
     desk: Any = Desk()
-    loop = asyncio.create_task(sweep.run(desk, 0.001))
+    loop = asyncio.create_task(sweep.run(desk.sweep, 0.001))
     async with asyncio.timeout(PATIENCE):
         await done.wait()
     loop.cancel()

@@ -11,13 +11,15 @@ import asyncpg
 from piccolo.query import Select
 
 from icecream import settings
-from icecream.database.postgres import AGAIN, Postgres
+from icecream.database import postgres
+from icecream.database.postgres import Postgres
 from icecream.database.rows import add, enter, insert, move
 from icecream.database.sqlite import InUse, SQLite
-from icecream.database.transactions import Unsettled
+from icecream.database.transactions import Again, Unsettled
 
 __all__ = [
     "DB",
+    "Again",
     "InUse",
     "Postgres",
     "SQLite",
@@ -25,6 +27,7 @@ __all__ = [
     "add",
     "enter",
     "insert",
+    "kept",
     "locked",
     "move",
     "running",
@@ -33,7 +36,10 @@ __all__ = [
 ]
 T = TypeVar("T")
 
-TRIES = 10
+# Where every transaction is serializable, of a hundred that want one row only one gets through at a
+# time: so many tries, with pauses of up to so many seconds.
+TRIES, LONGEST_PAUSE = 25, 0.5
+AGAIN = (Again, *postgres.AGAIN)
 # What it looks like when the database cannot answer now: it is away, full, locked or too slow.
 AWAY = (
     Unsettled,
@@ -88,7 +94,7 @@ async def transaction(work: Callable[[], Awaitable[T]]) -> T:
         except AGAIN:
             if again == TRIES - 1:
                 raise
-            await asyncio.sleep(random.uniform(0, 0.005 * 2**again))
+            await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.005 * 2**again)))
     raise AssertionError("unreachable")
 
 
@@ -107,5 +113,13 @@ async def locked(query: Select[Any]) -> list[dict[str, Any]]:
     """Lock the rows of a query, waiting for whoever holds them; others may still refer to them."""
     if isinstance(DB, Postgres):
         query = query.lock_rows("NO KEY UPDATE")
+    rows: list[dict[str, Any]] = await query
+    return rows
+
+
+async def kept(query: Select[Any]) -> list[dict[str, Any]]:
+    """Refer to the rows of a query: many transactions may do so, while none has them for itself."""
+    if isinstance(DB, Postgres):
+        query = query.lock_rows("KEY SHARE")
     rows: list[dict[str, Any]] = await query
     return rows

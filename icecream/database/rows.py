@@ -43,12 +43,19 @@ async def insert(
     rows: Rows,
     *,
     returning: Sequence[Column] = (),
+    anew: bool = False,
 ) -> list[dict[str, Any]]:
-    """Insert rows; what is returned of them comes in no particular order."""
+    """Insert rows; what is returned of them comes in no particular order.
+
+    Args:
+        anew: leave out the rows that are there already, instead of failing.
+    """
     if not rows:
         return []
     values, arguments = _values(columns, rows)
     text = f'INSERT INTO "{table._meta.tablename}" ({_names(columns)}) {values}'
+    if anew:
+        text += " ON CONFLICT DO NOTHING"
     if returning:
         text += f" RETURNING {_names(returning)}"
     found: list[dict[str, Any]] = await table.raw(text, *arguments)

@@ -11,6 +11,10 @@ class Unsettled(Exception):
     """COMMIT was sent, and nobody knows what came of it."""
 
 
+class Again(Exception):
+    """Somebody else was faster: the transaction is to be done again from its start."""
+
+
 class OwnedByTask:
     """Stands where an engine keeps its ContextVar of the current transaction.
 

@@ -1,0 +1,33 @@
+"""What the API's document says of every operation: its bodies, its answers, its refusals."""
+
+from icecream.openapi.document import config
+from icecream.openapi.operations import (
+    BODY,
+    CALL,
+    ApiOperation,
+    IdempotencyKey,
+    Moment,
+    Name,
+    Path,
+    Problem,
+    Tagged,
+    Text,
+    Word,
+    answers,
+)
+
+__all__ = [
+    "BODY",
+    "CALL",
+    "ApiOperation",
+    "IdempotencyKey",
+    "Moment",
+    "Name",
+    "Path",
+    "Problem",
+    "Tagged",
+    "Text",
+    "Word",
+    "answers",
+    "config",
+]

@@ -1,0 +1,133 @@
+"""The document as a whole, with schemas by msgspec."""
+
+from typing import Any
+
+import msgspec
+from litestar import Router
+from litestar.datastructures import ResponseHeader
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+from litestar.openapi.spec import Contact, License, OpenAPI, Server, Tag
+
+from icecream import __version__, bodies
+from icecream.openapi import operations
+
+DESCRIPTION = """
+Shops sign in, see the flavors and place orders; payment happens in the background.
+
+1. `POST /api/token/` with your name and password gives an `access` token.
+
+2. Send it as `Authorization: Bearer <access>` (in Swagger UI: **Authorize**).
+
+3. `POST /api/orders/` with a `flavor` and a `quantity`; its `status` is in `GET /api/orders/`.
+
+Bodies may be JSON, URL-encoded forms or multipart forms. Every path answers with and without a
+slash at its end. A list is the whole list, or with `limit` a page with a `Link` to the next
+(RFC 8288). Every error is a problem document (RFC 9457) that names the field. Money is whole minor
+units, such as cents; times are UTC.
+"""
+TAGS = [
+    Tag("Signing in", "Tokens: an access token for 15 minutes, a refresh token for 7 days."),
+    Tag("Flavors", "What can be ordered."),
+    Tag("Orders", "Placing orders and following them."),
+    Tag("Stats", "How much was ordered."),
+]
+# Of a whole list: as many as any reader of the document can count. Our ids go further.
+MOST_ITEMS = 2**31 - 1
+REFERENCE = "#/components/schemas/{name}"
+# Text in UTF-8 has none, and few readers of a pattern can read of them.
+SURROGATES = r"\ud800-\udfff"
+
+
+def _schemas() -> dict[str, Any]:
+    taken = bodies.Body.__subclasses__()
+    _, schemas = msgspec.json.schema_components(
+        [*taken, *operations.answered], ref_template=REFERENCE
+    )
+    for kind in taken:
+        if kind.alternatives:
+            schemas[kind.__name__]["oneOf"] = [{"required": names} for names in kind.alternatives]
+    for schema in schemas.values():
+        for field in schema["properties"].values():
+            if "pattern" in field:
+                field["pattern"] = field["pattern"].replace(SURROGATES, "")
+    # RFC 9457 3.2: some kinds have further members.
+    schemas["Problem"]["additionalProperties"] = True
+    return schemas
+
+
+def _example(kind: type[bodies.Body], schema: dict[str, Any]) -> dict[str, Any]:
+    """A body with what it must have, or typically has."""
+    names = schema["required"] or kind.typical
+    return {name: schema["properties"][name]["examples"][0] for name in names}
+
+
+def _sized(node: Any) -> None:
+    """Say of whole numbers and of lists how large they get, where their types do not."""
+    if isinstance(node, dict):
+        if node.get("type") == "integer":
+            node.setdefault("format", "int64")
+        if node.get("type") == "array":
+            node.setdefault("maxItems", MOST_ITEMS)
+        node = list(node.values())
+    for part in node if isinstance(node, list) else ():
+        _sized(part)
+
+
+class Document(OpenAPI):
+    """Litestar's document, with schemas by msgspec.
+
+    Litestar's leave out a minimum of 0, the docstrings, and that unknown members are refused, and
+    make floats of bounds: that of an id becomes more than 64 bits.
+    """
+
+    def to_schema(self) -> dict[str, Any]:
+        """The document, always in the same order."""
+        document, schemas = super().to_schema(), _schemas()
+        examples = {
+            REFERENCE.format(name=kind.__name__): _example(kind, schemas[kind.__name__])
+            for kind in bodies.Body.__subclasses__()
+        }
+        for operation in (one for item in document["paths"].values() for one in item.values()):
+            for media in operation.get("requestBody", {}).get("content", {}).values():
+                media["example"] = examples[media["schema"]["$ref"]]
+            for parameter in operation.get("parameters", []):
+                # It is there or it is not; there is no way to send null.
+                for kind in parameter["schema"].pop("oneOf", ())[:1]:
+                    parameter["schema"] |= kind
+        used = document["components"]["schemas"]
+        document["components"]["schemas"] = {name: schemas[name] for name in used}
+        document["paths"] = dict(sorted(document["paths"].items()))
+        document["servers"][0]["x-internal"] = False
+        _sized(document)
+        return document
+
+
+class Config(OpenAPIConfig):
+    """Litestar's configuration of our kind of document."""
+
+    def to_openapi_schema(self) -> OpenAPI:
+        """The document, so far without its paths."""
+        return Document(**vars(super().to_openapi_schema()))
+
+
+def config(*pages: OpenAPIRenderPlugin, csp: str) -> OpenAPIConfig:
+    """Litestar's configuration, with the pages that show the document."""
+    return Config(
+        title="Ice Cream Distribution",
+        version=__version__,
+        description=DESCRIPTION.strip(),
+        contact=Contact(name="Ice Cream Distribution"),
+        license=License(name="MIT", identifier="MIT"),
+        servers=[Server(url="/", description="Where this document is: local or in production.")],
+        tags=TAGS,
+        use_handler_docstrings=True,
+        render_plugins=[*pages, JsonRenderPlugin()],
+        openapi_router=Router(
+            "/schema",
+            route_handlers=[],
+            include_in_schema=False,
+            opt={"exclude_from_auth": True},
+            response_headers=[ResponseHeader(name="Content-Security-Policy", value=csp)],
+        ),
+    )

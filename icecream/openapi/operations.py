@@ -1,0 +1,203 @@
+"""What the API's document says of every operation: its bodies, its answers, its refusals."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from itertools import groupby
+from operator import attrgetter
+from typing import Annotated, Any
+
+from litestar.enums import RequestEncodingType
+from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIHeader,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    Schema,
+)
+from litestar.params import HeaderParameter
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from icecream import bodies, errors
+
+PROBLEM = "application/problem+json"
+Moment = Annotated[datetime, Meta(tz=True, extra_json_schema={"maxLength": 27})]
+URI, KEBAB = {"format": "uri"}, r"^[a-z]+(-[a-z]+)*$"
+# Told, not checked: what the database holds is shown.
+Name = Annotated[str, Meta(extra_json_schema={"maxLength": 100, "pattern": r"\S"})]
+Word = Annotated[str, Meta(max_length=100, pattern=KEBAB)]
+Text = Annotated[str, Meta(max_length=errors.LONGEST, pattern=r"\S")]
+Path = Annotated[str, Meta(max_length=errors.LONGEST, pattern="^(/|$)")]
+# A structured field's string, or the same without its quotes.
+KEY = r'^("([!#-\[\]-~]|\\["\\])+"|[!#-~]+)$'
+
+
+class FieldError(Struct):
+    """What is wrong with one field; `pointer` is a JSON Pointer (RFC 6901), empty for the body."""
+
+    pointer: Path
+    code: Word
+    detail: Text
+
+
+class Problem(Struct, rename={"kind": "type"}):
+    """What went wrong (RFC 9457). Some kinds have further members."""
+
+    kind: Annotated[Text, Meta(description="Where it is explained.", extra_json_schema=URI)]
+    title: Text
+    status: Annotated[int, Meta(ge=400, le=599)]
+    detail: Text
+    instance: Annotated[Path, Meta(description="The path that was called.")]
+    code: Annotated[Word, Meta(description="For programs; it never changes.")]
+    request_id: Annotated[
+        str, Meta(max_length=128, pattern="^[!-~]+$", description="Names this request in our logs.")
+    ]
+    errors: Annotated[list[FieldError], Meta(max_length=100)] | UnsetType = UNSET
+
+
+# What any call that needs a token may meet, and any that brings a body.
+CALL = (
+    errors.Unauthenticated(),
+    errors.QuotaExceeded("Too many requests; try again in 42 s."),
+    errors.InternalError(),
+    errors.Unavailable(),
+)
+BODY = (
+    errors.ValidationFailed("", "missing", "A body is required."),
+    errors.PayloadTooLarge(),
+    errors.UnsupportedMediaType(),
+)
+# Whatever is answered somewhere, for its schema.
+answered: list[Any] = [Problem]
+
+
+def answers(
+    status: int, body: Any, example: Any, *refusals: errors.Refusal
+) -> dict[int, ResponseSpec]:
+    """All answers of an operation: the expected one, and the refusals, each with an example."""
+    answered.append(body)
+    good = ResponseSpec(
+        body,
+        description=HTTPStatus(status).phrase,
+        examples=[Example(value=example)],
+        generate_examples=False,
+    )
+    by_status = attrgetter("status")
+    groups = groupby(sorted(refusals, key=by_status), by_status)
+    return {status: good} | {status: _refused(*group) for status, group in groups}
+
+
+def _refused(*refusals: errors.Refusal) -> ResponseSpec:
+    titles = dict.fromkeys(refusal.title() for refusal in refusals)
+    return ResponseSpec(
+        Problem,
+        description=" ".join(f"{title}." for title in titles),
+        examples=[
+            Example(summary=refusal.detail, value=_document(refusal)) for refusal in refusals
+        ],
+        generate_examples=False,
+        media_type=PROBLEM,
+    )
+
+
+def _document(refusal: errors.Refusal) -> dict[str, Any]:
+    return refusal.document(
+        address="https://ice.example.org", instance="/api/orders", request_id="6b8a81ca2f68bbd6"
+    )
+
+
+def _text(description: str, example: str, pattern: str) -> OpenAPIHeader:
+    schema = Schema(
+        type=OpenAPIType.STRING, examples=[example], pattern=pattern, max_length=errors.LONGEST
+    )
+    return OpenAPIHeader(description=description, schema=schema)
+
+
+def _seconds(example: int) -> OpenAPIHeader:
+    schema = Schema(type=OpenAPIType.INTEGER, examples=[example], minimum=1, maximum=2**31 - 1)
+    return OpenAPIHeader(description="Seconds to wait.", schema=schema)
+
+
+ALWAYS = {
+    "X-Request-Id": _text("Names this request in our logs.", "6b8a81ca2f68bbd6", "^[!-~]+$"),
+    "Access-Control-Allow-Origin": _text(
+        "For a page of an origin that is allowed to call.",
+        "https://shop.example.org",
+        r"^(\*$|[a-z-]+://)",
+    ),
+    "RateLimit-Policy": _text(
+        "How much is allowed: quota, window in seconds.",
+        '"default";q=6000;w=60',
+        r'^"[a-z]+";q=\d+;w=\d+$',
+    ),
+    "RateLimit": _text(
+        "What is left: calls, seconds.", '"default";r=5999;t=60', r'^"[a-z]+";r=\d+;t=\d+$'
+    ),
+}
+SOMETIMES = {
+    "401": {"WWW-Authenticate": _text("How to sign in.", 'Bearer realm="icecream"', "^Bearer ")},
+    "429": {"Retry-After": _seconds(42)},
+    "503": {"Retry-After": _seconds(1)},
+}
+# What an answer has beside these, by a parameter that its operation takes.
+BY_PARAMETER = {
+    "limit": {
+        "Link": _text(
+            "The next page (RFC 8288), unless this is the last.",
+            '</api/orders?limit=100&after=eyJzb3J0Ij>; rel="next"',
+            '^<.+>; rel="next"$',
+        )
+    },
+    "Idempotency-Key": {
+        "Idempotent-Replayed": _text(
+            "The request was carried out before, and is only answered again.", "true", "^true$"
+        )
+    },
+    "Prefer": {"Preference-Applied": _text("How long was granted.", "wait=10", "^wait=[0-9]+$")},
+}
+ETAG = _text("Names this version (RFC 9110).", '"3"', '^"[!#-~]+"$')
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        description="A word for this request: what comes again is answered again, for 7 days.",
+        # Told, not checked: who reads it refuses in words of its own.
+        schema_extra={"pattern": KEY, "maxLength": 512, "examples": ["8e03978e-40d5-43dd"]},
+    ),
+]
+
+
+@dataclass
+class ApiOperation(Operation):
+    """An operation with what is true of all of them."""
+
+    def __post_init__(self) -> None:
+        content: dict[str, OpenAPIMediaType] = getattr(self.request_body, "content", None) or {}
+        if RequestEncodingType.JSON in content:
+            for form in bodies.FORMS:
+                content[form.value] = content[RequestEncodingType.JSON.value]
+        # Litestar adds a 400 of its own to whatever has a parameter.
+        given: dict[str, Any] = self.responses or {}
+        responses: dict[str, Any] = {
+            status: response
+            for status, response in given.items()
+            if status < "400" or PROBLEM in response.content
+        }
+        self.responses = responses
+        for status, response in responses.items():
+            response.headers = {**ALWAYS, **SOMETIMES.get(status, {})}
+            if status < "300":
+                for name in (getattr(one, "name", "") for one in self.parameters or ()):
+                    response.headers |= BY_PARAMETER.get(name, {})
+
+
+@dataclass
+class Tagged(ApiOperation):
+    """An operation whose good answer has an ETag."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        responses: dict[str, Any] = self.responses or {}
+        responses["200"].headers["ETag"] = ETAG

@@ -1,0 +1,216 @@
+"""Placing orders and following them, over HTTP."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from litestar import Controller, Response, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.params import HeaderParameter, JSONBody, Parameter
+from litestar.response import Stream
+from msgspec import to_builtins
+from msgspec.structs import asdict
+
+from icecream import (
+    bodies,
+    books,
+    errors,
+    keys,
+    openapi,
+    payments,
+    settings,
+    states,
+    waiting,
+)
+from icecream.orders import incoming, lists, views
+
+MAX_PAGE = 500
+REFUSALS = (
+    errors.ValidationFailed("/quantity", "invalid", "quantity: Expected int >= 1."),
+    errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
+)
+KEY_REFUSALS = (errors.IdempotencyKeyInvalid(), errors.IdempotencyKeyReused())
+BAD_PAGE = errors.ValidationFailed("/after", "invalid", "This is not where a page ended.")
+TOO_LATE = errors.InvalidTransition("paid", "canceled", states.ORDER["paid"])
+
+
+class Orders(Controller):
+    """Ordering."""
+
+    path = "/api"
+    tags = ["Orders"]
+
+    @post(
+        "/orders",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="placeOrder",
+        summary="Place an order",
+        responses=openapi.answers(
+            200,
+            views.OrderPlaced,
+            views.PLACED,
+            *openapi.CALL,
+            *openapi.BODY,
+            *REFUSALS,
+            *KEY_REFUSALS,
+        ),
+    )
+    async def place(
+        self,
+        request: bodies.AnyBody,
+        data: JSONBody[incoming.NewOrder],
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+        prefer: Annotated[
+            str | None,
+            HeaderParameter(
+                name="Prefer",
+                description="`wait=N`: answer once it is settled, or after N seconds (RFC 7240).",
+                schema_extra={"pattern": "^[ -~]*$", "maxLength": 255, "examples": ["wait=10"]},
+            ),
+        ] = None,
+    ) -> Response[views.OrderPlaced]:
+        """Order some of one flavor, or of several. The payment follows in the background.
+
+        With an `Idempotency-Key` a request that comes again is answered again, for 7 days, and
+        nothing is ordered twice. With `Prefer: wait=N` (at most 30) the answer comes once the
+        order is paid or failed, or after N seconds, and has it as `order`.
+        """
+        user, seconds = request.user, waiting.asked(prefer)
+        key = keys.of(
+            idempotency_key, user=user.id, method="POST", path=request.url.path, body=data
+        )
+        try:
+            placed = await state.intake.place(user.id, data.wanted, key)
+        except books.UnknownFlavor as error:
+            raise data.unknown(error) from None
+        answer = Response(views.OrderPlaced(**asdict(placed.receipt)))
+        if placed.replayed:
+            answer.headers["Idempotent-Replayed"] = "true"
+        if seconds is not None and await state.waiting.settled(placed.order, seconds):
+            answer.headers["Preference-Applied"] = f"wait={seconds}"
+            answer.content.order = await views.one(placed.order, to=user)
+        return answer
+
+    @post(
+        "/orders/quote",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="quoteOrder",
+        summary="Price an order",
+        responses=openapi.answers(
+            200, views.Quote, views.QUOTE, *openapi.CALL, *openapi.BODY, *REFUSALS
+        ),
+    )
+    async def quote(self, data: JSONBody[incoming.NewOrder]) -> views.Quote:
+        """What an order would cost now, or why it would be refused; nothing is written."""
+        try:
+            lines = (await books.look(wanted := data.wanted)).take(wanted)
+        except books.UnknownFlavor as error:
+            raise data.unknown(error) from None
+        shown = [views.LineView(line.flavor, line.quantity, line.unit_price) for line in lines]
+        return views.Quote(
+            **views.summary(shown),
+            total=sum(line.total for line in lines),
+            currency=settings.load().currency,
+        )
+
+    @get(
+        "/orders/states",
+        operation_class=openapi.ApiOperation,
+        operation_id="listStates",
+        summary="See which status may follow which",
+        responses=openapi.answers(200, views.StateTable, to_builtins(views.TABLE), *openapi.CALL),
+    )
+    async def states(self) -> views.StateTable:
+        """The statuses of orders and the states of payments, each with those that may follow."""
+        return views.TABLE
+
+    @get(
+        "/orders/{order:int}",
+        operation_class=openapi.ApiOperation,
+        operation_id="getOrder",
+        summary="See an order",
+        responses=openapi.answers(
+            200, views.OrderDetail, views.DETAIL, *openapi.CALL, errors.NotFound()
+        ),
+    )
+    async def one(self, request: bodies.AnyBody, order: bodies.PathId) -> views.OrderDetail:
+        """One of your own orders, with what may be done with it and what happened to it."""
+        return await views.one(order, to=request.user)
+
+    @post(
+        "/orders/{order:int}/cancel",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="cancelOrder",
+        summary="Cancel an order",
+        responses=openapi.answers(
+            200,
+            views.OrderDetail,
+            views.DETAIL | {"status": "canceled", "actions": []},
+            *openapi.CALL,
+            errors.NotFound(),
+            TOO_LATE,
+        ),
+    )
+    async def cancel(self, request: bodies.AnyBody, order: bodies.PathId) -> views.OrderDetail:
+        """Give an order up, as long as its payment is not under way; its stock goes back.
+
+        What is canceled already stays so: the answer is the same.
+        """
+        await views.one(order, to=request.user)
+        await payments.cancel(order, by=request.user.id)
+        return await views.one(order, to=request.user)
+
+    @get(
+        ["/orders", "/my-orders"],
+        dependencies={"asked": Provide(lists.asked, sync_to_thread=False)},
+        operation_class=openapi.ApiOperation,
+        operation_id=lambda handler, method, path: (
+            "listOrders" if path[-1] == "orders" else "listMyOrders"
+        ),
+        summary="List your orders",
+        responses=openapi.answers(
+            200,
+            list[views.OrderView],
+            [views.EXAMPLE],
+            *openapi.CALL,
+            BAD_PAGE,
+            errors.Forbidden("Only staff may see the orders of others."),
+        ),
+    )
+    async def mine(
+        self,
+        request: bodies.AnyBody,
+        asked: NamedDependency[lists.Asked],
+        limit: Annotated[
+            int | None, Parameter(ge=1, le=MAX_PAGE, description="How many; without it, all.")
+        ] = None,
+        after: Annotated[
+            str | None,
+            Parameter(
+                max_length=200,
+                schema_extra={"pattern": "^[A-Za-z0-9_-]+$"},
+                description="Where the last page ended, from its Link.",
+            ),
+        ] = None,
+    ) -> Response[list[views.OrderView]] | Stream:
+        """Your own orders, oldest first: all of them, or with `limit` a page.
+
+        `/api/orders/` and `/api/my-orders/` answer the same. A page that is not the last one
+        has a `Link` to the next (RFC 8288).
+        """
+        start = lists.place(after, asked) if after is not None else None
+        if limit is None:
+            # The first rows are read before the answer begins, while it can still be a refusal.
+            first = await lists.page(asked, start, lists.CHUNK)
+            return Stream(lists.stream(asked, first), media_type="application/json")
+        rows = await lists.page(asked, start, limit + 1)
+        answer = Response(rows[:limit])
+        if len(rows) > limit:
+            query = request.query_params.dict() | {"after": lists.end(asked, rows[limit - 1]).word}
+            more = urlencode(query, doseq=True)
+            answer.headers["Link"] = f'<{request.url.path}?{more}>; rel="next"'
+        return answer

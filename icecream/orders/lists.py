@@ -1,0 +1,201 @@
+"""Lists of orders: which, in which order, and a page of them or all."""
+
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar.params import Parameter
+from msgspec import Struct
+from piccolo.columns import Column
+from piccolo.query import Select
+
+from icecream import bodies, errors, states
+from icecream.orders import views
+from icecream.tables import Order, OrderLine, User
+
+# Rows read at once while a whole list is streamed: enough to keep the database out of the way,
+# little enough that a list of a million takes no more memory than a list of a thousand.
+CHUNK = 500
+# By what a list may be sorted; orders are numbered as they come.
+KEYS: dict[str, Column] = {"id": Order.id, "total": Order.total}
+# A moment with its offset.
+LONG = {"maxLength": 35}
+_USER = re.compile(r"all|[1-9][0-9]{0,18}")
+SORTS = tuple(sign + name for name in KEYS for sign in ("", "-"))
+
+
+class Asked(Struct, frozen=True):
+    """Which orders, and in which order; None asks for nothing in particular.
+
+    `user` is an id, or None for everybody's. From `created_from`, and before `created_to`.
+    """
+
+    user: int | None
+    status: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    flavor: int | None = None
+    sort: str = "id"
+
+    @property
+    def key(self) -> Column:
+        """What it is sorted by."""
+        return KEYS[self.sort.lstrip("-")]
+
+    @property
+    def falling(self) -> bool:
+        """The largest first."""
+        return self.sort.startswith("-")
+
+
+class Place(Struct, frozen=True):
+    """Where a page ended: the key and the id of its last order, and the sort it was made by."""
+
+    sort: str
+    key: bodies.Number
+    id: bodies.Id
+
+    @property
+    def word(self) -> str:
+        """For an address."""
+        return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")
+
+
+def asked(
+    request: bodies.AnyBody,
+    status: Annotated[
+        str | None, Parameter(schema_extra={"enum": list(states.ORDER)}, description="Only these.")
+    ] = None,
+    created_from: Annotated[
+        datetime | None,
+        Parameter(schema_extra=LONG, description="Placed then or later (RFC 3339)."),
+    ] = None,
+    created_to: Annotated[
+        datetime | None, Parameter(schema_extra=LONG, description="Placed before (RFC 3339).")
+    ] = None,
+    flavor: Annotated[
+        int | None, Parameter(ge=1, le=bodies.MAX_ID, description="With some of this one.")
+    ] = None,
+    user: Annotated[
+        str | None,
+        Parameter(
+            schema_extra={"pattern": f"^({_USER.pattern})$", "maxLength": 19},
+            description="Staff may ask for those of another user by id, or for `all`.",
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        Parameter(schema_extra={"enum": list(SORTS)}, description="`-` for the largest first."),
+    ] = None,
+) -> Asked:
+    """What a query asks for."""
+    return Asked(
+        user=_whose(user, request.user),
+        status=_one_of("status", status, states.ORDER),
+        created_from=_moment("created_from", created_from),
+        created_to=_moment("created_to", created_to),
+        flavor=flavor,
+        sort=_one_of("sort", sort, SORTS) or "id",
+    )
+
+
+def _one_of(name: str, word: str | None, words: Iterable[str]) -> str | None:
+    if word is None or word in words:
+        return word
+    raise _invalid(name, f"Expected one of {', '.join(words)}")
+
+
+def _invalid(name: str, what: str) -> errors.ValidationFailed:
+    return errors.ValidationFailed(f"/{name}", "invalid", f"{name}: {what}.")
+
+
+def _moment(name: str, value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise _invalid(name, "Expected a time with its offset, such as 2025-05-13T10:22:06Z")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise _invalid(name, "Expected a time of the years 1 to 9999") from None
+
+
+def _whose(user: str | None, caller: User) -> int | None:
+    if user is None or user == str(caller.id):
+        return caller.id
+    if not _USER.fullmatch(user) or (user != "all" and int(user) > bodies.MAX_ID):
+        raise _invalid("user", "Expected an id or all")
+    if not caller.admin:
+        raise errors.Forbidden("Only staff may see the orders of others.")
+    return None if user == "all" else int(user)
+
+
+def place(after: str, asked: Asked) -> Place:
+    """Read where a page ended.
+
+    Raises:
+        errors.ValidationFailed: no page of such a list ended there.
+    """
+    try:
+        text = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4))
+        found = msgspec.json.decode(text, type=Place)
+        if found.sort != asked.sort:
+            raise ValueError
+    except (binascii.Error, ValueError):
+        detail = "This is not where a page of this list ended."
+        raise errors.ValidationFailed("/after", "invalid", detail) from None
+    return found
+
+
+async def page(asked: Asked, after: Place | None, limit: int) -> list[views.OrderView]:
+    """At most so many orders, from there on."""
+    query = _which(asked).limit(limit)
+    if after is not None:
+        query = query.where(_beyond(asked, after))
+    if asked.key is not Order.id:
+        query = query.order_by(asked.key, ascending=not asked.falling)
+    return await views.with_lines(await query.order_by(Order.id, ascending=not asked.falling))
+
+
+def _which(asked: Asked) -> Select[Any]:
+    query = Order.select(*views.COLUMNS)
+    if asked.user is not None:
+        query = query.where(Order.user == asked.user)
+    if asked.status is not None:
+        query = query.where(Order.status == asked.status)
+    if asked.created_from is not None:
+        query = query.where(Order.created_at >= asked.created_from)
+    if asked.created_to is not None:
+        query = query.where(Order.created_at < asked.created_to)
+    if asked.flavor is not None:
+        lines = OrderLine.select(OrderLine.order).where(OrderLine.flavor == asked.flavor)
+        query = query.where(Order.id.is_in(lines))
+    return query
+
+
+def _beyond(asked: Asked, after: Place) -> Any:
+    def passed(column: Column, value: int) -> Any:
+        return column < value if asked.falling else column > value
+
+    if asked.key is Order.id:
+        return passed(Order.id, after.id)
+    same = (asked.key == after.key) & passed(Order.id, after.id)
+    return passed(asked.key, after.key) | same
+
+
+def end(asked: Asked, last: views.OrderView) -> Place:
+    """Where a page with this order as its last ended."""
+    return Place(asked.sort, getattr(last, asked.sort.lstrip("-")), last.id)
+
+
+async def stream(asked: Asked, rows: list[views.OrderView]) -> AsyncIterator[bytes]:
+    """The whole list as JSON, whose first rows were read already."""
+    before = b"["
+    while rows:
+        yield before + msgspec.json.encode(rows)[1:-1]
+        before, rows = b",", await page(asked, end(asked, rows[-1]), CHUNK)
+    yield b"]" if before == b"," else b"[]"

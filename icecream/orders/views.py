@@ -1,0 +1,189 @@
+"""Orders as their customers see them, one or many."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from icecream import bodies, errors, intake, openapi, states
+from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, Payment, User
+
+# Flavors in one order.
+MAX_LINES = 100
+MAX_TOTAL = MAX_LINES * MAX_QUANTITY * MAX_PRICE
+Status = Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
+Quantity = Annotated[int, Meta(ge=1, le=MAX_LINES * MAX_QUANTITY)]
+Amount = Annotated[int, Meta(ge=0, le=MAX_TOTAL, description="In minor units, such as cents.")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217.")]
+
+
+class LineView(Struct):
+    """So much of a flavor, at the price of that moment."""
+
+    flavor: bodies.Id
+    quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
+    unit_price: Annotated[int, Meta(ge=0, le=MAX_PRICE)]
+
+
+class OrderView(Struct):
+    """An order: `pending` until its payment is through, then `paid` or `failed`.
+
+    `quantity` is that of all lines; `flavor` is null where there is more than one.
+    """
+
+    id: bodies.Id
+    quantity: Quantity
+    status: Status
+    created_at: openapi.Moment
+    user: bodies.Id
+    flavor: bodies.Id | None
+    lines: Annotated[list[LineView], Meta(min_length=1, max_length=MAX_LINES)]
+    total: Amount
+    refunded: Amount
+    currency: Currency
+
+
+class Happening(Struct):
+    """A line in an order's history; `by` is a user's id, or null for the service itself."""
+
+    type: openapi.Word
+    at: openapi.Moment
+    by: bodies.Id | None
+    reason: openapi.Text | UnsetType = UNSET
+
+
+class OrderDetail(OrderView):
+    """An order with what may be done with it, and what happened to it so far."""
+
+    actions: Annotated[
+        list[Annotated[str, Meta(extra_json_schema={"enum": list(states.ACTIONS)})]],
+        Meta(max_length=len(states.ACTIONS)),
+    ]
+    history: list[Happening]
+
+
+class OrderPlaced(intake.Receipt):
+    """The order is stored and will be paid; with `Prefer: wait` also what became of it."""
+
+    order: OrderDetail | UnsetType = UNSET
+
+
+class Quote(Struct):
+    """What an order would cost now."""
+
+    quantity: Quantity
+    flavor: bodies.Id | None
+    lines: list[LineView]
+    total: Amount
+    currency: Currency
+
+
+class Step(Struct, rename={"source": "from", "target": "to"}):
+    """From one status to another."""
+
+    source: openapi.Word
+    target: openapi.Word
+
+
+class StateTable(Struct):
+    """Which status may follow which, and what people may do in which."""
+
+    order: Mapping[str, tuple[openapi.Word, ...]]
+    payment: Mapping[str, tuple[openapi.Word, ...]]
+    actions: dict[str, Step]
+
+
+PLACED = {"status": "Order placed", "order_id": 1}
+LINE = {"flavor": 1, "quantity": 2, "unit_price": 250}
+EXAMPLE = {
+    "id": 1,
+    "quantity": 2,
+    "status": "pending",
+    "created_at": "2025-05-13T10:22:06.428877Z",
+    "user": 1,
+    "flavor": 1,
+    "lines": [LINE],
+    "total": 500,
+    "refunded": 0,
+    "currency": "EUR",
+}
+HISTORY = [{"type": "placed", "at": EXAMPLE["created_at"], "by": 1}]
+DETAIL = EXAMPLE | {"actions": ["cancel"], "history": HISTORY}
+QUOTE = {name: EXAMPLE[name] for name in Quote.__struct_fields__}
+TABLE = StateTable(
+    order=states.ORDER,
+    payment=states.PAYMENT,
+    actions={name: Step(source, target) for name, (source, target) in states.ACTIONS.items()},
+)
+COLUMNS = (
+    Order.id,
+    Order.status,
+    Order.created_at,
+    Order.user,
+    Order.total,
+    Order.refunded,
+    Order.currency,
+)
+
+
+async def with_lines(orders: Sequence[dict[str, Any]]) -> list[OrderView]:
+    """Rows of orders, each with its lines."""
+    if not orders:
+        return []
+    lines: dict[int, list[LineView]] = {}
+    line = OrderLine
+    for row in await (
+        line.select(line.order, line.flavor, line.quantity, line.unit_price)
+        .where(line.order.is_in([order["id"] for order in orders]))
+        .order_by(line.id)
+    ):
+        lines.setdefault(row.pop("order"), []).append(LineView(**row))
+    return [OrderView(**order, **summary(lines[order["id"]])) for order in orders]
+
+
+def summary(lines: list[LineView]) -> dict[str, Any]:
+    """What the original's clients look at, beside the lines."""
+    return {
+        "quantity": sum(line.quantity for line in lines),
+        "flavor": lines[0].flavor if len(lines) == 1 else None,
+        "lines": lines,
+    }
+
+
+async def one(order: int, *, to: User) -> OrderDetail:
+    """An order in full.
+
+    Raises:
+        errors.NotFound: there is none, or it is somebody else's and not for staff to see.
+    """
+    rows = await Order.select(*COLUMNS).where(Order.id == order)
+    if not rows or not (to.admin or rows[0]["user"] == to.id):
+        raise errors.NotFound
+    (view,) = await with_lines(rows)
+    fields = {name: getattr(view, name) for name in OrderView.__struct_fields__}
+    actions = await _actions(order, view.status)
+    return OrderDetail(**fields, actions=actions, history=await _history(order))
+
+
+async def _actions(order: int, status: str) -> list[str]:
+    possible = [name for name, (source, _) in states.ACTIONS.items() if source == status]
+    if "cancel" in possible and not await Payment.exists().where(
+        Payment.order == order, Payment.state == "new"
+    ):
+        possible.remove("cancel")
+    return possible
+
+
+async def _history(order: int) -> list[Happening]:
+    rows = (
+        await Event.select(Event.type, Event.at, Event.by, Event.payload)
+        .where(Event.order == order)
+        .order_by(Event.seq)
+        .output(load_json=True)
+    )
+    return [_happening(row["type"], row["at"], row["by"], row["payload"]) for row in rows]
+
+
+def _happening(kind: str, at: datetime, by: int | None, payload: dict[str, Any]) -> Happening:
+    return Happening(kind, at, by, payload.get("reason") or UNSET)

@@ -1,0 +1,237 @@
+"""Idempotency-Key: once, whoever asks again, and however."""
+
+import asyncio
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import Struct
+
+from icecream import bodies, database, errors, keys
+from icecream.tables import IdempotencyKey, Order
+from tests import ledger
+from tests.conftest import ADMIN_PASSWORD, Caller, new_flavor, place
+from tests.processes import Shop
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("field", "word"),
+    [
+        ("abc", "abc"),
+        ('"abc"', "abc"),
+        ("8e03978e-40d5-43dd-bc93-6894a57f9324", "8e03978e-40d5-43dd-bc93-6894a57f9324"),
+        (r'"a\"b\\c"', r'a"b\c'),
+        ("a;b,c=d/e?", "a;b,c=d/e?"),
+        ("k" * 255, "k" * 255),
+        ('"' + r"\\" * 255 + '"', "\\" * 255),
+    ],
+)
+def test_a_key_is_a_quoted_string_or_bare(field: str, word: str) -> None:
+    assert keys.read(field) == word
+
+
+BAD = [
+    "",
+    '""',
+    '"',
+    '"abc',
+    'abc"',
+    'a"b',
+    "a b",
+    '"a b"',
+    r'"a\b"',
+    '"a";p=1',
+    '"a", "b"',
+    "k" * 256,
+    "\u00e9",
+    "a\x7f",
+]
+
+
+@pytest.mark.parametrize("field", BAD)
+def test_anything_else_is_refused(field: str) -> None:
+    with pytest.raises(errors.IdempotencyKeyInvalid):
+        keys.read(field)
+
+
+@pytest.mark.parametrize("field", [one for one in BAD if one.isascii() and one.isprintable()])
+async def test_a_bad_key_is_400_and_nothing_is_placed(
+    customer: Caller, flavor: int, field: str
+) -> None:
+    answer = await order(customer, flavor, field)
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency-key-invalid")
+    assert (await customer.get("/api/orders/")).json() == []
+
+
+async def order(
+    caller: Caller,
+    flavor: int,
+    key: str,
+    quantity: Any = 1,
+    path: str = "/api/orders/",
+    **body: Any,
+) -> httpx.Response:
+    body = body or {"json": {"flavor": flavor, "quantity": quantity}}
+    return await caller.request("POST", path, headers={"Idempotency-Key": key}, **body)
+
+
+def replayed(answer: httpx.Response) -> bool:
+    assert answer.status_code == 200, answer.text
+    return "idempotent-replayed" in answer.headers
+
+
+async def test_what_comes_again_is_answered_again(customer: Caller, flavor: int) -> None:
+    first = await order(customer, flavor, "again")
+    assert not replayed(first)
+    again = [
+        await order(customer, flavor, '"again"'),
+        await order(customer, flavor, "again", quantity="1"),
+        await order(customer, flavor, "again", path="/api/orders"),
+        await order(customer, flavor, "again", data={"flavor": flavor, "quantity": 1}),
+    ]
+    for answer in again:
+        assert replayed(answer)
+        assert answer.content == first.content
+    assert len((await customer.get("/api/orders/")).json()) == 1
+    await ledger.check()
+
+
+async def test_a_key_is_for_one_request_of_one_user(
+    customer: Caller, stranger: Caller, flavor: int
+) -> None:
+    assert not replayed(await order(customer, flavor, "mine"))
+    for body in ({"flavor": flavor, "quantity": 2}, {"lines": [{"flavor": flavor, "quantity": 9}]}):
+        answer = await order(customer, flavor, "mine", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-key-reused")
+    assert not replayed(await order(stranger, flavor, "mine"))
+    assert len((await customer.get("/api/orders/")).json()) == 1
+
+
+async def test_what_had_no_effect_is_done_when_it_comes_again(customer: Caller) -> None:
+    flavor = await new_flavor(stock=1)
+    for quantity, status in ((0, 400), (2, 409)):
+        answer = await order(customer, flavor, "later", quantity)
+        assert answer.status_code == status
+    assert await IdempotencyKey.count().where(IdempotencyKey.user == customer.user.id) == 0
+    assert not replayed(await order(customer, flavor, "later"))
+    assert replayed(await order(customer, flavor, "later"))
+
+
+async def test_two_hundred_at_once_are_one_order_and_the_same_answer(
+    customer: Caller, flavor: int
+) -> None:
+    answers = await asyncio.gather(*(order(customer, flavor, "storm") for _ in range(200)))
+    assert len({answer.content for answer in answers}) == 1
+    assert [replayed(answer) for answer in answers].count(False) == 1
+    assert len((await customer.get("/api/orders/")).json()) == 1
+    await ledger.check()
+
+
+async def test_who_loses_a_race_finds_what_the_winner_did(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in two processes: both looked, found nothing, and now both write."""
+    first = await order(customer, flavor, "race")
+    real, blind = keys.find, [1]
+
+    async def find(asked: Any) -> Any:
+        return {} if blind and blind.pop() else await real(asked)
+
+    monkeypatch.setattr(keys, "find", find)
+    second = await order(customer, flavor, "race")
+    assert blind == []
+    assert replayed(second)
+    assert second.content == first.content
+    assert await Order.count().where(Order.user == customer.user.id) == 1
+    await ledger.check()
+
+
+KILLED = """
+import os, signal
+from icecream import intake
+real = intake.Intake._place
+async def place(self, calls):
+    await real(self, calls)
+    os.kill(os.getpid(), signal.SIGKILL)
+intake.Intake._place = place
+"""
+
+
+def test_a_kill_between_commit_and_answer_is_mended_by_asking_again(
+    tmp_path: Path, empty_database: str
+) -> None:
+    with Shop(tmp_path / "shop", empty_database) as shop:
+        assert shop.run("migrate").returncode == 0
+        killed = shop.begin_altered(KILLED, "serve")
+        shop.ready(killed)
+        shop.sign_in("admin", ADMIN_PASSWORD)
+        call: dict[str, Any] = {
+            "json": {"flavor": 1, "quantity": 2},
+            "headers": {"Idempotency-Key": "killed"},
+        }
+        with pytest.raises(httpx.TransportError):
+            shop.http.post("/api/orders/", **call)
+        assert killed.wait() == -signal.SIGKILL
+        shop.serve()
+        again = [shop.http.post("/api/orders/", **call) for _ in range(2)]
+        assert [replayed(answer) for answer in again] == [True, True]
+        assert again[0].json() == {"status": "Order placed", "order_id": 1}
+        assert [one["id"] for one in shop.books()["orders"]] == [1]
+
+
+def key(caller: Caller, word: str, body: Any = None) -> keys.Key:
+    body = body or bodies.Body()
+    made = keys.of(word, user=caller.user.id, method="POST", path="/x/", body=body)
+    assert made is not None
+    return made
+
+
+class Done(Struct):
+    """What came of some work."""
+
+    times: int
+
+
+async def test_any_work_is_done_once(customer: Caller) -> None:
+    done = []
+
+    async def work() -> Done:
+        done.append(1)
+        return Done(len(done))
+
+    asked = [keys.once(key(customer, "work"), work, Done) for _ in range(5)]
+    answers = await asyncio.gather(*asked)
+    assert len({answer.times for answer, _ in answers}) == 1
+    assert [again for _, again in answers].count(False) == 1
+    assert await keys.once(None, work, Done) == (Done(len(done)), False)
+    with pytest.raises(errors.IdempotencyKeyReused):
+        await keys.once(keys.Key(customer.user.id, "work", "another request"), work, Done)
+
+
+async def test_old_keys_are_forgotten_and_young_ones_kept(customer: Caller, flavor: int) -> None:
+    for word in ("old", "young"):
+        await order(customer, flavor, word)
+    mine = IdempotencyKey.user == customer.user.id
+    past = datetime.now(UTC) - keys.LIFE - timedelta(seconds=1)
+    await IdempotencyKey.update({IdempotencyKey.created_at: past}).where(
+        mine, IdempotencyKey.key == "old"
+    )
+    assert await keys.prune() is False
+    left = await IdempotencyKey.select(IdempotencyKey.key).where(mine)
+    assert [row["key"] for row in left] == ["young"]
+
+
+async def test_a_full_step_says_that_there_may_be_more(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "STEP", 1)
+    number = (await place(customer.user.id, {flavor: 1})).order
+    past = datetime.now(UTC) - 2 * keys.LIFE
+    kept = [keys.Kept(key(customer, word), "{}", number) for word in ("a", "b")]
+    await database.transaction(lambda: keys.keep(kept, at=past))
+    assert [await keys.prune() for _ in range(3)] == [True, True, False]
