@@ -1,4 +1,4 @@
-.PHONY: help run up down test check format lock clean
+.PHONY: help run up down test serializable check format lock clean
 .DEFAULT_GOAL := help
 
 # $(call install,FILES) brings .venv up to date with the first Python that will do.
@@ -58,6 +58,11 @@ test: $(node) ## Run the tests on PostgreSQL and on SQLite; TESTS="tests -k orde
 	$(call run_tests,sqlite) >"$$sqlite" 2>&1 & \
 	$(call run_tests,postgres); failed=$$?; \
 	wait %1 || failed=1; cat "$$sqlite"; exit $$failed
+
+serializable: ## The same on PostgreSQL alone, every transaction serializable
+	$(call install,$(development))
+	$(call run_tests,serializable)
+
 run_tests = ICECREAM_TEST_DATABASE=$(1) .venv/bin/python -m pytest $(TESTS)
 
 check: ## Lint, formatting, types and import rules

@@ -1,4 +1,6 @@
-"""One database per run of the suite: `ICECREAM_TEST_DATABASE` says `sqlite` or `postgres`."""
+"""One database per run of the suite: `ICECREAM_TEST_DATABASE` says `sqlite`, `postgres`, or
+`serializable`: PostgreSQL where every transaction is serializable.
+"""
 
 import asyncio
 import atexit
@@ -17,7 +19,8 @@ from typing import Any
 _held = ExitStack()
 atexit.register(_held.close)
 FOLDER = Path(_held.enter_context(tempfile.TemporaryDirectory(prefix="icecream-tests-")))
-WHICH = os.environ.pop("ICECREAM_TEST_DATABASE", "sqlite")
+_asked = os.environ.pop("ICECREAM_TEST_DATABASE", "sqlite")
+WHICH = "postgres" if _asked == "serializable" else _asked
 for name in [name for name in os.environ if name.startswith("ICECREAM_")]:
     del os.environ[name]
 os.environ["ICECREAM_SECRET_KEY"] = "a key that is only used by the tests of this suite"
@@ -25,6 +28,8 @@ os.environ["ICECREAM_ADMIN_PASSWORD"] = ADMIN_PASSWORD = "vanilla-sky-42"
 if WHICH == "postgres":
     from tests import servers
 
+    if _asked == "serializable":
+        servers.SETTINGS.append("--default_transaction_isolation=serializable")
     os.environ["ICECREAM_DATABASE_URL"] = _held.enter_context(servers.postgres(FOLDER / "pg"))
 else:
     os.environ["ICECREAM_DATABASE_URL"] = f"sqlite:///{FOLDER}/icecream.sqlite"
