@@ -2,14 +2,15 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 from piccolo.query import Select
+from piccolo.query.functions import Sum
 
-from icecream import database, errors
-from icecream.tables import DayTotal, Flavor, FlavorDay, FlavorTotal
+from icecream import database, errors, states
+from icecream.tables import MAX_STOCK, DayTotal, Flavor, FlavorDay, FlavorTotal, StockMove
 
 
 class Line(Struct, frozen=True):
@@ -101,6 +102,46 @@ def _shelf(rows: list[dict[str, Any]], held: list[dict[str, Any]]) -> Shelf:
         prices={row["id"]: row["price"] for row in rows},
         stock={row["id"]: row["stock"] for row in held if row["stock"] is not None},
     )
+
+
+async def receive(flavor: int, quantity: int, *, why: str, by: int) -> None:
+    """Add a receipt to a flavor's stock, or with a negative quantity take a loss from it.
+
+    Where stock was not counted, it is from now on, beginning with nothing.
+
+    Raises:
+        errors.NotFound: there is no such flavor.
+        errors.InsufficientStock: there is less to be lost.
+        errors.ValidationFailed: there would be more than can be counted.
+    """
+    # To ourselves: what begins to be counted must not be in anybody's hands.
+    rows = await database.owned(_flavors([flavor]))
+    if not rows:
+        raise errors.NotFound
+    moves, left = [(why, quantity)], rows[0]["stock"]
+    if left is None:
+        left, moves = 0, [("sold before it was counted", await _unaccounted(flavor)), *moves]
+    if left + quantity < 0:
+        short = {"flavor": flavor, "quantity": -quantity, "available": left}
+        raise errors.InsufficientStock(f"Only {left} left of flavor {flavor}.", lines=[short])
+    if left + quantity > MAX_STOCK:
+        detail = f"Together with the {left} there are, more than {MAX_STOCK}."
+        raise errors.ValidationFailed("/quantity", "invalid", detail)
+    at = datetime.now(UTC)
+    await Flavor.update({Flavor.stock: left + quantity}).where(Flavor.id == flavor)
+    await StockMove.insert(
+        *(StockMove(flavor=flavor, quantity=n, why=said, by=by, at=at) for said, n in moves if n)
+    )
+
+
+async def _unaccounted(flavor: int) -> int:
+    """What live orders took, beyond all that was ever received."""
+    sold = await FlavorTotal.select(Sum(FlavorTotal.quantity)).where(
+        FlavorTotal.flavor == flavor, FlavorTotal.status.is_in(list(states.LIVE))
+    )
+    received = await StockMove.select(Sum(StockMove.quantity)).where(StockMove.flavor == flavor)
+    # No rows sum up to null; and PostgreSQL's sum of bigint is numeric.
+    return int(sold[0]["sum"] or 0) - int(received[0]["sum"] or 0)
 
 
 async def give_back(lines: Sequence[Line]) -> None:

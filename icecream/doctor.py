@@ -1,11 +1,17 @@
 """What must always hold, asked of the tables: each query finds the rows where it does not."""
 
+from collections.abc import Iterable
+
 from icecream import states
 from icecream.tables import Order
 
-OPEN = ", ".join(f"'{state}'" for state in states.unfinished(states.PAYMENT) if state != "parked")
-# These orders hold the stock that they took.
-LIVE = "'pending', 'paid', 'refunding', 'refunded'"
+
+def _words(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+OPEN = _words(state for state in states.unfinished(states.PAYMENT) if state != "parked")
+LIVE = _words(states.LIVE)
 # Both databases write a time in UTC as text that begins with the day.
 DAY = "substr(CAST(o.created_at AS text), 1, 10)"
 LINES = 'orders o JOIN order_line l ON l."order" = o.id'

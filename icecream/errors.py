@@ -113,6 +113,12 @@ class IdempotencyKeyReused(Refusal):
     status = 422
 
 
+class PreconditionFailed(Refusal):
+    """It was edited since you saw it."""
+
+    status = 412
+
+
 class PayloadTooLarge(Refusal):
     """The request is too large."""
 

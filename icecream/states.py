@@ -22,6 +22,8 @@ PAYMENT: Arrows = {
     "void": (),
 }
 
+# In these an order holds the stock that it took.
+LIVE = ("pending", "paid", "refunding", "refunded")
 # What people may do with an order: the status it must have, and the one that it gets.
 ACTIONS = {"cancel": ("pending", "canceled")}
 

@@ -98,6 +98,8 @@ OPEN = {
 SIGNED_IN = {
     "/api/flavors",
     "/api/flavors/add",
+    "/api/flavors/{flavor:int}",
+    "/api/flavors/{flavor:int}/stock",
     "/api/orders",
     "/api/orders/quote",
     "/api/orders/states",

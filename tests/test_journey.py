@@ -47,10 +47,10 @@ def test_a_stranger_places_orders_that_get_paid(shop: Shop) -> None:
 
     added = shop.http.post("/api/flavors/add/", data={"name": "Choclate"})
     assert added.status_code == 201
-    choclate = {"id": 2, "name": "Choclate", "price": 250, "stock": None}
-    assert added.json() == choclate
-    vanilla = {"id": 1, "name": "Vanilla", "price": 250, "stock": None}
-    assert shop.http.get("/api/flavors/").json() == [vanilla, choclate]
+    choclate = added.json()
+    assert (choclate["id"], choclate["name"], choclate["price"]) == (2, "Choclate", 250)
+    vanilla, listed = shop.http.get("/api/flavors/").json()
+    assert (vanilla["id"], vanilla["name"], listed) == (1, "Vanilla", choclate)
 
     for number, answer in enumerate(
         (

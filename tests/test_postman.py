@@ -38,6 +38,9 @@ def test_it_has_every_operation_and_signs_in_first() -> None:
         "POST/api/token/refresh",
         "GET/api/flavors",
         "POST/api/flavors/add",
+        "GET/api/flavors/:flavor",
+        "PATCH/api/flavors/:flavor",
+        "POST/api/flavors/:flavor/stock",
         "GET/api/my-orders",
         "GET/api/orders",
         "POST/api/orders",
@@ -70,7 +73,7 @@ def test_it_runs_from_top_to_bottom_and_again(tmp_path: Path, empty_database: st
         )
         assert run.returncode == 0, run.stdout + run.stderr
         stats = json.loads(report.read_text())["run"]["stats"]
-        assert stats["requests"] == {"total": 24, "pending": 0, "failed": 0}
-        assert stats["assertions"] == {"total": 24, "pending": 0, "failed": 0}
+        assert stats["requests"] == {"total": 30, "pending": 0, "failed": 0}
+        assert stats["assertions"] == {"total": 30, "pending": 0, "failed": 0}
         shop.sign_in("admin", ADMIN_PASSWORD)
         assert [one["quantity"] for one in shop.http.get("/api/orders/").json()] == [2, 2]

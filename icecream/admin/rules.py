@@ -7,14 +7,14 @@ from msgspec import Meta, Struct
 from piccolo.columns import Column
 from piccolo.table import Table
 
-from icecream import accounts, bodies, database, errors, flavors, passwords, settings
+from icecream import accounts, bodies, database, errors, passwords, settings
+from icecream.flavors import catalogue
 from icecream.tables import Flavor, RefreshToken, User
 
 TAKEN = "The name or the email is taken."
 STOCK = "Stock moves by orders and receipts only."
 
 Line = Annotated[str, Meta(max_length=255, pattern=rf"^\Z|{accounts.NAME}")]
-Text = Annotated[str, Meta(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")]
 
 
 class Person(Struct):
@@ -34,10 +34,9 @@ class Person(Struct):
         self.email = self.email or None
 
 
-class EditedFlavor(flavors.NewFlavor):
-    """A flavor as staff may write it."""
+class AddedFlavor(catalogue.NewFlavor):
+    """A flavor as staff may add one."""
 
-    description: Text = ""
     archived: bool = False
 
 
@@ -111,24 +110,28 @@ async def add_flavor(row: Flavor) -> Flavor:
     if row.stock is not None or row.version != 1:
         raise errors.ValidationFailed("/stock", "read-only", f"Leave the stock empty. {STOCK}")
     price = settings.load().default_price if row.price is None else row.price
-    new = _checked(row.to_dict() | {"price": price}, EditedFlavor)
+    new = _checked(row.to_dict() | {"price": price}, AddedFlavor)
     row.name, row.price = new["name"], new["price"]
     return row
 
 
 async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
-    """Hold an edit to the rules of the API, and count it.
+    """Edit as the API does.
 
     The form sends all columns, so that those which are nobody's to edit may come unchanged.
     """
     row, sent = await _change(Flavor, row_id, values)
     if sent.pop("stock", row["stock"]) != row["stock"]:
         raise errors.Conflict(f"{STOCK} It is {row['stock']} now; load the page again.")
-    if sent.pop("version", row["version"]) != row["version"]:
-        raise errors.Conflict("This flavor was edited after the page was loaded; load it again.")
-    new = _checked(row | sent, EditedFlavor)
-    edited = {name: new[name] for name in sent if name != "id"}
-    return edited | {"version": Flavor.version + 1}
+    seen = sent.pop("version", row["version"])
+
+    def check(version: int) -> None:
+        if seen != version:
+            raise errors.Conflict("This flavor was edited after the page was loaded; load again.")
+
+    edited = _checked(sent, catalogue.FlavorEdit)
+    await catalogue.edit(row_id, catalogue.FlavorEdit(**edited), check=check)
+    return {"id": row_id}
 
 
 async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:

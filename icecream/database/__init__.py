@@ -30,6 +30,7 @@ __all__ = [
     "kept",
     "locked",
     "move",
+    "owned",
     "running",
     "transaction",
     "unlocked",
@@ -121,5 +122,13 @@ async def kept(query: Select[Any]) -> list[dict[str, Any]]:
     """Refer to the rows of a query: many transactions may do so, while none has them for itself."""
     if isinstance(DB, Postgres):
         query = query.lock_rows("KEY SHARE")
+    rows: list[dict[str, Any]] = await query
+    return rows
+
+
+async def owned(query: Select[Any]) -> list[dict[str, Any]]:
+    """Have the rows of a query to oneself: meanwhile nobody may even refer to them."""
+    if isinstance(DB, Postgres):
+        query = query.lock_rows("UPDATE")
     rows: list[dict[str, Any]] = await query
     return rows

@@ -4,7 +4,9 @@ from icecream.openapi.document import config
 from icecream.openapi.operations import (
     BODY,
     CALL,
+    KEY,
     ApiOperation,
+    Currency,
     IdempotencyKey,
     Moment,
     Name,
@@ -14,12 +16,15 @@ from icecream.openapi.operations import (
     Text,
     Word,
     answers,
+    or_unchanged,
 )
 
 __all__ = [
     "BODY",
     "CALL",
+    "KEY",
     "ApiOperation",
+    "Currency",
     "IdempotencyKey",
     "Moment",
     "Name",
@@ -30,4 +35,5 @@ __all__ = [
     "Word",
     "answers",
     "config",
+    "or_unchanged",
 ]

@@ -27,11 +27,12 @@ Moment = Annotated[datetime, Meta(tz=True, extra_json_schema={"maxLength": 27})]
 URI, KEBAB = {"format": "uri"}, r"^[a-z]+(-[a-z]+)*$"
 # Told, not checked: what the database holds is shown.
 Name = Annotated[str, Meta(extra_json_schema={"maxLength": 100, "pattern": r"\S"})]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217.")]
 Word = Annotated[str, Meta(max_length=100, pattern=KEBAB)]
 Text = Annotated[str, Meta(max_length=errors.LONGEST, pattern=r"\S")]
 Path = Annotated[str, Meta(max_length=errors.LONGEST, pattern="^(/|$)")]
 # A structured field's string, or the same without its quotes.
-KEY = r'^("([!#-\[\]-~]|\\["\\])+"|[!#-~]+)$'
+KEY_PATTERN = r'^("([!#-\[\]-~]|\\["\\])+"|[!#-~]+)$'
 
 
 class FieldError(Struct):
@@ -69,6 +70,8 @@ BODY = (
     errors.PayloadTooLarge(),
     errors.UnsupportedMediaType(),
 )
+# And any that may come under a key.
+KEY = (errors.IdempotencyKeyInvalid(), errors.IdempotencyKeyReused())
 # Whatever is answered somewhere, for its schema.
 answered: list[Any] = [Problem]
 
@@ -87,6 +90,11 @@ def answers(
     by_status = attrgetter("status")
     groups = groupby(sorted(refusals, key=by_status), by_status)
     return {status: good} | {status: _refused(*group) for status, group in groups}
+
+
+def or_unchanged(given: dict[int, ResponseSpec]) -> dict[int, ResponseSpec]:
+    """The same, or that it is what the caller has already."""
+    return given | {304: ResponseSpec(None, description=HTTPStatus.NOT_MODIFIED.phrase)}
 
 
 def _refused(*refusals: errors.Refusal) -> ResponseSpec:
@@ -164,7 +172,7 @@ IdempotencyKey = Annotated[
         name="Idempotency-Key",
         description="A word for this request: what comes again is answered again, for 7 days.",
         # Told, not checked: who reads it refuses in words of its own.
-        schema_extra={"pattern": KEY, "maxLength": 512, "examples": ["8e03978e-40d5-43dd"]},
+        schema_extra={"pattern": KEY_PATTERN, "maxLength": 512, "examples": ["8e03978e-40d5-43dd"]},
     ),
 ]
 
@@ -195,9 +203,10 @@ class ApiOperation(Operation):
 
 @dataclass
 class Tagged(ApiOperation):
-    """An operation whose good answer has an ETag."""
+    """An operation whose good answer has an ETag, and may be that there is nothing new."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         responses: dict[str, Any] = self.responses or {}
-        responses["200"].headers["ETag"] = ETAG
+        for status in {"200", "304"} & responses.keys():
+            responses[status].headers["ETag"] = ETAG

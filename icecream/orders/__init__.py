@@ -29,7 +29,6 @@ REFUSALS = (
     errors.ValidationFailed("/quantity", "invalid", "quantity: Expected int >= 1."),
     errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
 )
-KEY_REFUSALS = (errors.IdempotencyKeyInvalid(), errors.IdempotencyKeyReused())
 BAD_PAGE = errors.ValidationFailed("/after", "invalid", "This is not where a page ended.")
 TOO_LATE = errors.InvalidTransition("paid", "canceled", states.ORDER["paid"])
 
@@ -53,7 +52,7 @@ class Orders(Controller):
             *openapi.CALL,
             *openapi.BODY,
             *REFUSALS,
-            *KEY_REFUSALS,
+            *openapi.KEY,
         ),
     )
     async def place(

@@ -15,7 +15,6 @@ MAX_TOTAL = MAX_LINES * MAX_QUANTITY * MAX_PRICE
 Status = Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
 Quantity = Annotated[int, Meta(ge=1, le=MAX_LINES * MAX_QUANTITY)]
 Amount = Annotated[int, Meta(ge=0, le=MAX_TOTAL, description="In minor units, such as cents.")]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217.")]
 
 
 class LineView(Struct):
@@ -41,7 +40,7 @@ class OrderView(Struct):
     lines: Annotated[list[LineView], Meta(min_length=1, max_length=MAX_LINES)]
     total: Amount
     refunded: Amount
-    currency: Currency
+    currency: openapi.Currency
 
 
 class Happening(Struct):
@@ -76,7 +75,7 @@ class Quote(Struct):
     flavor: bodies.Id | None
     lines: list[LineView]
     total: Amount
-    currency: Currency
+    currency: openapi.Currency
 
 
 class Step(Struct, rename={"source": "from", "target": "to"}):

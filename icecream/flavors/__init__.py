@@ -1,0 +1,187 @@
+"""The catalogue over HTTP."""
+
+import hashlib
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, Response, get, patch, post
+from litestar.params import JSONBody, Parameter
+
+from icecream import accounts, bodies, books, errors, keys, openapi
+from icecream.flavors import catalogue, conditions
+
+REFUSALS = (
+    errors.Forbidden("Only staff may set the price."),
+    errors.Conflict("There is already a flavor called Choclate."),
+)
+ONE = (*openapi.CALL, errors.NotFound())
+STAFF = errors.Forbidden("This is for staff.")
+BAD_TAG = errors.ValidationFailed("/If-Match", "malformed", "Expected entity tags, or *.")
+SHORT = errors.InsufficientStock(lines=[{"flavor": 2, "quantity": 50, "available": 40}])
+# Whoever has it may keep it, and asks each time whether it is still so.
+KEPT = {"Cache-Control": "private, no-cache"}
+
+
+def _version(found: tuple[catalogue.FlavorView, int]) -> Response[catalogue.FlavorView]:
+    """Tagged with what people edit: stock, which moves with every order, is not in it."""
+    view, version = found
+    return Response(view, headers={"ETag": _tag(version)})
+
+
+def _tag(version: int) -> str:
+    return f'"{version}"'
+
+
+class Flavors(Controller):
+    """What can be ordered."""
+
+    path = "/api/flavors"
+    tags = ["Flavors"]
+
+    @get(
+        "/",
+        operation_class=openapi.Tagged,
+        operation_id="listFlavors",
+        summary="List flavors",
+        responses=openapi.or_unchanged(
+            openapi.answers(
+                200,
+                list[catalogue.FlavorView],
+                [catalogue.EXAMPLE],
+                *openapi.CALL,
+                errors.ValidationFailed("/archived", "invalid", "archived: Expected bool."),
+                errors.Forbidden("Only staff may see what is no longer sold."),
+            )
+        ),
+    )
+    async def all(
+        self,
+        request: bodies.AnyBody,
+        archived: Annotated[
+            bool, Parameter(description="For staff: what is no longer sold, instead.")
+        ] = False,
+        if_none_match: conditions.IfNoneMatch = None,
+    ) -> Response[bytes]:
+        """Everything that can be ordered, and how much is left of it; oldest first.
+
+        The answer has an `ETag`: sent as `If-None-Match`, it is 304 as long as all is the same.
+        """
+        if archived and not request.user.admin:
+            raise errors.Forbidden("Only staff may see what is no longer sold.")
+        body = msgspec.json.encode(await catalogue.listed(archived=archived))
+        headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'} | KEPT
+        if conditions.unchanged(if_none_match, headers["ETag"]):
+            return Response(b"", status_code=304, headers=headers)
+        return Response(body, headers=headers, media_type="application/json")
+
+    @post(
+        "/add",
+        operation_class=openapi.ApiOperation,
+        operation_id="addFlavor",
+        summary="Add a flavor",
+        responses=openapi.answers(
+            201,
+            catalogue.FlavorView,
+            catalogue.EXAMPLE,
+            *openapi.CALL,
+            *openapi.BODY,
+            *REFUSALS,
+        ),
+    )
+    async def add(
+        self, request: bodies.AnyBody, data: JSONBody[catalogue.NewFlavor]
+    ) -> catalogue.FlavorView:
+        """Add a flavor by name. Only staff may say more of it.
+
+        Without a price it gets the default one, without a stock it is not counted.
+        """
+        return await catalogue.create(data, by=request.user)
+
+    @get(
+        "/{flavor:int}",
+        operation_class=openapi.Tagged,
+        operation_id="getFlavor",
+        summary="See a flavor",
+        responses=openapi.answers(200, catalogue.FlavorView, catalogue.EXAMPLE, *ONE),
+    )
+    async def one(self, flavor: bodies.PathId) -> Response[catalogue.FlavorView]:
+        """One flavor, also when it is no longer sold. Its `ETag` changes when it is edited.
+
+        It does not when stock moves: it is for `If-Match`, and there is no 304.
+        """
+        return _version(await catalogue.one(flavor))
+
+    @patch(
+        "/{flavor:int}",
+        guards=[accounts.staff_only],
+        operation_class=openapi.Tagged,
+        operation_id="editFlavor",
+        summary="Edit a flavor",
+        responses=openapi.answers(
+            200,
+            catalogue.FlavorView,
+            catalogue.EXAMPLE,
+            *ONE,
+            *openapi.BODY,
+            BAD_TAG,
+            STAFF,
+            errors.Conflict("There is already a flavor called Choclate."),
+            errors.PreconditionFailed(),
+        ),
+    )
+    async def edit(
+        self,
+        flavor: bodies.PathId,
+        data: JSONBody[catalogue.FlavorEdit],
+        if_match: conditions.IfMatch = None,
+    ) -> Response[catalogue.FlavorView]:
+        """Change some of a flavor; for staff. Orders keep the price at which they were placed.
+
+        With the `ETag` that was seen as `If-Match`, two who edit at once do not undo each
+        other's work: the second gets 412.
+        """
+
+        def check(version: int) -> None:
+            conditions.require(if_match, _tag(version))
+
+        return _version(await catalogue.edit(flavor, data, check=check))
+
+    @post(
+        "/{flavor:int}/stock",
+        status_code=200,
+        guards=[accounts.staff_only],
+        operation_class=openapi.ApiOperation,
+        operation_id="receiveStock",
+        summary="Receive stock",
+        responses=openapi.answers(
+            200,
+            catalogue.FlavorView,
+            catalogue.EXAMPLE,
+            *ONE,
+            *openapi.BODY,
+            *openapi.KEY,
+            STAFF,
+            SHORT,
+        ),
+    )
+    async def receive(
+        self,
+        request: bodies.AnyBody,
+        flavor: bodies.PathId,
+        data: JSONBody[catalogue.StockReceipt],
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> Response[catalogue.FlavorView]:
+        """Add a delivery to what is left, or with a negative `quantity` a loss; for staff.
+
+        A flavor that was not counted is from now on. With an `Idempotency-Key` a request that
+        comes again is answered again, for 7 days, and nothing is added twice.
+        """
+        user, path = request.user.id, request.url.path
+        key = keys.of(idempotency_key, user=user, method="POST", path=path, body=data)
+
+        async def work() -> catalogue.FlavorView:
+            await books.receive(flavor, data.quantity, why=data.reason, by=user)
+            return (await catalogue.one(flavor))[0]
+
+        view, replayed = await keys.once(key, work, catalogue.FlavorView)
+        return Response(view, headers={"Idempotent-Replayed": "true"} if replayed else None)

@@ -1,0 +1,61 @@
+"""Conditional requests (RFC 9110, 13.1): only while it is what I saw, or only if it is not."""
+
+import re
+from typing import Annotated
+
+from litestar.params import HeaderParameter
+
+from icecream import errors
+
+_TAG = r'(?:W/)?"[!#-~\x80-\xff]*"'
+_TAGS = re.compile(_TAG)
+_FIELD = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
+# Told, not checked: who reads it refuses in words of its own.
+_TOLD = {"pattern": r'^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)$', "maxLength": 1000}
+
+IfMatch = Annotated[
+    str | None,
+    HeaderParameter(
+        name="If-Match",
+        description="The ETag of what you saw: if it was edited since then, nothing is done.",
+        schema_extra=_TOLD | {"examples": ['"3"']},
+    ),
+]
+IfNoneMatch = Annotated[
+    str | None,
+    HeaderParameter(
+        name="If-None-Match",
+        description="The ETag of what you have: 304 while that is what there is.",
+        schema_extra=_TOLD | {"examples": ['"b5bb9d8014a0f9b1"']},
+    ),
+]
+
+
+def require(field: str | None, tag: str) -> None:
+    """Go on if there is no `If-Match`, or it names this tag.
+
+    Raises:
+        errors.PreconditionFailed: it names others.
+        errors.ValidationFailed: it is malformed.
+    """
+    # What a proxy made weak is not what was seen, byte by byte.
+    if field is not None and field.strip() != "*" and tag not in _tags("If-Match", field):
+        raise errors.PreconditionFailed(f"This is version {tag} now; look at it again.")
+
+
+def unchanged(field: str | None, tag: str) -> bool:
+    """Whether `If-None-Match` names this tag, strong or weak.
+
+    Raises:
+        errors.ValidationFailed: it is malformed.
+    """
+    if field is None or field.strip() == "*":
+        return field is not None
+    return tag in [one.removeprefix("W/") for one in _tags("If-None-Match", field)]
+
+
+def _tags(name: str, field: str) -> list[str]:
+    if not _FIELD.fullmatch(field.strip()):
+        detail = f'{name}: Expected entity tags such as "3", in their quotes, or *.'
+        raise errors.ValidationFailed(f"/{name}", "malformed", detail)
+    return _TAGS.findall(field)
