@@ -109,7 +109,7 @@ auth = BearerAuth(
 )
 
 
-def staff_only(connection: ASGIConnection[Any, User, Any, Any], _: BaseRouteHandler) -> None:
+async def staff_only(connection: ASGIConnection[Any, User, Any, Any], _: BaseRouteHandler) -> None:
     """Guard: the caller is staff.
 
     Raises:

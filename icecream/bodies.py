@@ -87,8 +87,8 @@ class AnyBody(Request[User, Any, Any]):
         return {name: one[0] if len(one) == 1 else one for name, one in fields.items()}
 
 
-def exact_ids(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Only what is written as we write an id is one: Python reads other digits, and any length."""
+async def exact_ids(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Guard: only what is written as we write an id is one; Python reads other digits too."""
     segments = connection.scope["raw_path"].split(b"/")
     for value in connection.path_params.values():
         if isinstance(value, int) and not (

@@ -12,6 +12,21 @@ from piccolo.query.functions import Sum
 from icecream import database, errors, states
 from icecream.tables import MAX_STOCK, DayTotal, Flavor, FlavorDay, FlavorTotal, StockMove
 
+_MOVE_STOCK = database.move(Flavor.stock)
+_FLAVORS = database.add(
+    FlavorTotal,
+    keys=(FlavorTotal.flavor, FlavorTotal.status),
+    sums=(FlavorTotal.quantity, FlavorTotal.revenue),
+)
+_FLAVOR_DAYS = database.add(
+    FlavorDay,
+    keys=(FlavorDay.flavor, FlavorDay.status, FlavorDay.day),
+    sums=(FlavorDay.quantity, FlavorDay.revenue),
+)
+_DAYS = database.add(
+    DayTotal, keys=(DayTotal.day, DayTotal.status), sums=(DayTotal.orders, DayTotal.revenue)
+)
+
 
 class Line(Struct, frozen=True):
     """So much of a flavor at that price each, in minor units."""
@@ -68,7 +83,7 @@ class Shelf:
 
     async def save(self) -> None:
         """Write what was taken."""
-        await database.move(Flavor.stock, [(flavor, -n) for flavor, n in self._taken.items()])
+        await _MOVE_STOCK([(flavor, -n) for flavor, n in self._taken.items()])
 
 
 async def look(wanted: Collection[int]) -> Shelf:
@@ -155,7 +170,7 @@ async def give_back(lines: Sequence[Line]) -> None:
             Flavor.select(Flavor.id).order_by(Flavor.id).where(Flavor.id.is_in(flavors))
         )
         # Where it is not counted, it is null and stays so.
-        await database.move(Flavor.stock, [(flavor, back[flavor]) for flavor in flavors])
+        await _MOVE_STOCK([(flavor, back[flavor]) for flavor in flavors])
 
 
 class Move(Struct, frozen=True):
@@ -180,24 +195,9 @@ async def count(moves: Sequence[Move]) -> None:
                 flavors.add((line.flavor, status), sums)
                 flavor_days.add((line.flavor, status, day), sums)
             days.add((day, status), (sign, sign * sum(line.total for line in move.lines)))
-    await database.add(
-        FlavorTotal,
-        keys=(FlavorTotal.flavor, FlavorTotal.status),
-        sums=(FlavorTotal.quantity, FlavorTotal.revenue),
-        rows=flavors.rows(),
-    )
-    await database.add(
-        FlavorDay,
-        keys=(FlavorDay.flavor, FlavorDay.status, FlavorDay.day),
-        sums=(FlavorDay.quantity, FlavorDay.revenue),
-        rows=flavor_days.rows(),
-    )
-    await database.add(
-        DayTotal,
-        keys=(DayTotal.day, DayTotal.status),
-        sums=(DayTotal.orders, DayTotal.revenue),
-        rows=days.rows(),
-    )
+    await _FLAVORS(flavors.rows())
+    await _FLAVOR_DAYS(flavor_days.rows())
+    await _DAYS(days.rows())
 
 
 class _Sums:

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
+import random
 import re
-import secrets
 import time
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 
 import msgspec
-from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
@@ -42,7 +42,8 @@ def _taken_or_made(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _TAKEN.fullmatch(value):
             return value.decode("ascii")
-    return secrets.token_hex(8)
+    # A name, not a secret: the system's randomness would cost a call into the kernel.
+    return f"{random.getrandbits(64):016x}"
 
 
 async def _refuse(scope: HTTPScope, send: Send) -> None:
@@ -50,11 +51,23 @@ async def _refuse(scope: HTTPScope, send: Send) -> None:
     document = refusal.document(
         address=settings.load().address, instance=scope["path"], request_id=request_id.get()
     )
-    fields = {"Content-Type": "application/problem+json"} | refusal.headers
-    headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+    headers = encoded({"Content-Type": "application/problem+json"} | refusal.headers)
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     body = msgspec.json.encode(document)
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def encoded(fields: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Header fields as ASGI has them."""
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()]
+
+
+def add(message: Message, fields: Iterable[tuple[bytes, bytes]]) -> None:
+    """Add header fields to the start of an answer, those that it has not got already."""
+    assert message["type"] == "http.response.start"
+    headers = list(message["headers"])
+    there = {name for name, _ in headers}
+    message["headers"] = headers + [field for field in fields if field[0] not in there]
 
 
 class Edge:
@@ -62,7 +75,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self.app = app
-        self.always = SECURITY | ({HSTS[0]: HSTS[1]} if https else {})
+        self.always = encoded(SECURITY | ({HSTS[0]: HSTS[1]} if https else {}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -70,15 +83,13 @@ class Edge:
             return
         name, began, status = _taken_or_made(scope), time.perf_counter(), 0
         request_id.set(name)
+        always = [(b"x-request-id", name.encode()), *self.always]
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableScopeHeaders.from_message(message)
-                headers["X-Request-Id"] = name
-                for field, value in self.always.items():
-                    headers.setdefault(field, value)
+                add(message, always)
             await send(message)
 
         try:

@@ -21,6 +21,16 @@ class Happened(Struct, frozen=True):
     by: int | None = None
 
 
+_EVENTS = database.insert(
+    Event, (Event.order, Event.seq, Event.type, Event.payload, Event.by, Event.at)
+)
+
+
+async def begin(happened: Sequence[Happened], *, at: datetime) -> None:
+    """Begin the histories of new orders, within the transaction that places them."""
+    await _write(happened, {}, at)
+
+
 async def record(happened: Sequence[Happened], *, at: datetime) -> None:
     """Add to the histories of orders, within the transaction that made it happen.
 
@@ -32,7 +42,10 @@ async def record(happened: Sequence[Happened], *, at: datetime) -> None:
         .where(Event.order.is_in(orders))
         .group_by(Event.order)
     )
-    last = {row["order"]: row["max"] for row in rows}
+    await _write(happened, {row["order"]: row["max"] for row in rows}, at)
+
+
+async def _write(happened: Sequence[Happened], last: dict[int, int], at: datetime) -> None:
     values = []
     for one in happened:
         last[one.order] = last.get(one.order, 0) + 1
@@ -46,6 +59,4 @@ async def record(happened: Sequence[Happened], *, at: datetime) -> None:
                 at,
             )
         )
-    await database.insert(
-        Event, (Event.order, Event.seq, Event.type, Event.payload, Event.by, Event.at), values
-    )
+    await _EVENTS(values)

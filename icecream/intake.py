@@ -121,6 +121,37 @@ class _Same(Struct):
 # What was asked for under a key, and what came of it.
 Known = dict[tuple[int, str], tuple[str, _New | Receipt]]
 
+_ORDERS = database.insert(
+    Order,
+    (
+        Order.user,
+        Order.status,
+        Order.total,
+        Order.refunded,
+        Order.currency,
+        Order.cancel_requested,
+        Order.created_at,
+    ),
+    returning=(Order.id, Order.user, Order.total),
+)
+_LINES = database.insert(
+    OrderLine, (OrderLine.order, OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price)
+)
+_PAYMENTS = database.insert(
+    Payment,
+    (
+        Payment.order,
+        Payment.kind,
+        Payment.n,
+        Payment.state,
+        Payment.provider_key,
+        Payment.amount,
+        Payment.tries,
+    ),
+    returning=(Payment.id, Payment.order),
+)
+_JOBS = database.insert(Job, (Job.kind, Job.subject, Job.run_at, Job.tries))
+
 
 def _weight(call: Wanted) -> int:
     return len(call.lines)
@@ -175,19 +206,8 @@ def _outcome(one: _New | _Same | Exception) -> Placed | Exception:
 
 async def _write(new: Sequence[_New], now: datetime) -> None:
     currency = settings.load().currency
-    rows = await database.insert(
-        Order,
-        (
-            Order.user,
-            Order.status,
-            Order.total,
-            Order.refunded,
-            Order.currency,
-            Order.cancel_requested,
-            Order.created_at,
-        ),
-        [(one.user, one.status, one.total, 0, currency, False, now) for one in new],
-        returning=(Order.id, Order.user, Order.total),
+    rows = await _ORDERS(
+        [(one.user, one.status, one.total, 0, currency, False, now) for one in new]
     )
     # In whatever order they come back: rows of one user and one total are the same.
     ids: dict[tuple[int, int], list[int]] = {}
@@ -195,44 +215,23 @@ async def _write(new: Sequence[_New], now: datetime) -> None:
         ids.setdefault((row["user"], row["total"]), []).append(row["id"])
     for one in new:
         one.id = ids[one.user, one.total].pop()
-    await database.insert(
-        OrderLine,
-        (OrderLine.order, OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price),
-        [
-            (one.id, line.flavor, line.quantity, line.unit_price)
-            for one in new
-            for line in one.lines
-        ],
+    await _LINES(
+        [(one.id, line.flavor, line.quantity, line.unit_price) for one in new for line in one.lines]
     )
     await _stage([one for one in new if one.total], now)
-    await events.record([line for one in new for line in _history(one)], at=now)
+    await events.begin([line for one in new for line in _history(one)], at=now)
 
 
 async def _stage(new: Sequence[_New], now: datetime) -> None:
     # A random key, stored before anybody can use it: keys made from ids would come again after a
     # restored backup, and be taken by the provider for the older payment.
-    rows = await database.insert(
-        Payment,
-        (
-            Payment.order,
-            Payment.kind,
-            Payment.n,
-            Payment.state,
-            Payment.provider_key,
-            Payment.amount,
-            Payment.tries,
-        ),
-        [(one.id, "charge", 1, "new", secrets.token_hex(16), one.total, 0) for one in new],
-        returning=(Payment.id, Payment.order),
+    rows = await _PAYMENTS(
+        [(one.id, "charge", 1, "new", secrets.token_hex(16), one.total, 0) for one in new]
     )
     payments = {row["order"]: row["id"] for row in rows}
     for one in new:
         one.payment = payments[one.id]
-    await database.insert(
-        Job,
-        (Job.kind, Job.subject, Job.run_at, Job.tries),
-        [("charge", one.payment, now, 0) for one in new],
-    )
+    await _JOBS([("charge", one.payment, now, 0) for one in new])
 
 
 def _history(one: _New) -> list[events.Happened]:

@@ -93,6 +93,22 @@ async def find(keys: Iterable[Key]) -> dict[tuple[int, str], Kept]:
     return {kept.key.name: kept for kept in found}
 
 
+_KEYS = database.insert(
+    IdempotencyKey,
+    (
+        IdempotencyKey.user,
+        IdempotencyKey.key,
+        IdempotencyKey.fingerprint,
+        IdempotencyKey.order,
+        IdempotencyKey.status,
+        IdempotencyKey.answer,
+        IdempotencyKey.created_at,
+    ),
+    returning=(IdempotencyKey.id,),
+    anew=True,
+)
+
+
 async def keep(done: Sequence[Kept], *, at: datetime) -> None:
     """Remember what was done, within the transaction that did it.
 
@@ -101,16 +117,11 @@ async def keep(done: Sequence[Kept], *, at: datetime) -> None:
     Raises:
         database.Again: meanwhile somebody else did it.
     """
-    table = IdempotencyKey
-    columns = (table.user, table.key, table.fingerprint, table.order, table.status, table.answer)
     rows = [
         (*one.key.name, one.fingerprint, one.order, 200, one.answer, at)
         for one in sorted(done, key=lambda one: one.key.name)
     ]
-    entered = await database.insert(
-        table, (*columns, table.created_at), rows, returning=(table.id,), anew=True
-    )
-    if len(entered) < len(rows):
+    if len(await _KEYS(rows)) < len(rows):
         raise database.Again
 
 

@@ -11,11 +11,10 @@ from typing import Any
 import limits
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
-from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from icecream import errors, settings
+from icecream import edge, errors, settings
 
 # Wrong passwords for one name from one address: enough for a typing mistake, not for guessing.
 FAILED_LOGINS = limits.parse("10/minute")
@@ -25,25 +24,21 @@ _counter = FixedWindowRateLimiter(MemoryStorage())
 _policy = cache(limits.parse)
 
 
-def _seconds_left(item: limits.RateLimitItem, who: tuple[str, ...]) -> int:
-    reset = _counter.get_window_stats(item, *who).reset_time
-    return max(1, round(reset - time.time()))
-
-
 def _refuse(item: limits.RateLimitItem, who: tuple[str, ...]) -> errors.QuotaExceeded:
-    wait = _seconds_left(item, who)
+    fields, wait = _told(item, who)
     refusal = errors.QuotaExceeded(f"Too many requests; try again in {wait} s.")
-    refusal.headers |= {"Retry-After": str(wait)} | _fields(item, who)
+    refusal.headers |= {"Retry-After": str(wait)} | fields
     return refusal
 
 
-def _fields(item: limits.RateLimitItem, who: tuple[str, ...]) -> dict[str, str]:
+def _told(item: limits.RateLimitItem, who: tuple[str, ...]) -> tuple[dict[str, str], int]:
+    """The header fields, and the seconds until the next window."""
     stats = _counter.get_window_stats(item, *who)
-    policy = f'"{who[0]}"'
+    policy, wait = f'"{who[0]}"', max(1, round(stats.reset_time - time.time()))
     return {
         "RateLimit-Policy": f"{policy};q={item.amount};w={item.get_expiry()}",
-        "RateLimit": f"{policy};r={stats.remaining};t={_seconds_left(item, who)}",
-    }
+        "RateLimit": f"{policy};r={stats.remaining};t={wait}",
+    }, wait
 
 
 def count_login(name: str, address: str) -> None:
@@ -71,7 +66,7 @@ def spend(who: str) -> dict[str, str]:
     item, key = _policy(settings.load().rate_limit), ("default", who)
     if not _counter.hit(item, *key):
         raise _refuse(item, key)
-    return _fields(item, key)
+    return _told(item, key)[0]
 
 
 def address(scope: Any) -> str:
@@ -94,13 +89,11 @@ class Quota:
             await self.app(scope, receive, send)
             return
         user = scope.get("user")
-        fields = spend(f"user {user.id}" if user is not None else address(scope))
+        fields = edge.encoded(spend(f"user {user.id}" if user is not None else address(scope)))
 
         async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableScopeHeaders.from_message(message)
-                for name, value in fields.items():
-                    headers.setdefault(name, value)
+                edge.add(message, fields)
             await send(message)
 
         await self.app(scope, receive, send_with_fields)

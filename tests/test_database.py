@@ -205,13 +205,13 @@ async def test_two_transactions_that_lock_crosswise_both_succeed() -> None:
 
 
 async def test_counters_are_made_and_added_to(flavor: int) -> None:
+    add = database.add(
+        FlavorTotal,
+        keys=(FlavorTotal.flavor, FlavorTotal.status),
+        sums=(FlavorTotal.quantity, FlavorTotal.revenue),
+    )
     for _ in range(2):
-        await database.add(
-            FlavorTotal,
-            keys=(FlavorTotal.flavor, FlavorTotal.status),
-            sums=(FlavorTotal.quantity, FlavorTotal.revenue),
-            rows=[(flavor, "paid", 2, 500), (flavor, "pending", -2, -500)],
-        )
+        await add([(flavor, "paid", 2, 500), (flavor, "pending", -2, -500)])
     rows = await FlavorTotal.select(FlavorTotal.status, FlavorTotal.quantity).where(
         FlavorTotal.flavor == flavor
     )
@@ -219,7 +219,7 @@ async def test_counters_are_made_and_added_to(flavor: int) -> None:
         ("paid", 4),
         ("pending", -4),
     ]
-    await database.add(FlavorTotal, keys=(), sums=(), rows=[])
+    assert await add([]) == []
     await FlavorTotal.delete().where(FlavorTotal.flavor == flavor)
 
 

@@ -88,7 +88,7 @@ async def test_a_request_that_is_cancelled_by_the_end_is_503_and_not_500(
         await app.create()(scope, receive, send)
     start, body = told
     assert start["status"] == 503
-    assert (b"Retry-After", b"1") in start["headers"]
+    assert (b"retry-after", b"1") in start["headers"]
     assert msgspec.json.decode(body["body"])["code"] == "unavailable"
 
 

@@ -13,7 +13,7 @@ from piccolo.query import Select
 from icecream import settings
 from icecream.database import postgres
 from icecream.database.postgres import Postgres
-from icecream.database.rows import add, enter, insert, move
+from icecream.database.rows import Statement, add, enter, insert, move
 from icecream.database.sqlite import InUse, SQLite
 from icecream.database.transactions import Again, Unsettled
 
@@ -23,6 +23,7 @@ __all__ = [
     "InUse",
     "Postgres",
     "SQLite",
+    "Statement",
     "Unsettled",
     "add",
     "enter",

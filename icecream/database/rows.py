@@ -1,17 +1,70 @@
 """Many rows in one statement; the one place with raw SQL, and with two dialects of it.
 
 Piccolo builds an object and a query per row, which costs 50 us and more of each; and its DO UPDATE
-cannot say `excluded`. On PostgreSQL a list of rows comes as one array per column, so that the text
-is the same however many there are, and is prepared once.
+cannot say `excluded`. Here the text of a statement is made once, and used as it is. On PostgreSQL a
+list of rows comes as one array per column, so that the text is the same however many there are.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from piccolo.columns import Column
+from piccolo.querystring import QueryString
 from piccolo.table import Table
 
 Rows = Sequence[tuple[Any, ...]]
+
+
+class _Final(QueryString):
+    """A query as the database takes it: Piccolo would look for placeholders in it each time."""
+
+    def __init__(self, text: str, arguments: list[Any]) -> None:
+        super().__init__(text)
+        self._arguments = arguments
+
+    def compile_string(self, engine_type: str = "postgres") -> tuple[str, list[Any]]:
+        return self.template, self._arguments
+
+
+class Statement:
+    """SQL about a list of rows, which its text calls `{rows}`; what comes after them is `{}`.
+
+    Args:
+        columns: what each row has a value for.
+    """
+
+    def __init__(self, columns: Sequence[Column], text: str) -> None:
+        self._columns, self._text = columns, text
+
+    async def __call__(self, rows: Rows, *more: Any) -> list[dict[str, Any]]:
+        """Run it, unless there are no rows; what it returns comes in no particular order."""
+        if not rows:
+            return []
+        if self._arrays:
+            text, arguments = self._arrays, [list(values) for values in zip(*rows, strict=True)]
+        else:
+            text, arguments = self._lists(len(rows)), [value for row in rows for value in row]
+        engine: Any = self._columns[0]._meta.table._meta.db
+        found: list[dict[str, Any]] = await engine.run_querystring(
+            _Final(text, [*arguments, *more])
+        )
+        return found
+
+    @cached_property
+    def _arrays(self) -> str:
+        """The text for PostgreSQL; empty for SQLite."""
+        if self._columns[0]._meta.engine_type != "postgres":
+            return ""
+        # A key's own type is the name of a sequence.
+        types = ("bigint" if one._meta.primary_key else one.column_type for one in self._columns)
+        arrays = ", ".join(f"${n}::{one}[]" for n, one in enumerate(types, start=1))
+        after = (f"${n}" for n in range(len(self._columns) + 1, 100))
+        return self._text.format(*after, rows=f"SELECT * FROM unnest({arrays})")
+
+    def _lists(self, count: int) -> str:
+        row = f"({', '.join('?' * len(self._columns))})"
+        return self._text.format(*"?" * 100, rows=f"VALUES {', '.join([row] * count)}")
 
 
 def _name(column: Column) -> str:
@@ -26,98 +79,65 @@ def _table(column: Column) -> str:
     return f'"{column._meta.table._meta.tablename}"'
 
 
-def _values(columns: Sequence[Column], rows: Rows) -> tuple[str, list[Any]]:
-    if columns[0]._meta.engine_type == "postgres":
-        # A key's own type is the name of a sequence.
-        types = ("bigint" if one._meta.primary_key else one.column_type for one in columns)
-        arrays = ", ".join(f"{{}}::{one}[]" for one in types)
-        by_column = [list(values) for values in zip(*rows, strict=True)]
-        return f"SELECT * FROM unnest({arrays})", by_column
-    row = f"({', '.join('{}' for _ in columns)})"
-    return f"VALUES {', '.join([row] * len(rows))}", [value for row in rows for value in row]
-
-
-async def insert(
+def insert(
     table: type[Table],
     columns: Sequence[Column],
-    rows: Rows,
     *,
     returning: Sequence[Column] = (),
     anew: bool = False,
-) -> list[dict[str, Any]]:
-    """Insert rows; what is returned of them comes in no particular order.
+) -> Statement:
+    """Insert rows.
 
     Args:
         anew: leave out the rows that are there already, instead of failing.
     """
-    if not rows:
-        return []
-    values, arguments = _values(columns, rows)
-    text = f'INSERT INTO "{table._meta.tablename}" ({_names(columns)}) {values}'
+    text = f'INSERT INTO "{table._meta.tablename}" ({_names(columns)}) {{rows}}'
     if anew:
         text += " ON CONFLICT DO NOTHING"
     if returning:
         text += f" RETURNING {_names(returning)}"
-    found: list[dict[str, Any]] = await table.raw(text, *arguments)
-    return found
+    return Statement(columns, text)
 
 
-async def add(
-    table: type[Table], *, keys: Sequence[Column], sums: Sequence[Column], rows: Rows
-) -> None:
+def add(table: type[Table], *, keys: Sequence[Column], sums: Sequence[Column]) -> Statement:
     """Add to counters, making the ones that are missing.
 
     Each row holds the keys' values, then what is added to each sum. No two have the same keys, and
     they are sorted, so that two transactions take the locks in the same order.
     """
-    if not rows:
-        return
-    values, arguments = _values((*keys, *sums), rows)
-    name = f'"{table._meta.tablename}"'
+    name, columns = f'"{table._meta.tablename}"', (*keys, *sums)
     updates = (f"{_name(one)} = {name}.{_name(one)} + excluded.{_name(one)}" for one in sums)
-    await table.raw(
-        f"INSERT INTO {name} ({_names((*keys, *sums))}) {values} "
+    return Statement(
+        columns,
+        f"INSERT INTO {name} ({_names(columns)}) {{rows}} "
         f"ON CONFLICT ({_names(keys)}) DO UPDATE SET {', '.join(updates)}",
-        *arguments,
     )
 
 
-async def move(column: Column, by: Sequence[tuple[int, int]]) -> None:
+def move(column: Column) -> Statement:
     """Add to a column of the rows with these ids, which the transaction holds already."""
     name = _name(column)
-    await _update(column, by, f"{name} = {_table(column)}.{name} + given.value")
+    return _update(column, f"{name} = {_table(column)}.{name} + given.value")
 
 
-async def enter(
-    state: Column, entered: str, *, among: Sequence[str], column: Column, rows: Rows
-) -> int:
+def enter(state: Column, entered: str, *, among: Sequence[str], column: Column) -> Statement:
     """Let rows enter a state from one of others, and write a value of its own into each.
 
-    Each row holds an id and that value. How many entered: the others were in no such state.
+    Each row holds an id and that value. Returned are those that entered: the others were in no
+    such state.
     """
-    words = ", ".join("{}" for _ in among)
-    found = await _update(
+    words = ", ".join(f"'{word}'" for word in among)
+    return _update(
         column,
-        rows,
-        f"{_name(column)} = given.value, {_name(state)} = {{}}",
+        f"{_name(column)} = given.value, {_name(state)} = '{entered}'",
         f"AND {_table(column)}.{_name(state)} IN ({words})",
-        entered,
-        *among,
     )
-    return len(found)
 
 
-async def _update(
-    column: Column, rows: Rows, what: str, where: str = "", *more: Any
-) -> list[dict[str, Any]]:
-    if not rows:
-        return []
-    table, name = column._meta.table, _table(column)
-    values, arguments = _values((table._meta.primary_key, column), rows)
-    found: list[dict[str, Any]] = await table.raw(
-        f"WITH given (id, value) AS ({values}) UPDATE {name} SET {what} FROM given "
+def _update(column: Column, what: str, where: str = "") -> Statement:
+    name = _table(column)
+    return Statement(
+        (column._meta.table._meta.primary_key, column),
+        f"WITH given (id, value) AS ({{rows}}) UPDATE {name} SET {what} FROM given "
         f"WHERE {name}.id = given.id {where} RETURNING {name}.id",
-        *arguments,
-        *more,
     )
-    return found

@@ -99,6 +99,7 @@ class Flavors(Controller):
 
     @get(
         "/{flavor:int}",
+        guards=[bodies.exact_ids],
         operation_class=openapi.Tagged,
         operation_id="getFlavor",
         summary="See a flavor",
@@ -113,7 +114,7 @@ class Flavors(Controller):
 
     @patch(
         "/{flavor:int}",
-        guards=[accounts.staff_only],
+        guards=[bodies.exact_ids, accounts.staff_only],
         operation_class=openapi.Tagged,
         operation_id="editFlavor",
         summary="Edit a flavor",
@@ -149,7 +150,7 @@ class Flavors(Controller):
     @post(
         "/{flavor:int}/stock",
         status_code=200,
-        guards=[accounts.staff_only],
+        guards=[bodies.exact_ids, accounts.staff_only],
         operation_class=openapi.ApiOperation,
         operation_id="receiveStock",
         summary="Receive stock",

@@ -128,6 +128,7 @@ class Orders(Controller):
 
     @get(
         "/orders/{order:int}",
+        guards=[bodies.exact_ids],
         operation_class=openapi.ApiOperation,
         operation_id="getOrder",
         summary="See an order",
@@ -142,6 +143,7 @@ class Orders(Controller):
     @post(
         "/orders/{order:int}/cancel",
         status_code=200,
+        guards=[bodies.exact_ids],
         operation_class=openapi.ApiOperation,
         operation_id="cancelOrder",
         summary="Cancel an order",

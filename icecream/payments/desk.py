@@ -27,6 +27,8 @@ class Desk:
         self.gateway, self.places, self.lease, self.timeout = gateway, places, lease, timeout
         self._settling = batches.Batches(settle, most=SETTLED, room=places)
         self._free = asyncio.Semaphore(places)
+        # One claim after the other: the places that become free meanwhile are one claim too.
+        self._claiming = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -34,16 +36,18 @@ class Desk:
         """Charge those of these payments that are due, and wait until they are done."""
         left, started = list(ids), set[asyncio.Task[None]]()
         while left and not self._closing:
-            room = await self._take_places(len(left))
-            now, left = left[:room], left[room:]
-            started |= await self._start(now, room)
+            async with self._claiming:
+                room = await self._take_places(len(left))
+                now, left = left[:room], left[room:]
+                started |= await self._start(now, room)
         if started:
             await asyncio.wait(started)
 
     async def sweep(self) -> bool:
         """Start on what is due, as much as there is room for; True if there may be more."""
-        room = await self._take_places(self.places)
-        return len(await self._start(None, room)) > 0
+        async with self._claiming:
+            room = await self._take_places(self.places)
+            return len(await self._start(None, room)) > 0
 
     async def close(self, grace: float) -> None:
         """Claim no more, and give what is under way so many seconds; the intents are committed."""

@@ -45,8 +45,8 @@ async def _settle(verdicts: Sequence[Verdict]) -> None:
         [one for one in verdicts if isinstance(one.answer, kind)] for kind in (Charged, Declined)
     )
     await books.give_back([line for one in failed for line in lines[one.claim.order]])
-    await _enter("succeeded", Payment.provider_ref, paid)
-    await _enter("declined", Payment.last_error, failed)
+    await _enter(_SUCCEEDED, paid)
+    await _enter(_DECLINED, failed)
     moves, history = [], []
     for status, group in (("paid", paid), ("failed", failed)):
         placed = await _move_orders([one.claim.order for one in group], "pending", status)
@@ -69,15 +69,18 @@ async def _lines(orders: Sequence[int]) -> dict[int, list[books.Line]]:
     return lines
 
 
-async def _enter(state: str, column: Column, verdicts: Sequence[Verdict]) -> None:
-    entered = await database.enter(
-        Payment.state,
-        state,
-        among=states.before(states.PAYMENT, state),
-        column=column,
-        rows=[(one.claim.payment, _words(one.answer)) for one in verdicts],
-    )
-    if entered < len(verdicts):
+def _entering(state: str, column: Column) -> database.Statement:
+    among = states.before(states.PAYMENT, state)
+    return database.enter(Payment.state, state, among=among, column=column)
+
+
+_SUCCEEDED = _entering("succeeded", Payment.provider_ref)
+_DECLINED = _entering("declined", Payment.last_error)
+
+
+async def _enter(entering: database.Statement, verdicts: Sequence[Verdict]) -> None:
+    entered = await entering([(one.claim.payment, _words(one.answer)) for one in verdicts])
+    if len(entered) < len(verdicts):
         raise Late
 
 
