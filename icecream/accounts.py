@@ -59,8 +59,8 @@ class BearerOnly(JWTAuthenticationMiddleware):
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
-        headers = connection.headers.getall("authorization", [])
-        scheme, _, token = (headers[0] if len(headers) == 1 else "").partition(" ")
+        given = [value for name, value in connection.scope["headers"] if name == b"authorization"]
+        scheme, _, token = (given[0] if len(given) == 1 else b"").decode("latin-1").partition(" ")
         try:
             if scheme.lower() != "bearer":
                 raise NotAuthorizedException("Send one header: Authorization: Bearer <access>.")

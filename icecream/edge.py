@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
+from datetime import UTC, datetime
 
 import msgspec
 from litestar.enums import ScopeType
@@ -70,11 +71,30 @@ def add(message: Message, fields: Iterable[tuple[bytes, bytes]]) -> None:
     message["headers"] = headers + [field for field in fields if field[0] not in there]
 
 
+class AccessLog:
+    """A line for each request; those that end in one turn of the event loop are written at once."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        """Write it in a moment, with its time and the request's id."""
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._write)
+        when = datetime.now(UTC).isoformat(" ", "milliseconds")
+        self._lines.append(f"{when} INFO [{request_id.get()}] {log.name}: {line}")
+
+    def _write(self) -> None:
+        log.info("\n".join(self._lines))
+        self._lines.clear()
+
+
 class Edge:
     """Stands round the whole application, so that it holds for refusals and errors too."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self.app = app
+        self.access_log = AccessLog()
         self.always = encoded(SECURITY | ({HSTS[0]: HSTS[1]} if https else {}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,4 +123,4 @@ class Edge:
             spent = (time.perf_counter() - began) * 1000
             # As it was sent: decoded, a path could bring a line break into the log.
             path = scope["raw_path"].decode("latin-1")
-            log.info("%s %s %s %.1f ms", scope["method"], path, status, spent)
+            self.access_log.add(f"{scope['method']} {path} {status} {spent:.1f} ms")

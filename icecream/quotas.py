@@ -24,20 +24,20 @@ _counter = FixedWindowRateLimiter(MemoryStorage())
 _policy = cache(limits.parse)
 
 
-def _refuse(item: limits.RateLimitItem, who: tuple[str, ...]) -> errors.QuotaExceeded:
-    fields, wait = _told(item, who)
+def _refusal(fields: dict[str, str], wait: int) -> errors.QuotaExceeded:
     refusal = errors.QuotaExceeded(f"Too many requests; try again in {wait} s.")
     refusal.headers |= {"Retry-After": str(wait)} | fields
     return refusal
 
 
-def _told(item: limits.RateLimitItem, who: tuple[str, ...]) -> tuple[dict[str, str], int]:
+def _told(
+    policy: str, item: limits.RateLimitItem, left: int, reset: float
+) -> tuple[dict[str, str], int]:
     """The header fields, and the seconds until the next window."""
-    stats = _counter.get_window_stats(item, *who)
-    policy, wait = f'"{who[0]}"', max(1, round(stats.reset_time - time.time()))
+    wait = max(1, round(reset - time.time()))
     return {
-        "RateLimit-Policy": f"{policy};q={item.amount};w={item.get_expiry()}",
-        "RateLimit": f"{policy};r={stats.remaining};t={wait}",
+        "RateLimit-Policy": f'"{policy}";q={item.amount};w={item.get_expiry()}',
+        "RateLimit": f'"{policy}";r={max(0, left)};t={wait}',
     }, wait
 
 
@@ -49,7 +49,8 @@ def count_login(name: str, address: str) -> None:
     """
     who = ("login", name, address)
     if not _counter.hit(FAILED_LOGINS, *who):
-        raise _refuse(FAILED_LOGINS, who)
+        stats = _counter.get_window_stats(FAILED_LOGINS, *who)
+        raise _refusal(*_told("login", FAILED_LOGINS, stats.remaining, stats.reset_time))
 
 
 def forget_logins(name: str, address: str) -> None:
@@ -63,10 +64,14 @@ def spend(who: str) -> dict[str, str]:
     Raises:
         errors.QuotaExceeded: there were too many.
     """
-    item, key = _policy(settings.load().rate_limit), ("default", who)
-    if not _counter.hit(item, *key):
-        raise _refuse(item, key)
-    return _told(item, key)[0]
+    # Each call pays for this, so the storage is asked itself: `limits` makes a key of several words
+    # for each of three questions.
+    item, key = _policy(settings.load().rate_limit), f"default {who}"
+    count = _counter.storage.incr(key, item.get_expiry())
+    fields, wait = _told("default", item, item.amount - count, _counter.storage.get_expiry(key))
+    if count > item.amount:
+        raise _refusal(fields, wait)
+    return fields
 
 
 def address(scope: Any) -> str:

@@ -24,17 +24,20 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"request": {"()": "icecream.edge.RequestIds"}},
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"}
+        "line": {"format": "%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"},
+        "lines": {"format": "%(message)s"},
     },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "filters": ["request"],
             "formatter": "line",
-        }
+        },
+        "access": {"class": "logging.StreamHandler", "formatter": "lines"},
     },
     "root": {"level": "INFO", "handlers": ["console"]},
     "loggers": {
+        "icecream.access": {"handlers": ["access"], "propagate": False},
         "taskiq": {"level": "WARNING"},
         "uvicorn": {"level": "WARNING"},
         # While the database is away it writes a traceback a second; whoever needs it says so too.

@@ -3,11 +3,12 @@
 import hashlib
 from typing import Annotated
 
-import msgspec
 from litestar import Controller, Response, get, patch, post
 from litestar.params import JSONBody, Parameter
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp
 
-from icecream import accounts, bodies, books, errors, keys, openapi
+from icecream import accounts, bodies, books, edge, errors, keys, openapi
 from icecream.flavors import catalogue, conditions
 
 REFUSALS = (
@@ -61,18 +62,19 @@ class Flavors(Controller):
             bool, Parameter(description="For staff: what is no longer sold, instead.")
         ] = False,
         if_none_match: conditions.IfNoneMatch = None,
-    ) -> Response[bytes]:
+    ) -> ASGIApp:
         """Everything that can be ordered, and how much is left of it; oldest first.
 
         The answer has an `ETag`: sent as `If-None-Match`, it is 304 as long as all is the same.
         """
         if archived and not request.user.admin:
             raise errors.Forbidden("Only staff may see what is no longer sold.")
-        body = msgspec.json.encode(await catalogue.listed(archived=archived))
-        headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'} | KEPT
+        answer = bodies.Json(await catalogue.listed(archived=archived))
+        headers = {"ETag": f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'} | KEPT
         if conditions.unchanged(if_none_match, headers["ETag"]):
-            return Response(b"", status_code=304, headers=headers)
-        return Response(body, headers=headers, media_type="application/json")
+            return ASGIResponse(status_code=304, headers=headers)
+        answer.headers += edge.encoded(headers)
+        return answer
 
     @post(
         "/add",

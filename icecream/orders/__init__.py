@@ -3,11 +3,12 @@
 from typing import Annotated
 from urllib.parse import urlencode
 
-from litestar import Controller, Response, get, post
+from litestar import Controller, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.params import HeaderParameter, JSONBody, Parameter
 from litestar.response import Stream
+from litestar.types import ASGIApp
 from msgspec import to_builtins
 from msgspec.structs import asdict
 
@@ -69,7 +70,7 @@ class Orders(Controller):
                 schema_extra={"pattern": "^[ -~]*$", "maxLength": 255, "examples": ["wait=10"]},
             ),
         ] = None,
-    ) -> Response[views.OrderPlaced]:
+    ) -> ASGIApp:
         """Order some of one flavor, or of several. The payment follows in the background.
 
         With an `Idempotency-Key` a request that comes again is answered again, for 7 days, and
@@ -84,13 +85,13 @@ class Orders(Controller):
             placed = await state.intake.place(user.id, data.wanted, key)
         except books.UnknownFlavor as error:
             raise data.unknown(error) from None
-        answer = Response(views.OrderPlaced(**asdict(placed.receipt)))
+        answer, headers = views.OrderPlaced(**asdict(placed.receipt)), {}
         if placed.replayed:
-            answer.headers["Idempotent-Replayed"] = "true"
+            headers["Idempotent-Replayed"] = "true"
         if seconds is not None and await state.waiting.settled(placed.order, seconds):
-            answer.headers["Preference-Applied"] = f"wait={seconds}"
-            answer.content.order = await views.one(placed.order, to=user)
-        return answer
+            headers["Preference-Applied"] = f"wait={seconds}"
+            answer.order = await views.one(placed.order, to=user)
+        return bodies.Json(answer, headers)
 
     @post(
         "/orders/quote",
@@ -197,7 +198,7 @@ class Orders(Controller):
                 description="Where the last page ended, from its Link.",
             ),
         ] = None,
-    ) -> Response[list[views.OrderView]] | Stream:
+    ) -> ASGIApp:
         """Your own orders, oldest first: all of them, or with `limit` a page.
 
         `/api/orders/` and `/api/my-orders/` answer the same. A page that is not the last one
@@ -207,11 +208,11 @@ class Orders(Controller):
         if limit is None:
             # The first rows are read before the answer begins, while it can still be a refusal.
             first = await lists.page(asked, start, lists.CHUNK)
-            return Stream(lists.stream(asked, first), media_type="application/json")
-        rows = await lists.page(asked, start, limit + 1)
-        answer = Response(rows[:limit])
+            whole = lists.stream(asked, first)
+            return Stream(whole, media_type="application/json").to_asgi_response(None, request)
+        rows, headers = await lists.page(asked, start, limit + 1), {}
         if len(rows) > limit:
             query = request.query_params.dict() | {"after": lists.end(asked, rows[limit - 1]).word}
             more = urlencode(query, doseq=True)
-            answer.headers["Link"] = f'<{request.url.path}?{more}>; rel="next"'
-        return answer
+            headers["Link"] = f'<{request.url.path}?{more}>; rel="next"'
+        return bodies.Json(rows[:limit], headers)
