@@ -143,6 +143,7 @@ def litestar() -> Litestar:
             accounts.Accounts,
             flavors.Flavors,
             orders.Orders,
+            orders.Changes,
             stats.Stats,
             health.HealthChecks,
             admin.mount(),
@@ -157,6 +158,7 @@ def litestar() -> Litestar:
         state=State(
             {
                 "intake": intake.Intake(payments.ring),
+                "ring": payments.ring,
                 "waiting": waiting.Waiting(),
                 "warnings": payments.warnings,
             }

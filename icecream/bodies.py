@@ -95,7 +95,10 @@ class Json:
     A handler says that it returns an `ASGIApp`.
     """
 
-    def __init__(self, value: Any, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, value: Any, headers: Mapping[str, str] | None = None, status: int = 200
+    ) -> None:
+        self.status = status
         self.body = msgspec.json.encode(value)
         self.headers = [
             (b"content-type", b"application/json"),
@@ -104,7 +107,7 @@ class Json:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 

@@ -103,6 +103,24 @@ class InvalidTransition(Refusal):
         super().__init__(detail, **members)
 
 
+class PaymentMethodRequired(Refusal):
+    """There is nothing to pay it with: set a payment method first."""
+
+    status = 409
+
+
+class RefundTooLarge(Refusal):
+    """There is less left to be given back."""
+
+    status = 409
+
+
+class NotParked(Refusal):
+    """This payment does not wait for anybody."""
+
+    status = 409
+
+
 class IdempotencyKeyInvalid(Refusal):
     """The Idempotency-Key is not 1 to 255 visible ASCII characters."""
 

@@ -1,7 +1,6 @@
 """Placing orders: those that arrive together are written together, in one transaction."""
 
 import asyncio
-import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -9,8 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from icecream import batches, books, database, errors, events, keys, settings
-from icecream.tables import Job, Order, OrderLine, Payment
+from icecream import attempts, batches, books, database, errors, events, keys, settings
+from icecream.failpoints import reach
+from icecream.tables import Order, OrderLine
 
 # Lines of orders in one transaction, and orders that may wait for the next ones.
 MOST, ROOM = 100, 2000
@@ -19,11 +19,15 @@ REFUSED = (books.UnknownFlavor, errors.Refusal)
 
 
 class Wanted(Struct, frozen=True):
-    """An order to be placed: quantities by flavor id, perhaps under an Idempotency-Key."""
+    """An order to be placed: quantities by flavor id, perhaps under an Idempotency-Key.
+
+    `method` is what it is paid with, which the provider may insist on.
+    """
 
     user: int
     lines: dict[int, int]
     key: keys.Key | None = None
+    method: str | None = None
 
 
 class Receipt(Struct):
@@ -58,7 +62,13 @@ class Intake:
         self._line = batches.Batches(self._place, most=MOST, room=ROOM, weight=_weight)
         self._ringing: set[asyncio.Task[None]] = set()
 
-    async def place(self, user: int, lines: dict[int, int], key: keys.Key | None = None) -> Placed:
+    async def place(
+        self,
+        user: int,
+        lines: dict[int, int],
+        key: keys.Key | None = None,
+        method: str | None = None,
+    ) -> Placed:
         """Order these quantities, by flavor id, for a user.
 
         Once this returns, the order is on the disk with its lines, its payment, the job that will
@@ -69,19 +79,25 @@ class Intake:
             books.UnknownFlavor: a flavor does not exist, or is no longer sold.
             errors.InsufficientStock: there is less left than wanted.
             errors.IdempotencyKeyReused: the key came with another request.
+            errors.PaymentMethodRequired: there is nothing to pay it with.
             errors.Unavailable: too many are waiting.
             database.Unsettled: nobody knows whether it was placed.
         """
-        return await self._line.ask(Wanted(user, lines, key))
+        return await self._line.ask(Wanted(user, lines, key, method))
 
     async def _place(self, calls: list[Wanted]) -> list[Placed | Exception]:
         outcomes = await database.transaction(lambda: _place(calls))
+        reach("intake.committed")
         if staged := [one.payment for one in outcomes if isinstance(one, Placed) and one.payment]:
             # Nobody waits for it: the bell makes it sooner, the jobs in the database make it sure.
-            ringing = asyncio.create_task(self._ring(staged))
+            ringing = asyncio.create_task(self._bell(staged))
             self._ringing.add(ringing)
             ringing.add_done_callback(self._ringing.discard)
         return outcomes
+
+    async def _bell(self, staged: list[int]) -> None:
+        await self._ring(staged)
+        reach("intake.rung")
 
     async def close(self) -> None:
         """Take no more orders, and finish those that were taken."""
@@ -96,6 +112,7 @@ class _New(Struct):
     lines: list[books.Line]
     total: int
     key: keys.Key | None
+    method: str | None
     id: int = 0
     payment: int | None = None
 
@@ -137,20 +154,6 @@ _ORDERS = database.insert(
 _LINES = database.insert(
     OrderLine, (OrderLine.order, OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price)
 )
-_PAYMENTS = database.insert(
-    Payment,
-    (
-        Payment.order,
-        Payment.kind,
-        Payment.n,
-        Payment.state,
-        Payment.provider_key,
-        Payment.amount,
-        Payment.tries,
-    ),
-    returning=(Payment.id, Payment.order),
-)
-_JOBS = database.insert(Job, (Job.kind, Job.subject, Job.run_at, Job.tries))
 
 
 def _weight(call: Wanted) -> int:
@@ -168,6 +171,7 @@ async def _place(calls: Sequence[Wanted]) -> list[Placed | Exception]:
         await _write(new, now)
         await books.count([books.Move(one.lines, now, {one.status: 1}) for one in new])
         await keys.keep([_kept(one.key, one.receipt) for one in new if one.key], at=now)
+        reach("intake.before_commit")
     return [_outcome(one) for one in outcomes]
 
 
@@ -183,11 +187,14 @@ def _decide(call: Wanted, shelf: books.Shelf, known: Known) -> _New | _Same | Ex
         fingerprint, first = known[call.key.name]
         same = fingerprint == call.key.fingerprint
         return _Same(first) if same else errors.IdempotencyKeyReused()
+    if settings.load().needs_payment_method and not call.method:
+        return errors.PaymentMethodRequired()
     try:
         lines = shelf.take(call.lines)
     except REFUSED as refusal:
         return refusal
-    new = _New(call.user, lines, sum(line.total for line in lines), call.key)
+    total = sum(line.total for line in lines)
+    new = _New(call.user, lines, total, call.key, call.method)
     if call.key is not None:
         known[call.key.name] = (call.key.fingerprint, new)
     return new
@@ -223,15 +230,11 @@ async def _write(new: Sequence[_New], now: datetime) -> None:
 
 
 async def _stage(new: Sequence[_New], now: datetime) -> None:
-    # A random key, stored before anybody can use it: keys made from ids would come again after a
-    # restored backup, and be taken by the provider for the older payment.
-    rows = await _PAYMENTS(
-        [(one.id, "charge", 1, "new", secrets.token_hex(16), one.total, 0) for one in new]
+    payments = await attempts.stage(
+        [attempts.Attempt(one.id, one.total, method=one.method) for one in new], at=now
     )
-    payments = {row["order"]: row["id"] for row in rows}
     for one in new:
         one.payment = payments[one.id]
-    await _JOBS([("charge", one.payment, now, 0) for one in new])
 
 
 def _history(one: _New) -> list[events.Happened]:

@@ -122,6 +122,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return float(low), float(high or low)
 
     @property
+    def needs_payment_method(self) -> bool:
+        """Whether the provider charges only what a customer has registered with it."""
+        return self.payment_provider != "simulated"
+
+    @property
     def sweep_every(self) -> float:
         """Seconds between two sweeps."""
         if self.sweep is not None:

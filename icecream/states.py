@@ -1,6 +1,7 @@
 """Which state may follow which: one table shared by guards, constraints and diagrams."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 Arrows = Mapping[str, tuple[str, ...]]
 
@@ -16,7 +17,7 @@ PAYMENT: Arrows = {
     "new": ("sent", "void"),
     "sent": ("sent", "succeeded", "declined", "unknown", "parked"),
     "unknown": ("sent", "succeeded", "declined", "parked"),
-    "parked": ("succeeded", "declined"),
+    "parked": ("unknown", "succeeded", "declined"),
     "succeeded": (),
     "declined": (),
     "void": (),
@@ -24,8 +25,20 @@ PAYMENT: Arrows = {
 
 # In these an order holds the stock that it took.
 LIVE = ("pending", "paid", "refunding", "refunded")
-# What people may do with an order: the status it must have, and the one that it gets.
-ACTIONS = {"cancel": ("pending", "canceled")}
+
+
+class Action(NamedTuple):
+    """What people may do with an order: in which statuses, and which it gets in the end."""
+
+    sources: tuple[str, ...]
+    target: str
+
+
+ACTIONS = {
+    "cancel": Action(("pending", "paid", "refunding"), "canceled"),
+    "pay": Action(("failed",), "paid"),
+    "refund": Action(("paid",), "refunded"),
+}
 
 
 def before(arrows: Arrows, state: str) -> tuple[str, ...]:

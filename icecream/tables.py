@@ -196,6 +196,13 @@ class Payment(Table, tablename="payment"):
     provider_key = Varchar(length=64, unique=True, default=None)
     provider_ref = Varchar(length=255, unique=True, null=True, default=None)
     amount = Bounded(0, default=None, help_text="In minor units, such as cents.")
+    moved = BigInt(null=True, default=None, help_text="What the provider says that it moved.")
+    method = Varchar(
+        length=255,
+        null=True,
+        default=None,
+        help_text="The payment provider's reference of what it is paid with.",
+    )
     first_sent_at = Timestamptz(null=True, default=None)
     tries = Integer(default=0)
     last_error = Text(null=True, default=None)
@@ -205,12 +212,24 @@ class Payment(Table, tablename="payment"):
         return Readable(template="Payment %s", columns=[cls.id])
 
 
+class Notice(Table, tablename="notice"):
+    """What the provider told us of a payment: a hint, kept until the payment was looked up."""
+
+    id = BigSerial(primary_key=True)
+    provider = Varchar(length=20, default=None)
+    event = Varchar(length=255, default=None, help_text="The provider's number for it.")
+    key = Varchar(length=255, default=None, help_text="The payment's key.")
+    reference = Varchar(length=255, default=None, help_text="The provider's for the payment.")
+    received_at = Timestamptz(default=None)
+    applied_at = Timestamptz(null=True, default=None)
+
+
 class Job(Table, tablename="job"):
     """Something to be done at `run_at`: claimed, that moves a lease ahead; done, the row goes."""
 
     id = BigSerial(primary_key=True)
     kind = Varchar(length=20, default=None)
-    subject = BigInt(default=None, help_text="The payment.")
+    subject = BigInt(default=None, help_text="The payment, or the notice.")
     run_at = Timestamptz(index=True, default=None)
     tries = Integer(default=0)
 
@@ -272,6 +291,7 @@ APP_CONFIG = AppConfig(
         OrderLine,
         IdempotencyKey,
         Payment,
+        Notice,
         Job,
         Event,
         FlavorTotal,

@@ -12,8 +12,8 @@ from tasks.broker import REST, RING_TIMEOUT, Stream, broker
 
 @broker.task("payments.charge")
 async def charge(payments: list[int]) -> None:
-    """Charge these payments, as far as nobody else has."""
-    await broker.state.desk.charge(payments)
+    """Carry these payments out, as far as nobody else has."""
+    await broker.state.desk.serve(payments)
 
 
 def has_bell() -> bool:
@@ -23,7 +23,7 @@ def has_bell() -> bool:
 
 
 async def ring(payments: list[int]) -> None:
-    """Say that these payments can be charged; whoever does not hear it finds them by sweeping."""
+    """Say that these payments are to be carried out; who does not hear it, sweeps."""
     if not has_bell():
         return
     if isinstance(broker, Stream):

@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 
 from taskiq.receiver import Receiver
 
-from icecream import keys, settings
-from icecream.gateway import Simulated
+from icecream import gateway, keys, settings
 from icecream.payments import Desk
 from tasks import payments, sweep
 from tasks.broker import broker
@@ -26,10 +25,11 @@ PRUNE = 60.0
 
 @asynccontextmanager
 async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
-    """Charge payments, at most so many at a time, until the block ends."""
+    """Carry payments out, at most so many at a time, until the block ends."""
     current = settings.load()
+    provider = gateway.chosen(current)
     desk = Desk(
-        Simulated(current.payment_delays, current.payment_failure_rate),
+        provider,
         places=concurrency,
         lease=current.lease,
         timeout=current.payment_timeout,
@@ -55,6 +55,7 @@ async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
         for sweeper in sweepers:
             sweeper.cancel()
         await desk.close(GRACE)
+        await provider.close()
         await asyncio.wait(jobs, timeout=LAST_WORDS)
         for job in jobs:
             job.cancel()

@@ -10,7 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,17 @@ os.chdir(FOLDER)
 import httpx  # noqa: E402
 import pytest  # noqa: E402
 
-from icecream import app, database, installation, intake, passwords, settings, tokens  # noqa: E402
-from icecream.gateway import Charge, Charged, Declined  # noqa: E402
+from icecream import (  # noqa: E402
+    app,
+    database,
+    installation,
+    intake,
+    passwords,
+    payments,
+    settings,
+    tokens,
+)
+from icecream.gateway import Answer, Charge, Declined, Refund, Request, Succeeded  # noqa: E402
 from icecream.tables import Flavor, StockMove, User  # noqa: E402
 
 os.chdir(_here)
@@ -183,28 +192,61 @@ async def _silent(payments: list[int]) -> None:
     """Nobody charges unless a test does."""
 
 
-class Provider:
-    """Answers as it is told; knows what it was asked, and how often it would have moved money."""
+def yes(asked: Request, reference: str) -> Succeeded:
+    """A provider's yes to this request."""
+    return Succeeded(reference, asked.amount, asked.currency)
 
-    def __init__(self, *answers: Charged | Declined | type[Exception]) -> None:
+
+def verdict(claim: payments.Claim, answer: str | Declined | payments.Parked) -> payments.Verdict:
+    """What is known for certain; a text is the reference of a yes."""
+    said = yes(claim.request, answer) if isinstance(answer, str) else answer
+    return payments.Verdict(claim, said)
+
+
+class Provider:
+    """Answers as it is told; knows what it was asked, and how often it would have moved money.
+
+    Told are answers, exceptions to raise, and texts: the reference of a yes. Otherwise it says yes.
+    """
+
+    key_life = timedelta(hours=23)
+
+    def __init__(self, *answers: str | Answer | Exception | type[Exception]) -> None:
         self.answers = list(answers)
-        self.asked: list[Charge] = []
+        self.asked: list[Request] = []
+        self.looked_up: list[tuple[Request, str | None]] = []
+        self.found: Answer | Exception | None = None
         self.at_once = self.most_at_once = 0
         self.takes = 0.005
         self.heard = asyncio.Event()
 
-    async def charge(self, charge: Charge) -> Charged | Declined:
-        self.asked.append(charge)
+    async def charge(self, charge: Charge) -> Answer:
+        return await self._answer(charge)
+
+    async def refund(self, refund: Refund) -> Answer:
+        return await self._answer(refund)
+
+    async def _answer(self, request: Request) -> Answer:
+        self.asked.append(request)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             await asyncio.sleep(self.takes)
         finally:
             self.at_once -= 1
-        answer = self.answers.pop(0) if self.answers else Charged(f"ref {charge.key}")
-        if isinstance(answer, type):
+        answer = self.answers.pop(0) if self.answers else f"ref {request.key}"
+        if isinstance(answer, Exception | type):
             raise answer
-        return answer
+        return yes(request, answer) if isinstance(answer, str) else answer
+
+    async def look_up(self, request: Request, reference: str | None) -> Answer | None:
+        self.looked_up.append((request, reference))
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+    async def close(self) -> None:
+        """It has no connections."""
 
 
 async def new_flavor(**values: Any) -> int:

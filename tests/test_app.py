@@ -105,6 +105,8 @@ SIGNED_IN = {
     "/api/orders/states",
     "/api/orders/{order:int}",
     "/api/orders/{order:int}/cancel",
+    "/api/orders/{order:int}/pay",
+    "/api/orders/{order:int}/refund",
     "/api/my-orders",
     "/api/stats",
 }

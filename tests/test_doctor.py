@@ -7,24 +7,28 @@ import pytest
 
 from icecream import doctor, payments
 from icecream.database import DB
-from icecream.gateway import Charged, Declined
+from icecream.gateway import Declined
 from icecream.tables import Order
-from tests.conftest import Caller, new_flavor, place
+from tests.conftest import Caller, new_flavor, place, verdict
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
-    """A pending, a paid and a failed order; whatever the test breaks is undone."""
+    """A pending, a paid, a failed and a canceled order; what the test breaks is undone."""
     flavor = await new_flavor(price=100)
-    placed = [await place(customer.user.id, {flavor: n}) for n in (1, 2, 3)]
+    placed = [await place(customer.user.id, {flavor: n}) for n in (1, 2, 3, 4)]
     claims = await payments.claim(
-        [one.payment for one in placed[1:] if one.payment], limit=2, lease=9
+        [one.payment for one in placed[1:] if one.payment], limit=3, lease=9
     )
-    for claim, answer in zip(claims, (Charged(f"doctor {flavor}"), Declined("no")), strict=True):
-        await payments.settle([payments.Verdict(claim, answer)])
-    pending, paid, failed = placed
+    answers = (f"doctor {flavor}", Declined("no"), f"given back {flavor}")
+    for claim, answer in zip(claims, answers, strict=True):
+        await payments.settle([verdict(claim, answer)])
+    pending, paid, failed, canceled = placed
+    refunds = await payments.cancel(canceled.order, by=customer.user.id)
+    (claim,) = await payments.claim(refunds, limit=1, lease=9)
+    await payments.settle([verdict(claim, f"refund {flavor}")])
     yield {
         "flavor": flavor,
         "pending": pending.order,
@@ -33,6 +37,8 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
         "charged": paid.payment,
         "failed": failed.order,
         "declined": failed.payment,
+        "canceled": canceled.order,
+        "refund": refunds[0],
     }
 
 
@@ -40,6 +46,18 @@ class Undo(Exception):
     """Ends the transaction in which something was broken."""
 
 
+# The totals follow an order from paid to refunding.
+MOVED = [
+    "DELETE FROM flavor_total WHERE flavor = {flavor} AND status = 'refunding'",
+    "DELETE FROM flavor_day WHERE flavor = {flavor} AND status = 'refunding'",
+    "UPDATE flavor_total SET status = 'refunding' WHERE flavor = {flavor} AND status = 'paid'",
+    "UPDATE flavor_day SET status = 'refunding' WHERE flavor = {flavor} AND status = 'paid'",
+    "INSERT INTO day_total (day, status, orders, revenue)"
+    " SELECT day, 'refunding', 1, 200 FROM day_total WHERE status = 'paid'"
+    " ON CONFLICT (day, status) DO UPDATE SET orders = day_total.orders + 1,"
+    " revenue = day_total.revenue + 200",
+    "UPDATE day_total SET orders = orders - 1, revenue = revenue - 200 WHERE status = 'paid'",
+]
 BREAKS = {
     "a pending order has an open charge": [
         "UPDATE payment SET state = 'void' WHERE id = {open}",
@@ -54,6 +72,17 @@ BREAKS = {
         "UPDATE payment SET state = 'unknown' WHERE id = {declined}",
         "INSERT INTO job (kind, subject, run_at, tries) SELECT kind, {declined}, run_at, 0 FROM job"
         " WHERE subject = {open}",
+    ],
+    "an order that is being refunded has an open refund": [
+        "UPDATE orders SET status = 'refunding' WHERE id = {paid}",
+        *MOVED,
+    ],
+    "an open refund belongs to an order that was paid": [
+        'INSERT INTO payment ("order", kind, n, state, provider_key, amount, tries)'
+        " VALUES ({failed}, 'refund', 1, 'parked', 'nobody', 1, 0)"
+    ],
+    "what was given back is the sum of the refunds": [
+        "UPDATE payment SET amount = amount + 1 WHERE id = {refund}"
     ],
     "an order is charged once when it was paid, and never otherwise": [
         "UPDATE payment SET state = 'succeeded' WHERE id = {declined}"

@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-from icecream.gateway import Charge, Charged, Declined, Simulated
+from icecream.gateway import Charge, Declined, Simulated, Succeeded
 
 pytestmark = pytest.mark.anyio
 
 
 def charges(n: int) -> list[Charge]:
-    return [Charge(f"key {i}", 100, "EUR") for i in range(n)]
+    return [Charge(f"key {i}", 100, "EUR", i) for i in range(n)]
 
 
 async def test_asking_twice_gives_the_same_answer() -> None:
@@ -25,11 +25,11 @@ async def test_about_the_wanted_share_is_declined() -> None:
     answers = await asyncio.gather(*(gateway.charge(charge) for charge in charges(2000)))
     declined = sum(isinstance(answer, Declined) for answer in answers)
     assert 140 < declined < 260
-    references = {answer.reference for answer in answers if isinstance(answer, Charged)}
+    references = {answer.reference for answer in answers if isinstance(answer, Succeeded)}
     assert len(references) == 2000 - declined
 
 
-@pytest.mark.parametrize(("rate", "kind"), [(0.0, Charged), (1.0, Declined)])
+@pytest.mark.parametrize(("rate", "kind"), [(0.0, Succeeded), (1.0, Declined)])
 async def test_none_or_all_may_be_declined(rate: float, kind: type) -> None:
     answers = [await Simulated((0, 0), rate).charge(charge) for charge in charges(200)]
     assert {type(answer) for answer in answers} == {kind}

@@ -49,6 +49,8 @@ async def test_every_endpoint_of_the_contract_is_there(document: dict[str, Any])
         "get /api/orders/states",
         "get /api/orders/{order}",
         "post /api/orders/{order}/cancel",
+        "post /api/orders/{order}/pay",
+        "post /api/orders/{order}/refund",
         "get /api/my-orders",
         "get /api/stats",
     }
@@ -151,7 +153,7 @@ async def test_a_refusal_of_its_own_is_told_of_each_operation(document: dict[str
         examples = content["application/problem+json"]["examples"].values()
         return {example["value"]["code"] for example in examples}
 
-    assert codes("/api/orders", "409") == {"insufficient-stock"}
+    assert codes("/api/orders", "409") == {"insufficient-stock", "payment-method-required"}
     assert codes("/api/flavors/add", "409") == {"conflict"}
     assert codes("/api/flavors/add", "403") == {"forbidden"}
 

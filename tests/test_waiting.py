@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from icecream import payments, waiting
-from icecream.gateway import Charged, Declined
+from icecream.gateway import Declined
 from icecream.tables import Payment
-from tests.conftest import Caller, new_flavor, place
+from tests.conftest import Caller, new_flavor, place, verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +48,7 @@ async def charge_of(caller: Caller) -> int | None:
     return row["id"] if row else None
 
 
-@pytest.mark.parametrize("answer", [Charged("ref"), Declined("No money.")])
+@pytest.mark.parametrize("answer", ["ref", Declined("No money.")])
 async def test_the_answer_comes_with_the_settled_order(customer: Caller, answer: Any) -> None:
     flavor, began = await new_flavor(), time.monotonic()
     asked = asyncio.create_task(
@@ -67,15 +67,15 @@ async def test_the_answer_comes_with_the_settled_order(customer: Caller, answer:
             number = await charge_of(customer)
     (mine,) = await payments.claim([number], limit=1, lease=30)
     assert not asked.done()
-    if isinstance(answer, Charged):
-        answer = Charged(mine.charge.key)
-    await payments.settle([payments.Verdict(mine, answer)])
+    if isinstance(answer, str):
+        answer = mine.request.key
+    await payments.settle([verdict(mine, answer)])
     response = await asked
     assert time.monotonic() - began < 15
     assert response.headers["preference-applied"] == "wait=20"
     order = response.json()["order"]
     assert order["id"] == response.json()["order_id"]
-    assert order["status"] == ("paid" if isinstance(answer, Charged) else "failed")
+    assert order["status"] == ("paid" if isinstance(answer, str) else "failed")
     # Read fresh, and never stored with the key.
     again = await customer.request(
         "POST",

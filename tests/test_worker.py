@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from icecream import settings
+from icecream import gateway, settings
 from icecream.tables import Job, Payment
 from tasks import broker, payments, sweep, worker
 from tests import ledger, servers
@@ -34,7 +34,7 @@ async def alone(opened: None) -> None:
 @pytest.fixture(autouse=True)
 def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
     provider = Provider()
-    monkeypatch.setattr(worker, "Simulated", lambda *_: provider)
+    monkeypatch.setattr(gateway, "chosen", lambda _: provider)
     return provider
 
 

@@ -39,9 +39,10 @@ async def doctor() -> None:
     for rule, rows in broken.items():
         some = ", ".join(str(row[0]) for row in rows[:10])
         click.echo(f"BROKEN  {rule}: {len(rows)} ({some}{', ...' * (len(rows) > 10)})")
-    click.echo(f"{len(doctor.RULES) - len(broken)} of {len(doctor.RULES)} rules hold.")
     if broken:
+        click.echo(f"{len(broken)} of {len(doctor.RULES)} rules are broken.")
         sys.exit(1)
+    click.echo(f"{len(doctor.RULES)} rules: every rule holds.")
 
 
 def _document() -> dict[str, Any]:

@@ -18,20 +18,20 @@ from icecream import (
     errors,
     keys,
     openapi,
-    payments,
     settings,
-    states,
     waiting,
 )
 from icecream.orders import incoming, lists, views
+from icecream.orders.changes import Changes
 
+__all__ = ["Changes", "Orders"]
 MAX_PAGE = 500
 REFUSALS = (
     errors.ValidationFailed("/quantity", "invalid", "quantity: Expected int >= 1."),
     errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
 )
+NO_METHOD = errors.PaymentMethodRequired()
 BAD_PAGE = errors.ValidationFailed("/after", "invalid", "This is not where a page ended.")
-TOO_LATE = errors.InvalidTransition("paid", "canceled", states.ORDER["paid"])
 
 
 class Orders(Controller):
@@ -54,6 +54,7 @@ class Orders(Controller):
             *openapi.BODY,
             *REFUSALS,
             *openapi.KEY,
+            NO_METHOD,
         ),
     )
     async def place(
@@ -82,7 +83,7 @@ class Orders(Controller):
             idempotency_key, user=user.id, method="POST", path=request.url.path, body=data
         )
         try:
-            placed = await state.intake.place(user.id, data.wanted, key)
+            placed = await state.intake.place(user.id, data.wanted, key, user.payment_method)
         except books.UnknownFlavor as error:
             raise data.unknown(error) from None
         answer, headers = views.OrderPlaced(**asdict(placed.receipt)), {}
@@ -139,31 +140,6 @@ class Orders(Controller):
     )
     async def one(self, request: bodies.AnyBody, order: bodies.PathId) -> views.OrderDetail:
         """One of your own orders, with what may be done with it and what happened to it."""
-        return await views.one(order, to=request.user)
-
-    @post(
-        "/orders/{order:int}/cancel",
-        status_code=200,
-        guards=[bodies.exact_ids],
-        operation_class=openapi.ApiOperation,
-        operation_id="cancelOrder",
-        summary="Cancel an order",
-        responses=openapi.answers(
-            200,
-            views.OrderDetail,
-            views.DETAIL | {"status": "canceled", "actions": []},
-            *openapi.CALL,
-            errors.NotFound(),
-            TOO_LATE,
-        ),
-    )
-    async def cancel(self, request: bodies.AnyBody, order: bodies.PathId) -> views.OrderDetail:
-        """Give an order up, as long as its payment is not under way; its stock goes back.
-
-        What is canceled already stays so: the answer is the same.
-        """
-        await views.one(order, to=request.user)
-        await payments.cancel(order, by=request.user.id)
         return await views.one(order, to=request.user)
 
     @get(

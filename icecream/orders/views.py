@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from icecream import bodies, errors, intake, openapi, states
-from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, Payment, User
+from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, User
 
 # Flavors in one order.
 MAX_LINES = 100
@@ -50,11 +50,16 @@ class Happening(Struct):
     at: openapi.Moment
     by: bodies.Id | None
     reason: openapi.Text | UnsetType = UNSET
+    amount: Amount | UnsetType = UNSET
 
 
 class OrderDetail(OrderView):
-    """An order with what may be done with it, and what happened to it so far."""
+    """An order with what may be done with it, and what happened to it so far.
 
+    `cancel_requested`: it will be `canceled` once its payment, or giving it back, is through.
+    """
+
+    cancel_requested: bool
     actions: Annotated[
         list[Annotated[str, Meta(extra_json_schema={"enum": list(states.ACTIONS)})]],
         Meta(max_length=len(states.ACTIONS)),
@@ -78,10 +83,10 @@ class Quote(Struct):
     currency: openapi.Currency
 
 
-class Step(Struct, rename={"source": "from", "target": "to"}):
-    """From one status to another."""
+class Step(Struct, rename={"sources": "from", "target": "to"}):
+    """From one of these statuses, in the end to another."""
 
-    source: openapi.Word
+    sources: tuple[openapi.Word, ...]
     target: openapi.Word
 
 
@@ -108,12 +113,12 @@ EXAMPLE = {
     "currency": "EUR",
 }
 HISTORY = [{"type": "placed", "at": EXAMPLE["created_at"], "by": 1}]
-DETAIL = EXAMPLE | {"actions": ["cancel"], "history": HISTORY}
+DETAIL = EXAMPLE | {"cancel_requested": False, "actions": ["cancel"], "history": HISTORY}
 QUOTE = {name: EXAMPLE[name] for name in Quote.__struct_fields__}
 TABLE = StateTable(
     order=states.ORDER,
     payment=states.PAYMENT,
-    actions={name: Step(source, target) for name, (source, target) in states.ACTIONS.items()},
+    actions={name: Step(*action) for name, action in states.ACTIONS.items()},
 )
 COLUMNS = (
     Order.id,
@@ -156,22 +161,27 @@ async def one(order: int, *, to: User) -> OrderDetail:
     Raises:
         errors.NotFound: there is none, or it is somebody else's and not for staff to see.
     """
-    rows = await Order.select(*COLUMNS).where(Order.id == order)
+    rows = await Order.select(*COLUMNS, Order.cancel_requested).where(Order.id == order)
     if not rows or not (to.admin or rows[0]["user"] == to.id):
         raise errors.NotFound
+    given_up = rows[0].pop("cancel_requested")
     (view,) = await with_lines(rows)
-    fields = {name: getattr(view, name) for name in OrderView.__struct_fields__}
-    actions = await _actions(order, view.status)
-    return OrderDetail(**fields, actions=actions, history=await _history(order))
+    return OrderDetail(
+        **{name: getattr(view, name) for name in OrderView.__struct_fields__},
+        cancel_requested=given_up and view.status != "canceled",
+        actions=_actions(view.status, given_up, to),
+        history=await _history(order),
+    )
 
 
-async def _actions(order: int, status: str) -> list[str]:
-    possible = [name for name, (source, _) in states.ACTIONS.items() if source == status]
-    if "cancel" in possible and not await Payment.exists().where(
-        Payment.order == order, Payment.state == "new"
-    ):
-        possible.remove("cancel")
-    return possible
+def _actions(status: str, cancel_requested: bool, to: User) -> list[str]:
+    ruled_out = {"cancel"} if cancel_requested else set()
+    ruled_out |= set() if to.admin else {"refund"}
+    return [
+        name
+        for name, action in states.ACTIONS.items()
+        if status in action.sources and name not in ruled_out
+    ]
 
 
 async def _history(order: int) -> list[Happening]:
@@ -185,4 +195,4 @@ async def _history(order: int) -> list[Happening]:
 
 
 def _happening(kind: str, at: datetime, by: int | None, payload: dict[str, Any]) -> Happening:
-    return Happening(kind, at, by, payload.get("reason") or UNSET)
+    return Happening(kind, at, by, payload.get("reason") or UNSET, payload.get("amount", UNSET))

@@ -1,11 +1,27 @@
 """The money rule: commit the intent, ask the provider, settle once; unknown is not failed.
 
 Every change of a payment is one UPDATE guarded by the states it may come from; who finds no row
-came late, and stops. Locks are taken in one order: jobs, flavors, payments, orders, totals.
+came late, and stops. Locks are taken in one order: orders, jobs, payments, flavors, totals.
 """
 
-from icecream.payments.claims import Claim, Late, claim, postpone
+from icecream.payments import parked
+from icecream.payments.claims import Claim, Late, claim, postpone, standing
 from icecream.payments.desk import Desk
-from icecream.payments.settlement import Verdict, cancel, settle
+from icecream.payments.requests import cancel, pay, refund
+from icecream.payments.settlement import Parked, Verdict, settle
 
-__all__ = ["Claim", "Desk", "Late", "Verdict", "cancel", "claim", "postpone", "settle"]
+__all__ = [
+    "Claim",
+    "Desk",
+    "Late",
+    "Parked",
+    "Verdict",
+    "cancel",
+    "claim",
+    "parked",
+    "pay",
+    "postpone",
+    "refund",
+    "settle",
+    "standing",
+]

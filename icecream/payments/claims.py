@@ -1,26 +1,49 @@
 """Whose turn it is to ask the provider: a claim for the length of a lease, or later again."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from msgspec import Struct
 
 from icecream import database, states
-from icecream.gateway import Charge
-from icecream.tables import Job, Order, Payment
+from icecream.failpoints import reach
+from icecream.gateway import Charge, Refund, Request
+from icecream.tables import KINDS, Job, Order, Payment
 
 # After the n-th try without a definite answer: 5 s * 2^n, at most an hour, and never two at once.
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0
+COLUMNS = (
+    Payment.id,
+    Payment.order,
+    Payment.kind,
+    Payment.state,
+    Payment.provider_key,
+    Payment.provider_ref,
+    Payment.amount,
+    Payment.method,
+    Payment.tries,
+    Payment.first_sent_at,
+)
 
 
 class Claim(Struct, frozen=True):
-    """A payment that is ours to charge for the length of a lease. `tries` is the fence."""
+    """A payment that is ours to carry out for the length of a lease. `tries` is the fence.
+
+    `reference` is the provider's, where we know it; the provider may know our key since `sent_at`.
+    """
 
     payment: int
-    order: int
     tries: int
-    charge: Charge
+    request: Request
+    sent_at: datetime
+    reference: str | None = None
+
+    @property
+    def order(self) -> int:
+        """The id of the order."""
+        return self.request.order
 
 
 class Late(Exception):
@@ -28,7 +51,7 @@ class Late(Exception):
 
 
 async def claim(ids: Iterable[int] | None, *, limit: int, lease: float) -> list[Claim]:
-    """Take due payments, those of `ids` or any, and commit the intent to charge them.
+    """Take due payments, those of `ids` or any, and commit the intent to carry them out.
 
     Args:
         limit: the most to take.
@@ -38,19 +61,20 @@ async def claim(ids: Iterable[int] | None, *, limit: int, lease: float) -> list[
 
 
 async def _claim(ids: Iterable[int] | None, limit: int, lease: float) -> list[Claim]:
-    now = datetime.now(UTC)
-    due = Job.select(Job.subject).where(Job.kind == "charge", Job.run_at <= now).limit(limit)
+    now, ours = datetime.now(UTC), Job.kind.is_in(list(KINDS))
+    due = Job.select(Job.subject).where(ours, Job.run_at <= now).limit(limit)
     # Those of a list are found by their numbers; in order of time, all that are due would be read.
     due = due.order_by(Job.run_at) if ids is None else due.where(Job.subject.is_in(list(ids)))
     subjects = sorted(row["subject"] for row in await database.unlocked(due))
     if not subjects:
         return []
     await Job.update({Job.run_at: now + timedelta(seconds=lease), Job.tries: Job.tries + 1}).where(
-        Job.kind == "charge", Job.subject.is_in(subjects)
+        ours, Job.subject.is_in(subjects)
     )
     taken = await _mark_sent(subjects, now)
+    reach("payments.claiming")
     if ended := set(subjects) - {claim.payment for claim in taken}:
-        await Job.delete().where(Job.kind == "charge", Job.subject.is_in(sorted(ended)))
+        await Job.delete().where(ours, Job.subject.is_in(sorted(ended)))
     return taken
 
 
@@ -61,48 +85,92 @@ async def _mark_sent(subjects: list[int], now: datetime) -> list[Claim]:
             Payment.id.is_in(subjects),
             Payment.state.is_in(list(states.before(states.PAYMENT, "sent"))),
         )
-        .returning(Payment.id, Payment.order, Payment.provider_key, Payment.amount, Payment.tries)
+        .returning(*COLUMNS)
     )
+    first = [row["id"] for row in rows if row["first_sent_at"] is None]
+    if first:
+        # Kept from the first time on: from then the provider may know the key.
+        await Payment.update({Payment.first_sent_at: now}).where(Payment.id.is_in(first))
+    return await _claims(rows, now)
+
+
+async def _claims(rows: Sequence[dict[str, Any]], now: datetime) -> list[Claim]:
     if not rows:
         return []
-    # Kept from the first time on: from then the provider may know the key.
-    await Payment.update({Payment.first_sent_at: now}).where(
-        Payment.id.is_in([row["id"] for row in rows]), Payment.first_sent_at.is_null()
-    )
-    orders = await Order.select(Order.id, Order.currency).where(
-        Order.id.is_in([row["order"] for row in rows])
-    )
-    currency = {order["id"]: order["currency"] for order in orders}
+    orders = sorted({row["order"] for row in rows})
+    currencies = await Order.select(Order.id, Order.currency).where(Order.id.is_in(orders))
+    currency = {order["id"]: order["currency"] for order in currencies}
+    charges = await _references([row["order"] for row in rows if row["kind"] == "refund"])
     return [
         Claim(
             payment=row["id"],
-            order=row["order"],
             tries=row["tries"],
-            charge=Charge(row["provider_key"], row["amount"], currency[row["order"]]),
+            request=_request(row, currency[row["order"]], charges),
+            sent_at=row["first_sent_at"] or now,
+            reference=row["provider_ref"],
         )
         for row in rows
     ]
 
 
-async def postpone(claim: Claim, why: str) -> bool:
-    """Note that nobody knows, and ask again later with the same key; False if we are not newest."""
+async def _references(orders: Sequence[int]) -> dict[int, str]:
+    """What the provider calls the charges of these orders, by order."""
+    if not orders:
+        return {}
+    charges = await Payment.select(Payment.order, Payment.provider_ref).where(
+        Payment.order.is_in(sorted(orders)), Payment.kind == "charge", Payment.state == "succeeded"
+    )
+    return {row["order"]: row["provider_ref"] for row in charges}
+
+
+def _request(row: dict[str, Any], currency: str, charges: dict[int, str]) -> Request:
+    key, amount, order = row["provider_key"], row["amount"], row["order"]
+    if row["kind"] == "charge":
+        return Charge(key, amount, currency, order, row["method"])
+    return Refund(key, amount, currency, order, charges[order])
+
+
+async def standing(payment: int) -> Claim | None:
+    """A payment as a claim that nobody made, to look it up by; None if it has ended."""
+    unfinished = list(states.unfinished(states.PAYMENT))
+    rows = await Payment.select(*COLUMNS).where(
+        Payment.id == payment, Payment.state.is_in(unfinished), Payment.state != "new"
+    )
+    return next(iter(await _claims(rows, datetime.now(UTC))), None)
+
+
+async def postpone(
+    claim: Claim, why: str, *, state: str = "unknown", reference: str | None = None
+) -> bool:
+    """Ask again later with the same key; False if we are not the newest.
+
+    Args:
+        state: `unknown` when money may have moved, `sent` when this try did nothing.
+        reference: what the provider calls it, if it said so.
+    """
     try:
-        await database.transaction(lambda: _postpone(claim, why))
+        await database.transaction(lambda: _postpone(claim, why, state, reference))
     except Late:
         return False
     return True
 
 
-async def _postpone(claim: Claim, why: str) -> None:
+async def _postpone(claim: Claim, why: str, state: str, reference: str | None) -> None:
     pause = random.uniform(0.5, 1.5) * min(LONGEST_PAUSE, FIRST_PAUSE * 2**claim.tries)
     await Job.update({Job.run_at: datetime.now(UTC) + timedelta(seconds=pause)}).where(
-        Job.kind == "charge", Job.subject == claim.payment
+        Job.kind.is_in(list(KINDS)), Job.subject == claim.payment
     )
     newest = (
-        await Payment.update({Payment.state: "unknown", Payment.last_error: why})
+        await Payment.update(
+            {
+                Payment.state: state,
+                Payment.last_error: why,
+                Payment.provider_ref: reference or claim.reference,
+            }
+        )
         .where(
             Payment.id == claim.payment,
-            Payment.state.is_in(list(states.before(states.PAYMENT, "unknown"))),
+            Payment.state.is_in(list(states.before(states.PAYMENT, state))),
             Payment.tries == claim.tries,
         )
         .returning(Payment.id)

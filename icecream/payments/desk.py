@@ -1,22 +1,27 @@
-"""Charging, so many at a time in this process."""
+"""Carrying payments out, so many at a time in this process."""
 
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from icecream import batches
-from icecream.gateway import Gateway, Unknown
+from icecream.failpoints import reach
+from icecream.gateway import Answer, Charge, Gateway, Later, Request, Unknown
+from icecream.payments.breaker import Breaker
 from icecream.payments.claims import Claim, claim, postpone
-from icecream.payments.settlement import Verdict, settle
+from icecream.payments.settlement import Parked, Verdict, settle
 
 log = logging.getLogger(__name__)
 # Payments settled in one transaction.
 SETTLED = 100
 NO_ANSWER = (Unknown, OSError, TimeoutError)
+# From the third try on, which follows the second unknown, it is first asked what it knows.
+LOOK_UP_FIRST = 3
 
 
 class Desk:
-    """Charges at most `places` payments at a time, in this process.
+    """Carries out at most `places` payments at a time, in this process.
 
     Args:
         lease: seconds that a claimed payment is ours; longer than `timeout`.
@@ -26,20 +31,23 @@ class Desk:
     def __init__(self, gateway: Gateway, *, places: int, lease: float, timeout: float) -> None:
         self.gateway, self.places, self.lease, self.timeout = gateway, places, lease, timeout
         self._settling = batches.Batches(settle, most=SETTLED, room=places)
+        self._breaker = Breaker()
         self._free = asyncio.Semaphore(places)
         # One claim after the other: the places that become free meanwhile are one claim too.
         self._claiming = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
         self._closing = False
 
-    async def charge(self, ids: Sequence[int]) -> None:
-        """Charge those of these payments that are due, and wait until they are done."""
+    async def serve(self, ids: Sequence[int]) -> None:
+        """Carry out those of these payments that are due, and wait until they are done."""
         left, started = list(ids), set[asyncio.Task[None]]()
         while left and not self._closing:
             async with self._claiming:
                 room = await self._take_places(len(left))
                 now, left = left[:room], left[room:]
                 started |= await self._start(now, room)
+            if not room:
+                break  # The provider is left alone for a while; a sweep finds what is due then.
         if started:
             await asyncio.wait(started)
 
@@ -63,20 +71,27 @@ class Desk:
         """Claim and begin as many as there are places taken for it; free the other places."""
         claims: list[Claim] = []
         try:
-            if not self._closing:
+            if room and not self._closing:
                 claims = await claim(ids, limit=room, lease=self.lease)
+                reach("payments.claimed")
         finally:
             for _ in range(room - len(claims)):
                 self._free.release()
         return {self._begin(claim) for claim in claims}
 
     async def _take_places(self, most: int) -> int:
-        """Wait for one free place, and take as many more as are free right now."""
-        taken = 0
-        while taken == 0 or (taken < most and not self._free.locked()):
+        """Wait for one free place, and take as many more as are free right now.
+
+        None while the provider is left alone.
+        """
+        await self._free.acquire()
+        taken, most = 1, self._breaker.places(most)
+        while taken < most and not self._free.locked():
             await self._free.acquire()
             taken += 1
-        return taken
+        if not most:
+            self._free.release()
+        return min(taken, most)
 
     def _begin(self, claim: Claim) -> asyncio.Task[None]:
         task = asyncio.create_task(self._carry_out(claim), name=f"payment {claim.payment}")
@@ -94,9 +109,33 @@ class Desk:
     async def _carry_out(self, claim: Claim) -> None:
         try:
             async with asyncio.timeout(self.timeout):
-                answer = await self.gateway.charge(claim.charge)
+                answer = await self._ask(claim)
+        except Later as error:
+            self._breaker.note(answered=False)
+            await postpone(claim, str(error), state="sent")
         except NO_ANSWER as error:
+            self._breaker.note(answered=False)
             log.warning("Payment %s has no definite answer: %r", claim.payment, error)
-            await postpone(claim, repr(error))
+            reference = error.reference if isinstance(error, Unknown) else None
+            await postpone(claim, repr(error), reference=reference)
         else:
+            self._breaker.note(answered=True)
+            reach("payments.answered")
             await self._settling.ask(Verdict(claim, answer))
+            reach("payments.settled")
+
+    async def _ask(self, claim: Claim) -> Answer | Parked:
+        forgotten = datetime.now(UTC) - claim.sent_at > self.gateway.key_life
+        if claim.reference or forgotten or claim.tries >= LOOK_UP_FIRST:
+            known = await self.gateway.look_up(claim.request, claim.reference)
+            if known is not None:
+                return known
+        if forgotten:
+            return Parked("The provider knows nothing of it, and would charge it anew.")
+        reach("payments.before_call")
+        return await self._send(claim.request)
+
+    async def _send(self, request: Request) -> Answer:
+        if isinstance(request, Charge):
+            return await self.gateway.charge(request)
+        return await self.gateway.refund(request)

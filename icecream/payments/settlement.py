@@ -1,27 +1,87 @@
-"""How a payment ends: by a definite answer of the provider, or void before it was asked."""
+"""How a payment ends: by a definite answer, once; and what that makes of its order."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 from piccolo.columns import Column
 
-from icecream import books, database, errors, events, states
-from icecream.gateway import Charged, Declined
+from icecream import attempts, books, database, errors, events, states
+from icecream.failpoints import reach
+from icecream.gateway import Answer, Charge, Declined, Succeeded
 from icecream.payments.claims import Claim, Late
-from icecream.tables import Job, Order, OrderLine, Payment
+from icecream.tables import KINDS, Job, Order, OrderLine, Payment
+
+COLUMNS = (
+    Order.id,
+    Order.user,
+    Order.status,
+    Order.total,
+    Order.refunded,
+    Order.cancel_requested,
+    Order.created_at,
+)
+
+
+class Parked(Struct, frozen=True):
+    """Neither a yes nor a no that we can believe: a person has to look.
+
+    `moved` and `reference` are what the provider says, if anything.
+    """
+
+    reason: str
+    reference: str | None = None
+    moved: int | None = None
 
 
 class Verdict(Struct, frozen=True):
-    """A definite answer of the provider."""
+    """What is known of a payment for certain; `by` is the operator who said so."""
 
     claim: Claim
-    answer: Charged | Declined
+    answer: Answer | Parked
+    by: int | None = None
+
+
+class Turn(Struct):
+    """What becomes of an order: the statuses that it enters, one after the other.
+
+    `refunded` is added to what was, `refund` is to be given back next, and `back` says that its
+    stock is returned.
+    """
+
+    order: dict[str, Any]
+    happened: list[events.Happened]
+    path: list[str] = msgspec.field(default_factory=list)
+    refunded: int = 0
+    refund: int = 0
+    back: bool = False
+    cancel_requested: bool = False
+
+    @property
+    def status(self) -> str:
+        """The last of them."""
+        return self.path[-1] if self.path else str(self.order["status"])
+
+    def enter(self, status: str, by: int | None = None, **about: Any) -> None:
+        """Enter one more status, which is told in the order's history."""
+        states.check(states.ORDER, self.status, status)
+        self.path.append(status)
+        self.tell(status, by, **about)
+
+    def tell(self, kind: str, by: int | None = None, **about: Any) -> None:
+        """Add to the order's history."""
+        self.happened.append(events.Happened(self.order["id"], kind, about, by))
+
+
+def turn(order: dict[str, Any]) -> Turn:
+    """An order, of which nothing has become yet."""
+    return Turn(order, [], cancel_requested=order["cancel_requested"])
 
 
 async def settle(verdicts: Sequence[Verdict]) -> list[bool]:
-    """Write definite answers: payment, order, history, totals, and stock back on a no.
+    """Write what is certain: payment, order, history, totals, and stock back where it goes back.
 
     A definite answer counts whoever brings it; False means that somebody brought it before.
 
@@ -29,7 +89,7 @@ async def settle(verdicts: Sequence[Verdict]) -> list[bool]:
         Late: some of several were brought before, and nothing was written.
     """
     try:
-        await database.transaction(lambda: _settle(verdicts))
+        await database.transaction(lambda: write(verdicts))
     except Late:
         if len(verdicts) > 1:
             raise
@@ -37,26 +97,100 @@ async def settle(verdicts: Sequence[Verdict]) -> list[bool]:
     return [True] * len(verdicts)
 
 
-async def _settle(verdicts: Sequence[Verdict]) -> None:
-    subjects = sorted(verdict.claim.payment for verdict in verdicts)
-    await Job.delete().where(Job.kind == "charge", Job.subject.is_in(subjects))
-    lines = await _lines([verdict.claim.order for verdict in verdicts])
-    paid, failed = (
-        [one for one in verdicts if isinstance(one.answer, kind)] for kind in (Charged, Declined)
-    )
-    await books.give_back([line for one in failed for line in lines[one.claim.order]])
-    await _enter(_SUCCEEDED, paid)
-    await _enter(_DECLINED, failed)
-    moves, history = [], []
-    for status, group in (("paid", paid), ("failed", failed)):
-        placed = await _move_orders([one.claim.order for one in group], "pending", status)
-        for one in group:
-            order, about = one.claim.order, {"payment": one.claim.payment}
-            about |= msgspec.structs.asdict(one.answer)
-            history.append(events.Happened(order, status, about))
-            moves.append(books.Move(lines[order], placed[order], {"pending": -1, status: 1}))
-    await events.record(history, at=datetime.now(UTC))
-    await books.count(moves)
+async def write(verdicts: Sequence[Verdict]) -> None:
+    """Write what is certain, within a transaction.
+
+    Raises:
+        Late: somebody did before.
+    """
+    held = await hold([one.claim.order for one in verdicts])
+    if len(held) < len(verdicts):
+        raise Late
+    await drop_jobs([one.claim.payment for one in verdicts])
+    believed = [(one, _believe(one)) for one in verdicts]
+    for kind, entering in _ENTERING.items():
+        await _enter(entering, [(one, said) for one, said in believed if isinstance(said, kind)])
+    turns = [_turn(one, answer, held[one.claim.order]) for one, answer in believed]
+    await apply(turns, await return_stock(turns))
+    reach("payments.settling")
+
+
+async def hold(orders: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Orders by id, held: whatever is decided about one is decided by its holder."""
+    query = Order.select(*COLUMNS).where(Order.id.is_in(sorted(set(orders)))).order_by(Order.id)
+    return {row["id"]: row for row in await database.locked(query)}
+
+
+async def drop_jobs(payments: Sequence[int]) -> None:
+    """Nothing is to be done for these payments any more."""
+    ours = Job.kind.is_in(list(KINDS))
+    await Job.delete().where(ours, Job.subject.is_in(sorted(payments)))
+
+
+def _believe(verdict: Verdict) -> Answer | Parked:
+    """What it says, unless something else was moved than we asked for."""
+    asked, answer = verdict.claim.request, verdict.answer
+    if not isinstance(answer, Succeeded):
+        return answer
+    if (answer.amount, answer.currency) == (asked.amount, asked.currency):
+        return answer
+    said = f"{answer.amount} {answer.currency} instead of {asked.amount} {asked.currency}"
+    return Parked(f"The provider moved {said}.", answer.reference, answer.amount)
+
+
+def _turn(verdict: Verdict, answer: Answer | Parked, order: dict[str, Any]) -> Turn:
+    new = turn(order)
+    about = {"payment": verdict.claim.payment} | {
+        name: value for name, value in msgspec.structs.asdict(answer).items() if value is not None
+    }
+    if isinstance(answer, Parked):
+        new.tell("parked", verdict.by, **about)
+    elif isinstance(verdict.claim.request, Charge):
+        _charged(new, isinstance(answer, Succeeded), verdict.by, about)
+    else:
+        _given_back(new, answer, verdict, about)
+    if new.status == "paid" and new.cancel_requested and not isinstance(answer, Parked):
+        begin_refund(new)
+    return new
+
+
+def _charged(new: Turn, well: bool, by: int | None, about: dict[str, Any]) -> None:
+    new.enter("paid" if well else "failed", by, **about)
+    if not well:
+        new.back, new.cancel_requested = True, False
+
+
+def _given_back(new: Turn, answer: Answer, verdict: Verdict, about: dict[str, Any]) -> None:
+    whole = new.status == "refunding"
+    if isinstance(answer, Declined):
+        new.tell("refund-declined", verdict.by, **about)
+        if whole:
+            new.cancel_requested = False
+            new.enter("paid", verdict.by)
+    elif whole:
+        new.refunded = new.order["total"] - new.order["refunded"]
+        new.back = new.cancel_requested
+        new.enter("canceled" if new.cancel_requested else "refunded", verdict.by, **about)
+    else:
+        new.refunded = answer.amount
+        new.tell("partly-refunded", verdict.by, **about)
+
+
+def begin_refund(new: Turn, by: int | None = None, **about: Any) -> None:
+    """Give back all that is left of an order that was paid."""
+    new.refund = new.order["total"] - new.order["refunded"] - new.refunded
+    new.enter("refunding", by, **about)
+    if not new.refund:
+        # Of nothing there is nothing to be given back.
+        new.back = new.cancel_requested
+        new.enter("canceled" if new.cancel_requested else "refunded", by)
+
+
+async def return_stock(turns: Sequence[Turn]) -> dict[int, list[books.Line]]:
+    """Give the stock back where it goes back; the lines of all these orders."""
+    lines = await _lines([one.order["id"] for one in turns])
+    await books.give_back([line for one in turns if one.back for line in lines[one.order["id"]]])
+    return lines
 
 
 async def _lines(orders: Sequence[int]) -> dict[int, list[books.Line]]:
@@ -74,78 +208,87 @@ def _entering(state: str, column: Column) -> database.Statement:
     return database.enter(Payment.state, state, among=among, column=column)
 
 
-_SUCCEEDED = _entering("succeeded", Payment.provider_ref)
-_DECLINED = _entering("declined", Payment.last_error)
+_ENTERING: dict[type, database.Statement] = {
+    Succeeded: _entering("succeeded", Payment.provider_ref),
+    Declined: _entering("declined", Payment.last_error),
+    Parked: _entering("parked", Payment.last_error),
+}
 
 
-async def _enter(entering: database.Statement, verdicts: Sequence[Verdict]) -> None:
-    entered = await entering([(one.claim.payment, _words(one.answer)) for one in verdicts])
-    if len(entered) < len(verdicts):
+async def _enter(
+    entering: database.Statement, ending: Sequence[tuple[Verdict, Answer | Parked]]
+) -> None:
+    rows = [
+        (one.claim.payment, said.reference if isinstance(said, Succeeded) else said.reason)
+        for one, said in ending
+    ]
+    if len(await entering(rows)) < len(rows):
         raise Late
+    for one, said in ending:
+        if isinstance(said, Parked) and said.reference is not None:
+            await Payment.update(
+                {Payment.provider_ref: said.reference, Payment.moved: said.moved}
+            ).where(Payment.id == one.claim.payment)
 
 
-def _words(answer: Charged | Declined) -> str:
-    return answer.reference if isinstance(answer, Charged) else answer.reason
-
-
-async def _move_orders(orders: Sequence[int], source: str, status: str) -> dict[int, datetime]:
-    """The moments at which these orders were placed."""
-    if not orders:
-        return {}
-    states.check(states.ORDER, source, status)
-    moved = (
-        await Order.update({Order.status: status})
-        .where(Order.id.is_in(sorted(orders)), Order.status == source)
-        .returning(Order.id)
+async def apply(turns: Sequence[Turn], lines: dict[int, list[books.Line]]) -> list[int]:
+    """Write what became of orders that are held; the refunds that are to be carried out next."""
+    now = datetime.now(UTC)
+    await _move_orders(turns)
+    staged = [await _stage_refund(one, now) for one in turns if one.refund]
+    await events.record([line for one in turns for line in one.happened], at=now)
+    await books.count(
+        [
+            books.Move(
+                lines[one.order["id"]],
+                one.order["created_at"],
+                {one.order["status"]: -1, one.status: 1},
+            )
+            for one in turns
+            if one.status != one.order["status"]
+        ]
     )
-    if len(moved) < len(orders):
-        raise RuntimeError(
-            f"Among {orders} are orders that are not {source}, but are to be {status}."
-        )
-    rows = await Order.select(Order.id, Order.created_at).where(Order.id.is_in(sorted(orders)))
-    return {row["id"]: row["created_at"] for row in rows}
+    return staged
 
 
-async def cancel(order: int, *, by: int) -> None:
-    """Give an order up before its payment is asked for, and its stock back; twice is once.
+async def _move_orders(turns: Sequence[Turn]) -> None:
+    """Those that change alike are changed at once."""
+    alike: dict[tuple[str, int, bool], list[int]] = {}
+    for one in turns:
+        change = (one.status, one.refunded, one.cancel_requested)
+        if change != (one.order["status"], 0, one.order["cancel_requested"]):
+            alike.setdefault(change, []).append(one.order["id"])
+    for (status, refunded, cancel_requested), orders in alike.items():
+        await Order.update(
+            {
+                Order.status: status,
+                Order.refunded: Order.refunded + refunded,
+                Order.cancel_requested: cancel_requested,
+            }
+        ).where(Order.id.is_in(sorted(orders)))
+
+
+async def _stage_refund(one: Turn, now: datetime) -> int:
+    order: int = one.order["id"]
+    n = await attempts.next_n(order, "refund")
+    # What the provider moved goes back, also where it was not what we asked for.
+    charge = await Payment.select(Payment.amount, Payment.moved).where(
+        Payment.order == order, Payment.kind == "charge", Payment.state == "succeeded"
+    )
+    moved, amount = charge[0]["moved"], one.refund
+    if moved is not None:
+        amount += moved - charge[0]["amount"]
+    staged = await attempts.stage([attempts.Attempt(order, amount, "refund", n)], at=now)
+    return staged[order]
+
+
+async def held(order: int) -> dict[str, Any]:
+    """One order, held.
 
     Raises:
-        errors.InvalidTransition: it is not pending any more, or its payment is under way.
+        errors.NotFound: there is none.
     """
-    try:
-        await database.transaction(lambda: _cancel(order, by))
-    except Late:
-        await _explain(order)
-
-
-async def _cancel(order: int, by: int) -> None:
-    rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.state == "new")
-    if not rows:
-        raise Late
-    payment: int = rows[0]["id"]
-    source, status = states.ACTIONS["cancel"]
-    # A claim holds the job before it takes the payment: who comes second finds the other's work.
-    await Job.delete().where(Job.kind == "charge", Job.subject == payment)
-    lines = (await _lines([order]))[order]
-    await books.give_back(lines)
-    voided = (
-        await Payment.update({Payment.state: "void"})
-        .where(
-            Payment.id == payment, Payment.state.is_in(list(states.before(states.PAYMENT, "void")))
-        )
-        .returning(Payment.id)
-    )
-    if not voided:
-        raise Late
-    placed = await _move_orders([order], source, status)
-    now = datetime.now(UTC)
-    await events.record([events.Happened(order, status, {"payment": payment}, by=by)], at=now)
-    await books.count([books.Move(lines, placed[order], {source: -1, status: 1})])
-
-
-async def _explain(order: int) -> None:
-    row = await Order.select(Order.status).where(Order.id == order).first()
-    source, target = row["status"] if row else "", states.ACTIONS["cancel"][1]
-    if source != target:
-        detail = "Its payment is under way." if source == states.ACTIONS["cancel"][0] else ""
-        raise errors.InvalidTransition(source, target, states.ORDER[source], detail)
+    rows = await hold([order])
+    if order not in rows:
+        raise errors.NotFound
+    return rows[order]

@@ -1,0 +1,134 @@
+"""What a payment provider is asked and what it answers; implemented once per provider."""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+
+class Charge(Struct, frozen=True):
+    """Money to be taken; `amount` in minor units of `currency`.
+
+    `key` makes the request idempotent: however often it arrives, money moves once, and every answer
+    is the same. It is also the reference under which the provider's records name this payment.
+    `method` is the provider's own reference of what the customer pays with.
+    """
+
+    key: str
+    amount: int
+    currency: str
+    order: int
+    method: str | None = None
+
+
+class Refund(Struct, frozen=True):
+    """Money to be given back, of the charge that the provider calls `charge`."""
+
+    key: str
+    amount: int
+    currency: str
+    order: int
+    charge: str
+
+
+Request = Charge | Refund
+
+
+class Succeeded(Struct, frozen=True):
+    """A definite yes: that much was moved, under the provider's own reference."""
+
+    reference: str
+    amount: int
+    currency: str
+
+
+class Declined(Struct, frozen=True):
+    """A definite no: no money moved and none will."""
+
+    reason: str
+
+
+Answer = Succeeded | Declined
+
+
+class Unknown(Exception):
+    """No definite answer: the money may have moved. Ask again with the same key.
+
+    Args:
+        reference: what the provider calls it, if it said so (a payment that is still processed).
+    """
+
+    def __init__(self, reason: str = "", reference: str | None = None) -> None:
+        super().__init__(reason)
+        self.reference = reference
+
+
+class Later(Exception):
+    """The provider did nothing about this request (too many, or the key is in use): ask again."""
+
+
+class Unsigned(Exception):
+    """What claims to come from the provider does not."""
+
+
+class Notice(Struct, frozen=True):
+    """The provider says that something happened to a payment: a hint to look it up.
+
+    `event` tells one notice from another, `key` is ours, `reference` the provider's.
+    """
+
+    event: str
+    key: str
+    reference: str
+
+
+class Record(Struct, frozen=True):
+    """A line in the provider's own list; `key` is ours, and `state` what came of it.
+
+    `order` is the number that we gave with it.
+    """
+
+    kind: Literal["charge", "refund"]
+    key: str
+    order: int | None
+    reference: str
+    amount: int
+    currency: str
+    state: Literal["succeeded", "declined", "processing"]
+    created: datetime
+
+
+class Gateway(Protocol):
+    """A provider. No method is called while a transaction is open.
+
+    Each may raise Unknown, OSError or TimeoutError: there was no definite answer; or Later.
+    """
+
+    # For so long after its first use a key that comes again moves no money again.
+    key_life: timedelta
+
+    async def charge(self, charge: Charge) -> Answer:
+        """Take money."""
+
+    async def refund(self, refund: Refund) -> Answer:
+        """Give money back."""
+
+    async def look_up(self, request: Request, reference: str | None) -> Answer | None:
+        """What became of a request, found by the provider's reference or else by our key.
+
+        None: the provider knows of none. It may still be under way.
+        """
+
+    def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
+        """The provider's list of our charges and refunds made in that time."""
+
+    def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
+        """Read what the provider sent to us; None if it is about nothing of ours.
+
+        Raises:
+            Unsigned: it did not come from the provider, or too long ago.
+        """
+
+    async def close(self) -> None:
+        """Let go of its connections."""

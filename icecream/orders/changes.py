@@ -1,0 +1,150 @@
+"""What becomes of an order once it is placed, over HTTP: canceled, paid again, refunded."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from litestar import Controller, post
+from litestar.datastructures import State
+from litestar.params import JSONBody
+from litestar.types import ASGIApp
+from msgspec import Meta, Struct
+
+from icecream import accounts, bodies, errors, keys, openapi, payments, settings, states
+from icecream.orders import views
+
+Reason = Annotated[
+    str, Meta(min_length=1, max_length=200, pattern=accounts.NAME, examples=["melted on the way"])
+]
+TOO_LATE = errors.InvalidTransition("failed", "canceled", states.ORDER["failed"])
+ENDED = errors.InvalidTransition("canceled", "pending", states.ORDER["canceled"])
+UNPAID = errors.InvalidTransition("pending", "refunded", states.ORDER["pending"])
+CANCELED = views.DETAIL | {"status": "canceled", "actions": []}
+REFUNDING = views.DETAIL | {"status": "refunding", "actions": ["cancel"]}
+ONE = (*openapi.CALL, errors.NotFound())
+
+
+class NewRefund(bodies.Body):
+    """How much is given back, in minor units, and why; without an `amount` all that is left."""
+
+    reason: Reason
+    amount: Annotated[int, Meta(ge=1, le=views.MAX_TOTAL, examples=[250])] | None = None
+
+
+class Refunding(Struct):
+    """The order whose refund is under way; kept with the Idempotency-Key."""
+
+    order_id: int
+    payments: list[int]
+
+
+class Changes(Controller):
+    """What becomes of an order."""
+
+    path = "/api/orders/{order:int}"
+    tags = ["Orders"]
+    guards = [bodies.exact_ids]
+
+    @post(
+        "/cancel",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="cancelOrder",
+        summary="Cancel an order",
+        responses=openapi.answers(202, views.OrderDetail, REFUNDING)
+        | openapi.answers(200, views.OrderDetail, CANCELED, *ONE, TOO_LATE),
+    )
+    async def cancel(self, request: bodies.AnyBody, order: bodies.PathId, state: State) -> ASGIApp:
+        """Give an order up; what was paid for it is given back, and then its stock.
+
+        200: it is canceled. 202: it will be, once its payment or the refund is through. What is
+        canceled already stays so.
+        """
+        await views.one(order, to=request.user)
+        staged = await payments.cancel(order, by=request.user.id)
+        return await _after(staged, order, request, state, done=("canceled",))
+
+    @post(
+        "/pay",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="payOrder",
+        summary="Pay an order again",
+        responses=openapi.answers(202, views.OrderDetail, views.DETAIL)
+        | openapi.answers(
+            200,
+            views.OrderDetail,
+            views.DETAIL | {"status": "paid"},
+            *ONE,
+            ENDED,
+            errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
+            errors.PaymentMethodRequired(),
+        ),
+    )
+    async def pay(self, request: bodies.AnyBody, order: bodies.PathId, state: State) -> ASGIApp:
+        """Try once more to charge an order that failed; its stock is taken again.
+
+        200: it is paid already. 202: its payment is under way, from now or from before.
+        """
+        await views.one(order, to=request.user)
+        needs_method = settings.load().needs_payment_method
+        staged = await payments.pay(order, by=request.user.id, needs_method=needs_method)
+        return await _after(staged, order, request, state, done=("paid",))
+
+    @post(
+        "/refund",
+        status_code=202,
+        guards=[accounts.staff_only],
+        operation_class=openapi.ApiOperation,
+        operation_id="refundOrder",
+        summary="Refund an order",
+        responses=openapi.answers(
+            202,
+            views.OrderDetail,
+            REFUNDING,
+            *ONE,
+            *openapi.BODY,
+            *openapi.KEY,
+            errors.Forbidden("Only staff may do this."),
+            UNPAID,
+            errors.RefundTooLarge("Only 250 of 500 is left.", left=250),
+        ),
+    )
+    async def refund(
+        self,
+        request: bodies.AnyBody,
+        order: bodies.PathId,
+        data: JSONBody[NewRefund],
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> ASGIApp:
+        """Give back some of what was paid, or all that is left; for staff. Stock stays as it is.
+
+        With an `Idempotency-Key` a request that comes again is answered again, for 7 days, and
+        nothing is given back twice.
+        """
+        user, path = request.user.id, request.url.path
+        key = keys.of(idempotency_key, user=user, method="POST", path=path, body=data)
+
+        async def work() -> Refunding:
+            staged = await payments.refund(order, data.amount, why=data.reason, by=user)
+            return Refunding(order, staged)
+
+        begun, replayed = await keys.once(key, work, Refunding)
+        headers = {"Idempotent-Replayed": "true"} if replayed else {}
+        return await _after(begun.payments, order, request, state, headers=headers)
+
+
+async def _after(
+    staged: Sequence[int],
+    order: int,
+    request: bodies.AnyBody,
+    state: State,
+    *,
+    done: tuple[str, ...] = (),
+    headers: dict[str, Any] | None = None,
+) -> ASGIApp:
+    """Ring for the payments that were staged, and answer with the order: 200 if all is done."""
+    if staged:
+        await state.ring(list(staged))
+    view = await views.one(order, to=request.user)
+    return bodies.Json(view, headers, status=200 if view.status in done else 202)

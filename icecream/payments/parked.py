@@ -1,0 +1,115 @@
+"""What operators do about parked payments; each is recorded with who and why."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from icecream import database, errors, events, states
+from icecream.gateway import Charge, Declined, Succeeded
+from icecream.payments import claims, settlement
+from icecream.tables import Job, Order, Payment
+
+Row = dict[str, Any]
+
+
+async def retry(payment: int, *, why: str, by: int, reference: str | None = None) -> list[int]:
+    """Ask the provider once more: by its own `reference`, where the operator found one.
+
+    It is looked up first, and asked for again only while the provider still knows our key; so this
+    never charges twice. What cannot be believed is parked again.
+
+    Returns:
+        The payment, to be carried out now.
+
+    Raises:
+        errors.NotFound: there is no such payment.
+        errors.NotParked: it is not parked.
+        errors.Conflict: the reference belongs to another payment.
+    """
+
+    async def work(row: Row) -> list[int]:
+        if reference is not None:
+            await _adopt(payment, reference)
+        await _move(row, "unknown")
+        now = datetime.now(UTC)
+        await Job.insert(Job(kind=row["kind"], subject=payment, run_at=now, tries=0))
+        about = {"payment": payment, "reason": why, "reference": reference}
+        await events.record([events.Happened(row["order"], "retried", about, by)], at=now)
+        return [payment]
+
+    return await _with_parked(payment, work)
+
+
+async def _adopt(payment: int, reference: str) -> None:
+    other = Payment.exists().where(Payment.provider_ref == reference, Payment.id != payment)
+    if await other:
+        raise errors.Conflict("This reference belongs to another payment.")
+    await Payment.update({Payment.provider_ref: reference}).where(Payment.id == payment)
+
+
+async def release(payment: int, *, why: str, by: int) -> list[int]:
+    """No money was moved: the operator knows; as if the provider had declined it.
+
+    Raises:
+        errors.NotFound: there is no such payment.
+        errors.NotParked: it is not parked.
+    """
+
+    async def work(row: Row) -> list[int]:
+        claim = await claims.standing(payment)
+        assert claim is not None
+        await settlement.write([settlement.Verdict(claim, Declined(why), by)])
+        return []
+
+    return await _with_parked(payment, work)
+
+
+async def refund(payment: int, *, why: str, by: int) -> list[int]:
+    """The provider charged something else: take it as paid, and give all of it back.
+
+    Raises:
+        errors.NotFound: there is no such payment.
+        errors.NotParked: it is not parked.
+        errors.Conflict: it is not known to have moved anything.
+    """
+
+    async def work(row: Row) -> list[int]:
+        claim = await claims.standing(payment)
+        assert claim is not None
+        asked, reference = claim.request, claim.reference
+        if not isinstance(asked, Charge) or row["moved"] is None or reference is None:
+            raise errors.Conflict("Nothing is known to have been charged by it.")
+        await Order.update({Order.cancel_requested: True}).where(Order.id == row["order"])
+        believed = Succeeded(reference, asked.amount, asked.currency)
+        await settlement.write([settlement.Verdict(claim, believed, by)])
+        about = {"payment": payment, "reason": why}
+        happened = [events.Happened(row["order"], "refund-ordered", about, by)]
+        await events.record(happened, at=datetime.now(UTC))
+        return []
+
+    return await _with_parked(payment, work)
+
+
+async def _with_parked(payment: int, work: Callable[[Row], Awaitable[list[int]]]) -> list[int]:
+    """Do something about a payment that is parked, holding its order."""
+
+    async def run() -> list[int]:
+        columns = (Payment.id, Payment.order, Payment.kind, Payment.state, Payment.moved)
+        query = Payment.select(*columns).where(Payment.id == payment)
+        found = await query
+        if not found:
+            raise errors.NotFound
+        await settlement.held(found[0]["order"])
+        (row,) = await query
+        if row["state"] != "parked":
+            raise errors.NotParked(f"This payment is {row['state']}.")
+        return await work(row)
+
+    return await database.transaction(run)
+
+
+async def _move(row: Row, state: str) -> None:
+    states.check(states.PAYMENT, row["state"], state)
+    await Payment.update({Payment.state: state}).where(
+        Payment.id == row["id"], Payment.state == row["state"]
+    )

@@ -1,0 +1,147 @@
+"""What people ask for once an order is placed: cancel it, pay it again, give money back."""
+
+from datetime import UTC, datetime
+
+from icecream import attempts, books, database, errors, states
+from icecream.payments import settlement
+from icecream.tables import Job, OrderLine, Payment, User
+
+
+async def cancel(order: int, *, by: int) -> list[int]:
+    """Give an order up: at once before its payment is asked for, otherwise as soon as that ended.
+
+    What was paid is given back, and then the stock. Twice is once.
+
+    Returns:
+        The payments to be carried out now.
+
+    Raises:
+        errors.InvalidTransition: it failed, or was refunded.
+    """
+    return await database.transaction(lambda: _cancel(order, by))
+
+
+async def _cancel(order: int, by: int) -> list[int]:
+    row = await settlement.held(order)
+    if row["status"] not in (*states.ACTIONS["cancel"].sources, "canceled"):
+        raise errors.InvalidTransition(row["status"], "canceled", states.ORDER[row["status"]])
+    if row["status"] == "canceled" or row["cancel_requested"]:
+        return []
+    new = settlement.turn(row)
+    if row["status"] == "pending" and await _void(order):
+        new.back = True
+        new.enter("canceled", by)
+    else:
+        new.cancel_requested = True
+        new.tell("cancel-requested", by)
+        if row["status"] == "paid" and not await _open_refund(order):
+            settlement.begin_refund(new, by)
+    return await settlement.apply([new], await settlement.return_stock([new]))
+
+
+async def _void(order: int) -> bool:
+    """Call the charge off, unless somebody may have asked for it."""
+    rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.state == "new")
+    if not rows:
+        return False
+    payment: int = rows[0]["id"]
+    # A claim holds the job while it makes the payment `sent`: who comes second sees that.
+    await database.locked(Job.select(Job.id).where(Job.kind == "charge", Job.subject == payment))
+    voided = (
+        await Payment.update({Payment.state: "void"})
+        .where(
+            Payment.id == payment, Payment.state.is_in(list(states.before(states.PAYMENT, "void")))
+        )
+        .returning(Payment.id)
+    )
+    if voided:
+        await settlement.drop_jobs([payment])
+    return bool(voided)
+
+
+async def _open_refund(order: int) -> bool:
+    unfinished = list(states.unfinished(states.PAYMENT))
+    return await Payment.exists().where(
+        Payment.order == order, Payment.kind == "refund", Payment.state.is_in(unfinished)
+    )
+
+
+async def pay(order: int, *, by: int, needs_method: bool) -> list[int]:
+    """Try once more to charge an order that failed; one that is pending or paid stays as it is.
+
+    The stock is taken again, the prices stay as they were.
+
+    Returns:
+        The payments to be carried out now.
+
+    Raises:
+        errors.InvalidTransition: it was canceled or refunded.
+        errors.InsufficientStock: there is not enough left any more.
+        errors.Conflict: some of it is no longer sold.
+        errors.PaymentMethodRequired: there is nothing to pay it with.
+    """
+    return await database.transaction(lambda: _pay(order, by, needs_method))
+
+
+async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
+    row = await settlement.held(order)
+    if row["status"] in ("pending", "paid"):
+        return []
+    if row["status"] not in states.ACTIONS["pay"].sources:
+        raise errors.InvalidTransition(row["status"], "pending", states.ORDER[row["status"]])
+    method = await _method(row["user"], needs_method)
+    lines = await OrderLine.select(OrderLine.flavor, OrderLine.quantity).where(
+        OrderLine.order == order
+    )
+    shelf = await books.hold([line["flavor"] for line in lines])
+    try:
+        shelf.take({line["flavor"]: line["quantity"] for line in lines})
+    except books.UnknownFlavor as error:
+        raise errors.Conflict(f"Flavor {error.flavor} is no longer sold.") from None
+    await shelf.save()
+    new = settlement.turn(row)
+    new.enter("pending", by)
+    n, now = await attempts.next_n(order, "charge"), datetime.now(UTC)
+    staged = await attempts.stage(
+        [attempts.Attempt(order, row["total"], n=n, method=method)], at=now
+    )
+    await settlement.apply([new], await settlement.return_stock([new]))
+    return list(staged.values())
+
+
+async def _method(user: int, needed: bool) -> str | None:
+    rows = await User.select(User.payment_method).where(User.id == user)
+    method: str | None = rows[0]["payment_method"]
+    if needed and not method:
+        raise errors.PaymentMethodRequired
+    return method
+
+
+async def refund(order: int, amount: int | None, *, why: str, by: int) -> list[int]:
+    """Give back some of what was paid for an order, or all that is left; within a transaction.
+
+    Returns:
+        The payments to be carried out now.
+
+    Raises:
+        errors.NotFound: there is no such order.
+        errors.InvalidTransition: it is not paid.
+        errors.RefundTooLarge: there is less left.
+        errors.Conflict: another refund is under way.
+    """
+    row = await settlement.held(order)
+    if row["status"] not in states.ACTIONS["refund"].sources:
+        raise errors.InvalidTransition(row["status"], "refunded", states.ORDER[row["status"]])
+    if await _open_refund(order):
+        raise errors.Conflict("Another refund of this order is under way.")
+    left = row["total"] - row["refunded"]
+    wanted = left if amount is None else amount
+    if wanted > left or not left:
+        raise errors.RefundTooLarge(f"Only {left} of {row['total']} is left.", left=left)
+    new, about = settlement.turn(row), {"amount": wanted, "reason": why}
+    if wanted == left:
+        settlement.begin_refund(new, by, **about)
+    else:
+        new.refund = wanted
+        new.tell("refund-requested", by, **about)
+    return await settlement.apply([new], await settlement.return_stock([new]))
