@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from taskiq.receiver import Receiver
 
 from icecream import gateway, keys, settings
-from icecream.payments import Desk
+from icecream.payments import Desk, reconciliation
 from tasks import payments, sweep
 from tasks.broker import broker
 
@@ -19,7 +19,7 @@ CONCURRENCY = 50
 GRACE = 6.0
 # Seconds for the listener to say goodbye to Redis.
 LAST_WORDS = 1.0
-# Seconds between two looks for keys whose time is over.
+# Seconds between two looks for keys whose time is over, and for lists that are to be compared.
 PRUNE = 60.0
 
 
@@ -39,6 +39,9 @@ async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
     sweepers = {
         asyncio.create_task(sweep.run(desk.sweep, current.sweep_every), name="sweep"),
         asyncio.create_task(sweep.run(keys.prune, PRUNE), name="prune"),
+        asyncio.create_task(
+            sweep.run(lambda: reconciliation.run_due(provider), PRUNE), name="reconcile"
+        ),
     }
     stop, jobs = asyncio.Event(), set(sweepers)
     if payments.has_bell():

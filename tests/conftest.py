@@ -210,6 +210,7 @@ class Provider:
     """
 
     key_life = timedelta(hours=23)
+    keeps_list = False
 
     def __init__(self, *answers: str | Answer | Exception | type[Exception]) -> None:
         self.answers = list(answers)

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from icecream import settings
-from icecream.cli import serving, users
+from icecream.cli import money, serving, users
 from icecream.cli.commands import main, one_line, with_database
 
-__all__ = ["main", "serving", "users"]
+__all__ = ["main", "money", "serving", "users"]
 
 
 @main.command()

@@ -107,6 +107,8 @@ class Gateway(Protocol):
 
     # For so long after its first use a key that comes again moves no money again.
     key_life: timedelta
+    # Whether it has a list of what it did; without one there is nothing to compare with.
+    keeps_list: bool
 
     async def charge(self, charge: Charge) -> Answer:
         """Take money."""

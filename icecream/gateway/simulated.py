@@ -30,6 +30,7 @@ class Simulated:
     """
 
     key_life = timedelta.max
+    keeps_list = False
 
     def __init__(self, delays: tuple[float, float], failure_rate: float) -> None:
         self.delays, self.failure_rate = delays, failure_rate

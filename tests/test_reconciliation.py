@@ -1,0 +1,223 @@
+"""Reconciliation: what we hold beside the provider's list, in all four outcomes."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from icecream import payments
+from icecream.gateway import Declined, Record, Refund, Request, Succeeded, Unknown
+from icecream.payments import reconciliation
+from icecream.tables import Event, Job, Order, Payment
+from tests import ledger
+from tests.conftest import Caller, Provider, place
+
+pytestmark = pytest.mark.anyio
+DAY = timedelta(days=1)
+
+
+class Bank(Provider):
+    """A provider that keeps its list, and gives back what it is asked to."""
+
+    keeps_list = True
+
+    def __init__(self, *answers: Any) -> None:
+        super().__init__(*answers)
+        self.listed: list[Record] = []
+        self.refunds: dict[str, Succeeded] = {}
+
+    async def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
+        for record in self.listed:
+            if since <= record.created < until:
+                yield record
+
+    async def refund(self, refund: Refund) -> Any:
+        answer = await super().refund(refund)
+        if isinstance(answer, Succeeded):
+            self.refunds[refund.key] = answer
+        return answer
+
+    async def look_up(self, request: Request, reference: str | None) -> Any:
+        return self.refunds.get(request.key)
+
+
+async def find(bank: Bank) -> list[reconciliation.Finding]:
+    until = datetime.now(UTC) + DAY
+    # Other tests' payments are on nobody's list.
+    keys = {record.key for record in bank.listed} | {charge.key for charge in bank.asked}
+    ours = {
+        row["id"]
+        for row in await Payment.select(Payment.id).where(
+            Payment.provider_key.is_in([*keys, "none"])
+        )
+    }
+    return [
+        finding
+        async for finding in reconciliation.compare(bank, until - 2 * DAY, until)
+        if finding.payment in ours or finding.payment is None
+    ]
+
+
+async def charged(bank: Bank, customer: Caller, flavor: int) -> tuple[int, int, Request]:
+    """An order, its payment after the bank was asked, and what it was asked."""
+    placed = await place(customer.user.id, {flavor: 2})
+    assert placed.payment is not None
+    await payments.Desk(bank, places=5, lease=30, timeout=5).serve([placed.payment])
+    return placed.order, placed.payment, bank.asked[-1]
+
+
+def record(asked: Request, reference: str, **values: Any) -> Record:
+    """How the list has what was asked."""
+    known: dict[str, Any] = {
+        "kind": "charge",
+        "key": asked.key,
+        "order": asked.order,
+        "reference": reference,
+        "amount": asked.amount,
+        "currency": asked.currency,
+        "state": "succeeded",
+        "created": datetime.now(UTC),
+    }
+    return Record(**known | values)
+
+
+async def status(order: int) -> str:
+    row = await Order.select(Order.status).where(Order.id == order).first()
+    assert row is not None
+    return str(row["status"])
+
+
+async def test_what_agrees_is_no_finding(customer: Caller, flavor: int) -> None:
+    bank = Bank()
+    for answer in (f"agreed {flavor}", Declined("no")):
+        bank.answers = [answer]
+        _, _, asked = await charged(bank, customer, flavor)
+        state = "succeeded" if isinstance(answer, str) else "declined"
+        bank.listed.append(record(asked, f"agreed {flavor}", state=state))
+    assert await find(bank) == []
+
+
+@pytest.mark.parametrize(("state", "ends"), [("succeeded", "paid"), ("declined", "failed")])
+async def test_an_outcome_that_only_they_know_is_adopted(
+    customer: Caller, flavor: int, state: str, ends: str
+) -> None:
+    bank = Bank(Unknown)
+    order, payment, asked = await charged(bank, customer, flavor)
+    bank.listed = [record(asked, f"theirs {order}", state="processing")]
+    assert await find(bank) == []
+    bank.listed = [record(asked, f"theirs {order}", state=state)]
+    (finding,) = await find(bank)
+    assert (finding.what, finding.payment) == ("adopt", payment)
+    assert str(finding) == f"adopt: payment {payment} and charge theirs {order}: it {state}"
+    for _ in range(2):
+        await reconciliation.adopt(finding)
+    assert await status(order) == ends
+    assert await find(bank) == []
+    await ledger.check()
+
+
+async def test_another_amount_is_parked_and_not_adopted(customer: Caller, flavor: int) -> None:
+    bank = Bank(Unknown)
+    order, payment, asked = await charged(bank, customer, flavor)
+    bank.listed = [record(asked, f"odd {order}", amount=1)]
+    (finding,) = await find(bank)
+    await reconciliation.adopt(finding)
+    row = await Payment.select(Payment.state).where(Payment.id == payment).first()
+    assert (row, await status(order)) == ({"state": "parked"}, "pending")
+    await ledger.check()
+
+
+async def test_money_for_what_came_to_nothing_is_given_back_once(
+    customer: Caller, flavor: int
+) -> None:
+    bank = Bank(Declined("no"))
+    order, payment, asked = await charged(bank, customer, flavor)
+    bank.listed = [record(asked, f"late {order}")]
+    (finding,) = await find(bank)
+    assert (finding.what, finding.payment, finding.why) == (
+        *("refund", payment),
+        "500 EUR, but ours is declined",
+    )
+    for _ in range(2):
+        assert isinstance(await reconciliation.give_back(bank, finding), Succeeded)
+    assert len({refund.key for refund in bank.asked if isinstance(refund, Refund)}) == 1
+    bank.listed.append(record(bank.asked[-1], f"back {order}", kind="refund"))
+    assert await find(bank) == []
+    types = await Event.select(Event.type).where(Event.order == order).order_by(Event.seq)
+    assert [row["type"] for row in types][:3] == ["placed", "failed", "reconciled"]
+    await ledger.check()
+
+
+async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: int) -> None:
+    bank = Bank()
+    stranger = Refund("restored away", 700, "EUR", 2**62, "")
+    bank.listed = [record(stranger, "ch orphan"), record(stranger, "re orphan", kind="refund")]
+    charge, refund = await find(bank)
+    assert (charge.what, charge.payment, refund.what) == ("refund", None, "look")
+    await reconciliation.give_back(bank, charge)
+    (asked,) = bank.asked
+    assert isinstance(asked, Refund)
+    assert (asked.amount, asked.charge) == (700, "ch orphan")
+    assert [finding.what for finding in await find(bank)] == ["look"]
+
+
+@pytest.mark.parametrize(
+    "values", [{"amount": 1}, {"currency": "USD"}, {"reference": "other"}, {"state": "declined"}]
+)
+async def test_what_we_hold_for_certain_and_they_do_not_is_for_a_person(
+    customer: Caller, flavor: int, values: dict[str, Any]
+) -> None:
+    bank = Bank(f"certain {flavor}")
+    order, payment, asked = await charged(bank, customer, flavor)
+    reference = values.pop("reference", f"certain {flavor}")
+    bank.listed = [record(asked, reference, **values)]
+    (finding,) = await find(bank)
+    assert (finding.what, finding.payment) == ("look", payment)
+    bank.listed = []
+    (finding,) = await find(bank)
+    assert (finding.what, finding.why) == ("look", "their list lacks it")
+    assert await status(order) == "paid"
+
+
+async def test_many_are_compared_in_chunks(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "CHUNK", 2)
+    bank = Bank()
+    for n in range(5):
+        _, _, asked = await charged(bank, customer, flavor)
+        if n != 3:
+            bank.listed.append(record(asked, f"ref {asked.key}"))
+    (finding,) = await find(bank)
+    assert (finding.what, finding.why) == ("look", "their list lacks it")
+
+
+async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
+    customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    bank = Bank(Unknown)
+    order, _, asked = await charged(bank, customer, flavor)
+    sent = datetime.now(UTC) - timedelta(hours=1)
+    bank.listed = [record(asked, f"daily {order}", created=sent)]
+    await Job.delete().where(Job.kind == reconciliation.KIND)
+    # This one dies.
+    assert await reconciliation._claim()
+    await reconciliation.run_due(bank)
+    assert await status(order) == "pending"
+    lease_over = {Job.run_at: datetime.now(UTC) - timedelta(seconds=1)}
+    await Job.update(lease_over).where(Job.kind == reconciliation.KIND)
+    with caplog.at_level("INFO"):
+        await reconciliation.run_due(bank)
+    assert await status(order) == "paid"
+    assert f"daily {order}: it succeeded" in caplog.text
+    (job,) = await Job.select().where(Job.kind == reconciliation.KIND)
+    assert job["run_at"] > datetime.now(UTC) + timedelta(hours=23)
+    await ledger.check()
+
+
+async def test_without_a_list_nothing_is_compared() -> None:
+    await Job.delete().where(Job.kind == reconciliation.KIND)
+    provider = Provider()
+    assert await reconciliation.run_due(provider) is False
+    assert not await Job.exists().where(Job.kind == reconciliation.KIND)
