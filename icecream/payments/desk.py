@@ -15,6 +15,8 @@ from icecream.payments.settlement import Parked, Verdict, settle
 log = logging.getLogger(__name__)
 # Payments settled in one transaction.
 SETTLED = 100
+# So many times more payments than there are places may be under way, from the claim to the commit.
+AHEAD = 4
 NO_ANSWER = (Unknown, OSError, TimeoutError)
 # From the third try on, which follows the second unknown, it is first asked what it knows.
 LOOK_UP_FIRST = 3
@@ -30,9 +32,10 @@ class Desk:
 
     def __init__(self, gateway: Gateway, *, places: int, lease: float, timeout: float) -> None:
         self.gateway, self.places, self.lease, self.timeout = gateway, places, lease, timeout
-        self._settling = batches.Batches(settle, most=SETTLED, room=places)
+        self._settling = batches.Batches(settle, most=SETTLED, room=AHEAD * places)
         self._breaker = Breaker()
-        self._free = asyncio.Semaphore(places)
+        # A place is free again with the answer: the next calls do not wait for it to be written.
+        self._free, self._unwritten = asyncio.Semaphore(places), asyncio.Semaphore(AHEAD * places)
         # One claim after the other: the places that become free meanwhile are one claim too.
         self._claiming = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
@@ -77,6 +80,7 @@ class Desk:
         finally:
             for _ in range(room - len(claims)):
                 self._free.release()
+                self._unwritten.release()
         return {self._begin(claim) for claim in claims}
 
     async def _take_places(self, most: int) -> int:
@@ -84,14 +88,19 @@ class Desk:
 
         None while the provider is left alone.
         """
-        await self._free.acquire()
+        await self._take_one()
         taken, most = 1, self._breaker.places(most)
-        while taken < most and not self._free.locked():
-            await self._free.acquire()
+        while taken < most and not (self._free.locked() or self._unwritten.locked()):
+            await self._take_one()
             taken += 1
         if not most:
             self._free.release()
+            self._unwritten.release()
         return min(taken, most)
+
+    async def _take_one(self) -> None:
+        await self._unwritten.acquire()
+        await self._free.acquire()
 
     def _begin(self, claim: Claim) -> asyncio.Task[None]:
         task = asyncio.create_task(self._carry_out(claim), name=f"payment {claim.payment}")
@@ -100,7 +109,7 @@ class Desk:
         return task
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        self._free.release()
+        self._unwritten.release()
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()):
             # The lease runs out, and the same key is sent again.
@@ -108,8 +117,7 @@ class Desk:
 
     async def _carry_out(self, claim: Claim) -> None:
         try:
-            async with asyncio.timeout(self.timeout):
-                answer = await self._ask(claim)
+            answer = await self._in_time(claim)
         except Later as error:
             self._breaker.note(answered=False)
             await postpone(claim, str(error), state="sent")
@@ -123,6 +131,13 @@ class Desk:
             reach("payments.answered")
             await self._settling.ask(Verdict(claim, answer))
             reach("payments.settled")
+
+    async def _in_time(self, claim: Claim) -> Answer | Parked:
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await self._ask(claim)
+        finally:
+            self._free.release()
 
     async def _ask(self, claim: Claim) -> Answer | Parked:
         forgotten = datetime.now(UTC) - claim.sent_at > self.gateway.key_life
