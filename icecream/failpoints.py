@@ -6,7 +6,7 @@ from collections.abc import Callable
 NAMES = (
     "intake.before_commit",
     "intake.committed",
-    "intake.rung",
+    "intake.ringing",
     "payments.claiming",
     "payments.claimed",
     "payments.before_call",

@@ -96,8 +96,8 @@ class Intake:
         return outcomes
 
     async def _bell(self, staged: list[int]) -> None:
+        reach("intake.ringing")
         await self._ring(staged)
-        reach("intake.rung")
 
     async def close(self) -> None:
         """Take no more orders, and finish those that were taken."""
