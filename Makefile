@@ -83,7 +83,7 @@ lock: ## Pin the dependencies of pyproject.toml and .ci/package.json; ARGS=--upg
 	$(compile) --group dev --constraint requirements.txt --output-file requirements-dev.txt
 	npm --prefix .ci $(if $(ARGS),update,install) --package-lock-only
 compile = .venv/bin/uv pip compile pyproject.toml --group build --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
+	--extra stripe --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
 clean: ## Remove .venv and caches; the data in var/ stays
 	rm -rf .venv .ci/node_modules .*_cache .hypothesis build dist *.egg-info

@@ -4,6 +4,7 @@ import difflib
 import os
 import secrets
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -41,7 +42,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     admin_password: Annotated[str, Meta(min_length=6, max_length=128)] | None = None
-    payment_provider: Literal["simulated"] = "simulated"
+    payment_provider: Literal["simulated", "stripe"] = "simulated"
+    stripe_api_key: str | None = None
+    stripe_webhook_secret: str | None = None
+    stripe_api_base: str = "https://api.stripe.com"
     payment_delay: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?(-\d+(\.\d+)?)?$")] = "0.5-2"
     payment_failure_rate: Annotated[float, Meta(ge=0, le=1)] = 0.1
     payment_timeout: Seconds = 10.0
@@ -49,12 +53,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sweep: Seconds | None = None
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")] = "EUR"
     default_price: Annotated[int, Meta(ge=0, le=100_000_000)] = 250
-    flavors_added_by: Literal["anyone", "staff"] = "anyone"
+    flavors_added_by: Literal["anyone", "staff"] | None = None
     rate_limit: str = "6000/minute"
 
     def __post_init__(self) -> None:
         self._check_addresses()
         self._check_secrets()
+        self._check_provider()
         low, high = self.payment_delays
         _require(low <= high, "payment_delay", "a range from low to high, such as 0.5-2")
         _require(
@@ -64,7 +69,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _require(_is_rate(self.rate_limit), "rate_limit", "a number and a period: 6000/minute")
 
     def _check_addresses(self) -> None:
-        for name in ("database_url", "redis_url", "public_url"):
+        for name in ("database_url", "redis_url", "public_url", "stripe_api_base"):
             _require(_is_address(getattr(self, name) or ""), name, "an address with a valid port")
         known = ("sqlite:///", "postgresql://", "postgres://")
         _require(
@@ -85,12 +90,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 "nothing with SQLite, whose one process needs no Redis, "
                 "or set ICECREAM_DATABASE_URL to a postgresql:// address",
             )
-        if self.public_url is not None:
+        for name in ("public_url", "stripe_api_base"):
+            web = urlsplit(getattr(self, name) or "https://unset")
             _require(
-                self.public_url.startswith(("http://", "https://"))
-                and bool(urlsplit(self.public_url).hostname),
-                "public_url",
-                "https://your.host",
+                web.scheme in ("http", "https") and bool(web.hostname), name, "https://your.host"
             )
 
     def _check_secrets(self) -> None:
@@ -104,6 +107,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                     name,
                     f"at least {SECRET_KEY_BYTES} random bytes",
                 )
+
+    def _check_provider(self) -> None:
+        if self.payment_provider == "stripe":
+            _require(bool(self.stripe_api_key), "stripe_api_key", "your secret key, sk_...")
+            _require(
+                find_spec("stripe") is not None,
+                "payment_provider",
+                "simulated, or install Stripe's SDK: pip install 'icecream-distribution[stripe]'",
+            )
 
     @property
     def embedded(self) -> bool:
@@ -125,6 +137,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def needs_payment_method(self) -> bool:
         """Whether the provider charges only what a customer has registered with it."""
         return self.payment_provider != "simulated"
+
+    @property
+    def staff_alone_add_flavors(self) -> bool:
+        """A flavor with a default price is worth nothing, until real money is moved."""
+        if self.flavors_added_by is None:
+            return self.needs_payment_method
+        return self.flavors_added_by == "staff"
 
     @property
     def sweep_every(self) -> float:

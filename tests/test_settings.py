@@ -50,6 +50,9 @@ BAD = [
     ("PUBLIC_URL", "https://h:abc"),
     ("DATABASE_URL", "postgresql://u@h:abc/x"),
     ("PAYMENT_PROVIDER", "cash"),
+    ("STRIPE_API_BASE", "stripe.example"),
+    ("STRIPE_API_BASE", "ftp://stripe.example"),
+    ("STRIPE_API_BASE", "https://h:abc"),
     ("PAYMENT_DELAY", "2-1"),
     ("PAYMENT_DELAY", "soon"),
     ("PAYMENT_FAILURE_RATE", "1.1"),
@@ -111,6 +114,28 @@ def test_an_address_that_means_everywhere_is_not_told_to_people() -> None:
 def test_a_redis_address_needs_a_valid_port() -> None:
     with pytest.raises(settings.BadSetting, match="ICECREAM_REDIS_URL"):
         settings.read(LARGE | {"ICECREAM_REDIS_URL": "redis://localhost:abc"})
+
+
+STRIPE = {"ICECREAM_PAYMENT_PROVIDER": "stripe", "ICECREAM_STRIPE_API_KEY": "sk_test_1"}
+
+
+def test_stripe_needs_a_key() -> None:
+    with pytest.raises(settings.BadSetting, match="ICECREAM_STRIPE_API_KEY: set it to"):
+        settings.read({"ICECREAM_PAYMENT_PROVIDER": "stripe"})
+
+
+def test_stripe_needs_its_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "find_spec", lambda name: None)
+    with pytest.raises(settings.BadSetting, match=r"pip install 'icecream-distribution\[stripe\]'"):
+        settings.read(STRIPE)
+
+
+def test_where_real_money_moves_staff_add_the_flavors() -> None:
+    assert not settings.read({}).staff_alone_add_flavors
+    assert settings.read(STRIPE).staff_alone_add_flavors
+    anyone, staff = {"ICECREAM_FLAVORS_ADDED_BY": "anyone"}, {"ICECREAM_FLAVORS_ADDED_BY": "staff"}
+    assert not settings.read(STRIPE | anyone).staff_alone_add_flavors
+    assert settings.read(staff).staff_alone_add_flavors
 
 
 def test_every_setting_is_in_the_readme_and_in_the_example() -> None:

@@ -147,7 +147,7 @@ async def one(flavor: int) -> tuple[FlavorView, int]:
 def _allow(new: NewFlavor, by: User) -> None:
     if by.admin:
         return
-    if settings.load().flavors_added_by == "staff":
+    if settings.load().staff_alone_add_flavors:
         raise errors.Forbidden("Only staff may add flavors here.")
     for field in ("description", "price", "stock"):
         if getattr(new, field) is not UNSET:

@@ -37,4 +37,14 @@ __all__ = [
 
 def chosen(current: Settings) -> Gateway:
     """The provider that the settings name."""
+    if current.payment_provider == "stripe":
+        # The SDK is an extra, and takes a while to import.
+        from icecream.gateway.stripe import Stripe
+
+        return Stripe(
+            current.stripe_api_key or "",
+            secret=current.stripe_webhook_secret,
+            api=current.stripe_api_base,
+            timeout=current.payment_timeout,
+        )
     return Simulated(current.payment_delays, current.payment_failure_rate)

@@ -1,0 +1,307 @@
+"""Stripe, over its official SDK: a PaymentIntent for a charge, a Refund for a refund."""
+
+import logging
+import math
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+import stripe
+from msgspec import Struct
+from stripe.params import PaymentIntentCreateParams, RefundCreateParams
+
+from icecream.gateway.protocol import (
+    Answer,
+    Charge,
+    Declined,
+    Later,
+    Notice,
+    Record,
+    Refund,
+    Request,
+    Succeeded,
+    Unknown,
+    Unsigned,
+)
+
+API = "https://api.stripe.com"
+# Seconds that a notice may be old: long enough for a slow clock, too short to replay one later.
+TOLERANCE = 300
+# The most that one page of a list may hold.
+PAGE = 100
+# What the SDK stumbles over in an answer that is not Stripe's, such as that of a proxy in between.
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, msgspec.ValidationError)
+# Of a request that Stripe will not carry out: what is wrong lies in this payment, so that asking
+# again is in vain. Anything else lies in the account or in us, and somebody may mend it.
+OF_THIS_PAYMENT = {"amount", "charge", "currency", "customer", "payment_intent", "payment_method"}
+NEVER_REFUNDED = {"charge_already_refunded", "charge_disputed", "payment_intent_unexpected_state"}
+
+# At lower levels the SDK logs whole answers, the card's last digits among them; with STRIPE_LOG in
+# the environment it prints them. Telemetry would describe this machine.
+logging.getLogger("stripe").setLevel(logging.WARNING)
+logging.getLogger("httpx").setLevel(logging.WARNING)
+stripe._util.STRIPE_LOG = None
+stripe.enable_telemetry = False
+
+
+Pages = stripe.ListObject[Any] | stripe.SearchResultObject[Any]
+
+
+class Paper(Struct):
+    """What we read of a PaymentIntent or a Refund."""
+
+    id: str
+    object: str
+    status: str
+    amount: int
+    currency: str
+    created: int
+    # A PaymentIntent's; what has arrived may differ from what was asked for.
+    amount_received: int | None = None
+    last_payment_error: dict[str, Any] | None = None
+    # A Refund's.
+    failure_reason: str | None = None
+    metadata: dict[str, str] | None = None
+
+    @property
+    def key(self) -> str | None:
+        """Ours, if it is ours."""
+        return (self.metadata or {}).get("reference")
+
+    @property
+    def moved(self) -> int:
+        """How much money; Stripe says it of every PaymentIntent that succeeded."""
+        return self.amount if self.amount_received is None else self.amount_received
+
+
+class Told(Struct):
+    """What we read of the object that an event is about."""
+
+    object: str
+    id: str = ""
+    metadata: dict[str, str] | None = None
+
+
+class Data(Struct):
+    object: Told
+
+
+class Event(Struct):
+    id: str
+    data: Data
+
+
+class Stripe:
+    """Takes and gives money at Stripe, or at whatever speaks its language at `api`.
+
+    A customer's method is `pm_...`, or `cus_.../pm_...` if it is saved for a customer of Stripe's.
+
+    Args:
+        key: the account's secret key.
+        secret: signs the notices; without it none is believed.
+        timeout: in seconds, for each step of a call.
+    """
+
+    # Stripe forgets a key after 24 hours; the hour is for clocks and for requests on their way.
+    key_life = timedelta(hours=23)
+    keeps_list = True
+
+    def __init__(
+        self, key: str, *, secret: str | None = None, api: str = API, timeout: float = 10.0
+    ) -> None:
+        self._secret = secret
+        self._http = stripe.HTTPXClient(timeout=timeout)
+        client = stripe.StripeClient(
+            key,
+            http_client=self._http,
+            base_addresses={"api": api.rstrip("/")},
+            # To try again is the worker's part: it knows what came before.
+            max_network_retries=0,
+        )
+        self._intents, self._refunds = client.v1.payment_intents, client.v1.refunds
+
+    async def charge(self, charge: Charge) -> Answer:
+        if charge.method is None:
+            return Declined("There is no payment method.")
+        customer, _, method = charge.method.rpartition("/")
+        wanted: PaymentIntentCreateParams = {
+            "amount": charge.amount,
+            "currency": charge.currency.lower(),
+            "payment_method": method,
+            "confirm": True,
+            # Nobody is there: a bank that wants to ask declines at once, and nobody can be sent
+            # to another page and back.
+            "off_session": True,
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            "metadata": _metadata(charge),
+        }
+        if customer:
+            wanted["customer"] = customer
+        return await _answer(self._intents.create_async(wanted, {"idempotency_key": charge.key}))
+
+    async def refund(self, refund: Refund) -> Answer:
+        wanted: RefundCreateParams = {
+            "payment_intent": refund.charge,
+            "amount": refund.amount,
+            "metadata": _metadata(refund),
+        }
+        return await _answer(self._refunds.create_async(wanted, {"idempotency_key": refund.key}))
+
+    async def look_up(self, request: Request, reference: str | None) -> Answer | None:
+        with _reading():
+            if reference is None:
+                found = [one async for one in self._find(request) if one.key == request.key]
+            else:
+                found = [one async for one in self._retrieve(request, reference)]
+        # Two of one key: it was sent again after Stripe had forgotten it. Money that moved counts.
+        found.sort(key=lambda one: one.status != "succeeded")
+        return _verdict(found[0]) if found else None
+
+    async def _retrieve(self, request: Request, reference: str) -> AsyncIterator[Paper]:
+        room = self._intents if isinstance(request, Charge) else self._refunds
+        try:
+            yield _paper(await room.retrieve_async(reference))
+        except stripe.InvalidRequestError as error:
+            if error.code != "resource_missing":
+                raise
+
+    def _find(self, request: Request) -> AsyncIterator[Paper]:
+        if isinstance(request, Charge):
+            query = f"metadata['reference']:'{request.key}'"
+            return _ours(self._intents.search_async({"query": query, "limit": PAGE}))
+        return _ours(self._refunds.list_async({"payment_intent": request.charge, "limit": PAGE}))
+
+    async def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
+        # Stripe counts whole seconds.
+        begin, end = int(since.timestamp()), math.ceil(until.timestamp())
+        with _reading():
+            for room in (self._intents, self._refunds):
+                found = room.list_async({"created": {"gte": begin, "lt": end}, "limit": PAGE})
+                async for paper in _ours(found):
+                    yield _record(paper)
+
+    def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
+        signature = {name.lower(): value for name, value in headers.items()}.get("stripe-signature")
+        try:
+            stripe.WebhookSignature.verify_header(body, signature, self._secret, TOLERANCE)
+            event = msgspec.json.decode(body, type=Event)
+        except (stripe.SignatureVerificationError, msgspec.DecodeError, *UNREADABLE) as error:
+            raise Unsigned(type(error).__name__) from None
+        told = event.data.object
+        key = (told.metadata or {}).get("reference")
+        if key is None or told.object not in ("payment_intent", "refund"):
+            return None
+        return Notice(event.id, key, told.id)
+
+    async def close(self) -> None:
+        await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK has no type for it
+
+
+def _metadata(request: Request) -> dict[str, str]:
+    return {"reference": request.key, "order": str(request.order)}
+
+
+def _paper(thing: stripe.StripeObject) -> Paper:
+    return msgspec.convert(thing.to_dict(), Paper)
+
+
+async def _ours(listing: Coroutine[Any, Any, Pages]) -> AsyncIterator[Paper]:
+    """What bears a reference of ours, from every page."""
+    async for thing in (await listing).auto_paging_iter():
+        paper = _paper(thing)
+        if paper.key is not None:
+            yield paper
+
+
+async def _answer(call: Coroutine[Any, Any, stripe.StripeObject]) -> Answer:
+    """Await a call that moves money, and say what came of it."""
+    # What went wrong is told in words of ours: the SDK's errors carry whole answers along.
+    try:
+        return _verdict(_paper(await call))
+    except stripe.CardError as error:
+        return Declined(_reason(error))
+    except stripe.InvalidRequestError as error:
+        if error.param in OF_THIS_PAYMENT or error.code in NEVER_REFUNDED:
+            return Declined(_reason(error))
+        raise Later(_reason(error)) from None
+    except stripe.StripeError as error:
+        raise _trouble(error) from None
+    except UNREADABLE as error:
+        raise Unknown(f"unreadable answer: {type(error).__name__}") from None
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """What goes wrong while we read says nothing about any payment."""
+    try:
+        yield
+    except stripe.StripeError as error:
+        raise _trouble(error) from None
+    except UNREADABLE as error:
+        raise Unknown(f"unreadable answer: {type(error).__name__}") from None
+
+
+def _verdict(paper: Paper) -> Answer:
+    """What a PaymentIntent or a Refund says.
+
+    Raises:
+        Unknown: it is not decided yet.
+    """
+    if paper.status == "succeeded":
+        return Succeeded(paper.id, paper.moved, paper.currency.upper())
+    if _is_over(paper):
+        told = paper.last_payment_error or {}
+        words = (paper.status, paper.failure_reason, told.get("code"), told.get("decline_code"))
+        return Declined(": ".join(filter(None, words)))
+    raise Unknown(paper.status, paper.id)
+
+
+def _is_over(paper: Paper) -> bool:
+    """No money moved, and none will."""
+    if paper.object == "refund":
+        return paper.status in ("failed", "canceled")
+    # Without an error it is being confirmed at this moment.
+    refused = paper.status == "requires_payment_method" and paper.last_payment_error is not None
+    # Only the customer could act, and is never told how.
+    return refused or paper.status in ("requires_action", "canceled")
+
+
+def _trouble(error: stripe.StripeError) -> Later | Unknown:
+    """What a call that went wrong means for a payment; never that it was declined."""
+    nothing_done = (stripe.RateLimitError, stripe.AuthenticationError, stripe.PermissionError)
+    # 409: a request with the same key is being carried out.
+    if isinstance(error, nothing_done) or error.http_status == 409:
+        return Later(_reason(error))
+    return Unknown(_reason(error))
+
+
+def _reason(error: stripe.StripeError) -> str:
+    """Words for the books and the log: codes alone, for messages may quote what was sent."""
+    body = error.json_body if isinstance(error.json_body, dict) else {}
+    told = body["error"] if isinstance(body.get("error"), dict) else {}
+    codes = (told.get(name) for name in ("type", "code", "decline_code", "param"))
+    words = ": ".join(code for code in codes if isinstance(code, str))
+    what = f"{error.http_status or ''} {words or type(error).__name__}".strip()
+    return f"{what} ({error.request_id})" if error.request_id else what
+
+
+def _record(paper: Paper) -> Record:
+    order = (paper.metadata or {}).get("order", "")
+    return Record(
+        kind="refund" if paper.object == "refund" else "charge",
+        key=paper.key or "",
+        order=int(order) if order.isdecimal() else None,
+        reference=paper.id,
+        amount=paper.moved if paper.status == "succeeded" else paper.amount,
+        currency=paper.currency.upper(),
+        state=_state(paper),
+        created=datetime.fromtimestamp(paper.created, UTC),
+    )
+
+
+def _state(paper: Paper) -> Literal["succeeded", "declined", "processing"]:
+    if paper.status == "succeeded":
+        return "succeeded"
+    return "declined" if _is_over(paper) else "processing"

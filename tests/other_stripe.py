@@ -1,0 +1,33 @@
+"""Somebody else's idea of Stripe, as a process: `python tests/other_stripe.py PORT`.
+
+Run by its own command it listens on every address, and keeps a file in /tmp for all who run it.
+It is a little behind: it refuses what it does not know, so that is kept from it.
+"""
+
+import sys
+from typing import Any
+
+from aiohttp import web
+from localstripe import resources, server
+
+create = resources.PaymentIntent._api_create
+
+
+def create_knowing_less(automatic_payment_methods: object = None, **wanted: Any) -> object:
+    return create(**wanted)
+
+
+@web.middleware
+async def list_all(request: web.Request, handler: Any) -> web.StreamResponse:
+    """Lists without the window of time."""
+    request._cache["query"] = request.rel_url.without_query_params(
+        "created[gte]", "created[lt]"
+    ).query
+    answer: web.StreamResponse = await handler(request)
+    return answer
+
+
+resources.Store.dump_to_disk = lambda store: None
+resources.PaymentIntent._api_create = create_knowing_less
+server.app.middlewares.insert(0, list_all)
+web.run_app(server.app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None)
