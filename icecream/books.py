@@ -135,7 +135,7 @@ async def receive(flavor: int, quantity: int, *, why: str, by: int) -> None:
         raise errors.NotFound
     moves, left = [(why, quantity)], rows[0]["stock"]
     if left is None:
-        left, moves = 0, [("sold before it was counted", await _unaccounted(flavor)), *moves]
+        left, moves = 0, [("while it was not counted", await _unaccounted(flavor)), *moves]
     if left + quantity < 0:
         short = {"flavor": flavor, "quantity": -quantity, "available": left}
         raise errors.InsufficientStock(f"Only {left} left of flavor {flavor}.", lines=[short])

@@ -125,6 +125,13 @@ class IdempotencyKeyInvalid(Refusal):
     """The Idempotency-Key is not 1 to 255 visible ASCII characters."""
 
 
+class IdempotencyKeyInUse(Refusal):
+    """The first request with this Idempotency-Key is still under way."""
+
+    status = 409
+    always: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+
+
 class IdempotencyKeyReused(Refusal):
     """This Idempotency-Key came with another request before."""
 

@@ -128,15 +128,18 @@ class _New(Struct):
 class _Same(Struct):
     """What was asked for again, under the key of the first time."""
 
-    first: "_New | Receipt"
+    first: "_New | str"
 
     @property
     def receipt(self) -> Receipt:
-        return self.first if isinstance(self.first, Receipt) else self.first.receipt
+        if isinstance(self.first, str):
+            return msgspec.json.decode(self.first, type=Receipt)
+        return self.first.receipt
 
 
-# What was asked for under a key, and what came of it.
-Known = dict[tuple[int, str], tuple[str, _New | Receipt]]
+# What was asked for under a key, and what came of it: an order of this batch, or the answer that
+# was kept, which is a receipt only if the same was asked for.
+Known = dict[tuple[int, str], tuple[str, _New | str]]
 
 _ORDERS = database.insert(
     Order,
@@ -176,10 +179,8 @@ async def _place(calls: Sequence[Wanted]) -> list[Placed | Exception]:
 
 
 async def _known(asked: Sequence[keys.Key]) -> Known:
-    return {
-        name: (kept.fingerprint, msgspec.json.decode(kept.answer, type=Receipt))
-        for name, kept in (await keys.find(asked)).items()
-    }
+    kept = await keys.find(asked)
+    return {name: (one.fingerprint, one.answer) for name, one in kept.items()}
 
 
 def _decide(call: Wanted, shelf: books.Shelf, known: Known) -> _New | _Same | Exception:

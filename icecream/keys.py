@@ -5,6 +5,7 @@ of what was done under it: two at once have one effect, and a crash between comm
 mended by asking again.
 """
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -20,6 +21,8 @@ from icecream.tables import IdempotencyKey
 T = TypeVar("T")
 # How long a key is remembered, as we promise; and how many old ones are forgotten in one step.
 LIFE, STEP = timedelta(days=7), 1000
+# Seconds to wait for whoever is carrying out the same request; some milliseconds are usual.
+PATIENCE = 5
 # A structured field's string (RFC 9651, 3.3.3), or the same bare. Without spaces.
 _QUOTED = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])+)"')
 _BARE = re.compile(r"[!#-~]+")
@@ -116,12 +119,18 @@ async def keep(done: Sequence[Kept], *, at: datetime) -> None:
 
     Raises:
         database.Again: meanwhile somebody else did it.
+        errors.IdempotencyKeyInUse: somebody else is still doing it.
     """
     rows = [
         (*one.key.name, one.fingerprint, one.order, 200, one.answer, at)
         for one in sorted(done, key=lambda one: one.key.name)
     ]
-    if len(await _KEYS(rows)) < len(rows):
+    try:
+        async with asyncio.timeout(PATIENCE):
+            written = await _KEYS(rows)
+    except TimeoutError:
+        raise errors.IdempotencyKeyInUse from None
+    if len(written) < len(rows):
         raise database.Again
 
 

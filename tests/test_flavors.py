@@ -310,7 +310,7 @@ async def test_counting_begins_and_ends_and_the_books_balance(
     lost = await receive(staff, flavor, -1)
     assert (lost.status_code, lost.json()["lines"][0]["available"]) == (409, 0)
     assert (await receive(staff, flavor, 10)).json()["stock"] == 10
-    assert await moves(flavor) == [(7, "sold before it was counted"), (10, "delivery 1207")]
+    assert await moves(flavor) == [(7, "while it was not counted"), (10, "delivery 1207")]
     assert await doctor.examine() == {}
     # What was ordered before comes back to the stock all the same.
     await payments.cancel(orders[0], by=customer.user.id)

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from msgspec import Struct
 
-from icecream import bodies, database, errors, keys
+from icecream import bodies, database, errors, keys, settings
 from icecream.tables import IdempotencyKey, Order
 from tests import ledger
 from tests.conftest import ADMIN_PASSWORD, Caller, new_flavor, place
@@ -110,6 +111,45 @@ async def test_a_key_is_for_one_request_of_one_user(
         assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-key-reused")
     assert not replayed(await order(stranger, flavor, "mine"))
     assert len((await customer.get("/api/orders/")).json()) == 1
+
+
+async def test_a_key_of_a_delivery_is_none_for_an_order(
+    staff: Caller, stranger: Caller, flavor: int
+) -> None:
+    receipt: dict[str, Any] = {"quantity": 40, "reason": "delivery"}
+    path = f"/api/flavors/{flavor}/stock/"
+    assert not replayed(await order(staff, flavor, "either", path=path, json=receipt))
+    other, neighbour = await asyncio.gather(
+        order(staff, flavor, "either"), order(stranger, flavor, "either")
+    )
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+    assert not replayed(neighbour)
+    assert not replayed(await order(staff, flavor, "order-first"))
+    other = await order(staff, flavor, "order-first", path=path, json=receipt)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+
+
+@pytest.mark.only("postgres")
+async def test_who_waits_too_long_for_the_first_is_told_so_and_nobody_else(
+    customer: Caller, stranger: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "PATIENCE", 0.2)
+    first = await asyncpg.connect(settings.load().database_url)
+    await first.execute("BEGIN")
+    await first.execute(
+        'INSERT INTO idempotency_key ("user", key, fingerprint, status, answer, created_at)'
+        " VALUES ($1, 'busy', '', 200, '{}', now())",
+        customer.user.id,
+    )
+    busy, free = await asyncio.gather(
+        order(customer, flavor, "busy"), order(stranger, flavor, "busy")
+    )
+    assert (busy.status_code, busy.json()["code"]) == (409, "idempotency-key-in-use")
+    assert busy.headers["retry-after"] == "1"
+    assert not replayed(free)
+    await first.close()
+    assert not replayed(await order(customer, flavor, "busy"))
+    await ledger.check()
 
 
 async def test_what_had_no_effect_is_done_when_it_comes_again(customer: Caller) -> None:

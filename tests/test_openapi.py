@@ -153,7 +153,11 @@ async def test_a_refusal_of_its_own_is_told_of_each_operation(document: dict[str
         examples = content["application/problem+json"]["examples"].values()
         return {example["value"]["code"] for example in examples}
 
-    assert codes("/api/orders", "409") == {"insufficient-stock", "payment-method-required"}
+    assert codes("/api/orders", "409") == {
+        "idempotency-key-in-use",
+        "insufficient-stock",
+        "payment-method-required",
+    }
     assert codes("/api/flavors/add", "409") == {"conflict"}
     assert codes("/api/flavors/add", "403") == {"forbidden"}
 

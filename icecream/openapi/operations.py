@@ -71,7 +71,11 @@ BODY = (
     errors.UnsupportedMediaType(),
 )
 # And any that may come under a key.
-KEY = (errors.IdempotencyKeyInvalid(), errors.IdempotencyKeyReused())
+KEY = (
+    errors.IdempotencyKeyInvalid(),
+    errors.IdempotencyKeyInUse(),
+    errors.IdempotencyKeyReused(),
+)
 # Whatever is answered somewhere, for its schema.
 answered: list[Any] = [Problem]
 
