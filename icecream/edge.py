@@ -28,6 +28,9 @@ SECURITY = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
+# In several lines they mean the same as in one, with commas (RFC 9110, 5.3); Litestar would take
+# the last and overlook the others.
+JOINED = frozenset({b"if-match", b"if-none-match", b"idempotency-key", b"prefer"})
 HSTS = ("Strict-Transport-Security", "max-age=31536000")
 
 
@@ -45,6 +48,16 @@ def _taken_or_made(scope: Scope) -> str:
             return value.decode("ascii")
     # A name, not a secret: the system's randomness would cost a call into the kernel.
     return f"{random.getrandbits(64):016x}"
+
+
+def _join(scope: Scope) -> None:
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in scope["headers"]:
+        if name in JOINED:
+            values.setdefault(name, []).append(value)
+    if any(len(lines) > 1 for lines in values.values()):
+        others = [field for field in scope["headers"] if field[0] not in JOINED]
+        scope["headers"] = others + [(name, b", ".join(values[name])) for name in values]
 
 
 async def _refuse(scope: HTTPScope, send: Send) -> None:
@@ -102,6 +115,7 @@ class Edge:
             await self.app(scope, receive, send)
             return
         name, began, status = _taken_or_made(scope), time.perf_counter(), 0
+        _join(scope)
         request_id.set(name)
         always = [(b"x-request-id", name.encode()), *self.always]
 

@@ -44,6 +44,25 @@ async def test_a_request_id_that_could_spoil_the_log_is_replaced(
     assert answer.headers["x-request-id"].encode() != bad
 
 
+async def test_a_field_in_several_lines_is_one(customer: Caller, flavor: int) -> None:
+    def lines(name: str, *values: str) -> list[tuple[str, str]]:
+        access = ("Authorization", f"Bearer {customer.access}")
+        return [access, *((name, value) for value in values)]
+
+    ask, order = customer.client.request, {"flavor": flavor, "quantity": 1}
+    prefer = lines("Prefer", "return=minimal", "wait=0")
+    answer = await ask("POST", "/api/orders/", json=order, headers=prefer)
+    assert answer.headers["preference-applied"] == "wait=0"
+    for keys in (("a", "b"), ("a", "a"), ('"a"', '"a"')):
+        twice = lines("Idempotency-Key", *keys)
+        answer = await ask("POST", "/api/orders/", json=order, headers=twice)
+        assert answer.json()["code"] == "idempotency-key-invalid"
+    tag = (await customer.get("/api/flavors/")).headers["etag"]
+    for tags in ((tag, '"x"'), ('"x"', tag)):
+        seen = lines("If-None-Match", *tags)
+        assert (await ask("GET", "/api/flavors/", headers=seen)).status_code == 304
+
+
 async def test_each_request_is_one_line_in_the_log(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
