@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from icecream import intake
 from icecream.orders import lists
 from icecream.tables import Order
 from tests.conftest import Caller, new_flavor, place
@@ -34,6 +35,61 @@ async def test_a_whole_list_of_any_length_is_streamed_oldest_first(
         await asyncio.gather(*(customer.post("/api/orders/", body) for _ in range(length - have)))
         ids = [order["id"] for order in (await customer.get("/api/orders/")).json()]
         assert ids == sorted(set(ids)) and len(ids) == length
+
+
+async def test_a_whole_list_is_never_in_memory(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part is on its way before the next one is read."""
+    monkeypatch.setattr("icecream.orders.lists.CHUNK", 5)
+    counter = intake.Intake(_silent)
+    await asyncio.gather(*(counter.place(customer.user.id, {flavor: 1}) for _ in range(43)))
+    real, happened, over = lists.page, [], asyncio.Event()
+    received = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def page(asked: Any, after: Any, limit: int) -> Any:
+        happened.append("read")
+        return await real(asked, after, limit)
+
+    async def send(message: Any) -> None:
+        if b'"id"' in message.get("body", b""):
+            happened.append("sent")
+            assert message["body"].count(b'"id"') <= 5
+        if message["type"] == "http.response.body" and not message["more_body"]:
+            over.set()
+
+    async def receive() -> Any:
+        for message in received:
+            return message
+        await over.wait()
+        return {"type": "http.disconnect"}
+
+    monkeypatch.setattr(lists, "page", page)
+    await customer.client._transport.app(_call("/api/orders/", customer.access), receive, send)
+    # The last one finds nothing more.
+    assert happened == ["read", "sent"] * 9 + ["read"]
+
+
+async def _silent(payments: list[int]) -> None:
+    """Nobody charges."""
+
+
+def _call(path: str, access: str) -> dict[str, Any]:
+    """As a server hands it to the application."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {access}".encode())],
+        "client": ("127.0.0.1", 1),
+        "server": ("test", 80),
+    }
 
 
 async def test_pages_follow_their_links_to_the_end(customer: Caller, flavor: int) -> None:
@@ -78,6 +134,7 @@ async def test_pages_follow_their_links_to_the_end(customer: Caller, flavor: int
         ("user=me", "/user"),
         ("user=0", "/user"),
         ("user=\u0663", "/user"),
+        (f"user={2**31}", "/user"),
         (f"user={2**63}", "/user"),
     ],
 )

@@ -13,7 +13,7 @@ from msgspec import Struct
 from piccolo.columns import Column
 from piccolo.query import Select
 
-from icecream import bodies, errors, states
+from icecream import bodies, errors, states, tokens
 from icecream.orders import views
 from icecream.tables import Order, OrderLine, User
 
@@ -24,7 +24,7 @@ CHUNK = 500
 KEYS: dict[str, Column] = {"id": Order.id, "total": Order.total}
 # A moment with its offset.
 LONG = {"maxLength": 35}
-_USER = re.compile(r"all|[1-9][0-9]{0,18}")
+_USER = re.compile(r"all|[1-9][0-9]{0,9}")
 SORTS = tuple(sign + name for name in KEYS for sign in ("", "-"))
 
 
@@ -83,7 +83,7 @@ def asked(
     user: Annotated[
         str | None,
         Parameter(
-            schema_extra={"pattern": f"^({_USER.pattern})$", "maxLength": 19},
+            schema_extra={"pattern": f"^({_USER.pattern})$", "maxLength": 10},
             description="Staff may ask for those of another user by id, or for `all`.",
         ),
     ] = None,
@@ -127,7 +127,7 @@ def _moment(name: str, value: datetime | None) -> datetime | None:
 def _whose(user: str | None, caller: User) -> int | None:
     if user is None or user == str(caller.id):
         return caller.id
-    if not _USER.fullmatch(user) or (user != "all" and int(user) > bodies.MAX_ID):
+    if not _USER.fullmatch(user) or (user != "all" and int(user) > tokens.MAX_USER):
         raise _invalid("user", "Expected an id or all")
     if not caller.admin:
         raise errors.Forbidden("Only staff may see the orders of others.")
