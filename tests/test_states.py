@@ -1,6 +1,9 @@
 """The state tables."""
 
+import re
 from pathlib import Path
+
+import pytest
 
 from icecream import states
 
@@ -25,7 +28,18 @@ def test_the_states_before_are_those_that_lead_there() -> None:
     assert states.before(states.ORDER, "pending") == ("failed",)
 
 
-def test_the_documentation_shows_these_very_states() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text()
-    for arrows in (states.ORDER, states.PAYMENT):
-        assert states.mermaid(arrows) in page
+def test_what_people_may_do_is_an_arrow_of_the_table() -> None:
+    for source, target in states.ACTIONS.values():
+        states.check(states.ORDER, source, target)
+
+
+def test_what_is_no_arrow_is_not_written() -> None:
+    with pytest.raises(KeyError):
+        states.check(states.ORDER, "paid", "canceled")
+
+
+def test_the_documentation_shows_these_very_states_and_no_others() -> None:
+    top, shown = Path(__file__).parents[1], []
+    for page in (top / "README.md", *(top / "docs").glob("*.md")):
+        shown += re.findall(r"```mermaid\n(stateDiagram.*?)\n```", page.read_text(), re.DOTALL)
+    assert sorted(shown) == sorted(map(states.mermaid, (states.ORDER, states.PAYMENT)))
