@@ -1,0 +1,131 @@
+"""Totals and stock equal a recount after any history."""
+
+import asyncio
+import random
+from collections import Counter
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from icecream import payments
+from icecream.gateway import Charge, Charged, Declined, Unknown
+from icecream.tables import Flavor, FlavorTotal, Job, Order, OrderLine, Payment
+from tests import ledger
+from tests.conftest import Caller, new_flavor
+
+pytestmark = pytest.mark.anyio
+
+
+class Fickle:
+    """A provider that says yes, says no, or says nothing."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+
+    async def charge(self, charge: Charge) -> Charged | Declined:
+        await asyncio.sleep(0.001)
+        happens = self._chance.random()
+        if happens < 0.3:
+            raise self._chance.choice((Unknown, ConnectionResetError))
+        return Declined("No money.") if happens < 0.5 else Charged(f"ref {charge.key}")
+
+
+class History:
+    """What a customer, staff and the provider may do with some flavors, by chance and at once."""
+
+    def __init__(self, seed: int, flavors: list[int], customer: Caller, staff: Caller) -> None:
+        self._chance, self._flavors = random.Random(seed), flavors
+        self._customer, self._staff = customer, staff
+        self._desk = payments.Desk(Fickle(self._chance), places=5, lease=30, timeout=5)
+        self.answers: Counter[int] = Counter()
+
+    async def go_on(self, rounds: int) -> None:
+        steps = [self._order] * 7 + [self._charge, self._cancel, self._receive, self._edit]
+        for _ in range(rounds):
+            await asyncio.gather(*(step() for step in self._chance.choices(steps, k=12)))
+        await self._desk.close(5)
+
+    async def _order(self) -> None:
+        lines = [
+            {"flavor": flavor, "quantity": self._chance.randint(1, 4)}
+            for flavor in self._chance.choices(self._flavors, k=self._chance.randint(1, 3))
+        ]
+        word = self._chance.randint(1, 400)
+        await self._ask("POST", "/api/orders/", {"lines": lines}, {"Idempotency-Key": f"k{word}"})
+
+    async def _cancel(self) -> None:
+        mine = Order.select(Order.id).where(Order.user == self._customer.user.id)
+        rows = await mine.order_by(Order.id, ascending=False).limit(8)
+        for row in self._chance.sample(rows, min(3, len(rows))):
+            await self._ask("POST", f"/api/orders/{row['id']}/cancel/")
+
+    async def _charge(self) -> None:
+        rows = await Payment.select(Payment.id, Payment.state).where(
+            Payment.order.user == self._customer.user.id,
+            Payment.state.is_in(["new", "unknown"]),
+        )
+        some = self._chance.sample(rows, min(2, len(rows)))
+        # What had no answer is due again at once.
+        if again := [row["id"] for row in some if row["state"] == "unknown"]:
+            await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject.is_in(again))
+        await self._desk.charge([row["id"] for row in some])
+
+    async def _receive(self) -> None:
+        receipt = {"quantity": self._chance.choice((-3, 5, 9)), "reason": "by chance"}
+        path = f"/api/flavors/{self._chance.choice(self._flavors)}/stock/"
+        self._count(await self._staff.post(path, receipt))
+
+    async def _edit(self) -> None:
+        price = {"price": self._chance.randint(0, 3)}
+        change = self._chance.choice([price, {"archived": True}, {"archived": False}])
+        change = {"stock": None} if self._chance.random() < 0.2 else change
+        path = f"/api/flavors/{self._chance.choice(self._flavors)}/"
+        self._count(await self._staff.request("PATCH", path, json=change))
+
+    async def _ask(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> None:
+        more = {"headers": headers or {}} | ({"json": body} if body else {})
+        self._count(await self._customer.request(method, path, **more))
+
+    def _count(self, answer: httpx.Response) -> None:
+        self.answers[answer.status_code] += 1
+
+
+async def recounted(flavors: list[int]) -> dict[tuple[int, str], tuple[int, int]]:
+    """Quantity and revenue by flavor and status, from the orders themselves."""
+    sums: Counter[tuple[int, str]] = Counter()
+    revenues: Counter[tuple[int, str]] = Counter()
+    line = OrderLine
+    for row in await line.select(
+        line.flavor, line.quantity, line.unit_price, line.order.status.as_alias("status")
+    ).where(line.flavor.is_in(flavors)):
+        sums[row["flavor"], row["status"]] += row["quantity"]
+        revenues[row["flavor"], row["status"]] += row["quantity"] * row["unit_price"]
+    return {key: (sums[key], revenues[key]) for key in sums}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_totals_equal_a_recount_after_any_history(
+    customer: Caller, staff: Caller, seed: int
+) -> None:
+    flavors = [await new_flavor(stock=stock, price=2) for stock in (60, 20, None, None)]
+    history = History(seed, flavors, customer, staff)
+    await history.go_on(rounds=40)
+    await ledger.check()
+    counted = await recounted(flavors)
+    rows = await FlavorTotal.select().where(FlavorTotal.flavor.is_in(flavors))
+    kept = {(row["flavor"], row["status"]): (row["quantity"], row["revenue"]) for row in rows}
+    assert {key: sums for key, sums in kept.items() if any(sums)} == counted
+    names = {
+        row["name"]: row["id"]
+        for row in await Flavor.select(Flavor.id, Flavor.name).where(Flavor.id.is_in(flavors))
+    }
+    stats = (await customer.get("/api/stats/")).json()
+    sold = {row["flavor__name"]: row["total_qty_ordered"] for row in stats}
+    for name, flavor in names.items():
+        assert sold[name] == sum(n for (one, _), (n, _) in counted.items() if one == flavor)
+    # It was a history worth the name.
+    assert history.answers.keys() >= {200, 400, 409, 422}
+    assert {status for _, status in counted} >= {"paid", "failed", "canceled"}

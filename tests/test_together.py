@@ -1,0 +1,205 @@
+"""Two server processes on one database, and callers who do not behave; on SQLite one process."""
+
+import asyncio
+import json
+import signal
+import socket
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+
+from icecream import settings
+from icecream.database import DB
+from tests.conftest import ADMIN_PASSWORD, FOLDER, WHICH
+from tests.processes import Shop
+
+pytestmark = pytest.mark.anyio
+# Nobody is in the way of anybody by asking too often.
+MANY = {"ICECREAM_RATE_LIMIT": "1000000/minute"}
+STOCK = 10_000
+
+
+@pytest.fixture(scope="module")
+async def database_url(opened: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    if WHICH == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('together')}/shop.sqlite"
+    await DB.run_ddl("CREATE DATABASE together")
+    return settings.load().database_url.rpartition("/")[0] + "/together"
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[list[Shop]]:
+    """Those of whom the caller is admin."""
+    folder = tmp_path_factory.mktemp("shops")
+    with (
+        Shop(folder / "one", database_url, **MANY) as one,
+        Shop(folder / "two", database_url, **MANY) as two,
+    ):
+        shops = [one] if WHICH == "sqlite" else [one, two]
+        assert one.run("migrate").returncode == 0
+        for shop in shops:
+            shop.serve()
+            shop.sign_in("admin", ADMIN_PASSWORD)
+        yield shops
+
+
+@pytest.fixture
+async def callers(shops: Sequence[Shop]) -> Any:
+    """One of each shop, who may call it many times at once."""
+    limits = httpx.Limits(max_connections=64)
+    callers = [
+        httpx.AsyncClient(
+            base_url=shop.http.base_url, headers=shop.http.headers, limits=limits, timeout=60
+        )
+        for shop in shops
+    ]
+    yield callers
+    for caller in callers:
+        await caller.aclose()
+
+
+async def test_two_hundred_under_one_key_are_one_order_in_all_processes(
+    callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
+) -> None:
+    before = len(shops[0].http.get("/api/orders/").json())
+    call: dict[str, Any] = {
+        "json": {"lines": [{"flavor": 1, "quantity": 2}]},
+        "headers": {"Idempotency-Key": "storm"},
+    }
+    answers = await asyncio.gather(
+        *(callers[n % len(callers)].post("/api/orders/", **call) for n in range(200))
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+    assert len(shops[0].http.get("/api/orders/").json()) == before + 1
+
+
+def deadlocks() -> int:
+    """How often PostgreSQL had to end one, in all tests so far; a retry would hide it."""
+    return 0 if WHICH == "sqlite" else (FOLDER / "pg/postgres.log").read_text().count("deadlock")
+
+
+async def test_many_flavors_in_any_order_never_lock_each_other_out(
+    callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
+) -> None:
+    """Ordered, edited and received at once; half of the flavors are counted."""
+    chance, before = Random(1207), deadlocks()
+    new = [{"name": f"Flavor {n}", "stock": STOCK if n % 2 else None} for n in range(8)]
+    flavors = [shops[0].http.post("/api/flavors/add/", json=one).json()["id"] for one in new]
+
+    async def order(caller: httpx.AsyncClient) -> int:
+        some = chance.sample(flavors, 5)
+        lines = [{"flavor": flavor, "quantity": 1} for flavor in some]
+        return (await caller.post("/api/orders/", json={"lines": lines})).status_code
+
+    async def edit(caller: httpx.AsyncClient, price: int) -> int:
+        path = f"/api/flavors/{chance.choice(flavors)}"
+        return (await caller.patch(path, json={"price": price})).status_code
+
+    async def receive(caller: httpx.AsyncClient) -> int:
+        path = f"/api/flavors/{chance.choice(flavors[1::2])}/stock"
+        return (await caller.post(path, json={"quantity": 1, "reason": "more"})).status_code
+
+    calls: list[Any] = [order(caller) for caller in callers for _ in range(200)]
+    calls += [edit(caller, price) for caller in callers for price in range(1, 16)]
+    calls += [receive(caller) for caller in callers for _ in range(15)]
+    chance.shuffle(calls)
+    assert Counter(await asyncio.gather(*calls)) == {200: len(calls)}
+    assert deadlocks() == before
+    shops[0].books()
+
+
+async def test_who_hangs_up_changes_nothing_for_the_others(
+    callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
+) -> None:
+    before = len(shops[0].http.get("/api/orders/").json())
+    order = {"flavor": 1, "quantity": 1}
+
+    def hang_up(caller: httpx.AsyncClient) -> None:
+        body = json.dumps(order).encode()
+        head = (
+            f"POST /api/orders/ HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+            f"Authorization: {caller.headers['Authorization']}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        with socket.create_connection((caller.base_url.host, caller.base_url.port or 0)) as line:
+            line.sendall(head.encode() + body)
+
+    async def call(n: int, caller: httpx.AsyncClient) -> int:
+        if n % 3 == 0:
+            await asyncio.to_thread(hang_up, caller)
+            return 0
+        return (await caller.post("/api/orders/", json=order)).status_code
+
+    answers = await asyncio.gather(*(call(n, caller) for caller in callers for n in range(60)))
+    assert Counter(answers) == {0: 20 * len(callers), 200: 40 * len(callers)}
+    after = len(shops[0].http.get("/api/orders/").json())
+    assert before + 40 * len(callers) <= after <= before + 60 * len(callers)
+    shops[0].books()
+
+
+@pytest.mark.only("postgres")
+async def test_a_token_is_over_within_a_second_in_every_process(
+    shops: Sequence[Shop], callers: Sequence[httpx.AsyncClient]
+) -> None:
+    """By a command, which is a third process and can tell nobody."""
+
+    async def statuses(token: str) -> list[int]:
+        headers = {"Authorization": f"Bearer {token}"}
+        return [
+            (await caller.get("/api/flavors/", headers=headers)).status_code for caller in callers
+        ]
+
+    def run(*commands: str) -> None:
+        words = [command.split() for command in commands]
+        assert [one.returncode for one in shops[0].run_all(words)] == [0, 0]
+
+    run("user create ann --password first-word", "user create bob --password first-word")
+    tokens = []
+    for name in ("ann", "bob"):
+        who = {"username": name, "password": "first-word"}
+        tokens.append((await callers[0].post("/api/token/", data=who)).json()["access"])
+
+    busy = asyncio.create_task(_ask_on(callers, tokens))
+    await asyncio.to_thread(run, "user password ann --password second-word", "user disable bob")
+    await asyncio.sleep(1)
+    busy.cancel()
+    assert [await statuses(token) for token in tokens] == [[401, 401]] * 2
+    who = {"username": "ann", "password": "second-word"}
+    again = (await callers[1].post("/api/token/", data=who)).json()["access"]
+    assert await statuses(again) == [200, 200]
+
+
+async def _ask_on(callers: Sequence[httpx.AsyncClient], tokens: Sequence[str]) -> None:
+    """Busy callers, whose tokens are remembered everywhere."""
+    while True:
+        for token in tokens:
+            for caller in callers:
+                await caller.get("/api/stats/", headers={"Authorization": f"Bearer {token}"})
+
+
+async def test_what_was_accepted_is_finished_when_the_server_is_told_to_stop(
+    shops: Sequence[Shop], callers: Sequence[httpx.AsyncClient]
+) -> None:
+    """Last in this file: these servers end here."""
+    before = {one["id"] for one in shops[0].books()["orders"]}
+    calls = [
+        asyncio.create_task(caller.post("/api/orders/", json={"flavor": 1, "quantity": 1}))
+        for caller in callers
+        for _ in range(300)
+    ]
+    await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+    for shop in shops:
+        shop.processes[-1].signal(signal.SIGTERM)
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    placed = [one for one in answers if isinstance(one, httpx.Response) and one.status_code == 200]
+    for shop in shops:
+        assert await asyncio.to_thread(shop.processes[-1].wait) == 0
+    orders = {one["id"] for one in shops[0].books()["orders"]} - before
+    assert {one.json()["order_id"] for one in placed} == orders
+    assert 0 < len(placed) < len(answers)
