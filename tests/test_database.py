@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from icecream import database
-from icecream.database import DB
+from icecream.database import DB, transactions
 from icecream.tables import Flavor, FlavorTotal
 from tests.conftest import WHICH, new_flavor
 
@@ -143,7 +143,7 @@ async def test_work_is_done_again_when_the_database_says_so(error: type[Exceptio
 async def test_work_is_not_done_again_for_ever_nor_for_other_errors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(database, "LONGEST_PAUSE", 0)
+    monkeypatch.setattr(transactions, "LONGEST_PAUSE", 0)
     tries = 0
 
     async def work(error: type[Exception]) -> None:
@@ -153,10 +153,27 @@ async def test_work_is_not_done_again_for_ever_nor_for_other_errors(
 
     with pytest.raises(asyncpg.DeadlockDetectedError):
         await database.transaction(lambda: work(asyncpg.DeadlockDetectedError))
-    assert tries == database.TRIES
+    assert tries == transactions.TRIES
     with pytest.raises(asyncpg.ConnectionDoesNotExistError):
         await database.transaction(lambda: work(asyncpg.ConnectionDoesNotExistError))
-    assert tries == database.TRIES + 1
+    assert tries == transactions.TRIES + 1
+
+
+@pytest.mark.only("postgres")
+async def test_a_statement_of_its_own_is_done_again_too(
+    flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine: Any = DB
+    real, answers = engine._run_once, [asyncpg.SerializationError, asyncpg.DeadlockDetectedError]
+
+    async def run(*args: Any) -> Any:
+        if answers:
+            raise answers.pop()
+        return await real(*args)
+
+    monkeypatch.setattr(engine, "_run_once", run)
+    assert await Flavor.select(Flavor.id).where(Flavor.id == flavor) == [{"id": flavor}]
+    assert answers == []
 
 
 async def test_a_commit_of_unknown_outcome_is_never_tried_again(

@@ -1,7 +1,5 @@
 """The engine for SQLite or PostgreSQL; transactions that cannot leak, and are tried again."""
 
-import asyncio
-import random
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +9,7 @@ import asyncpg
 from piccolo.query import Select
 
 from icecream import settings
-from icecream.database import postgres
+from icecream.database import postgres, transactions
 from icecream.database.postgres import Postgres
 from icecream.database.rows import Statement, add, enter, insert, move
 from icecream.database.sqlite import InUse, SQLite
@@ -38,9 +36,6 @@ __all__ = [
 ]
 T = TypeVar("T")
 
-# Where every transaction is serializable, of a hundred that want one row only one gets through at a
-# time: so many tries, with pauses of up to so many seconds.
-TRIES, LONGEST_PAUSE = 25, 0.5
 AGAIN = (Again, *postgres.AGAIN)
 # What it looks like when the database cannot answer now: it is away, full, locked or too slow.
 AWAY = (
@@ -89,15 +84,12 @@ async def transaction(work: Callable[[], Awaitable[T]]) -> T:
     Raises:
         Unsettled: nobody knows what came of its COMMIT, which is never tried again.
     """
-    for again in range(TRIES):
-        try:
-            async with DB.transaction():
-                return await work()
-        except AGAIN:
-            if again == TRIES - 1:
-                raise
-            await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.005 * 2**again)))
-    raise AssertionError("unreachable")
+
+    async def once() -> T:
+        async with DB.transaction():
+            return await work()
+
+    return await transactions.persistently(once, AGAIN)
 
 
 async def unlocked(query: Select[Any]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
-from icecream.database.transactions import CleanExit, OwnedByTask
+from icecream.database.transactions import CleanExit, OwnedByTask, persistently
 
 # Connections a process may hold: more than a few only queue inside the database instead of here.
 POOL_SIZE = 20
@@ -72,6 +72,10 @@ class Postgres(PostgresEngine):
             await self.pool.release(connection)
 
     async def _run_in_pool(self, query: str, args: Sequence[Any] | None = None) -> Any:
+        # Alone, it is a transaction of its own.
+        return await persistently(lambda: self._run_once(query, args), AGAIN)
+
+    async def _run_once(self, query: str, args: Sequence[Any] | None) -> Any:
         connection = await self.take()
         try:
             return await connection.fetch(query, *(args or ()))

@@ -2,9 +2,17 @@
 
 import asyncio
 import contextlib
+import random
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, TypeVar
 from weakref import WeakKeyDictionary
+
+T = TypeVar("T")
+
+# Where every transaction is serializable, of a hundred that want one row only one gets through at a
+# time: so many tries, with pauses of up to so many seconds.
+TRIES, LONGEST_PAUSE = 25, 0.5
 
 
 class Unsettled(Exception):
@@ -13,6 +21,16 @@ class Unsettled(Exception):
 
 class Again(Exception):
     """Somebody else was faster: the transaction is to be done again from its start."""
+
+
+async def persistently(work: Callable[[], Awaitable[T]], errors: tuple[type[Exception], ...]) -> T:
+    """Do it again when it ends in one of these errors, and had no effect."""
+    for again in range(TRIES - 1):
+        try:
+            return await work()
+        except errors:
+            await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.005 * 2**again)))
+    return await work()
 
 
 class OwnedByTask:
@@ -76,7 +94,7 @@ class CleanExit:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
+    ) -> Literal[False]:
         if self._parent is not None:
             return False
         self.engine.current_transaction.reset(self.context)
