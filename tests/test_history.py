@@ -4,31 +4,33 @@ import asyncio
 import random
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
 
 from icecream import payments
-from icecream.gateway import Charge, Charged, Declined, Unknown
-from icecream.tables import Flavor, FlavorTotal, Job, Order, OrderLine, Payment
+from icecream.gateway import Answer, Declined, Request, Unknown
+from icecream.tables import Event, Flavor, FlavorTotal, Job, Order, OrderLine, Payment
 from tests import ledger
-from tests.conftest import Caller, new_flavor
+from tests.conftest import Caller, Provider, new_flavor, yes
 
 pytestmark = pytest.mark.anyio
 
 
-class Fickle:
+class Fickle(Provider):
     """A provider that says yes, says no, or says nothing."""
 
     def __init__(self, chance: random.Random) -> None:
+        super().__init__()
         self._chance = chance
 
-    async def charge(self, charge: Charge) -> Charged | Declined:
+    async def _answer(self, request: Request) -> Answer:
         await asyncio.sleep(0.001)
         happens = self._chance.random()
         if happens < 0.3:
             raise self._chance.choice((Unknown, ConnectionResetError))
-        return Declined("No money.") if happens < 0.5 else Charged(f"ref {charge.key}")
+        return Declined("No money.") if happens < 0.5 else yes(request, f"ref {request.key}")
 
 
 class History:
@@ -41,7 +43,8 @@ class History:
         self.answers: Counter[int] = Counter()
 
     async def go_on(self, rounds: int) -> None:
-        steps = [self._order] * 7 + [self._charge, self._cancel, self._receive, self._edit]
+        steps = [self._order] * 7 + [self._charge] * 3
+        steps += [self._cancel, self._pay, self._refund, self._receive, self._edit]
         for _ in range(rounds):
             await asyncio.gather(*(step() for step in self._chance.choices(steps, k=12)))
         await self._desk.close(5)
@@ -55,21 +58,34 @@ class History:
         await self._ask("POST", "/api/orders/", {"lines": lines}, {"Idempotency-Key": f"k{word}"})
 
     async def _cancel(self) -> None:
-        mine = Order.select(Order.id).where(Order.user == self._customer.user.id)
+        for order in await self._some(Order.user == self._customer.user.id):
+            await self._ask("POST", f"/api/orders/{order}/cancel/")
+
+    async def _pay(self) -> None:
+        for order in await self._some(Order.status == "failed"):
+            await self._ask("POST", f"/api/orders/{order}/pay/")
+
+    async def _refund(self) -> None:
+        for order in await self._some(Order.status == "paid"):
+            body = self._chance.choice([{}, {"amount": 1}]) | {"reason": "by chance"}
+            self._count(await self._staff.post(f"/api/orders/{order}/refund/", body))
+
+    async def _some(self, which: Any) -> list[int]:
+        """A few of the newest orders."""
+        mine = Order.select(Order.id).where(Order.user == self._customer.user.id, which)
         rows = await mine.order_by(Order.id, ascending=False).limit(8)
-        for row in self._chance.sample(rows, min(3, len(rows))):
-            await self._ask("POST", f"/api/orders/{row['id']}/cancel/")
+        return [row["id"] for row in self._chance.sample(rows, min(3, len(rows)))]
 
     async def _charge(self) -> None:
         rows = await Payment.select(Payment.id, Payment.state).where(
             Payment.order.user == self._customer.user.id,
             Payment.state.is_in(["new", "unknown"]),
         )
-        some = self._chance.sample(rows, min(2, len(rows)))
+        some = self._chance.sample(rows, min(3, len(rows)))
         # What had no answer is due again at once.
         if again := [row["id"] for row in some if row["state"] == "unknown"]:
             await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject.is_in(again))
-        await self._desk.charge([row["id"] for row in some])
+        await self._desk.serve([row["id"] for row in some])
 
     async def _receive(self) -> None:
         receipt = {"quantity": self._chance.choice((-3, 5, 9)), "reason": "by chance"}
@@ -128,4 +144,5 @@ async def test_totals_equal_a_recount_after_any_history(
         assert sold[name] == sum(n for (one, _), (n, _) in counted.items() if one == flavor)
     # It was a history worth the name.
     assert history.answers.keys() >= {200, 400, 409, 422}
-    assert {status for _, status in counted} >= {"paid", "failed", "canceled"}
+    happened = await Event.select(Event.type).where(Event.order.user == customer.user.id)
+    assert {row["type"] for row in happened} >= {"paid", "failed", "canceled", "refunded"}
