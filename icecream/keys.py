@@ -48,6 +48,7 @@ class Kept(Struct):
     key: Key
     answer: str
     order: int | None = None
+    status: int = 200
 
     @property
     def fingerprint(self) -> str:
@@ -122,7 +123,7 @@ async def keep(done: Sequence[Kept], *, at: datetime) -> None:
         errors.IdempotencyKeyInUse: somebody else is still doing it.
     """
     rows = [
-        (*one.key.name, one.fingerprint, one.order, 200, one.answer, at)
+        (*one.key.name, one.fingerprint, one.order, one.status, one.answer, at)
         for one in sorted(done, key=lambda one: one.key.name)
     ]
     try:
@@ -134,11 +135,14 @@ async def keep(done: Sequence[Kept], *, at: datetime) -> None:
         raise database.Again
 
 
-async def once(key: Key | None, work: Callable[[], Awaitable[T]], kind: type[T]) -> tuple[T, bool]:
+async def once(
+    key: Key | None, work: Callable[[], Awaitable[T]], kind: type[T], *, status: int = 200
+) -> tuple[T, bool]:
     """Do some work in one transaction, or answer as it was answered before under this key.
 
     Args:
         kind: the type of the answer, a struct, which is kept as JSON.
+        status: of the answer over HTTP.
 
     Returns:
         The answer, and whether it is a replay.
@@ -155,7 +159,8 @@ async def once(key: Key | None, work: Callable[[], Awaitable[T]], kind: type[T])
                 raise errors.IdempotencyKeyReused
             return msgspec.json.decode(kept.answer, type=kind), True
         answer = await work()
-        await keep([Kept(key, msgspec.json.encode(answer).decode())], at=datetime.now(UTC))
+        text = msgspec.json.encode(answer).decode()
+        await keep([Kept(key, text, status=status)], at=datetime.now(UTC))
         return answer, False
 
     return await database.transaction(run)

@@ -46,6 +46,21 @@ async def test_staff_say_all_of_it_and_the_stock_is_a_receipt(staff: Caller) -> 
     assert moves == [{"quantity": 40, "by": staff.user.id}]
 
 
+async def test_a_flavor_is_added_once_under_one_key(staff: Caller, customer: Caller) -> None:
+    body, key = {"name": "Added once", "stock": 40}, {"Idempotency-Key": "added"}
+    answers = await asyncio.gather(
+        *(staff.post("/api/flavors/add/", body, headers=key) for _ in range(20))
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+    assert await moves(answers[0].json()["id"]) == [(40, "first stock")]
+    other = await staff.post("/api/flavors/add/", {"name": "Another"}, headers=key)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+    taken = await customer.post("/api/flavors/add/", {"name": "Added once"}, headers=key)
+    assert (taken.status_code, taken.json()["code"]) == (409, "conflict")
+
+
 @pytest.mark.parametrize("field", ["price", "stock", "description"])
 async def test_a_customer_may_not_set(customer: Caller, field: str) -> None:
     value = "mine" if field == "description" else 1
@@ -62,7 +77,8 @@ async def test_only_staff_add_flavors_where_the_operator_says_so(
     new = catalogue.NewFlavor(name="For staff to add")
     with pytest.raises(errors.Forbidden):
         await catalogue.create(new, by=customer.user)
-    assert (await catalogue.create(new, by=staff.user)).name == "For staff to add"
+    added, _ = await catalogue.create(new, by=staff.user)
+    assert added.name == "For staff to add"
 
 
 @pytest.mark.parametrize(

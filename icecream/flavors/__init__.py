@@ -29,6 +29,15 @@ def _version(found: tuple[catalogue.FlavorView, int]) -> Response[catalogue.Flav
     return Response(view, headers={"ETag": _tag(version)})
 
 
+def _key(field: str | None, request: bodies.AnyBody, body: bodies.Body) -> keys.Key | None:
+    return keys.of(field, user=request.user.id, method="POST", path=request.url.path, body=body)
+
+
+def _once(done: tuple[catalogue.FlavorView, bool]) -> Response[catalogue.FlavorView]:
+    view, replayed = done
+    return Response(view, headers={"Idempotent-Replayed": "true"} if replayed else None)
+
+
 def _tag(version: int) -> str:
     return f'"{version}"'
 
@@ -88,16 +97,22 @@ class Flavors(Controller):
             *openapi.CALL,
             *openapi.BODY,
             *REFUSALS,
+            *openapi.KEY,
         ),
     )
     async def add(
-        self, request: bodies.AnyBody, data: JSONBody[catalogue.NewFlavor]
-    ) -> catalogue.FlavorView:
+        self,
+        request: bodies.AnyBody,
+        data: JSONBody[catalogue.NewFlavor],
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> Response[catalogue.FlavorView]:
         """Add a flavor by name. Only staff may say more of it.
 
-        Without a price it gets the default one, without a stock it is not counted.
+        Without a price it gets the default one, without a stock it is not counted. With an
+        `Idempotency-Key` a request that comes again is answered again, for 7 days.
         """
-        return await catalogue.create(data, by=request.user)
+        key = _key(idempotency_key, request, data)
+        return _once(await catalogue.create(data, by=request.user, key=key))
 
     @get(
         "/{flavor:int}",
@@ -179,12 +194,10 @@ class Flavors(Controller):
         A flavor that was not counted is from now on. With an `Idempotency-Key` a request that
         comes again is answered again, for 7 days, and nothing is added twice.
         """
-        user, path = request.user.id, request.url.path
-        key = keys.of(idempotency_key, user=user, method="POST", path=path, body=data)
 
         async def work() -> catalogue.FlavorView:
-            await books.receive(flavor, data.quantity, why=data.reason, by=user)
+            await books.receive(flavor, data.quantity, why=data.reason, by=request.user.id)
             return (await catalogue.one(flavor))[0]
 
-        view, replayed = await keys.once(key, work, catalogue.FlavorView)
-        return Response(view, headers={"Idempotent-Replayed": "true"} if replayed else None)
+        key = _key(idempotency_key, request, data)
+        return _once(await keys.once(key, work, catalogue.FlavorView))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
-from icecream import accounts, bodies, books, database, errors, openapi, settings
+from icecream import accounts, bodies, books, database, errors, keys, openapi, settings
 from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, User
 
 Name = Annotated[
@@ -161,8 +161,13 @@ def _taken(name: object) -> errors.Conflict:
     )
 
 
-async def create(new: NewFlavor, *, by: User) -> FlavorView:
+async def create(
+    new: NewFlavor, *, by: User, key: keys.Key | None = None
+) -> tuple[FlavorView, bool]:
     """Add a flavor; its first stock is a receipt like any later one.
+
+    Returns:
+        The flavor, and whether it was added before, under the same key.
 
     Raises:
         errors.Forbidden: this user may not, or not with more than a name.
@@ -172,18 +177,20 @@ async def create(new: NewFlavor, *, by: User) -> FlavorView:
     given = {name: value for name, value in asdict(new).items() if value is not UNSET}
     stock = given.pop("stock", None)
 
-    async def insert() -> int:
+    async def insert() -> FlavorView:
         row = Flavor(**{"price": settings.load().default_price} | given)
         flavor: int = (await Flavor.insert(row))[0]["id"]
         if stock is not None:
             await books.receive(flavor, stock, why="first stock", by=by.id)
-        return flavor
+        return (await one(flavor))[0]
 
     try:
-        flavor = await database.transaction(insert)
+        return await keys.once(key, insert, FlavorView, status=201)
     except database.REFUSED:
-        raise _taken(new.name) from None
-    return (await one(flavor))[0]
+        # Perhaps by the same request, which was faster.
+        if key is None or not await keys.find([key]):
+            raise _taken(new.name) from None
+    return await keys.once(key, insert, FlavorView)
 
 
 async def edit(
