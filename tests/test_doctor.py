@@ -46,6 +46,10 @@ class Undo(Exception):
     """Ends the transaction in which something was broken."""
 
 
+THAT_DAY = (
+    " AND CAST(day AS text) = (SELECT substr(CAST(created_at AS text), 1, 10) FROM orders"
+    " WHERE id = {paid})"
+)
 # The totals follow an order from paid to refunding.
 MOVED = [
     "DELETE FROM flavor_total WHERE flavor = {flavor} AND status = 'refunding'",
@@ -54,9 +58,11 @@ MOVED = [
     "UPDATE flavor_day SET status = 'refunding' WHERE flavor = {flavor} AND status = 'paid'",
     "INSERT INTO day_total (day, status, orders, revenue)"
     " SELECT day, 'refunding', 1, 200 FROM day_total WHERE status = 'paid'"
-    " ON CONFLICT (day, status) DO UPDATE SET orders = day_total.orders + 1,"
+    + THAT_DAY
+    + " ON CONFLICT (day, status) DO UPDATE SET orders = day_total.orders + 1,"
     " revenue = day_total.revenue + 200",
-    "UPDATE day_total SET orders = orders - 1, revenue = revenue - 200 WHERE status = 'paid'",
+    "UPDATE day_total SET orders = orders - 1, revenue = revenue - 200 WHERE status = 'paid'"
+    + THAT_DAY,
 ]
 BREAKS = {
     "a pending order has an open charge": [
