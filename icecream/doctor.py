@@ -1,9 +1,10 @@
 """What must always hold, asked of the tables: each query finds the rows where it does not."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from icecream import states
-from icecream.tables import Order
+from icecream.tables import NOTICE_TRIED, Order
 
 
 def _words(names: Iterable[str]) -> str:
@@ -40,6 +41,9 @@ RULES = {
         SELECT j.id FROM job j WHERE j.kind IN ('charge', 'refund') AND NOT EXISTS (
             SELECT 1 FROM payment p WHERE p.id = j.subject AND p.kind = j.kind
             AND p.state IN ({OPEN}))""",
+    "a notice that was not applied has its job, until it is given up": """
+        SELECT n.id FROM notice n WHERE n.applied_at IS NULL AND n.received_at > {} AND NOT EXISTS (
+            SELECT 1 FROM job j WHERE j.subject = n.id AND j.kind = 'notice')""",
     "an open charge belongs to a pending order": f"""
         SELECT p.id FROM payment p JOIN orders o ON o.id = p."order"
         WHERE p.kind = 'charge' AND p.state IN ({OPEN}) AND o.status <> 'pending'""",
@@ -106,5 +110,10 @@ async def examine() -> dict[str, list[tuple[object, ...]]]:
     The first column of a row is an id or a day. Each rule is one query, which sees one moment, so
     it can be asked of a running service.
     """
-    answers = {rule: await Order.raw(query) for rule, query in RULES.items()}
+    # What is asked for with {} is the one time that a rule may need.
+    given_up = datetime.now(UTC) - NOTICE_TRIED
+    answers = {
+        rule: await Order.raw(query, *[given_up] * query.count("{}"))
+        for rule, query in RULES.items()
+    }
     return {rule: [tuple(row.values()) for row in rows] for rule, rows in answers.items() if rows}

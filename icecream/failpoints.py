@@ -13,6 +13,9 @@ NAMES = (
     "payments.answered",
     "payments.settling",
     "payments.settled",
+    "notices.receiving",
+    "notices.claimed",
+    "notices.settled",
 )
 _armed: dict[str, Callable[[], None]] = {}
 

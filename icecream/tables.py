@@ -5,6 +5,7 @@ somebody paid for disappears with something else. Columns get no DEFAULT from th
 a forgotten value is an error and not a silent zero.
 """
 
+from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ MAX_PRICE = 100_000_000
 MAX_STOCK = 10**12
 MAX_QUANTITY = 100_000
 KINDS = ("charge", "refund")
+# How long a provider's notice is tried: it may be about an order that is not here yet.
+NOTICE_TRIED = timedelta(days=7)
 
 
 class Bounded(BigInt):

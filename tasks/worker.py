@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from taskiq.receiver import Receiver
 
 from icecream import gateway, keys, settings
-from icecream.payments import Desk, reconciliation
+from icecream.payments import Desk, notices, reconciliation
 from tasks import payments, sweep
 from tasks.broker import broker
 
@@ -19,7 +19,8 @@ CONCURRENCY = 50
 GRACE = 6.0
 # Seconds for the listener to say goodbye to Redis.
 LAST_WORDS = 1.0
-# Seconds between two looks for keys whose time is over, and for lists that are to be compared.
+# Seconds between two looks for keys and notices whose time is over, and for lists that are to be
+# compared.
 PRUNE = 60.0
 
 
@@ -28,17 +29,16 @@ async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
     """Carry payments out, at most so many at a time, until the block ends."""
     current = settings.load()
     provider = gateway.chosen(current)
-    desk = Desk(
-        provider,
-        places=concurrency,
-        lease=current.lease,
-        timeout=current.payment_timeout,
-    )
+    lease, timeout = current.lease, current.payment_timeout
+    desk = Desk(provider, places=concurrency, lease=lease, timeout=timeout)
+    inbox = notices.Inbox(provider, lease=lease, timeout=timeout)
     broker.state.desk = desk
     broker.is_worker_process = True
     sweepers = {
         asyncio.create_task(sweep.run(desk.sweep, current.sweep_every), name="sweep"),
-        asyncio.create_task(sweep.run(keys.prune, PRUNE), name="prune"),
+        asyncio.create_task(sweep.run(inbox.sweep, current.sweep_every), name="inbox"),
+        asyncio.create_task(sweep.run(keys.prune, PRUNE), name="prune of keys"),
+        asyncio.create_task(sweep.run(notices.prune, PRUNE), name="prune of notices"),
         asyncio.create_task(
             sweep.run(lambda: reconciliation.run_due(provider), PRUNE), name="reconcile"
         ),

@@ -51,7 +51,7 @@ from icecream import (  # noqa: E402
     tokens,
 )
 from icecream.gateway import Answer, Charge, Declined, Refund, Request, Succeeded  # noqa: E402
-from icecream.tables import Flavor, StockMove, User  # noqa: E402
+from icecream.tables import Flavor, Job, Notice, StockMove, User  # noqa: E402
 
 os.chdir(_here)
 PASSWORD = "correct horse"
@@ -248,6 +248,19 @@ class Provider:
 
     async def close(self) -> None:
         """It has no connections."""
+
+
+@pytest.fixture
+async def no_notices(opened: None) -> AsyncIterator[None]:
+    """None is left for the tests that follow, which count jobs."""
+    await forget_notices()
+    yield
+    await forget_notices()
+
+
+async def forget_notices() -> None:
+    await Job.delete().where(Job.kind == "notice")
+    await Notice.delete(force=True)
 
 
 async def new_flavor(**values: Any) -> int:

@@ -10,7 +10,15 @@ import msgspec
 import pytest
 
 from icecream import app, settings, tables
-from icecream.tables import Flavor, IdempotencyKey, RefreshToken, Session, StockMove, User
+from icecream.tables import (
+    Flavor,
+    IdempotencyKey,
+    Notice,
+    RefreshToken,
+    Session,
+    StockMove,
+    User,
+)
 from tests.conftest import PASSWORD, Caller, new_flavor, new_user, place
 
 pytestmark = [
@@ -28,6 +36,7 @@ READ_ONLY = {
     "idempotency_key",
     "payment",
     "job",
+    "notice",
     "flavor_total",
     "flavor_day",
     "day_total",
@@ -252,6 +261,8 @@ async def placed(customer: Caller, flavor: int) -> int:
     order = (await place(by, {flavor: 1})).order
     answer: dict[str, Any] = {"order": order, "status": 200, "answer": "{}", "created_at": when}
     await IdempotencyKey.insert(IdempotencyKey(user=by, key="k", fingerprint="f", **answer))
+    told = {"event": f"evt {order}", "key": "k", "reference": "r"}
+    await Notice.insert(Notice(provider="simulated", received_at=when, applied_at=when, **told))
     return order
 
 

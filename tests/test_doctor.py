@@ -74,6 +74,10 @@ BREAKS = {
         "INSERT INTO job (kind, subject, run_at, tries) SELECT kind, {charged}, run_at, 0 FROM job"
         " WHERE subject = {open}"
     ],
+    "a notice that was not applied has its job, until it is given up": [
+        "INSERT INTO notice (provider, event, key, reference, received_at)"
+        " VALUES ('simulated', 'lost', 'key', 'reference', CURRENT_TIMESTAMP)"
+    ],
     "an open charge belongs to a pending order": [
         "UPDATE payment SET state = 'unknown' WHERE id = {declined}",
         "INSERT INTO job (kind, subject, run_at, tries) SELECT kind, {declined}, run_at, 0 FROM job"

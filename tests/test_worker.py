@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from icecream import gateway, settings
+from icecream.gateway import Unknown
+from icecream.payments import notices
 from icecream.tables import Job, Payment
 from tasks import broker, payments, sweep, worker
 from tests import ledger, servers
-from tests.conftest import Caller, Provider, place
+from tests.conftest import Caller, Provider, place, yes
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -97,6 +99,32 @@ async def test_no_more_payments_are_in_flight_than_there_are_places(
         await settled(some)
     assert provider.most_at_once == 3
     await ledger.check()
+
+
+async def test_what_a_provider_tells_is_applied_by_sweeping(
+    monkeypatch: pytest.MonkeyPatch,
+    provider: Provider,
+    no_notices: None,
+    customer: Caller,
+    flavor: int,
+) -> None:
+    use(monkeypatch, sweep="0.05")
+    monkeypatch.setattr(notices, "DELAY", timedelta())
+    provider.answers = [Unknown()]
+    (one,) = await placed(customer, flavor, 1)
+    async with broker.running(), worker.working(3):
+        await until(lambda: unknown(one))
+        (asked,) = provider.asked
+        provider.found = yes(asked, f"told of {one}")
+        await notices.receive("simulated", gateway.Notice("evt_1", asked.key, "pi_1"))
+        await settled([one])
+    assert provider.looked_up == [(asked, "pi_1")]
+    assert len(provider.asked) == 1
+    await ledger.check()
+
+
+async def unknown(payment: int) -> bool:
+    return await Payment.exists().where(Payment.id == payment, Payment.state == "unknown")
 
 
 async def test_a_queue_that_is_full_loses_rings_but_no_payments(

@@ -118,6 +118,7 @@ def _tables() -> list[TableConfig]:
         _shown("Orders", tables.IdempotencyKey, "id user key order status created_at"),
         _shown("Money", tables.Payment, "id order kind n state amount tries last_error"),
         _shown("Money", tables.Job, "id kind subject run_at tries"),
+        _shown("Money", tables.Notice, "id provider event key reference received_at applied_at"),
         _shown("Totals", tables.FlavorTotal, "id flavor status quantity revenue"),
         _shown("Totals", tables.FlavorDay, "id flavor day status quantity revenue", by="-day"),
         _shown("Totals", tables.DayTotal, "id day status orders revenue", by="-day"),

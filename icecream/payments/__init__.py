@@ -4,7 +4,7 @@ Every change of a payment is one UPDATE guarded by the states it may come from; 
 came late, and stops. Locks are taken in one order: orders, jobs, payments, flavors, totals.
 """
 
-from icecream.payments import parked
+from icecream.payments import notices, parked
 from icecream.payments.claims import Claim, Late, claim, postpone, standing
 from icecream.payments.desk import Desk
 from icecream.payments.requests import cancel, pay, refund
@@ -18,6 +18,7 @@ __all__ = [
     "Verdict",
     "cancel",
     "claim",
+    "notices",
     "parked",
     "pay",
     "postpone",

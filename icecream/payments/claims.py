@@ -139,6 +139,11 @@ async def standing(payment: int) -> Claim | None:
     return next(iter(await _claims(rows, datetime.now(UTC))), None)
 
 
+def pause(tries: int) -> float:
+    """Seconds until the next try, after so many without a definite answer."""
+    return random.uniform(0.5, 1.5) * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**tries)
+
+
 async def postpone(
     claim: Claim, why: str, *, state: str = "unknown", reference: str | None = None
 ) -> bool:
@@ -156,8 +161,8 @@ async def postpone(
 
 
 async def _postpone(claim: Claim, why: str, state: str, reference: str | None) -> None:
-    pause = random.uniform(0.5, 1.5) * min(LONGEST_PAUSE, FIRST_PAUSE * 2**claim.tries)
-    await Job.update({Job.run_at: datetime.now(UTC) + timedelta(seconds=pause)}).where(
+    later = datetime.now(UTC) + timedelta(seconds=pause(claim.tries))
+    await Job.update({Job.run_at: later}).where(
         Job.kind.is_in(list(KINDS)), Job.subject == claim.payment
     )
     newest = (

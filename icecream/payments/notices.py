@@ -1,0 +1,183 @@
+"""What providers tell us: a hint, kept once, upon which the payment is looked up.
+
+A notice by itself changes nothing: what the provider answers when asked is settled as any other
+answer. So notices may come in any order, any number of times, and to several workers at once.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+
+from icecream import database, gateway, states
+from icecream.failpoints import reach
+from icecream.payments import claims
+from icecream.payments.desk import NO_ANSWER
+from icecream.payments.settlement import Verdict, settle
+from icecream.tables import NOTICE_TRIED, Job, Notice, Payment
+
+log = logging.getLogger(__name__)
+# The answer to our own call comes at about the same time as the notice of it: given so many seconds
+# to settle the payment, it saves the provider a second question about each.
+DELAY = timedelta(seconds=5)
+# Looked up at a time, beside the payments that the desk carries out.
+PLACES = 10
+# How long an applied notice is kept to be read; and how many old ones are deleted in one step.
+KEPT, STEP = timedelta(days=30), 1000
+# As wide as the columns are.
+LONGEST = 255
+OURS = Job.kind == "notice"
+_NOTICES = database.insert(
+    Notice,
+    (
+        Notice.provider,
+        Notice.event,
+        Notice.key,
+        Notice.reference,
+        Notice.received_at,
+        Notice.applied_at,
+    ),
+    returning=(Notice.id,),
+    anew=True,
+)
+
+
+class Hint(Struct, frozen=True):
+    """A notice whose turn it is."""
+
+    id: int
+    key: str
+    reference: str
+    received_at: datetime
+
+
+async def receive(provider: str, notice: gateway.Notice) -> bool:
+    """Keep a notice that was verified, and the job to look its payment up, in one transaction.
+
+    Returns:
+        Whether it is new; once this returns, it is kept in any case.
+    """
+    if not all(_fits(text) for text in (notice.event, notice.key, notice.reference)):
+        log.warning("A notice of %s bears no key of ours.", provider)
+        return False
+    return await database.transaction(lambda: _receive(provider, notice))
+
+
+def _fits(text: str) -> bool:
+    """Our own keys do; others may write theirs into the provider's records too."""
+    return len(text) <= LONGEST and text.isprintable()
+
+
+async def _receive(provider: str, notice: gateway.Notice) -> bool:
+    now, open_states = datetime.now(UTC), list(states.unfinished(states.PAYMENT))
+    ended = await Payment.exists().where(
+        Payment.provider_key == notice.key, Payment.state.not_in(open_states)
+    )
+    applied_at = now if ended else None
+    row = (provider, notice.event, notice.key, notice.reference, now, applied_at)
+    kept = await _NOTICES([row])
+    if kept and not ended:
+        await Job.insert(Job(kind="notice", subject=kept[0]["id"], run_at=now + DELAY, tries=0))
+    reach("notices.receiving")
+    return bool(kept)
+
+
+class Inbox:
+    """Applies the notices that are due.
+
+    Args:
+        lease: seconds that a payment or a notice belongs to who claimed it; longer than `timeout`.
+        timeout: seconds to wait for the provider.
+    """
+
+    def __init__(self, provider: gateway.Gateway, *, lease: float, timeout: float) -> None:
+        self.gateway, self.lease, self.timeout = provider, lease, timeout
+
+    async def sweep(self) -> bool:
+        """Apply some notices that are due; True if there may be more."""
+        hints = await database.transaction(self._claim)
+        reach("notices.claimed")
+        outcomes = await asyncio.gather(*map(self._apply, hints), return_exceptions=True)
+        for hint, outcome in zip(hints, outcomes, strict=True):
+            if outcome is not None:
+                log.error("Notice %s was left as it is: %r", hint.id, outcome, exc_info=outcome)
+        return len(hints) == PLACES
+
+    async def _claim(self) -> list[Hint]:
+        """Put them off first of all: whatever becomes of us, or of this try, they come again."""
+        now = datetime.now(UTC)
+        due = Job.select(Job.subject, Job.tries).where(OURS, Job.run_at <= now)
+        jobs = await database.unlocked(due.order_by(Job.run_at).limit(PLACES))
+        for job in jobs:
+            tries = job["tries"] + 1
+            later = now + timedelta(seconds=max(self.lease, claims.pause(tries)))
+            await Job.update({Job.run_at: later, Job.tries: tries}).where(
+                OURS, Job.subject == job["subject"]
+            )
+        if not jobs:
+            return []
+        columns = (Notice.id, Notice.key, Notice.reference, Notice.received_at)
+        ids = [job["subject"] for job in jobs]
+        return [Hint(**row) for row in await Notice.select(*columns).where(Notice.id.is_in(ids))]
+
+    async def _apply(self, hint: Hint) -> None:
+        if await self._is_done(hint):
+            await database.transaction(lambda: _finish(hint))
+        elif hint.received_at < datetime.now(UTC) - NOTICE_TRIED:
+            log.warning("Notice %s was given up; its payment has not ended.", hint.id)
+            await Job.delete().where(OURS, Job.subject == hint.id)
+
+    async def _is_done(self, hint: Hint) -> bool:
+        """Look its payment up and settle it, unless it has ended; False: once more, later."""
+        payment = (
+            await Payment.select(Payment.id, Payment.state)
+            .where(Payment.provider_key == hint.key)
+            .first()
+        )
+        if payment is None or payment["state"] == "new" or self._in_other_hands(payment, hint):
+            return False
+        claim = await claims.standing(payment["id"])
+        if claim is None:
+            return True
+        answer = await self._look_up(claim.request, hint)
+        if answer is None:
+            return False
+        await settle([Verdict(claim, answer)])
+        reach("notices.settled")
+        return True
+
+    def _in_other_hands(self, payment: dict[str, object], hint: Hint) -> bool:
+        """Whether somebody is about to hear the answer; by the end of the lease they have let go.
+
+        Whoever claimed it later asks the provider too: then our question is only one too many.
+        """
+        age = datetime.now(UTC) - hint.received_at
+        return payment["state"] == "sent" and age < timedelta(seconds=self.lease)
+
+    async def _look_up(self, request: gateway.Request, hint: Hint) -> gateway.Answer | None:
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await self.gateway.look_up(request, hint.reference)
+        except (gateway.Later, *NO_ANSWER) as error:
+            log.warning("Notice %s: the provider did not answer: %r", hint.id, error)
+            return None
+
+
+async def _finish(hint: Hint) -> None:
+    await Job.delete().where(OURS, Job.subject == hint.id)
+    await Notice.update({Notice.applied_at: datetime.now(UTC)}).where(
+        Notice.id == hint.id, Notice.applied_at.is_null()
+    )
+
+
+async def prune() -> bool:
+    """Delete some notices that were applied long ago; True if there may be more.
+
+    One that was not applied stays, for a person to see.
+    """
+    old = Notice.select(Notice.id).where(Notice.applied_at < datetime.now(UTC) - KEPT).limit(STEP)
+    ids = [row["id"] for row in await old]
+    if ids:
+        await Notice.delete().where(Notice.id.is_in(ids))
+    return len(ids) == STEP
