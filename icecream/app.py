@@ -23,6 +23,7 @@ from icecream import (
     edge,
     errors,
     flavors,
+    gateway,
     health,
     intake,
     openapi,
@@ -32,6 +33,7 @@ from icecream import (
     settings,
     stats,
     waiting,
+    webhooks,
 )
 from tasks import broker, payments
 from tasks.worker import working
@@ -119,6 +121,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(database.running())
         await stack.enter_async_context(broker.running())
+        stack.push_async_callback(app.state.gateway.close)
         if settings.load().embedded:
             await stack.enter_async_context(working())
         yield
@@ -145,6 +148,7 @@ def litestar() -> Litestar:
             orders.Orders,
             orders.Changes,
             stats.Stats,
+            webhooks.hear,
             health.HealthChecks,
             admin.mount(),
             pages.router,
@@ -157,6 +161,7 @@ def litestar() -> Litestar:
         lifespan=[lifespan],
         state=State(
             {
+                "gateway": gateway.chosen(current),
                 "intake": intake.Intake(payments.ring),
                 "ring": payments.ring,
                 "waiting": waiting.Waiting(),

@@ -1,0 +1,31 @@
+"""What payment providers tell us, over HTTP: believed for its signature, and kept."""
+
+from litestar import post
+from litestar.datastructures import State
+from litestar.params import FromPath
+
+from icecream import bodies, errors, gateway, payments, quotas, settings
+
+
+# No part of the API's document: what is sent here, and how it is signed, is the provider's to say.
+# A provider is never told to slow down, whatever address it shares; who cannot sign is counted.
+@post(
+    "/api/payments/webhooks/{provider:str}",
+    status_code=200,
+    include_in_schema=False,
+    exclude_from_auth=True,
+    uncounted=True,
+)
+async def hear(request: bodies.AnyBody, provider: FromPath[str], state: State) -> dict[str, bool]:
+    """Keep what the provider says; answered after the commit, so that it is not lost."""
+    if provider != settings.load().payment_provider:
+        raise errors.NotFound
+    try:
+        notice = state.gateway.notice(await request.body(), request.headers)
+    except gateway.Unsigned:
+        refusal = errors.Unauthenticated("The payment provider did not sign this.")
+        refusal.headers |= quotas.spend(quotas.address(request.scope))
+        raise refusal from None
+    if notice is not None:
+        await payments.notices.receive(provider, notice)
+    return {"received": True}
