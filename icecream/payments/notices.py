@@ -56,7 +56,7 @@ async def receive(provider: str, notice: gateway.Notice) -> bool:
     """Keep a notice that was verified, and the job to look its payment up, in one transaction.
 
     Returns:
-        Whether it is new; once this returns, it is kept in any case.
+        Whether it is new. One that came before is kept already; one that cannot be ours is not.
     """
     if not all(_fits(text) for text in (notice.event, notice.key, notice.reference)):
         log.warning("A notice of %s bears no key of ours.", provider)
