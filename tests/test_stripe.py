@@ -31,6 +31,7 @@ from icecream.gateway import (
 from icecream.gateway.stripe import Stripe
 from tests import servers
 from tests.processes import TOP, Process
+from tests.sandbox import Sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
 SECRET = "whsec_of_the_tests"
@@ -66,7 +67,14 @@ def localstripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.end()
 
 
-@pytest.fixture(params=["localstripe"])
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    running = Sandbox(tmp_path_factory.mktemp("sandbox"))
+    yield running.url
+    running.end()
+
+
+@pytest.fixture(params=["localstripe", "sandbox"])
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Stripe]:
     made = Stripe("sk_test_tests", secret=SECRET, api=request.getfixturevalue(request.param))
     yield made

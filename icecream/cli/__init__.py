@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from icecream import settings
-from icecream.cli import money, serving, users
+from icecream.cli import money, sandbox, serving, users
 from icecream.cli.commands import main, one_line, with_database
 
-__all__ = ["main", "money", "serving", "users"]
+__all__ = ["main", "money", "sandbox", "serving", "users"]
 
 
 @main.command()

@@ -155,8 +155,9 @@ class Stripe:
                 found = [one async for one in self._find(request) if one.key == request.key]
             else:
                 found = [one async for one in self._retrieve(request, reference)]
-        # Two of one key: it was sent again after Stripe had forgotten it. Money that moved counts.
-        found.sort(key=lambda one: one.status != "succeeded")
+        # Two of one key: it was sent again after Stripe had forgotten it. Money that moved counts,
+        # and what may yet move.
+        found.sort(key=lambda one: ("succeeded", "processing", "declined").index(_state(one)))
         return _verdict(found[0]) if found else None
 
     async def _retrieve(self, request: Request, reference: str) -> AsyncIterator[Paper]:

@@ -1,0 +1,180 @@
+"""Whose money moved, and what was answered under which key: the ledger, in memory."""
+
+import secrets
+import time
+from collections import Counter
+from pathlib import Path
+
+from icecream.sandbox.ledger import Ledger
+from icecream.sandbox.things import (
+    Answer,
+    Asked,
+    Changed,
+    Done,
+    Entry,
+    Intent,
+    Refund,
+    Refusal,
+    answer,
+)
+
+# Stripe's own names for cards that it pretends to know, and why it declines them.
+METHODS = {
+    "pm_card_visa": None,
+    "pm_card_mastercard": None,
+    "pm_card_chargeDeclined": "generic_decline",
+    "pm_card_visa_chargeDeclined": "generic_decline",
+    "pm_card_chargeCustomerFail": "generic_decline",
+    "pm_card_visa_chargeDeclinedInsufficientFunds": "insufficient_funds",
+    "pm_card_authenticationRequired": "authentication_required",
+}
+CHARGE = {
+    "amount",
+    "currency",
+    "payment_method",
+    "confirm",
+    "off_session",
+    "automatic_payment_methods[enabled]",
+    "automatic_payment_methods[allow_redirects]",
+    "customer",
+}
+REFUND = {"payment_intent", "amount"}
+# The most that Stripe takes at once: eight digits.
+MOST = 99_999_999
+
+Form = dict[str, str]
+
+
+class Bank:
+    """Decides and remembers.
+
+    Args:
+        key_life: in seconds; afterwards the same key is a new request, as at Stripe.
+    """
+
+    def __init__(self, path: Path, key_life: float) -> None:
+        self._key_life = key_life
+        self.ledger = Ledger(path)
+        self.intents: dict[str, Intent] = {}
+        self.refunds: dict[str, Refund] = {}
+        self._given: Counter[str] = Counter()
+        self._done: dict[str | None, tuple[Done, Answer]] = {}
+        self._asked: set[str | None] = set()
+        for entry in self.ledger.read():
+            self._apply(entry)
+
+    def note(self, entry: Entry) -> None:
+        self._apply(entry)
+        self.ledger.note(entry)
+
+    def _apply(self, entry: Entry) -> None:
+        if isinstance(entry, Asked):
+            self._asked.add(entry.key)
+        elif isinstance(entry, Changed):
+            self._end(entry.reference)
+        else:
+            self._keep(entry.thing)
+            self._done[entry.asked.key] = (entry, answer(entry))
+
+    def _keep(self, thing: Intent | Refund) -> None:
+        if isinstance(thing, Intent):
+            self.intents[thing.id] = thing
+        else:
+            self.refunds[thing.id] = thing
+            self._given[thing.payment_intent] += thing.amount * (thing.status != "failed")
+
+    def _end(self, reference: str) -> None:
+        """What was processed succeeds."""
+        thing = self.intents.get(reference) or self.refunds[reference]
+        thing.status = "succeeded"
+        if isinstance(thing, Intent):
+            thing.amount_received = thing.amount
+
+    def meets(self, key: str | None) -> bool:
+        """Whether nothing was ever asked under this key; from now on something was."""
+        known = key is not None and key in self._asked
+        self._asked.add(key)
+        return not known
+
+    def remembered(self, asked: Asked) -> Answer | None:
+        """What was answered under this key, while its life lasts."""
+        done, answer = self._done.get(asked.key, (None, None))
+        if done is None or asked.key is None or time.time() - done.at > self._key_life:
+            return None
+        if (done.asked.path, done.asked.form) != (asked.path, asked.form):
+            raise Refusal(400, "idempotency_error")
+        return answer
+
+    def charge(self, form: Form, fault: str | None) -> Intent:
+        """What will come of it; nothing has happened yet."""
+        amount, metadata = _amount(form), _metadata(form, CHARGE)
+        _need(form.get("confirm") == "true", "confirm")
+        _need("currency" in form, "currency")
+        if form.get("payment_method") not in METHODS:
+            raise Refusal(400, code="resource_missing", param="payment_method")
+        no = "generic_decline" if fault == "decline" else METHODS[form["payment_method"]]
+        status = "requires_payment_method" if no else "succeeded"
+        if not no and fault in ("processing", "requires-action"):
+            status = fault.replace("-", "_")
+        arrived = _another(amount) if fault == "wrong-amount" else amount
+        return Intent(
+            id=f"pi_{secrets.token_hex(12)}",
+            amount=amount,
+            amount_received=arrived if status == "succeeded" else 0,
+            currency=form["currency"],
+            status=status,
+            created=int(time.time()),
+            customer=form.get("customer"),
+            payment_method=form["payment_method"],
+            metadata=metadata,
+            last_payment_error={"code": "card_declined", "decline_code": no} if no else None,
+        )
+
+    def refund(self, form: Form, fault: str | None) -> Refund:
+        """What will come of it; nothing has happened yet."""
+        amount, metadata = _amount(form), _metadata(form, REFUND)
+        intent = self.intents.get(form.get("payment_intent", ""))
+        if intent is None:
+            raise Refusal(404, code="resource_missing", param="payment_intent")
+        if intent.status != "succeeded":
+            raise Refusal(400, code="payment_intent_unexpected_state", param="payment_intent")
+        left = intent.amount_received - self._given[intent.id]
+        if left == 0:
+            raise Refusal(400, code="charge_already_refunded")
+        _need(amount <= left, "amount")
+        status = {"decline": "failed", "processing": "pending"}.get(fault or "", "succeeded")
+        return Refund(
+            id=f"re_{secrets.token_hex(12)}",
+            amount=_another(amount) if fault == "wrong-amount" else amount,
+            currency=intent.currency,
+            status=status,
+            created=int(time.time()),
+            payment_intent=intent.id,
+            metadata=metadata,
+            failure_reason="declined" if status == "failed" else None,
+        )
+
+
+def _metadata(form: Form, known: set[str]) -> dict[str, str]:
+    """Once nothing else is in the form that is unknown; Stripe refuses that too."""
+    for name in form:
+        if name not in known and not name.startswith("metadata["):
+            raise Refusal(400, code="parameter_unknown", param=name)
+    return {name[9:-1]: form[name] for name in form if name not in known}
+
+
+def _need(true: bool, param: str) -> None:
+    if not true:
+        raise Refusal(400, code="parameter_invalid", param=param)
+
+
+def _amount(form: Form) -> int:
+    text = form.get("amount", "")
+    _need(text.isdecimal() and int(text) > 0, "amount")
+    if int(text) > MOST:
+        raise Refusal(400, code="amount_too_large", param="amount")
+    return int(text)
+
+
+def _another(amount: int) -> int:
+    return amount - 1 or 2

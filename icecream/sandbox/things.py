@@ -1,0 +1,97 @@
+"""What the sandbox keeps and says, in Stripe's words as far as we use them."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class Intent(Struct, kw_only=True, tag_field="object", tag="payment_intent"):
+    """A PaymentIntent, confirmed when it is made."""
+
+    id: str
+    amount: int
+    amount_received: int
+    currency: str
+    status: str
+    created: int
+    customer: str | None
+    payment_method: str
+    metadata: dict[str, str]
+    last_payment_error: dict[str, Any] | None = None
+
+
+class Refund(Struct, kw_only=True, tag_field="object", tag="refund"):
+    """Money given back of a PaymentIntent."""
+
+    id: str
+    amount: int
+    currency: str
+    status: str
+    created: int
+    payment_intent: str
+    metadata: dict[str, str]
+    failure_reason: str | None = None
+
+
+Thing = Intent | Refund
+
+
+class Asked(Struct, kw_only=True, tag_field="entry", tag="request"):
+    """Somebody asked for money to be moved, which need not have led to anything.
+
+    `by` is the end of the API key, `fault` what befell the request.
+    """
+
+    at: float
+    by: str
+    path: str
+    key: str | None
+    form: dict[str, str]
+    fault: str | None
+
+
+class Done(Struct, kw_only=True, tag_field="entry", tag="execution"):
+    """It was carried out, once; `error`: the answer was a 500 all the same."""
+
+    at: float
+    asked: Asked
+    thing: Thing
+    error: bool
+
+
+class Changed(Struct, kw_only=True, tag_field="entry", tag="change"):
+    """What was processing has ended."""
+
+    at: float
+    reference: str
+    status: str
+
+
+Entry = Asked | Done | Changed
+
+
+class Answer(Struct):
+    status: int
+    body: Any
+
+
+class Refusal(Exception):
+    """An error in Stripe's form."""
+
+    def __init__(self, status: int, type_: str = "invalid_request_error", **more: Any) -> None:
+        self.answer = Answer(status, {"error": {"type": type_, "message": "Refused."} | more})
+
+
+def in_use() -> Refusal:
+    return Refusal(409, "idempotency_error", code="idempotency_key_in_use")
+
+
+def answer(done: Done) -> Answer:
+    """What is answered, and answered again under the same key."""
+    shown = msgspec.to_builtins(done.thing)
+    if done.error:
+        return Refusal(500, "api_error").answer
+    if declined := shown.get("last_payment_error"):
+        return Refusal(402, "card_error", payment_intent=shown, **declined).answer
+    return Answer(200, shown)

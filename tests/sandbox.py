@@ -1,0 +1,79 @@
+"""`icecream sandbox` as a process, and what its ledger says."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests import servers
+from tests.processes import TOP, Process
+
+WEBHOOK_SECRET = "whsec_of_the_tests"
+
+
+class Execution(NamedTuple):
+    """A charge or a refund that was carried out; `amount` is what moved, if it succeeded."""
+
+    kind: str
+    key: str
+    amount: int
+    currency: str
+    reference: str
+    order: str
+    result: str
+
+
+class Sandbox:
+    """A sandbox that can be killed and started again on its ledger."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.ledger, self.port = folder / "ledger.jsonl", servers.free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._folder, self._options = folder, options
+        self.process = self.start()
+
+    def start(self) -> Process:
+        words = ("sandbox", "--port", str(self.port), "--ledger", str(self.ledger))
+        secret = ("--webhook-secret", WEBHOOK_SECRET)
+        environment = dict(os.environ) | {"PYTHONPATH": str(TOP)}
+        log = self._folder / "sandbox.log"
+        self.process = Process((*words, *secret, *self._options), environment, log)
+        self.process.says("Sandbox, its ledger in")
+        return self.process
+
+    def end(self) -> None:
+        self.process.end()
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The whole lines of the ledger."""
+        lines = self.ledger.read_bytes().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+    def requests(self, key: str | None = None) -> list[dict[str, Any]]:
+        """What was asked, with the fault that befell it."""
+        asked = [one for one in self.entries() if one["entry"] == "request"]
+        return [one for one in asked if key in (None, one["key"])]
+
+    def executions(self, key: str | None = None) -> list[Execution]:
+        """What was done, as it is now."""
+        done: dict[str, Execution] = {}
+        for entry in self.entries():
+            if entry["entry"] == "execution":
+                done[entry["thing"]["id"]] = _execution(entry)
+            elif entry["entry"] == "change":
+                reference = entry["reference"]
+                done[reference] = done[reference]._replace(result=entry["status"])
+        return [one for one in done.values() if key in (None, one.key)]
+
+
+def _execution(entry: dict[str, Any]) -> Execution:
+    thing = entry["thing"]
+    return Execution(
+        kind="charge" if thing["object"] == "payment_intent" else "refund",
+        key=thing["metadata"].get("reference", ""),
+        amount=thing.get("amount_received") or thing["amount"],
+        currency=thing["currency"].upper(),
+        reference=thing["id"],
+        order=thing["metadata"].get("order", ""),
+        result=thing["status"],
+    )
