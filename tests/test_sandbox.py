@@ -571,6 +571,12 @@ async def test_nobody_is_answered_before_the_disk_has_it(
     ledger.close()
 
 
+def test_two_sandboxes_do_not_share_a_ledger(sandbox: Sandbox) -> None:
+    told = CliRunner().invoke(main, ["sandbox", "--ledger", str(sandbox.ledger)])
+    assert told.exit_code == 1
+    assert str(told.exception).startswith("icecream: ")
+
+
 def test_a_ledger_that_is_damaged_in_the_middle_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_bytes(b"damage\n{}\n")
     told = CliRunner().invoke(main, ["sandbox", "--ledger", str(tmp_path / "ledger")])

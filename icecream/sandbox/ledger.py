@@ -1,7 +1,9 @@
 """The sandbox's only file: a line of JSON for whatever was asked and done, none ever changed."""
 
 import asyncio
+import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +13,16 @@ from icecream.sandbox.things import Entry
 
 
 class Ledger:
-    """Lines are on the disk before anybody is answered; those that wait together go together."""
+    """Lines are on the disk before anybody is answered; those that wait together go together.
+
+    Raises:
+        OSError: it cannot be opened, or another sandbox has it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o644)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._lines: list[bytes] = []
         self._lock = asyncio.Lock()
 
@@ -42,9 +49,14 @@ class Ledger:
 
     def _write(self, lines: bytes) -> None:
         left = memoryview(lines)
-        while left:
-            left = left[os.write(self._file, left) :]
-        os.fdatasync(self._file)
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+            os.fdatasync(self._file)
+        except OSError as error:
+            # It has told itself what the disk does not know: there is no going on from here.
+            sys.stderr.write(f"icecream: cannot write {self._path}: {error.strerror}\n")
+            os._exit(1)
 
     def close(self) -> None:
         os.close(self._file)
