@@ -1,0 +1,443 @@
+"""The crash table: a row for each point at which a process may die, really died at.
+
+The orders are paid through Stripe's adapter at a sandbox, whose ledger says what was moved. The
+numbers are those of the table in docs/crashes.md.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import httpx
+import pytest
+from redis import Redis
+
+from icecream import settings
+from icecream.database import DB
+from tests import servers
+from tests.conftest import ADMIN_PASSWORD, WHICH
+from tests.processes import Process, Shop, until
+from tests.sandbox import Sandbox
+
+at_scale = pytest.mark.only("postgres")
+# Does at a failpoint what a file says, once: so one program serves for all rows. After an unknown
+# it asks again soon, and its clock may be set forward.
+ALTERATION = """
+import asyncio, datetime, os, pathlib, resource, signal, time
+from icecream import failpoints
+from icecream.payments import claims, desk
+control = pathlib.Path({control!r})
+claims.FIRST_PAUSE = 0.1
+def act(name):
+    try:
+        word, action = control.read_text().split()
+    except (OSError, ValueError):
+        return
+    if word != name:
+        return
+    if action == "refuse":
+        raise OSError("the test holds it up")
+    control.unlink()
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if action == "stand":
+        time.sleep(3)
+    if action in ("full", "empty"):
+        most = 4096 if action == "full" else resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+    if action == "answer":
+        asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGKILL)
+        raise OSError("the bell does not ring")
+for name in failpoints.NAMES:
+    failpoints.arm(name, lambda name=name: act(name))
+class Later(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.datetime.now(tz) + datetime.timedelta(days={days})
+desk.datetime = Later
+"""
+PAYER = """
+import asyncio
+from icecream.tables import User
+asyncio.run(User.update({User.payment_method: "pm_card_visa"}, force=True).run())
+"""
+# What the sandbox does with the first request of an amount that ends so (docs/providers.md).
+DECLINE, RESET_BEFORE, RESET_AFTER, ERROR_BEFORE, ERROR_AFTER = 1, 3, 4, 5, 6
+TIMEOUT_AFTER, SLOW, LATE, TOO_MANY, IN_USE, WRONG_AMOUNT, PROCESSING = 8, 9, 10, 11, 12, 13, 15
+
+
+class Theatre:
+    """A shop at a sandbox, whose processes die where they are told to."""
+
+    def __init__(self, shop: Shop, sandbox: Sandbox) -> None:
+        self.shop, self.sandbox = shop, sandbox
+        self.control = shop.folder / "control"
+        self.server = self.start("serve")
+        self.worker = self.start("worker") if WHICH == "postgres" else self.server
+        shop.ready(self.server, self.worker)
+        shop.sign_in("admin", ADMIN_PASSWORD)
+        done = shop._python("-c", PAYER)
+        assert done.returncode == 0, done.stdout
+        self.flavors: dict[int, int] = {}
+
+    def start(self, *words: str, days: int = 0) -> Process:
+        altered = ALTERATION.format(control=str(self.control), days=days)
+        return self.shop.begin_altered(altered, *words)
+
+    def at(self, failpoint: str, action: str = "kill") -> None:
+        """Whoever comes there next."""
+        draft = self.control.with_suffix(".draft")
+        draft.write_text(f"{failpoint} {action}")
+        draft.rename(self.control)
+
+    def heal(self, days: int = 0) -> None:
+        """Whoever died comes back."""
+        died = [one for one in {self.server, self.worker} if not one.running]
+        for process in died:
+            again = self.start(*process.words, days=days)
+            self.server = again if process is self.server else self.server
+            self.worker = again if process is self.worker else self.worker
+            if WHICH == "sqlite":
+                self.server = self.worker = again
+        self.shop.ready(self.server, self.worker)
+
+    def died(self, process: Process) -> None:
+        until(lambda: not process.running, "it dies")
+        assert process.wait() == -signal.SIGKILL, process.output
+
+    def flavor(self, ending: int) -> int:
+        """One whose price ends so, counted."""
+        new = {"name": f"Ending in {ending}", "price": 500 + ending, "stock": 1000}
+        if ending not in self.flavors:
+            answer = self.shop.http.post("/api/flavors/add/", json=new)
+            assert answer.status_code == 201, answer.text
+            self.flavors[ending] = answer.json()["id"]
+        return self.flavors[ending]
+
+    def ask(self, key: str, ending: int = 0) -> httpx.Response:
+        """Order one of these under a key."""
+        order = {"flavor": self.flavor(ending), "quantity": 1}
+        return self.shop.http.post("/api/orders/", json=order, headers={"Idempotency-Key": key})
+
+    def order(self, key: str, ending: int = 0) -> int:
+        answer = self.ask(key, ending)
+        assert answer.status_code == 200, answer.text
+        number: int = answer.json()["order_id"]
+        return number
+
+    def see(self, order: int) -> dict[str, Any]:
+        found: dict[str, Any] = self.shop.http.get(f"/api/orders/{order}/").json()
+        return found
+
+    def ends(self, order: int, *statuses: str) -> dict[str, Any]:
+        """The order, once it has one of these statuses, and nothing is left to be done for it."""
+
+        def there() -> dict[str, Any] | None:
+            found = self.see(order)
+            return found if found["status"] in statuses else None
+
+        found = until(there, f"order {order} ends {statuses}")
+        assert found is not None
+        return found
+
+    def history(self, order: int) -> list[str]:
+        return [happened["type"] for happened in self.see(order)["history"]]
+
+    def jobs(self) -> int:
+        """How many there are, the daily comparing among them."""
+        jobs: int = self.shop.books()["jobs"]
+        return jobs
+
+    def moved(self, order: int) -> list[tuple[str, int]]:
+        """What the sandbox says it moved for this order; charges, and what was given back."""
+        return [
+            (one.kind, one.amount)
+            for one in self.sandbox.executions()
+            if one.order == str(order) and one.result == "succeeded"
+        ]
+
+
+@pytest.fixture(scope="module")
+def theatre(opened: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    folder = tmp_path_factory.mktemp("crashes")
+    url = f"sqlite:///{folder}/shop.sqlite"
+    if WHICH == "postgres":
+        url = settings.load().database_url.rpartition("/")[0] + "/crashes"
+    sandbox = Sandbox(folder, "--fault-amounts", "--slow=1", "--late=1.5")
+    given = {
+        "ICECREAM_PAYMENT_PROVIDER": "stripe",
+        "ICECREAM_STRIPE_API_KEY": "sk_test_of_the_tests",
+        "ICECREAM_STRIPE_API_BASE": sandbox.url,
+        "ICECREAM_ADMIN_PASSWORD": ADMIN_PASSWORD,
+    }
+    with ExitStack() as held:
+        held.callback(sandbox.end)
+        redis = held.enter_context(servers.redis(folder / "redis"))
+        shop = held.enter_context(Shop(folder / "shop", url, **given))
+        shop.troubled = True
+        if WHICH == "postgres":
+            shop.environment["ICECREAM_REDIS_URL"] = redis.url
+        assert shop.run("migrate").returncode == 0
+        theatre = Theatre(shop, sandbox)
+        yield theatre
+        # The daily comparing is the only job left.
+        assert theatre.jobs() == 1
+        balance(theatre)
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def database(opened: None) -> None:
+    if WHICH == "postgres":
+        await DB.run_ddl("CREATE DATABASE crashes")
+
+
+def balance(theatre: Theatre) -> None:
+    """To the cent: what the provider kept is what paid orders come to, and what is parked."""
+    kept = sum(
+        one.amount if one.kind == "charge" else -one.amount
+        for one in theatre.sandbox.executions()
+        if one.result == "succeeded"
+    )
+    orders = theatre.shop.http.get("/api/orders/").json()
+    parked = [one["id"] for one in orders if one["status"] == "pending"]
+    assert all("parked" in theatre.history(order) for order in parked)
+    paid = sum(one["total"] - one["refunded"] for one in orders if one["status"] == "paid")
+    assert kept == paid + sum(amount for order in parked for _, amount in theatre.moved(order))
+
+
+@pytest.fixture(autouse=True)
+def everybody_is_there(theatre: Theatre) -> None:
+    """Whatever the row before has left behind."""
+    theatre.control.unlink(missing_ok=True)
+    theatre.heal()
+
+
+def pays(theatre: Theatre, order: int, price: int) -> None:
+    """It is paid, and was charged once, to the cent."""
+    assert theatre.ends(order, "paid")["total"] == price
+    assert theatre.moved(order) == [("charge", price)]
+
+
+IN_INTAKE = [
+    pytest.param("intake.before_commit", id="1 inside the order's transaction"),
+    pytest.param("intake.committed", id="2 committed, the answer lost"),
+]
+
+
+@pytest.mark.parametrize("failpoint", IN_INTAKE)
+def test_a_server_that_dies_while_it_takes_an_order(theatre: Theatre, failpoint: str) -> None:
+    theatre.flavor(0)
+    theatre.at(failpoint)
+    with suppress(httpx.TransportError):
+        answer = theatre.ask(failpoint)
+        pytest.fail(f"answered: {answer.text}")
+    theatre.died(theatre.server)
+    theatre.heal()
+    order = theatre.order(failpoint)
+    assert theatre.order(failpoint) == order
+    pays(theatre, order, 500)
+
+
+def test_3_a_server_that_dies_after_its_answer_before_the_bell(theatre: Theatre) -> None:
+    theatre.flavor(0)
+    theatre.at("intake.ringing", "answer")
+    order = theatre.order("no-bell")
+    theatre.died(theatre.server)
+    theatre.heal()
+    pays(theatre, order, 500)
+
+
+BY_WORKERS = [
+    pytest.param("payments.claiming", id="6 inside the claim's transaction"),
+    pytest.param("payments.claimed", id="7 after the claim and the intent"),
+    pytest.param("payments.before_call", id="8 before the call"),
+    pytest.param("payments.answered", id="10 charged, the answer lost with the worker"),
+    pytest.param("payments.settling", id="13 inside the settling transaction"),
+    pytest.param("payments.settled", id="14 after it"),
+]
+
+
+@pytest.mark.parametrize("failpoint", BY_WORKERS)
+def test_a_worker_that_dies_while_it_charges(theatre: Theatre, failpoint: str) -> None:
+    theatre.flavor(0)
+    theatre.at(failpoint)
+    order = theatre.order(f"charge-{failpoint}")
+    theatre.died(theatre.worker)
+    theatre.heal()
+    pays(theatre, order, 500)
+
+
+@pytest.mark.parametrize("failpoint", BY_WORKERS)
+def test_19_a_worker_that_dies_while_it_gives_money_back(theatre: Theatre, failpoint: str) -> None:
+    order = theatre.order(f"refund-{failpoint}")
+    pays(theatre, order, 500)
+    theatre.at(failpoint)
+    # The server may be the worker, and die before it answers.
+    with suppress(httpx.TransportError):
+        theatre.shop.http.post(f"/api/orders/{order}/cancel/")
+    theatre.died(theatre.worker)
+    theatre.heal()
+    assert theatre.ends(order, "canceled")["refunded"] == 500
+    assert theatre.moved(order) == [("charge", 500), ("refund", 500)]
+
+
+@at_scale
+def test_4_a_bell_that_redis_forgets(theatre: Theatre) -> None:
+    theatre.flavor(0)
+    theatre.worker.kill()
+    order = theatre.order("forgotten")
+    with Redis.from_url(theatre.shop.environment["ICECREAM_REDIS_URL"]) as redis:
+        assert redis.xlen("icecream:payments") > 0
+        redis.flushall()
+    theatre.heal()
+    pays(theatre, order, 500)
+
+
+@at_scale
+def test_5_a_bell_that_rings_twice_for_two_workers(theatre: Theatre) -> None:
+    theatre.flavor(0)
+    theatre.worker.kill()
+    order = theatre.order("twice")
+    with Redis.from_url(theatre.shop.environment["ICECREAM_REDIS_URL"]) as redis:
+        ((_, entry),) = redis.xrevrange("icecream:payments", count=1)
+        for _ in range(5):
+            redis.xadd("icecream:payments", entry)
+    second = theatre.start("worker")
+    theatre.heal()
+    pays(theatre, order, 500)
+    second.kill()
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        pytest.param(RESET_BEFORE, id="9 the request is lost"),
+        pytest.param(ERROR_BEFORE, id="9 an error instead of a charge"),
+        pytest.param(RESET_AFTER, id="10 charged, the answer lost"),
+        pytest.param(ERROR_AFTER, id="10 charged, and an error for an answer"),
+        pytest.param(TIMEOUT_AFTER, id="10 charged, and no answer for ever"),
+        pytest.param(LATE, id="11 the request arrives after its repetition"),
+        pytest.param(TOO_MANY, id="too many requests"),
+        pytest.param(IN_USE, id="the key is in use"),
+        pytest.param(PROCESSING, id="it is processed for a while"),
+    ],
+)
+def test_a_provider_that_does_not_say_what_it_did(theatre: Theatre, ending: int) -> None:
+    order = theatre.order(f"ending-{ending}", ending)
+    pays(theatre, order, 500 + ending)
+    (key,) = {one.key for one in theatre.sandbox.executions() if one.order == str(order)}
+    keys = {one["key"] for one in theatre.sandbox.requests() if _is_of(one, order)}
+    assert keys == {key}
+
+
+def _is_of(request: dict[str, Any], order: int) -> bool:
+    return bool(request["form"].get("metadata[order]") == str(order))
+
+
+def test_12_a_worker_that_stands_still_for_longer_than_its_lease(theatre: Theatre) -> None:
+    """Two others go on without it where there are any; it wakes, and sends what was sent before."""
+    theatre.flavor(0)
+    others = [theatre.start("worker") for _ in range(2)] if WHICH == "postgres" else []
+    theatre.shop.ready(*others)
+    theatre.at("payments.before_call", "stand")
+    order = theatre.order("stands")
+    pays(theatre, order, 500)
+    until(lambda: not theatre.control.exists(), "somebody stood still")
+    if others:
+        asked = until(lambda: _asked(theatre, order, 2), "it wakes, and sends it too")
+        assert len({one["key"] for one in asked}) == 1
+    assert theatre.moved(order) == [("charge", 500)]
+    assert theatre.see(order)["status"] == "paid"
+    for other in others:
+        other.kill()
+
+
+def _asked(theatre: Theatre, order: int, times: int) -> list[dict[str, Any]]:
+    asked = [one for one in theatre.sandbox.requests() if _is_of(one, order)]
+    return asked if len(asked) >= times else []
+
+
+@pytest.mark.parametrize(
+    ("failpoint", "status", "moved"),
+    [
+        pytest.param("payments.answered", "paid", [("charge", 500)], id="15 charged: adopted"),
+        pytest.param("payments.before_call", "pending", [], id="15 not charged: parked"),
+    ],
+)
+def test_all_is_down_past_the_life_of_the_key(
+    theatre: Theatre, failpoint: str, status: str, moved: list[tuple[str, int]]
+) -> None:
+    theatre.flavor(0)
+    theatre.at(failpoint)
+    order = theatre.order(f"past-{failpoint}")
+    theatre.died(theatre.worker)
+    theatre.heal(days=2)
+    until(lambda: theatre.jobs() == 1, "nothing is left to be done")
+    assert theatre.see(order)["status"] == status
+    assert theatre.moved(order) == moved
+    assert ("parked" in theatre.history(order)) == (status == "pending")
+    # Back to the present.
+    theatre.worker.kill()
+    theatre.heal()
+
+
+def test_16_a_no(theatre: Theatre) -> None:
+    flavor = theatre.flavor(DECLINE)
+    order = theatre.order("no", DECLINE)
+    theatre.ends(order, "failed")
+    assert theatre.moved(order) == []
+    assert theatre.shop.http.get(f"/api/flavors/{flavor}/").json()["stock"] == 1000
+    # Under a new key, which is no first request any more for nobody: it is declined again.
+    assert theatre.shop.http.post(f"/api/orders/{order}/pay/").status_code == 202
+    theatre.ends(order, "failed")
+    assert theatre.history(order).count("failed") == 2
+    assert theatre.moved(order) == []
+
+
+def test_17_canceled_before_it_is_sent(theatre: Theatre) -> None:
+    theatre.flavor(0)
+    theatre.at("payments.claiming", "refuse")
+    order = theatre.order("not-sent")
+    answer = theatre.shop.http.post(f"/api/orders/{order}/cancel/")
+    assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
+    theatre.control.unlink()
+    pays(theatre, theatre.order("the-next"), 500)
+    assert theatre.see(order)["status"] == "canceled"
+    assert theatre.moved(order) == []
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["18 lives", "18 dies with the answer"])
+def test_canceled_while_it_is_charged(theatre: Theatre, dies: bool) -> None:
+    theatre.flavor(SLOW)
+    order = theatre.order(f"slow-{dies}", SLOW)
+    until(lambda: _asked(theatre, order, 1), "the provider is asked")
+    answer = theatre.shop.http.post(f"/api/orders/{order}/cancel/")
+    assert (answer.status_code, answer.json()["cancel_requested"]) == (202, True)
+    if dies:
+        theatre.at("payments.answered")
+        theatre.died(theatre.worker)
+        theatre.heal()
+    assert theatre.ends(order, "canceled")["refunded"] == 500 + SLOW
+    assert theatre.moved(order) == [("charge", 500 + SLOW), ("refund", 500 + SLOW)]
+
+
+@pytest.mark.only("sqlite")
+def test_21_the_disk_is_full(theatre: Theatre) -> None:
+    theatre.flavor(0)
+    before = theatre.shop.http.get("/api/orders/").json()
+    theatre.at("intake.before_commit", "full")
+    answer = theatre.ask("full")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert theatre.ask("full").status_code == 503
+    assert theatre.shop.http.get("/api/orders/").json() == before
+    theatre.at("intake.before_commit", "empty")
+    pays(theatre, theatre.order("full"), 500)
+
+
+def test_an_amount_that_is_not_ours_is_parked(theatre: Theatre) -> None:
+    order = theatre.order("wrong", WRONG_AMOUNT)
+    until(lambda: "parked" in theatre.history(order), "it is parked")
+    assert theatre.see(order)["status"] == "pending"
+    ((kind, amount),) = theatre.moved(order)
+    assert (kind, amount != 500 + WRONG_AMOUNT) == ("charge", True)
