@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from icecream import intake
+from icecream import intake, listing
 from icecream.orders import lists
 from icecream.tables import Order
 from tests.conftest import Caller, new_flavor, place
@@ -28,7 +28,7 @@ async def test_a_whole_list_of_any_length_is_streamed_oldest_first(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await customer.get("/api/orders/")).content == b"[]"
-    monkeypatch.setattr("icecream.orders.lists.CHUNK", 4)
+    monkeypatch.setattr("icecream.listing.CHUNK", 4)
     for length in (1, 3, 4, 9):
         have = len((await customer.get("/api/orders/")).json())
         body = {"quantity": 1, "flavor": flavor}
@@ -41,7 +41,7 @@ async def test_a_whole_list_is_never_in_memory(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each part is on its way before the next one is read."""
-    monkeypatch.setattr("icecream.orders.lists.CHUNK", 5)
+    monkeypatch.setattr("icecream.listing.CHUNK", 5)
     counter = intake.Intake(_silent)
     await asyncio.gather(*(counter.place(customer.user.id, {flavor: 1}) for _ in range(43)))
     real, happened, over = lists.page, [], asyncio.Event()
@@ -116,10 +116,10 @@ async def test_pages_follow_their_links_to_the_end(customer: Caller, flavor: int
         ("limit=2&after=", "/after"),
         ("limit=2&after=%00", "/after"),
         ("limit=2&after=aWQ6MQ", "/after"),
-        (f"limit=2&after={lists.Place('id', -1, 1).word}", "/after"),
-        (f"limit=2&after={lists.Place('id', 2**63, 1).word}", "/after"),
-        (f"limit=2&after={lists.Place('-id', 5, 5).word}", "/after"),
-        (f"limit=2&sort=total&after={lists.Place('id', 5, 5).word}", "/after"),
+        (f"limit=2&after={listing.Place('id', -1, 1).word}", "/after"),
+        (f"limit=2&after={listing.Place('id', 2**63, 1).word}", "/after"),
+        (f"limit=2&after={listing.Place('-id', 5, 5).word}", "/after"),
+        (f"limit=2&sort=total&after={listing.Place('id', 5, 5).word}", "/after"),
         ("status=gone", "/status"),
         ("status=", "/status"),
         ("sort=created", "/sort"),
@@ -203,7 +203,7 @@ async def test_a_list_is_what_was_asked_for_whole_and_by_page(
 async def test_a_long_list_in_another_order_is_streamed_whole(
     customer: Caller, orders: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("icecream.orders.lists.CHUNK", 2)
+    monkeypatch.setattr("icecream.listing.CHUNK", 2)
     answer = (await customer.get("/api/orders/?sort=total")).json()
     assert [order["total"] for order in answer] == [5, 5, 101, 200, 200, 900]
     assert len({order["id"] for order in answer}) == 6

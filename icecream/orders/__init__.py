@@ -1,13 +1,11 @@
 """Placing orders and following them, over HTTP."""
 
 from typing import Annotated
-from urllib.parse import urlencode
 
 from litestar import Controller, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
-from litestar.params import HeaderParameter, JSONBody, Parameter
-from litestar.response import Stream
+from litestar.params import HeaderParameter, JSONBody
 from litestar.types import ASGIApp
 from msgspec import to_builtins
 from msgspec.structs import asdict
@@ -17,6 +15,7 @@ from icecream import (
     books,
     errors,
     keys,
+    listing,
     openapi,
     settings,
     waiting,
@@ -25,13 +24,11 @@ from icecream.orders import incoming, lists, views
 from icecream.orders.changes import Changes
 
 __all__ = ["Changes", "Orders"]
-MAX_PAGE = 500
 REFUSALS = (
     errors.ValidationFailed("/quantity", "invalid", "quantity: Expected int >= 1."),
     errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
 )
 NO_METHOD = errors.PaymentMethodRequired()
-BAD_PAGE = errors.ValidationFailed("/after", "invalid", "This is not where a page ended.")
 
 
 class Orders(Controller):
@@ -155,7 +152,7 @@ class Orders(Controller):
             list[views.OrderView],
             [views.EXAMPLE],
             *openapi.CALL,
-            BAD_PAGE,
+            listing.BAD_PAGE,
             errors.Forbidden("Only staff may see the orders of others."),
         ),
     )
@@ -163,32 +160,16 @@ class Orders(Controller):
         self,
         request: bodies.AnyBody,
         asked: NamedDependency[lists.Asked],
-        limit: Annotated[
-            int | None, Parameter(ge=1, le=MAX_PAGE, description="How many; without it, all.")
-        ] = None,
-        after: Annotated[
-            str | None,
-            Parameter(
-                max_length=200,
-                schema_extra={"pattern": "^[A-Za-z0-9_-]+$"},
-                description="Where the last page ended, from its Link.",
-            ),
-        ] = None,
+        limit: listing.Limit = None,
+        after: listing.After = None,
     ) -> ASGIApp:
         """Your own orders, oldest first: all of them, or with `limit` a page.
 
         `/api/orders/` and `/api/my-orders/` answer the same. A page that is not the last one
         has a `Link` to the next (RFC 8288).
         """
-        start = lists.place(after, asked) if after is not None else None
-        if limit is None:
-            # The first rows are read before the answer begins, while it can still be a refusal.
-            first = await lists.page(asked, start, lists.CHUNK)
-            whole = lists.stream(asked, first)
-            return Stream(whole, media_type="application/json").to_asgi_response(None, request)
-        rows, headers = await lists.page(asked, start, limit + 1), {}
-        if len(rows) > limit:
-            query = request.query_params.dict() | {"after": lists.end(asked, rows[limit - 1]).word}
-            more = urlencode(query, doseq=True)
-            headers["Link"] = f'<{request.url.path}?{more}>; rel="next"'
-        return bodies.Json(rows[:limit], headers)
+
+        async def read(start: listing.Place | None, most: int) -> list[views.OrderView]:
+            return await lists.page(asked, start, most)
+
+        return await listing.answer(request, read, sort=asked.sort, limit=limit, after=after)

@@ -1,9 +1,6 @@
-"""Lists of orders: which, in which order, and a page of them or all."""
+"""Lists of orders: which, and in which order."""
 
-import base64
-import binascii
 import re
-from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -13,13 +10,10 @@ from msgspec import Meta, Struct
 from piccolo.columns import Column
 from piccolo.query import Select
 
-from icecream import bodies, errors, states, tokens
+from icecream import bodies, errors, listing, states, tokens
 from icecream.orders import views
 from icecream.tables import Order, OrderLine, User
 
-# Rows read at once while a whole list is streamed: enough to keep the database out of the way,
-# little enough that a list of a million takes no more memory than a list of a thousand.
-CHUNK = 500
 # By what a list may be sorted; orders are numbered as they come.
 KEYS: dict[str, Column] = {"id": Order.id, "total": Order.total}
 # Told, not checked: Litestar would take a number for seconds, and so a year for one in 1970.
@@ -53,19 +47,6 @@ class Asked(Struct, frozen=True):
         return self.sort.startswith("-")
 
 
-class Place(Struct, frozen=True):
-    """Where a page ended: the key and the id of its last order, and the sort it was made by."""
-
-    sort: str
-    key: bodies.Number
-    id: bodies.Id
-
-    @property
-    def word(self) -> str:
-        """For an address."""
-        return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")
-
-
 def asked(
     request: bodies.AnyBody,
     status: Annotated[
@@ -96,22 +77,12 @@ def asked(
     """What a query asks for."""
     return Asked(
         user=_whose(user, request.user),
-        status=_one_of("status", status, states.ORDER),
+        status=listing.one_of("status", status, states.ORDER),
         created_from=_moment("created_from", created_from),
         created_to=_moment("created_to", created_to),
         flavor=flavor,
-        sort=_one_of("sort", sort, SORTS) or "id",
+        sort=listing.one_of("sort", sort, SORTS) or "id",
     )
-
-
-def _one_of(name: str, word: str | None, words: Iterable[str]) -> str | None:
-    if word is None or word in words:
-        return word
-    raise _invalid(name, f"Expected one of {', '.join(words)}")
-
-
-def _invalid(name: str, what: str) -> errors.ValidationFailed:
-    return errors.ValidationFailed(f"/{name}", "invalid", f"{name}: {what}.")
 
 
 def _moment(name: str, text: str | None) -> datetime | None:
@@ -121,39 +92,22 @@ def _moment(name: str, text: str | None) -> datetime | None:
         return msgspec.convert(text, Moment).astimezone(UTC)
     except msgspec.ValidationError:
         what = "Expected a time with its offset, such as 2025-05-13T10:22:06Z"
-        raise _invalid(name, what) from None
+        raise listing.invalid(name, what) from None
     except OverflowError:
-        raise _invalid(name, "Expected a time of the years 1 to 9999") from None
+        raise listing.invalid(name, "Expected a time of the years 1 to 9999") from None
 
 
 def _whose(user: str | None, caller: User) -> int | None:
     if user is None or user == str(caller.id):
         return caller.id
     if not _USER.fullmatch(user) or (user != "all" and int(user) > tokens.MAX_USER):
-        raise _invalid("user", "Expected an id or all")
+        raise listing.invalid("user", "Expected an id or all")
     if not caller.admin:
         raise errors.Forbidden("Only staff may see the orders of others.")
     return None if user == "all" else int(user)
 
 
-def place(after: str, asked: Asked) -> Place:
-    """Read where a page ended.
-
-    Raises:
-        errors.ValidationFailed: no page of such a list ended there.
-    """
-    try:
-        text = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4))
-        found = msgspec.json.decode(text, type=Place)
-        if found.sort != asked.sort:
-            raise ValueError
-    except (binascii.Error, ValueError):
-        detail = "This is not where a page of this list ended."
-        raise errors.ValidationFailed("/after", "invalid", detail) from None
-    return found
-
-
-async def page(asked: Asked, after: Place | None, limit: int) -> list[views.OrderView]:
+async def page(asked: Asked, after: listing.Place | None, limit: int) -> list[views.OrderView]:
     """At most so many orders, from there on."""
     query = _which(asked).limit(limit)
     if after is not None:
@@ -179,7 +133,7 @@ def _which(asked: Asked) -> Select[Any]:
     return query
 
 
-def _beyond(asked: Asked, after: Place) -> Any:
+def _beyond(asked: Asked, after: listing.Place) -> Any:
     def passed(column: Column, value: int) -> Any:
         return column < value if asked.falling else column > value
 
@@ -187,17 +141,3 @@ def _beyond(asked: Asked, after: Place) -> Any:
         return passed(Order.id, after.id)
     same = (asked.key == after.key) & passed(Order.id, after.id)
     return passed(asked.key, after.key) | same
-
-
-def end(asked: Asked, last: views.OrderView) -> Place:
-    """Where a page with this order as its last ended."""
-    return Place(asked.sort, getattr(last, asked.sort.lstrip("-")), last.id)
-
-
-async def stream(asked: Asked, rows: list[views.OrderView]) -> AsyncIterator[bytes]:
-    """The whole list as JSON, whose first rows were read already."""
-    before = b"["
-    while rows:
-        yield before + msgspec.json.encode(rows)[1:-1]
-        before, rows = b",", await page(asked, end(asked, rows[-1]), CHUNK)
-    yield b"]" if before == b"," else b"[]"

@@ -1,0 +1,21 @@
+"""Long lists: a place in one, and the way from page to page."""
+
+import pytest
+
+from icecream import errors, listing
+
+
+@pytest.mark.parametrize("sort", ["id", "-total"])
+def test_a_place_is_found_again_by_its_word(sort: str) -> None:
+    where = listing.Place(sort, 2**63 - 1, 7)
+    assert listing.place(where.word, sort) == where
+    assert len(where.word) <= 200
+    with pytest.raises(errors.ValidationFailed):
+        listing.place(where.word, "total")
+
+
+def test_a_word_that_is_missing_asks_for_nothing() -> None:
+    assert listing.one_of("sort", None, ["id"]) is None
+    assert listing.one_of("sort", "id", ["id"]) == "id"
+    with pytest.raises(errors.ValidationFailed, match=r"sort: Expected one of id, total\."):
+        listing.one_of("sort", "name", ["id", "total"])
