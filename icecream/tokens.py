@@ -110,6 +110,7 @@ class Memory:
     def __init__(self, *, longest: float, room: int) -> None:
         self._longest, self._room = longest, room
         self._known: dict[str, _Known] = {}
+        self._forgot = 0.0
 
     def find(self, encoded: str) -> tuple[AccessToken, User] | None:
         """The token and its holder; None if it is to be checked in full, by whoever asked."""
@@ -127,6 +128,9 @@ class Memory:
     def keep(self, encoded: str, token: AccessToken, user: User, *, checked: float) -> None:
         """Remember a token whose full check began at that time (monotonic)."""
         self._known.pop(encoded, None)
+        if checked < self._forgot:
+            # What it found may be what was to be forgotten.
+            return
         if len(self._known) >= self._room:
             del self._known[next(iter(self._known))]
         self._known[encoded] = _Known(token, user, checked)
@@ -137,6 +141,7 @@ class Memory:
 
     def forget(self, user: int) -> None:
         """Check every token of this user in full again."""
+        self._forgot = time.monotonic()
         for encoded in [one for one, known in self._known.items() if known.user.id == user]:
             del self._known[encoded]
 

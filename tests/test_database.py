@@ -124,6 +124,26 @@ async def test_a_transaction_within_a_transaction_joins_it() -> None:
 
 
 @pytest.mark.parametrize("error", database.AGAIN)
+async def test_only_the_whole_of_a_transaction_is_done_again(error: type[Exception]) -> None:
+    tries = {"outer": 0, "inner": 0}
+    name = f"Whole {error.__name__}"
+
+    async def inner() -> None:
+        tries["inner"] += 1
+        if tries["inner"] < 3:
+            raise error
+
+    async def outer() -> None:
+        tries["outer"] += 1
+        await Flavor.insert(row(name))
+        await database.transaction(inner)
+
+    await database.transaction(outer)
+    assert tries == {"outer": 3, "inner": 3}
+    assert await Flavor.count().where(Flavor.name == name) == 1
+
+
+@pytest.mark.parametrize("error", database.AGAIN)
 async def test_work_is_done_again_when_the_database_says_so(error: type[Exception]) -> None:
     tries = 0
 

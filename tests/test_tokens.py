@@ -150,6 +150,17 @@ async def test_what_is_forgotten_is_one_users(customer: Caller, stranger: Caller
     assert memory.find("theirs")
 
 
+async def test_a_check_that_began_before_something_was_forgotten_is_not_remembered(
+    customer: Caller,
+) -> None:
+    memory, began = tokens.Memory(longest=60, room=3), time.monotonic()
+    memory.forget(customer.user.id)
+    memory.keep("stale", access_token(), customer.user, checked=began - 0.001)
+    assert memory.find("stale") is None
+    memory.keep("fresh", access_token(), customer.user, checked=time.monotonic())
+    assert memory.find("fresh")
+
+
 async def test_a_change_made_elsewhere_counts_within_a_second(customer: Caller) -> None:
     """By another process, which cannot tell this one."""
     assert (await customer.get("/api/orders/")).status_code == 200

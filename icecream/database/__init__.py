@@ -79,11 +79,14 @@ async def running() -> AsyncIterator[None]:
 async def transaction(work: Callable[[], Awaitable[T]]) -> T:
     """Do `work` in one transaction, from the start again when the database says so.
 
-    `work` may run several times and must have no effect but on the database.
+    `work` may run several times and must have no effect but on the database. Within another
+    transaction it is a part of that one, which alone can be done again.
 
     Raises:
         Unsettled: nobody knows what came of its COMMIT, which is never tried again.
     """
+    if DB.transaction_exists():
+        return await work()
 
     async def once() -> T:
         async with DB.transaction():
