@@ -18,8 +18,7 @@ from msgspec import Meta
 from icecream import bodies, database, errors, openapi, passwords, quotas, tokens
 from icecream.tables import Session, User
 
-NAME = r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+(?!\n)$"
-Username = Annotated[str, Meta(min_length=1, max_length=100, pattern=NAME)]
+Username = Annotated[str, Meta(min_length=1, max_length=100, pattern=bodies.LINE)]
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAiOiJhY2Nlc3MifQ.c2lnbmF0dXJl"
 PAIR = {"access": JWT, "refresh": JWT}
 
@@ -174,7 +173,7 @@ async def create(
         ValueError: the name or the password has a wrong length.
         errors.Conflict: the name or the email is taken.
     """
-    if len(name) > 100 or not re.search(NAME, name):
+    if len(name) > 100 or not re.search(bodies.LINE, name):
         raise ValueError("A name has 1 to 100 characters, none of them a control character.")
     user = User(
         username=name,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from litestar import Request
@@ -17,11 +17,17 @@ from msgspec import Meta, Struct
 from icecream import edge, errors
 from icecream.tables import User
 
+T = TypeVar("T")
 # An id on the wire, as wide as the tables have them.
 MAX_ID = 2**63 - 1
 Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
 PathId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Its id.")]
 Number = Annotated[int, Meta(ge=0, le=MAX_ID)]
+# A line of text that can be seen.
+LINE = r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+(?!\n)$"
+Reason = Annotated[
+    str, Meta(min_length=1, max_length=200, pattern=LINE, examples=["melted on the way"])
+]
 FORMS = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
 # Our largest form has three fields.
 MOST_FIELDS = 1000
@@ -55,10 +61,7 @@ class AnyBody(Request[User, Any, Any]):
         if isinstance(values, dict):
             known = wanted.annotation.__struct_fields__
             values = {k: v for k, v in values.items() if k in known or k not in READ_ONLY}
-        try:
-            return msgspec.convert(values, wanted.annotation, strict=False)
-        except msgspec.ValidationError as error:
-            raise _refusal(str(error)) from None
+        return converted(values, wanted.annotation)
 
     async def _members(self) -> Any:
         kind = self.content_type[0]
@@ -111,6 +114,18 @@ class Json:
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
+def converted(values: Any, kind: type[T]) -> T:
+    """What was sent as the struct that it should be; numbers may be written as text.
+
+    Raises:
+        errors.ValidationFailed: it is not one; points at the member.
+    """
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from None
+
+
 async def exact_ids(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Guard: only what is written as we write an id is one; Python reads other digits too."""
     segments = connection.scope["raw_path"].split(b"/")
@@ -119,6 +134,17 @@ async def exact_ids(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
             1 <= value <= MAX_ID and str(value).encode() in segments
         ):
             raise errors.NotFound
+
+
+def said(reason: str) -> str:
+    """A reason without the white space round it.
+
+    Raises:
+        ValueError: nothing else is in it.
+    """
+    if not (words := reason.strip()):
+        raise ValueError("Expected more than white space - at `$.reason`")
+    return words
 
 
 def pointer(path: str) -> str:

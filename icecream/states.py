@@ -28,16 +28,23 @@ LIVE = ("pending", "paid", "refunding", "refunded")
 
 
 class Action(NamedTuple):
-    """What people may do with an order: in which statuses, and which it gets in the end."""
+    """What people may do: in which states, and which it gets in the end."""
 
     sources: tuple[str, ...]
     target: str
 
 
+# With an order.
 ACTIONS = {
     "cancel": Action(("pending", "paid", "refunding"), "canceled"),
     "pay": Action(("failed",), "paid"),
     "refund": Action(("paid",), "refunded"),
+}
+# What operators may decide about a payment that nobody else can.
+DECISIONS = {
+    "retry": Action(("parked",), "unknown"),
+    "release": Action(("parked",), "declined"),
+    "refund": Action(("parked",), "succeeded"),
 }
 
 

@@ -51,7 +51,7 @@ from icecream import (  # noqa: E402
     tokens,
 )
 from icecream.gateway import Answer, Charge, Declined, Refund, Request, Succeeded  # noqa: E402
-from icecream.tables import Flavor, Job, Notice, StockMove, User  # noqa: E402
+from icecream.tables import Flavor, Job, Notice, Payment, StockMove, User  # noqa: E402
 
 os.chdir(_here)
 PASSWORD = "correct horse"
@@ -278,3 +278,29 @@ async def new_flavor(**values: Any) -> int:
 @pytest.fixture
 async def flavor(opened: None) -> int:
     return await new_flavor()
+
+
+def desk(provider: Provider) -> payments.Desk:
+    """A worker's desk, for this provider."""
+    return payments.Desk(provider, places=10, lease=30, timeout=5)
+
+
+def number(placed: intake.Placed) -> int:
+    """The id of an order's first payment."""
+    assert placed.payment is not None
+    return placed.payment
+
+
+async def parked(customer: Caller, *answers: Answer) -> intake.Placed:
+    """An order of 4 out of 10 at 250 each, whose payment is parked."""
+    flavor = await new_flavor(stock=10)
+    placed = await place(customer.user.id, {flavor: 4})
+    payment = Payment.id == number(placed)
+    if not answers:
+        # So long ago that the provider may have forgotten our key.
+        await Payment.update({Payment.first_sent_at: datetime(2020, 1, 1, tzinfo=UTC)}).where(
+            payment
+        )
+    await desk(Provider(*answers)).serve([number(placed)])
+    assert await Payment.exists().where(payment, Payment.state == "parked")
+    return placed

@@ -11,13 +11,9 @@ from icecream import payments, settings
 from icecream.gateway import Charge, Declined, Refund, Unknown
 from icecream.tables import Flavor, Job, Payment, User
 from tests import ledger
-from tests.conftest import Caller, Provider, new_flavor, place, verdict
+from tests.conftest import Caller, Provider, desk, new_flavor, place, verdict
 
 pytestmark = pytest.mark.anyio
-
-
-def desk(provider: Provider) -> payments.Desk:
-    return payments.Desk(provider, places=10, lease=30, timeout=5)
 
 
 async def stock(flavor: int) -> int:
@@ -292,6 +288,7 @@ async def test_what_is_not_paid_cannot_be_refunded(shelf: Shelf) -> None:
     [
         ({}, "/reason"),
         ({"reason": ""}, "/reason"),
+        ({"reason": "  "}, "/reason"),
         ({"reason": "a\x00b"}, "/reason"),
         ({"reason": "r" * 201}, "/reason"),
         ({"reason": "r", "amount": 0}, "/amount"),

@@ -1,41 +1,17 @@
 """Parked payments: what an operator does about them, recorded with who and why."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from icecream import errors, intake, payments
-from icecream.gateway import Answer, Refund, Succeeded
+from icecream.gateway import Refund, Succeeded
 from icecream.tables import Event, Job, Order, OrderLine, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, new_flavor, place
+from tests.conftest import Caller, Provider, desk, new_flavor, number, parked, place
 
 pytestmark = pytest.mark.anyio
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-def desk(provider: Provider) -> payments.Desk:
-    return payments.Desk(provider, places=10, lease=30, timeout=5)
-
-
-async def parked(customer: Caller, *answers: Answer) -> intake.Placed:
-    """An order of 4 out of 10 at 250 each, whose payment is parked."""
-    flavor = await new_flavor(stock=10)
-    placed = await place(customer.user.id, {flavor: 4})
-    if answers:
-        await desk(Provider(*answers)).serve([number(placed)])
-    else:
-        await Payment.update({Payment.first_sent_at: LONG_AGO}).where(Payment.id == placed.payment)
-        await desk(Provider()).serve([number(placed)])
-    assert await state(placed) == ("pending", "parked")
-    return placed
-
-
-def number(placed: intake.Placed) -> int:
-    assert placed.payment is not None
-    return placed.payment
 
 
 async def state(placed: intake.Placed) -> tuple[str, str]:
@@ -104,6 +80,23 @@ async def test_a_reference_that_an_operator_found_is_looked_up_before_it_is_beli
     with pytest.raises(errors.Conflict):
         await payments.parked.retry(number(other), why="seen", by=by, reference=reference)
     assert await state(other) == ("pending", "parked")
+    await ledger.check()
+
+
+async def test_what_was_heard_before_a_retry_does_not_count_in_a_refund(
+    customer: Caller, staff: Caller
+) -> None:
+    reference = f"corrected {customer.user.id}"
+    placed = await parked(customer, Succeeded(reference, 900, "EUR"))
+    await payments.parked.retry(number(placed), why="corrected", by=staff.user.id)
+    provider = Provider()
+    provider.found = Succeeded(reference, 1000, "EUR")
+    await desk(provider).serve([number(placed)])
+    assert await state(placed) == ("paid", "succeeded")
+    staged = await payments.cancel(placed.order, by=staff.user.id)
+    await desk(provider).serve(staged)
+    assert [asked.amount for asked in provider.asked] == [1000]
+    assert (await state(placed))[0] == "canceled"
     await ledger.check()
 
 

@@ -22,6 +22,12 @@ def test_what_is_over_is_over() -> None:
     }
 
 
+def test_what_is_decided_of_a_payment_is_an_arrow() -> None:
+    for decision in states.DECISIONS.values():
+        for source in decision.sources:
+            states.check(states.PAYMENT, source, decision.target)
+
+
 def test_the_states_before_are_those_that_lead_there() -> None:
     assert states.before(states.PAYMENT, "sent") == ("new", "sent", "unknown")
     assert states.before(states.ORDER, "paid") == ("pending", "refunding")

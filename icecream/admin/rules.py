@@ -14,7 +14,7 @@ from icecream.tables import Flavor, RefreshToken, User
 TAKEN = "The name or the email is taken."
 STOCK = "Stock moves by orders and receipts only."
 
-Line = Annotated[str, Meta(max_length=255, pattern=rf"^\Z|{accounts.NAME}")]
+Line = Annotated[str, Meta(max_length=255, pattern=rf"^\Z|{bodies.LINE}")]
 
 
 class Person(Struct):

@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
-from icecream import accounts, bodies, books, database, errors, keys, openapi, settings
+from icecream import bodies, books, database, errors, keys, openapi, settings
 from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, User
 
 Name = Annotated[
-    str, Meta(min_length=1, max_length=100, pattern=accounts.NAME, examples=["Choclate"])
+    str, Meta(min_length=1, max_length=100, pattern=bodies.LINE, examples=["Choclate"])
 ]
 Description = Annotated[
     str, Meta(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]*$")
@@ -75,17 +75,12 @@ class StockReceipt(bodies.Body):
     """Stock that came in, or with a negative `quantity` went missing, and why."""
 
     quantity: Annotated[int, Meta(ge=-MAX_STOCK, le=MAX_STOCK, examples=[40])]
-    reason: Annotated[
-        str,
-        Meta(min_length=1, max_length=200, pattern=accounts.NAME, examples=["delivery 1207"]),
-    ]
+    reason: Annotated[bodies.Reason, Meta(examples=["delivery 1207"])]
 
     def __post_init__(self) -> None:
         if not self.quantity:
             raise ValueError("Expected any number but 0 - at `$.quantity`")
-        self.reason = self.reason.strip()
-        if not self.reason:
-            raise ValueError("Expected more than white space - at `$.reason`")
+        self.reason = bodies.said(self.reason)
 
 
 class FlavorView(Struct):

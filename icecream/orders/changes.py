@@ -12,9 +12,6 @@ from msgspec import Meta, Struct
 from icecream import accounts, bodies, errors, keys, openapi, payments, settings, states
 from icecream.orders import views
 
-Reason = Annotated[
-    str, Meta(min_length=1, max_length=200, pattern=accounts.NAME, examples=["melted on the way"])
-]
 TOO_LATE = errors.InvalidTransition("failed", "canceled", states.ORDER["failed"])
 ENDED = errors.InvalidTransition("canceled", "pending", states.ORDER["canceled"])
 UNPAID = errors.InvalidTransition("pending", "refunded", states.ORDER["pending"])
@@ -26,8 +23,11 @@ ONE = (*openapi.CALL, errors.NotFound())
 class NewRefund(bodies.Body):
     """How much is given back, in minor units, and why; without an `amount` all that is left."""
 
-    reason: Reason
+    reason: bodies.Reason
     amount: Annotated[int, Meta(ge=1, le=views.MAX_TOTAL, examples=[250])] | None = None
+
+    def __post_init__(self) -> None:
+        self.reason = bodies.said(self.reason)
 
 
 class Refunding(Struct):

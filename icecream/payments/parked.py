@@ -10,6 +10,14 @@ from icecream.payments import claims, settlement
 from icecream.tables import Job, Order, Payment
 
 Row = dict[str, Any]
+COLUMNS = (
+    Payment.id,
+    Payment.order,
+    Payment.kind,
+    Payment.state,
+    Payment.moved,
+    Payment.provider_ref,
+)
 
 
 async def retry(payment: int, *, why: str, by: int, reference: str | None = None) -> list[int]:
@@ -30,14 +38,14 @@ async def retry(payment: int, *, why: str, by: int, reference: str | None = None
     async def work(row: Row) -> list[int]:
         if reference is not None:
             await _adopt(payment, reference)
-        await _move(row, "unknown")
+        await _reopen(row)
         now = datetime.now(UTC)
         await Job.insert(Job(kind=row["kind"], subject=payment, run_at=now, tries=0))
         about = {"payment": payment, "reason": why, "reference": reference}
         await events.record([events.Happened(row["order"], "retried", about, by)], at=now)
         return [payment]
 
-    return await _with_parked(payment, work)
+    return await _decide("retry", payment, work)
 
 
 async def _adopt(payment: int, reference: str) -> None:
@@ -61,7 +69,7 @@ async def release(payment: int, *, why: str, by: int) -> list[int]:
         await settlement.write([settlement.Verdict(claim, Declined(why), by)])
         return []
 
-    return await _with_parked(payment, work)
+    return await _decide("release", payment, work)
 
 
 async def refund(payment: int, *, why: str, by: int) -> list[int]:
@@ -77,7 +85,7 @@ async def refund(payment: int, *, why: str, by: int) -> list[int]:
         claim = await claims.standing(payment)
         assert claim is not None
         asked, reference = claim.request, claim.reference
-        if not isinstance(asked, Charge) or row["moved"] is None or reference is None:
+        if not isinstance(asked, Charge) or reference is None or "refund" not in allowed(row):
             raise errors.Conflict("Nothing is known to have been charged by it.")
         await Order.update({Order.cancel_requested: True}).where(Order.id == row["order"])
         believed = Succeeded(reference, asked.amount, asked.currency)
@@ -87,29 +95,42 @@ async def refund(payment: int, *, why: str, by: int) -> list[int]:
         await events.record(happened, at=datetime.now(UTC))
         return []
 
-    return await _with_parked(payment, work)
+    return await _decide("refund", payment, work)
 
 
-async def _with_parked(payment: int, work: Callable[[Row], Awaitable[list[int]]]) -> list[int]:
-    """Do something about a payment that is parked, holding its order."""
+def allowed(row: Row) -> list[str]:
+    """What may be decided about a payment; only what is known to have been charged is refunded."""
+    charged = row["kind"] == "charge" and None not in (row["moved"], row["provider_ref"])
+    return [
+        name
+        for name, decision in states.DECISIONS.items()
+        if row["state"] in decision.sources and (charged or name != "refund")
+    ]
+
+
+async def _decide(
+    name: str, payment: int, work: Callable[[Row], Awaitable[list[int]]]
+) -> list[int]:
+    """Do something about a payment that waits for it, holding its order."""
 
     async def run() -> list[int]:
-        columns = (Payment.id, Payment.order, Payment.kind, Payment.state, Payment.moved)
-        query = Payment.select(*columns).where(Payment.id == payment)
+        query = Payment.select(*COLUMNS).where(Payment.id == payment)
         found = await query
         if not found:
             raise errors.NotFound
         await settlement.held(found[0]["order"])
         (row,) = await query
-        if row["state"] != "parked":
+        if row["state"] not in states.DECISIONS[name].sources:
             raise errors.NotParked(f"This payment is {row['state']}.")
         return await work(row)
 
     return await database.transaction(run)
 
 
-async def _move(row: Row, state: str) -> None:
+async def _reopen(row: Row) -> None:
+    """It may be asked for again; what was heard before counts no more, as refunds go by it."""
+    state = states.DECISIONS["retry"].target
     states.check(states.PAYMENT, row["state"], state)
-    await Payment.update({Payment.state: state}).where(
+    await Payment.update({Payment.state: state, Payment.moved: None}).where(
         Payment.id == row["id"], Payment.state == row["state"]
     )
