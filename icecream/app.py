@@ -27,12 +27,14 @@ from icecream import (
     health,
     intake,
     openapi,
+    operators,
     orders,
     pages,
     quotas,
     settings,
     stats,
     waiting,
+    wallet,
     webhooks,
 )
 from tasks import broker, payments
@@ -147,6 +149,8 @@ def litestar() -> Litestar:
             flavors.Flavors,
             orders.Orders,
             orders.Changes,
+            operators.Operators,
+            wallet.Wallet,
             stats.Stats,
             webhooks.hear,
             health.HealthChecks,

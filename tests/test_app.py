@@ -109,6 +109,12 @@ SIGNED_IN = {
     "/api/orders/{order:int}/pay",
     "/api/orders/{order:int}/refund",
     "/api/my-orders",
+    "/api/payments",
+    "/api/payments/{payment:int}",
+    "/api/payments/{payment:int}/retry",
+    "/api/payments/{payment:int}/release",
+    "/api/payments/{payment:int}/refund",
+    "/api/payment-method",
     "/api/stats",
 }
 

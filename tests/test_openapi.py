@@ -52,6 +52,14 @@ async def test_every_endpoint_of_the_contract_is_there(document: dict[str, Any])
         "post /api/orders/{order}/pay",
         "post /api/orders/{order}/refund",
         "get /api/my-orders",
+        "get /api/payments",
+        "get /api/payments/{payment}",
+        "post /api/payments/{payment}/retry",
+        "post /api/payments/{payment}/release",
+        "post /api/payments/{payment}/refund",
+        "get /api/payment-method",
+        "put /api/payment-method",
+        "delete /api/payment-method",
         "get /api/stats",
     }
 
@@ -72,7 +80,7 @@ async def test_every_answer_has_an_example_and_every_refusal_is_a_problem(
     for name, operation in operations(document):
         for status, answer in operation["responses"].items():
             assert "X-Request-Id" in answer["headers"], (name, status)
-            if status == "304":
+            if status in ("204", "304"):
                 assert "content" not in answer, name
                 continue
             (kind, content), *others = answer["content"].items()
@@ -163,16 +171,17 @@ async def test_a_refusal_of_its_own_is_told_of_each_operation(document: dict[str
 
 
 async def test_a_page_of_a_list_tells_of_its_link(document: dict[str, Any]) -> None:
-    for path in ("/api/orders", "/api/my-orders"):
+    for path in ("/api/orders", "/api/my-orders", "/api/payments"):
         operation = document["paths"][path]["get"]
         assert "Link" in operation["responses"]["200"]["headers"]
         assert [one["name"] for one in operation["parameters"][-2:]] == ["limit", "after"]
 
 
 async def test_what_is_answered_is_what_the_document_says(
-    document: dict[str, Any], customer: Caller, flavor: int
+    document: dict[str, Any], customer: Caller, staff: Caller, flavor: int
 ) -> None:
-    number = (await place(customer.user.id, {flavor: 1})).order
+    placed = await place(customer.user.id, {flavor: 1})
+    number, payment = placed.order, placed.payment
     order, quick = {"quantity": 1, "flavor": flavor}, {"Prefer": "wait=0"}
     calls: list[tuple[str, str, Any]] = [
         ("POST", "/api/orders", order),
@@ -184,11 +193,16 @@ async def test_what_is_answered_is_what_the_document_says(
         ("GET", "/api/flavors", None),
         ("GET", "/api/flavors/{flavor}", None),
         ("POST", "/api/flavors/add", {"name": "As documented"}),
+        ("GET", "/api/payment-method", None),
+        ("PUT", "/api/payment-method", {"reference": "pm_1"}),
+        ("GET", "/api/payments", None),
+        ("GET", "/api/payments/{payment}", None),
         ("GET", "/api/stats", None),
     ]
     for method, path, body in calls:
-        address = path.format(order=number, flavor=flavor)
-        answer = await customer.request(method, address, json=body, headers=quick)
+        address = path.format(order=number, flavor=flavor, payment=payment)
+        caller = staff if "payments" in path else customer
+        answer = await caller.request(method, address, json=body, headers=quick)
         said = document["paths"][path][method.lower()]["responses"][str(answer.status_code)]
         schema = said["content"]["application/json"]["schema"]
         found = answer.json()

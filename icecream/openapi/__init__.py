@@ -16,6 +16,7 @@ from icecream.openapi.operations import (
     Text,
     Word,
     answers,
+    emptied,
     or_unchanged,
 )
 
@@ -35,5 +36,6 @@ __all__ = [
     "Word",
     "answers",
     "config",
+    "emptied",
     "or_unchanged",
 ]

@@ -30,6 +30,7 @@ TAGS = [
     Tag("Signing in", "Tokens: an access token for 15 minutes, a refresh token for 7 days."),
     Tag("Flavors", "What can be ordered."),
     Tag("Orders", "Placing orders and following them."),
+    Tag("Payments", "What you pay with; and for staff, what became of each payment."),
     Tag("Stats", "How much was ordered."),
 ]
 # Of a whole list: as many as any reader of the document can count. Our ids go further.

@@ -1,5 +1,6 @@
 """What the API's document says of every operation: its bodies, its answers, its refusals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -91,9 +92,20 @@ def answers(
         examples=[Example(value=example)],
         generate_examples=False,
     )
+    return {status: good} | _by_status(refusals)
+
+
+def emptied(*refusals: errors.Refusal) -> dict[int, ResponseSpec]:
+    """All answers of an operation that has nothing to say once it is done."""
+    return {204: ResponseSpec(None, description=HTTPStatus.NO_CONTENT.phrase)} | _by_status(
+        refusals
+    )
+
+
+def _by_status(refusals: Sequence[errors.Refusal]) -> dict[int, ResponseSpec]:
     by_status = attrgetter("status")
     groups = groupby(sorted(refusals, key=by_status), by_status)
-    return {status: good} | {status: _refused(*group) for status, group in groups}
+    return {status: _refused(*group) for status, group in groups}
 
 
 def or_unchanged(given: dict[int, ResponseSpec]) -> dict[int, ResponseSpec]:

@@ -1,0 +1,290 @@
+"""Payments over HTTP, for staff: what became of each, and what an operator decides about it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from litestar import Controller, get, post
+from litestar.datastructures import State
+from litestar.params import JSONBody, Parameter, QueryParameter
+from litestar.types import ASGIApp
+from msgspec import Meta, Struct
+
+from icecream import accounts, bodies, errors, keys, listing, openapi, payments, states, wallet
+from icecream.tables import KINDS, Payment
+
+COLUMNS = (
+    *payments.parked.COLUMNS,
+    Payment.n,
+    Payment.amount,
+    Payment.order.currency.as_alias("currency"),
+    Payment.provider_key,
+    Payment.tries,
+    Payment.first_sent_at,
+    Payment.last_error,
+)
+Kind = Annotated[str, Meta(extra_json_schema={"enum": list(KINDS)})]
+PaymentState = Annotated[str, Meta(extra_json_schema={"enum": list(states.PAYMENT)})]
+Decision = Annotated[str, Meta(extra_json_schema={"enum": list(states.DECISIONS)})]
+Visible = Annotated[str, Meta(max_length=255, pattern=wallet.VISIBLE)]
+Amount = Annotated[bodies.Number, Meta(description="In minor units, such as cents.")]
+STAFF = errors.Forbidden("Only staff may do this.")
+ONE = (*openapi.CALL, STAFF, errors.NotFound())
+DECIDED = (*ONE, *openapi.BODY, errors.NotParked("This payment is succeeded."))
+
+
+class Why(bodies.Body):
+    """Why an operator decided so; it is kept in the order's history."""
+
+    reason: Annotated[bodies.Reason, Meta(examples=["not in the provider's list"])]
+
+    def __post_init__(self) -> None:
+        self.reason = bodies.said(self.reason)
+
+
+class Retry(bodies.Body):
+    """Why it is asked for once more, and the provider's own reference, if somebody found one."""
+
+    reason: Annotated[bodies.Reason, Meta(examples=["the provider is back"])]
+    reference: wallet.Reference | None = None
+
+    def __post_init__(self) -> None:
+        self.reason = bodies.said(self.reason)
+        if self.reference is not None:
+            self.reference = wallet.reference(self.reference)
+
+
+class PaymentView(Struct):
+    """One attempt to move money: `unknown` is no answer yet, `parked` waits for an operator.
+
+    `moved` is what the provider says that it moved, where that is not the `amount` we asked for;
+    `actions` is what an operator may decide.
+    """
+
+    id: bodies.Id
+    order: bodies.Id
+    kind: Kind
+    n: Annotated[bodies.Id, Meta(description="The first, second, ... of its kind.")]
+    state: PaymentState
+    amount: Amount
+    moved: Amount | None
+    currency: openapi.Currency
+    provider_key: Visible
+    provider_ref: Visible | None
+    tries: bodies.Number
+    first_sent_at: openapi.Moment | None
+    last_error: openapi.Text | None
+    actions: Annotated[list[Decision], Meta(max_length=len(states.DECISIONS))]
+
+
+class Decided(Struct):
+    """The payment that was decided about; kept with the Idempotency-Key."""
+
+    payment: int
+    staged: list[int]
+
+
+EXAMPLE = {
+    "id": 1,
+    "order": 1,
+    "kind": "charge",
+    "n": 1,
+    "state": "parked",
+    "amount": 500,
+    "moved": 450,
+    "currency": "EUR",
+    "provider_key": "5a0f3c1f6d2b4a5e8c7d9e0f1a2b3c4d",
+    "provider_ref": "pi_3N3T00LkdIwHu7ix0yj2B1aZ",
+    "tries": 1,
+    "first_sent_at": "2025-05-13T10:22:06.428877Z",
+    "last_error": "The provider moved 450 EUR instead of 500 EUR.",
+    "actions": list(states.DECISIONS),
+}
+RETRIED = EXAMPLE | {"state": "unknown", "actions": []}
+RELEASED = EXAMPLE | {"state": "declined", "actions": []}
+REFUNDED = EXAMPLE | {"state": "succeeded", "actions": []}
+
+
+def _view(row: dict[str, Any]) -> PaymentView:
+    return PaymentView(**row, actions=payments.parked.allowed(row))
+
+
+async def one(payment: int) -> PaymentView:
+    """A payment.
+
+    Raises:
+        errors.NotFound: there is none.
+    """
+    rows = await Payment.select(*COLUMNS).where(Payment.id == payment)
+    if not rows:
+        raise errors.NotFound
+    return _view(rows[0])
+
+
+class Operators(Controller):
+    """Payments, for staff."""
+
+    path = "/api/payments"
+    tags = ["Payments"]
+    guards = [accounts.staff_only, bodies.exact_ids]
+
+    @get(
+        "/",
+        operation_class=openapi.ApiOperation,
+        operation_id="listPayments",
+        summary="List payments",
+        responses=openapi.answers(
+            200, list[PaymentView], [EXAMPLE], *openapi.CALL, listing.BAD_PAGE, STAFF
+        ),
+    )
+    async def listed(
+        self,
+        request: bodies.AnyBody,
+        state_: Annotated[
+            str | None,
+            QueryParameter(
+                name="state",
+                schema_extra={"enum": list(states.PAYMENT)},
+                description="Only these: `parked` are those that wait for an operator.",
+            ),
+        ] = None,
+        order: Annotated[
+            int | None, Parameter(ge=1, le=bodies.MAX_ID, description="Of this order.")
+        ] = None,
+        kind: Annotated[
+            str | None, Parameter(schema_extra={"enum": list(KINDS)}, description="Only these.")
+        ] = None,
+        limit: listing.Limit = None,
+        after: listing.After = None,
+    ) -> ASGIApp:
+        """All payments, oldest first, or with `limit` a page; for staff.
+
+        A page that is not the last one has a `Link` to the next (RFC 8288).
+        """
+        listing.one_of("state", state_, states.PAYMENT)
+        listing.one_of("kind", kind, KINDS)
+        asked = {Payment.state: state_, Payment.order: order, Payment.kind: kind}
+        wanted = [column == value for column, value in asked.items() if value is not None]
+
+        async def read(start: listing.Place | None, most: int) -> list[PaymentView]:
+            beyond = Payment.id > (start.id if start else 0)
+            query = Payment.select(*COLUMNS).where(*wanted, beyond)
+            return [_view(row) for row in await query.order_by(Payment.id).limit(most)]
+
+        return await listing.answer(request, read, limit=limit, after=after)
+
+    @get(
+        "/{payment:int}",
+        operation_class=openapi.ApiOperation,
+        operation_id="getPayment",
+        summary="See a payment",
+        responses=openapi.answers(200, PaymentView, EXAMPLE, *ONE),
+    )
+    async def one(self, payment: bodies.PathId) -> PaymentView:
+        """One payment, with what an operator may decide about it; for staff."""
+        return await one(payment)
+
+    @post(
+        "/{payment:int}/retry",
+        status_code=202,
+        operation_class=openapi.ApiOperation,
+        operation_id="retryPayment",
+        summary="Retry a parked payment",
+        responses=openapi.answers(
+            202,
+            PaymentView,
+            RETRIED,
+            *DECIDED,
+            errors.Conflict("This reference belongs to another payment."),
+        ),
+    )
+    async def retry(
+        self,
+        request: bodies.AnyBody,
+        payment: bodies.PathId,
+        data: JSONBody[Retry],
+        state: State,
+    ) -> ASGIApp:
+        """Ask the provider once more what came of it; for staff.
+
+        It is looked up by its `reference` or our key, and only asked for again while the provider
+        is sure to remember that key: nothing is charged twice. What stays open is parked again.
+        """
+        by, reference = request.user.id, data.reference
+        staged = await payments.parked.retry(payment, why=data.reason, by=by, reference=reference)
+        return await _after(payment, staged, state, status=202)
+
+    @post(
+        "/{payment:int}/release",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="releasePayment",
+        summary="Release a parked payment",
+        responses=openapi.answers(200, PaymentView, RELEASED, *DECIDED),
+    )
+    async def release(
+        self,
+        request: bodies.AnyBody,
+        payment: bodies.PathId,
+        data: JSONBody[Why],
+        state: State,
+    ) -> ASGIApp:
+        """Say that it moved no money, after a look at the provider's own list; for staff.
+
+        It counts as declined. A charge's order is `failed`, its stock is back, and it may be paid
+        again; a refund's order is `paid` as before.
+        """
+        staged = await payments.parked.release(payment, why=data.reason, by=request.user.id)
+        return await _after(payment, staged, state)
+
+    @post(
+        "/{payment:int}/refund",
+        status_code=202,
+        operation_class=openapi.ApiOperation,
+        operation_id="refundPayment",
+        summary="Refund a parked payment",
+        responses=openapi.answers(
+            202,
+            PaymentView,
+            REFUNDED,
+            *DECIDED,
+            *openapi.KEY,
+            errors.Conflict("Nothing is known to have been charged by it."),
+        ),
+    )
+    async def refund(
+        self,
+        request: bodies.AnyBody,
+        payment: bodies.PathId,
+        data: JSONBody[Why],
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> ASGIApp:
+        """Take what the provider charged, though it is not what we asked for, and give it back.
+
+        For staff. All that the provider `moved` goes back, and then the order is `canceled`. With
+        an `Idempotency-Key` a request that comes again is answered again, for 7 days.
+        """
+        user, path = request.user.id, request.url.path
+        key = keys.of(idempotency_key, user=user, method="POST", path=path, body=data)
+
+        async def work() -> Decided:
+            staged = await payments.parked.refund(payment, why=data.reason, by=user)
+            return Decided(payment, staged)
+
+        decided, replayed = await keys.once(key, work, Decided)
+        headers = {"Idempotent-Replayed": "true"} if replayed else {}
+        return await _after(payment, decided.staged, state, headers, status=202)
+
+
+async def _after(
+    payment: int,
+    staged: Sequence[int],
+    state: State,
+    headers: dict[str, str] | None = None,
+    *,
+    status: int = 200,
+) -> ASGIApp:
+    """Ring for what is to be carried out next, and answer with the payment."""
+    if staged:
+        await state.ring(list(staged))
+    return bodies.Json(await one(payment), headers, status)

@@ -1,0 +1,117 @@
+"""What somebody pays with: the payment provider's reference for it, never a card."""
+
+import re
+from typing import Annotated
+
+from litestar import Controller, delete, get, put
+from litestar.params import JSONBody
+from msgspec import Meta, Struct
+
+from icecream import bodies, errors, openapi, tokens
+from icecream.tables import User
+
+VISIBLE = r"^[!-~]{1,255}$"
+# Told, not checked: `reference` refuses in words of its own.
+Reference = Annotated[
+    str, Meta(extra_json_schema={"minLength": 1, "maxLength": 255, "pattern": VISIBLE})
+]
+# ISO/IEC 7812: 13 to 19 digits in use, of which the last makes the Luhn sum a multiple of ten.
+_NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .-]?[0-9]){12,18}(?![0-9A-Za-z])")
+EXAMPLE = {"reference": "pm_1N3T00LkdIwHu7ixt44h1F8k"}
+CARD = "Expected the provider's reference, and this looks like the number of a card"
+
+
+def reference(text: str, field: str = "reference") -> str:
+    """What was said to be a provider's reference. What is refused is never repeated.
+
+    Raises:
+        ValueError: it is none, or looks like the number of a card.
+    """
+    if any(_luhn(found) for found in _NUMBER.findall(text)):
+        raise ValueError(f"{CARD} - at `$.{field}`")
+    if not re.fullmatch(VISIBLE, text):
+        raise ValueError(f"Expected 1 to 255 visible ASCII characters - at `$.{field}`")
+    return text
+
+
+def _luhn(number: str) -> bool:
+    digits = [int(digit) for digit in number if digit.isdigit()][::-1]
+    doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])
+    return (sum(digits[::2]) + doubled) % 10 == 0
+
+
+class NewMethod(bodies.Body):
+    """What is to be paid with from now on: the provider's reference, or null for nothing."""
+
+    reference: Annotated[Reference | None, Meta(examples=[EXAMPLE["reference"]])]
+
+    def __post_init__(self) -> None:
+        if self.reference is not None:
+            self.reference = reference(self.reference)
+
+
+class MethodView(Struct):
+    """What new orders are paid with: the provider's reference, or null."""
+
+    reference: Reference | None
+
+
+async def choose(user: int, method: str | None) -> None:
+    """What a user pays with from now on; what is under way stays with what it began with."""
+    await User.update({User.payment_method: method}).where(User.id == user)
+    # After the commit: whoever is looked up from now on is found with the new one.
+    tokens.known.forget(user)
+
+
+class Wallet(Controller):
+    """What you pay with."""
+
+    path = "/api/payment-method"
+    tags = ["Payments"]
+
+    @get(
+        "/",
+        operation_class=openapi.ApiOperation,
+        operation_id="getPaymentMethod",
+        summary="See what you pay with",
+        responses=openapi.answers(200, MethodView, EXAMPLE, *openapi.CALL),
+    )
+    async def mine(self, request: bodies.AnyBody) -> MethodView:
+        """The payment provider's reference that your next order is charged to; null for none."""
+        # Another process may have written it since this one looked the caller up.
+        rows = await User.select(User.payment_method).where(User.id == request.user.id)
+        return MethodView(rows[0]["payment_method"] or None)
+
+    @put(
+        "/",
+        operation_class=openapi.ApiOperation,
+        operation_id="setPaymentMethod",
+        summary="Set what you pay with",
+        responses=openapi.answers(
+            200,
+            MethodView,
+            EXAMPLE,
+            *openapi.CALL,
+            *openapi.BODY,
+            errors.ValidationFailed("/reference", "invalid", f"reference: {CARD}."),
+        ),
+    )
+    async def set(self, request: bodies.AnyBody, data: JSONBody[NewMethod]) -> MethodView:
+        """Pay with this from your next order on.
+
+        It is the payment provider's reference for a card or an account, which your own page
+        got from the provider. The number of a card is refused, and is not kept anywhere.
+        """
+        await choose(request.user.id, data.reference)
+        return MethodView(data.reference)
+
+    @delete(
+        "/",
+        operation_class=openapi.ApiOperation,
+        operation_id="removePaymentMethod",
+        summary="Remove what you pay with",
+        responses=openapi.emptied(*openapi.CALL),
+    )
+    async def remove(self, request: bodies.AnyBody) -> None:
+        """Pay with nothing any more: new orders are refused where something is needed."""
+        await choose(request.user.id, None)
