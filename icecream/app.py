@@ -154,7 +154,7 @@ def litestar() -> Litestar:
             stats.Stats,
             webhooks.hear,
             health.HealthChecks,
-            admin.mount(),
+            admin.mount(payments.ring),
             pages.router,
         ],
         on_app_init=[accounts.auth.on_app_init],

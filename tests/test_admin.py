@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import httpx
@@ -10,16 +11,29 @@ import msgspec
 import pytest
 
 from icecream import app, settings, tables
+from icecream.gateway import Declined, Succeeded
 from icecream.tables import (
+    Event,
     Flavor,
     IdempotencyKey,
     Notice,
+    Order,
+    Payment,
     RefreshToken,
     Session,
     StockMove,
     User,
 )
-from tests.conftest import PASSWORD, Caller, new_flavor, new_user, place
+from tests import ledger
+from tests.conftest import (
+    PASSWORD,
+    Caller,
+    carry_out,
+    new_flavor,
+    new_user,
+    parked,
+    place,
+)
 
 pytestmark = [
     pytest.mark.anyio,
@@ -535,7 +549,7 @@ BAD_USERS: list[dict[str, Any]] = [
     *each("password", "short", "x" * 129, STORED, 5, ["secret"], {}),
     *each("email", "a\0b", "x" * 256, 5),
     *each("first_name", "a\0b", "\n", "x" * 256, []),
-    {"payment_method": "a\0b"},
+    *each("payment_method", "a\0b", "a b", "4242 4242 4242 4242", "4242424242424242", 5),
     {"active": "maybe"},
     {"superuser": "maybe"},
     {"last_login": "yesterday"},
@@ -633,6 +647,25 @@ async def test_the_last_admin_stays(admin: httpx.AsyncClient, boss: User, flag: 
     assert not (await user_row(boss.id))[flag]
 
 
+async def test_what_a_customer_pays_with_counts_at_once_and_is_never_a_card(
+    admin: httpx.AsyncClient, customer: Caller, flavor: int
+) -> None:
+    one = f"{API}/users/{customer.user.id}/"
+    order = {"flavor": flavor, "quantity": 1}
+    for method in ("pm_1", "pm_2", ""):
+        assert (await customer.get("/api/payment-method/")).status_code == 200
+        answer = await admin.patch(one, json={"payment_method": method})
+        assert answer.status_code == 200, answer.text
+        number = (await customer.post("/api/orders/", order)).json()["order_id"]
+        (row,) = await Payment.select(Payment.method).where(Payment.order == number)
+        assert row["method"] == (method or None)
+    answer = await admin.patch(one, json={"payment_method": "4242-4242-4242-4242"})
+    assert answer.status_code == 400
+    assert answer.text.startswith("payment_method: ")
+    assert "number of a card" in answer.text
+    assert "4242" not in answer.text
+
+
 def passwords(current: Any, new: Any, again: Any = None) -> dict[str, Any]:
     again = new if again is None else again
     return {"current_password": current, "new_password": new, "confirm_new_password": again}
@@ -671,6 +704,208 @@ async def test_staff_change_their_own_password(
     assert await User.login(staff.user.username, "a new one") == staff.user.id
     assert not await Session.exists().where(Session.user_id == staff.user.id)
     assert not await RefreshToken.exists().where(RefreshToken.user == staff.user.id)
+
+
+# Forms
+
+FORMS = "/admin/api/forms"
+
+
+async def submit(client: httpx.AsyncClient, form: str, **fields: Any) -> tuple[int, str]:
+    """How a form is answered, and in which words."""
+    answer = await client.post(f"{FORMS}/{form}/", json=fields)
+    said: dict[str, str] = answer.json()
+    (word,) = said.values()
+    return answer.status_code, word
+
+
+async def status(order: int) -> str:
+    rows = await Order.select(Order.status).where(Order.id == order)
+    return str(rows[0]["status"])
+
+
+async def latest(order: int) -> tuple[str, int | None, Any]:
+    """The end of an order's history: what, by whom, why."""
+    rows = (
+        await Event.select(Event.type, Event.by, Event.payload)
+        .where(Event.order == order)
+        .order_by(Event.seq, ascending=False)
+        .limit(1)
+        .output(load_json=True)
+    )
+    return rows[0]["type"], rows[0]["by"], rows[0]["payload"].get("reason")
+
+
+async def test_forms_stand_in_groups_with_the_fields_of_the_api(clerk: httpx.AsyncClient) -> None:
+    grouped = (await clerk.get(f"{FORMS}/grouped/")).json()
+    assert grouped["ungrouped"] == []
+    fields = {}
+    for form in chain.from_iterable(grouped["grouped"].values()):
+        assert form["description"]
+        schema = (await clerk.get(f"{FORMS}/{form['slug']}/schema/")).json()
+        fields[form["slug"]] = list(schema["properties"])
+        assert all(field["title"] for field in schema["properties"].values())
+    assert {name: len(forms) for name, forms in grouped["grouped"].items()} == {
+        "Orders": 3,
+        "Catalogue": 1,
+        "Parked payments": 3,
+    }
+    assert fields == {
+        "cancel-an-order": ["order"],
+        "pay-an-order-again": ["order"],
+        "refund-an-order": ["order", "reason", "amount"],
+        "receive-stock": ["flavor", "quantity", "reason"],
+        "retry-a-parked-payment": ["payment", "reason", "reference"],
+        "release-a-parked-payment": ["payment", "reason"],
+        "refund-a-parked-payment": ["payment", "reason"],
+    }
+
+
+async def test_forms_are_for_staff_with_the_csrf_token(
+    clerk: httpx.AsyncClient, site: httpx.ASGITransport, customer: Caller, placed: int
+) -> None:
+    path = f"{FORMS}/cancel-an-order/"
+    async with browser(site, id=await session(customer.user)) as shop:
+        assert (await shop.post(path, json={"order": placed})).status_code == 401
+    async with browser(site) as nobody:
+        assert (await nobody.post(path, json={"order": placed})).status_code == 401
+    del clerk.headers["X-CSRFToken"]
+    assert (await clerk.post(path, json={"order": placed})).status_code == 403
+    assert await status(placed) == "pending"
+
+
+async def test_an_order_is_canceled_paid_again_and_refunded_by_forms(
+    clerk: httpx.AsyncClient, customer: Caller
+) -> None:
+    by = (await clerk.get("/admin/api/user/")).json()["user_id"]
+    placed = await place(customer.user.id, {await new_flavor(stock=10): 4})
+    order = str(placed.order)
+    await carry_out(placed.order, Declined("no"))
+    said = await submit(clerk, "pay-an-order-again", order=order)
+    assert said == (200, f"Order {order} is being paid.")
+    assert await latest(placed.order) == ("pending", int(by), None)
+    await carry_out(placed.order)
+    said = await submit(clerk, "pay-an-order-again", order=order)
+    assert said == (200, f"Order {order} is paid already.")
+    refund = {"order": order, "amount": "250", "reason": "melted"}
+    said = await submit(clerk, "refund-an-order", **refund)
+    assert said == (200, f"250 in minor units of EUR are being given back for order {order}.")
+    assert await latest(placed.order) == ("refund-requested", int(by), "melted")
+    said = await submit(clerk, "refund-an-order", **refund)
+    assert said == (422, "Another refund of this order is under way.")
+    await carry_out(placed.order)
+    said = await submit(clerk, "refund-an-order", **refund | {"amount": "751"})
+    assert said == (422, "Only 750 of 1000 is left.")
+    said = await submit(clerk, "refund-an-order", order=order, amount=None, reason="the rest")
+    assert said == (200, f"750 in minor units of EUR are being given back for order {order}.")
+    said = await submit(clerk, "cancel-an-order", order=order)
+    assert said[1].startswith(f"Order {order} will be canceled once its payment")
+    await ledger.check()
+
+
+async def test_an_order_that_is_not_paid_is_canceled_by_a_form_at_once(
+    clerk: httpx.AsyncClient, placed: int
+) -> None:
+    for _ in range(2):
+        said = await submit(clerk, "cancel-an-order", order=placed)
+        assert said == (200, f"Order {placed} is canceled.")
+    said = await submit(clerk, "pay-an-order-again", order=placed)
+    assert said == (422, "What is canceled cannot become pending.")
+    await ledger.check()
+
+
+async def test_stock_is_received_by_a_form(clerk: httpx.AsyncClient) -> None:
+    flavor = await new_flavor(stock=7)
+    name = (await flavor_row(flavor))["name"]
+    receipt = {"flavor": str(flavor), "quantity": "40", "reason": " delivery 7 "}
+    assert await submit(clerk, "receive-stock", **receipt) == (200, f"There are 47 of {name} now.")
+    loss = receipt | {"quantity": "-48"}
+    said = await submit(clerk, "receive-stock", **loss)
+    assert said == (422, f"Only 47 left of flavor {flavor}.")
+    by = (await clerk.get("/admin/api/user/")).json()["user_id"]
+    rows = await StockMove.select(StockMove.quantity, StockMove.why, StockMove.by).where(
+        StockMove.flavor == flavor
+    )
+    assert rows[1:] == [{"quantity": 40, "why": "delivery 7", "by": int(by)}]
+    await ledger.check()
+
+
+async def test_parked_payments_are_decided_by_forms(
+    clerk: httpx.AsyncClient, customer: Caller
+) -> None:
+    by = int((await clerk.get("/admin/api/user/")).json()["user_id"])
+    lost, gone = await parked(customer), await parked(customer)
+    odd = await parked(customer, Succeeded(f"odd {by}", 900, "EUR"))
+    why = {"reason": "seen"}
+    said = await submit(clerk, "retry-a-parked-payment", payment=lost.payment, reference="", **why)
+    assert said == (200, f"The provider is asked once more about payment {lost.payment}.")
+    assert await latest(lost.order) == ("retried", by, "seen")
+    said = await submit(clerk, "release-a-parked-payment", payment=lost.payment, **why)
+    assert said == (422, "This payment is unknown.")
+    said = await submit(clerk, "refund-a-parked-payment", payment=gone.payment, **why)
+    assert said == (422, "Nothing is known to have been charged by it.")
+    said = await submit(clerk, "release-a-parked-payment", payment=gone.payment, **why)
+    assert said[1] == f"Payment {gone.payment} counts as declined; order {gone.order} is failed."
+    assert await latest(gone.order) == ("failed", by, "seen")
+    said = await submit(clerk, "refund-a-parked-payment", payment=odd.payment, **why)
+    assert said[1].startswith("900 in minor units of EUR are being given back; then order")
+    assert await latest(odd.order) == ("refund-ordered", by, "seen")
+    await ledger.check()
+
+
+BAD_SUBJECTS: list[Any] = ["", None, 0, "-1", "1.5", "x", True, 2**63, "9" * 5000, [], "\u0663"]
+
+
+@pytest.mark.parametrize(
+    ("form", "subject", "body"),
+    [
+        ("cancel-an-order", "order", {}),
+        ("pay-an-order-again", "order", {}),
+        ("refund-an-order", "order", {"reason": "r"}),
+        ("receive-stock", "flavor", {"reason": "r", "quantity": 1}),
+        ("retry-a-parked-payment", "payment", {"reason": "r"}),
+        ("release-a-parked-payment", "payment", {"reason": "r"}),
+        ("refund-a-parked-payment", "payment", {"reason": "r"}),
+    ],
+)
+async def test_a_form_that_makes_no_sense_is_refused_in_plain_words(
+    clerk: httpx.AsyncClient, form: str, subject: str, body: dict[str, Any]
+) -> None:
+    before = await everything()
+    for value in BAD_SUBJECTS:
+        code, said = await submit(clerk, form, **body | {subject: value})
+        assert code == 422
+        assert subject in said
+    said = (await submit(clerk, form, **body))[1]
+    assert said == f"The field '{subject}' is required."
+    said = (await submit(clerk, form, **body | {subject: 2**62}))[1]
+    assert said == f"There is no {subject} {2**62}."
+    bad: list[dict[str, Any]] = [{"colour": "red"}]
+    if body:
+        bad += [*each("reason", "", "  ", "a\0b", "x" * 201, 1), {"model_config": 1}]
+    for more in bad:
+        code, said = await submit(clerk, form, **{subject: 1} | body | more)
+        assert code == 422
+        assert next(iter(more)) in said
+    assert await everything() == before
+
+
+async def test_a_form_rings_for_what_it_staged(
+    hashed: str, customer: Caller, placed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[list[int]] = []
+
+    async def ring(staged: list[int]) -> None:
+        rung.append(staged)
+
+    monkeypatch.setattr("tasks.payments.ring", ring)
+    odd = await parked(customer)
+    site = httpx.ASGITransport(app.create(), raise_app_exceptions=False)
+    async with browser(site, id=await session(await new_user(hashed, admin=True))) as client:
+        await submit(client, "cancel-an-order", order=placed)
+        assert rung == []
+        await submit(client, "retry-a-parked-payment", payment=odd.payment, reason="r")
+        assert rung == [[odd.payment]]
 
 
 # Bodies

@@ -161,6 +161,32 @@ async def test_a_wrong_password_is_told_where_it_was_typed(page: Page, watch: Wa
     watch.lines.clear()
 
 
+async def test_a_form_tells_staff_what_was_done_or_why_it_was_not(
+    page: Page, watch: Watch, shop: Shop
+) -> None:
+    placed = shop.http.post("/api/orders/", json={"flavor": 1, "quantity": 2}).json()
+    shop.all_ended()
+    await page.goto("/admin/")
+    await signs_in(page, ADMIN_PASSWORD)
+    await page.get_by_role("link", name="Refund An Order", exact=False).click()
+    await page.locator("[name=order]").fill(str(placed["order_id"]))
+    await page.locator("[name=reason]").fill("melted on the way")
+    await page.locator("[name=amount]").fill("99999")
+    await page.get_by_role("button", name="Submit").click()
+    await expect(page.get_by_text("Only 500 of 500 is left.")).to_be_visible()
+    assert [line for line in watch.lines if "error" not in line] == [
+        "422 POST /admin/api/forms/refund-an-order/"
+    ]
+    watch.lines.clear()
+    await page.locator("[name=amount]").fill("")
+    await page.get_by_role("button", name="Submit").click()
+    await expect(page.locator("#success_message")).to_contain_text("500 in minor units of EUR")
+    assert shop.http.get(f"/api/orders/{placed['order_id']}/").json()["status"] in (
+        "refunding",
+        "refunded",
+    )
+
+
 async def test_staff_sign_in_to_the_admin_edit_a_flavor_and_sign_out(
     page: Page, shop: Shop
 ) -> None:

@@ -12,7 +12,7 @@ from icecream import payments
 from icecream.gateway import Declined, Succeeded, Unknown
 from icecream.tables import Job, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, desk, new_flavor, number, parked, place
+from tests.conftest import Caller, Provider, carry_out, desk, new_flavor, number, parked, place
 
 pytestmark = pytest.mark.anyio
 WHY = {"reason": "seen in their list"}
@@ -220,9 +220,7 @@ async def test_what_was_charged_wrongly_is_given_back_once(odd: Desk) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
     bad = await odd.do("refund", **{"Idempotency-Key": "a b"})
     assert (bad.status_code, bad.json()["code"]) == (400, "idempotency-key-invalid")
-    rows = await Payment.select(Payment.id).where(Payment.order == odd.order)
-    provider = Provider()
-    await desk(provider).serve([row["id"] for row in rows])
+    provider = await carry_out(odd.order)
     assert [asked.amount for asked in provider.asked] == [900]
     assert await odd.now() == ("succeeded", "canceled")
     assert ("refund-ordered", odd.staff.user.id, WHY["reason"]) in await odd.history()

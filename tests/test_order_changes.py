@@ -11,7 +11,7 @@ from icecream import payments, settings
 from icecream.gateway import Charge, Declined, Refund, Unknown
 from icecream.tables import Flavor, Job, Payment, User
 from tests import ledger
-from tests.conftest import Caller, Provider, desk, new_flavor, place, verdict
+from tests.conftest import Caller, Provider, carry_out, desk, new_flavor, place, verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -27,14 +27,6 @@ async def charge_of(order: int) -> int:
     rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.kind == "charge")
     newest: int = max(row["id"] for row in rows)
     return newest
-
-
-async def carry_out(order: int, *answers: Any) -> Provider:
-    """Let a provider answer so whatever is to be done for this order."""
-    provider = Provider(*answers)
-    rows = await Payment.select(Payment.id).where(Payment.order == order)
-    await desk(provider).serve([row["id"] for row in rows])
-    return provider
 
 
 class Shelf:

@@ -21,8 +21,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as PiccoloRequest
 from starlette.responses import RedirectResponse
 
-from icecream import errors, quotas, settings, tables
-from icecream.admin import door, rules
+from icecream import errors, intake, quotas, settings, tables
+from icecream.admin import door, forms, rules
 
 log = logging.getLogger(__name__)
 # They log every refusal with a traceback; what nobody expected is logged where it ends up.
@@ -108,6 +108,7 @@ def _tables() -> list[TableConfig]:
     }
     people, things = "username email active admin superuser", "id name price stock archived version"
     order = "id user status total refunded currency created_at"
+    payment = "id order kind n state amount moved last_error tries first_sent_at provider_ref"
     return [
         _shown("Accounts", rules.Account, people, by="username", **user),
         _shown("Catalogue", tables.Flavor, things, by="name", **flavor),
@@ -116,7 +117,7 @@ def _tables() -> list[TableConfig]:
         _shown("Orders", tables.OrderLine, "id order flavor quantity unit_price"),
         _shown("Orders", tables.Event, "id order seq type payload by at"),
         _shown("Orders", tables.IdempotencyKey, "id user key order status created_at"),
-        _shown("Money", tables.Payment, "id order kind n state amount tries last_error"),
+        _shown("Money", tables.Payment, payment),
         _shown("Money", tables.Job, "id kind subject run_at tries"),
         _shown("Money", tables.Notice, "id provider event key reference received_at applied_at"),
         _shown("Totals", tables.FlavorTotal, "id flavor status quantity revenue"),
@@ -136,9 +137,10 @@ LINKS = {
 }
 
 
-def _build(host: str, *, https: bool) -> Any:
+def _build(host: str, *, https: bool, ring: intake.Ring) -> Any:
     piccolo = create_admin(
         _tables(),
+        forms=forms.configs(ring),
         auth_table=rules.Account,
         session_table=tables.Session,
         auto_include_related=False,
@@ -154,11 +156,14 @@ def _build(host: str, *, https: bool) -> Any:
     return piccolo
 
 
-def mount() -> ASGIRouteHandler:
-    """Build Piccolo Admin, which takes a moment, for everything under `/admin`."""
+def mount(ring: intake.Ring) -> ASGIRouteHandler:
+    """Build Piccolo Admin, which takes a moment, for everything under `/admin`.
+
+    `ring` tells the workers of payments to be carried out.
+    """
     address = urlsplit(settings.load().address)
     https = address.scheme == "https"
-    piccolo = _build(address.hostname or "", https=https)
+    piccolo = _build(address.hostname or "", https=https, ring=ring)
 
     @asgi(
         "/admin",

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from piccolo.columns import Column
 from piccolo.table import Table
 
-from icecream import accounts, bodies, database, errors, passwords, settings
+from icecream import accounts, bodies, database, errors, passwords, settings, wallet
 from icecream.flavors import catalogue
 from icecream.tables import Flavor, RefreshToken, User
 
@@ -32,6 +32,9 @@ class Person(Struct):
     def __post_init__(self) -> None:
         # No two users may have the same email, but any number may have none.
         self.email = self.email or None
+        if method := self.payment_method or None:
+            wallet.reference(method, "payment_method")
+        self.payment_method = method
 
 
 class AddedFlavor(catalogue.NewFlavor):
@@ -146,6 +149,9 @@ async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
         await accounts.set_password(row_id, _plain(password))
     if not new["active"]:
         await accounts.disable(row_id)
+    if new["payment_method"] != row["payment_method"]:
+        # Here, not by Piccolo: the user's next order is to be paid with it.
+        await wallet.choose(row_id, new["payment_method"])
     # An update must set something, if only the id to what it is.
     return {name: new[name] for name in sent} | {"id": row_id}
 

@@ -1,0 +1,226 @@
+"""What staff do in the admin beside editing: forms whose bodies and rules are those of the API."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+from piccolo_admin.endpoints import FormConfig
+from pydantic import BaseModel
+from starlette.requests import Request as PiccoloRequest
+
+from icecream import bodies, books, database, errors, intake, operators, payments, settings
+from icecream.flavors import catalogue
+from icecream.orders import changes
+from icecream.tables import Flavor, Order, Payment
+
+# What is told, and the payments that are to be carried out next.
+Done = tuple[str, list[int]]
+
+
+class AnOrder(Struct):
+    """Which order."""
+
+    order: bodies.Id
+
+
+class AFlavor(Struct):
+    """Which flavor."""
+
+    flavor: bodies.Id
+
+
+class APayment(Struct):
+    """Which payment."""
+
+    payment: bodies.Id
+
+
+class Nothing(Struct, forbid_unknown_fields=True):
+    """Nothing more has to be said."""
+
+
+async def _cancel(order: int, _: Nothing, by: int) -> Done:
+    staged = await payments.cancel(order, by=by)
+    if await _status(order) == "canceled":
+        return f"Order {order} is canceled.", staged
+    return (
+        f"Order {order} will be canceled once its payment, or giving it back, is through.",
+        staged,
+    )
+
+
+async def _pay(order: int, _: Nothing, by: int) -> Done:
+    needs_method = settings.load().needs_payment_method
+    staged = await payments.pay(order, by=by, needs_method=needs_method)
+    if await _status(order) == "paid":
+        return f"Order {order} is paid already.", staged
+    return f"Order {order} is being paid.", staged
+
+
+async def _refund(order: int, what: changes.NewRefund, by: int) -> Done:
+    staged = await database.transaction(
+        lambda: payments.refund(order, what.amount, why=what.reason, by=by)
+    )
+    rows = await Payment.select(Payment.amount).where(Payment.id.is_in(staged))
+    currency = settings.load().currency
+    amount = f"{rows[0]['amount']} in minor units of {currency}"
+    return f"{amount} are being given back for order {order}.", staged
+
+
+async def _receive(flavor: int, what: catalogue.StockReceipt, by: int) -> Done:
+    async def work() -> None:
+        await books.receive(flavor, what.quantity, why=what.reason, by=by)
+
+    await database.transaction(work)
+    rows = await Flavor.select(Flavor.name, Flavor.stock).where(Flavor.id == flavor)
+    return f"There are {rows[0]['stock']} of {rows[0]['name']} now.", []
+
+
+async def _retry(payment: int, what: operators.Retry, by: int) -> Done:
+    staged = await payments.parked.retry(payment, why=what.reason, by=by, reference=what.reference)
+    return f"The provider is asked once more about payment {payment}.", staged
+
+
+async def _release(payment: int, what: operators.Why, by: int) -> Done:
+    staged = await payments.parked.release(payment, why=what.reason, by=by)
+    order = (await operators.one(payment)).order
+    status = await _status(order)
+    return f"Payment {payment} counts as declined; order {order} is {status}.", staged
+
+
+async def _give_back(payment: int, what: operators.Why, by: int) -> Done:
+    staged = await payments.parked.refund(payment, why=what.reason, by=by)
+    view = await operators.one(payment)
+    amount = f"{view.moved} in minor units of {view.currency}"
+    return f"{amount} are being given back; then order {view.order} is canceled.", staged
+
+
+async def _status(order: int) -> str:
+    rows = await Order.select(Order.status).where(Order.id == order)
+    return str(rows[0]["status"])
+
+
+class Form(NamedTuple):
+    """A form: the `subject` it is about, what else it says, and what is done then, by whom."""
+
+    group: str
+    name: str
+    about: str
+    subject: type[Struct]
+    body: type[Struct]
+    do: Callable[[int, Any, int], Awaitable[Done]]
+
+
+FORMS = (
+    Form(
+        "Orders",
+        "Cancel an order",
+        "What was paid is given back, and then the stock.",
+        AnOrder,
+        Nothing,
+        _cancel,
+    ),
+    Form(
+        "Orders",
+        "Pay an order again",
+        "For an order that failed: its stock is taken again, at the prices it was placed at.",
+        AnOrder,
+        Nothing,
+        _pay,
+    ),
+    Form(
+        "Orders",
+        "Refund an order",
+        "Gives back an amount, in minor units such as cents, or all that is left. Stock stays.",
+        AnOrder,
+        changes.NewRefund,
+        _refund,
+    ),
+    Form(
+        "Catalogue",
+        "Receive stock",
+        "Adds a delivery to what is left, or with a negative quantity takes a loss.",
+        AFlavor,
+        catalogue.StockReceipt,
+        _receive,
+    ),
+    Form(
+        "Parked payments",
+        "Retry a parked payment",
+        "Looks it up once more, by the provider's own reference if you found one. "
+        "Nothing is charged twice.",
+        APayment,
+        operators.Retry,
+        _retry,
+    ),
+    Form(
+        "Parked payments",
+        "Release a parked payment",
+        "For what moved no money: look at the provider's own list first. "
+        "The order fails, and may be paid again.",
+        APayment,
+        operators.Why,
+        _release,
+    ),
+    Form(
+        "Parked payments",
+        "Refund a parked payment",
+        "For what was charged, but not as we asked: all of it goes back, "
+        "and then the order is canceled.",
+        APayment,
+        operators.Why,
+        _give_back,
+    ),
+)
+
+
+def configs(ring: intake.Ring) -> list[FormConfig]:
+    """The forms as Piccolo takes them; `ring` tells of payments to be carried out."""
+    return [_config(form, ring) for form in FORMS]
+
+
+def _config(form: Form, ring: intake.Ring) -> FormConfig:
+    async def endpoint(request: PiccoloRequest, given: BaseModel) -> str:
+        try:
+            said, staged = await _submit(form, given.model_extra or {}, request.user.user.id)
+        except errors.Refusal as refusal:
+            # The one kind of error whose words Piccolo's page shows.
+            raise ValueError(refusal.detail) from None
+        if staged:
+            await ring(staged)
+        return said
+
+    model = _model(form)
+    return FormConfig(form.name, model, endpoint, description=form.about, form_group=form.group)
+
+
+async def _submit(form: Form, given: dict[str, Any], by: int) -> Done:
+    (name,) = form.subject.__struct_fields__
+    # A field that was left empty comes all the same.
+    given = {key: value for key, value in given.items() if value not in ("", None)}
+    subject = {key: given.pop(key) for key in given.keys() & {name}}
+    number = getattr(bodies.converted(subject, form.subject), name)
+    try:
+        return await form.do(number, bodies.converted(given, form.body), by)
+    except errors.NotFound:
+        raise errors.NotFound(f"There is no {name} {number}.") from None
+
+
+def _model(form: Form) -> type[BaseModel]:
+    """What Piccolo asks for the form's fields; it takes anything, since the API's rules judge."""
+    shown = {"type": "object", "properties": _fields(form.subject) | _fields(form.body)}
+
+    class Anything(BaseModel, extra="allow"):
+        @classmethod
+        def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
+            return shown
+
+    return Anything
+
+
+def _fields(kind: type[Struct]) -> dict[str, Any]:
+    (schema,) = msgspec.json.schema_components([kind])[1].values()
+    return {
+        name: field | {"title": name.capitalize()} for name, field in schema["properties"].items()
+    }
