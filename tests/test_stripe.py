@@ -369,6 +369,7 @@ async def test_what_is_sent_names_the_order_and_carries_the_key(
     }
 
 
+BEARS_OUR_KEY = {"reference": "looked for"}
 LOOKS: list[tuple[int, object, type]] = [
     (404, error(INVALID, code="resource_missing", param="intent"), type(None)),
     (402, error("card_error", **REFUSED), Unknown),
@@ -378,9 +379,12 @@ LOOKS: list[tuple[int, object, type]] = [
     (429, error("rate_limit_error"), Later),
     (401, error(INVALID), Later),
     (200, {"object": "list"}, Unknown),
-    (200, intent(status="processing"), Unknown),
-    (200, intent(status="canceled"), Declined),
-    (200, intent(), Succeeded),
+    (200, intent(status="processing", metadata=BEARS_OUR_KEY), Unknown),
+    (200, intent(status="canceled", metadata=BEARS_OUR_KEY), Declined),
+    (200, intent(metadata=BEARS_OUR_KEY), Succeeded),
+    # Somebody else's payment.
+    (200, intent(metadata={"reference": "another"}), type(None)),
+    (200, intent(), type(None)),
 ]
 
 
@@ -390,7 +394,8 @@ async def test_a_look_that_fails_says_nothing_about_the_payment(
 ) -> None:
     stub[0].says(status, body)
     try:
-        answer: object = await stub[1].look_up(charge(), "pi_1")
+        asked = Charge(BEARS_OUR_KEY["reference"], 1250, "EUR", 7, CARD)
+        answer: object = await stub[1].look_up(asked, "pi_1")
     except (Unknown, Later) as raised:
         answer = raised
     assert type(answer) is kind

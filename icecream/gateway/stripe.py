@@ -151,10 +151,11 @@ class Stripe:
 
     async def look_up(self, request: Request, reference: str | None) -> Answer | None:
         with _reading():
-            if reference is None:
-                found = [one async for one in self._find(request) if one.key == request.key]
-            else:
-                found = [one async for one in self._retrieve(request, reference)]
+            papers = (
+                self._find(request) if reference is None else self._retrieve(request, reference)
+            )
+            # Also where people said which it is: what bears another key is another payment.
+            found = [one async for one in papers if one.key == request.key]
         # Two of one key: it was sent again after Stripe had forgotten it. Money that moved counts,
         # and what may yet move.
         found.sort(key=lambda one: ("succeeded", "processing", "declined").index(_state(one)))
