@@ -1,4 +1,4 @@
-.PHONY: help run up down test serializable check format lock clean
+.PHONY: help run up down test serializable bench check format lock clean
 .DEFAULT_GOAL := help
 
 # $(call install,FILES) brings .venv up to date with the first Python that will do.
@@ -65,6 +65,10 @@ serializable: ## The same on PostgreSQL alone, every transaction serializable
 
 run_tests = ICECREAM_TEST_DATABASE=$(1) .venv/bin/python -m pytest $(TESTS)
 
+bench: ## Measure against the peers (docs/performance.md); ROWS="hot reads" measures some, ARGS=--quick briefly
+	$(call install,$(development))
+	@.venv/bin/python -m benchmarks $(ARGS) $(ROWS)
+
 check: ## Lint, formatting, types and import rules
 	$(call install,$(development))
 	.venv/bin/ruff check
@@ -81,10 +85,12 @@ lock: ## Pin the dependencies of pyproject.toml and .ci/package.json; ARGS=--upg
 	$(call install,$(development))
 	$(compile) --output-file requirements.txt
 	$(compile) --group dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(pin) benchmarks/original/requirements.in --output-file benchmarks/original/requirements.txt
 	npm --prefix .ci $(if $(ARGS),update,install) --package-lock-only
-compile = .venv/bin/uv pip compile pyproject.toml --group build --quiet --universal --python-version 3.11 \
-	--extra stripe --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
+pin = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
+compile = $(pin) pyproject.toml --group build --extra stripe
 
 clean: ## Remove .venv and caches; the data in var/ stays
-	rm -rf .venv .ci/node_modules .*_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .ci/node_modules benchmarks/original/.venv .*_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

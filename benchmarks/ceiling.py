@@ -1,0 +1,35 @@
+"""Our own server with two calls more, which do nothing: what HTTP, the token and JSON cost."""
+
+from typing import Any
+
+from litestar import get, post
+from litestar.params import JSONBody
+from litestar.types import ASGIApp
+
+from icecream import app, bodies, cli, edge
+from icecream.orders import incoming, views
+
+
+@post("/ceiling", status_code=200)
+async def decode(data: JSONBody[incoming.NewOrder]) -> ASGIApp:
+    """Decode an order and answer as if it was placed."""
+    return bodies.Json(views.OrderPlaced("Order placed", sum(data.wanted)))
+
+
+@get("/ceiling")
+async def answer() -> ASGIApp:
+    """Answer."""
+    return bodies.Json({"status": "ok"})
+
+
+def create() -> Any:
+    """The application, with these two calls."""
+    application = app.litestar()
+    application.register(decode)
+    application.register(answer)
+    return edge.Edge(application, https=False)
+
+
+if __name__ == "__main__":
+    app.create = create
+    cli.main(["serve"])

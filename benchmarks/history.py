@@ -1,0 +1,69 @@
+"""A database with the orders of three years: every table, and totals that agree with them."""
+
+from collections.abc import Callable
+
+from benchmarks import services
+
+FLAVORS = 20
+# Orders that are written in one transaction, and are one step of the progress line.
+STEP = 500_000
+PEOPLE = f"""
+INSERT INTO users (username, password, active, admin, superuser)
+    VALUES ('shop', '', true, false, false);
+INSERT INTO flavor (name, description, price, archived, version)
+    SELECT 'Flavor ' || n, '', 200 + n, false, 1 FROM generate_series(2, {FLAVORS}) n;
+"""
+# Everything follows from an order's number, so that each table is filled by itself; foreign keys
+# are not looked up meanwhile. One order in ten failed, one in `apart` is the caller's, and the
+# moments go evenly through the three years up to today.
+ORDERS = """
+SET session_replication_role = replica;
+CREATE TEMP VIEW wanted AS
+    SELECT n, f.id AS flavor, n % 5 + 1 AS quantity, f.price,
+        CASE n % 10 WHEN 3 THEN 'failed' ELSE 'paid' END AS status,
+        CASE n % {apart} WHEN 0 THEN 1 ELSE 2 END AS "user",
+        date_trunc('day', now()) - interval '3 years' * (1 - n::float8 / {orders}) AS at
+    FROM generate_series({first}::bigint, {last}::bigint) n
+    JOIN flavor f ON f.id = n / 10 % {flavors} + 1;
+INSERT INTO orders (id, "user", status, total, refunded, currency, cancel_requested, created_at)
+    SELECT n, "user", status, quantity * price, 0, 'EUR', false, at FROM wanted;
+INSERT INTO order_line (id, "order", flavor, quantity, unit_price)
+    SELECT n, n, flavor, quantity, price FROM wanted;
+INSERT INTO payment (id, "order", kind, n, state, provider_key, provider_ref, amount,
+        first_sent_at, tries)
+    SELECT n, n, 'charge', 1, CASE status WHEN 'paid' THEN 'succeeded' ELSE 'declined' END,
+        lpad(n::text, 32, '0'), CASE status WHEN 'paid' THEN 'sim_' || lpad(n::text, 32, '0') END,
+        quantity * price, at, 1
+    FROM wanted;
+INSERT INTO event (id, "order", seq, type, payload, "by", at)
+    SELECT 2 * n - 1, n, 1, 'placed', json_build_object('total', quantity * price), "user", at
+        FROM wanted
+    UNION ALL SELECT 2 * n, n, 2, status, json_build_object('payment', n), NULL, at FROM wanted;
+"""
+TOTALS = """
+INSERT INTO flavor_day (flavor, day, status, quantity, revenue)
+    SELECT l.flavor, (o.created_at AT TIME ZONE 'UTC')::date, o.status,
+        sum(l.quantity), sum(l.quantity * l.unit_price)
+    FROM orders o JOIN order_line l ON l."order" = o.id GROUP BY 1, 2, 3;
+INSERT INTO flavor_total (flavor, status, quantity, revenue)
+    SELECT flavor, status, sum(quantity), sum(revenue) FROM flavor_day GROUP BY 1, 2;
+INSERT INTO day_total (day, status, orders, revenue)
+    SELECT (created_at AT TIME ZONE 'UTC')::date, status, count(*), sum(total)
+    FROM orders GROUP BY 1, 2;
+"""
+SEQUENCES = ("orders", "order_line", "payment", "event")
+
+
+def fill(address: str, *, orders: int, mine: int, say: Callable[[str], None]) -> None:
+    """Fill a migrated database with so many settled orders, so many of them the first user's."""
+    services.psql(address, PEOPLE)
+    for first in range(1, orders + 1, STEP):
+        last = min(orders, first + STEP - 1)
+        say(f"filling: {last:,} of {orders:,} orders")
+        values = {"apart": orders // mine, "orders": orders, "first": first, "last": last}
+        services.psql(address, ORDERS.format(**values, flavors=FLAVORS))
+    say("filling: totals")
+    services.psql(address, TOTALS)
+    for table in SEQUENCES:
+        services.psql(address, f"SELECT setval('{table}_id_seq', max(id)) FROM {table}")
+    services.psql(address, "VACUUM ANALYZE")

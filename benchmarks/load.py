@@ -1,0 +1,86 @@
+"""Load by wrk: so many connections, each with its next request as soon as it has its answer."""
+
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import commands
+
+SCRIPT = """
+local ids, n = {%(ids)s}, 0
+local headers = {["Authorization"] = "Bearer %(token)s", ["Content-Type"] = "application/json"}
+function request()
+  n = n + 1
+  local body = %(body)s
+  return wrk.format("%(method)s", "%(path)s", headers, body)
+end
+function done(summary, latency, requests)
+  io.write(string.format('\\nRESULT {"requests": %%d, "microseconds": %%d, "bad": %%d, '
+    .. '"p50": %%f, "p99": %%f}\\n', summary.requests, summary.duration,
+    summary.errors.status + summary.errors.connect + summary.errors.read
+    + summary.errors.write + summary.errors.timeout,
+    latency:percentile(50) / 1000, latency:percentile(99) / 1000))
+end
+"""
+BODY = "'{\"quantity\": 1, \"flavor\": ' .. ids[n % #ids + 1] .. '}'"
+# Seconds before the measured ones, in which pools fill and caches warm.
+WARMUP = 2
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of it: answers a second; milliseconds that half, and 99 of 100, took at most.
+
+    `everything` counts all answers, those before the measured seconds too.
+    """
+
+    rate: float
+    p50: float
+    p99: float
+    everything: int
+
+
+def run(
+    address: str,
+    path: str,
+    token: str,
+    *,
+    connections: int,
+    seconds: float,
+    flavors: Sequence[int] = (),
+) -> Load:
+    """POST orders of these flavors in turn, or GET if there are none.
+
+    Raises:
+        RuntimeError: an answer was no success; its speed would mean nothing.
+    """
+    values = {
+        "ids": ", ".join(map(str, flavors)),
+        "token": token,
+        "path": path,
+        "method": "POST" if flavors else "GET",
+        "body": BODY if flavors else "nil",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "load.lua"
+        script.write_text(SCRIPT % values)
+        everything = 0
+        for lasting in (min(WARMUP, seconds), seconds):
+            command = ["wrk", "-t1", f"-c{connections}", f"-d{lasting:.0f}s", "--timeout=10s"]
+            result = _result([*command, f"-s{script}", address])
+            if result["bad"] or not result["requests"]:
+                raise RuntimeError(f"{path}: of {result['requests']} calls {result['bad']} failed")
+            everything += int(result["requests"])
+    rate = 1e6 * result["requests"] / result["microseconds"]
+    return Load(rate, result["p50"], result["p99"], everything)
+
+
+def _result(command: list[str]) -> dict[str, float]:
+    text = commands.said(*command)
+    found = re.search(r"RESULT (.*)", text)
+    assert found is not None, text
+    result: dict[str, float] = json.loads(found[1])
+    return result

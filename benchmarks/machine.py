@@ -1,0 +1,52 @@
+"""When, where and with what it was measured."""
+
+import platform
+import re
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import redis
+
+from benchmarks import commands, services
+
+PACKAGES = ("litestar", "piccolo", "asyncpg", "uvicorn", "taskiq", "msgspec")
+
+
+def described() -> str:
+    """The moment and the commit, the machine, and the versions; a line each."""
+    commit = commands.said("git", "describe", "--always", "--dirty", folder=services.TOP)
+    versions = [
+        f"Python {platform.python_version()}",
+        *(f"{one} {version(one)}" for one in PACKAGES),
+    ]
+    servers = [
+        f"PostgreSQL {services.psql(services.POSTGRES, 'SHOW server_version')}",
+        f"Redis {redis.Redis.from_url(services.REDIS).info('server')['redis_version']}",
+        _wrk(),
+    ]
+    return "\n".join(
+        [
+            f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit}",
+            _hardware(),
+            ", ".join(servers),
+            ", ".join(versions),
+        ]
+    )
+
+
+def _hardware() -> str:
+    processors = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
+    assert memory is not None
+    return (
+        f"{len(processors)} x {processors[0]}, {int(memory[1]) / 1e6:.0f} GB, "
+        f"{platform.system()} {platform.release()}; load, database and services share it"
+    )
+
+
+def _wrk() -> str:
+    # It tells its version as a failure.
+    done = subprocess.run(["wrk", "--version"], capture_output=True, text=True, check=False)
+    return done.stdout.partition(" [")[0]

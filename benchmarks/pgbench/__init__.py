@@ -1,0 +1,37 @@
+"""PostgreSQL asked by pgbench: the same orders without any service before it."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import commands
+
+FOLDER = Path(__file__).parent
+
+
+class Script(NamedTuple):
+    """What it does, the orders of a transaction, its clients, and the goal for ours against it."""
+
+    what: str
+    orders: int
+    clients: int
+    bound: float
+
+
+# Two clients keep PostgreSQL as busy with batches as more do: they wait for the one flavor.
+SCRIPTS = {
+    "single": Script("pgbench one by one", 1, 32, 5),
+    "bare": Script("pgbench one by one, stock and order alone", 1, 32, 5),
+    "batch": Script("pgbench in batches of 50", 50, 2, 0.5),
+}
+
+
+def rate(address: str, name: str, flavor: int, seconds: float) -> float:
+    """Orders of a flavor a second."""
+    script = SCRIPTS[name]
+    command = ["pgbench", "-n", "-Mprepared", f"-c{script.clients}", "-j2", f"-T{seconds:.0f}"]
+    command += [f"-Dflavor={flavor}", f"-f{FOLDER / name}.sql", address]
+    text = commands.said(*command)
+    found = re.search(r"tps = ([\d.]+)", text)
+    assert found is not None, text
+    return script.orders * float(found[1])

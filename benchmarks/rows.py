@@ -1,0 +1,302 @@
+"""What is measured: each function is a command of `make bench`, and makes a line or more."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import httpx
+
+from benchmarks import history, pgbench, services
+from benchmarks.load import Load
+from benchmarks.table import Goal, Line
+
+T = TypeVar("T")
+# Connections, unless a line says otherwise; seconds between orders that come one by one.
+MANY = 64
+PAUSE = 0.02
+
+
+@dataclass(frozen=True)
+class Run:
+    """How often and how long, and how large a large database is; `say` tells how far it got."""
+
+    rounds: int
+    seconds: float
+    orders: int
+    say: Callable[[str], None]
+
+    def turns(self, **things: Callable[[], T]) -> list[list[T]]:
+        """Measure one after the other, again and again, so that a slow moment meets them all."""
+        found: dict[str, list[T]] = {name: [] for name in things}
+        for n in range(self.rounds):
+            for name, measure in things.items():
+                self.say(f"round {n + 1} of {self.rounds}, {name}")
+                found[name].append(measure())
+        return list(found.values())
+
+
+def rates(loads: list[Load]) -> list[float]:
+    """Answers a second."""
+    return [one.rate for one in loads]
+
+
+def at_least(bound: float, unit: str = "x") -> Goal:
+    """Figures that are good when they are large."""
+    return Goal(">=", bound, unit)
+
+
+def at_most(bound: float, unit: str = "x") -> Goal:
+    """Figures that are good when they are small."""
+    return Goal("<=", bound, unit)
+
+
+def original(run: Run) -> Iterator[Line]:
+    """Two processes and a worker, against the original at its best."""
+    against = "original at its best"
+    with services.ours(processes=2, workers=1) as our, services.original() as peer:
+        for connections, bound in ((64, 10), (256, 15)):
+            ours, theirs = run.turns(
+                ours=partial(our.orders, connections, run.seconds),
+                original=partial(peer.orders, connections, run.seconds),
+            )
+            what = f"orders, {connections} connections"
+            yield Line(what, at_least(bound), rates(ours), against, rates(theirs))
+            if connections == MANY:
+                late, theirs_late = ([one.p99 for one in loads] for loads in (ours, theirs))
+                yield Line("p99 of that", at_most(0.3), late, against, theirs_late, unit="ms")
+
+
+def embedded(run: Run) -> Iterator[Line]:
+    """SQLite in one process with its worker inside, against the original as shipped."""
+    against = "original as shipped, accepting"
+    with services.original(best=False) as peer:
+        with services.ours(embedded=True) as our:
+            ours, theirs = run.turns(
+                ours=partial(our.orders, MANY, run.seconds),
+                original=partial(peer.orders, MANY, run.seconds),
+            )
+        yield Line("orders, SQLite", at_least(12), rates(ours), against, rates(theirs))
+        settled, theirs_again = run.turns(
+            ours=partial(_settled, run.seconds),
+            original=lambda: peer.orders(MANY, run.seconds).rate,
+        )
+    yield Line("orders settled, SQLite", at_least(5), settled, against, theirs_again)
+
+
+def _settled(seconds: float) -> float:
+    """Orders a second from the first one until all of them are settled."""
+    with services.ours(embedded=True, delay="0") as our:
+        began = time.monotonic()
+        placed = our.orders(MANY, seconds).everything
+        our.until_settled()
+        return placed / (time.monotonic() - began)
+
+
+def ceiling(run: Run) -> Iterator[Line]:
+    """One process without a worker, against the same process when it writes nothing."""
+    with services.ours(module="benchmarks.ceiling") as our:
+        ours, empty = run.turns(
+            ours=partial(our.orders, MANY, run.seconds),
+            ceiling=partial(our.orders, MANY, run.seconds, path="/ceiling"),
+        )
+    yield Line("orders, one process", at_least(0.5), rates(ours), "its ceiling", rates(empty))
+
+
+def hot(run: Run) -> Iterator[Line]:
+    """One flavor with counted stock, against what PostgreSQL does when pgbench asks it."""
+    with services.ours(processes=2, stock=True) as our, services.ours(stock=True) as their:
+        peers = {
+            name: partial(pgbench.rate, their.database, name, their.flavors[0], run.seconds)
+            for name in pgbench.SCRIPTS
+        }
+        ours, *theirs = run.turns(ours=lambda: our.orders(MANY, run.seconds).rate, **peers)
+    for script, figures in zip(pgbench.SCRIPTS.values(), theirs, strict=True):
+        yield Line("orders, hot flavor", at_least(script.bound), ours, script.what, figures)
+
+
+def even(run: Run) -> Iterator[Line]:
+    """All orders for one flavor, against twenty flavors in turn."""
+    with services.ours(processes=2, stock=True, flavors=21) as our:
+        first, *others = our.flavors
+        ours, theirs = run.turns(
+            hot=partial(our.orders, MANY, run.seconds, flavors=[first]),
+            even=partial(our.orders, MANY, run.seconds, flavors=others),
+        )
+        yield Line("orders, hot flavor", at_least(0.9), rates(ours), "20 flavors", rates(theirs))
+
+
+def plain(run: Run) -> Iterator[Line]:
+    """One process, against the same stack written plainly."""
+    with services.ours(stock=True) as our, services.plain() as peer:
+        ours, theirs = run.turns(
+            ours=partial(our.orders, MANY, run.seconds),
+            plain=partial(peer.orders, MANY, run.seconds),
+        )
+        yield Line("orders, one process", at_least(6), rates(ours), "plain stack", rates(theirs))
+
+
+def scaling(run: Run) -> Iterator[Line]:
+    """Two processes against one, and four against two."""
+    with (
+        services.ours() as one,
+        services.ours(processes=2) as two,
+        services.ours(processes=4) as four,
+    ):
+        found = run.turns(
+            one=lambda: one.orders(MANY, run.seconds).rate,
+            two=lambda: two.orders(MANY, run.seconds).rate,
+            four=lambda: four.orders(MANY, run.seconds).rate,
+        )
+        yield Line("orders, 2 processes", at_least(1), found[1], "1 process", found[0])
+        yield Line("orders, 4 processes", at_least(1), found[2], "2 processes", found[1])
+
+
+def lone(run: Run) -> Iterator[Line]:
+    """One connection, where a batch is one order, against no batches at all."""
+    with services.ours() as our, services.ours(module="benchmarks.unbatched") as peer:
+        ours, theirs = run.turns(
+            ours=lambda: our.orders(1, run.seconds).p50,
+            unbatched=lambda: peer.orders(1, run.seconds).p50,
+        )
+        yield Line("p50, 1 connection", at_most(1.2), ours, "unbatched", theirs, unit="ms")
+
+
+def reads(run: Run) -> Iterator[Line]:
+    """What is read, against an authenticated GET that answers at once."""
+    with services.ours(module="benchmarks.ceiling") as our:
+        for _ in range(100):
+            our.call("POST", "/api/orders/", {"flavor": 1, "quantity": 1})
+        paths = {"flavors": "/api/flavors/", "own": "/api/orders/", "stats": "/api/stats/"}
+        what = {"flavors": "flavors", "own": "own orders (100)", "stats": "stats"}
+        empty, *found = run.turns(
+            ceiling=partial(our.get, "/ceiling", MANY, run.seconds),
+            **{name: partial(our.get, path, MANY, run.seconds) for name, path in paths.items()},
+        )
+        for name, loads in zip(paths, found, strict=True):
+            yield Line(what[name], at_least(0.7), rates(loads), "GET ceiling", rates(empty))
+
+
+def large(run: Run) -> Iterator[Line]:
+    """A database with very many orders, against one with 10,000."""
+    with _filled(run, 10_000) as small, _filled(run, run.orders) as our:
+        size = f"{run.orders:,} orders"
+        ours, theirs = run.turns(
+            large=partial(our.get, "/api/stats/", 1, run.seconds),
+            small=partial(small.get, "/api/stats/", 1, run.seconds),
+        )
+        p50, peer = ([one.p50 for one in loads] for loads in (ours, theirs))
+        yield Line(f"stats, {size}", at_most(1.5), p50, "10,000 orders", peer, unit="ms")
+        yield Line(f"stats, {size}", at_most(10, "ms"), p50, unit="ms")
+        ours, theirs = run.turns(
+            large=partial(our.get, "/api/orders/?limit=50", 1, run.seconds),
+            small=partial(small.get, "/api/orders/?limit=50", 1, run.seconds),
+        )
+        p50, peer = ([one.p50 for one in loads] for loads in (ours, theirs))
+        yield Line(f"page of 50, {size}", at_most(1.5), p50, "10,000 orders", peer, unit="ms")
+        (grown,) = run.turns(large=lambda: _growth(our))
+        yield Line(
+            f"memory for a list of {run.orders // 100:,}", at_most(10, "MB"), grown, unit="MB"
+        )
+
+
+@contextmanager
+def _filled(run: Run, orders: int) -> Iterator[services.Service]:
+    """A service with so many orders, one in a hundred the caller's."""
+    fill = partial(history.fill, orders=orders, mine=orders // 100, say=run.say)
+    with services.ours(fill=fill) as service:
+        yield service
+
+
+def _growth(service: services.Service) -> float:
+    """MB by which the process grows while it streams the caller's whole list."""
+    before = peak = service.memory()
+    address = f"{service.address}/api/orders/"
+    with httpx.stream("GET", address, headers=service.headers, timeout=60) as answer:
+        answer.raise_for_status()
+        for _ in answer.iter_bytes(1_000_000):
+            peak = max(peak, service.memory())
+    return peak - before
+
+
+def memory(run: Run) -> Iterator[Line]:
+    """The largest process while orders come from 256 connections, at the end of each round."""
+
+    def loaded(service: services.Service) -> float:
+        service.orders(256, run.seconds)
+        return service.memory()
+
+    with services.ours(processes=2, workers=1) as our:
+        (found,) = run.turns(ours=partial(loaded, our))
+        yield Line("memory of the largest process", at_most(150, "MB"), found, unit="MB")
+
+
+def start(run: Run) -> Iterator[Line]:
+    """From the command to the first answer, on a database that is there."""
+    with services.ours() as our:
+
+        def started() -> float:
+            our.stop()
+            began = time.monotonic()
+            our.start()
+            our.ready()
+            return time.monotonic() - began
+
+        (found,) = run.turns(ours=started)
+        yield Line("start to the first answer", at_most(1.5, "s"), found, unit="s")
+
+
+def pickup(run: Run) -> Iterator[Line]:
+    """From the moment an order has until its payment is claimed, with a worker that has time."""
+    late = """SELECT extract(epoch FROM percentile_cont(0.99) WITHIN GROUP
+        (ORDER BY first_sent_at - created_at)) * 1000
+        FROM payment JOIN orders ON orders.id = payment."order" WHERE first_sent_at IS NOT NULL"""
+    body = {"flavor": 1, "quantity": 1}
+
+    def picked_up() -> float:
+        with services.ours(workers=1, delay="0") as our:
+            end = time.monotonic() + run.seconds
+            while time.monotonic() < end:
+                our.call("POST", "/api/orders/", body)
+                time.sleep(PAUSE)
+            return float(services.psql(our.database, late))
+
+    (found,) = run.turns(ours=picked_up)
+    yield Line("commit to pick-up, p99", at_most(50, "ms"), found, unit="ms")
+
+
+def settling(run: Run) -> Iterator[Line]:
+    """One worker whose provider answers at once, against acceptance and the original's worker."""
+    with services.ours(delay="0") as our, services.original(worker=False, sleep=False) as peer:
+        accepted = [our.orders(MANY, 3 * run.seconds).rate]
+        peer.orders(MANY, 3 * run.seconds)
+        our.begin(*services.OURS, "worker")
+        ours = [our.settled(run.seconds)]
+        our.stop()
+        services.begin_celery(peer)
+        theirs = [peer.settled(run.seconds)]
+    yield Line("payments settled", at_least(0.5), ours, "orders accepted", accepted)
+    yield Line("payments settled", at_least(5), ours, "original's worker", theirs)
+
+
+ROWS: dict[str, Callable[[Run], Iterator[Line]]] = {
+    row.__name__: row
+    for row in (
+        original,
+        embedded,
+        ceiling,
+        hot,
+        even,
+        plain,
+        scaling,
+        lone,
+        reads,
+        large,
+        memory,
+        start,
+        pickup,
+        settling,
+    )
+}

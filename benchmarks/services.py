@@ -1,0 +1,335 @@
+"""The services that are compared, started as an operator would start them, each on its own port.
+
+They use a PostgreSQL and a Redis that run already: `BENCH_POSTGRES` and `BENCH_REDIS`. Each service
+gets a database of its own there and keys of its own, which go with it.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import redis
+
+from benchmarks import commands, load
+
+TOP = Path(__file__).resolve().parents[1]
+POSTGRES = os.environ.get("BENCH_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+REDIS = os.environ.get("BENCH_REDIS", "redis://127.0.0.1:6379/9")
+PASSWORD = "vanilla-sky-42"
+ORIGINAL = TOP / "benchmarks/original"
+# Seconds that a start, or an end, may take.
+PATIENCE = 30
+
+
+def psql(address: str, query: str) -> str:
+    """What a query answers, without any decoration."""
+    return commands.said("psql", address, "-XAtqv", "ON_ERROR_STOP=1", "-c", query)
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    """The address of an empty PostgreSQL database."""
+    name = f"icecream_bench_{os.getpid()}_{time.monotonic_ns()}"
+    psql(POSTGRES, f"CREATE DATABASE {name}")
+    try:
+        yield urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
+    finally:
+        psql(POSTGRES, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def prefix() -> Iterator[str]:
+    """What keys in Redis may begin with."""
+    name = f"icecream-bench-{os.getpid()}-{time.monotonic_ns()}"
+    try:
+        yield name
+    finally:
+        with redis.Redis.from_url(REDIS) as client:
+            for key in client.scan_iter(f"{name}*"):
+                client.delete(key)
+
+
+class Service:
+    """Some processes that answer at one address."""
+
+    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+        self.port, self.folder = _free_port(), folder
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.environment = os.environ | environment
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.main: tuple[str | Path, ...] = ()
+        self.database = ""
+        self.token = ""
+        self.flavors = [1]
+
+    def run(self, *command: str | Path) -> None:
+        """Run a command of the service's to its end."""
+        commands.said(*command, folder=self.folder, environment=self.environment)
+
+    def begin(self, *command: str | Path) -> subprocess.Popen[bytes]:
+        """Start a process that stays; what it says goes to a file, as a service's log does."""
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
+            )
+        self.processes.append(process)
+        return process
+
+    def start(self) -> None:
+        """Start the process that answers."""
+        self.begin(*self.main)
+
+    def ready(self, path: str = "/health/ready") -> None:
+        """Wait until it answers.
+
+        Raises:
+            RuntimeError: it does not, with what it said.
+        """
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                if httpx.get(self.address + path).status_code < 500:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.01)
+        raise RuntimeError((self.folder / "log").read_text())
+
+    def sign_in(self) -> None:
+        """As its first admin."""
+        body = {"username": "admin", "password": PASSWORD}
+        self.token = self.call("POST", "/api/token/", body)["access"]
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The JSON that answers a call."""
+        answer = httpx.request(
+            method, self.address + path, json=body, headers=self.headers, timeout=60
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of whoever signed in."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def orders(
+        self,
+        connections: int,
+        seconds: float,
+        *,
+        path: str = "/api/orders/",
+        flavors: list[int] | None = None,
+    ) -> load.Load:
+        """Place orders, of all its flavors in turn or of these."""
+        return load.run(
+            self.address,
+            path,
+            self.token,
+            connections=connections,
+            seconds=seconds,
+            flavors=flavors or self.flavors,
+        )
+
+    def get(self, path: str, connections: int, seconds: float) -> load.Load:
+        """Ask for the same again and again."""
+        return load.run(self.address, path, self.token, connections=connections, seconds=seconds)
+
+    def until_settled(self) -> None:
+        """Wait until no order is pending."""
+        while self.call("GET", "/api/orders/?status=pending&limit=1"):
+            time.sleep(0.1)
+
+    def pending(self) -> int:
+        """Orders that are not settled yet."""
+        return int(psql(self.database, "SELECT count(*) FROM orders WHERE status = 'pending'"))
+
+    def settled(self, seconds: float) -> float:
+        """Orders that are settled a second, from the first one on, while there are some left."""
+        before = self.pending()
+        while (left := self.pending()) == before:
+            time.sleep(0.05)
+        began = time.monotonic()
+        time.sleep(seconds)
+        end = self.pending()
+        if not end:
+            raise RuntimeError(f"{left} orders were too few for {seconds} seconds")
+        return (left - end) / (time.monotonic() - began)
+
+    def memory(self) -> float:
+        """MB that the largest of its processes has in memory."""
+        return max(_memory(pid) for process in self.processes for pid in _family(process.pid))
+
+    def stop(self) -> None:
+        """As an operator would, so that what was accepted is finished."""
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes.clear()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield from _family(int(child))
+
+
+def _memory(pid: int) -> float:
+    found = re.search(r"VmRSS:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) / 1000 if found else 0
+
+
+@contextmanager
+def _service(environment: dict[str, str]) -> Iterator[Service]:
+    with tempfile.TemporaryDirectory() as folder:
+        service = Service(environment, Path(folder))
+        try:
+            yield service
+        finally:
+            service.stop()
+
+
+@contextmanager
+def ours(
+    *,
+    processes: int = 1,
+    workers: int = 0,
+    embedded: bool = False,
+    flavors: int = 1,
+    stock: bool = False,
+    delay: str = "0.5-2",
+    module: str = "icecream",
+    fill: Callable[[str], None] = lambda address: None,
+) -> Iterator[Service]:
+    """Ours, as shipped but for the rate limit, which would end the measurement.
+
+    Args:
+        delay: of the simulated payments, in seconds; as shipped it is a random one.
+        module: what is run instead of `icecream`.
+        fill: gets the migrated database's address before anything else starts.
+    """
+    environment = {
+        "PYTHONPATH": str(TOP),
+        "ICECREAM_SECRET_KEY": "a key of the benchmark's own, long enough",
+        "ICECREAM_ADMIN_PASSWORD": PASSWORD,
+        "ICECREAM_RATE_LIMIT": "1000000000/minute",
+        "ICECREAM_PAYMENT_DELAY": delay,
+    }
+    with ExitStack() as stack:
+        address = "" if embedded else stack.enter_context(database())
+        if address:
+            environment |= {
+                "ICECREAM_DATABASE_URL": address,
+                "ICECREAM_REDIS_URL": REDIS,
+                "ICECREAM_REDIS_PREFIX": stack.enter_context(prefix()),
+            }
+        service = stack.enter_context(_service(environment))
+        service.environment["ICECREAM_PORT"] = str(service.port)
+        service.database = address
+        if address:
+            service.run(*OURS, "migrate")
+            fill(address)
+        more = ["--workers", str(processes)] if processes > 1 else []
+        service.main = (
+            (*OURS, "serve", *more) if module == "icecream" else (sys.executable, "-m", module)
+        )
+        service.start()
+        for _ in range(workers):
+            service.begin(*OURS, "worker")
+        service.ready()
+        service.sign_in()
+        if flavors > 1 or stock:
+            service.flavors = _add_flavors(service, flavors, {"stock": 10**12} if stock else {})
+        yield service
+
+
+OURS = (sys.executable, "-m", "icecream")
+
+
+def _add_flavors(service: Service, count: int, more: dict[str, int]) -> list[int]:
+    bodies = [{"name": f"Flavor {n}"} | more for n in range(count)]
+    return [service.call("POST", "/api/flavors/add/", body)["id"] for body in bodies]
+
+
+@contextmanager
+def original(*, best: bool = True, worker: bool = True, sleep: bool = True) -> Iterator[Service]:
+    """The original at its best (two gunicorn workers, PostgreSQL), or as shipped (one, SQLite).
+
+    Args:
+        worker: whether its Celery worker runs.
+        sleep: whether a payment takes its 0.5 to 2 seconds.
+    """
+    with ExitStack() as stack:
+        environment = {
+            "ORIGINAL_REDIS": REDIS,
+            "ORIGINAL_PREFIX": stack.enter_context(prefix()),
+            "ORIGINAL_SLEEP": "1" if sleep else "",
+            "PYTHONPATH": str(ORIGINAL),
+        }
+        if best:
+            address = stack.enter_context(database())
+            environment["ORIGINAL_DATABASE"] = address
+        service = stack.enter_context(_service(environment))
+        service.database = environment.get("ORIGINAL_DATABASE", "")
+        service.run(_program("python"), ORIGINAL / "service.py")
+        options = [f"--bind=127.0.0.1:{service.port}", f"--workers={2 if best else 1}"]
+        service.begin(_program("gunicorn"), *options, "service:application")
+        if worker:
+            begin_celery(service)
+        service.ready("/api/token/")
+        service.sign_in()
+        yield service
+
+
+def begin_celery(service: Service) -> None:
+    """Start the original's worker, with a process per core as Celery does by itself."""
+    service.begin(_program("celery"), "--app=service:celery", "worker", "--loglevel=WARNING")
+
+
+def _program(name: str) -> Path:
+    return ORIGINAL / ".venv/bin" / name
+
+
+@contextmanager
+def plain() -> Iterator[Service]:
+    """The same stack written plainly, in one process."""
+    with database() as address, _service({"PLAIN_DATABASE": address}) as service:
+        service.environment["PLAIN_PORT"] = str(service.port)
+        service.begin(sys.executable, TOP / "benchmarks/plain/service.py")
+        service.ready()
+        service.sign_in()
+        yield service
+
+
+def install_original() -> None:
+    """Install the original into an environment of its own, unless that was done."""
+    requirements = ORIGINAL / "requirements.txt"
+    stamp = ORIGINAL / ".venv/installed"
+    if stamp.exists() and stamp.read_text() == requirements.read_text():
+        return
+    subprocess.run([sys.executable, "-m", "venv", "--clear", ORIGINAL / ".venv"], check=True)
+    pip = [str(_program("python")), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
+    subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", requirements], check=True)
+    stamp.write_text(requirements.read_text())
