@@ -40,18 +40,26 @@ class Attempt(Struct, frozen=True):
     method: str | None = None
 
 
-async def stage(attempts: Sequence[Attempt], *, at: datetime) -> dict[int, int]:
-    """Write them, due at once, within the transaction that wants them; their ids by order."""
+def beginning(attempts: Sequence[Attempt]) -> database.Asked:
+    """The attempts' own rows; returned are their ids, each with its order's."""
     # A random key, stored before anybody can use it: keys made from ids would come again after a
     # restored backup, and be taken by the provider for the older payment.
-    rows = await _PAYMENTS(
-        [
-            (one.order, one.kind, one.n, "new", secrets.token_hex(16), one.amount, one.method, 0)
-            for one in attempts
-        ]
-    )
+    return _PAYMENTS, [
+        (one.order, one.kind, one.n, "new", secrets.token_hex(16), one.amount, one.method, 0)
+        for one in attempts
+    ]
+
+
+def due(attempts: Sequence[Attempt], payments: dict[int, int], *, at: datetime) -> database.Asked:
+    """The jobs that will carry them out, due at once; the payments' ids by order."""
+    return _JOBS, [(one.kind, payments[one.order], at, 0) for one in attempts]
+
+
+async def stage(attempts: Sequence[Attempt], *, at: datetime) -> dict[int, int]:
+    """Write them, due at once, within the transaction that wants them; their ids by order."""
+    rows = await database.together(beginning(attempts))
     payments: dict[int, int] = {row["order"]: row["id"] for row in rows}
-    await _JOBS([(one.kind, payments[one.order], at, 0) for one in attempts])
+    await database.together(due(attempts, payments, at=at))
     return payments
 
 

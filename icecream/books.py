@@ -186,6 +186,11 @@ async def count(moves: Sequence[Move]) -> None:
 
     Totals belong to the UTC day on which an order was placed, whatever becomes of it later.
     """
+    await database.together(*counted(moves))
+
+
+def counted(moves: Sequence[Move]) -> list[database.Asked]:
+    """The same, to be done together with something else."""
     flavors, flavor_days, days = (_Sums() for _ in range(3))
     for move in moves:
         day = move.placed.date()
@@ -195,9 +200,11 @@ async def count(moves: Sequence[Move]) -> None:
                 flavors.add((line.flavor, status), sums)
                 flavor_days.add((line.flavor, status, day), sums)
             days.add((day, status), (sign, sign * sum(line.total for line in move.lines)))
-    await _FLAVORS(flavors.rows())
-    await _FLAVOR_DAYS(flavor_days.rows())
-    await _DAYS(days.rows())
+    return [
+        (_FLAVORS, flavors.rows()),
+        (_FLAVOR_DAYS, flavor_days.rows()),
+        (_DAYS, days.rows()),
+    ]
 
 
 class _Sums:

@@ -26,9 +26,9 @@ _EVENTS = database.insert(
 )
 
 
-async def begin(happened: Sequence[Happened], *, at: datetime) -> None:
-    """Begin the histories of new orders, within the transaction that places them."""
-    await _write(happened, {}, at)
+def beginning(happened: Sequence[Happened], *, at: datetime) -> database.Asked:
+    """The histories of new orders, to be written in the transaction that places them."""
+    return _EVENTS, _rows(happened, {}, at)
 
 
 async def record(happened: Sequence[Happened], *, at: datetime) -> None:
@@ -42,11 +42,13 @@ async def record(happened: Sequence[Happened], *, at: datetime) -> None:
         .where(Event.order.is_in(orders))
         .group_by(Event.order)
     )
-    await _write(happened, {row["order"]: row["max"] for row in rows}, at)
+    await _EVENTS(_rows(happened, {row["order"]: row["max"] for row in rows}, at))
 
 
-async def _write(happened: Sequence[Happened], last: dict[int, int], at: datetime) -> None:
-    values = []
+def _rows(
+    happened: Sequence[Happened], last: dict[int, int], at: datetime
+) -> list[tuple[object, ...]]:
+    values: list[tuple[object, ...]] = []
     for one in happened:
         last[one.order] = last.get(one.order, 0) + 1
         values.append(
@@ -59,4 +61,4 @@ async def _write(happened: Sequence[Happened], last: dict[int, int], at: datetim
                 at,
             )
         )
-    await _EVENTS(values)
+    return values

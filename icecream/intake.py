@@ -172,7 +172,6 @@ async def _place(calls: Sequence[Wanted]) -> list[Placed | Exception]:
     if new := [one for one in outcomes if isinstance(one, _New)]:
         await shelf.save()
         await _write(new, now)
-        await books.count([books.Move(one.lines, now, {one.status: 1}) for one in new])
         await keys.keep([_kept(one.key, one.receipt) for one in new if one.key], at=now)
         reach("intake.before_commit")
     return [_outcome(one) for one in outcomes]
@@ -223,19 +222,19 @@ async def _write(new: Sequence[_New], now: datetime) -> None:
         ids.setdefault((row["user"], row["total"]), []).append(row["id"])
     for one in new:
         one.id = ids[one.user, one.total].pop()
-    await _LINES(
-        [(one.id, line.flavor, line.quantity, line.unit_price) for one in new for line in one.lines]
+    lines = [
+        (one.id, line.flavor, line.quantity, line.unit_price) for one in new for line in one.lines
+    ]
+    history = [line for one in new for line in _history(one)]
+    charges = [attempts.Attempt(one.id, one.total, method=one.method) for one in new if one.total]
+    rows = await database.together(
+        (_LINES, lines), events.beginning(history, at=now), attempts.beginning(charges)
     )
-    await _stage([one for one in new if one.total], now)
-    await events.begin([line for one in new for line in _history(one)], at=now)
-
-
-async def _stage(new: Sequence[_New], now: datetime) -> None:
-    payments = await attempts.stage(
-        [attempts.Attempt(one.id, one.total, method=one.method) for one in new], at=now
-    )
+    payments = {row["order"]: row["id"] for row in rows}
     for one in new:
-        one.payment = payments[one.id]
+        one.payment = payments.get(one.id)
+    moves = [books.Move(one.lines, now, {one.status: 1}) for one in new]
+    await database.together(attempts.due(charges, payments, at=now), *books.counted(moves))
 
 
 def _history(one: _New) -> list[events.Happened]:

@@ -24,6 +24,13 @@ def row(name: str) -> Flavor:
     return Flavor(name=name, price=1)
 
 
+COLUMNS = (Flavor.name, Flavor.description, Flavor.price, Flavor.archived, Flavor.version)
+
+
+def line(name: str) -> tuple[str, str, int, bool, int]:
+    return name, "", 1, False, 1
+
+
 async def test_fifty_writers_at_once_lose_nothing(flavor: int) -> None:
     async def once() -> None:
         assert await Flavor.select(Flavor.price).where(Flavor.id == flavor).first()
@@ -258,6 +265,19 @@ async def test_counters_are_made_and_added_to(flavor: int) -> None:
     ]
     assert await add([]) == []
     await FlavorTotal.delete().where(FlavorTotal.flavor == flavor)
+
+
+async def test_statements_that_go_together_are_all_done_and_the_last_one_answers() -> None:
+    add = database.insert(Flavor, COLUMNS)
+    answering = database.insert(Flavor, COLUMNS, returning=(Flavor.name,))
+    (answer,) = await database.together(
+        (add, [line("One"), line("Two")]), (add, []), (answering, [line("Three")])
+    )
+    assert answer["name"] == "Three"
+    assert [await exists(name) for name in ("One", "Two", "Three")] == [True] * 3
+    assert await database.together((add, [line("Four")]), (answering, [])) == []
+    assert await exists("Four")
+    assert await database.together((add, []), (answering, [])) == []
 
 
 async def test_what_is_acknowledged_is_on_the_disk() -> None:

@@ -72,11 +72,11 @@ async def test_a_failure_half_way_leaves_nothing(
     flavor = await new_flavor(stock=5)
     before = await Order.count()
 
-    async def fails(*args: object, **kwargs: object) -> None:
+    def fails(*args: object, **kwargs: object) -> None:
         raise errors.Unavailable
 
     with monkeypatch.context() as patched:
-        patched.setattr(books, "count", fails)
+        patched.setattr(books, "counted", fails)
         with pytest.raises(errors.Unavailable):
             await place(customer.user.id, {flavor: 5})
     assert await Order.count() == before

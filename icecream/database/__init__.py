@@ -11,13 +11,14 @@ from piccolo.query import Select
 from icecream import settings
 from icecream.database import postgres, transactions
 from icecream.database.postgres import Postgres
-from icecream.database.rows import Statement, add, enter, insert, move
+from icecream.database.rows import Asked, Statement, add, enter, insert, move, together
 from icecream.database.sqlite import InUse, SQLite
 from icecream.database.transactions import Again, Unsettled
 
 __all__ = [
     "DB",
     "Again",
+    "Asked",
     "InUse",
     "Postgres",
     "SQLite",
@@ -31,6 +32,7 @@ __all__ = [
     "move",
     "owned",
     "running",
+    "together",
     "transaction",
     "unlocked",
 ]

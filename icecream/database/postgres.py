@@ -24,6 +24,13 @@ MIGRATION_LOCK = 0x1CEC2EA3
 AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
+async def _as_it_is(connection: Any) -> None:
+    """Nobody changes a session's settings here, so putting them back would cost a trip for nothing.
+
+    asyncpg itself still rolls back what was left open.
+    """
+
+
 class PostgresExit(CleanExit, PostgresTransaction):
     """Piccolo's transaction with a clean way out."""
 
@@ -48,7 +55,7 @@ class Postgres(PostgresEngine):
 
     async def start(self) -> None:
         await self.start_connection_pool(
-            min_size=1, max_size=POOL_SIZE, command_timeout=COMMAND_TIMEOUT
+            min_size=1, max_size=POOL_SIZE, command_timeout=COMMAND_TIMEOUT, reset=_as_it_is
         )
 
     async def stop(self) -> None:

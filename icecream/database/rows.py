@@ -5,8 +5,9 @@ cannot say `excluded`. Here the text of a statement is made once, and used as it
 list of rows comes as one array per column, so that the text is the same however many there are.
 """
 
+import itertools
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from piccolo.columns import Column
@@ -35,36 +36,78 @@ class Statement:
     """
 
     def __init__(self, columns: Sequence[Column], text: str) -> None:
-        self._columns, self._text = columns, text
+        self._columns, self._text, self.width = columns, text, len(columns)
 
     async def __call__(self, rows: Rows, *more: Any) -> list[dict[str, Any]]:
         """Run it, unless there are no rows; what it returns comes in no particular order."""
         if not rows:
             return []
-        if self._arrays:
-            text, arguments = self._arrays, [list(values) for values in zip(*rows, strict=True)]
+        if self.takes_arrays:
+            text, arguments = self._arrays, [*self.arrays_of(rows), *more]
         else:
-            text, arguments = self._lists(len(rows)), [value for row in rows for value in row]
+            text, arguments = self._lists(len(rows)), [*itertools.chain(*rows), *more]
+        return await self.run(text, arguments)
+
+    async def run(self, text: str, arguments: list[Any]) -> list[dict[str, Any]]:
+        """Run a text in the database that has its table."""
         engine: Any = self._columns[0]._meta.table._meta.db
-        found: list[dict[str, Any]] = await engine.run_querystring(
-            _Final(text, [*arguments, *more])
-        )
+        found: list[dict[str, Any]] = await engine.run_querystring(_Final(text, arguments))
         return found
+
+    @property
+    def takes_arrays(self) -> bool:
+        """Whether it is about a table in PostgreSQL."""
+        return self._columns[0]._meta.engine_type == "postgres"
 
     @cached_property
     def _arrays(self) -> str:
-        """The text for PostgreSQL; empty for SQLite."""
-        if self._columns[0]._meta.engine_type != "postgres":
-            return ""
+        return self.with_arrays(1)
+
+    def arrays_of(self, rows: Rows) -> list[list[Any]]:
+        """The values of each column, also where there are none."""
+        return [list(values) for values in zip(*rows, strict=True)] or [[] for _ in self._columns]
+
+    def with_arrays(self, first: int) -> str:
+        """The text for PostgreSQL, whose placeholders begin with this number."""
         # A key's own type is the name of a sequence.
-        types = ("bigint" if one._meta.primary_key else one.column_type for one in self._columns)
-        arrays = ", ".join(f"${n}::{one}[]" for n, one in enumerate(types, start=1))
-        after = (f"${n}" for n in range(len(self._columns) + 1, 100))
+        types = ["bigint" if one._meta.primary_key else one.column_type for one in self._columns]
+        arrays = ", ".join(f"${n}::{one}[]" for n, one in enumerate(types, start=first))
+        after = (f"${n}" for n in range(first + len(types), 100))
         return self._text.format(*after, rows=f"SELECT * FROM unnest({arrays})")
 
     def _lists(self, count: int) -> str:
         row = f"({', '.join('?' * len(self._columns))})"
         return self._text.format(*"?" * 100, rows=f"VALUES {', '.join([row] * count)}")
+
+
+Asked = tuple[Statement, Rows]
+
+
+async def together(*asked: Asked) -> list[dict[str, Any]]:
+    """Run statements of which none needs what another did; returned is what the last one returns.
+
+    On PostgreSQL they are parts of one, and cost one trip instead of one each: there, too, locks
+    are always taken in the same order.
+    """
+    (*_, (last, _)) = asked
+    if not any(rows for _, rows in asked):
+        return []
+    if last.takes_arrays:
+        arguments = [values for statement, rows in asked for values in statement.arrays_of(rows)]
+        return await last.run(_joined(tuple(statement for statement, _ in asked)), arguments)
+    for statement, rows in asked:
+        found = await statement(rows)
+    return found
+
+
+@cache
+def _joined(statements: tuple[Statement, ...]) -> str:
+    texts, first = [], 1
+    for one in statements:
+        texts.append(one.with_arrays(first))
+        first += one.width
+    parts = ", ".join(f"part_{n} AS ({text})" for n, text in enumerate(texts[:-1]))
+    return f"WITH {parts} {texts[-1]}" if parts else texts[-1]
 
 
 def _name(column: Column) -> str:
