@@ -1,6 +1,7 @@
 """The processes that stay: servers and workers."""
 
 import asyncio
+import gc
 import logging.config
 import os
 import signal
@@ -164,6 +165,9 @@ async def _work(concurrency: int, kept: bool) -> None:
     if kept:
         _stop_at_end_of_input(stop)
     async with database.running(), broker.running(), working(concurrency):
+        # As in `app`: what is here by now need not be looked through by every collection.
+        gc.collect()
+        gc.freeze()
         click.echo(f"Charging payments, {concurrency} at a time.")
         await stop.wait()
         # Nothing is lost by this: each intent is committed, and each lease runs out.
