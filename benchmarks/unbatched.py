@@ -7,9 +7,13 @@ class Unbatched(intake.Intake):
     """Orders that wait for nobody, and share nothing."""
 
     async def place(
-        self, user: int, lines: dict[int, int], key: keys.Key | None = None
+        self,
+        user: int,
+        lines: dict[int, int],
+        key: keys.Key | None = None,
+        method: str | None = None,
     ) -> intake.Placed:
-        (outcome,) = await self._place([intake.Wanted(user, lines, key)])
+        (outcome,) = await self._place([intake.Wanted(user, lines, key, method)])
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

@@ -18,6 +18,15 @@ ENDED = "'refunded', 'canceled'"
 # Both databases write a time in UTC as text that begins with the day.
 DAY = "substr(CAST(o.created_at AS text), 1, 10)"
 LINES = 'orders o JOIN order_line l ON l."order" = o.id'
+# What the totals count.
+LINE_FACTS = f"""
+    SELECT l.flavor, {DAY} AS day, o.status, l.quantity, 1 AS orders,
+        l.quantity * l.unit_price AS revenue, l.refunded FROM {LINES}"""
+ORDER_FACTS = f"""
+    SELECT o."user", {DAY} AS day, o.status, q.quantity, 1 AS orders, o.total AS revenue, o.refunded
+    FROM orders o JOIN (
+        SELECT "order", sum(quantity) AS quantity FROM order_line GROUP BY "order"
+    ) q ON q."order" = o.id"""
 
 
 def _sides(recount: str, stored: str) -> str:
@@ -26,6 +35,17 @@ def _sides(recount: str, stored: str) -> str:
     return (
         f"SELECT * FROM ({recount} EXCEPT {stored}) a"
         f" UNION ALL SELECT * FROM ({stored} EXCEPT {recount}) b"
+    )
+
+
+def _totals(table: str, keys: str, facts: str) -> str:
+    """Where the sums of these facts, and what the table says, are not the same."""
+    stored = keys.replace("day", "CAST(day AS text)")
+    return _sides(
+        f"""SELECT {keys}, sum(quantity), sum(orders), sum(revenue), sum(refunded)
+            FROM ({facts}) facts GROUP BY {keys}""",
+        f"""SELECT {stored}, quantity, orders, revenue, refunded FROM {table}
+            WHERE quantity <> 0 OR orders <> 0 OR revenue <> 0 OR refunded <> 0""",
     )
 
 
@@ -84,23 +104,17 @@ RULES = {
             (SELECT COALESCE(sum(m.quantity), 0) FROM stock_move m WHERE m.flavor = f.id) -
             (SELECT COALESCE(sum(l.quantity), 0) FROM {LINES}
              WHERE l.flavor = f.id AND o.status IN ({LIVE}))""",
-    "totals by flavor equal a recount": _sides(
-        f"""SELECT l.flavor, o.status, sum(l.quantity), sum(l.quantity * l.unit_price)
-            FROM {LINES} GROUP BY l.flavor, o.status""",
-        "SELECT flavor, status, quantity, revenue FROM flavor_total"
-        " WHERE quantity <> 0 OR revenue <> 0",
+    "what was given back of an order is the sum of its lines'": f"""
+        SELECT o.id FROM {LINES} GROUP BY o.id, o.refunded
+        HAVING o.refunded <> sum(l.refunded) OR max(l.refunded - l.quantity * l.unit_price) > 0""",
+    "totals by flavor equal a recount": _totals("flavor_total", "flavor, status", LINE_FACTS),
+    "totals by flavor and day equal a recount": _totals(
+        "flavor_day", "flavor, day, status", LINE_FACTS
     ),
-    "totals by flavor and day equal a recount": _sides(
-        f"""SELECT l.flavor, {DAY}, o.status, sum(l.quantity), sum(l.quantity * l.unit_price)
-            FROM {LINES} GROUP BY l.flavor, {DAY}, o.status""",
-        "SELECT flavor, CAST(day AS text), status, quantity, revenue FROM flavor_day"
-        " WHERE quantity <> 0 OR revenue <> 0",
+    "totals by customer and day equal a recount": _totals(
+        "customer_day", '"user", day, status', ORDER_FACTS
     ),
-    "totals by day equal a recount": _sides(
-        f"SELECT {DAY}, o.status, count(*), sum(o.total) FROM orders o GROUP BY {DAY}, o.status",
-        "SELECT CAST(day AS text), status, orders, revenue FROM day_total"
-        " WHERE orders <> 0 OR revenue <> 0",
-    ),
+    "totals by day equal a recount": _totals("day_total", "day, status", ORDER_FACTS),
 }
 
 

@@ -233,8 +233,8 @@ async def _write(new: Sequence[_New], now: datetime) -> None:
     payments = {row["order"]: row["id"] for row in rows}
     for one in new:
         one.payment = payments.get(one.id)
-    moves = [books.Move(one.lines, now, {one.status: 1}) for one in new]
-    await database.together(attempts.due(charges, payments, at=now), *books.counted(moves))
+    sales = [books.Sale(one.user, now, one.status, one.lines) for one in new]
+    await database.together(attempts.due(charges, payments, at=now), *books.counted(sales))
 
 
 def _history(one: _New) -> list[events.Happened]:

@@ -173,6 +173,7 @@ class OrderLine(Table, tablename="order_line"):
     flavor = reference(Flavor)
     quantity = Bounded(1, MAX_QUANTITY, default=None)
     unit_price = Bounded(0, MAX_PRICE, default=None)
+    refunded = Bounded(0, default=0, help_text="Its part of what was given back.")
 
 
 class IdempotencyKey(Table, tablename="idempotency_key"):
@@ -251,13 +252,15 @@ class Event(Table, tablename="event"):
 
 
 class FlavorTotal(Table, tablename="flavor_total"):
-    """All that was ever ordered of a flavor, by what became of it."""
+    """All that was ever ordered of a flavor, by what became of it; `orders` have a line of it."""
 
     id = BigSerial(primary_key=True)
     flavor = reference(Flavor, index=False)
     status = Word(tuple(states.ORDER), default=None)
     quantity = BigInt(default=None)
+    orders = BigInt(default=0)
     revenue = BigInt(default=None)
+    refunded = BigInt(default=0)
 
 
 class FlavorDay(Table, tablename="flavor_day"):
@@ -268,17 +271,34 @@ class FlavorDay(Table, tablename="flavor_day"):
     day = Date(default=None)
     status = Word(tuple(states.ORDER), default=None)
     quantity = BigInt(default=None)
+    orders = BigInt(default=0)
     revenue = BigInt(default=None)
+    refunded = BigInt(default=0)
+
+
+class CustomerDay(Table, tablename="customer_day"):
+    """The same by who placed the orders."""
+
+    id = BigSerial(primary_key=True)
+    user = reference(User, index=False)
+    day = Date(default=None)
+    status = Word(tuple(states.ORDER), default=None)
+    quantity = BigInt(default=None)
+    orders = BigInt(default=None)
+    revenue = BigInt(default=None)
+    refunded = BigInt(default=None)
 
 
 class DayTotal(Table, tablename="day_total"):
-    """Orders and their totals for one UTC day on which they were placed."""
+    """The same of all orders, each counted once."""
 
     id = BigSerial(primary_key=True)
     day = Date(default=None)
     status = Word(tuple(states.ORDER), default=None)
+    quantity = BigInt(default=0)
     orders = BigInt(default=None)
     revenue = BigInt(default=None)
+    refunded = BigInt(default=0)
 
 
 APP_CONFIG = AppConfig(
@@ -299,6 +319,7 @@ APP_CONFIG = AppConfig(
         Event,
         FlavorTotal,
         FlavorDay,
+        CustomerDay,
         DayTotal,
     ],
 )

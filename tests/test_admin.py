@@ -53,6 +53,7 @@ READ_ONLY = {
     "notice",
     "flavor_total",
     "flavor_day",
+    "customer_day",
     "day_total",
 }
 

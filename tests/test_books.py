@@ -3,11 +3,15 @@
 import asyncio
 import random
 from datetime import UTC, datetime
+from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from icecream import books, database, errors, intake
-from icecream.tables import Flavor
+from icecream.tables import MAX_PRICE, MAX_QUANTITY, CustomerDay, Flavor, FlavorDay, Order
+from tests import history, ledger
 from tests.conftest import Caller, new_flavor, place
 
 pytestmark = pytest.mark.anyio
@@ -59,16 +63,59 @@ async def test_buyers_at_once_never_get_more_than_there_is(customer: Caller) -> 
     assert await left(flavor) == 0
 
 
-async def test_totals_belong_to_the_day_in_utc_on_which_the_order_was_placed(flavor: int) -> None:
-    from icecream.tables import FlavorDay
-
+async def test_totals_belong_to_the_day_in_utc_on_which_the_order_was_placed(
+    customer: Caller, flavor: int
+) -> None:
     late = datetime(2001, 2, 3, 23, 59, 59, tzinfo=UTC)
-    line = books.Line(flavor, 3, 250)
-    await books.count([books.Move([line], late, {"pending": 1})])
-    await books.count([books.Move([line], late, {"pending": -1, "paid": 1})])
-    rows = await FlavorDay.select().where(FlavorDay.flavor == flavor).order_by(FlavorDay.status)
-    assert [(str(r["day"]), r["status"], r["quantity"], r["revenue"]) for r in rows] == [
-        ("2001-02-03", "paid", 3, 750),
-        ("2001-02-03", "pending", 0, 0),
-    ]
-    await books.count([books.Move([line], late, {"paid": -1})])
+    lines = [books.Line(flavor, 3, 250)]
+    pending, paid = (
+        books.Sale(customer.user.id, late, status, lines) for status in ("pending", "paid")
+    )
+    await books.count([pending])
+    await books.count([paid], [pending])
+    found = (
+        FlavorDay.select().where(FlavorDay.flavor == flavor).order_by(FlavorDay.status),
+        CustomerDay.select().where(CustomerDay.user == customer.user.id).order_by("status"),
+    )
+    for rows in [await query for query in found]:
+        assert [
+            (str(r["day"]), r["status"], r["quantity"], r["orders"], r["revenue"]) for r in rows
+        ] == [("2001-02-03", "paid", 3, 1, 750), ("2001-02-03", "pending", 0, 0, 0)]
+    await books.count([], [paid])
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, MAX_QUANTITY), st.integers(0, MAX_PRICE)), min_size=1, max_size=100
+    ),
+    st.data(),
+)
+def test_what_is_given_back_is_shared_by_price_and_to_the_cent(
+    wanted: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    lines = [books.Line(1, quantity, price) for quantity, price in wanted]
+    total = sum(line.total for line in lines)
+    refunded = data.draw(st.integers(0, total))
+    shared = books.share(lines, refunded)
+    assert sum(line.refunded for line in shared) == refunded
+    for line in shared:
+        fair = Fraction(refunded * line.total, total or 1)
+        assert abs(line.refunded - fair) < 1
+        assert 0 <= line.refunded <= line.total
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_totals_equal_a_recount_after_any_history(
+    customer: Caller, stranger: Caller, staff: Caller, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flavors = [await new_flavor(price=price, stock=stock) for price, stock in history.FLAVORS]
+    past = history.History(seed, [customer.user.id, stranger.user.id], flavors, clerk=staff.user.id)
+    monkeypatch.setattr("icecream.intake.datetime", history.Clock(past.chance))
+    for _ in range(3):
+        await past.go_on(60)
+        await ledger.check()
+    rows = await Order.select(Order.status, Order.refunded, Order.total).where(
+        Order.id.is_in(past.orders)
+    )
+    assert {"paid", "failed", "canceled"} <= {row["status"] for row in rows}
+    assert any(0 < row["refunded"] < row["total"] for row in rows)

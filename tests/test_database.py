@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+from datetime import date
 from typing import Any
 
 import asyncpg
@@ -10,8 +11,8 @@ import pytest
 
 from icecream import database
 from icecream.database import DB, transactions
-from icecream.tables import Flavor, FlavorTotal
-from tests.conftest import WHICH, new_flavor
+from icecream.tables import CustomerDay, Flavor, FlavorTotal
+from tests.conftest import WHICH, Caller, new_flavor
 
 pytestmark = pytest.mark.anyio
 
@@ -290,3 +291,62 @@ async def test_what_is_acknowledged_is_on_the_disk() -> None:
     else:
         (answer,) = await DB.run_ddl("SHOW synchronous_commit")
         assert answer["synchronous_commit"] == "on"
+
+
+async def test_a_snapshot_sees_one_moment_while_others_write(flavor: int) -> None:
+    async def price() -> int:
+        rows = await Flavor.select(Flavor.price).where(Flavor.id == flavor)
+        found: int = rows[0]["price"]
+        return found
+
+    async def raise_price() -> None:
+        await Flavor.update({Flavor.price: Flavor.price + 1}).where(Flavor.id == flavor)
+
+    async def look() -> list[int]:
+        before = await price()
+        await asyncio.create_task(database.transaction(raise_price))
+        return [before, await price()]
+
+    assert await database.snapshot(look) == [250, 250]
+    assert await price() == 251
+
+
+async def test_snapshots_give_their_connections_back(flavor: int) -> None:
+    async def fail() -> None:
+        await Flavor.count()
+        raise ValueError("mine")
+
+    for _ in range(30):
+        with pytest.raises(ValueError, match="mine"):
+            await database.snapshot(fail)
+    assert await Flavor.exists().where(Flavor.id == flavor)
+
+
+async def test_a_snapshot_writes_nothing(flavor: int) -> None:
+    async def write() -> None:
+        await Flavor.update({Flavor.price: 1}).where(Flavor.id == flavor)
+
+    with pytest.raises((sqlite3.OperationalError, asyncpg.ReadOnlySQLTransactionError)):
+        await database.snapshot(write)
+
+
+@pytest.mark.parametrize(
+    ("of", "starts"),
+    [
+        ("day", ["2023-12-31", "2024-01-01", "2024-02-29", "2024-03-03", "2024-03-04"]),
+        ("week", ["2023-12-25", "2024-01-01", "2024-02-26", "2024-02-26", "2024-03-04"]),
+        ("month", ["2023-12-01", "2024-01-01", "2024-02-01", "2024-03-01", "2024-03-01"]),
+    ],
+)
+async def test_the_first_day_of_a_week_or_month_is_found(
+    of: str, starts: list[str], customer: Caller
+) -> None:
+    days = ["2023-12-31", "2024-01-01", "2024-02-29", "2024-03-03", "2024-03-04"]
+    nothing = {"status": "paid", "quantity": 0, "orders": 0, "revenue": 0, "refunded": 0}
+    for day in days:
+        await CustomerDay.insert(
+            CustomerDay(user=customer.user.id, day=date.fromisoformat(day), **nothing)
+        )
+    start = database.first_day(of, CustomerDay.day).as_alias("start")
+    rows = CustomerDay.select(start).where(CustomerDay.user == customer.user.id)
+    assert [str(row["start"]) for row in await rows.order_by(CustomerDay.day)] == starts

@@ -1,6 +1,7 @@
 """The doctor finds what is wrong: each rule is broken once, and no other."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -29,7 +30,12 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     refunds = await payments.cancel(canceled.order, by=customer.user.id)
     (claim,) = await payments.claim(refunds, limit=1, lease=9)
     await payments.settle([verdict(claim, f"refund {flavor}")])
+    day = f"CAST(day AS text) = '{datetime.now(UTC).date()}'"
     yield {
+        "flavor_total": f"flavor = {flavor}",
+        "flavor_day": f"flavor = {flavor} AND {day}",
+        "customer_day": f'"user" = {customer.user.id} AND {day}',
+        "day_total": day,
         "flavor": flavor,
         "pending": pending.order,
         "open": pending.payment,
@@ -46,23 +52,24 @@ class Undo(Exception):
     """Ends the transaction in which something was broken."""
 
 
-THAT_DAY = (
-    " AND CAST(day AS text) = (SELECT substr(CAST(created_at AS text), 1, 10) FROM orders"
-    " WHERE id = {paid})"
-)
-# The totals follow an order from paid to refunding.
+# The totals follow an order of two, 200 in all, from paid to refunding.
 MOVED = [
-    "DELETE FROM flavor_total WHERE flavor = {flavor} AND status = 'refunding'",
-    "DELETE FROM flavor_day WHERE flavor = {flavor} AND status = 'refunding'",
-    "UPDATE flavor_total SET status = 'refunding' WHERE flavor = {flavor} AND status = 'paid'",
-    "UPDATE flavor_day SET status = 'refunding' WHERE flavor = {flavor} AND status = 'paid'",
-    "INSERT INTO day_total (day, status, orders, revenue)"
-    " SELECT day, 'refunding', 1, 200 FROM day_total WHERE status = 'paid'"
-    + THAT_DAY
-    + " ON CONFLICT (day, status) DO UPDATE SET orders = day_total.orders + 1,"
-    " revenue = day_total.revenue + 200",
-    "UPDATE day_total SET orders = orders - 1, revenue = revenue - 200 WHERE status = 'paid'"
-    + THAT_DAY,
+    statement
+    for table, key in (
+        ("flavor_total", "flavor"),
+        ("flavor_day", "flavor, day"),
+        ("customer_day", '"user", day'),
+        ("day_total", "day"),
+    )
+    for statement in (
+        f"UPDATE {table} SET quantity = quantity - 2, orders = orders - 1, revenue = revenue - 200"
+        f" WHERE status = 'paid' AND {{{table}}}",
+        f"INSERT INTO {table} ({key}, status, quantity, orders, revenue, refunded)"
+        f" SELECT {key}, 'refunding', 2, 1, 200, 0 FROM {table}"
+        f" WHERE status = 'paid' AND {{{table}}} ON CONFLICT ({key}, status) DO UPDATE SET"
+        f" quantity = {table}.quantity + 2, orders = {table}.orders + 1,"
+        f" revenue = {table}.revenue + 200",
+    )
 ]
 BREAKS = {
     "a pending order has an open charge": [
@@ -101,22 +108,31 @@ BREAKS = {
     "an order's total is the sum of its lines": [
         "UPDATE orders SET total = 1 WHERE id = {failed}",
         "UPDATE payment SET amount = 1 WHERE id = {declined}",
-        "UPDATE day_total SET revenue = revenue - 299 WHERE status = 'failed'"
-        " AND CAST(day AS text) = (SELECT substr(CAST(created_at AS text), 1, 10) FROM orders"
-        " WHERE id = {failed})",
+        "UPDATE day_total SET revenue = revenue - 299 WHERE status = 'failed' AND {day_total}",
+        "UPDATE customer_day SET revenue = revenue - 299 WHERE status = 'failed'"
+        " AND {customer_day}",
     ],
     "a history has no gaps": ['DELETE FROM event WHERE "order" = {paid} AND seq = 1'],
     "counted stock is what came in less what live orders took": [
         "UPDATE flavor SET stock = 5 WHERE id = {flavor}"
     ],
+    "what was given back of an order is the sum of its lines'": [
+        'UPDATE order_line SET refunded = refunded + 1 WHERE "order" = {canceled}',
+        "UPDATE flavor_total SET refunded = refunded + 1"
+        " WHERE status = 'canceled' AND {flavor_total}",
+        "UPDATE flavor_day SET refunded = refunded + 1 WHERE status = 'canceled' AND {flavor_day}",
+    ],
     "totals by flavor equal a recount": [
-        "UPDATE flavor_total SET quantity = quantity + 1"
-        " WHERE flavor = {flavor} AND status = 'paid'"
+        "UPDATE flavor_total SET orders = orders + 1 WHERE status = 'paid' AND {flavor_total}"
     ],
     "totals by flavor and day equal a recount": [
-        "UPDATE flavor_day SET revenue = revenue + 1 WHERE flavor = {flavor} AND status = 'pending'"
+        "UPDATE flavor_day SET revenue = revenue + 1 WHERE status = 'pending' AND {flavor_day}"
     ],
-    "totals by day equal a recount": ["UPDATE day_total SET orders = orders + 1"],
+    "totals by customer and day equal a recount": [
+        "UPDATE customer_day SET refunded = refunded - 1"
+        " WHERE status = 'canceled' AND {customer_day}"
+    ],
+    "totals by day equal a recount": ["UPDATE day_total SET quantity = quantity + 1"],
 }
 
 

@@ -75,6 +75,44 @@ async def test_the_migrations_go_forwards_and_backwards(elsewhere: dict[str, str
     assert (code, output.splitlines()[-1]) == (0, "there and back again"), output
 
 
+COUNTED_LATER = """
+import asyncio
+from icecream import database, doctor, installation
+from icecream.tables import CustomerDay, Flavor, OrderLine, User
+from tests import history
+async def main():
+    async with database.running():
+        await installation.migrate(print)
+        await User.insert(User(username="shop", password="", active=True))
+        for n, (price, stock) in enumerate(history.FLAVORS):
+            await Flavor.insert(Flavor(name=f"flavor {n}", price=price))
+        past = history.History(3, [1, 2], [2, 3, 4, 5], clerk=1)
+        history.intake.datetime = history.Clock(past.chance)
+        await past.go_on(150)
+        before = await OrderLine.select().order_by(OrderLine.id)
+        assert await CustomerDay.exists()
+    async with database.running():
+        await installation.migrate_to("2026-11-25T01:40:00:000000")
+    async with database.running():
+        await installation.migrate(print)
+    async with database.running():
+        assert await doctor.examine() == {}
+        after = await OrderLine.select().order_by(OrderLine.id)
+        assert after == before
+        assert any(0 < line["refunded"] < line["unit_price"] for line in after)
+        assert await CustomerDay.exists()
+        await past.go_on(50)
+        assert await doctor.examine() == {}
+        print("counted")
+asyncio.run(main())
+"""
+
+
+async def test_orders_that_were_there_before_are_counted(elsewhere: dict[str, str]) -> None:
+    code, output = await run(elsewhere, "-c", COUNTED_LATER)
+    assert (code, output.splitlines()[-1]) == (0, "counted"), output
+
+
 async def test_an_interrupted_migration_leaves_nothing_behind(elsewhere: dict[str, str]) -> None:
     dies = ROUND_TRIP.replace(
         "    async with database.running():",

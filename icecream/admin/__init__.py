@@ -109,20 +109,22 @@ def _tables() -> list[TableConfig]:
     people, things = "username email active admin superuser", "id name price stock archived version"
     order = "id user status total refunded currency created_at"
     payment = "id order kind n state amount moved last_error tries first_sent_at provider_ref"
+    sums = "status quantity orders revenue refunded"
     return [
         _shown("Accounts", rules.Account, people, by="username", **user),
         _shown("Catalogue", tables.Flavor, things, by="name", **flavor),
         _shown("Catalogue", tables.StockMove, "id flavor quantity why by at"),
         _shown("Orders", tables.Order, order),
-        _shown("Orders", tables.OrderLine, "id order flavor quantity unit_price"),
+        _shown("Orders", tables.OrderLine, "id order flavor quantity unit_price refunded"),
         _shown("Orders", tables.Event, "id order seq type payload by at"),
         _shown("Orders", tables.IdempotencyKey, "id user key order status created_at"),
         _shown("Money", tables.Payment, payment),
         _shown("Money", tables.Job, "id kind subject run_at tries"),
         _shown("Money", tables.Notice, "id provider event key reference received_at applied_at"),
-        _shown("Totals", tables.FlavorTotal, "id flavor status quantity revenue"),
-        _shown("Totals", tables.FlavorDay, "id flavor day status quantity revenue", by="-day"),
-        _shown("Totals", tables.DayTotal, "id day status orders revenue", by="-day"),
+        _shown("Totals", tables.FlavorTotal, f"id flavor {sums}"),
+        _shown("Totals", tables.FlavorDay, f"id flavor day {sums}", by="-day"),
+        _shown("Totals", tables.CustomerDay, f"id user day {sums}", by="-day"),
+        _shown("Totals", tables.DayTotal, f"id day {sums}", by="-day"),
     ]
 
 

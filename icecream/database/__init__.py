@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import asyncpg
+from piccolo.columns import Column
 from piccolo.query import Select
+from piccolo.querystring import QueryString
 
 from icecream import settings
 from icecream.database import postgres, transactions
 from icecream.database.postgres import Postgres
-from icecream.database.rows import Asked, Statement, add, enter, insert, move, together
+from icecream.database.rows import Asked, Statement, add, enter, insert, move, put, together
 from icecream.database.sqlite import InUse, SQLite
 from icecream.database.transactions import Again, Unsettled
 
@@ -26,12 +28,15 @@ __all__ = [
     "Unsettled",
     "add",
     "enter",
+    "first_day",
     "insert",
     "kept",
     "locked",
     "move",
     "owned",
+    "put",
     "running",
+    "snapshot",
     "together",
     "transaction",
     "unlocked",
@@ -95,6 +100,23 @@ async def transaction(work: Callable[[], Awaitable[T]]) -> T:
             return await work()
 
     return await transactions.persistently(once, AGAIN)
+
+
+async def snapshot(work: Callable[[], Awaitable[T]]) -> T:
+    """Do `work`, which only reads, and sees one moment however many queries it makes."""
+    async with DB.snapshot():
+        return await work()
+
+
+def first_day(of: str, day: Column) -> QueryString:
+    """The first day of the (ISO) week or month in which a day is, or the day itself."""
+    if of == "day":
+        return QueryString("{}", day)
+    if isinstance(DB, Postgres):
+        return QueryString(f"CAST(date_trunc('{of}', CAST({{}} AS timestamp)) AS date)", day)
+    # The Sunday that ends the week, less six days.
+    steps = {"week": "'weekday 0', '-6 days'", "month": "'start of month'"}
+    return QueryString(f"date({{}}, {steps[of]})", day)
 
 
 async def unlocked(query: Select[Any]) -> list[dict[str, Any]]:

@@ -38,6 +38,13 @@ class PostgresExit(CleanExit, PostgresTransaction):
         self.transaction = self.connection.transaction()
 
 
+class PostgresSnapshot(PostgresExit):
+    """One moment, whatever is committed meanwhile."""
+
+    def prepare(self) -> None:
+        self.transaction = self.connection.transaction(isolation="repeatable_read", readonly=True)
+
+
 class Postgres(PostgresEngine):
     """Piccolo's engine, with bounded waits."""
 
@@ -91,6 +98,9 @@ class Postgres(PostgresEngine):
 
     def transaction(self, allow_nested: bool = True) -> PostgresExit:
         return PostgresExit(engine=self, allow_nested=allow_nested)
+
+    def snapshot(self) -> PostgresSnapshot:
+        return PostgresSnapshot(engine=self)
 
     @asynccontextmanager
     async def migration_lock(self) -> AsyncIterator[None]:

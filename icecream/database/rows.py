@@ -163,6 +163,11 @@ def move(column: Column) -> Statement:
     return _update(column, f"{name} = {_table(column)}.{name} + given.value")
 
 
+def put(column: Column) -> Statement:
+    """Write a value of its own into a column of each row, which the transaction holds already."""
+    return _update(column, f"{_name(column)} = given.value")
+
+
 def enter(state: Column, entered: str, *, among: Sequence[str], column: Column) -> Statement:
     """Let rows enter a state from one of others, and write a value of its own into each.
 

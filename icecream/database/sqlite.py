@@ -35,6 +35,18 @@ class SQLiteExit(CleanExit, SQLiteTransaction):
     """Piccolo's transaction with a clean way out, on the one writing connection."""
 
 
+class SQLiteSnapshot(SQLiteExit):
+    """One moment, seen through a reading connection: no writer waits for it."""
+
+    engine: "SQLite"
+
+    async def take(self) -> aiosqlite.Connection:
+        return await self.engine.take_reader()
+
+    async def give_back(self, connection: aiosqlite.Connection) -> None:
+        await self.engine.give_reader_back(connection)
+
+
 class SQLite(SQLiteEngine):
     """Piccolo's engine with connections that stay open.
 
@@ -68,7 +80,9 @@ class SQLite(SQLiteEngine):
         self._line, self._readers = asyncio.Lock(), asyncio.LifoQueue()
         self._writer = await self.get_connection()
         for _ in range(READERS):
-            self._readers.put_nowait(await self.get_connection())
+            reader = await self.get_connection()
+            self._readers.put_nowait(reader)
+            await reader.execute_fetchall("PRAGMA query_only = ON")
 
     def make_file(self) -> None:
         """The file and its folder, for their owner alone: they hold password hashes and a key."""
@@ -105,15 +119,26 @@ class SQLite(SQLiteEngine):
         else:
             await connection.close()
 
+    async def take_reader(self) -> aiosqlite.Connection:
+        if self._writer is None:
+            return await self.get_connection()
+        return await self._readers.get()
+
+    async def give_reader_back(self, connection: aiosqlite.Connection) -> None:
+        if self._writer is None:
+            await connection.close()
+        else:
+            self._readers.put_nowait(connection)
+
     async def _run_in_new_connection(
         self, query: str, args: list[Any] | None = None, *_: Any, **__: Any
     ) -> Any:
         if self._writer is not None and query.lstrip()[:6].upper() == "SELECT":
-            reader = await self._readers.get()
+            reader = await self.take_reader()
             try:
                 return await reader.execute_fetchall(query, args or [])
             finally:
-                self._readers.put_nowait(reader)
+                await self.give_reader_back(reader)
         connection = await self.take()
         try:
             return await connection.execute_fetchall(query, args or [])
@@ -123,6 +148,8 @@ class SQLite(SQLiteEngine):
     async def _run_in_existing_connection(
         self, connection: Any, query: str, args: list[Any] | None = None, *_: Any, **__: Any
     ) -> Any:
+        if isinstance(self.current_transaction.get(), SQLiteSnapshot):
+            return await connection.execute_fetchall(query, args or [])
         # Here and not in the connection's thread: a transaction holds the write lock from BEGIN on,
         # so there is nothing to wait for, and the way to that thread and back costs ten times more.
         return connection._conn.execute(query, args or []).fetchall()
@@ -133,6 +160,9 @@ class SQLite(SQLiteEngine):
         allow_nested: bool = True,
     ) -> SQLiteExit:
         return SQLiteExit(engine=self, transaction_type=transaction_type, allow_nested=allow_nested)
+
+    def snapshot(self) -> SQLiteSnapshot:
+        return SQLiteSnapshot(engine=self, transaction_type=TransactionType.deferred)
 
     @asynccontextmanager
     async def migration_lock(self) -> AsyncIterator[None]:

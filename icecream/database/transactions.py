@@ -62,7 +62,7 @@ class CleanExit:
     """Gives the connection back whatever BEGIN, COMMIT or ROLLBACK do; Piccolo keeps it on errors.
 
     Mixed into Piccolo's transaction classes, whose `begin`, `commit` and `rollback` it calls; the
-    engine says how to `take` a connection and `give_back` one.
+    engine says how to `take` a connection and `give_back` one, for those that do not say it.
     """
 
     engine: Any
@@ -78,13 +78,13 @@ class CleanExit:
     async def __aenter__(self) -> Any:
         if self._parent is not None:
             return self._parent
-        self.connection = await self.engine.take()
+        self.connection = await self.take()
         self.prepare()
         try:
             await self.begin()
         except BaseException:
             await self._abandon()
-            await self.engine.give_back(self.connection)
+            await self.give_back(self.connection)
             raise
         self.context = self.engine.current_transaction.set(self)
         return self
@@ -102,8 +102,16 @@ class CleanExit:
             if not (self._committed or self._rolled_back):
                 await (self._finish() if error is None else self._abandon())
         finally:
-            await self.engine.give_back(self.connection)
+            await self.give_back(self.connection)
         return False
+
+    async def take(self) -> Any:
+        """A connection of one's own."""
+        return await self.engine.take()
+
+    async def give_back(self, connection: Any) -> None:
+        """Let others have it."""
+        await self.engine.give_back(connection)
 
     def prepare(self) -> None:
         """Make what `begin` needs from the connection; SQLite needs nothing."""

@@ -196,9 +196,8 @@ async def return_stock(turns: Sequence[Turn]) -> dict[int, list[books.Line]]:
 async def _lines(orders: Sequence[int]) -> dict[int, list[books.Line]]:
     lines: dict[int, list[books.Line]] = {order: [] for order in orders}
     line = OrderLine
-    for row in await line.select(line.order, line.flavor, line.quantity, line.unit_price).where(
-        line.order.is_in(sorted(lines))
-    ):
+    columns = (line.id, line.order, line.flavor, line.quantity, line.unit_price, line.refunded)
+    for row in await line.select(*columns).where(line.order.is_in(sorted(lines))).order_by(line.id):
         lines[row.pop("order")].append(books.Line(**row))
     return lines
 
@@ -237,18 +236,24 @@ async def apply(turns: Sequence[Turn], lines: dict[int, list[books.Line]]) -> li
     await _move_orders(turns)
     staged = [await _stage_refund(one, now) for one in turns if one.refund]
     await events.record([line for one in turns for line in one.happened], at=now)
-    await books.count(
-        [
-            books.Move(
-                lines[one.order["id"]],
-                one.order["created_at"],
-                {one.order["status"]: -1, one.status: 1},
-            )
-            for one in turns
-            if one.status != one.order["status"]
-        ]
-    )
+    await _count(turns, lines)
     return staged
+
+
+async def _count(turns: Sequence[Turn], lines: dict[int, list[books.Line]]) -> None:
+    """Let the totals follow, and give each line its part of what was given back."""
+    come, gone, parts = [], [], list[books.Line]()
+    for one in turns:
+        before = after = lines[one.order["id"]]
+        if one.refunded:
+            after = books.share(before, one.order["refunded"] + one.refunded)
+            parts += after
+        if one.refunded or one.status != one.order["status"]:
+            whose = one.order["user"], one.order["created_at"]
+            come.append(books.Sale(*whose, one.status, after))
+            gone.append(books.Sale(*whose, one.order["status"], before))
+    await books.save_shares(parts)
+    await books.count(come, gone)
 
 
 async def _move_orders(turns: Sequence[Turn]) -> None:

@@ -1,44 +1,18 @@
-"""Stock and totals: every movement, in one lock order (flavors by id, then totals sorted)."""
+"""What is left of each flavor: taken, given back, received."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import Struct
 from piccolo.query import Select
 from piccolo.query.functions import Sum
 
 from icecream import database, errors, states
-from icecream.tables import MAX_STOCK, DayTotal, Flavor, FlavorDay, FlavorTotal, StockMove
+from icecream.books.lines import Line
+from icecream.tables import MAX_STOCK, Flavor, FlavorTotal, StockMove
 
 _MOVE_STOCK = database.move(Flavor.stock)
-_FLAVORS = database.add(
-    FlavorTotal,
-    keys=(FlavorTotal.flavor, FlavorTotal.status),
-    sums=(FlavorTotal.quantity, FlavorTotal.revenue),
-)
-_FLAVOR_DAYS = database.add(
-    FlavorDay,
-    keys=(FlavorDay.flavor, FlavorDay.status, FlavorDay.day),
-    sums=(FlavorDay.quantity, FlavorDay.revenue),
-)
-_DAYS = database.add(
-    DayTotal, keys=(DayTotal.day, DayTotal.status), sums=(DayTotal.orders, DayTotal.revenue)
-)
-
-
-class Line(Struct, frozen=True):
-    """So much of a flavor at that price each, in minor units."""
-
-    flavor: int
-    quantity: int
-    unit_price: int
-
-    @property
-    def total(self) -> int:
-        """In minor units."""
-        return self.quantity * self.unit_price
 
 
 class UnknownFlavor(Exception):
@@ -171,52 +145,3 @@ async def give_back(lines: Sequence[Line]) -> None:
         )
         # Where it is not counted, it is null and stays so.
         await _MOVE_STOCK([(flavor, back[flavor]) for flavor in flavors])
-
-
-class Move(Struct, frozen=True):
-    """An order that enters a status (1) or leaves one (-1), and the moment it was placed."""
-
-    lines: Sequence[Line]
-    placed: datetime
-    changes: dict[str, int]
-
-
-async def count(moves: Sequence[Move]) -> None:
-    """Add orders to the totals of a status, and take them from another's.
-
-    Totals belong to the UTC day on which an order was placed, whatever becomes of it later.
-    """
-    await database.together(*counted(moves))
-
-
-def counted(moves: Sequence[Move]) -> list[database.Asked]:
-    """The same, to be done together with something else."""
-    flavors, flavor_days, days = (_Sums() for _ in range(3))
-    for move in moves:
-        day = move.placed.date()
-        for status, sign in move.changes.items():
-            for line in move.lines:
-                sums = (sign * line.quantity, sign * line.total)
-                flavors.add((line.flavor, status), sums)
-                flavor_days.add((line.flavor, status, day), sums)
-            days.add((day, status), (sign, sign * sum(line.total for line in move.lines)))
-    return [
-        (_FLAVORS, flavors.rows()),
-        (_FLAVOR_DAYS, flavor_days.rows()),
-        (_DAYS, days.rows()),
-    ]
-
-
-class _Sums:
-    """Pairs of sums by key."""
-
-    def __init__(self) -> None:
-        self._sums: dict[tuple[Any, ...], tuple[int, int]] = {}
-
-    def add(self, key: tuple[Any, ...], values: tuple[int, int]) -> None:
-        first, second = self._sums.get(key, (0, 0))
-        self._sums[key] = (first + values[0], second + values[1])
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        """Keys and sums in one row each, sorted by key."""
-        return [(*key, *sums) for key, sums in sorted(self._sums.items())]

@@ -1,0 +1,86 @@
+"""Totals, which move with the orders: all that is known of sales without reading one."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from icecream import database
+from icecream.books.lines import Line
+from icecream.tables import CustomerDay, DayTotal, FlavorDay, FlavorTotal
+
+
+class Sale(Struct, frozen=True):
+    """An order as the totals see it: whose, when placed, in which status, and its lines."""
+
+    user: int
+    placed: datetime
+    status: str
+    lines: Sequence[Line]
+
+
+Sums = dict[tuple[Any, ...], list[int]]
+
+
+def _total(table: type[Any], *keys: Any) -> database.Statement:
+    sums = (table.quantity, table.orders, table.revenue, table.refunded)
+    return database.add(table, keys=keys, sums=sums)
+
+
+_FLAVORS = _total(FlavorTotal, FlavorTotal.flavor, FlavorTotal.status)
+_FLAVOR_DAYS = _total(FlavorDay, FlavorDay.flavor, FlavorDay.day, FlavorDay.status)
+_CUSTOMERS = _total(CustomerDay, CustomerDay.user, CustomerDay.day, CustomerDay.status)
+_DAYS = _total(DayTotal, DayTotal.day, DayTotal.status)
+
+
+async def count(come: Sequence[Sale], gone: Sequence[Sale] = ()) -> None:
+    """Add orders to the totals as they are now, and take them from where they were before.
+
+    Totals belong to the UTC day on which an order was placed, whatever becomes of it later.
+    """
+    await database.together(*counted(come, gone))
+
+
+def counted(come: Sequence[Sale], gone: Sequence[Sale] = ()) -> list[database.Asked]:
+    """The same, to be done together with something else."""
+    flavors: Sums = {}
+    customers: Sums = {}
+    for sign, sales in ((1, come), (-1, gone)):
+        for sale in sales:
+            _count(sale, sign, flavors, customers)
+    return [
+        (_FLAVORS, _rows(flavors, lambda flavor, day, status: (flavor, status))),
+        (_FLAVOR_DAYS, _rows(flavors, lambda *key: key)),
+        (_CUSTOMERS, _rows(customers, lambda *key: key)),
+        (_DAYS, _rows(customers, lambda user, day, status: (day, status))),
+    ]
+
+
+def _count(sale: Sale, sign: int, flavors: Sums, customers: Sums) -> None:
+    day = sale.placed.date()
+    whole = [0, sign, 0, 0]
+    for line in sale.lines:
+        part = (sign * line.quantity, sign, sign * line.total, sign * line.refunded)
+        _add(flavors, (line.flavor, day, sale.status), part)
+        whole[0] += part[0]
+        whole[2] += part[2]
+        whole[3] += part[3]
+    _add(customers, (sale.user, day, sale.status), whole)
+
+
+def _add(sums: Sums, key: tuple[Any, ...], values: Sequence[int]) -> None:
+    before = sums.get(key)
+    if before is None:
+        sums[key] = list(values)
+    else:
+        for n, value in enumerate(values):
+            before[n] += value
+
+
+def _rows(sums: Sums, key: Callable[..., tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """One row for each of these keys, sorted, with its sums."""
+    added: Sums = {}
+    for detailed, values in sums.items():
+        _add(added, key(*detailed), values)
+    return [(*name, *values) for name, values in sorted(added.items())]

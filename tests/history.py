@@ -1,0 +1,112 @@
+"""What may happen to orders, at random but the same again: for whatever must hold afterwards."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+from icecream import database, errors, intake, payments
+from icecream.gateway import Answer, Declined, Succeeded
+from icecream.tables import Payment
+
+# A leap day, the end of a month and the end of an ISO week are in it.
+FIRST, DAYS = datetime(2024, 2, 26, tzinfo=UTC), 9
+
+# Prices and stocks: one costs nothing, one is scarce.
+FLAVORS = ((250, None), (99, 40), (0, None), (333, 10_000))
+
+
+class Clock:
+    """Stands where `intake` keeps `datetime`."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+
+    def now(self, _: object) -> datetime:
+        return FIRST + timedelta(seconds=self._chance.randrange(DAYS * 86_400))
+
+
+class History:
+    """Some customers order some flavors; payments end, orders are canceled, paid again, refunded.
+
+    `clerk` is who refunds.
+    """
+
+    def __init__(self, seed: int, users: list[int], flavors: list[int], clerk: int) -> None:
+        self.chance = random.Random(seed)
+        self._users, self._flavors, self._clerk = users, flavors, clerk
+        self._intake = intake.Intake(_silent)
+        self.orders: list[int] = []
+        self._waiting: list[int] = []
+        self._steps = (
+            *(self._place, self._place, self._settle, self._settle),
+            *(self._change, self._refund, self._decide),
+        )
+
+    async def go_on(self, steps: int) -> None:
+        """So many things happen, of which some are refused."""
+        for _ in range(steps):
+            try:
+                await self.chance.choice(self._steps)()
+            except errors.Refusal:
+                continue
+
+    async def _place(self) -> None:
+        wanted = self.chance.sample(self._flavors, self.chance.randint(1, len(self._flavors)))
+        lines = {flavor: self.chance.randint(1, 4) for flavor in wanted}
+        placed = await self._intake.place(self.chance.choice(self._users), lines)
+        self.orders.append(placed.order)
+        self._waiting += [placed.payment] if placed.payment else []
+
+    async def _settle(self) -> None:
+        """Several at once, as a desk does it."""
+        now, later = self._waiting[:10], self._waiting[10:]
+        claims = await payments.claim(now, limit=10, lease=0) if now else []
+        verdicts = [
+            payments.Verdict(one, answer) for one in claims if (answer := self._answer(one))
+        ]
+        if verdicts:
+            await payments.settle(verdicts)
+        answered = {one.claim.payment for one in verdicts}
+        self._waiting = [one.payment for one in claims if one.payment not in answered] + later
+
+    def _answer(self, claim: payments.Claim) -> Answer | payments.Parked | None:
+        asked, reference = claim.request, f"history {claim.payment}"
+        return self.chance.choices(
+            (
+                Succeeded(reference, asked.amount, asked.currency),
+                Declined("no"),
+                payments.Parked("unsure"),
+                Succeeded(reference, asked.amount + 1, asked.currency),
+                None,
+            ),
+            (6, 3, 1, 1, 1),
+        )[0]
+
+    async def _change(self) -> None:
+        if self.orders:
+            order = self.chance.choice(self.orders)
+            if self.chance.random() < 0.5:
+                self._waiting += await payments.cancel(order, by=self._clerk)
+            else:
+                self._waiting += await payments.pay(order, by=self._clerk, needs_method=False)
+
+    async def _refund(self) -> None:
+        if self.orders:
+            order, amount = self.chance.choice(self.orders), self.chance.choice((None, 1, 33, 100))
+            self._waiting += await database.transaction(
+                lambda: payments.refund(order, amount, why="soft", by=self._clerk)
+            )
+
+    async def _decide(self) -> None:
+        """What an operator does about a parked payment."""
+        rows = await Payment.select(Payment.id).where(
+            Payment.state == "parked", Payment.order.is_in(self.orders or [0])
+        )
+        if rows:
+            parked = payments.parked
+            decide = self.chance.choice((parked.retry, parked.release, parked.refund))
+            number = min(row["id"] for row in rows)
+            self._waiting += await decide(number, why="looked", by=self._clerk)
+
+
+async def _silent(payments: list[int]) -> None:
+    """Nobody is told."""
