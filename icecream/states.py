@@ -23,6 +23,8 @@ PAYMENT: Arrows = {
     "void": (),
 }
 
+# In these an order was charged, and what was not given back is ours.
+CHARGED = ("paid", "refunding", "refunded")
 # In these an order holds the stock that it took.
 LIVE = ("pending", "paid", "refunding", "refunded")
 

@@ -116,6 +116,7 @@ SIGNED_IN = {
     "/api/payments/{payment:int}/refund",
     "/api/payment-method",
     "/api/stats",
+    "/api/dashboard",
 }
 
 

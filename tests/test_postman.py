@@ -58,6 +58,7 @@ def test_it_has_every_operation_and_signs_in_first() -> None:
         "POST/api/payments/:payment/refund",
         "POST/api/payments/:payment/release",
         "POST/api/payments/:payment/retry",
+        "GET/api/dashboard",
         "GET/api/stats",
     ]
     for one in found:
@@ -83,7 +84,7 @@ def test_it_runs_from_top_to_bottom_and_again(tmp_path: Path, empty_database: st
         )
         assert run.returncode == 0, run.stdout + run.stderr
         stats = json.loads(report.read_text())["run"]["stats"]
-        assert stats["requests"] == {"total": 50, "pending": 0, "failed": 0}
-        assert stats["assertions"] == {"total": 50, "pending": 0, "failed": 0}
+        assert stats["requests"] == {"total": 52, "pending": 0, "failed": 0}
+        assert stats["assertions"] == {"total": 52, "pending": 0, "failed": 0}
         shop.sign_in("admin", ADMIN_PASSWORD)
         assert [one["quantity"] for one in shop.http.get("/api/orders/").json()] == [2, 2]

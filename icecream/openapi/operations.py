@@ -59,6 +59,7 @@ class Problem(Struct, rename={"kind": "type"}):
     errors: Annotated[list[FieldError], Meta(max_length=100)] | UnsetType = UNSET
 
 
+SHEET = "flavor__name,total_qty_ordered\r\nChoclate,4\r\n"
 # What any call that needs a token may meet, and any that brings a body.
 CALL = (
     errors.Unauthenticated(),
@@ -181,6 +182,11 @@ BY_PARAMETER = {
     },
     "Prefer": {"Preference-Applied": _text("How long was granted.", "wait=10", "^wait=[0-9]+$")},
 }
+AS_OF = _text(
+    "The last event that is in the figures, and its time; 0 if there was none.",
+    '1042;at="2025-05-13T10:22:06.428877Z"',
+    r'^\d+(;at="[0-9T:.-]+Z")?$',
+)
 ETAG = _text("Names this version (RFC 9110).", '"3"', '^"[!#-~]+"$')
 IdempotencyKey = Annotated[
     str | None,
@@ -226,3 +232,26 @@ class Tagged(ApiOperation):
         responses: dict[str, Any] = self.responses or {}
         for status in {"200", "304"} & responses.keys():
             responses[status].headers["ETag"] = ETAG
+
+
+@dataclass
+class Figures(ApiOperation):
+    """An operation whose good answer says as of when it is."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        responses: dict[str, Any] = self.responses or {}
+        responses["200"].headers["As-Of"] = AS_OF
+
+
+@dataclass
+class Sheet(Figures):
+    """The same, where it may also be a sheet (CSV)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        responses: dict[str, Any] = self.responses or {}
+        schema = Schema(type=OpenAPIType.STRING, max_length=2**31 - 1, pattern="^[a-z_]+(,|\r\n)")
+        responses["200"].content["text/csv"] = OpenAPIMediaType(
+            schema=schema, examples={"sheet": Example(value=SHEET)}
+        )

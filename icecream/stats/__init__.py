@@ -1,0 +1,97 @@
+"""Figures over HTTP: how much was ordered, and for staff all that the totals say."""
+
+from datetime import UTC
+from typing import Any
+
+from litestar import Controller, get
+from litestar.di import NamedDependency, Provide
+from litestar.response import Response
+from litestar.types import ASGIApp
+
+from icecream import accounts, bodies, errors, events, openapi
+from icecream.stats import examples, figures, reports, sheets
+from icecream.stats.asked import Asked, asked, days
+
+# Litestar adds the charset.
+CSV = "text/csv; header=present"
+NOT_YOURS = errors.Forbidden("Only staff may see more than how much was ordered.")
+
+
+def _as_of(newest: events.Newest | None) -> dict[str, str]:
+    """The last event that is in the figures, as a structured field (RFC 9651)."""
+    if newest is None:
+        return {"As-Of": "0"}
+    return {"As-Of": f'{newest.id};at="{newest.at.astimezone(UTC).isoformat()[:-6]}Z"'}
+
+
+class Stats(Controller):
+    """Figures."""
+
+    path = "/api"
+    tags = ["Stats"]
+
+    @get(
+        "/stats",
+        dependencies={"asked": Provide(asked, sync_to_thread=False)},
+        operation_class=openapi.Sheet,
+        operation_id="salesByFlavor",
+        summary="Sales by flavor",
+        responses=openapi.answers(
+            200,
+            list[figures.FlavorSales] | reports.Report,
+            examples.SALES,
+            *openapi.CALL,
+            errors.ValidationFailed("/to", "invalid", "to: Expected from before to."),
+            NOT_YOURS,
+        ),
+    )
+    async def sales(self, request: bodies.AnyBody, asked: NamedDependency[Asked]) -> ASGIApp:
+        """How much of each flavor was ordered: every order ever placed, by anybody, paid or not.
+
+        Staff may ask for more. With any of `from`, `to`, `status` and `interval` the answer is an
+        object: money and failures too, as a whole, by flavor and by period, the customers who paid
+        most, for how long stock lasts, and what waits for its payment. As CSV it is one table.
+        """
+        if asked.plain:
+            sales, newest = await figures.sales()
+            text = sheets.sales(sales) if asked.csv else None
+            return _answer(request, sales, text, newest)
+        if not request.user.admin:
+            raise NOT_YOURS
+        report, newest = await reports.report(asked.span, asked.interval)
+        return _answer(request, report, sheets.of(report) if asked.csv else None, newest)
+
+    @get(
+        "/dashboard",
+        guards=[accounts.staff_only],
+        dependencies={"days": Provide(days, sync_to_thread=False)},
+        operation_class=openapi.Figures,
+        operation_id="dashboard",
+        summary="See the dashboard's figures",
+        responses=openapi.answers(
+            200,
+            reports.Dashboard,
+            examples.DASHBOARD,
+            *openapi.CALL,
+            errors.ValidationFailed("/period", "invalid", "period: Expected one of 7d, 30d."),
+            errors.Forbidden("Only staff may do this."),
+        ),
+    )
+    async def dashboard(self, days: NamedDependency[reports.Days]) -> ASGIApp:
+        """All that the dashboard shows, in one answer and as of one moment; for staff.
+
+        Sales of a `period`, or of the days `from` one and before another (`to`), beside as many
+        days before; and how things are now: stock that runs out, the queue, the latest orders.
+        """
+        answer, newest = await reports.dashboard(days)
+        return bodies.Json(answer, _as_of(newest))
+
+
+def _answer(
+    request: bodies.AnyBody, value: Any, sheet: str | None, newest: events.Newest | None
+) -> ASGIApp:
+    headers = _as_of(newest) | {"Vary": "Accept"}
+    if sheet is None:
+        return bodies.Json(value, headers)
+    headers["Content-Disposition"] = 'attachment; filename="stats.csv"'
+    return Response(sheet, media_type=CSV, headers=headers).to_asgi_response(None, request)

@@ -1,0 +1,123 @@
+"""What a query asks for: of which days, in which status, by which interval, and in which form."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+from litestar.params import QueryParameter
+from msgspec import Struct, ValidationError, convert
+from msgspec.structs import replace
+
+from icecream import bodies, listing, states
+from icecream.stats.figures import INTERVALS, Span
+from icecream.stats.reports import LONGEST, Days
+
+JSON, CSV = "application/json", "text/csv"
+FORMS = {"json": JSON, "csv": CSV}
+PERIODS = {f"{days}d": days for days in (7, 30, 90, 365)}
+TYPICAL = "30d"
+A_DAY = {"format": "date", "maxLength": 10, "pattern": r"^\d{4}-\d\d-\d\d$"}
+Since = Annotated[
+    str | None,
+    QueryParameter(
+        name="from", schema_extra=A_DAY, description="Placed on this UTC day or later (2025-05-13)."
+    ),
+]
+Until = Annotated[
+    str | None,
+    QueryParameter(name="to", schema_extra=A_DAY, description="Placed before this UTC day."),
+]
+
+
+def _span(since: str | None, until: str | None, *, latest: date | None = None) -> Span:
+    """From a day on, and before another one, or before `latest`."""
+    first, last = _day("from", since), _day("to", until) or latest
+    if first is not None and last is not None and first >= last:
+        raise listing.invalid("from" if until is None else "to", "Expected from before to")
+    return Span(first, last)
+
+
+def _day(name: str, text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return convert(text, date)
+    except ValidationError:
+        raise listing.invalid(name, "Expected a day, such as 2025-05-13") from None
+
+
+class Asked(Struct, frozen=True):
+    """Of which orders, by which interval, if any, and whether as CSV."""
+
+    span: Span
+    interval: str | None
+    csv: bool
+
+    @property
+    def plain(self) -> bool:
+        """Nothing was asked for in particular: what the original answers."""
+        return self.span == Span() and self.interval is None
+
+
+def asked(
+    request: bodies.AnyBody,
+    since: Since = None,
+    until: Until = None,
+    status: Annotated[
+        str | None,
+        QueryParameter(schema_extra={"enum": list(states.ORDER)}, description="Only these."),
+    ] = None,
+    interval: Annotated[
+        str | None,
+        QueryParameter(schema_extra={"enum": list(INTERVALS)}, description="Also by such periods."),
+    ] = None,
+    form: Annotated[
+        str | None,
+        QueryParameter(
+            name="format",
+            schema_extra={"enum": list(FORMS)},
+            description="Instead of what `Accept` says.",
+        ),
+    ] = None,
+) -> Asked:
+    """What a query of sales asks for."""
+    span = _span(since, until)
+    best = request.accept.best_match(list(FORMS.values()), default=JSON)
+    wanted = FORMS.get(listing.one_of("format", form, FORMS) or "", best)
+    return Asked(
+        span=replace(span, status=listing.one_of("status", status, states.ORDER)),
+        interval=listing.one_of("interval", interval, INTERVALS),
+        csv=wanted == CSV,
+    )
+
+
+def days(
+    period: Annotated[
+        str | None,
+        QueryParameter(
+            schema_extra={"enum": list(PERIODS)},
+            description=f"So many days, up to today; {TYPICAL} if nothing is said.",
+        ),
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+) -> Days:
+    """Which days the dashboard is to show."""
+    if period is not None and not since is until is None:
+        raise listing.invalid("period", "Expected it, or from and to, not both")
+    tomorrow = datetime.now(UTC).date() + timedelta(1)
+    if since is None:
+        if until is not None:
+            raise listing.invalid("from", "Expected it beside to")
+        length = PERIODS[listing.one_of("period", period, PERIODS) or TYPICAL]
+        return Days(tomorrow - timedelta(length), tomorrow)
+    span = _span(since, until, latest=tomorrow)
+    assert span.since is not None
+    assert span.until is not None
+    chosen = Days(span.since, span.until)
+    if (chosen.until - chosen.since).days > LONGEST:
+        raise listing.invalid("from", f"Expected at most {LONGEST} days before to")
+    try:
+        _ = chosen.before
+    except OverflowError:
+        raise listing.invalid("from", "Expected a later day") from None
+    return chosen

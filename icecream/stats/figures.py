@@ -1,0 +1,206 @@
+"""Figures of sales, from the totals: their cost does not depend on the number of orders."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, convert
+from piccolo.columns import Column
+from piccolo.query import Select
+from piccolo.querystring import QueryString
+
+from icecream import bodies, database, events, openapi, states
+from icecream.tables import CustomerDay, DayTotal, FlavorDay, FlavorTotal, User
+
+# Customers in a list of the best ones.
+TOP = 10
+INTERVALS = ("day", "week", "month")
+Interval = Annotated[str, Meta(extra_json_schema={"enum": list(INTERVALS)})]
+Status = Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
+Day = Annotated[date, Meta(extra_json_schema={"maxLength": 10})]
+Count = Annotated[int, Meta(ge=0, le=bodies.MAX_ID)]
+Money = Annotated[int, Meta(ge=0, le=bodies.MAX_ID, description="In minor units, such as cents.")]
+Row = dict[str, Any]
+
+
+class Span(Struct, frozen=True):
+    """Orders that were placed from this UTC day on, and before that one, in that status.
+
+    None asks for nothing in particular.
+    """
+
+    since: date | None = None
+    until: date | None = None
+    status: str | None = None
+
+
+class Figures(Struct):
+    """Of some orders: how many there were, of how much, what was paid and what was given back.
+
+    `revenue` is what was charged, `refunds` what of it went back. `failure_rate` is how many of
+    those that are no longer pending failed; null where there are none.
+    """
+
+    quantity: Count
+    orders: Count
+    revenue: Money
+    refunds: Money
+    failure_rate: Annotated[float, Meta(ge=0, le=1)] | None
+
+
+class FlavorSales(Struct, rename={"flavor_name": "flavor__name"}):
+    """All that was ever ordered of a flavor."""
+
+    flavor_name: openapi.Name
+    total_qty_ordered: Count
+
+
+class FlavorFigures(Figures):
+    """The same for a flavor; `orders` are those with a line of it."""
+
+    flavor: bodies.Id
+    name: openapi.Name
+
+
+class PeriodFigures(Figures):
+    """The same for a day, a week or a month, which is called by its first day."""
+
+    start: Day
+
+
+class CustomerFigures(Figures):
+    """The same for a customer."""
+
+    user: bodies.Id
+    username: openapi.Name
+
+
+class Outcome(Struct):
+    """How many orders there are in a status, and what they come to."""
+
+    status: Status
+    orders: Count
+    total: Money
+
+
+def _words(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+# One that was canceled had been charged what it was given back, or nothing.
+CHARGED = (
+    f"CASE WHEN {{}} IN ({_words(states.CHARGED)}) THEN {{}}"
+    " WHEN {} = 'canceled' THEN {} ELSE 0 END"
+)
+
+
+def _sum(what: str, *columns: Column, alias: str) -> QueryString:
+    # No rows sum up to null; and PostgreSQL's sum of bigint is numeric.
+    return QueryString(f"CAST(COALESCE(SUM({what}), 0) AS bigint)", *columns, alias=alias)
+
+
+def _figures(table: Any, span: Span) -> Select[Any]:
+    status, orders, refunded = table.status, table.orders, table.refunded
+    query: Select[Any] = table.select(
+        _sum("{}", table.quantity, alias="quantity"),
+        _sum("{}", orders, alias="orders"),
+        _sum(CHARGED, status, table.revenue, status, refunded, alias="revenue"),
+        _sum("{}", refunded, alias="refunds"),
+        _sum("CASE WHEN {} = 'failed' THEN {} ELSE 0 END", status, orders, alias="failed"),
+        _sum("CASE WHEN {} = 'pending' THEN 0 ELSE {} END", status, orders, alias="ended"),
+    )
+    return _of(query, table, span)
+
+
+def _of(query: Select[Any], table: Any, span: Span) -> Select[Any]:
+    if span.status is not None:
+        query = query.where(table.status == span.status)
+    if span.since is not None:
+        query = query.where(table.day >= span.since)
+    if span.until is not None:
+        query = query.where(table.day < span.until)
+    return query
+
+
+def _rated(row: Row) -> Row:
+    failed, ended = row.pop("failed"), row.pop("ended")
+    return row | {"failure_rate": round(failed / ended, 4) if ended else None}
+
+
+def _grouped(query: Select[Any], table: Any, *by: Any) -> Select[Any]:
+    """Of each of these keys that has orders; where all have left, nothing is told."""
+    any_left = QueryString("SUM({}) <> 0", table.orders)
+    return query.columns(*by).group_by(*by).having(any_left)
+
+
+async def sales() -> tuple[list[FlavorSales], events.Newest | None]:
+    """What the original answers, and as of when: one query, which sees one moment."""
+    name = FlavorTotal.flavor.name
+    quantity = _sum("{}", FlavorTotal.quantity, alias="total_qty_ordered")
+    rows = (
+        await FlavorTotal.select(name.as_alias("flavor__name"), quantity, *events.NEWEST)
+        .group_by(name)
+        .order_by(name)
+    )
+    return convert(rows, list[FlavorSales]), convert(rows[0], events.Newest) if rows else None
+
+
+async def total(span: Span) -> Figures:
+    """Of all, each order counted once."""
+    (row,) = await _figures(DayTotal, span)
+    return convert(_rated(row), Figures)
+
+
+async def by_period(span: Span, interval: str) -> list[PeriodFigures]:
+    """Of each period in which there were orders, the first one first; weeks begin on Monday."""
+    start = database.first_day(interval, DayTotal.day).as_alias("start")
+    rows = await _grouped(_figures(DayTotal, span), DayTotal, start).order_by(start)
+    return convert([_rated(row) for row in rows], list[PeriodFigures])
+
+
+async def by_flavor(span: Span) -> dict[int, Row]:
+    """Of each flavor of which there were orders, by its id."""
+    table: Any = FlavorTotal if span.since is span.until is None else FlavorDay
+    rows = await _grouped(_figures(table, span), table, table.flavor)
+    return {row.pop("flavor"): _rated(row) for row in rows}
+
+
+async def by_flavor_and_period(span: Span, interval: str) -> list[Row]:
+    """Of each period and flavor of which there were orders, in that order."""
+    start = database.first_day(interval, FlavorDay.day).as_alias("start")
+    query = _grouped(_figures(FlavorDay, span), FlavorDay, start, FlavorDay.flavor)
+    rows = await query.order_by(start, FlavorDay.flavor)
+    return [_rated(row) for row in rows]
+
+
+async def by_customer(span: Span) -> list[CustomerFigures]:
+    """Of the customers who paid most, at most ten."""
+    user = CustomerDay.user
+    query = _grouped(_figures(CustomerDay, span), CustomerDay, user)
+    rows = await query.order_by(QueryString('"revenue"'), ascending=False).order_by(user).limit(TOP)
+    if not rows:
+        return []
+    users = await User.select(User.id, User.username).where(
+        User.id.is_in([row["user"] for row in rows])
+    )
+    name = {user["id"]: user["username"] for user in users}
+    return [convert(_rated(row) | {"username": name[row["user"]]}, CustomerFigures) for row in rows]
+
+
+async def by_status(span: Span) -> list[Outcome]:
+    """What became of the orders."""
+    query = _of(
+        DayTotal.select(
+            DayTotal.status,
+            _sum("{}", DayTotal.orders, alias="orders"),
+            _sum("{}", DayTotal.revenue, alias="total"),
+        ),
+        DayTotal,
+        span,
+    )
+    found = {row["status"]: row for row in await query.group_by(DayTotal.status)}
+    nothing = {"orders": 0, "total": 0}
+    return [
+        convert(nothing | found.get(status, {}) | {"status": status}, Outcome)
+        for status in states.ORDER
+    ]

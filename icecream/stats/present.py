@@ -1,0 +1,174 @@
+"""How things are right now: stock, payments that wait, the queue, the latest orders."""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, convert
+from piccolo.columns.combination import WhereRaw
+from piccolo.query.functions import Sum
+
+from icecream import bodies, openapi, states
+from icecream.stats.figures import Count, Money, Status
+from icecream.tables import KINDS, Flavor, FlavorDay, Job, Order, OrderLine, Payment
+
+# The days by which we say how fast a flavor sells, today among them.
+PACE = 28
+# It is time to order more when stock lasts for fewer days; so many are named.
+LOW, MOST_LOW = 7, 10
+LATEST, MOST_PARKED = 10, 20
+# As the partial indexes say it: a parameter in its place would keep SQLite from using them.
+OPEN = WhereRaw("\"payment\".\"state\" IN ('new', 'sent', 'unknown', 'parked')")
+PARKED = WhereRaw('"payment"."state" = \'parked\'')
+Days = Annotated[float, Meta(ge=0, description="At the pace of the last 28 days.")]
+
+
+class Stock(Struct):
+    """What is left of a flavor, and for how many days; null where not counted or nothing sold."""
+
+    flavor: bodies.Id
+    name: openapi.Name
+    stock: Count | None
+    stock_days: Days | None
+    archived: bool
+
+
+class Waiting(Struct):
+    """The order whose payment is pending for longest."""
+
+    order: bodies.Id
+    created_at: openapi.Moment
+    seconds: Annotated[float, Meta(ge=0)]
+
+
+class Queue(Struct):
+    """What is to be done: due now, with the provider, to be tried later, parked for a person."""
+
+    due: Count
+    in_flight: Count
+    later: Count
+    parked: Count
+    oldest_due: Annotated[float, Meta(ge=0, description="Seconds that it is late.")] | None
+
+
+class Latest(Struct):
+    """An order, in short."""
+
+    id: bodies.Id
+    user: bodies.Id
+    username: openapi.Name
+    quantity: Count
+    status: Status
+    total: Money
+    refunded: Money
+    created_at: openapi.Moment
+
+
+class ParkedPayment(Struct):
+    """A payment that waits for a person, and why."""
+
+    payment: bodies.Id
+    order: bodies.Id
+    kind: openapi.Word
+    amount: Money
+    moved: Count | None
+    why: openapi.Text | None
+    first_sent_at: openapi.Moment | None
+
+
+async def stock(today: date) -> list[Stock]:
+    """Of every flavor."""
+    sold = await _sold(today)
+    columns = (Flavor.id.as_alias("flavor"), Flavor.name, Flavor.stock, Flavor.archived)
+    return [
+        convert(row | {"stock_days": _days(row["stock"], sold.get(row["flavor"], 0))}, Stock)
+        for row in await Flavor.select(*columns).order_by(Flavor.id)
+    ]
+
+
+async def _sold(today: date) -> dict[int, int]:
+    rows = (
+        await FlavorDay.select(FlavorDay.flavor, Sum(FlavorDay.quantity))
+        .where(
+            FlavorDay.day > today - timedelta(days=PACE),
+            FlavorDay.status.is_in(list(states.LIVE)),
+        )
+        .group_by(FlavorDay.flavor)
+    )
+    return {row["flavor"]: int(row["sum"]) for row in rows}
+
+
+def _days(stock: int | None, sold: int) -> float | None:
+    return None if stock is None or not sold else round(stock * PACE / sold, 1)
+
+
+def low(stocks: Iterable[Stock]) -> list[Stock]:
+    """Those on sale that are sold out, or will be soon; the most pressing ones first."""
+    left = [
+        (0.0 if not one.stock else one.stock_days, one)
+        for one in stocks
+        if one.stock is not None and not one.archived
+    ]
+    pressing = sorted(
+        ((days, one.flavor, one) for days, one in left if days is not None and days < LOW)
+    )
+    return [one for _, _, one in pressing[:MOST_LOW]]
+
+
+async def waiting(now: datetime) -> Waiting | None:
+    """The oldest order that is pending."""
+    rows = (
+        await Payment.select(Payment.order, Payment.order.created_at.as_alias("created_at"))
+        .where(OPEN, Payment.kind == "charge")
+        .order_by(Payment.order)
+        .limit(1)
+    )
+    return next((Waiting(**row, seconds=_since(row["created_at"], now)) for row in rows), None)
+
+
+def _since(then: datetime, now: datetime) -> float:
+    return max(0.0, round((now - then).total_seconds(), 3))
+
+
+async def queue(now: datetime) -> Queue:
+    """The state of the queue."""
+    first = await Job.select(Job.run_at).order_by(Job.run_at).limit(1)
+    oldest = [row["run_at"] for row in first if row["run_at"] <= now]
+    claimed = Job.select(Job.subject).where(Job.run_at > now, Job.kind.is_in(list(KINDS)))
+    sent = await Payment.count().where(OPEN, Payment.state == "sent", Payment.id.is_in(claimed))
+    return Queue(
+        due=await Job.count().where(Job.run_at <= now),
+        in_flight=sent,
+        later=await Job.count().where(Job.run_at > now) - sent,
+        parked=await Payment.count().where(PARKED),
+        oldest_due=_since(oldest[0], now) if oldest else None,
+    )
+
+
+async def latest() -> list[Latest]:
+    """The orders that were placed last, the newest one first."""
+    columns: Any = (
+        *(Order.id, Order.user, Order.user.username.as_alias("username"), Order.status),
+        *(Order.total, Order.refunded, Order.created_at),
+    )
+    rows = await Order.select(*columns).order_by(Order.id, ascending=False).limit(LATEST)
+    ids = [row["id"] for row in rows]
+    lines = OrderLine.select(OrderLine.order, Sum(OrderLine.quantity))
+    lines = lines.where(OrderLine.order.is_in(ids)).group_by(OrderLine.order)
+    quantity = {row["order"]: int(row["sum"]) for row in (await lines if ids else [])}
+    return [Latest(**row, quantity=quantity[row["id"]]) for row in rows]
+
+
+async def parked() -> list[ParkedPayment]:
+    """Payments that wait for a person, the oldest ones first."""
+    payment = Payment
+    rows = (
+        await payment.select(
+            *(payment.id.as_alias("payment"), payment.order, payment.kind, payment.amount),
+            *(payment.moved, payment.last_error.as_alias("why"), payment.first_sent_at),
+        )
+        .where(PARKED)
+        .order_by(payment.id)
+        .limit(MOST_PARKED)
+    )
+    return [ParkedPayment(**row) for row in rows]
