@@ -27,6 +27,21 @@ ORDER_FACTS = f"""
     FROM orders o JOIN (
         SELECT "order", sum(quantity) AS quantity FROM order_line GROUP BY "order"
     ) q ON q."order" = o.id"""
+# The table of each, its keys, and what it counts.
+TOTALS = {
+    "totals by flavor equal a recount": ("flavor_total", "flavor, status", LINE_FACTS),
+    "totals by flavor and day equal a recount": ("flavor_day", "flavor, day, status", LINE_FACTS),
+    "totals by customer and day equal a recount": (
+        "customer_day",
+        '"user", day, status',
+        ORDER_FACTS,
+    ),
+    "totals by day equal a recount": ("day_total", "day, status", ORDER_FACTS),
+}
+# How much there is of a flavor.
+STOCK = f"""((SELECT COALESCE(sum(m.quantity), 0) FROM stock_move m WHERE m.flavor = flavor.id) -
+    (SELECT COALESCE(sum(l.quantity), 0) FROM {LINES}
+     WHERE l.flavor = flavor.id AND o.status IN ({LIVE})))"""
 
 
 def _sides(recount: str, stored: str) -> str:
@@ -100,22 +115,11 @@ RULES = {
         SELECT o.id FROM orders o LEFT JOIN event e ON e."order" = o.id
         GROUP BY o.id HAVING count(e.id) = 0 OR max(e.seq) <> count(e.id)""",
     "counted stock is what came in less what live orders took": f"""
-        SELECT f.id FROM flavor f WHERE f.stock IS NOT NULL AND f.stock <>
-            (SELECT COALESCE(sum(m.quantity), 0) FROM stock_move m WHERE m.flavor = f.id) -
-            (SELECT COALESCE(sum(l.quantity), 0) FROM {LINES}
-             WHERE l.flavor = f.id AND o.status IN ({LIVE}))""",
+        SELECT flavor.id FROM flavor WHERE stock IS NOT NULL AND stock <> {STOCK}""",
     "what was given back of an order is the sum of its lines'": f"""
         SELECT o.id FROM {LINES} GROUP BY o.id, o.refunded
         HAVING o.refunded <> sum(l.refunded) OR max(l.refunded - l.quantity * l.unit_price) > 0""",
-    "totals by flavor equal a recount": _totals("flavor_total", "flavor, status", LINE_FACTS),
-    "totals by flavor and day equal a recount": _totals(
-        "flavor_day", "flavor, day, status", LINE_FACTS
-    ),
-    "totals by customer and day equal a recount": _totals(
-        "customer_day", '"user", day, status', ORDER_FACTS
-    ),
-    "totals by day equal a recount": _totals("day_total", "day, status", ORDER_FACTS),
-}
+} | {rule: _totals(*total) for rule, total in TOTALS.items()}
 
 
 async def examine() -> dict[str, list[tuple[object, ...]]]:

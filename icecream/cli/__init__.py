@@ -30,19 +30,35 @@ def migrate() -> None:
 
 
 @main.command()
+@click.option("--repair", "mend", is_flag=True, help="Show what can be put right.")
+@click.option("--yes", is_flag=True, help="With --repair: do it.")
 @with_database
-async def doctor() -> None:
+async def doctor(mend: bool, yes: bool) -> None:
     """Check that orders, payments, jobs, stock, history and totals agree; fails if they do not."""
-    from icecream import doctor
+    from icecream import doctor, repair
 
+    if yes and not mend:
+        raise ValueError("--yes goes with --repair.")
     broken = await doctor.examine()
-    for rule, rows in broken.items():
-        some = ", ".join(str(row[0]) for row in rows[:10])
-        click.echo(f"BROKEN  {rule}: {len(rows)} ({some}{', ...' * (len(rows) > 10)})")
+    _tell(broken)
+    for rule in broken if mend else ():
+        what = "is made anew" if repair.possible(rule) else "a person has to look"
+        click.echo(f"REPAIR  {rule}: {what}")
+    if yes and broken:
+        await repair.apply(broken)
+        click.echo("Repaired what can be; now:")
+        broken = await doctor.examine()
+        _tell(broken)
     if broken:
         click.echo(f"{len(broken)} of {len(doctor.RULES)} rules are broken.")
         sys.exit(1)
     click.echo(f"{len(doctor.RULES)} rules: every rule holds.")
+
+
+def _tell(broken: dict[str, list[tuple[object, ...]]]) -> None:
+    for rule, rows in broken.items():
+        some = ", ".join(str(row[0]) for row in rows[:10])
+        click.echo(f"BROKEN  {rule}: {len(rows)} ({some}{', ...' * (len(rows) > 10)})")
 
 
 def _document() -> dict[str, Any]:

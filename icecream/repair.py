@@ -1,0 +1,59 @@
+"""What of the doctor's findings follows from orders and payments, and is made from them anew."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from icecream import database, doctor
+from icecream.tables import MAX_STOCK, Flavor
+
+# Whatever else is broken is a fact against a fact, and no program can know which one is true.
+ON_POSTGRES = isinstance(database.DB, database.Postgres)
+REPAIRS: dict[str, tuple[str, ...]] = {
+    "an open payment has its job": (
+        f"""INSERT INTO job (kind, subject, run_at, tries)
+            SELECT p.kind, p.id, '{{now}}', 0 FROM payment p WHERE p.state IN ({doctor.OPEN})
+            AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject = p.id AND j.kind = p.kind)""",
+    ),
+    "a job has its open payment": (
+        f"""DELETE FROM job WHERE kind IN ('charge', 'refund') AND NOT EXISTS (
+            SELECT 1 FROM payment p WHERE p.id = job.subject AND p.kind = job.kind
+            AND p.state IN ({doctor.OPEN}))""",
+    ),
+    "counted stock is what came in less what live orders took": (
+        f"""UPDATE flavor SET stock = {doctor.STOCK} WHERE stock IS NOT NULL
+            AND stock <> {doctor.STOCK} AND {doctor.STOCK} BETWEEN 0 AND {MAX_STOCK}""",
+    ),
+}
+
+
+def _recount(table: str, keys: str, facts: str) -> tuple[str, str]:
+    day = "CAST(day AS date)" if ON_POSTGRES else "day"
+    return (
+        f"DELETE FROM {table}",
+        f"""INSERT INTO {table} ({keys}, quantity, orders, revenue, refunded)
+            SELECT {keys.replace("day", day)}, sum(quantity), sum(orders), sum(revenue),
+            sum(refunded) FROM ({facts}) facts GROUP BY {keys}""",
+    )
+
+
+REPAIRS |= {rule: _recount(*totals) for rule, totals in doctor.TOTALS.items()}
+
+
+def possible(rule: str) -> bool:
+    """Whether what this rule is about follows from something else."""
+    return rule in REPAIRS
+
+
+async def apply(broken: Iterable[str]) -> None:
+    """Put these rules right as far as possible, all at once, while nobody moves any order."""
+
+    async def work() -> None:
+        if ON_POSTGRES:
+            # Whoever moves money or stock holds an order or a flavor: they wait, readers do not.
+            await Flavor.raw("LOCK TABLE orders, flavor, payment, job IN SHARE ROW EXCLUSIVE MODE")
+        now = datetime.now(UTC).isoformat()
+        for rule in broken:
+            for statement in REPAIRS.get(rule, ()):
+                await Flavor.raw(statement.replace("{now}", now))
+
+    await database.transaction(work)

@@ -1,0 +1,56 @@
+"""Repairing: what follows from something else is made anew, and nothing else is touched."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from icecream import doctor, repair
+from icecream.database import DB
+from icecream.tables import Order
+from tests.processes import Shop
+from tests.test_doctor import BREAKS, Undo
+from tests.test_doctor import ids as ids  # a fixture
+
+pytestmark = pytest.mark.anyio
+
+
+def test_only_rules_of_the_doctor_are_repaired() -> None:
+    assert repair.REPAIRS.keys() < doctor.RULES.keys()
+
+
+@pytest.mark.parametrize("rule", BREAKS)
+async def test_what_is_derived_is_made_anew_and_facts_stay(ids: dict[str, Any], rule: str) -> None:
+    with pytest.raises(Undo):
+        async with DB.transaction():
+            for statement in BREAKS[rule]:
+                await Order.raw(statement.format(**ids))
+            await repair.apply(await doctor.examine())
+            assert list(await doctor.examine()) == ([] if repair.possible(rule) else [rule])
+            raise Undo
+
+
+async def test_the_command_shows_its_plan_and_carries_it_out_when_told(
+    tmp_path: Path, empty_database: str
+) -> None:
+    with Shop(tmp_path / "shop", empty_database) as shop:
+        assert shop.run("migrate").returncode == 0
+        assert shop.run("doctor", "--repair").returncode == 0
+        broken = "INSERT INTO flavor_total (flavor, status, quantity, orders, revenue, refunded)"
+        sql = f"{broken} VALUES (1, 'paid', 7, 1, 7, 0)"
+        call = f"asyncio.run(Flavor.raw({sql!r}).run())"
+        shop._python("-c", f"import asyncio; from icecream.tables import Flavor; {call}")
+        plan = shop.run("doctor", "--repair")
+        assert (plan.returncode, plan.stdout.splitlines()) == (
+            1,
+            [
+                "BROKEN  totals by flavor equal a recount: 1 (1)",
+                "REPAIR  totals by flavor equal a recount: is made anew",
+                f"1 of {len(doctor.RULES)} rules are broken.",
+            ],
+        )
+        assert shop.run("doctor").returncode == 1
+        assert shop.run("doctor", "--yes").stdout == "icecream: --yes goes with --repair.\n"
+        done = shop.run("doctor", "--repair", "--yes")
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.endswith("every rule holds.\n")
