@@ -65,8 +65,16 @@ class Batches(Generic[Call, Answer]):
 
     async def _run(self) -> None:
         while self._waiting:
+            await self._gathered()
             await self._answer(self._next())
         self._runner = None
+
+    async def _gathered(self) -> None:
+        """Let those in who are at the door: as long as each turn of the event loop brings more."""
+        before = 0
+        while before < len(self._waiting) < self._most:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
 
     def _next(self) -> list[tuple[Call, asyncio.Future[Answer]]]:
         batch: list[tuple[Call, asyncio.Future[Answer]]] = []

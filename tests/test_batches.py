@@ -50,6 +50,19 @@ async def test_who_waits_at_the_same_moment_is_answered_together() -> None:
     assert double.seen == [[0, 1, 2], [3, 4]]
 
 
+async def test_who_is_at_the_door_goes_along() -> None:
+    double = Doubling()
+
+    async def a_turn_later() -> int:
+        await asyncio.sleep(0)
+        return await double.line.ask(2)
+
+    double.gate.set()
+    answers = await asyncio.gather(double.line.ask(1), a_turn_later())
+    assert answers == [2, 4]
+    assert double.seen == [[1, 2]]
+
+
 async def test_alone_nobody_waits_for_company() -> None:
     double = Doubling()
     double.gate.set()
