@@ -41,15 +41,20 @@ INSERT INTO event (id, "order", seq, type, payload, "by", at)
     UNION ALL SELECT 2 * n, n, 2, status, json_build_object('payment', n), NULL, at FROM wanted;
 """
 TOTALS = """
-INSERT INTO flavor_day (flavor, day, status, quantity, revenue)
-    SELECT l.flavor, (o.created_at AT TIME ZONE 'UTC')::date, o.status,
-        sum(l.quantity), sum(l.quantity * l.unit_price)
-    FROM orders o JOIN order_line l ON l."order" = o.id GROUP BY 1, 2, 3;
-INSERT INTO flavor_total (flavor, status, quantity, revenue)
-    SELECT flavor, status, sum(quantity), sum(revenue) FROM flavor_day GROUP BY 1, 2;
-INSERT INTO day_total (day, status, orders, revenue)
-    SELECT (created_at AT TIME ZONE 'UTC')::date, status, count(*), sum(total)
-    FROM orders GROUP BY 1, 2;
+CREATE TEMP VIEW sold AS
+    SELECT l.flavor, o."user", (o.created_at AT TIME ZONE 'UTC')::date AS day, o.status,
+        l.quantity, l.quantity * l.unit_price AS revenue
+    FROM orders o JOIN order_line l ON l."order" = o.id;
+INSERT INTO flavor_day (flavor, day, status, quantity, orders, revenue, refunded)
+    SELECT flavor, day, status, sum(quantity), count(*), sum(revenue), 0 FROM sold GROUP BY 1, 2, 3;
+INSERT INTO flavor_total (flavor, status, quantity, orders, revenue, refunded)
+    SELECT flavor, status, sum(quantity), sum(orders), sum(revenue), 0
+    FROM flavor_day GROUP BY 1, 2;
+INSERT INTO customer_day ("user", day, status, quantity, orders, revenue, refunded)
+    SELECT "user", day, status, sum(quantity), count(*), sum(revenue), 0 FROM sold GROUP BY 1, 2, 3;
+INSERT INTO day_total (day, status, quantity, orders, revenue, refunded)
+    SELECT day, status, sum(quantity), sum(orders), sum(revenue), 0
+    FROM customer_day GROUP BY 1, 2;
 """
 SEQUENCES = ("orders", "order_line", "payment", "event")
 

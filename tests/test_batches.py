@@ -59,7 +59,7 @@ async def test_who_is_at_the_door_goes_along() -> None:
 
     double.gate.set()
     answers = await asyncio.gather(double.line.ask(1), a_turn_later())
-    assert answers == [2, 4]
+    assert list(answers) == [2, 4]
     assert double.seen == [[1, 2]]
 
 
