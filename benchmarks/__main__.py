@@ -20,10 +20,13 @@ PROGRAMS = {"wrk": "wrk", "pgbench": "postgresql-contrib", "psql": "postgresql-c
 @click.option("--rounds", default=3, help="How often each thing is measured.")
 @click.option("--seconds", default=6.0, help="How long each time.")
 @click.option("--orders", default=10_000_000, help="In the large database.")
-def main(rows: Sequence[str], quick: bool, rounds: int, seconds: float, orders: int) -> None:
+@click.option("--held", default=600.0, help="Seconds that a snapshot is held.")
+def main(
+    rows: Sequence[str], quick: bool, rounds: int, seconds: float, orders: int, held: float
+) -> None:
     """Measure ours and its peers in turns, in one run, and print the table."""
     if quick:
-        rounds, seconds, orders = 1, 2.0, 100_000
+        rounds, seconds, orders, held = 1, 2.0, 100_000, 10.0
     _check()
     services.install_original()
     lines, failed = list[tuple[str, table.Line]](), list[str]()
@@ -32,7 +35,7 @@ def main(rows: Sequence[str], quick: bool, rounds: int, seconds: float, orders: 
         progress = Progress(f"[{n}/{len(names)}] {name}: ")
         progress("starting")
         try:
-            for line in ROWS[name](Run(rounds, seconds, orders, progress)):
+            for line in ROWS[name](Run(rounds, seconds, orders, held, progress)):
                 lines.append((name, line))
         except (RuntimeError, httpx.HTTPError) as error:
             failed.append(f"{name} could not be measured: {error}")

@@ -21,11 +21,15 @@ PAUSE = 0.02
 
 @dataclass(frozen=True)
 class Run:
-    """How often and how long, and how large a large database is; `say` tells how far it got."""
+    """How often and how long, how large a large database is, and how long a snapshot is held.
+
+    `say` tells how far it got.
+    """
 
     rounds: int
     seconds: float
     orders: int
+    held: float
     say: Callable[[str], None]
 
     def turns(self, **things: Callable[[], T]) -> list[list[T]]:
@@ -279,6 +283,38 @@ def settling(run: Run) -> Iterator[Line]:
         theirs = [peer.settled(run.seconds)]
     yield Line("payments settled", at_least(0.5), ours, "orders accepted", accepted)
     yield Line("payments settled", at_least(5), ours, "original's worker", theirs)
+    jobs = [services.procrastinate(run.seconds)]
+    yield Line("payments settled", at_least(10), ours, "procrastinate's worker", jobs)
+
+
+def held(run: Run) -> Iterator[Line]:
+    """While an idle transaction holds a snapshot, so that no dead row can be cleared away."""
+
+    def measure(service: services.Service) -> tuple[float, float, float]:
+        accepted = service.orders(MANY, run.seconds).rate
+        # The worker was left behind by the orders just placed, and goes on with them.
+        settled = service.settled(run.seconds / 2)
+        return accepted, settled, service.get("/api/stats/", MANY, run.seconds).rate
+
+    def order_and_settle(service: services.Service) -> None:
+        # Longer than a token lives.
+        service.sign_in()
+        service.orders(MANY, min(5, run.held))
+        while service.pending():
+            time.sleep(0.1)
+
+    with services.ours(workers=1, delay="0") as our:
+        order_and_settle(our)
+        clean = measure(our)
+        with services.snapshot(our.database):
+            end = time.monotonic() + run.held
+            while time.monotonic() < end:
+                run.say(f"the snapshot is held, {end - time.monotonic():.0f} s are left")
+                order_and_settle(our)
+            dirty = measure(our)
+    for what, before, after in zip(("orders", "settled", "stats"), clean, dirty, strict=True):
+        minutes = f"{run.held / 60:g} min under a snapshot"
+        yield Line(f"{what}, {minutes}", at_least(0.8), [after], "before", [before])
 
 
 ROWS: dict[str, Callable[[Run], Iterator[Line]]] = {
@@ -298,5 +334,6 @@ ROWS: dict[str, Callable[[Run], Iterator[Line]]] = {
         start,
         pickup,
         settling,
+        held,
     )
 }

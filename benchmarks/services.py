@@ -49,6 +49,24 @@ def database() -> Iterator[str]:
 
 
 @contextmanager
+def snapshot(address: str) -> Iterator[None]:
+    """Hold a snapshot of a database, idle, as a forgotten session or a long dump does."""
+    begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM job;"
+    session = subprocess.Popen(
+        ["psql", address, "-XAtq"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert session.stdin is not None
+    assert session.stdout is not None
+    session.stdin.write(f"{begin}\n")
+    session.stdin.flush()
+    session.stdout.readline()
+    try:
+        yield
+    finally:
+        session.communicate()
+
+
+@contextmanager
 def prefix() -> Iterator[str]:
     """What keys in Redis may begin with."""
     name = f"icecream-bench-{os.getpid()}-{time.monotonic_ns()}"
@@ -306,6 +324,20 @@ def original(*, best: bool = True, worker: bool = True, sleep: bool = True) -> I
 def begin_celery(service: Service) -> None:
     """Start the original's worker, with a process per core as Celery does by itself."""
     service.begin(_program("celery"), "--app=service:celery", "worker", "--loglevel=WARNING")
+
+
+def procrastinate(seconds: float) -> float:
+    """Jobs a second that one worker of procrastinate finishes."""
+    with database() as address:
+        done = subprocess.run(
+            [_program("python"), TOP / "benchmarks/procrastinate/service.py", str(seconds)],
+            env=os.environ | {"PEER_DATABASE": address},
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return float(done.stdout)
 
 
 def _program(name: str) -> Path:
