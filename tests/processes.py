@@ -43,7 +43,7 @@ async def main():
         print(json.dumps({
             "orders": await Order.select(Order.id, Order.status).order_by(Order.id),
             "payments": await Payment.select(Payment.order, Payment.state, Payment.tries),
-            "jobs": await Job.count(),
+            "jobs": [row["kind"] for row in await Job.select(Job.kind)],
         }))
 asyncio.run(main())
 """
@@ -293,7 +293,7 @@ class Shop:
         return self.statuses()
 
     def books(self) -> dict[str, Any]:
-        """All orders, all payments and the number of jobs, once the ledger was found right."""
+        """All orders, all payments and the kinds of jobs, once the ledger was found right."""
         answer = self._python("-c", BOOKS)
         assert answer.returncode == 0, answer.stdout
         read: dict[str, Any] = json.loads(answer.stdout)

@@ -18,7 +18,7 @@ from icecream.database import DB
 from tests import servers
 from tests.conftest import ADMIN_PASSWORD, WHICH
 from tests.processes import Process, Shop, until
-from tests.sandbox import Sandbox
+from tests.sandbox import WEBHOOK_SECRET, Sandbox
 
 at_scale = pytest.mark.only("postgres")
 # Does at a failpoint what a file says, once: so one program serves for all rows. After an unknown
@@ -61,9 +61,16 @@ class Later(datetime.datetime):
         return datetime.datetime.now(tz) + datetime.timedelta(days={days})
 desk.datetime = Later
 """
+NOTICES = """
+import asyncio, sys
+from icecream.tables import Notice
+ours = Notice.key == sys.argv[1], Notice.applied_at.is_not_null()
+sys.stdout.write(str(asyncio.run(Notice.count().where(*ours).run())))
+"""
 # What the sandbox does with the first request of an amount that ends so (docs/providers.md).
 DECLINE, RESET_BEFORE, RESET_AFTER, ERROR_BEFORE, ERROR_AFTER = 1, 3, 4, 5, 6
-TIMEOUT_AFTER, SLOW, LATE, TOO_MANY, IN_USE, WRONG_AMOUNT, PROCESSING = 8, 9, 10, 11, 12, 13, 15
+TIMEOUT_AFTER, SLOW, LATE, TOO_MANY, IN_USE = 8, 9, 10, 11, 12
+WRONG_AMOUNT, DUPLICATE_WEBHOOKS, PROCESSING = 13, 14, 15
 
 
 class Theatre:
@@ -143,10 +150,15 @@ class Theatre:
     def history(self, order: int) -> list[str]:
         return [happened["type"] for happened in self.see(order)["history"]]
 
-    def jobs(self) -> int:
-        """How many there are, the daily comparing among them."""
-        jobs: int = self.shop.books()["jobs"]
-        return jobs
+    def notices(self, key: str) -> int:
+        """How many notices of the payment with this key were applied."""
+        answer = self.shop._python("-c", NOTICES, key)
+        assert answer.returncode == 0, answer.stdout
+        return int(answer.stdout)
+
+    def is_idle(self) -> bool:
+        """Nothing is left to be done about any payment."""
+        return not {"charge", "refund"} & set(self.shop.books()["jobs"])
 
     def moved(self, order: int) -> list[tuple[str, int]]:
         """What the sandbox says it moved for this order; charges, and what was given back."""
@@ -163,26 +175,28 @@ def theatre(opened: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     url = f"sqlite:///{folder}/shop.sqlite"
     if WHICH == "postgres":
         url = settings.load().database_url.rpartition("/")[0] + "/crashes"
-    sandbox = Sandbox(folder, "--fault-amounts", "--slow=1", "--late=1.5")
     given = {
         "ICECREAM_PAYMENT_PROVIDER": "stripe",
         "ICECREAM_STRIPE_API_KEY": "sk_test_of_the_tests",
-        "ICECREAM_STRIPE_API_BASE": sandbox.url,
+        "ICECREAM_STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
         "ICECREAM_ADMIN_PASSWORD": ADMIN_PASSWORD,
     }
     with ExitStack() as held:
-        held.callback(sandbox.end)
         redis = held.enter_context(servers.redis(folder / "redis"))
         shop = held.enter_context(Shop(folder / "shop", url, **given))
         shop.troubled = True
+        tell = f"--webhook-url={shop.http.base_url}/api/payments/webhooks/stripe/"
+        sandbox = Sandbox(folder, "--fault-amounts", "--slow=1", "--late=1.5", tell)
+        held.callback(sandbox.end)
+        shop.environment["ICECREAM_STRIPE_API_BASE"] = sandbox.url
         if WHICH == "postgres":
             shop.environment["ICECREAM_REDIS_URL"] = redis.url
         assert shop.run("migrate").returncode == 0
         theatre = Theatre(shop, sandbox)
         yield theatre
-        # The daily comparing is the only job left.
-        assert theatre.jobs() == 1
+        assert theatre.is_idle()
         balance(theatre)
+        compare(theatre)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -203,6 +217,15 @@ def balance(theatre: Theatre) -> None:
     assert all("parked" in theatre.history(order) for order in parked)
     paid = sum(one["total"] - one["refunded"] for one in orders if one["status"] == "paid")
     assert kept == paid + sum(amount for order in parked for _, amount in theatre.moved(order))
+
+
+def compare(theatre: Theatre) -> None:
+    """The provider's own list says the same; only a wrong amount is for a person to judge."""
+    answer = theatre.shop.run("reconcile")
+    *findings, last = answer.stdout.splitlines()
+    wrong = [one for one in findings if "we asked for 513 EUR" in one]
+    assert findings == wrong, answer.stdout
+    assert last == (f"{len(wrong)} left to be done." if wrong else "Nothing is left to be done.")
 
 
 @pytest.fixture(autouse=True)
@@ -372,7 +395,7 @@ def test_all_is_down_past_the_life_of_the_key(
     order = theatre.order(f"past-{failpoint}")
     theatre.died(theatre.worker)
     theatre.heal(days=2)
-    until(lambda: theatre.jobs() == 1, "nothing is left to be done")
+    until(theatre.is_idle, "nothing is left to be done")
     assert theatre.see(order)["status"] == status
     assert theatre.moved(order) == moved
     assert ("parked" in theatre.history(order)) == (status == "pending")
@@ -432,6 +455,21 @@ def test_21_the_disk_is_full(theatre: Theatre) -> None:
     assert theatre.shop.http.get("/api/orders/").json() == before
     theatre.at("intake.before_commit", "empty")
     pays(theatre, theatre.order("full"), 500)
+
+
+@pytest.mark.parametrize("ending", [PROCESSING, DUPLICATE_WEBHOOKS])
+def test_what_the_provider_tells_by_itself_is_kept_and_changes_nothing_twice(
+    theatre: Theatre, ending: int
+) -> None:
+    order = theatre.order(f"told-{ending}", ending)
+    pays(theatre, order, 500 + ending)
+    (key,) = {one.key for one in theatre.sandbox.executions() if one.order == str(order)}
+
+    def told() -> bool:
+        return bool(theatre.notices(key))
+
+    until(told, "the notice is applied")
+    assert theatre.history(order) == ["placed", "paid"]
 
 
 def test_an_amount_that_is_not_ours_is_parked(theatre: Theatre) -> None:

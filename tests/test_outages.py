@@ -138,7 +138,7 @@ def cut_off(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Pro
         pid = int((postgres.log.parent / "postgres/postmaster.pid").read_text().split()[0])
         with frozen(pid):
             yield processes
-        assert shop.books()["jobs"] > 0
+        assert shop.books()["jobs"]
 
 
 def test_everything_ends_in_time_when_told_to_and_what_was_in_flight_ends_after_a_restart(

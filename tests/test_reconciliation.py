@@ -125,6 +125,9 @@ async def test_another_amount_is_parked_and_not_adopted(customer: Caller, flavor
     await reconciliation.adopt(finding)
     row = await Payment.select(Payment.state).where(Payment.id == payment).first()
     assert (row, await status(order)) == ({"state": "parked"}, "pending")
+    # It was adopted once; now only a person can say what is true.
+    (finding,) = await find(bank)
+    assert (finding.what, finding.why) == ("look", "they have 1 EUR; we asked for 500 EUR")
     await ledger.check()
 
 

@@ -107,6 +107,10 @@ def _difference(record: Record, row: dict[str, Any] | None) -> Finding | None:
         why = f"{_money(record)} under the key {record.key}, which is none of ours"
         return Finding(what, why, record.order, None, record) if moved else None
     order, payment, state = row["order"], row["id"], row["state"]
+    asked = (row["amount"], row["currency"])
+    if state == "parked" and moved and (record.amount, record.currency) != asked:
+        why = f"they have {_money(record)}; we asked for {asked[0]} {asked[1]}"
+        return Finding("look", why, order, payment, record)
     if state == "succeeded":
         theirs = (record.state, record.reference, record.amount, record.currency)
         amount = row["amount"] if row["moved"] is None else row["moved"]
