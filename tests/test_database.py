@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from icecream import database
+from icecream import database, settings
 from icecream.database import DB, transactions
 from icecream.tables import CustomerDay, Flavor, FlavorTotal
 from tests.conftest import WHICH, Caller, new_flavor
@@ -350,3 +350,18 @@ async def test_the_first_day_of_a_week_or_month_is_found(
     start = database.first_day(of, CustomerDay.day).as_alias("start")
     rows = CustomerDay.select(start).where(CustomerDay.user == customer.user.id)
     assert [str(row["start"]) for row in await rows.order_by(CustomerDay.day)] == starts
+
+
+@pytest.mark.only("postgres")
+async def test_who_is_patient_waits_for_a_statement_as_long_as_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("icecream.database.postgres.COMMAND_TIMEOUT", 0.2)
+    for patient in (True, False):
+        engine = database.Postgres(settings.load().database_url)
+        await engine.start(patient=patient)
+        try:
+            with contextlib.nullcontext() if patient else pytest.raises(TimeoutError):
+                await engine.run_ddl("SELECT pg_sleep(0.5)")
+        finally:
+            await engine.stop()

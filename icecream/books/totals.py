@@ -20,7 +20,10 @@ class Sale(Struct, frozen=True):
     lines: Sequence[Line]
 
 
-Sums = dict[tuple[Any, ...], list[int]]
+# Quantity, orders, revenue, what was given back.
+Sum = tuple[int, int, int, int]
+Sums = dict[tuple[Any, ...], Sum]
+NOTHING: Sum = (0, 0, 0, 0)
 
 
 def _total(table: type[Any], *keys: Any) -> database.Statement:
@@ -58,24 +61,21 @@ def counted(come: Sequence[Sale], gone: Sequence[Sale] = ()) -> list[database.As
 
 
 def _count(sale: Sale, sign: int, flavors: Sums, customers: Sums) -> None:
-    day = sale.placed.date()
-    whole = [0, sign, 0, 0]
+    day, status = sale.placed.date(), sale.status
+    whole = (sale.user, day, status)
+    # One order, of however many lines.
+    _add(customers, whole, (0, sign, 0, 0))
     for line in sale.lines:
-        part = (sign * line.quantity, sign, sign * line.total, sign * line.refunded)
-        _add(flavors, (line.flavor, day, sale.status), part)
-        whole[0] += part[0]
-        whole[2] += part[2]
-        whole[3] += part[3]
-    _add(customers, (sale.user, day, sale.status), whole)
+        quantity = sign * line.quantity
+        revenue, refunded = quantity * line.unit_price, sign * line.refunded
+        _add(flavors, (line.flavor, day, status), (quantity, sign, revenue, refunded))
+        _add(customers, whole, (quantity, 0, revenue, refunded))
 
 
-def _add(sums: Sums, key: tuple[Any, ...], values: Sequence[int]) -> None:
-    before = sums.get(key)
-    if before is None:
-        sums[key] = list(values)
-    else:
-        for n, value in enumerate(values):
-            before[n] += value
+def _add(sums: Sums, key: tuple[Any, ...], more: Sum) -> None:
+    # Written out: this is done several times for each order.
+    quantity, orders, revenue, refunded = sums.get(key, NOTHING)
+    sums[key] = quantity + more[0], orders + more[1], revenue + more[2], refunded + more[3]
 
 
 def _rows(sums: Sums, key: Callable[..., tuple[Any, ...]]) -> list[tuple[Any, ...]]:

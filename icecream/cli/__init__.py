@@ -21,7 +21,7 @@ def migrate() -> None:
     async def run() -> None:
         from icecream import database, installation
 
-        async with database.running():
+        async with database.running(patient=True):
             await installation.migrate(click.echo)
 
     with one_line():

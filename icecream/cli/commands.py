@@ -51,7 +51,7 @@ def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
     async def run(*args: Any, **kwargs: Any) -> None:
         from icecream import database, installation
 
-        async with database.running():
+        async with database.running(patient=True):
             await installation.prepare(click.echo)
             await work(*args, **kwargs)
 

@@ -73,11 +73,11 @@ DB = _engine()
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[None]:
-    """Hold the pool of connections open."""
+async def running(*, patient: bool = False) -> AsyncIterator[None]:
+    """Hold the pool of connections open; a short command is `patient`, as nobody waits for it."""
     try:
         # Within: an open that is interrupted leaves threads, which would keep the process alive.
-        await DB.start()
+        await DB.start(patient=patient)
         yield
     finally:
         await DB.stop()

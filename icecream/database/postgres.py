@@ -60,9 +60,11 @@ class Postgres(PostgresEngine):
     async def check_version(self) -> None:
         """Not at import, as Piccolo would: a database that is away is told by whoever needs it."""
 
-    async def start(self) -> None:
+    async def start(self, *, patient: bool = False) -> None:
+        # A migration or the doctor reads every order there is.
+        timeout = None if patient else COMMAND_TIMEOUT
         await self.start_connection_pool(
-            min_size=1, max_size=POOL_SIZE, command_timeout=COMMAND_TIMEOUT, reset=_as_it_is
+            min_size=1, max_size=POOL_SIZE, command_timeout=timeout, reset=_as_it_is
         )
 
     async def stop(self) -> None:

@@ -75,7 +75,8 @@ class SQLite(SQLiteEngine):
             raise
         return connection
 
-    async def start(self) -> None:
+    async def start(self, *, patient: bool = False) -> None:
+        # Here nothing runs out of time, patient or not.
         self.make_file()
         self._line, self._readers = asyncio.Lock(), asyncio.LifoQueue()
         self._writer = await self.get_connection()

@@ -14,7 +14,7 @@ from icecream.stats.asked import Asked, asked, days
 
 # Litestar adds the charset.
 CSV = "text/csv; header=present"
-NOT_YOURS = errors.Forbidden("Only staff may see more than how much was ordered.")
+NOT_YOURS = "Only staff may see more than how much was ordered."
 
 
 def _as_of(newest: events.Newest | None) -> dict[str, str]:
@@ -42,7 +42,7 @@ class Stats(Controller):
             examples.SALES,
             *openapi.CALL,
             errors.ValidationFailed("/to", "invalid", "to: Expected from before to."),
-            NOT_YOURS,
+            errors.Forbidden(NOT_YOURS),
         ),
     )
     async def sales(self, request: bodies.AnyBody, asked: NamedDependency[Asked]) -> ASGIApp:
@@ -57,7 +57,7 @@ class Stats(Controller):
             text = sheets.sales(sales) if asked.csv else None
             return _answer(request, sales, text, newest)
         if not request.user.admin:
-            raise NOT_YOURS
+            raise errors.Forbidden(NOT_YOURS)
         report, newest = await reports.report(asked.span, asked.interval)
         return _answer(request, report, sheets.of(report) if asked.csv else None, newest)
 
