@@ -46,6 +46,12 @@ async def test_staff_say_all_of_it_and_the_stock_is_a_receipt(staff: Caller) -> 
     assert moves == [{"quantity": 40, "by": staff.user.id}]
 
 
+async def test_a_flavor_may_be_counted_from_the_start_with_none_of_it(staff: Caller) -> None:
+    added = await staff.post("/api/flavors/add/", {"name": "Sold out already", "stock": 0})
+    assert (added.status_code, added.json()["stock"]) == (201, 0)
+    assert await moves(added.json()["id"]) == []
+
+
 async def test_a_flavor_is_added_once_under_one_key(staff: Caller, customer: Caller) -> None:
     body, key = {"name": "Added once", "stock": 40}, {"Idempotency-Key": "added"}
     answers = await asyncio.gather(

@@ -118,9 +118,11 @@ async def receive(flavor: int, quantity: int, *, why: str, by: int) -> None:
         raise errors.ValidationFailed("/quantity", "invalid", detail)
     at = datetime.now(UTC)
     await Flavor.update({Flavor.stock: left + quantity}).where(Flavor.id == flavor)
-    await StockMove.insert(
-        *(StockMove(flavor=flavor, quantity=n, why=said, by=by, at=at) for said, n in moves if n)
-    )
+    received = [
+        StockMove(flavor=flavor, quantity=n, why=said, by=by, at=at) for said, n in moves if n
+    ]
+    if received:
+        await StockMove.insert(*received)
 
 
 async def _unaccounted(flavor: int) -> int:
