@@ -14,12 +14,16 @@ from icecream.tables import Event
 
 
 class Happened(Struct, frozen=True):
-    """A line in an order's history; `by` is a user's id, or None for the service itself."""
+    """A line in an order's history; `by` is a user's id, or None for the service itself.
+
+    `at` is when, if not at the moment at which it is written.
+    """
 
     order: int
     kind: str
     payload: dict[str, Any]
     by: int | None = None
+    at: datetime | None = None
 
 
 class Newest(Struct, frozen=True):
@@ -71,7 +75,7 @@ def _rows(
                 one.kind,
                 msgspec.json.encode(one.payload).decode(),
                 one.by,
-                at,
+                one.at or at,
             )
         )
     return values

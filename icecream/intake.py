@@ -21,13 +21,15 @@ REFUSED = (books.UnknownFlavor, errors.Refusal)
 class Wanted(Struct, frozen=True):
     """An order to be placed: quantities by flavor id, perhaps under an Idempotency-Key.
 
-    `method` is what it is paid with, which the provider may insist on.
+    `method` is what it is paid with, which the provider may insist on; `at` is when it is placed,
+    if not now.
     """
 
     user: int
     lines: dict[int, int]
     key: keys.Key | None = None
     method: str | None = None
+    at: datetime | None = None
 
 
 class Receipt(Struct):
@@ -86,7 +88,7 @@ class Intake:
         return await self._line.ask(Wanted(user, lines, key, method))
 
     async def _place(self, calls: list[Wanted]) -> list[Placed | Exception]:
-        outcomes = await database.transaction(lambda: _place(calls))
+        outcomes = await database.transaction(lambda: place(calls))
         reach("intake.committed")
         if staged := [one.payment for one in outcomes if isinstance(one, Placed) and one.payment]:
             # Nobody waits for it: the bell makes it sooner, the jobs in the database make it sure.
@@ -113,6 +115,7 @@ class _New(Struct):
     total: int
     key: keys.Key | None
     method: str | None
+    at: datetime
     id: int = 0
     payment: int | None = None
 
@@ -152,7 +155,7 @@ _ORDERS = database.insert(
         Order.cancel_requested,
         Order.created_at,
     ),
-    returning=(Order.id, Order.user, Order.total),
+    returning=(Order.id, Order.user, Order.total, Order.created_at),
 )
 _LINES = database.insert(
     OrderLine, (OrderLine.order, OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price)
@@ -163,12 +166,13 @@ def _weight(call: Wanted) -> int:
     return len(call.lines)
 
 
-async def _place(calls: Sequence[Wanted]) -> list[Placed | Exception]:
+async def place(calls: Sequence[Wanted]) -> list[Placed | Exception]:
+    """Place these orders, within a transaction; what came of each, in their order."""
     now = datetime.now(UTC)
     known = await _known([call.key for call in calls if call.key])
     fresh = [call for call in calls if call.key is None or call.key.name not in known]
     shelf = await books.hold({flavor for call in fresh for flavor in call.lines})
-    outcomes = [_decide(call, shelf, known) for call in calls]
+    outcomes = [_decide(call, shelf, known, now) for call in calls]
     if new := [one for one in outcomes if isinstance(one, _New)]:
         await shelf.save()
         await _write(new, now)
@@ -182,7 +186,9 @@ async def _known(asked: Sequence[keys.Key]) -> Known:
     return {name: (one.fingerprint, one.answer) for name, one in kept.items()}
 
 
-def _decide(call: Wanted, shelf: books.Shelf, known: Known) -> _New | _Same | Exception:
+def _decide(
+    call: Wanted, shelf: books.Shelf, known: Known, now: datetime
+) -> _New | _Same | Exception:
     if call.key is not None and call.key.name in known:
         fingerprint, first = known[call.key.name]
         same = fingerprint == call.key.fingerprint
@@ -194,7 +200,7 @@ def _decide(call: Wanted, shelf: books.Shelf, known: Known) -> _New | _Same | Ex
     except REFUSED as refusal:
         return refusal
     total = sum(line.total for line in lines)
-    new = _New(call.user, lines, total, call.key, call.method)
+    new = _New(call.user, lines, total, call.key, call.method, call.at or now)
     if call.key is not None:
         known[call.key.name] = (call.key.fingerprint, new)
     return new
@@ -214,14 +220,14 @@ def _outcome(one: _New | _Same | Exception) -> Placed | Exception:
 async def _write(new: Sequence[_New], now: datetime) -> None:
     currency = settings.load().currency
     rows = await _ORDERS(
-        [(one.user, one.status, one.total, 0, currency, False, now) for one in new]
+        [(one.user, one.status, one.total, 0, currency, False, one.at) for one in new]
     )
-    # In whatever order they come back: rows of one user and one total are the same.
-    ids: dict[tuple[int, int], list[int]] = {}
+    # In whatever order they come back: rows of one user, one total and one moment are the same.
+    ids: dict[tuple[int, int, datetime], list[int]] = {}
     for row in sorted(rows, key=lambda row: row["id"], reverse=True):
-        ids.setdefault((row["user"], row["total"]), []).append(row["id"])
+        ids.setdefault((row["user"], row["total"], row["created_at"]), []).append(row["id"])
     for one in new:
-        one.id = ids[one.user, one.total].pop()
+        one.id = ids[one.user, one.total, one.at].pop()
     lines = [
         (one.id, line.flavor, line.quantity, line.unit_price) for one in new for line in one.lines
     ]
@@ -233,10 +239,11 @@ async def _write(new: Sequence[_New], now: datetime) -> None:
     payments = {row["order"]: row["id"] for row in rows}
     for one in new:
         one.payment = payments.get(one.id)
-    sales = [books.Sale(one.user, now, one.status, one.lines) for one in new]
+    sales = [books.Sale(one.user, one.at, one.status, one.lines) for one in new]
     await database.together(attempts.due(charges, payments, at=now), *books.counted(sales))
 
 
 def _history(one: _New) -> list[events.Happened]:
-    placed = events.Happened(one.id, "placed", {"total": one.total}, by=one.user)
-    return [placed] if one.total else [placed, events.Happened(one.id, "paid", {"amount": 0})]
+    placed = events.Happened(one.id, "placed", {"total": one.total}, by=one.user, at=one.at)
+    paid = events.Happened(one.id, "paid", {"amount": 0}, at=one.at)
+    return [placed] if one.total else [placed, paid]

@@ -17,6 +17,8 @@ ITERATIONS = 600_000
 MIN_LENGTH, MAX_LENGTH = 6, 128
 # Some ten seconds of work: who stands behind it would have given up.
 LINE = 50
+# In the form of a stored one, and what no password is hashed to.
+NONE = f"pbkdf2_sha256${ITERATIONS}$nobody$x"
 _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
 _waiting = 0
 
@@ -67,6 +69,6 @@ async def matches(password: str, stored: str | None) -> bool:
     Raises:
         errors.Unavailable: the line is full.
     """
-    _, iterations, salt, _ = (stored or f"x${ITERATIONS}$nobody$x").split("$")
+    _, iterations, salt, _ = (stored or NONE).split("$")
     again = await _in_line(password[: MAX_LENGTH + 1], salt, int(iterations))
     return stored is not None and hmac.compare_digest(again, stored)

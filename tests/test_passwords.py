@@ -20,6 +20,11 @@ async def test_a_password_matches_itself_and_nothing_else() -> None:
     assert not await passwords.matches(stored, stored)
 
 
+async def test_nobody_signs_in_where_no_password_is_stored() -> None:
+    for guess in ("", "x", "nobody", passwords.NONE):
+        assert not await passwords.matches(guess, passwords.NONE)
+
+
 async def test_the_same_password_is_stored_differently_each_time() -> None:
     assert await passwords.hashed("correct horse") != await passwords.hashed("correct horse")
 

@@ -93,10 +93,13 @@ def _shelf(rows: list[dict[str, Any]], held: list[dict[str, Any]]) -> Shelf:
     )
 
 
-async def receive(flavor: int, quantity: int, *, why: str, by: int) -> None:
+async def receive(
+    flavor: int, quantity: int, *, why: str, by: int, at: datetime | None = None
+) -> None:
     """Add a receipt to a flavor's stock, or with a negative quantity take a loss from it.
 
-    Where stock was not counted, it is from now on, beginning with nothing.
+    Where stock was not counted, it is from now on, beginning with nothing. `at` is when, if not
+    now.
 
     Raises:
         errors.NotFound: there is no such flavor.
@@ -116,7 +119,7 @@ async def receive(flavor: int, quantity: int, *, why: str, by: int) -> None:
     if left + quantity > MAX_STOCK:
         detail = f"Together with the {left} there are, more than {MAX_STOCK}."
         raise errors.ValidationFailed("/quantity", "invalid", detail)
-    at = datetime.now(UTC)
+    at = at or datetime.now(UTC)
     await Flavor.update({Flavor.stock: left + quantity}).where(Flavor.id == flavor)
     received = [
         StockMove(flavor=flavor, quantity=n, why=said, by=by, at=at) for said, n in moves if n

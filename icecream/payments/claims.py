@@ -1,7 +1,7 @@
 """Whose turn it is to ask the provider: a claim for the length of a lease, or later again."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ COLUMNS = (
     Payment.tries,
     Payment.first_sent_at,
 )
+_SENT = database.put(Payment.first_sent_at)
 
 
 class Claim(Struct, frozen=True):
@@ -50,17 +51,26 @@ class Late(Exception):
     """Somebody else already did it."""
 
 
-async def claim(ids: Iterable[int] | None, *, limit: int, lease: float) -> list[Claim]:
+async def claim(
+    ids: Iterable[int] | None,
+    *,
+    limit: int,
+    lease: float,
+    sent: Mapping[int, datetime] | None = None,
+) -> list[Claim]:
     """Take due payments, those of `ids` or any, and commit the intent to carry them out.
 
     Args:
         limit: the most to take.
         lease: seconds until others may take them again.
+        sent: when a payment was first sent, if not now.
     """
-    return await database.transaction(lambda: _claim(ids, limit, lease))
+    return await database.transaction(lambda: _claim(ids, limit, lease, sent or {}))
 
 
-async def _claim(ids: Iterable[int] | None, limit: int, lease: float) -> list[Claim]:
+async def _claim(
+    ids: Iterable[int] | None, limit: int, lease: float, sent: Mapping[int, datetime]
+) -> list[Claim]:
     now, ours = datetime.now(UTC), Job.kind.is_in(list(KINDS))
     due = Job.select(Job.subject).where(ours, Job.run_at <= now).limit(limit)
     # Those of a list are found by their numbers; in order of time, all that are due would be read.
@@ -71,14 +81,16 @@ async def _claim(ids: Iterable[int] | None, limit: int, lease: float) -> list[Cl
     await Job.update({Job.run_at: now + timedelta(seconds=lease), Job.tries: Job.tries + 1}).where(
         ours, Job.subject.is_in(subjects)
     )
-    taken = await _mark_sent(subjects, now)
+    taken = await _mark_sent(subjects, now, sent)
     reach("payments.claiming")
     if ended := set(subjects) - {claim.payment for claim in taken}:
         await Job.delete().where(ours, Job.subject.is_in(sorted(ended)))
     return taken
 
 
-async def _mark_sent(subjects: list[int], now: datetime) -> list[Claim]:
+async def _mark_sent(
+    subjects: list[int], now: datetime, sent: Mapping[int, datetime]
+) -> list[Claim]:
     rows = (
         await Payment.update({Payment.state: "sent", Payment.tries: Payment.tries + 1})
         .where(
@@ -88,9 +100,8 @@ async def _mark_sent(subjects: list[int], now: datetime) -> list[Claim]:
         .returning(*COLUMNS)
     )
     first = [row["id"] for row in rows if row["first_sent_at"] is None]
-    if first:
-        # Kept from the first time on: from then the provider may know the key.
-        await Payment.update({Payment.first_sent_at: now}).where(Payment.id.is_in(first))
+    # Kept from the first time on: from then the provider may know the key.
+    await _SENT([(payment, sent.get(payment, now)) for payment in first])
     return await _claims(rows, now)
 
 

@@ -7,10 +7,10 @@ from icecream.payments import settlement
 from icecream.tables import Job, OrderLine, Payment, User
 
 
-async def cancel(order: int, *, by: int) -> list[int]:
+async def cancel(order: int, *, by: int, at: datetime | None = None) -> list[int]:
     """Give an order up: at once before its payment is asked for, otherwise as soon as that ended.
 
-    What was paid is given back, and then the stock. Twice is once.
+    What was paid is given back, and then the stock. Twice is once. `at` is when, if not now.
 
     Returns:
         The payments to be carried out now.
@@ -18,16 +18,16 @@ async def cancel(order: int, *, by: int) -> list[int]:
     Raises:
         errors.InvalidTransition: it failed, or was refunded.
     """
-    return await database.transaction(lambda: _cancel(order, by))
+    return await database.transaction(lambda: _cancel(order, by, at))
 
 
-async def _cancel(order: int, by: int) -> list[int]:
+async def _cancel(order: int, by: int, at: datetime | None) -> list[int]:
     row = await settlement.held(order)
     if row["status"] not in (*states.ACTIONS["cancel"].sources, "canceled"):
         raise errors.InvalidTransition(row["status"], "canceled", states.ORDER[row["status"]])
     if row["status"] == "canceled" or row["cancel_requested"]:
         return []
-    new = settlement.turn(row)
+    new = settlement.turn(row, at)
     if row["status"] == "pending" and await _void(order):
         new.back = True
         new.enter("canceled", by)
@@ -117,8 +117,12 @@ async def _method(user: int, needed: bool) -> str | None:
     return method
 
 
-async def refund(order: int, amount: int | None, *, why: str, by: int) -> list[int]:
+async def refund(
+    order: int, amount: int | None, *, why: str, by: int, at: datetime | None = None
+) -> list[int]:
     """Give back some of what was paid for an order, or all that is left; within a transaction.
+
+    `at` is when, if not now.
 
     Returns:
         The payments to be carried out now.
@@ -138,7 +142,7 @@ async def refund(order: int, amount: int | None, *, why: str, by: int) -> list[i
     wanted = left if amount is None else amount
     if wanted > left or not left:
         raise errors.RefundTooLarge(f"Only {left} of {row['total']} is left.", left=left)
-    new, about = settlement.turn(row), {"amount": wanted, "reason": why}
+    new, about = settlement.turn(row, at), {"amount": wanted, "reason": why}
     if wanted == left:
         settlement.begin_refund(new, by, **about)
     else:

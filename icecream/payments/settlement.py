@@ -37,18 +37,22 @@ class Parked(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """What is known of a payment for certain; `by` is the operator who said so."""
+    """What is known of a payment for certain; `by` is the operator who said so.
+
+    `at` is since when, if not from now on.
+    """
 
     claim: Claim
     answer: Answer | Parked
     by: int | None = None
+    at: datetime | None = None
 
 
 class Turn(Struct):
     """What becomes of an order: the statuses that it enters, one after the other.
 
     `refunded` is added to what was, `refund` is to be given back next, and `back` says that its
-    stock is returned.
+    stock is returned. `at` is when it happens, if not now.
     """
 
     order: dict[str, Any]
@@ -58,6 +62,7 @@ class Turn(Struct):
     refund: int = 0
     back: bool = False
     cancel_requested: bool = False
+    at: datetime | None = None
 
     @property
     def status(self) -> str:
@@ -72,12 +77,12 @@ class Turn(Struct):
 
     def tell(self, kind: str, by: int | None = None, **about: Any) -> None:
         """Add to the order's history."""
-        self.happened.append(events.Happened(self.order["id"], kind, about, by))
+        self.happened.append(events.Happened(self.order["id"], kind, about, by, self.at))
 
 
-def turn(order: dict[str, Any]) -> Turn:
-    """An order, of which nothing has become yet."""
-    return Turn(order, [], cancel_requested=order["cancel_requested"])
+def turn(order: dict[str, Any], at: datetime | None = None) -> Turn:
+    """An order, of which nothing has become yet; what will happens `at` that moment, or now."""
+    return Turn(order, [], cancel_requested=order["cancel_requested"], at=at)
 
 
 async def settle(verdicts: Sequence[Verdict]) -> list[bool]:
@@ -139,7 +144,7 @@ def _believe(verdict: Verdict) -> Answer | Parked:
 
 
 def _turn(verdict: Verdict, answer: Answer | Parked, order: dict[str, Any]) -> Turn:
-    new = turn(order)
+    new = turn(order, verdict.at)
     about = {"payment": verdict.claim.payment} | {
         name: value for name, value in msgspec.structs.asdict(answer).items() if value is not None
     }
