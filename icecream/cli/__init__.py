@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from icecream import settings
-from icecream.cli import money, sandbox, serving, users
+from icecream.cli import demo, money, sandbox, serving, users
 from icecream.cli.commands import main, one_line, with_database
 
-__all__ = ["main", "money", "sandbox", "serving", "users"]
+__all__ = ["demo", "main", "money", "sandbox", "serving", "users"]
 
 
 @main.command()

@@ -1,0 +1,211 @@
+"""A season made up, so that there is something to look at: placed, paid and returned by the rules.
+
+Orders are placed and settled in one transaction, so that no worker of a running service ever finds
+their payments. Nobody outside is asked: the answers are made up here.
+"""
+
+import asyncio
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import groupby
+
+from icecream import books, database, intake, passwords, payments, settings
+from icecream.demo.season import Planned, demand, plan
+from icecream.flavors import catalogue
+from icecream.gateway import Answer, Charge, Declined, Request, Succeeded
+from icecream.tables import Flavor, FlavorTotal, Order, User
+
+# The most popular first, with what one costs, in minor units.
+FLAVORS = {
+    "Vanilla": ("Bourbon vanilla and cream.", 250),
+    "Chocolate": ("Dark, with a little salt.", 260),
+    "Strawberry": ("More fruit than milk.", 260),
+    "Stracciatella": ("Cream with shards of chocolate.", 270),
+    "Hazelnut": ("Roasted on the day.", 290),
+    "Pistachio": ("Nothing but pistachios makes it green.", 340),
+    "Lemon sorbet": ("Juice, zest and water.", 220),
+    "Salted caramel": ("Just before it burns.", 300),
+    "Mango sorbet": ("Two mangos a tub.", 280),
+    "Coffee": ("A double espresso in each scoop.", 280),
+    "Coconut": ("White, with toasted flakes.", 270),
+    "Rum and raisin": ("Soaked for a week.", 310),
+}
+PLACES = ("Harbour", "Station", "Park", "Lido", "Market", "Castle", "Riverside", "Old Town")
+SHOPS = ("Kiosk", "Gelateria", "Bistro", "Bakery", "Cinema", "Hotel")
+MAIL = "@demo.example"
+GIVEN_BACK = ("canceled", "refunded", "refunded in part")
+# Orders in one transaction, and seconds in which a server beside us has the database to itself.
+TOGETHER, PAUSE = 60, 0.02
+# How long an answer takes, and seconds in which nobody else may ask.
+ANSWERED, LEASE = timedelta(seconds=2), 60
+
+
+async def make(
+    orders: int, days: int, *, seed: int, again: bool, told: Callable[[int], None]
+) -> Counter[str]:
+    """Make a season up; how many orders met which fate.
+
+    Args:
+        again: also where there are orders already.
+        told: is told of each batch how many orders it had.
+
+    Raises:
+        ValueError: this is no place for it.
+    """
+    if settings.load().payment_provider != "simulated":
+        raise ValueError("no season is made up where payments are real.")
+    if not again and await Order.exists():
+        raise ValueError("there are orders already: --yes makes a season up beside them.")
+    staff = (
+        await User.objects()
+        .where(User.admin.eq(True), User.active.eq(True))
+        .order_by(User.id)
+        .first()
+    )
+    if staff is None:
+        raise ValueError("there is nobody to receive stock: icecream user create NAME --staff")
+    users, flavors, now = await _customers(), await _catalogue(staff), datetime.now(UTC)
+    planned = plan(orders, days, users=users, flavors=flavors, seed=seed, now=now)
+    season = _Season(staff.id, now, demand(planned), weeks=max(1, days // 7))
+    return await season.run(planned, told)
+
+
+async def _customers() -> list[int]:
+    """Shops that nobody can sign in as; those of the last time, where there are any."""
+    names = [f"{place} {shop}" for shop in SHOPS for place in PLACES]
+    rows = await User.select(User.username).where(User.username.is_in(names))
+    missing = [name for name in names if name not in {row["username"] for row in rows}]
+    if missing:
+        await User.insert(*map(_customer, missing))
+    # Not somebody else who has the name.
+    ours = User.username.is_in(names) & User.email.like(f"%{MAIL}")
+    return [row["id"] for row in await User.select(User.id).where(ours).order_by(User.id)]
+
+
+def _customer(name: str) -> User:
+    mail = name.lower().replace(" ", "-") + MAIL
+    return User(username=name, password=passwords.NONE, email=mail, active=True)
+
+
+async def _catalogue(staff: User) -> list[int]:
+    """The flavors by popularity; one that is there already stays as it is."""
+    for name, (description, price) in FLAVORS.items():
+        if not await Flavor.exists().where(Flavor.name == name):
+            new = catalogue.NewFlavor(name, description, price, stock=0)
+            await catalogue.create(new, by=staff)
+    sold = {one.name: one.id for one in await catalogue.listed(archived=False)}
+    return [sold[name] for name in FLAVORS if name in sold]
+
+
+class _Season:
+    """A season as it goes by; `staff` receives stock and gives money back."""
+
+    def __init__(self, staff: int, now: datetime, sales: Counter[int], *, weeks: int) -> None:
+        self._staff, self._now = staff, now
+        # Some flavors are received for most of a week ahead, others just as they are needed.
+        self._ahead = {flavor: n // weeks * (flavor % 4) // 4 for flavor, n in sales.items()}
+        # Orders to be canceled or refunded, and when.
+        self._later: list[tuple[datetime, int, Planned]] = []
+        self._made: Counter[str] = Counter()
+
+    async def run(self, planned: Sequence[Planned], told: Callable[[int], None]) -> Counter[str]:
+        for monday, orders in groupby(planned, key=lambda one: one.week):
+            week = list(orders)
+            await database.transaction(partial(self._receive, demand(week), monday))
+            for batch in (week[n : n + TOGETHER] for n in range(0, len(week), TOGETHER)):
+                await self._give_back(until=batch[0].at)
+                await self._sell(batch)
+                told(len(batch))
+                await asyncio.sleep(PAUSE)
+        await self._give_back(until=self._now)
+        return self._made
+
+    async def _receive(self, sales: Counter[int], monday: datetime) -> None:
+        """What the week will need, where stock is counted."""
+        wanted = Flavor.id.is_in(sorted(sales)) & Flavor.stock.is_not_null()
+        for row in await Flavor.select(Flavor.id, Flavor.stock).where(wanted).order_by(Flavor.id):
+            missing = sales[row["id"]] + self._ahead[row["id"]] - row["stock"]
+            if missing > 0:
+                why = f"delivery of week {monday:%V}"
+                await books.receive(row["id"], missing, why=why, by=self._staff, at=monday)
+
+    async def _sell(self, batch: Sequence[Planned]) -> None:
+        for one, placed in await database.transaction(partial(_sold, batch)):
+            self._made[one.fate] += 1
+            if one.fate in GIVEN_BACK and placed.payment is not None:
+                later = one.at + timedelta(hours=1 + placed.order * 7 % 100)
+                heapq.heappush(self._later, (min(later, self._now), placed.order, one))
+
+    async def _give_back(self, until: datetime) -> None:
+        while self._later and self._later[0][0] <= until:
+            at, order, one = heapq.heappop(self._later)
+            await database.transaction(partial(_given_back, order, one, at, self._staff))
+
+
+async def _sold(batch: Sequence[Planned]) -> list[tuple[Planned, intake.Placed]]:
+    """The orders, placed and settled; without those for which there is not enough left."""
+    await _hold(demand(batch))
+    wanted = [intake.Wanted(one.user, one.lines, at=one.at) for one in batch]
+    came = zip(batch, await intake.place(wanted), strict=True)
+    sold = [(one, placed) for one, placed in came if isinstance(placed, intake.Placed)]
+    asked = {placed.payment: one for one, placed in sold if placed.payment is not None}
+    for one, placed in sold:
+        if one.fate == "canceled unpaid":
+            await payments.cancel(placed.order, by=one.user, at=one.at)
+    unasked = ("canceled unpaid", "pending")
+    await _settle({n: (one.at, one.fate) for n, one in asked.items() if one.fate not in unasked})
+    return sold
+
+
+async def _hold(flavors: Iterable[int]) -> None:
+    """Stand in line once for what is counted twice here: by the order and by the answer."""
+    ids = sorted(flavors)
+    await database.locked(Flavor.select(Flavor.id).where(Flavor.id.is_in(ids)).order_by(Flavor.id))
+    total = FlavorTotal
+    ours = total.select(total.id).where(total.flavor.is_in(ids))
+    await database.locked(ours.order_by(total.flavor, total.status))
+
+
+async def _given_back(order: int, one: Planned, at: datetime, staff: int) -> None:
+    await _hold(one.lines)
+    if one.fate == "canceled":
+        staged = await payments.cancel(order, by=one.user, at=at)
+    else:
+        amount = await _half(order) if one.fate == "refunded in part" else None
+        why = "half of it had melted" if amount else "the freezer broke down"
+        staged = await payments.refund(order, amount, why=why, by=staff, at=at)
+    await _settle(dict.fromkeys(staged, (at, one.fate)))
+
+
+async def _half(order: int) -> int:
+    (row,) = await Order.select(Order.total).where(Order.id == order)
+    return int(row["total"] + 1) // 2
+
+
+async def _settle(asked: Mapping[int, tuple[datetime, str]]) -> None:
+    """Send these payments, and write what becomes of them, each at its own moment."""
+    if not asked:
+        return
+    sent = {payment: at for payment, (at, _) in asked.items()}
+    claims = await payments.claim(sent, limit=len(sent), lease=LEASE, sent=sent)
+    answers = [(claim, _answer(claim.request, asked[claim.payment][1])) for claim in claims]
+    await payments.settle(
+        [
+            payments.Verdict(claim, answer, at=sent[claim.payment] + ANSWERED)
+            for claim, answer in answers
+        ]
+    )
+
+
+def _answer(request: Request, fate: str) -> Answer | payments.Parked:
+    charged = isinstance(request, Charge)
+    if charged and fate == "failed":
+        return Declined("The bank said no.")
+    if charged and fate == "parked":
+        return payments.Parked("The provider knows nothing of it, and would charge it anew.")
+    # What is not what was asked for is parked by the rules.
+    moved = request.amount + 50 * (fate == "parked over its amount")
+    return Succeeded(f"demo_{request.key}", moved, request.currency)

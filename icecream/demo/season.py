@@ -1,0 +1,88 @@
+"""What is ordered in a season, when and by whom, and what becomes of it: drawn, not placed."""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+# Of these one is drawn for each line, and for each order how many flavors it has.
+QUANTITIES = (1, 2, 2, 3, 4, 4, 5, 6, 6, 8, 10, 12, 20)
+LINES = (1, 1, 1, 1, 1, 1, 2, 2, 2, 3)
+# What becomes of an order, and of how many in a thousand; and what becomes of the last ones.
+FATES = {
+    "paid": 880,
+    "failed": 75,
+    "canceled": 15,
+    "canceled unpaid": 5,
+    "refunded": 15,
+    "refunded in part": 10,
+}
+LAST = ("parked", "parked over its amount", "pending", "pending", "pending", "pending")
+# How busy it is from Monday to Sunday.
+WEEK = (0.8, 0.8, 0.9, 1.0, 1.3, 1.9, 1.7)
+
+
+class Planned(Struct, frozen=True):
+    """An order to be placed at that moment, quantities by flavor id, and what becomes of it."""
+
+    at: datetime
+    user: int
+    lines: dict[int, int]
+    fate: str
+
+    @property
+    def week(self) -> datetime:
+        """The Monday of its week."""
+        midnight = self.at.replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight - timedelta(days=self.at.weekday())
+
+
+def plan(
+    orders: int,
+    days: int,
+    *,
+    users: Sequence[int],
+    flavors: Sequence[int],
+    seed: int,
+    now: datetime,
+) -> list[Planned]:
+    """So many orders of these last days, by moment; the first users and flavors have the most."""
+    chance = random.Random(seed)
+    hours = [now - timedelta(hours=n) for n in range(24 * days, 0, -1)]
+    busy = chance.choices(hours, [_busy(hour) for hour in hours], k=orders)
+    moments = sorted(hour + timedelta(hours=chance.random()) for hour in busy)
+    moments[-len(LAST) :] = [now - timedelta(minutes=5 * n) for n in range(len(LAST), 0, -1)]
+    fates = chance.choices(list(FATES), list(FATES.values()), k=orders)
+    fates[-len(LAST) :] = LAST
+    buyers = chance.choices(users, _falling(users), k=orders)
+    return [
+        Planned(at, user, _basket(chance, flavors), fate)
+        for at, user, fate in zip(sorted(moments[-orders:]), buyers, fates[-orders:], strict=True)
+    ]
+
+
+def _busy(at: datetime) -> float:
+    """How much is ordered at that hour: by day, at weekends, and most of all in July."""
+    daylight = max(0.0, math.sin(math.pi * (at.hour - 6) / 16))
+    season = math.cos(math.tau * (at.timetuple().tm_yday - 200) / 365)
+    return daylight * WEEK[at.weekday()] * (1 + 0.7 * season)
+
+
+def _falling(things: Sequence[int]) -> list[float]:
+    return [1 / (n + 4) for n, _ in enumerate(things)]
+
+
+def _basket(chance: random.Random, flavors: Sequence[int]) -> dict[int, int]:
+    chosen = chance.choices(flavors, _falling(flavors), k=chance.choice(LINES))
+    return {flavor: chance.choice(QUANTITIES) for flavor in chosen}
+
+
+def demand(planned: Iterable[Planned]) -> Counter[int]:
+    """How much of each flavor is ordered."""
+    wanted: Counter[int] = Counter()
+    for one in planned:
+        wanted.update(one.lines)
+    return wanted
