@@ -163,7 +163,7 @@ def test_a_season_has_everything_and_comes_a_second_time_only_if_told_so(shop: S
     statuses = Counter(one["status"] for one in books["orders"])
     assert set(statuses) == {"paid", "failed", "canceled", "refunded", "pending"}
     states = Counter(one["state"] for one in books["payments"])
-    assert (states["parked"], states["new"], books["jobs"]) == (2, 4, 4)
+    assert (states["parked"], states["new"], len(books["jobs"])) == (2, 4, 4)
     assert states["void"] > 0 == states["sent"]
 
     assert refused(shop).startswith("icecream: there are orders already: --yes ")
@@ -178,7 +178,7 @@ def test_a_season_has_everything_and_comes_a_second_time_only_if_told_so(shop: S
 def test_a_season_beside_a_running_service_leaves_it_only_what_is_pending(shop: Shop) -> None:
     shop.serve() if WHICH == "sqlite" else shop.worker()
     made(shop)
-    books = until(lambda: (now := shop.books())["jobs"] == 0 and now, "the last four are charged")
+    books = until(lambda: (now := shop.books())["jobs"] == [] and now, "the last four are charged")
     assert {one["tries"] for one in books["payments"] if one["state"] != "void"} == {1}
     # Those whose payments are parked.
     assert Counter(one["status"] for one in books["orders"])["pending"] == 2
