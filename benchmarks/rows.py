@@ -291,10 +291,12 @@ def held(run: Run) -> Iterator[Line]:
     """While an idle transaction holds a snapshot, so that no dead row can be cleared away."""
 
     def measure(service: services.Service) -> tuple[float, float, float]:
-        accepted = service.orders(MANY, run.seconds).rate
-        # The worker was left behind by the orders just placed, and goes on with them.
-        settled = service.settled(run.seconds / 2)
-        return accepted, settled, service.get("/api/stats/", MANY, run.seconds).rate
+        began = time.monotonic()
+        placed = service.orders(MANY, run.seconds)
+        while service.pending():
+            time.sleep(0.05)
+        settled = placed.everything / (time.monotonic() - began)
+        return placed.rate, settled, service.get("/api/stats/", MANY, run.seconds).rate
 
     def order_and_settle(service: services.Service) -> None:
         # Longer than a token lives.
