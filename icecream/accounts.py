@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import timedelta
 from typing import Annotated, Any
 
 from litestar import Controller, post
@@ -116,6 +117,14 @@ async def staff_only(connection: ASGIConnection[Any, User, Any, Any], _: BaseRou
     """
     if not connection.user.admin:
         raise errors.Forbidden("Only staff may do this.")
+
+
+async def of_session(session: str, *, extend: timedelta | None = None) -> User | None:
+    """Who is signed in to the admin with this cookie; `extend` says that it is a person's doing."""
+    user = await Session.get_user_id(session, increase_expiry=extend) if session else None
+    if user is None:
+        return None
+    return await User.objects().where(User.id == user, User.active.eq(True)).first()
 
 
 class Accounts(Controller):

@@ -6,8 +6,11 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from types import FrameType
 from typing import Any
 
 from litestar import Litestar, Request, Response
@@ -20,6 +23,7 @@ from icecream import (
     accounts,
     admin,
     bodies,
+    dashboard,
     database,
     edge,
     errors,
@@ -38,6 +42,7 @@ from icecream import (
     wallet,
     webhooks,
 )
+from icecream.dashboard import live
 from tasks import broker, payments
 from tasks.worker import working
 
@@ -117,10 +122,36 @@ def _end_with_parent() -> None:
     loop.add_reader(sentinel, ended)
 
 
+def _at_the_signal(stop: Callable[[], None]) -> None:
+    """Do this as soon as the server is told to stop.
+
+    uvicorn tells the application only after all streams have ended.
+    """
+    loop = asyncio.get_running_loop()
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+        if callable(before):
+            signal.signal(number, partial(_told, loop, stop, before))
+
+
+def _told(
+    loop: asyncio.AbstractEventLoop,
+    stop: Callable[[], None],
+    before: Callable[[int, FrameType | None], Any],
+    number: int,
+    frame: FrameType | None,
+) -> None:
+    loop.call_soon_threadsafe(stop)
+    before(number, frame)
+
+
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Hold the database and the bell open, and in one process with SQLite the worker too."""
     _end_with_parent()
+    _at_the_signal(app.state.open_pages.reader.close)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(database.running())
         await stack.enter_async_context(broker.running())
@@ -160,6 +191,7 @@ def litestar() -> Litestar:
             webhooks.hear,
             health.HealthChecks,
             admin.mount(payments.ring),
+            dashboard.router,
             pages.router,
         ],
         on_app_init=[accounts.auth.on_app_init],
@@ -172,6 +204,7 @@ def litestar() -> Litestar:
             {
                 "gateway": gateway.chosen(current),
                 "intake": intake.Intake(payments.ring),
+                "open_pages": live.OpenPages(live.Reader()),
                 "ring": payments.ring,
                 "waiting": waiting.Waiting(),
                 "warnings": payments.warnings,

@@ -132,6 +132,7 @@ NAME = "Ice Cream Distribution"
 # Without one of its own the page asks for /favicon.ico.
 HEAD = '<link rel="icon" href="data:,"></head>'
 LINKS = {
+    "Dashboard": "/dashboard/",
     "Pending orders": "/admin/#/orders?status=pending",
     "Parked payments": "/admin/#/payment?state=parked",
     "API docs": "/schema",

@@ -69,6 +69,7 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
             click.echo(
                 f"Ice cream at {current.address}/\n"
                 f"  API docs  {current.address}/schema\n"
+                f"  Dashboard {current.address}/dashboard/\n"
                 f"  Admin     {current.address}/admin/",
             )
             _run_server(current, workers, listener)

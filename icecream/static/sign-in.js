@@ -11,7 +11,9 @@ async function signIn() {
     body: JSON.stringify(Object.fromEntries(new FormData(form))),
   });
   const text = await answer.text();
-  if (answer.ok) location.reload(); // What is after the # stays, and is shown.
+  const next = new URLSearchParams(location.search).get("next");
+  if (answer.ok && next?.startsWith("/dashboard/")) location.assign(next);
+  else if (answer.ok) location.reload(); // What is after the # stays, and is shown.
   else if (answer.status === 401) said.textContent = "No member of staff has this name and password.";
   else if (answer.headers.get("Content-Type").startsWith("text/plain")) said.textContent = text;
   else said.textContent = "This is not possible right now.";

@@ -36,6 +36,7 @@ DASHBOARD = {
     "periods": [FIGURES | {"start": "2025-05-13"}],
     "flavors": [STOCKED],
     "outcomes": [{"status": "paid", "orders": 2, "total": 1000}],
+    "previous_outcomes": [{"status": "paid", "orders": 2, "total": 1000}],
     "low_stock": [
         {"flavor": 1, "name": "Vanilla", "stock": 3, "stock_days": 2.1, "archived": False}
     ],

@@ -60,6 +60,7 @@ class Dashboard(Struct, rename={"since": "from", "until": "to"}):
     periods: list[figures.PeriodFigures]
     flavors: list[FlavorReport]
     outcomes: list[figures.Outcome]
+    previous_outcomes: list[figures.Outcome]
     low_stock: list[present.Stock]
     queue: present.Queue
     oldest_pending: present.Waiting | None
@@ -158,6 +159,7 @@ async def dashboard(days: Days) -> tuple[Dashboard, events.Newest | None]:
 
 async def _dashboard(days: Days) -> tuple[Dashboard, events.Newest | None]:
     now, span = datetime.now(UTC), Span(days.since, days.until)
+    before = Span(days.before.since, days.before.until)
     stocks = {one.flavor: one for one in await present.stock(now.date())}
     answer = Dashboard(
         since=days.since,
@@ -165,10 +167,11 @@ async def _dashboard(days: Days) -> tuple[Dashboard, events.Newest | None]:
         interval=days.interval,
         currency=settings.load().currency,
         totals=await figures.total(span),
-        previous=await figures.total(Span(days.before.since, days.before.until)),
+        previous=await figures.total(before),
         periods=await _all_periods(days),
         flavors=_flavors(stocks, await figures.by_flavor(span), quiet=False),
         outcomes=await figures.by_status(span),
+        previous_outcomes=await figures.by_status(before),
         low_stock=present.low(stocks.values()),
         queue=await present.queue(now),
         oldest_pending=await present.waiting(now),

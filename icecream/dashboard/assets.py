@@ -1,0 +1,64 @@
+"""Scripts and styles of the dashboard: compressed once, and named by what is in them."""
+
+import gzip
+import hashlib
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+
+from litestar import Request, Response, get
+from litestar.datastructures import State
+from litestar.params import FromPath
+
+from icecream import errors
+
+OURS = Path(__file__).parent / "static"
+# Chart.js and Chartkick, from the package that carries them. Its Python code, which wants Django or
+# Flask, is not run.
+_spec = find_spec("chartkick")
+THEIRS = Path(_spec.origin if _spec and _spec.origin else "").parent / "django/static/chartkick"
+TYPES = {".js": "text/javascript", ".css": "text/css"}
+FOREVER = "public, max-age=31536000, immutable"
+
+
+class Asset:
+    """A file that never changes: another version has another name."""
+
+    def __init__(self, file: Path) -> None:
+        self.body = file.read_bytes()
+        self.media_type = TYPES[file.suffix]
+        digest = hashlib.sha256(self.body).hexdigest()[:12]
+        self.name = f"{file.stem.lower()}-{digest}{file.suffix}"
+
+    @cached_property
+    def compressed(self) -> bytes:
+        """Made when it is first asked for: commands that serve nothing do not wait for it."""
+        return gzip.compress(self.body, mtime=0)
+
+
+FILES = [
+    THEIRS / "Chart.bundle.js",
+    THEIRS / "chartkick.js",
+    OURS / "dashboard.js",
+    OURS / "dashboard.css",
+]
+_assets = {file.name: Asset(file) for file in FILES}
+BY_NAME = {one.name: one for one in _assets.values()}
+
+
+def address(file: str) -> str:
+    """Where a page finds it."""
+    return f"/dashboard/assets/{_assets[file].name}"
+
+
+@get("/assets/{name:str}", sync_to_thread=False)
+def asset(request: Request[None, None, State], name: FromPath[str]) -> Response[bytes]:
+    """A script or a style sheet."""
+    if name not in BY_NAME:
+        raise errors.NotFound
+    found = BY_NAME[name]
+    headers = {"Cache-Control": FOREVER, "Vary": "Accept-Encoding"}
+    if "gzip" not in request.headers.get("Accept-Encoding", ""):
+        return Response(found.body, media_type=found.media_type, headers=headers)
+    headers["Content-Encoding"] = "gzip"
+    return Response(found.compressed, media_type=found.media_type, headers=headers)

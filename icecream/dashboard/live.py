@@ -1,0 +1,190 @@
+"""Open pages are told at once that something happened; then they fetch the figures."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextvars import Context
+from typing import Any, Protocol
+
+from litestar.types import Receive, Scope, Send
+
+from icecream import database, edge, errors, events
+
+log = logging.getLogger(__name__)
+# Seconds between two looks for something new; one reader looks for all pages of this process.
+EVERY = 0.5
+# Seconds between two looks whether a page's session still holds, and of silence before a comment.
+CHECK, BEAT = 5.0, 15.0
+# Pages of one session: a browser has six connections to a host, and needs one for the figures.
+EACH = 5
+# Milliseconds after which a browser comes again.
+RETRY = 1000
+HEADERS = edge.encoded(
+    {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+)
+CHANGED = b"event: changed\ndata: {}\n\n"
+
+
+class Follower(Protocol):
+    """Somebody who is told of events."""
+
+    def hear(self, told: Any) -> None:
+        """Something happened."""
+
+    def close(self) -> None:
+        """No more will come."""
+
+
+class Reader:
+    """Looks for new events as long as somebody follows.
+
+    By number: one that is committed late, after one with a higher number, is told with the next.
+    """
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._followers: set[Follower] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def follow(self, follower: Follower) -> AsyncIterator[None]:
+        """Tell somebody of whatever happens from now on."""
+        if self.closed:
+            raise errors.Unavailable("The service is stopping.")
+        self._followers.add(follower)
+        if self._task is None:
+            self._task = asyncio.create_task(self._read(), context=Context())
+        try:
+            yield
+        finally:
+            self._followers.discard(follower)
+
+    async def _read(self) -> None:
+        seen: events.Newest | None = None
+        while self._followers:
+            try:
+                newest = await events.newest()
+            except database.AWAY as error:
+                log.warning("The database is away, open dashboards wait: %r", error)
+            else:
+                if newest != seen:
+                    for follower in list(self._followers):
+                        follower.hear(())
+                seen = newest
+            await asyncio.sleep(EVERY)
+        self._task = None
+
+    def close(self) -> None:
+        """End all that follow, and let nobody begin: the service is stopping."""
+        self.closed = True
+        for follower in list(self._followers):
+            follower.close()
+
+
+class OpenPage:
+    """A page that is open somewhere: whether it has news to fetch."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._news = asyncio.Event()
+
+    def hear(self, told: Any) -> None:
+        """See Follower."""
+        self._news.set()
+
+    def close(self) -> None:
+        """See Follower."""
+        self.closed = True
+        self._news.set()
+
+    async def news(self, seconds: float) -> bool:
+        """Whether there are some within so many seconds; several at once are one."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        there = self._news.is_set() and not self.closed
+        self._news.clear()
+        return there
+
+
+class OpenPages:
+    """Those of this process, and how many of them a session has."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self._by_session: Counter[str] = Counter()
+
+    @contextmanager
+    def counted(self, session: str) -> Iterator[None]:
+        """One more.
+
+        Raises:
+            errors.QuotaExceeded: there are too many.
+        """
+        if self._by_session[session] >= EACH:
+            refusal = errors.QuotaExceeded(f"{EACH} dashboards are live already; close one first.")
+            refusal.headers["Retry-After"] = "10"
+            raise refusal
+        self._by_session[session] += 1
+        try:
+            yield
+        finally:
+            self._by_session[session] -= 1
+            self._by_session += Counter()
+
+
+class Stream:
+    """What an open page is told, as an answer; a handler says that it returns an `ASGIApp`."""
+
+    def __init__(
+        self, pages: OpenPages, session: str, holds: Callable[[str], Awaitable[bool]]
+    ) -> None:
+        self._pages, self._session, self._holds = pages, session, holds
+        self._page = OpenPage()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._pages.counted(self._session):
+            async with self._pages.reader.follow(self._page):
+                await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+                leaving = asyncio.create_task(_close_when_left(self._page, receive))
+                try:
+                    await self._send(send)
+                finally:
+                    leaving.cancel()
+
+    async def _send(self, send: Send) -> None:
+        async with aclosing(self._blocks()) as blocks:
+            async for block in blocks:
+                async with asyncio.timeout(BEAT):
+                    await send({"type": "http.response.body", "body": block, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _blocks(self) -> AsyncGenerator[bytes, None]:
+        loop = asyncio.get_running_loop()
+        # What happened before this began is fetched too.
+        yield b"retry: %d\n" % RETRY + CHANGED
+        said = checked = loop.time()
+        while not self._page.closed:
+            news, now = await self._page.news(CHECK), loop.time()
+            if now - checked >= CHECK:
+                checked = now
+                if not await self._still_holds():
+                    return
+            if news or now - said >= BEAT:
+                said = now
+                yield CHANGED if news else b": nothing new\n\n"
+
+    async def _still_holds(self) -> bool:
+        try:
+            return await self._holds(self._session)
+        except database.AWAY as error:
+            log.warning("The database is away, the session is looked up later: %r", error)
+            return True
+
+
+async def _close_when_left(page: OpenPage, receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    page.close()

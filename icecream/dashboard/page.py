@@ -1,0 +1,214 @@
+"""What the dashboard shows, rendered from its figures: here alone they become words."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from msgspec import Struct
+
+from icecream import events, states
+from icecream.admin import forms
+from icecream.dashboard import assets, words
+from icecream.stats.asked import PERIODS
+from icecream.stats.figures import CustomerFigures, Figures, Outcome
+from icecream.stats.reports import Dashboard, Days
+
+# Flavors with a color of their own; the others are shown as one.
+COLORS = 6
+# Parts that are replaced whenever something happened, each a macro of its name.
+PARTS = (
+    "attention",
+    "headline",
+    "sales",
+    "flavors",
+    "outcomes",
+    "now",
+    "latest",
+    "stock",
+    "parked",
+)
+# Of a payment that is parked, from its row.
+FORMS = {
+    form.name.split()[0]: f"/admin/#/forms/{form.name.lower().replace(' ', '-')}/"
+    for form in forms.FORMS
+    if form.group == "Parked payments"
+}
+
+
+class Card(Struct, frozen=True):
+    """A headline figure beside the one before."""
+
+    name: str
+    value: str
+    before: str
+    change: words.Change
+    unit: str = ""
+
+
+class Share(Struct, frozen=True):
+    """A flavor's part of the revenue, or that of several together."""
+
+    name: str
+    quantity: int
+    revenue: int
+    share: float | None
+
+
+class View(Struct, frozen=True):
+    """Figures as they are shown."""
+
+    figures: Dashboard
+    cards: list[Card]
+    shares: list[Share]
+    at: datetime
+    event: int
+
+    @property
+    def empty(self) -> bool:
+        """Nobody ever ordered anything."""
+        return not self.figures.latest_orders
+
+
+_jinja = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_jinja.filters |= words.FILTERS
+_jinja.globals |= {"asset": assets.address, "forms": FORMS, "periods": PERIODS}
+
+
+def view(figures: Dashboard, newest: events.Newest | None) -> View:
+    """What is shown of these figures."""
+    event = newest.id if newest else 0
+    return View(figures, _cards(figures), _shares(figures), datetime.now(UTC), event)
+
+
+def _cards(figures: Dashboard) -> list[Card]:
+    now, then, currency = figures.totals, figures.previous, figures.currency
+    paid, paid_before = _paid(figures.outcomes), _paid(figures.previous_outcomes)
+    return [
+        _count("Orders", now.orders, then.orders),
+        _money("Revenue", now.revenue, then.revenue, currency),
+        _count("Paid orders", paid, paid_before),
+        _money("Refunds", now.refunds, then.refunds, currency, more_is_good=False),
+        _failures(now, then),
+        _money(
+            "Average order",
+            _average(now, figures.outcomes),
+            _average(then, figures.previous_outcomes),
+            currency,
+        ),
+    ]
+
+
+def _count(name: str, now: int, before: int) -> Card:
+    change = words.change(now, before, more_is_good=True)
+    return Card(name, words.number(now), words.number(before), change)
+
+
+def _money(name: str, now: int, before: int, currency: str, *, more_is_good: bool = True) -> Card:
+    change = words.change(now, before, more_is_good=more_is_good)
+    shown, shown_before = words.headline(now, currency), words.headline(before, currency)
+    return Card(name, shown, shown_before, change, currency)
+
+
+def _failures(now: Figures, then: Figures) -> Card:
+    rate, before = now.failure_rate, then.failure_rate
+    change = words.change_of_share(rate, before, more_is_good=False)
+    return Card("Failure rate", words.percent(rate), words.percent(before), change)
+
+
+def _paid(outcomes: Sequence[Outcome]) -> int:
+    return sum(one.orders for one in outcomes if one.status in states.CHARGED)
+
+
+def _average(figures: Figures, outcomes: Sequence[Outcome]) -> int:
+    return round(sum(one.total for one in outcomes) / figures.orders) if figures.orders else 0
+
+
+def _shares(figures: Dashboard) -> list[Share]:
+    """The best flavors first, and what is left of them as one."""
+    flavors = sorted(figures.flavors, key=lambda one: (-one.revenue, one.flavor))
+    total = sum(one.revenue for one in flavors)
+    most = COLORS + (len(flavors) == COLORS + 1)
+    sums = [(one.name, one.quantity, one.revenue) for one in flavors[:most]]
+    if rest := flavors[most:]:
+        name = f"{len(rest)} others"
+        sums.append((name, sum(one.quantity for one in rest), sum(one.revenue for one in rest)))
+    return [Share(*one, one[2] / total if total else None) for one in sums]
+
+
+def charts(view: View) -> dict[str, Any]:
+    """What the script draws."""
+    figures = view.figures
+    return {
+        "currency": figures.currency,
+        "digits": words.DIGITS.get(figures.currency, 2),
+        "sales": [
+            (words.period(one.start, figures.interval), _number(one.revenue, figures.currency))
+            for one in figures.periods
+        ],
+        "flavors": [
+            (one.name, _number(one.revenue, figures.currency)) for one in view.shares if one.revenue
+        ],
+    }
+
+
+def _number(minor: int, currency: str) -> float:
+    return float(words.major(minor, currency))
+
+
+def parts(view: View) -> dict[str, str]:
+    """What changes while the page is open."""
+    macros = _jinja.get_template("parts.html").module
+    return {name: str(getattr(macros, name)(view)) for name in PARTS}
+
+
+def data(view: View) -> dict[str, Any]:
+    """All of it, for a page that is open."""
+    order = view.figures.latest_orders[0].id if view.figures.latest_orders else 0
+    return {
+        "event": view.event,
+        "order": order,
+        "at": f"{view.at:%H:%M:%S}",
+        "empty": view.empty,
+        "parts": parts(view),
+        "charts": charts(view),
+    }
+
+
+def whole(
+    view: View, customers: list[CustomerFigures], days: Days, period: str | None, trouble: str
+) -> str:
+    """The page with its figures; `trouble` says what was asked for that cannot be."""
+    shown = data(view)
+    return _render(
+        days=days,
+        period=period,
+        trouble=trouble,
+        view=view,
+        customers=customers,
+        charts=shown["charts"],
+        parts=shown["parts"],
+        order=shown["order"],
+    )
+
+
+def without_figures(days: Days, period: str | None, trouble: str) -> str:
+    """The page while there are none."""
+    return _render(days=days, period=period, trouble=trouble, view=None)
+
+
+def for_staff() -> str:
+    """What a customer is told."""
+    return _jinja.get_template("for-staff.html").render()
+
+
+def _render(days: Days, **values: Any) -> str:
+    today, last = datetime.now(UTC).date(), days.until - timedelta(1)
+    return _jinja.get_template("page.html").render(today=today, days=days, last=last, **values)

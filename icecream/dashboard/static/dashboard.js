@@ -1,0 +1,138 @@
+// Draws the two charts, and keeps the page as the database is: told of news, it fetches the figures.
+const byId = (id) => document.getElementById(id);
+const live = byId("live"), heard = byId("heard"), island = byId("charts");
+const still = { animation: false, maintainAspectRatio: false, resizeDelay: 100 };
+const SOON = 1000, LATER = 5000, ANYWAY = 30000, QUIET = 10000; // milliseconds
+let charts, shown, source, timer, fetched = 0, unread = 0, told = 0;
+
+// Charts
+
+function draw(figures) {
+  const text = JSON.stringify(figures);
+  if (text === shown) return;
+  shown = text;
+  const dress = (id, what) => getComputedStyle(byId(id))[what];
+  Chart.defaults.color = dress("sales", "color");
+  Chart.defaults.borderColor = dress("sales", "borderTopColor");
+  Chart.defaults.font.family = dress("sales", "fontFamily");
+  const money = { round: figures.digits, zeros: true, thousands: ",", suffix: ` ${figures.currency}` };
+  const colors = [...document.querySelectorAll("[data-share] .swatch")].map((one) => getComputedStyle(one).backgroundColor);
+  const columns = {
+    ...money, colors: [dress("sales", "outlineColor")], legend: false, empty: "",
+    library: { ...still, scales: { y: { border: { display: false } }, x: { ticks: { maxRotation: 0, autoSkipPadding: 16 } } } },
+    dataset: { borderRadius: 3, borderWidth: 0, maxBarThickness: 36 },
+  };
+  const ring = {
+    ...money, colors, legend: false, donut: true, empty: "",
+    library: { ...still, cutout: "64%" }, dataset: { borderColor: dress("flavors", "outlineColor"), borderWidth: 2 },
+  };
+  if (charts) {
+    charts[0].updateData(figures.sales, columns);
+    charts[1].updateData(figures.flavors, ring);
+  } else {
+    charts = [new Chartkick.ColumnChart("sales", figures.sales, columns), new Chartkick.PieChart("flavors", figures.flavors, ring)];
+  }
+}
+
+function redraw() {
+  const figures = JSON.parse(shown);
+  shown = undefined;
+  draw(figures);
+}
+
+// What is shown
+
+function say(state, text, link) {
+  if (live.dataset.state === state) return;
+  live.dataset.state = state;
+  live.textContent = text;
+  if (!link) return;
+  const way = document.createElement("a");
+  way.href = link;
+  way.textContent = "Sign in";
+  live.append(" ", way);
+}
+
+function put(part, html) {
+  const place = document.querySelector(`[data-part=${part}]`);
+  if (place.dataset.html === html) return;
+  const held = place.contains(document.activeElement) && document.activeElement.getAttribute("href");
+  place.innerHTML = place.dataset.html = html;
+  if (held) place.querySelector(`[href="${CSS.escape(held)}"]`)?.focus();
+}
+
+function show(data) {
+  for (const [part, html] of Object.entries(data.parts)) put(part, html);
+  byId("at").textContent = data.at;
+  const last = Number(heard.dataset.order);
+  for (const row of document.querySelectorAll("tr[data-order]")) {
+    if (Number(row.dataset.order) > last) {
+      row.classList.add("new");
+      unread += 1;
+    }
+  }
+  heard.dataset.order = data.order;
+  // Who listens to the page is not interrupted all the time.
+  if (unread && Date.now() - told > QUIET) {
+    heard.textContent = `${unread} new order${unread > 1 ? "s" : ""}`;
+    told = Date.now();
+    unread = 0;
+  }
+  draw(data.charts);
+}
+
+// Keeping up
+
+const soon = (wait = SOON) => { timer ??= setTimeout(refresh, Math.max(0, fetched + wait - Date.now())); };
+
+async function refresh() {
+  fetched = Date.now();
+  try {
+    const answer = await fetch(`/dashboard/data${location.search}`, { signal: AbortSignal.timeout(10000) });
+    if (answer.status === 401 || answer.status === 403) return signedOut();
+    if (!answer.ok) throw new Error(answer.status);
+    show(await answer.json());
+    if (source?.readyState === EventSource.OPEN) say("live", "Live");
+  } catch {
+    say("away", "The figures cannot be read right now; these are older.");
+    timer = undefined;
+    return soon(LATER);
+  }
+  timer = undefined;
+}
+
+function signedOut() {
+  source?.close();
+  say("out", "You are signed out.", `/admin/?next=${encodeURIComponent(location.pathname + location.search)}`);
+}
+
+function listen() {
+  source?.close();
+  source = new EventSource("/dashboard/live");
+  source.addEventListener("open", () => say("live", "Live"));
+  source.addEventListener("changed", () => soon());
+  source.addEventListener("error", () => {
+    if (source.readyState !== EventSource.CLOSED) return say("again", "Connecting again");
+    // It was refused: signed out, too many, or nobody there. The figures say which.
+    say("paused", "Not live");
+    soon(LATER);
+    setTimeout(() => { if (!document.hidden && live.dataset.state !== "out") listen(); }, LATER);
+  });
+}
+
+// A page that nobody sees leaves its connection to others: a browser has six.
+function seen() {
+  if (live.dataset.state === "out") return;
+  if (document.hidden) source?.close();
+  else listen();
+}
+
+if (island) {
+  draw(JSON.parse(island.textContent));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(redraw));
+  document.addEventListener("visibilitychange", seen);
+  setInterval(() => { if (!document.hidden && live.dataset.state !== "out") soon(); }, ANYWAY);
+  seen();
+} else {
+  setTimeout(() => location.reload(), LATER);
+}
