@@ -95,6 +95,11 @@ OPEN = {
     "/schema/openapi.json",
     "/schema/{path:str}",
     "/admin",
+    "/dashboard",
+    "/dashboard/data",
+    "/dashboard/live",
+    "/dashboard/sales.csv",
+    "/dashboard/assets/{name:str}",
 }
 SIGNED_IN = {
     "/api/flavors",

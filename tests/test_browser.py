@@ -1,28 +1,25 @@
 """The pages as people meet them, in a real browser that watches what they do behind the screen."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from urllib.parse import urlsplit
+from collections.abc import Iterator
 
 import pytest
-from playwright.async_api import (
-    Browser,
-    BrowserContext,
-    Locator,
-    Page,
-    Response,
-    async_playwright,
-    expect,
-)
+from playwright.async_api import Locator, Page, expect
 
 from icecream import errors
-from tests.conftest import ADMIN_PASSWORD, tool
-from tests.processes import PATIENCE, Shop
+from tests.browser import (  # noqa: F401  # fixtures
+    Watch,
+    a_browser,
+    a_context,
+    a_page,
+    a_watch,
+    signs_in,
+)
+from tests.conftest import ADMIN_PASSWORD
+from tests.processes import Shop
 
 # The pages are the same on both databases, and a browser is slow.
 pytestmark = [pytest.mark.anyio, pytest.mark.needs("chromium"), pytest.mark.only("sqlite")]
-# Whatever a page asks for, nothing leaves this machine.
-ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
 @pytest.fixture(scope="module")
@@ -34,64 +31,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         yield shop
 
 
-@pytest.fixture(scope="module")
-async def browser(opened: None) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        chromium = playwright.chromium
-        async with await chromium.launch(executable_path=tool("chromium"), args=[ALONE]) as browser:
-            yield browser
-
-
-class Watch:
-    """What a page does that it should not: every line is one thing too many."""
-
-    def __init__(self, context: BrowserContext, origin: str) -> None:
-        self.lines: list[str] = []
-        self.add, self.origin = self.lines.append, origin
-        context.on("request", lambda request: self._sent(request.url))
-        context.on("requestfailed", lambda one: self.add(f"failed: {one.url} {one.failure}"))
-        context.on("response", self._answered)
-        context.on("console", lambda said: self._said(said.type, said.text))
-        context.on("weberror", lambda error: self.add(f"uncaught: {error.error}"))
-
-    def _sent(self, url: str) -> None:
-        if not url.startswith((f"{self.origin}/", "data:", "blob:")):
-            self.add(f"left the host: {url}")
-
-    def _answered(self, answer: Response) -> None:
-        if answer.status >= 400:
-            self.add(f"{answer.status} {answer.request.method} {urlsplit(answer.url).path}")
-
-    def _said(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning"):
-            self.add(f"{kind}: {text}")
-
-
-@pytest.fixture
-async def context(browser: Browser, shop: Shop) -> AsyncIterator[BrowserContext]:
-    async with await browser.new_context(base_url=str(shop.http.base_url)) as context:
-        context.set_default_timeout(PATIENCE * 1000)
-        yield context
-
-
-@pytest.fixture
-async def watch(context: BrowserContext, shop: Shop) -> AsyncIterator[Watch]:
-    watch = Watch(context, f"http://127.0.0.1:{shop.port}")
-    yield watch
-    for page in context.pages:
-        await page.wait_for_load_state("networkidle")
-    assert watch.lines == []
-
-
-@pytest.fixture
-async def page(context: BrowserContext, watch: Watch) -> Page:
-    return await context.new_page()
-
-
 async def test_every_way_in_at_the_door_leads_somewhere(page: Page) -> None:
     await page.goto("/")
     links = await page.locator("nav a").all()
-    assert len(links) == 6
+    assert len(links) == 7
     for link in links:
         async with page.context.expect_page() as opened:
             await link.click(modifiers=["ControlOrMeta"])
@@ -141,12 +84,6 @@ async def test_redoc_shows_every_operation(page: Page, shop: Shop) -> None:
     for one in operations:
         shown = page.locator(f"[id$='/operation/{one['operationId']}']")
         await expect(shown.get_by_role("heading", name=one["summary"])).to_be_visible()
-
-
-async def signs_in(page: Page, password: str) -> None:
-    await page.get_by_label("Name").fill("admin")
-    await page.get_by_label("Password").fill(password)
-    await page.get_by_role("button", name="Sign in").click()
 
 
 async def test_a_wrong_password_is_told_where_it_was_typed(page: Page, watch: Watch) -> None:

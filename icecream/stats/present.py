@@ -152,10 +152,12 @@ async def latest() -> list[Latest]:
         *(Order.total, Order.refunded, Order.created_at),
     )
     rows = await Order.select(*columns).order_by(Order.id, ascending=False).limit(LATEST)
+    if not rows:
+        return []
     ids = [row["id"] for row in rows]
     lines = OrderLine.select(OrderLine.order, Sum(OrderLine.quantity))
     lines = lines.where(OrderLine.order.is_in(ids)).group_by(OrderLine.order)
-    quantity = {row["order"]: int(row["sum"]) for row in (await lines if ids else [])}
+    quantity = {row["order"]: int(row["sum"]) for row in await lines}
     return [Latest(**row, quantity=quantity[row["id"]]) for row in rows]
 
 

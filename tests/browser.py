@@ -1,0 +1,93 @@
+"""A real browser that watches what pages do behind the screen; the fixtures want a `shop`."""
+
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Response,
+    async_playwright,
+)
+
+from tests.conftest import ADMIN_PASSWORD, tool
+from tests.processes import PATIENCE, Shop
+
+# Whatever a page asks for, nothing leaves this machine.
+ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+
+
+@pytest.fixture(name="browser", scope="module")
+async def a_browser(opened: None) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        chromium = playwright.chromium
+        async with await chromium.launch(executable_path=tool("chromium"), args=[ALONE]) as browser:
+            yield browser
+
+
+class Watch:
+    """What a page does that it should not: every line is one thing too many."""
+
+    def __init__(self, context: BrowserContext, origin: str) -> None:
+        self.lines: list[str] = []
+        self.add, self.origin = self.lines.append, origin
+        context.on("request", lambda request: self._sent(request.url))
+        context.on("requestfailed", lambda one: self._failed(one.url, str(one.failure)))
+        context.on("response", self._answered)
+        context.on("console", lambda said: self._said(said.type, said.text))
+        context.on("weberror", lambda error: self.add(f"uncaught: {error.error}"))
+
+    def _sent(self, url: str) -> None:
+        if not url.startswith((f"{self.origin}/", "data:", "blob:")):
+            self.add(f"left the host: {url}")
+
+    def _failed(self, url: str, why: str) -> None:
+        # The dashboard's stream lasts for as long as its page, and no longer.
+        if (urlsplit(url).path, why) != ("/dashboard/live", "net::ERR_ABORTED"):
+            self.add(f"failed: {url} {why}")
+
+    def _answered(self, answer: Response) -> None:
+        if answer.status >= 400:
+            self.add(f"{answer.status} {answer.request.method} {urlsplit(answer.url).path}")
+
+    def _said(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.add(f"{kind}: {text}")
+
+
+@pytest.fixture(name="context")
+async def a_context(browser: Browser, shop: Shop) -> AsyncIterator[BrowserContext]:
+    async with await browser.new_context(base_url=str(shop.http.base_url)) as context:
+        context.set_default_timeout(PATIENCE * 1000)
+        yield context
+
+
+@pytest.fixture(name="watch")
+async def a_watch(context: BrowserContext, shop: Shop) -> AsyncIterator[Watch]:
+    watch = Watch(context, f"http://127.0.0.1:{shop.port}")
+    yield watch
+    for page in context.pages:
+        await page.wait_for_load_state("networkidle")
+    assert watch.lines == []
+
+
+@pytest.fixture(name="page")
+async def a_page(context: BrowserContext, watch: Watch) -> Page:
+    return await context.new_page()
+
+
+async def signs_in(page: Page, password: str) -> None:
+    await page.get_by_label("Name").fill("admin")
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+def sign_in_to_admin(http: httpx.Client) -> None:
+    """The same without a browser: the cookie with the session is then the client's."""
+    http.get("/admin/")
+    body = {"username": "admin", "password": ADMIN_PASSWORD}
+    token = {"X-CSRFToken": http.cookies["csrftoken"]}
+    http.post("/admin/public/login/", json=body, headers=token).raise_for_status()

@@ -1,0 +1,252 @@
+"""The dashboard as staff meet it: in a real browser, on a desk and on a phone."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from tests.browser import (  # noqa: F401  # fixtures
+    Watch,
+    a_browser,
+    a_context,
+    a_page,
+    a_watch,
+    sign_in_to_admin,
+    signs_in,
+)
+from tests.conftest import ADMIN_PASSWORD
+from tests.processes import PATIENCE, TOP, Shop
+
+# The page is the same on both databases, and a browser is slow.
+pytestmark = [pytest.mark.anyio, pytest.mark.needs("chromium"), pytest.mark.only("sqlite")]
+AXE = TOP / ".ci/node_modules/axe-core/axe.min.js"
+LIVE = "#live[data-state=live]"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    database, settings = "sqlite:///icecream.sqlite", {"ICECREAM_PAYMENT_FAILURE_RATE": "0"}
+    with Shop(tmp_path_factory.mktemp("shop"), database, **settings) as shop:
+        shop.serve()
+        shop.sign_in("admin", ADMIN_PASSWORD)
+        sign_in_to_admin(shop.http)
+        yield shop
+
+
+async def opens(page: Page, shop: Shop) -> None:
+    """Go there, signed in before, and wait until it is live."""
+    cookie = shop.http.cookies["id"]
+    await page.context.add_cookies(
+        [{"name": "id", "value": cookie, "url": str(shop.http.base_url)}]
+    )
+    await page.goto("/dashboard/")
+    await page.wait_for_selector(LIVE)
+
+
+async def found_by_axe(page: Page) -> list[str]:
+    """What keeps people from using the page, by the rules of WCAG and good practice."""
+    await page.evaluate(AXE.read_text())
+    found: dict[str, Any] = await page.evaluate("axe.run()")
+    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
+
+
+def asked(shop: Shop, sql: str) -> Any:
+    """What the database says, beside the service."""
+    with sqlite3.connect(shop.folder / "icecream.sqlite") as connection:
+        return connection.execute(sql).fetchone()[0]
+
+
+async def figure(page: Page, name: str) -> str:
+    card = page.locator(".figure").filter(has=page.get_by_text(name, exact=False)).first
+    return await card.locator(".value").inner_text()
+
+
+@pytest.mark.needs("npm")
+async def test_an_empty_shop_is_told_what_to_do_and_the_first_order_takes_its_place(
+    page: Page, shop: Shop
+) -> None:
+    await opens(page, shop)
+    first = page.get_by_role("heading", name="No orders yet")
+    await expect(first).to_be_visible()
+    assert await found_by_axe(page) == []
+    shop.order()
+    await expect(first).to_be_hidden()
+    await expect(page.get_by_role("row").filter(has_text="paid")).to_have_count(2)
+
+
+async def test_signing_in_leads_back_to_the_days_that_were_asked_for(
+    page: Page, shop: Shop
+) -> None:
+    await page.goto("/dashboard/?period=7d")
+    await signs_in(page, ADMIN_PASSWORD)
+    await page.wait_for_selector(LIVE)
+    assert page.url == f"http://127.0.0.1:{shop.port}/dashboard/?period=7d"
+    current = page.locator("[aria-current=page]")
+    await expect(current).to_have_text("7 days")
+    await page.get_by_role("link", name="Admin", exact=True).first.click()
+    await page.get_by_role("link", name="Dashboard", exact=False).click()
+    await page.wait_for_selector(LIVE)
+
+
+async def test_the_figures_are_those_of_the_database(page: Page, shop: Shop) -> None:
+    for quantity in (1, 2, 3):
+        shop.order(quantity)
+    shop.all_ended()
+    await opens(page, shop)
+    orders = asked(shop, "SELECT count(*) FROM orders")
+    revenue = asked(shop, "SELECT sum(amount) FROM payment WHERE state = 'succeeded'")
+    assert await figure(page, "Orders") == str(orders)
+    assert await figure(page, "Revenue") == f"{revenue / 100:,.2f}"
+    assert await figure(page, "Paid orders") == str(orders)
+    average = asked(shop, "SELECT round(avg(total)) FROM orders")
+    assert await figure(page, "Average order") == f"{average / 100:,.2f}"
+    drawn = await page.evaluate("charts.map((one) => one.getChartObject().data.datasets[0].data)")
+    assert [round(sum(amounts) * 100) for amounts in drawn] == [revenue, revenue]
+    await expect(page.locator("#sales canvas")).to_be_visible()
+    await expect(page.locator("#flavors canvas")).to_be_visible()
+
+
+async def test_an_order_is_on_an_open_page_in_a_moment(page: Page, shop: Shop) -> None:
+    await opens(page, shop)
+    before = int(await figure(page, "Orders"))
+    began = time.monotonic()
+    number = shop.order(4)
+    await page.wait_for_selector(f"tr[data-order='{number}'].new")
+    assert time.monotonic() - began < 2
+    row = page.locator(f"tr[data-order='{number}']")
+    await expect(row).to_contain_text("10.00")
+    await expect(row).to_contain_text("paid")
+    assert await figure(page, "Orders") == str(before + 1)
+    await expect(page.locator("#heard")).to_have_text("1 new order")
+
+
+async def test_a_part_that_is_replaced_keeps_the_focus_and_what_was_opened(
+    page: Page, shop: Shop
+) -> None:
+    kept = shop.order()
+    await opens(page, shop)
+    await page.get_by_text("As a table").click()
+    link = page.locator(f"[data-part=latest] [href='/admin/#/orders/{kept}/']")
+    await link.focus()
+    number = shop.order()
+    await page.wait_for_selector(f"tr[data-order='{number}']")
+    await expect(link).to_be_focused()
+    await expect(page.get_by_role("table", name="Sales by day")).to_be_visible()
+
+
+async def test_days_are_picked_without_any_script(
+    browser: Browser, context: BrowserContext, page: Page, shop: Shop
+) -> None:
+    await opens(page, shop)
+    state = await context.storage_state()
+    async with await browser.new_context(
+        base_url=f"http://127.0.0.1:{shop.port}", storage_state=state, java_script_enabled=False
+    ) as plain:
+        without = await plain.new_page()
+        await without.goto("/dashboard/")
+        await without.get_by_role("link", name="90 days").click()
+        await expect(without.locator("[aria-current=page]")).to_have_text("90 days")
+        await without.get_by_label("From").fill("2026-01-01")
+        await without.get_by_label("through").fill("2026-01-31")
+        await without.get_by_role("button", name="Show").click()
+        await expect(without.locator("header p")).to_have_text("1 Jan 2026 to 31 Jan 2026")
+        assert without.url.endswith("/dashboard/?from=2026-01-01&through=2026-01-31")
+        await without.get_by_text("As a table").click()
+        await expect(without.get_by_role("table", name="Sales by day")).to_be_visible()
+
+
+async def test_the_sheet_is_downloaded(page: Page, shop: Shop) -> None:
+    shop.order()
+    await opens(page, shop)
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Download as CSV").click()
+    text = (await (await download.value).path()).read_text()
+    assert text.startswith("start,flavor,name,quantity,orders,revenue")
+    assert ",Vanilla," in text
+
+
+@pytest.mark.needs("npm")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+async def test_nobody_is_kept_from_using_it(
+    page: Page, shop: Shop, scheme: Any, width: int
+) -> None:
+    shop.order()
+    await page.emulate_media(color_scheme=scheme)
+    await page.set_viewport_size({"width": width, "height": 740})
+    await opens(page, shop)
+    await page.get_by_text("As a table").click()
+    assert await found_by_axe(page) == []
+    wide = await page.evaluate("document.documentElement.scrollWidth")
+    assert wide == width
+
+
+async def test_it_is_used_by_the_keyboard(page: Page, shop: Shop) -> None:
+    await opens(page, shop)
+    await page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the figures")
+    await expect(skip).to_be_focused()
+    await expect(skip).to_be_in_viewport()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#figures")).to_be_focused()
+    summary = page.locator("summary")
+    for _ in range(10):
+        await page.keyboard.press("Tab")
+        if await summary.evaluate("(one) => one === document.activeElement"):
+            break
+    assert await summary.evaluate("(one) => getComputedStyle(one).outlineStyle") == "solid"
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("table", name="Sales by day")).to_be_visible()
+
+
+async def test_charts_take_the_colors_that_are_wanted(page: Page, shop: Shop) -> None:
+    shop.order()
+    await page.emulate_media(color_scheme="light")
+    await opens(page, shop)
+    light = await page.evaluate("Chart.defaults.color")
+    await page.emulate_media(color_scheme="dark")
+    async with asyncio.timeout(PATIENCE):
+        # Playwright's own way to wait would need an `eval`, which the page forbids.
+        while await page.evaluate("Chart.defaults.color") == light:
+            await asyncio.sleep(0.05)
+
+
+async def test_who_signs_out_elsewhere_is_told_here(
+    context: BrowserContext, page: Page, watch: Watch
+) -> None:
+    await page.goto("/dashboard/")
+    await signs_in(page, ADMIN_PASSWORD)
+    await page.wait_for_selector(LIVE)
+    other = await context.new_page()
+    await other.goto("/admin/")
+    other.once("dialog", lambda dialog: dialog.accept())
+    await other.locator("#user").click()
+    await other.get_by_text("Log Out").click()
+    await expect(other.get_by_role("button", name="Sign in")).to_be_visible()
+    await other.close()
+    await expect(page.locator("#live")).to_contain_text("You are signed out.")
+    way = page.locator("#live").get_by_role("link", name="Sign in")
+    assert await way.get_attribute("href") == "/admin/?next=%2Fdashboard%2F"
+    # The browser itself writes such lines, of any such answer.
+    assert {line.split(" ")[0] for line in watch.lines} <= {"401", "error:"}
+    watch.lines.clear()
+
+
+async def test_while_the_service_is_away_the_page_stays_and_then_catches_up(
+    page: Page, watch: Watch, shop: Shop
+) -> None:
+    await opens(page, shop)
+    shop.processes[-1].signal(15)
+    shop.processes[-1].wait()
+    await expect(page.locator("#live")).to_have_text("Connecting again")
+    await expect(page.get_by_role("heading", name="Latest orders")).to_be_visible()
+    shop.serve()
+    number = shop.order()
+    await page.wait_for_selector(f"tr[data-order='{number}']")
+    await expect(page.locator(LIVE)).to_have_text("Live")
+    assert all("ERR_" in line for line in watch.lines), watch.lines
+    watch.lines.clear()
