@@ -200,6 +200,9 @@ def large(run: Run) -> Iterator[Line]:
         )
         p50, peer = ([one.p50 for one in loads] for loads in (ours, theirs))
         yield Line(f"page of 50, {size}", at_most(1.5), p50, "10,000 orders", peer, unit="ms")
+        (shown,) = run.turns(large=partial(our.get, "/api/dashboard/", 1, run.seconds))
+        p50 = [one.p50 for one in shown]
+        yield Line(f"dashboard, {size}", at_most(50, "ms"), p50, unit="ms")
         (grown,) = run.turns(large=lambda: _growth(our))
         yield Line(
             f"memory for a list of {run.orders // 100:,}", at_most(10, "MB"), grown, unit="MB"

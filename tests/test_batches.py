@@ -58,8 +58,7 @@ async def test_who_is_at_the_door_goes_along() -> None:
         return await double.line.ask(2)
 
     double.gate.set()
-    answers = await asyncio.gather(double.line.ask(1), a_turn_later())
-    assert list(answers) == [2, 4]
+    assert [*await asyncio.gather(double.line.ask(1), a_turn_later())] == [2, 4]
     assert double.seen == [[1, 2]]
 
 

@@ -10,8 +10,9 @@ FOLDER = Path(__file__).parent
 
 
 class Script(NamedTuple):
-    """What it does, the orders of a transaction, its clients, and the goal for ours against it."""
+    """Its file, what it does, a transaction's orders, its clients, and the goal for ours."""
 
+    file: str
     what: str
     orders: int
     clients: int
@@ -20,9 +21,9 @@ class Script(NamedTuple):
 
 # Two clients keep PostgreSQL as busy with batches as more do: they wait for the one flavor.
 SCRIPTS = {
-    "single": Script("pgbench one by one", 1, 32, 5),
-    "bare": Script("pgbench one by one, stock and order alone", 1, 32, 5),
-    "batch": Script("pgbench in batches of 50", 50, 2, 0.5),
+    "single": Script("whole.sql", "pgbench one by one", 1, 32, 5),
+    "bare": Script("bare.sql", "pgbench one by one, stock and order alone", 1, 32, 5),
+    "batch": Script("whole.sql", "pgbench in batches of 50", 50, 2, 0.5),
 }
 
 
@@ -30,8 +31,8 @@ def rate(address: str, name: str, flavor: int, seconds: float) -> float:
     """Orders of a flavor a second."""
     script = SCRIPTS[name]
     command = ["pgbench", "-n", "-Mprepared", f"-c{script.clients}", "-j2", f"-T{seconds:.0f}"]
-    command += [f"-Dflavor={flavor}", f"-f{FOLDER / name}.sql", address]
-    text = commands.said(*command)
+    command += [f"-Dflavor={flavor}", f"-Dorders={script.orders}", f"-f{FOLDER / script.file}"]
+    text = commands.said(*command, address)
     found = re.search(r"tps = ([\d.]+)", text)
     assert found is not None, text
     return script.orders * float(found[1])
