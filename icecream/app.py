@@ -27,10 +27,12 @@ from icecream import (
     database,
     edge,
     errors,
+    feed,
     flavors,
     gateway,
     health,
     intake,
+    live,
     openapi,
     operators,
     orders,
@@ -42,8 +44,8 @@ from icecream import (
     wallet,
     webhooks,
 )
-from icecream.dashboard import live
 from tasks import broker, payments
+from tasks.publishing import publishing
 from tasks.worker import working
 
 log = logging.getLogger(__name__)
@@ -149,20 +151,23 @@ def _told(
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
-    """Hold the database and the bell open, and in one process with SQLite the worker too."""
+    """Hold the database, the bell and the feed open, and with SQLite the worker too."""
     _end_with_parent()
-    _at_the_signal(app.state.open_pages.reader.close)
+    for reader in (app.state.reader, app.state.open_pages.reader):
+        _at_the_signal(reader.close)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(database.running())
         await stack.enter_async_context(broker.running())
         stack.push_async_callback(app.state.gateway.close)
         if settings.load().embedded:
             await stack.enter_async_context(working())
+        await stack.enter_async_context(publishing())
         # What is here by now stays. Looked through again and again, it would stop all requests for
         # a tenth of a second each time.
         gc.collect()
         gc.freeze()
         yield
+        app.state.reader.close()
         # Nothing is lost by this: what was acknowledged is on the disk, and each lease runs out.
         end = asyncio.get_running_loop().call_later(LIMIT, os._exit, 0)
         await app.state.intake.close()
@@ -179,6 +184,7 @@ def create() -> Callable[[Scope, Receive, Send], Any]:
 def litestar() -> Litestar:
     """The application without its edge."""
     current = settings.load()
+    reader = feed.Reader()
     return Litestar(
         route_handlers=[
             accounts.Accounts,
@@ -187,6 +193,7 @@ def litestar() -> Litestar:
             orders.Changes,
             operators.Operators,
             wallet.Wallet,
+            live.Events,
             stats.Stats,
             webhooks.hear,
             health.HealthChecks,
@@ -204,9 +211,11 @@ def litestar() -> Litestar:
             {
                 "gateway": gateway.chosen(current),
                 "intake": intake.Intake(payments.ring),
-                "open_pages": live.OpenPages(live.Reader()),
+                "open_pages": dashboard.live.OpenPages(dashboard.live.Reader()),
                 "ring": payments.ring,
-                "waiting": waiting.Waiting(),
+                "reader": reader,
+                "streams": live.Streams(reader),
+                "waiting": waiting.Waiting(reader),
                 "warnings": payments.warnings,
             }
         ),

@@ -114,6 +114,18 @@ RULES = {
     "a history has no gaps": """
         SELECT o.id FROM orders o LEFT JOIN event e ON e."order" = o.id
         GROUP BY o.id HAVING count(e.id) = 0 OR max(e.seq) <> count(e.id)""",
+    "positions of events have no holes": """
+        SELECT max(position) FROM event
+        HAVING max(position) <> count(position) OR min(position) <> 1""",
+    "the feed knows how many events have a position": """
+        SELECT last FROM feed WHERE last <> (SELECT count(position) FROM event)""",
+    "the events of an order have their positions in order": """
+        SELECT b.id FROM event a JOIN event b ON b."order" = a."order" AND b.seq = a.seq + 1
+        WHERE b.position IS NOT NULL AND (a.position IS NULL OR a.position > b.position)""",
+    # Whether or not anybody publishes right now.
+    "an event has a position or is to get one": """
+        SELECT count(*) - count(position) FROM event HAVING count(*) - count(position) <>
+            (SELECT COALESCE(sum(json_array_length(events)), 0) FROM unpublished)""",
     "counted stock is what came in less what live orders took": f"""
         SELECT flavor.id FROM flavor WHERE stock IS NOT NULL AND stock <> {STOCK}""",
     "what was given back of an order is the sum of its lines'": f"""

@@ -10,7 +10,7 @@ from piccolo.query.functions import Max
 from piccolo.querystring import QueryString
 
 from icecream import database
-from icecream.tables import Event
+from icecream.tables import Event, Unpublished
 
 
 class Happened(Struct, frozen=True):
@@ -38,14 +38,17 @@ NEWEST = (
     QueryString('(SELECT max("id") FROM "event")', alias="id"),
     QueryString('(SELECT "at" FROM "event" ORDER BY "id" DESC LIMIT 1)', alias="at"),
 )
-_EVENTS = database.insert(
-    Event, (Event.order, Event.seq, Event.type, Event.payload, Event.by, Event.at)
+_EVENTS = database.InsertListed(
+    (Event.order, Event.seq, Event.type, Event.payload, Event.by, Event.at),
+    # Those of one order in their order, whatever ids a database gives.
+    by=Event.seq,
+    column=Unpublished.events,
 )
 
 
-def beginning(happened: Sequence[Happened], *, at: datetime) -> database.Asked:
-    """The histories of new orders, to be written in the transaction that places them."""
-    return _EVENTS, _rows(happened, {}, at)
+async def begin(happened: Sequence[Happened], *, at: datetime) -> None:
+    """Begin the histories of new orders, within the transaction that places them."""
+    await _EVENTS(_rows(happened, {}, at))
 
 
 async def record(happened: Sequence[Happened], *, at: datetime) -> None:

@@ -7,6 +7,8 @@ NAMES = (
     "intake.before_commit",
     "intake.committed",
     "intake.ringing",
+    "feed.publishing",
+    "feed.published",
     "payments.claiming",
     "payments.claimed",
     "payments.before_call",

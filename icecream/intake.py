@@ -233,9 +233,8 @@ async def _write(new: Sequence[_New], now: datetime) -> None:
     ]
     history = [line for one in new for line in _history(one)]
     charges = [attempts.Attempt(one.id, one.total, method=one.method) for one in new if one.total]
-    rows = await database.together(
-        (_LINES, lines), events.beginning(history, at=now), attempts.beginning(charges)
-    )
+    rows = await database.together((_LINES, lines), attempts.beginning(charges))
+    await events.begin(history, at=now)
     payments = {row["order"]: row["id"] for row in rows}
     for one in new:
         one.payment = payments.get(one.id)

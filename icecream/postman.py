@@ -24,7 +24,7 @@ KEPT = {
 
 
 def collection(document: dict[str, Any], address: str) -> dict[str, Any]:
-    """A collection (format 2.1.0) of all operations, a folder per tag.
+    """A collection (format 2.1.0) of all operations that end, a folder per tag.
 
     Its variables: `address`, `username`, `password`, and what is kept of answers.
     """
@@ -46,12 +46,19 @@ def collection(document: dict[str, Any], address: str) -> dict[str, Any]:
                     _item(path, method, operation)
                     for path, methods in document["paths"].items()
                     for method, operation in methods.items()
-                    if tag["name"] in operation["tags"]
+                    if tag["name"] in operation["tags"] and not _goes_on(operation)
                 ],
             }
             for tag in document["tags"]
         ],
     }
+
+
+def _goes_on(operation: dict[str, Any]) -> bool:
+    """Whether the answer has no end, so that whoever runs the collection would wait for ever."""
+    return any(
+        "text/event-stream" in one.get("content", ()) for one in operation["responses"].values()
+    )
 
 
 def _item(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:

@@ -251,6 +251,20 @@ class Event(Table, tablename="event"):
     position = BigInt(unique=True, null=True, default=None)
 
 
+class Unpublished(Table, tablename="unpublished"):
+    """The events of one transaction, until they get their positions."""
+
+    id = BigSerial(primary_key=True)
+    events = JSON(default=None, help_text="Their ids, in order.")
+
+
+class Feed(Table, tablename="feed"):
+    """One row, and whoever holds it gives out positions: how many events have one."""
+
+    id = BigSerial(primary_key=True)
+    last = BigInt(default=None)
+
+
 class FlavorTotal(Table, tablename="flavor_total"):
     """All that was ever ordered of a flavor, by what became of it; `orders` have a line of it."""
 
@@ -317,6 +331,8 @@ APP_CONFIG = AppConfig(
         Notice,
         Job,
         Event,
+        Unpublished,
+        Feed,
         FlavorTotal,
         FlavorDay,
         CustomerDay,

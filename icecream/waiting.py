@@ -3,15 +3,14 @@
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
-from contextvars import Context
+from collections.abc import Iterable, Sequence
 
-from icecream import database
+from icecream import database, errors, feed
 from icecream.tables import Order
 
 log = logging.getLogger(__name__)
-# The longest anybody may wait, and how often one reader looks for all who do; in seconds.
-LONGEST, EVERY = 30, 0.05
+# The longest anybody may wait, in seconds.
+LONGEST = 30
 _WAIT = re.compile(r'wait\s*=\s*(?:"([0-9]+)"|([0-9]+))', re.IGNORECASE)
 
 
@@ -25,51 +24,53 @@ def asked(field: str | None) -> int | None:
 
 
 class Waiting:
-    """Those who wait for orders to settle in this process, and one reader for all of them."""
+    """Those who wait for orders to settle in this process; they follow the feed as one."""
 
-    def __init__(self) -> None:
-        self._waiters: dict[asyncio.Future[None], int] = {}
-        self._reader: asyncio.Task[None] | None = None
+    def __init__(self, reader: feed.Reader) -> None:
+        self._reader = reader
+        self._waiters: dict[int, set[asyncio.Future[bool]]] = {}
 
     async def settled(self, order: int, seconds: float) -> bool:
         """Return once an order is not pending any more, or after so many seconds.
 
-        False says that the server is stopping: who waits is answered with what there is.
+        False says that the server is stopping, or the database away: who waits is answered with
+        what there is.
         """
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        self._waiters[waiter] = order
-        if self._reader is None:
-            self._reader = loop.create_task(self._read(), context=Context())
+        if not seconds:
+            return True
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        waiters = self._waiters.setdefault(order, set())
+        waiters.add(waiter)
         try:
-            async with asyncio.timeout(seconds):
-                await waiter
+            async with asyncio.timeout(seconds), self._reader.follow(self):
+                # Looked at once, after it follows: what settles later comes by the feed.
+                pending = await Order.exists().where(Order.id == order, Order.status == "pending")
+                return await waiter if pending else True
         except TimeoutError:
             return True
         except asyncio.CancelledError:
             # uvicorn does that to what is left when it stops; when a caller hangs up it does not.
             return False
-        else:
-            return True
+        except (errors.Unavailable, *database.AWAY) as error:
+            log.warning("Nobody can wait for order %s now: %r", order, error)
+            return False
         finally:
-            del self._waiters[waiter]
+            waiters.discard(waiter)
+            if not waiters:
+                self._waiters.pop(order, None)
 
-    async def _read(self) -> None:
-        while self._waiters:
-            try:
-                over = await _settled(set(self._waiters.values()))
-            except database.AWAY as error:
-                log.warning("The database is away, who waits goes on waiting: %r", error)
-                over = set()
-            for waiter, order in self._waiters.items():
-                if order in over and not waiter.done():
-                    waiter.set_result(None)
-            await asyncio.sleep(EVERY)
-        self._reader = None
+    def hear(self, told: Sequence[feed.Told]) -> None:
+        """See Follower."""
+        for one in told:
+            if one.data.status != "pending":
+                self._answer(self._waiters.get(one.data.order, ()), settled=True)
 
+    def close(self) -> None:
+        """See Follower."""
+        for waiters in self._waiters.values():
+            self._answer(waiters, settled=False)
 
-async def _settled(orders: Iterable[int]) -> set[int]:
-    rows = await Order.select(Order.id).where(
-        Order.id.is_in(sorted(orders)), Order.status != "pending"
-    )
-    return {row["id"] for row in rows}
+    def _answer(self, waiters: Iterable[asyncio.Future[bool]], *, settled: bool) -> None:
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(settled)

@@ -43,6 +43,7 @@ import pytest  # noqa: E402
 from icecream import (  # noqa: E402
     app,
     database,
+    feed,
     installation,
     intake,
     passwords,
@@ -190,6 +191,13 @@ async def place(user: int, lines: dict[int, int]) -> intake.Placed:
 
 async def _silent(payments: list[int]) -> None:
     """Nobody charges unless a test does."""
+
+
+async def publish_all() -> int:
+    """The position of the last event, once all have one; nobody else publishes here."""
+    while await feed.publish():
+        pass
+    return (await feed.last()).position
 
 
 def yes(asked: Request, reference: str) -> Succeeded:

@@ -102,6 +102,7 @@ OPEN = {
     "/dashboard/assets/{name:str}",
 }
 SIGNED_IN = {
+    "/api/events",
     "/api/flavors",
     "/api/flavors/add",
     "/api/flavors/{flavor:int}",

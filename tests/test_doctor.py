@@ -6,18 +6,21 @@ from typing import Any
 
 import pytest
 
-from icecream import doctor, payments
+from icecream import database, doctor, events, payments
 from icecream.database import DB
 from icecream.gateway import Declined
-from icecream.tables import Order
-from tests.conftest import Caller, new_flavor, place, verdict
+from icecream.tables import Event, Order
+from tests.conftest import Caller, new_flavor, place, publish_all, verdict
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
-    """A pending, a paid, a failed and a canceled order; what the test breaks is undone."""
+    """A pending, a paid, a failed and a canceled order; what the test breaks is undone.
+
+    What was noted of the pending one is not published.
+    """
     flavor = await new_flavor(price=100)
     placed = [await place(customer.user.id, {flavor: n}) for n in (1, 2, 3, 4)]
     claims = await payments.claim(
@@ -30,8 +33,13 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     refunds = await payments.cancel(canceled.order, by=customer.user.id)
     (claim,) = await payments.claim(refunds, limit=1, lease=9)
     await payments.settle([verdict(claim, f"refund {flavor}")])
+    await publish_all()
+    noted = [events.Happened(pending.order, "noted", {})]
+    await database.transaction(lambda: events.record(noted, at=datetime.now(UTC)))
+    positions = await Event.select(Event.position).where(Event.order == paid.order)
     day = f"CAST(day AS text) = '{datetime.now(UTC).date()}'"
     yield {
+        "positions": sum(row["position"] for row in positions),
         "flavor_total": f"flavor = {flavor}",
         "flavor_day": f"flavor = {flavor} AND {day}",
         "customer_day": f'"user" = {customer.user.id} AND {day}',
@@ -112,7 +120,19 @@ BREAKS = {
         "UPDATE customer_day SET revenue = revenue - 299 WHERE status = 'failed'"
         " AND {customer_day}",
     ],
-    "a history has no gaps": ['DELETE FROM event WHERE "order" = {paid} AND seq = 1'],
+    "a history has no gaps": ['UPDATE event SET seq = 9 WHERE "order" = {pending} AND seq = 2'],
+    "positions of events have no holes": [
+        "UPDATE event SET position = position + 1000 WHERE position ="
+        " (SELECT max(position) FROM event)"
+    ],
+    "the feed knows how many events have a position": ["UPDATE feed SET last = last + 1"],
+    "the events of an order have their positions in order": [
+        'UPDATE event SET position = -position WHERE "order" = {paid}',
+        'UPDATE event SET position = {positions} + position WHERE "order" = {paid}',
+    ],
+    "an event has a position or is to get one": [
+        "DELETE FROM unpublished WHERE id = (SELECT max(id) FROM unpublished)"
+    ],
     "counted stock is what came in less what live orders took": [
         "INSERT INTO stock_move (flavor, quantity, why, at)"
         " VALUES ({flavor}, 100, 'a test', CURRENT_TIMESTAMP)",

@@ -38,6 +38,7 @@ async def test_every_endpoint_of_the_contract_is_there(document: dict[str, Any])
     assert {name for name, _ in operations(document)} == {
         "post /api/token",
         "post /api/token/refresh",
+        "get /api/events",
         "get /api/flavors",
         "post /api/flavors/add",
         "get /api/flavors/{flavor}",
@@ -85,7 +86,8 @@ async def test_every_answer_has_an_example_and_every_refusal_is_a_problem(
                 assert "content" not in answer, name
                 continue
             kinds = set(answer["content"]) - ({"text/csv"} if name == "get /api/stats" else set())
-            assert kinds == {f"application/{'json' if status < '400' else 'problem+json'}"}, name
+            good = "text/event-stream" if name == "get /api/events" else "application/json"
+            assert kinds == {good if status < "400" else "application/problem+json"}, name
             for kind, content in answer["content"].items():
                 assert content["examples"], (name, status)
                 for example in content["examples"].values():

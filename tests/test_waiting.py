@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from icecream import payments, waiting
+from icecream import feed, payments, waiting
 from icecream.gateway import Declined
 from icecream.tables import Payment
+from tasks.publishing import publishing
 from tests.conftest import Caller, new_flavor, place, verdict
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +42,13 @@ pytestmark = pytest.mark.anyio
 )
 def test_a_preference_is_understood_or_ignored(field: str | None, seconds: int | None) -> None:
     assert waiting.asked(field) == seconds
+
+
+@pytest.fixture(autouse=True)
+async def published(opened: None) -> AsyncIterator[None]:
+    """Whatever happens is published, as it is wherever somebody serves."""
+    async with publishing():
+        yield
 
 
 async def charge_of(caller: Caller) -> int | None:
@@ -99,37 +108,49 @@ async def test_who_has_waited_long_enough_is_answered_with_what_there_is(
     assert "order" not in plain.json()
 
 
-async def test_one_reader_asks_for_all_who_wait_and_then_no_more(
-    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+async def test_all_who_wait_follow_the_feed_as_one_and_nobody_asks_again(
+    customer: Caller, flavor: int
 ) -> None:
-    real, reads = waiting._settled, []
-
-    async def settled(orders: set[int]) -> set[int]:
-        reads.append(len(orders))
-        return await real(orders)
-
-    monkeypatch.setattr(waiting, "_settled", settled)
     free = await new_flavor(price=0)
-    pending = [(await place(customer.user.id, {flavor: 1})).order for _ in range(3)]
+    pending = [(await place(customer.user.id, {flavor: 1})) for _ in range(3)]
     over = (await place(customer.user.id, {free: 1})).order
-    room = waiting.Waiting()
+    reader = feed.Reader()
+    room = waiting.Waiting(reader)
     began = time.monotonic()
-    answers = await asyncio.gather(
-        room.settled(over, 20), *(room.settled(order, 0.2) for order in pending)
-    )
-    assert answers == [True] * 4
+    all_of_them = [asyncio.create_task(room.settled(one.order, 20)) for one in pending[:2]]
+    assert await room.settled(over, 20)
+    assert await room.settled(pending[2].order, 0.3)
+    assert list(reader._followers) == [room]
+    for one in pending[:2]:
+        (claim,) = await payments.claim([one.payment or 0], limit=1, lease=30)
+        await payments.settle([verdict(claim, f"waiting {one.order}")])
+    assert await asyncio.gather(*all_of_them) == [True, True]
     assert time.monotonic() - began < 10
-    assert reads[0] == 4
-    assert max(reads[1:]) == 3
-    count = len(reads)
-    await asyncio.sleep(3 * waiting.EVERY)
-    assert len(reads) <= count + 1
+    assert not reader._followers
+    assert not room._waiters
 
 
 async def test_a_server_that_stops_answers_who_waits(customer: Caller, flavor: int) -> None:
     number = (await place(customer.user.id, {flavor: 1})).order
-    room = waiting.Waiting()
-    task = asyncio.create_task(room.settled(number, 20))
+    reader = feed.Reader()
+    room = waiting.Waiting(reader)
+    canceled, closed = (asyncio.create_task(room.settled(number, 20)) for _ in range(2))
     await asyncio.sleep(0.1)
-    task.cancel()
-    assert await task is False
+    canceled.cancel()
+    assert await canceled is False
+    reader.close()
+    assert await closed is False
+    assert await room.settled(number, 20) is False
+
+
+async def test_who_waits_when_the_database_goes_away_is_answered_with_what_there_is(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(feed, "last", away)
+    body = {"flavor": flavor, "quantity": 1}
+    answer = await customer.request("POST", "/api/orders/", json=body, headers={"Prefer": "wait=9"})
+    assert list(answer.json()) == ["status", "order_id"]
+    assert "preference-applied" not in answer.headers

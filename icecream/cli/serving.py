@@ -159,13 +159,14 @@ def _stop_at_end_of_input(stop: asyncio.Event) -> None:
 async def _work(concurrency: int, kept: bool) -> None:
     from icecream import database
     from tasks import broker
+    from tasks.publishing import publishing
     from tasks.worker import working
 
     logging.config.dictConfig(LOGGING)
     stop = _stop_signal()
     if kept:
         _stop_at_end_of_input(stop)
-    async with database.running(), broker.running(), working(concurrency):
+    async with database.running(), broker.running(), publishing(), working(concurrency):
         # As in `app`: what is here by now need not be looked through by every collection.
         gc.collect()
         gc.freeze()

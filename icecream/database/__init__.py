@@ -1,8 +1,8 @@
 """The engine for SQLite or PostgreSQL; transactions that cannot leak, and are tried again."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import asyncpg
@@ -13,7 +13,17 @@ from piccolo.querystring import QueryString
 from icecream import settings
 from icecream.database import postgres, transactions
 from icecream.database.postgres import Postgres
-from icecream.database.rows import Asked, Statement, add, enter, insert, move, put, together
+from icecream.database.rows import (
+    Asked,
+    InsertListed,
+    Statement,
+    add,
+    enter,
+    insert,
+    move,
+    put,
+    together,
+)
 from icecream.database.sqlite import InUse, SQLite
 from icecream.database.transactions import Again, Unsettled
 
@@ -22,6 +32,7 @@ __all__ = [
     "Again",
     "Asked",
     "InUse",
+    "InsertListed",
     "Postgres",
     "SQLite",
     "Statement",
@@ -38,6 +49,7 @@ __all__ = [
     "running",
     "snapshot",
     "together",
+    "told",
     "transaction",
     "unlocked",
 ]
@@ -70,6 +82,7 @@ def _engine() -> SQLite | Postgres:
 
 
 DB = _engine()
+_told: list[Callable[[], None]] = []
 
 
 @asynccontextmanager
@@ -99,7 +112,10 @@ async def transaction(work: Callable[[], Awaitable[T]]) -> T:
         async with DB.transaction():
             return await work()
 
-    return await transactions.persistently(once, AGAIN)
+    answer = await transactions.persistently(once, AGAIN)
+    for tell in _told:
+        tell()
+    return answer
 
 
 async def snapshot(work: Callable[[], Awaitable[T]]) -> T:
@@ -117,6 +133,16 @@ def first_day(of: str, day: Column) -> QueryString:
     # The Sunday that ends the week, less six days.
     steps = {"week": "'weekday 0', '-6 days'", "month": "'start of month'"}
     return QueryString(f"date({{}}, {steps[of]})", day)
+
+
+@contextmanager
+def told(tell: Callable[[], None]) -> Iterator[None]:
+    """Have this called after each transaction of this process, until the block ends."""
+    _told.append(tell)
+    try:
+        yield
+    finally:
+        _told.remove(tell)
 
 
 async def unlocked(query: Select[Any]) -> list[dict[str, Any]]:

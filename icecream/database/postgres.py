@@ -14,6 +14,9 @@ from icecream.database.transactions import CleanExit, OwnedByTask, persistently
 POOL_SIZE = 20
 # Seconds to wait for a free connection, and for an answer: a caller has left by then.
 ACQUIRE_TIMEOUT, COMMAND_TIMEOUT, CONNECT_TIMEOUT = 5, 30, 5
+# Milliseconds after which the database throws out who stands still in a transaction, as a frozen
+# machine does: what it holds (an order, the feed) is wanted by others.
+STANDING_STILL = 10_000
 # Seconds to say goodbye to a database that may have stopped answering.
 CLOSE_TIMEOUT = 1
 # Any number will do, as long as every migration runner takes the same.
@@ -53,7 +56,11 @@ class Postgres(PostgresEngine):
     def __init__(self, url: str) -> None:
         # Whatever the server's own settings are, a commit that was acknowledged is on the disk, and
         # a time turned into text is in UTC.
-        always = {"synchronous_commit": "on", "timezone": "UTC"}
+        always = {
+            "synchronous_commit": "on",
+            "timezone": "UTC",
+            "idle_in_transaction_session_timeout": str(STANDING_STILL),
+        }
         super().__init__(config={"dsn": url, "timeout": CONNECT_TIMEOUT, "server_settings": always})
         self.current_transaction = OwnedByTask()  # type: ignore[assignment]  # see OwnedByTask
 

@@ -6,6 +6,7 @@ list of rows comes as one array per column, so that the text is the same however
 """
 
 import itertools
+import json
 from collections.abc import Sequence
 from functools import cache, cached_property
 from typing import Any
@@ -36,7 +37,7 @@ class Statement:
     """
 
     def __init__(self, columns: Sequence[Column], text: str) -> None:
-        self._columns, self._text, self.width = columns, text, len(columns)
+        self._columns, self.text, self.width = columns, text, len(columns)
 
     async def __call__(self, rows: Rows, *more: Any) -> list[dict[str, Any]]:
         """Run it, unless there are no rows; what it returns comes in no particular order."""
@@ -73,11 +74,11 @@ class Statement:
         types = ["bigint" if one._meta.primary_key else one.column_type for one in self._columns]
         arrays = ", ".join(f"${n}::{one}[]" for n, one in enumerate(types, start=first))
         after = (f"${n}" for n in range(first + len(types), 100))
-        return self._text.format(*after, rows=f"SELECT * FROM unnest({arrays})")
+        return self.text.format(*after, rows=f"SELECT * FROM unnest({arrays})")
 
     def _lists(self, count: int) -> str:
         row = f"({', '.join('?' * len(self._columns))})"
-        return self._text.format(*"?" * 100, rows=f"VALUES {', '.join([row] * count)}")
+        return self.text.format(*"?" * 100, rows=f"VALUES {', '.join([row] * count)}")
 
 
 Asked = tuple[Statement, Rows]
@@ -140,6 +141,37 @@ def insert(
     if returning:
         text += f" RETURNING {_names(returning)}"
     return Statement(columns, text)
+
+
+class InsertListed:
+    """Insert rows, and a list of their ids in a column of another table.
+
+    Args:
+        column: of that table; it is JSON.
+        by: by what the list is sorted before the ids.
+    """
+
+    def __init__(self, columns: Sequence[Column], *, by: Column, column: Column) -> None:
+        table = columns[0]._meta.table
+        key = table._meta.primary_key
+        self._rows = insert(table, columns, returning=(key, by))
+        self._list = insert(column._meta.table, (column,))
+        # A trip less, on the way of every order; SQLite has no such statement, and needs none.
+        self._both = Statement(
+            columns,
+            f"WITH written AS ({self._rows.text}) INSERT INTO {_table(column)} ({_name(column)}) "
+            f"SELECT json_agg({_name(key)} ORDER BY {_name(by)}, {_name(key)}) FROM written",
+        )
+        self._by, self._key = by._meta.name, key._meta.name
+
+    async def __call__(self, rows: Rows) -> None:
+        """Do it, unless there are no rows."""
+        if self._both.takes_arrays or not rows:
+            await self._both(rows)
+            return
+        written = await self._rows(rows)
+        written.sort(key=lambda row: (row[self._by], row[self._key]))
+        await self._list([(json.dumps([row[self._key] for row in written]),)])
 
 
 def add(table: type[Table], *, keys: Sequence[Column], sums: Sequence[Column]) -> Statement:

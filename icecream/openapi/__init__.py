@@ -20,6 +20,7 @@ from icecream.openapi.operations import (
     answers,
     emptied,
     or_unchanged,
+    streamed,
 )
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "config",
     "emptied",
     "or_unchanged",
+    "streamed",
 ]

@@ -24,6 +24,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from icecream import bodies, errors
 
 PROBLEM = "application/problem+json"
+STREAM = "text/event-stream"
 Moment = Annotated[datetime, Meta(tz=True, extra_json_schema={"maxLength": 27})]
 URI, KEBAB = {"format": "uri"}, r"^[a-z]+(-[a-z]+)*$"
 # Told, not checked: what the database holds is shown.
@@ -31,6 +32,8 @@ Name = Annotated[str, Meta(extra_json_schema={"maxLength": 100, "pattern": r"\S"
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217.")]
 Word = Annotated[str, Meta(max_length=100, pattern=KEBAB)]
 Text = Annotated[str, Meta(max_length=errors.LONGEST, pattern=r"\S")]
+# A stream has no end: this is as long as any reader of the document can count.
+BLOCKS = Schema(type=OpenAPIType.STRING, max_length=2**31 - 1, pattern="^(retry|id|event|data|): ")
 Path = Annotated[str, Meta(max_length=errors.LONGEST, pattern="^(/|$)")]
 # A structured field's string, or the same without its quotes.
 KEY_PATTERN = r'^("([!#-\[\]-~]|\\["\\])+"|[!#-~]+)$'
@@ -107,6 +110,13 @@ def _by_status(refusals: Sequence[errors.Refusal]) -> dict[int, ResponseSpec]:
     by_status = attrgetter("status")
     groups = groupby(sorted(refusals, key=by_status), by_status)
     return {status: _refused(*group) for status, group in groups}
+
+
+def streamed(example: str, *refusals: errors.Refusal) -> dict[int, ResponseSpec]:
+    """The same of an operation that answers with server-sent events."""
+    given = answers(200, str, example, *refusals)
+    given[200].media_type = STREAM
+    return given
 
 
 def or_unchanged(given: dict[int, ResponseSpec]) -> dict[int, ResponseSpec]:
@@ -217,6 +227,8 @@ class ApiOperation(Operation):
         }
         self.responses = responses
         for status, response in responses.items():
+            if STREAM in (response.content or ()):
+                response.content[STREAM].schema = BLOCKS
             response.headers = {**ALWAYS, **SOMETIMES.get(status, {})}
             if status < "300":
                 for name in (getattr(one, "name", "") for one in self.parameters or ()):

@@ -1,0 +1,335 @@
+"""All that happened to all orders, in one order in which nobody who reads on misses anything.
+
+Ids do not do for that: on PostgreSQL they are committed in another order than they are given. An
+event gets its `position` after its commit, from one publisher at a time, without holes.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from contextvars import Context
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from icecream import database, errors, states
+from icecream.failpoints import reach
+from icecream.tables import Event, Feed, Unpublished
+
+log = logging.getLogger(__name__)
+# Events, and transactions that wrote them, which get their positions in one transaction.
+MOST, TRANSACTIONS = 500, 100
+# Positions read at once.
+PAGE = 500
+# Seconds between two looks of the reader; and after the database was found to be away.
+EVERY, REST = 0.05, 1.0
+# Events that may wait for somebody who follows; who is that slow is cut off, and comes again.
+ROOM = 1000
+# Seconds of silence after which those who follow are told that there is nothing.
+BEAT = 15.0
+# How many may read what is long past at once: it is not what the database is there for.
+CATCHING_UP = 2
+
+_POSITIONS = database.put(Event.position)
+
+
+async def publish() -> bool:
+    """Give the next events their positions; True if there may be more right now."""
+    if not await Unpublished.exists():
+        return False
+    more = await database.transaction(_publish)
+    reach("feed.published")
+    return more
+
+
+async def _publish() -> bool:
+    # A row rather than an advisory lock, which CockroachDB has not got. Looking for what is to be
+    # published is a statement of its own, after that: it sees what the last publisher did.
+    heads = await database.unlocked(Feed.select(Feed.last))
+    if not heads:
+        # Somebody else publishes just now, who may have begun before our last commit.
+        return True
+    last: int = heads[0]["last"]
+    rows = await Unpublished.select().order_by(Unpublished.id).limit(TRANSACTIONS)
+    if not rows:
+        return False
+    ids, done = _first(rows)
+    await _POSITIONS([(one, position) for position, one in enumerate(ids, start=last + 1)])
+    await Unpublished.delete().where(Unpublished.id.is_in(done))
+    await Feed.update({Feed.last: last + len(ids)}).where(Feed.last == last)
+    reach("feed.publishing")
+    return len(done) < len(rows) or len(rows) == TRANSACTIONS
+
+
+def _first(rows: Sequence[dict[str, Any]]) -> tuple[list[int], list[int]]:
+    """The events of the first transactions, and which those are."""
+    ids, done = list[int](), list[int]()
+    for row in rows:
+        if len(ids) >= MOST:
+            break
+        ids += msgspec.json.decode(row["events"], type=list[int])
+        done.append(row["id"])
+    return ids, done
+
+
+class Last(Struct, frozen=True):
+    """The last event that was published, and when it happened; of none, position 0."""
+
+    position: int
+    at: datetime | None
+
+
+async def last() -> Last:
+    """How far the feed goes: whatever is read after this counts at least so much."""
+    row = (
+        await Event.select(Event.position, Event.at)
+        .where(Event.position.is_not_null())
+        .order_by(Event.position, ascending=False)
+        .first()
+    )
+    return Last(**row) if row else Last(0, None)
+
+
+class _Data(Struct):
+    """What is told of an event: its line in the order's history, and what a list shows.
+
+    `status` is the order's after the event, whenever it is read.
+    """
+
+    order: int
+    seq: int
+    type: str
+    at: datetime
+    by: int | None
+    user: int
+    status: str
+    total: int
+    currency: str
+    reason: str | UnsetType = UNSET
+    amount: int | UnsetType = UNSET
+
+
+class Told(Struct, frozen=True, dict=True, eq=False):
+    """A published event as it is told to whoever may know."""
+
+    position: int
+    data: _Data
+
+    @cached_property
+    def block(self) -> bytes:
+        """As a server-sent event; the same bytes whoever sends it, in any process."""
+        data = msgspec.json.encode(self.data)
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.position, self.data.type.encode(), data)
+
+
+async def read(after: int, upto: int, *, user: int | None = None) -> list[Told]:
+    """What was published after a position, up to another; only of a user's orders if one is given.
+
+    By range, so that it costs no more when few of the events are that user's.
+    """
+    order = Event.order
+    query = Event.select(
+        Event.position,
+        order,
+        Event.seq,
+        Event.type,
+        Event.at,
+        Event.by,
+        Event.payload,
+        order.user.as_alias("user"),
+        order.total.as_alias("total"),
+        order.currency.as_alias("currency"),
+    )
+    query = query.where(Event.position > after, Event.position <= upto).order_by(Event.position)
+    if user is not None:
+        query = query.where(order.user == user)
+    rows = await query
+    status = await _statuses(rows)
+    return [Told(row.pop("position"), _data(row, status)) for row in rows]
+
+
+def _data(row: dict[str, Any], statuses: dict[tuple[int, int], str]) -> _Data:
+    payload = msgspec.json.decode(row.pop("payload"))
+    status = _entered(row["type"]) or statuses[row["order"], row["seq"]]
+    reason, amount = payload.get("reason") or UNSET, payload.get("amount", UNSET)
+    return _Data(**row, status=status, reason=reason, amount=amount)
+
+
+def _entered(kind: str) -> str | None:
+    """The status that an order enters by such an event, if any."""
+    return kind if kind in states.ORDER else "pending" if kind == "placed" else None
+
+
+async def _statuses(rows: Sequence[dict[str, Any]]) -> dict[tuple[int, int], str]:
+    """What the orders were when something happened that did not change it."""
+    asked = {row["order"] for row in rows if not _entered(row["type"])}
+    found: dict[tuple[int, int], str] = {}
+    if asked:
+        status = ""
+        for row in (
+            await Event.select(Event.order, Event.seq, Event.type)
+            .where(Event.order.is_in(sorted(asked)))
+            .order_by(Event.order, Event.seq)
+        ):
+            status = _entered(row["type"]) or status
+            found[row["order"], row["seq"]] = status
+    return found
+
+
+class Follower(Protocol):
+    """Somebody who follows the feed in this process."""
+
+    def hear(self, told: Sequence[Told]) -> None:
+        """These come next; there are some."""
+
+    def close(self) -> None:
+        """No more will come."""
+
+
+class Reader:
+    """Reads the feed once for all who follow it in this process, as long as somebody does."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.catching_up = asyncio.Semaphore(CATCHING_UP)
+        self._followers: Counter[Follower] = Counter()
+        self._position = 0
+        self._joining = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def follow(self, follower: Follower) -> AsyncIterator[int]:
+        """Have somebody hear of all that comes after the position that this gives.
+
+        Raises:
+            errors.Unavailable: the service is stopping.
+        """
+        async with self._joining:
+            if self._task is None:
+                self._position = (await last()).position
+            if self.closed:
+                raise errors.Unavailable("The service is stopping.")
+            self._followers[follower] += 1
+            if self._task is None:
+                self._task = asyncio.create_task(self._read(), context=Context())
+                self._task.add_done_callback(self._ended)
+        try:
+            yield self._position
+        finally:
+            self._followers[follower] -= 1
+            self._followers += Counter()
+
+    async def _read(self) -> None:
+        while self._followers:
+            try:
+                told = await read(self._position, self._position + PAGE)
+            except database.AWAY as error:
+                log.warning("The database is away, who follows the feed waits: %r", error)
+                await asyncio.sleep(REST)
+                continue
+            if told:
+                self._position = told[-1].position
+                for follower in list(self._followers):
+                    follower.hear(told)
+            if len(told) < PAGE:
+                await asyncio.sleep(EVERY)
+        self._task = None
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self._task is task:
+            # Not because nobody was left: whoever is must come again.
+            self._task = None
+            if not task.cancelled():
+                log.error("The reader of the feed stopped.", exc_info=task.exception())
+            self._close_all()
+
+    def close(self) -> None:
+        """End all that follow, and let nobody begin: the service is stopping."""
+        self.closed = True
+        self._close_all()
+
+    def _close_all(self) -> None:
+        for follower in list(self._followers):
+            follower.close()
+
+
+class Stream:
+    """What one listener is told, from a position on: of one user's orders, or of all.
+
+    To be iterated over once: it gives lists of events, an empty one after a while of silence, and
+    ends when it or the reader is closed, or when more events wait than there is room for. What was
+    given goes up to `position`, from where another stream goes on.
+    """
+
+    def __init__(self, reader: Reader, *, user: int | None, after: int) -> None:
+        self.position = after
+        self.closed = False
+        self._reader, self._user = reader, user
+        self._told: list[Told] = []
+        self._heard = after
+        self._news = asyncio.Event()
+
+    def hear(self, told: Sequence[Told]) -> None:
+        """See Follower."""
+        self._told += (one for one in told if self._user in (None, one.data.user))
+        self._heard = told[-1].position
+        if len(self._told) > ROOM:
+            self.close()
+        elif self._told:
+            self._news.set()
+
+    def close(self) -> None:
+        """End it, with whatever was not given yet."""
+        self.closed = True
+        self._told.clear()
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncGenerator[list[Told], None]:
+        # What is past may be much, so it is read before anything has to wait for it in memory.
+        async with aclosing(self._past((await last()).position)) as past:
+            async for told in past:
+                yield told
+        if self._over:
+            return
+        async with self._reader.follow(self) as upto:
+            async with aclosing(self._past(upto)) as past:
+                async for told in past:
+                    yield told
+            while await self._news_or_silence():
+                yield self._take()
+
+    @property
+    def _over(self) -> bool:
+        return self.closed or self._reader.closed
+
+    async def _past(self, upto: int) -> AsyncGenerator[list[Told], None]:
+        loop = asyncio.get_running_loop()
+        given = loop.time()
+        while self.position < upto and not self._over:
+            end = min(self.position + PAGE, upto)
+            async with self._reader.catching_up:
+                told = await read(self.position, end, user=self._user)
+            self.position = end
+            if told or loop.time() - given >= BEAT:
+                given = loop.time()
+                yield told
+
+    async def _news_or_silence(self) -> bool:
+        """Whether it goes on, once there is something to give, or has not been for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BEAT):
+                await self._news.wait()
+        self._news.clear()
+        return not self._over
+
+    def _take(self) -> list[Told]:
+        # A stream may begin beyond where the reader is.
+        told = [one for one in self._told if one.position > self.position]
+        self._told.clear()
+        self.position = max(self.position, self._heard)
+        return told

@@ -1,0 +1,236 @@
+"""What happens to orders, as it happens: server-sent events over HTTP."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from contextvars import Context
+from datetime import UTC, datetime
+from typing import Annotated
+
+from litestar import Controller, get
+from litestar.datastructures import State
+from litestar.params import HeaderParameter, Parameter
+from litestar.types import ASGIApp, Receive, Scope, Send
+from msgspec import Struct
+
+from icecream import bodies, database, edge, errors, feed, openapi
+from icecream.tables import User
+
+log = logging.getLogger(__name__)
+# Streams that a user, and all together, may have open in one process: browsers have a few tabs, and
+# a stream takes some kilobytes, or with a slow listener some hundred.
+EACH, ALL = 10, 1000
+# Seconds between two looks whether who listens still may.
+CHECK = 1.0
+# Seconds in which a listener has to take what it is sent.
+SLOW = 15.0
+# Milliseconds after which a browser comes again.
+RETRY = 1000
+HEADERS = edge.encoded(
+    {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+)
+
+
+class Listener(Struct, frozen=True, eq=False):
+    """Who listens, and until when at most: staff hear of all orders, others of their own."""
+
+    user: User
+    until: datetime
+
+    @property
+    def whose(self) -> int | None:
+        """Whose orders it hears of; None for all."""
+        return None if self.user.admin else self.user.id
+
+
+class Streams:
+    """The streams that are open in this process."""
+
+    def __init__(self, reader: feed.Reader) -> None:
+        self._reader = reader
+        self._open: dict[feed.Stream, Listener] = {}
+        self._watch: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def open(self, listener: Listener, after: int) -> Iterator[feed.Stream]:
+        """A stream from a position on, which is closed once the listener may not listen any more.
+
+        Raises:
+            errors.QuotaExceeded: the user has too many open.
+            errors.Unavailable: too many are open, or the service is stopping.
+        """
+        self._require_room(listener.user.id)
+        stream = feed.Stream(self._reader, user=listener.whose, after=after)
+        self._open[stream] = listener
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._look(), context=Context())
+        try:
+            yield stream
+        finally:
+            del self._open[stream]
+
+    def _require_room(self, user: int) -> None:
+        if self._reader.closed or len(self._open) >= ALL:
+            raise errors.Unavailable("No more streams can be opened here right now.")
+        if Counter(one.user.id for one in self._open.values())[user] >= EACH:
+            refusal = errors.QuotaExceeded(f"You have {EACH} streams open; close one first.")
+            refusal.headers["Retry-After"] = "1"
+            raise refusal
+
+    async def _look(self) -> None:
+        while self._open:
+            try:
+                await self._close_those_who_may_not()
+            except database.AWAY as error:
+                log.warning("The database is away, who listens is looked up later: %r", error)
+            await asyncio.sleep(CHECK)
+        self._watch = None
+
+    async def _close_those_who_may_not(self) -> None:
+        now = datetime.now(UTC)
+        for stream, listener in self._open.items():
+            if listener.until <= now:
+                stream.close()
+        ids = sorted({listener.user.id for listener in self._open.values()})
+        rows = await User.select(User.id, User.active, User.admin, User.password).where(
+            User.id.is_in(ids)
+        )
+        # Whoever got another password signs in again, and who became staff, or no longer is, hears
+        # of other orders.
+        good = {(row["id"], row["admin"], row["password"]) for row in rows if row["active"]}
+        for stream, listener in self._open.items():
+            user = listener.user
+            if user.id in ids and (user.id, user.admin, user.password) not in good:
+                stream.close()
+
+
+class Answer:
+    """A stream as an answer; a handler says that it returns an `ASGIApp`.
+
+    Litestar's own takes a thread for each, and leaves it to chance when a stream ends whose
+    listener went away.
+    """
+
+    def __init__(self, streams: Streams, listener: Listener, after: int) -> None:
+        self._streams, self._listener, self._after = streams, listener, after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._streams.open(self._listener, self._after) as stream:
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            leaving = asyncio.create_task(_close_when_left(stream, receive))
+            try:
+                await _send(stream, send)
+            except (errors.Unavailable, *database.AWAY) as error:
+                # Also a listener that takes nothing. It comes again, from where it was.
+                log.warning("A stream ends early: %r", error)
+            finally:
+                leaving.cancel()
+
+
+async def _close_when_left(stream: feed.Stream, receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    stream.close()
+
+
+async def _send(stream: feed.Stream, send: Send) -> None:
+    async with aclosing(blocks(stream)) as all_of_it:
+        async for block in all_of_it:
+            async with asyncio.timeout(SLOW):
+                await send({"type": "http.response.body", "body": block, "more_body": bool(block)})
+
+
+async def blocks(stream: feed.Stream) -> AsyncGenerator[bytes, None]:
+    """What is sent; the last is empty.
+
+    A block with an id and no data is no event, but lets whoever comes again begin there.
+    """
+    yield b"retry: %d\nid: %d\n\n" % (RETRY, stream.position)
+    async with aclosing(aiter(stream)) as lists:
+        async for told in lists:
+            yield b"".join(one.block for one in told) or b": nothing new\nid: %d\n\n" % (
+                stream.position
+            )
+    yield b""
+
+
+async def beginning(last_id: str | None, after: int | None) -> int:
+    """The position after which a stream begins: that of a header field, of a parameter, or now.
+
+    Raises:
+        errors.ValidationFailed: there is no such event.
+    """
+    now = (await feed.last()).position
+    place = "/Last-Event-ID" if last_id is not None else "/after"
+    given = last_id if last_id is not None else now if after is None else after
+    text = str(given)
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= now):
+        raise errors.ValidationFailed(place, "invalid", "This is not the id of an event.")
+    return int(text)
+
+
+EXAMPLE = (
+    "retry: 1000\nid: 56\n\n"
+    "id: 57\nevent: paid\n"
+    'data: {"order":1,"seq":2,"type":"paid","at":"2025-05-13T10:22:07.512204Z","by":null,"user":1,'
+    '"status":"paid","total":500,"currency":"EUR","amount":500}\n\n'
+)
+
+
+class Events(Controller):
+    """The live feed."""
+
+    path = "/api/events"
+    tags = ["Orders"]
+
+    @get(
+        "/",
+        operation_class=openapi.ApiOperation,
+        operation_id="followOrders",
+        summary="Follow what happens to orders",
+        responses=openapi.streamed(
+            EXAMPLE,
+            *openapi.CALL,
+            errors.ValidationFailed("/after", "invalid", "This is not the id of an event."),
+        ),
+    )
+    async def follow(
+        self,
+        request: bodies.AnyBody,
+        state: State,
+        after: Annotated[
+            int | None,
+            Parameter(
+                ge=0,
+                le=bodies.MAX_ID,
+                # Litestar leaves a minimum of 0 out.
+                schema_extra={"minimum": 0},
+                description="The id of the last event that was seen; 0 for all there ever were.",
+            ),
+        ] = None,
+        last_event_id: Annotated[
+            str | None,
+            HeaderParameter(
+                name="Last-Event-ID",
+                description="The same, as browsers send it when they come again; it comes first.",
+                schema_extra={"pattern": "^[0-9]+$", "maxLength": 19, "examples": ["57"]},
+            ),
+        ] = None,
+    ) -> ASGIApp:
+        """Server-sent events (the `text/event-stream` of the HTML standard), as they happen.
+
+        You hear of your own orders, staff of all. `id` is the event's position in the one order
+        of all events, in which each comes once; come again with the last one as `Last-Event-ID`
+        and nothing is missed and nothing comes twice, whichever process answers. Without it,
+        the stream begins now. `event` is what happened, the `type` in `data`: an object with
+        `order`, `seq`, `type`, `at`, `by`, `user`, `status` (after the event), `total`,
+        `currency`, and where there are such `reason` and `amount`. After 15 seconds of
+        silence there is a comment.
+
+        The stream ends with your token, or when you read too slowly, or when the server stops.
+        """
+        start = await beginning(last_event_id, after)
+        listener = Listener(request.user, until=request.auth.exp)
+        return Answer(state.streams, listener, start)

@@ -1,0 +1,35 @@
+"""The publisher in every process that serves or works; whichever dies, the others go on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from icecream import database, feed
+from tasks import sweep
+
+# Seconds between two looks while this process writes, so that a busy one publishes much at once;
+# and otherwise, for what somebody left who died before he could publish it.
+PAUSE, EVERY = 0.2, 1.0
+
+
+@asynccontextmanager
+async def publishing() -> AsyncIterator[None]:
+    """Publish what this process writes, and what others left, until the block ends."""
+    written = asyncio.Event()
+
+    async def step() -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EVERY):
+                await written.wait()
+        written.clear()
+        if await feed.publish():
+            written.set()
+        return False
+
+    with database.told(written.set):
+        task = asyncio.create_task(sweep.run(step, PAUSE), name="publisher")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
