@@ -33,6 +33,7 @@ from icecream import (
     health,
     intake,
     live,
+    metrics,
     openapi,
     operators,
     orders,
@@ -197,6 +198,7 @@ def litestar() -> Litestar:
             stats.Stats,
             webhooks.hear,
             health.HealthChecks,
+            metrics.read,
             admin.mount(payments.ring),
             dashboard.router,
             pages.router,
@@ -211,6 +213,7 @@ def litestar() -> Litestar:
             {
                 "gateway": gateway.chosen(current),
                 "intake": intake.Intake(payments.ring),
+                "metrics": metrics.Page(payments.redis_is_away),
                 "open_pages": dashboard.live.OpenPages(dashboard.live.Reader()),
                 "ring": payments.ring,
                 "reader": reader,

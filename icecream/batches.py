@@ -1,12 +1,13 @@
 """Calls that arrive together are answered together."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from typing import Generic, TypeVar
 
-from icecream import database, errors
+from icecream import counters, database, errors
 
 Call = TypeVar("Call")
 Answer = TypeVar("Answer")
@@ -23,6 +24,7 @@ class Batches(Generic[Call, Answer]):
             an exception other than `database.AWAY`, it is done again with half of the calls, down
             to one, so that a call that cannot be answered fails alone. When it was cancelled,
             nobody knows how far it got, and it is not done again.
+        of: what they are called where they are counted.
         most: what the calls of a batch may weigh together.
         room: calls that may wait for the next batches.
         weight: of one call; one that is too heavy makes a batch of its own.
@@ -32,11 +34,13 @@ class Batches(Generic[Call, Answer]):
         self,
         work: Work[Call, Answer],
         *,
+        of: str,
         most: int,
         room: int,
         weight: Callable[[Call], int] = lambda call: 1,
     ) -> None:
-        self._work, self._most, self._room, self._weight = work, most, room, weight
+        self._work, self._of = work, of
+        self._most, self._room, self._weight = most, room, weight
         self._waiting: deque[tuple[Call, asyncio.Future[Answer]]] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
@@ -93,6 +97,7 @@ class Batches(Generic[Call, Answer]):
     async def _answer(self, batch: list[tuple[Call, asyncio.Future[Answer]]]) -> None:
         if not batch:
             return
+        began = time.perf_counter()
         outcomes: Sequence[Answer | BaseException] | BaseException
         (outcomes,) = await asyncio.gather(
             self._work([call for call, _ in batch]), return_exceptions=True
@@ -105,6 +110,8 @@ class Batches(Generic[Call, Answer]):
                 await self._answer(batch[half:])
                 return
             outcomes = [outcomes] * len(batch)
+        else:
+            counters.written(self._of, len(batch), time.perf_counter() - began)
         for (_, answer), outcome in zip(batch, outcomes, strict=True):
             if answer.done():
                 continue

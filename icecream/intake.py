@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from icecream import attempts, batches, books, database, errors, events, keys, settings
+from icecream import (
+    attempts,
+    batches,
+    books,
+    counters,
+    database,
+    errors,
+    events,
+    keys,
+    settings,
+)
 from icecream.failpoints import reach
 from icecream.tables import Order, OrderLine
 
@@ -61,7 +71,7 @@ class Intake:
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
-        self._line = batches.Batches(self._place, most=MOST, room=ROOM, weight=_weight)
+        self._line = batches.Batches(self._place, of="orders", most=MOST, room=ROOM, weight=_weight)
         self._ringing: set[asyncio.Task[None]] = set()
 
     async def place(
@@ -85,12 +95,20 @@ class Intake:
             errors.Unavailable: too many are waiting.
             database.Unsettled: nobody knows whether it was placed.
         """
-        return await self._line.ask(Wanted(user, lines, key, method))
+        try:
+            return await self._line.ask(Wanted(user, lines, key, method))
+        except (*REFUSED, *database.AWAY) as error:
+            counters.ordered(_reason(error))
+            raise
 
     async def _place(self, calls: list[Wanted]) -> list[Placed | Exception]:
         outcomes = await database.transaction(lambda: place(calls))
         reach("intake.committed")
-        if staged := [one.payment for one in outcomes if isinstance(one, Placed) and one.payment]:
+        placed = [one for one in outcomes if isinstance(one, Placed)]
+        replayed = sum(one.replayed for one in placed)
+        counters.ordered("placed", len(placed) - replayed)
+        counters.ordered("replayed", replayed)
+        if staged := [one.payment for one in placed if one.payment]:
             # Nobody waits for it: the bell makes it sooner, the jobs in the database make it sure.
             ringing = asyncio.create_task(self._bell(staged))
             self._ringing.add(ringing)
@@ -105,6 +123,13 @@ class Intake:
         """Take no more orders, and finish those that were taken."""
         await self._line.close()
         await asyncio.gather(*self._ringing)
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no order, as a code."""
+    if isinstance(error, books.UnknownFlavor):
+        return "unknown-flavor"
+    return error.code if isinstance(error, errors.Refusal) else errors.Unavailable.code
 
 
 class _New(Struct):

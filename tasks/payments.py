@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from taskiq.exceptions import SendTaskError
 
@@ -38,6 +39,21 @@ async def ring(payments: list[int]) -> None:
             broker.note_answer()
     else:
         await charge.kiq(payments)
+
+
+async def redis_is_away() -> bool | None:
+    """Whether Redis fails to answer right now; None where none is used."""
+    if not isinstance(broker, Stream):
+        return None
+    try:
+        async with (
+            asyncio.timeout(RING_TIMEOUT),
+            Redis(connection_pool=broker.connection_pool) as redis,
+        ):
+            await redis.ping()
+    except (RedisError, OSError):
+        return True
+    return False
 
 
 def warnings() -> list[str]:

@@ -86,6 +86,7 @@ OPEN = {
     "/api/payments/webhooks/{provider:str}",
     "/health/live",
     "/health/ready",
+    "/metrics",
     "/",
     "/problems",
     "/favicon.ico",

@@ -18,7 +18,7 @@ class Doubling:
     ) -> None:
         self.gate = asyncio.Event()
         self.seen: list[list[int]] = []
-        self.line = batches.Batches(self._work, most=most, room=room, weight=weight)
+        self.line = batches.Batches(self._work, of="calls", most=most, room=room, weight=weight)
 
     async def _work(self, calls: list[int]) -> Sequence[int | Exception]:
         self.seen.append(calls)

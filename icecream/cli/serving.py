@@ -7,7 +7,9 @@ import os
 import signal
 import socket
 import sys
-from contextlib import nullcontext, suppress
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 
 import click
 import uvicorn
@@ -63,8 +65,12 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
             raise ValueError("SQLite is served by one process: leave out --workers.")
         from icecream import database
 
-        with database.DB.serving() if isinstance(database.DB, database.SQLite) else nullcontext():
-            listener = _listen(current)
+        with (
+            database.DB.serving() if isinstance(database.DB, database.SQLite) else nullcontext(),
+            _counted_together(workers),
+        ):
+            hint = "set ICECREAM_PORT to a free port, ICECREAM_HOST to an address of this machine."
+            listener = _listen(current.host, current.port, hint)
             asyncio.run(_prepare())
             click.echo(
                 f"Ice cream at {current.address}/\n"
@@ -82,17 +88,28 @@ async def _prepare() -> None:
         await installation.prepare(click.echo)
 
 
-def _listen(current: settings.Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in current.host else socket.AF_INET
+@contextmanager
+def _counted_together(processes: int) -> Iterator[None]:
+    """Several processes count in one folder, so that any of them answers /metrics for all."""
+    if processes == 1:
+        yield
+        return
+    # In memory if possible: nobody who counts has to wait for a disk.
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="icecream-metrics-", dir=memory) as folder:
+        # Found there by `counters`, here and in every process that is started from here.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
+
+
+def _listen(host: str, port: int, hint: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((current.host, current.port))
+        listener.bind((host, port))
     except OSError as error:
-        raise ValueError(
-            f"cannot listen on {current.host}:{current.port} ({error.strerror}): "
-            "set ICECREAM_PORT to a free port, ICECREAM_HOST to an address of this machine."
-        ) from None
+        raise ValueError(f"cannot listen on {host}:{port} ({error.strerror}): {hint}") from None
     listener.set_inheritable(True)
     return listener
 
@@ -127,16 +144,29 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), default=50, help="Payments in flight in each."
 )
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Answer /metrics there.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="And at this address.")
 @click.option("--kept", is_flag=True, hidden=True, help="End with whoever holds the other end.")
-def worker(processes: int, concurrency: int, kept: bool) -> None:
+def worker(
+    processes: int, concurrency: int, metrics_port: int | None, metrics_host: str, kept: bool
+) -> None:
     """Charge payments; beside `serve` on PostgreSQL, as many as you like."""
     with one_line():
         if settings.load().embedded:
             raise ValueError("with SQLite, `icecream serve` charges payments itself.")
-        asyncio.run(_prepare())
-        asyncio.run(
-            _supervise(processes, concurrency) if processes > 1 else _work(concurrency, kept)
-        )
+        listener = None
+        if metrics_port:
+            hint = (
+                "set --metrics-port to a free port, --metrics-host to an address of this machine."
+            )
+            listener = _listen(metrics_host, metrics_port, hint)
+        with _counted_together(processes if listener else 1):
+            asyncio.run(_prepare())
+            asyncio.run(
+                _supervise(processes, concurrency, listener)
+                if processes > 1
+                else _work(concurrency, kept, listener)
+            )
 
 
 def _stop_signal() -> asyncio.Event:
@@ -156,17 +186,27 @@ def _stop_at_end_of_input(stop: asyncio.Event) -> None:
     loop.add_reader(sys.stdin, ended)
 
 
-async def _work(concurrency: int, kept: bool) -> None:
-    from icecream import database
-    from tasks import broker
+@asynccontextmanager
+async def _open(listener: socket.socket | None) -> AsyncIterator[None]:
+    """The database, the bell and the feed, and /metrics for whoever comes to `listener`."""
+    from icecream import database, metrics
+    from tasks import broker, payments
     from tasks.publishing import publishing
+
+    page = metrics.Page(payments.redis_is_away)
+    telling = metrics.serving(listener, page) if listener else nullcontext()
+    async with database.running(), broker.running(), publishing(), telling:
+        yield
+
+
+async def _work(concurrency: int, kept: bool, listener: socket.socket | None) -> None:
     from tasks.worker import working
 
     logging.config.dictConfig(LOGGING)
     stop = _stop_signal()
     if kept:
         _stop_at_end_of_input(stop)
-    async with database.running(), broker.running(), publishing(), working(concurrency):
+    async with _open(listener), working(concurrency):
         # As in `app`: what is here by now need not be looked through by every collection.
         gc.collect()
         gc.freeze()
@@ -176,10 +216,14 @@ async def _work(concurrency: int, kept: bool) -> None:
         asyncio.get_running_loop().call_later(LIMIT, os._exit, 0)
 
 
-async def _supervise(processes: int, concurrency: int) -> None:
+async def _supervise(processes: int, concurrency: int, listener: socket.socket | None) -> None:
     """Keep so many workers running, each a process of its own, until told to stop."""
     stop = _stop_signal()
     keepers = [asyncio.create_task(_keep(stop, concurrency)) for _ in range(processes)]
+    told = asyncio.create_task(stop.wait())
+    # No longer: what this holds open may take its time to close, as the workers may to end.
+    async with _open(listener) if listener else nullcontext():
+        await asyncio.wait({told, *keepers}, return_when=asyncio.FIRST_COMPLETED)
     # All of them, also when one gives up: none is left to work unsupervised.
     await asyncio.wait(keepers)
     await asyncio.gather(*keepers)

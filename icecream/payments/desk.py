@@ -2,12 +2,22 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from icecream import batches
+from icecream import batches, counters
 from icecream.failpoints import reach
-from icecream.gateway import Answer, Charge, Gateway, Later, Request, Unknown
+from icecream.gateway import (
+    Answer,
+    Charge,
+    Declined,
+    Gateway,
+    Later,
+    Request,
+    Succeeded,
+    Unknown,
+)
 from icecream.payments.breaker import Breaker
 from icecream.payments.claims import Claim, claim, postpone
 from icecream.payments.settlement import Parked, Verdict, settle
@@ -18,6 +28,7 @@ SETTLED = 100
 # So many times more payments than there are places may be under way, from the claim to the commit.
 AHEAD = 4
 NO_ANSWER = (Unknown, OSError, TimeoutError)
+RESULTS: dict[type, str] = {Succeeded: "succeeded", Declined: "declined", Parked: "parked"}
 # From the third try on, which follows the second unknown, it is first asked what it knows.
 LOOK_UP_FIRST = 3
 
@@ -32,7 +43,9 @@ class Desk:
 
     def __init__(self, gateway: Gateway, *, places: int, lease: float, timeout: float) -> None:
         self.gateway, self.places, self.lease, self.timeout = gateway, places, lease, timeout
-        self._settling = batches.Batches(settle, most=SETTLED, room=AHEAD * places)
+        self._settling = batches.Batches(
+            settle, of="settlements", most=SETTLED, room=AHEAD * places
+        )
         self._breaker = Breaker()
         # A place is free again with the answer: the next calls do not wait for it to be written.
         self._free, self._unwritten = asyncio.Semaphore(places), asyncio.Semaphore(AHEAD * places)
@@ -116,21 +129,28 @@ class Desk:
             log.error("%s was left as it is: %r", task.get_name(), error, exc_info=error)
 
     async def _carry_out(self, claim: Claim) -> None:
+        began = time.perf_counter()
         try:
             answer = await self._in_time(claim)
         except Later as error:
-            self._breaker.note(answered=False)
+            self._note(claim, "later", began)
             await postpone(claim, str(error), state="sent")
         except NO_ANSWER as error:
-            self._breaker.note(answered=False)
+            self._note(claim, "unknown", began)
             log.warning("Payment %s has no definite answer: %r", claim.payment, error)
             reference = error.reference if isinstance(error, Unknown) else None
             await postpone(claim, repr(error), reference=reference)
         else:
-            self._breaker.note(answered=True)
+            verdict = Verdict(claim, answer)
+            self._note(claim, RESULTS[type(verdict.believed)], began)
             reach("payments.answered")
-            await self._settling.ask(Verdict(claim, answer))
+            await self._settling.ask(verdict)
             reach("payments.settled")
+
+    def _note(self, claim: Claim, result: str, began: float) -> None:
+        self._breaker.note(answered=result not in ("later", "unknown"))
+        kind = "charge" if isinstance(claim.request, Charge) else "refund"
+        counters.attempted(kind, result, time.perf_counter() - began)
 
     async def _in_time(self, claim: Claim) -> Answer | Parked:
         try:

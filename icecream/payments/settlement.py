@@ -47,6 +47,17 @@ class Verdict(Struct, frozen=True):
     by: int | None = None
     at: datetime | None = None
 
+    @property
+    def believed(self) -> Answer | Parked:
+        """What it says, unless something else was moved than we asked for."""
+        asked, answer = self.claim.request, self.answer
+        if not isinstance(answer, Succeeded):
+            return answer
+        if (answer.amount, answer.currency) == (asked.amount, asked.currency):
+            return answer
+        said = f"{answer.amount} {answer.currency} instead of {asked.amount} {asked.currency}"
+        return Parked(f"The provider moved {said}.", answer.reference, answer.amount)
+
 
 class Turn(Struct):
     """What becomes of an order: the statuses that it enters, one after the other.
@@ -112,7 +123,7 @@ async def write(verdicts: Sequence[Verdict]) -> None:
     if len(held) < len(verdicts):
         raise Late
     await drop_jobs([one.claim.payment for one in verdicts])
-    believed = [(one, _believe(one)) for one in verdicts]
+    believed = [(one, one.believed) for one in verdicts]
     for kind, entering in _ENTERING.items():
         await _enter(entering, [(one, said) for one, said in believed if isinstance(said, kind)])
     turns = [_turn(one, answer, held[one.claim.order]) for one, answer in believed]
@@ -130,17 +141,6 @@ async def drop_jobs(payments: Sequence[int]) -> None:
     """Nothing is to be done for these payments any more."""
     ours = Job.kind.is_in(list(KINDS))
     await Job.delete().where(ours, Job.subject.is_in(sorted(payments)))
-
-
-def _believe(verdict: Verdict) -> Answer | Parked:
-    """What it says, unless something else was moved than we asked for."""
-    asked, answer = verdict.claim.request, verdict.answer
-    if not isinstance(answer, Succeeded):
-        return answer
-    if (answer.amount, answer.currency) == (asked.amount, asked.currency):
-        return answer
-    said = f"{answer.amount} {answer.currency} instead of {asked.amount} {asked.currency}"
-    return Parked(f"The provider moved {said}.", answer.reference, answer.amount)
 
 
 def _turn(verdict: Verdict, answer: Answer | Parked, order: dict[str, Any]) -> Turn:

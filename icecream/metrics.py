@@ -1,0 +1,165 @@
+"""`/metrics` for Prometheus: what was counted, and how things stand right now (HTTP)."""
+
+import asyncio
+import platform
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import uvicorn
+from litestar import Litestar, Request, Response, get
+from litestar.datastructures import State
+from prometheus_client import Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.registry import Collector
+
+from icecream import __version__, counters, database, errors, settings
+from icecream.tables import Job
+
+T = TypeVar("T")
+# The format's name; Litestar adds the charset.
+TEXT = "text/plain; version=0.0.4"
+# Seconds for which a page is told to everybody: it takes some milliseconds to write, and anybody
+# may ask for it as often as they like.
+FRESH = 1.0
+# Seconds that a scrape waits, less than Prometheus' own ten; and after which a question that still
+# hangs is asked anew, over another connection.
+PATIENCE, GIVEN_UP = 2.0, 60.0
+# Nothing is counted further: it would take the longer, the worse things are.
+MOST = 100_000
+# What proxies add to a request; a client can add it too, but not take it away.
+FORWARDED = ("forwarded", "via", "x-forwarded-for")
+UP = "Whether the database answered just now; if not, what it knows is missing here."
+AWAY = "Whether Redis failed to answer just now; missing where none is used."
+STANDING = {
+    "oldest_due_job_age_seconds": "For how long the job has been due that is due for longest.",
+    "jobs_due": f"Jobs that nobody has taken, counted up to {MOST}.",
+    "jobs_in_flight": "Payments that the provider is being asked for.",
+    "payments_parked": "Payments that wait for a person.",
+}
+# In flight is what was sent within the last lease. (What the provider put off for less than a lease
+# looks the same.)
+_COUNTS = f"""
+    SELECT
+        (SELECT count(*) FROM (SELECT 1 FROM job WHERE run_at <= {{}} LIMIT {MOST}) a) AS jobs_due,
+        (SELECT count(*) FROM job j JOIN payment p ON p.id = j.subject AND p.kind = j.kind
+            WHERE j.run_at > {{}} AND j.run_at <= {{}} AND p.state = 'sent') AS jobs_in_flight,
+        (SELECT count(*) FROM payment WHERE state = 'parked') AS payments_parked"""
+
+
+async def _standing() -> dict[str, float] | None:
+    """What the database knows; None if it does not answer."""
+    now = datetime.now(UTC)
+    leased = now + timedelta(seconds=settings.load().lease)
+    due = Job.select(Job.run_at).where(Job.run_at <= now)
+    try:
+        oldest = await due.order_by(Job.run_at).first()
+        (counts,) = await Job.raw(_COUNTS, now, now, leased)
+    except database.AWAY:
+        return None
+    age = (now - oldest["run_at"]).total_seconds() if oldest else 0.0
+    return {"oldest_due_job_age_seconds": age, **counts}
+
+
+class Question(Generic[T]):
+    """Asked once at a time, however many want to know, and nobody waits for it for long.
+
+    What hangs is left to itself: to cancel it may hang too.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
+        self._ask = ask
+        self._task: asyncio.Future[T] | None = None
+        self._asked = 0.0
+
+    async def answer(self) -> T | None:
+        """None: there is none in time."""
+        now = time.monotonic()
+        if self._task is None or self._task.done() or now - self._asked > GIVEN_UP:
+            self._task, self._asked = asyncio.ensure_future(self._ask()), now
+        done, _ = await asyncio.wait({self._task}, timeout=PATIENCE)
+        return self._task.result() if done else None
+
+
+class _Told(Collector):
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = list(metrics)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+class Page:
+    """What is told to whoever asks.
+
+    Args:
+        redis_is_away: asks Redis; its answer is None where there is none.
+    """
+
+    def __init__(self, redis_is_away: Callable[[], Awaitable[bool | None]]) -> None:
+        self._standing, self._redis = Question(_standing), Question(redis_is_away)
+        self._writing = asyncio.Lock()
+        self._text, self._written = b"", -FRESH
+
+    async def text(self) -> bytes:
+        """In Prometheus' text format."""
+        async with self._writing:
+            if time.monotonic() - self._written >= FRESH:
+                self._text = await self._write()
+                self._written = time.monotonic()
+            return self._text
+
+    async def _write(self) -> bytes:
+        standing, away = await asyncio.gather(self._standing.answer(), self._redis.answer())
+        return generate_latest(_Told([*counters.collect(), *_gauges(standing, away)]))
+
+
+def _gauges(standing: dict[str, float] | None, redis_is_away: bool | None) -> Iterator[Metric]:
+    build = {"version": __version__, "python": platform.python_version()}
+    yield InfoMetricFamily("icecream_build", "What is running.", build)
+    yield GaugeMetricFamily("icecream_database_up", UP, standing is not None)
+    if redis_is_away is not None:
+        yield GaugeMetricFamily("icecream_redis_away", AWAY, redis_is_away)
+    for name, value in (standing or {}).items():
+        yield GaugeMetricFamily(f"icecream_{name}", STANDING[name], value)
+
+
+# Not counted by the rate limit, and no part of the API's document.
+@get("/metrics", include_in_schema=False, exclude_from_auth=True, uncounted=True)
+async def read(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
+    """The page, for whoever reaches this process itself: a proxy's clients are the whole world."""
+    if any(name in request.headers for name in FORWARDED):
+        raise errors.NotFound
+    return Response(await state.metrics.text(), media_type=TEXT)
+
+
+class _Beside(uvicorn.Server):
+    """Leaves the signals to the process that it serves beside."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]  # a generator there
+        return nullcontext()
+
+
+@asynccontextmanager
+async def serving(listener: socket.socket, page: Page) -> AsyncIterator[None]:
+    """Answer for a process that serves nothing else."""
+    app = Litestar([read], state=State({"metrics": page}), openapi_config=None, logging_config=None)
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Beside(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
