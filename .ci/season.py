@@ -31,7 +31,7 @@ class Bank(gateway.Simulated):
 
     def __init__(self) -> None:
         super().__init__((0, 0), 0.06)
-        self.odd = 2
+        self.odd = 0
 
     async def charge(self, charge: Charge) -> Answer:
         if self.odd and charge.amount > 4_000:
@@ -61,8 +61,10 @@ async def _season(chance: random.Random) -> None:
     for user in users:
         await user.save()
     counter, now = intake.Intake(_silent), datetime.now(UTC)
-    desk = payments.Desk(Bank(), places=20, lease=30, timeout=5)
+    bank = Bank()
+    desk = payments.Desk(bank, places=20, lease=30, timeout=5)
     for day in range(DAYS, -1, -1):
+        bank.odd += day in (1, 2)
         weekday = (now - timedelta(day)).weekday()
         share = (1 + 0.5 * (weekday >= 4)) * chance.uniform(0.8, 1.2) * (1 + (DAYS - day) / DAYS)
         seconds = 86_400 if day else (now - now.replace(hour=0, minute=0)).seconds

@@ -104,7 +104,9 @@ async def test_the_figures_are_those_of_the_database(page: Page, shop: Shop) -> 
     assert await figure(page, "Paid orders") == str(orders)
     average = asked(shop, "SELECT round(avg(total)) FROM orders")
     assert await figure(page, "Average order") == f"{average / 100:,.2f}"
-    drawn = await page.evaluate("charts.map((one) => one.getChartObject().data.datasets[0].data)")
+    drawn = await page.evaluate(
+        "Object.values(charts).map((one) => one.getChartObject().data.datasets[0].data)"
+    )
     assert [round(sum(amounts) * 100) for amounts in drawn] == [revenue, revenue]
     await expect(page.locator("#sales canvas")).to_be_visible()
     await expect(page.locator("#flavors canvas")).to_be_visible()

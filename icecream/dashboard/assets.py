@@ -51,7 +51,8 @@ def address(file: str) -> str:
     return f"/dashboard/assets/{_assets[file].name}"
 
 
-@get("/assets/{name:str}", sync_to_thread=False)
+# In a thread: the first one to ask waits for its compression, the orders do not.
+@get("/assets/{name:str}", sync_to_thread=True)
 def asset(request: Request[None, None, State], name: FromPath[str]) -> Response[bytes]:
     """A script or a style sheet."""
     if name not in BY_NAME:

@@ -3,7 +3,8 @@ const byId = (id) => document.getElementById(id);
 const live = byId("live"), heard = byId("heard"), island = byId("charts");
 const still = { animation: false, maintainAspectRatio: false, resizeDelay: 100 };
 const SOON = 1000, LATER = 5000, ANYWAY = 30000, QUIET = 10000; // milliseconds
-let charts, shown, source, timer, fetched = 0, unread = 0, told = 0;
+const charts = {}, parts = new Map();
+let shown, source, timer, fetched = 0, unread = 0, told = 0;
 
 // Charts
 
@@ -26,15 +27,18 @@ function draw(figures) {
     ...money, colors, legend: false, donut: true, empty: "",
     library: { ...still, cutout: "64%" }, dataset: { borderColor: dress("flavors", "outlineColor"), borderWidth: 2 },
   };
-  if (charts) {
-    charts[0].updateData(figures.sales, columns);
-    charts[1].updateData(figures.flavors, ring);
-  } else {
-    charts = [new Chartkick.ColumnChart("sales", figures.sales, columns), new Chartkick.PieChart("flavors", figures.flavors, ring)];
-  }
+  chart("sales", "ColumnChart", figures.sales, columns);
+  // A slow phone has a moment in between.
+  setTimeout(() => chart("flavors", "PieChart", figures.flavors, ring));
+}
+
+function chart(id, kind, values, options) {
+  if (charts[id]) charts[id].updateData(values, options);
+  else charts[id] = new Chartkick[kind](id, values, options);
 }
 
 function redraw() {
+  if (!shown) return;
   const figures = JSON.parse(shown);
   shown = undefined;
   draw(figures);
@@ -53,16 +57,20 @@ function say(state, text, link) {
   live.append(" ", way);
 }
 
-function put(part, html) {
-  const place = document.querySelector(`[data-part=${part}]`);
-  if (place.dataset.html === html) return;
+function put(part, html, asItIs) {
+  const place = document.querySelector(`[data-part=${part}]`), before = parts.get(part);
+  parts.set(part, html);
+  if (before === html || (before === undefined && asItIs)) return;
   const held = place.contains(document.activeElement) && document.activeElement.getAttribute("href");
-  place.innerHTML = place.dataset.html = html;
+  place.innerHTML = html;
   if (held) place.querySelector(`[href="${CSS.escape(held)}"]`)?.focus();
 }
 
 function show(data) {
-  for (const [part, html] of Object.entries(data.parts)) put(part, html);
+  // The first ones to be fetched are usually those that came with the page.
+  const same = heard.dataset.event === String(data.event);
+  for (const [part, html] of Object.entries(data.parts)) put(part, html, same);
+  heard.dataset.event = data.event;
   byId("at").textContent = data.at;
   const last = Number(heard.dataset.order);
   for (const row of document.querySelectorAll("tr[data-order]")) {
@@ -128,7 +136,8 @@ function seen() {
 }
 
 if (island) {
-  draw(JSON.parse(island.textContent));
+  // First what can be read without them.
+  requestAnimationFrame(() => setTimeout(() => draw(JSON.parse(island.textContent))));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(redraw));
   document.addEventListener("visibilitychange", seen);
   setInterval(() => { if (!document.hidden && live.dataset.state !== "out") soon(); }, ANYWAY);

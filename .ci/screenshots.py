@@ -1,0 +1,80 @@
+"""Pictures of the pages for README and docs: make screenshots
+
+A shop of its own, in a folder that goes away, with some months of orders that are always the same.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.async_api import BrowserContext, async_playwright
+
+from tests.browser import ALONE, sign_in_to_admin
+from tests.conftest import ADMIN_PASSWORD, tool
+from tests.processes import TOP, Shop
+
+DESK, PHONE = {"width": 1240, "height": 900}, {"width": 390, "height": 844}
+# What a reader loads with the README stays small.
+LARGEST = 150_000
+
+
+async def take(context: BrowserContext, path: str, name: str, ready: str) -> None:
+    """A picture of a page, once it shows what is to be seen."""
+    page = await context.new_page()
+    await page.goto(path)
+    await page.wait_for_selector(ready)
+    await page.wait_for_load_state("networkidle")
+    await page.evaluate("document.fonts.ready")
+    file = TOP / "docs/screenshots" / f"{name}.png"
+    await page.screenshot(path=file, animations="disabled")
+    await page.close()
+    size = file.stat().st_size
+    sys.stdout.write(f"{file.relative_to(TOP)}  {size // 1000} kB\n")
+    if size > LARGEST:
+        sys.exit(f"{file} is larger than {LARGEST // 1000} kB.")
+
+
+async def take_all(shop: Shop) -> None:
+    """Of the dashboard and the admin, by day, by night, and on a phone."""
+    url, live = str(shop.http.base_url), "#live[data-state=live]"
+    cookie = {"name": "id", "value": shop.http.cookies["id"], "url": url}
+    async with (
+        async_playwright() as playwright,
+        await playwright.chromium.launch(executable_path=tool("chromium"), args=[ALONE]) as browser,
+    ):
+        for name, scheme, size in (
+            ("dashboard", "light", DESK),
+            ("dashboard-dark", "dark", DESK),
+            ("dashboard-phone", "light", PHONE),
+        ):
+            context = await browser.new_context(
+                base_url=url,
+                color_scheme=scheme,
+                viewport=size,
+                locale="en-GB",
+            )
+            await context.add_cookies([cookie])
+            await take(context, "/dashboard/", name, live)
+            if name == "dashboard":
+                await take(context, "/admin/#/orders", "admin", "tr:nth-child(5) >> visible=true")
+            await context.close()
+
+
+def main() -> None:
+    """Make up a season, serve it, and take the pictures."""
+    (TOP / "docs/screenshots").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        shop = Shop(Path(folder), "sqlite:///icecream.sqlite")
+        environment = shop.environment | {"ICECREAM_ADMIN_PASSWORD": ADMIN_PASSWORD}
+        season = [sys.executable, str(TOP / ".ci/season.py")]
+        subprocess.run(season, cwd=folder, env=os.environ | environment, check=True)
+        with shop:
+            shop.serve()
+            sign_in_to_admin(shop.http)
+            asyncio.run(take_all(shop))
+
+
+main()
