@@ -1,4 +1,4 @@
-.PHONY: help run up down test serializable bench check format lock clean
+.PHONY: help run up down test serializable bench check format lock screenshots clean
 .DEFAULT_GOAL := help
 
 # $(call install,FILES) brings .venv up to date with the first Python that will do.
@@ -90,6 +90,10 @@ lock: ## Pin the dependencies of pyproject.toml and .ci/package.json; ARGS=--upg
 pin = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 compile = $(pin) pyproject.toml --group build --extra stripe
+
+screenshots: ## Take the pictures in docs/screenshots anew; needs chromium
+	$(call install,$(development))
+	@PYTHONPATH=. .venv/bin/python .ci/screenshots.py
 
 clean: ## Remove .venv and caches; the data in var/ stays
 	rm -rf .venv .ci/node_modules benchmarks/original/.venv .*_cache .hypothesis build dist *.egg-info
