@@ -23,6 +23,7 @@ from icecream import (
     accounts,
     admin,
     bodies,
+    counters,
     dashboard,
     database,
     edge,
@@ -120,6 +121,7 @@ def _end_with_parent() -> None:
 
     def ended() -> None:
         loop.remove_reader(sentinel)
+        counters.forget()
         signal.raise_signal(signal.SIGTERM)
 
     loop.add_reader(sentinel, ended)

@@ -6,6 +6,7 @@ that any of them can tell for all, and what a process counted stays when it is g
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterable
 from functools import cache
 from itertools import count
@@ -128,3 +129,9 @@ def attempted(kind: str, result: str, seconds: float) -> None:
 def collect() -> Iterable[Metric]:
     """All that was counted, by all processes that share a folder."""
     return MultiProcessCollector(None, FOLDER).collect() if FOLDER else _own.collect()
+
+
+def forget() -> None:
+    """Remove the folder: the process that made it was killed, and cannot."""
+    if FOLDER:
+        shutil.rmtree(FOLDER, ignore_errors=True)

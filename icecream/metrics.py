@@ -12,11 +12,12 @@ from typing import Any, Generic, TypeVar
 import uvicorn
 from litestar import Litestar, Request, Response, get
 from litestar.datastructures import State
+from litestar.exceptions import NotFoundException
 from prometheus_client import Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
-from icecream import __version__, counters, database, errors, settings
+from icecream import __version__, counters, database, settings
 from icecream.tables import Job
 
 T = TypeVar("T")
@@ -132,7 +133,7 @@ def _gauges(standing: dict[str, float] | None, redis_is_away: bool | None) -> It
 async def read(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
     """The page, for whoever reaches this process itself: a proxy's clients are the whole world."""
     if any(name in request.headers for name in FORWARDED):
-        raise errors.NotFound
+        raise NotFoundException
     return Response(await state.metrics.text(), media_type=TEXT)
 
 

@@ -174,6 +174,7 @@ class Shop:
         self.folder, self.port = folder, servers.free_port()
         self.environment = dict(os.environ) | {
             "PYTHONPATH": str(TOP),
+            "TMPDIR": str(folder),
             "ICECREAM_DATABASE_URL": database_url,
             "ICECREAM_PORT": str(self.port),
             **BRISK,

@@ -329,6 +329,9 @@ def test_any_process_tells_for_all_also_for_those_that_were_killed(together: Tog
         assert (orders(served), attempts(worked)) == (30, 30)
         assert worked["batch_size_sum", "settlements"] == 30
     assert [sorted(folder.iterdir()) for folder in folders] == files
+    for port in together.addresses:
+        through = {"X-Forwarded-For": "192.0.2.1"}
+        assert httpx.get(f"http://127.0.0.1:{port}/metrics", headers=through).status_code == 404
     stop(together.server, together.worker)
     assert not any(folder.exists() for folder in folders)
 
@@ -351,7 +354,16 @@ def test_with_redis_or_the_database_away_both_pages_answer_and_say_so(
         for page in together.pages():
             assert "jobs_due" not in {name for name, *_ in page}
     until(both("database_up", 1), "both find it again")
-    assert stop(together.server, together.worker) < 10
+
+
+@pytest.mark.only("postgres")
+def test_of_killed_supervisors_nothing_is_left(together: Together) -> None:
+    commands = together.server, together.worker
+    folders = [together.folder(one) for one in commands]
+    for command in commands:
+        command.kill()
+    until(lambda: not any(one.left_behind() for one in commands), "all end")
+    assert not any(folder.exists() for folder in folders)
 
 
 @pytest.mark.only("sqlite")

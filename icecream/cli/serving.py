@@ -94,9 +94,10 @@ def _counted_together(processes: int) -> Iterator[None]:
     if processes == 1:
         yield
         return
-    # In memory if possible: nobody who counts has to wait for a disk.
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="icecream-metrics-", dir=memory) as folder:
+    # In memory if possible, unless somebody said where: who counts has to wait for no disk.
+    in_memory = "TMPDIR" not in os.environ and os.access("/dev/shm", os.W_OK)
+    where = "/dev/shm" if in_memory else None
+    with tempfile.TemporaryDirectory(prefix="icecream-metrics-", dir=where) as folder:
         # Found there by `counters`, here and in every process that is started from here.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         yield
@@ -177,10 +178,13 @@ def _stop_signal() -> asyncio.Event:
 
 
 def _stop_at_end_of_input(stop: asyncio.Event) -> None:
+    from icecream import counters
+
     loop = asyncio.get_running_loop()
 
     def ended() -> None:
         loop.remove_reader(sys.stdin)
+        counters.forget()
         stop.set()
 
     loop.add_reader(sys.stdin, ended)
