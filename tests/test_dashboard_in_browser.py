@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.browser import (  # noqa: F401  # fixtures
     Watch,
@@ -37,13 +37,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         yield shop
 
 
-async def opens(page: Page, shop: Shop) -> None:
+async def opens(page: Page, shop: Shop, path: str = "/dashboard/") -> None:
     """Go there, signed in before, and wait until it is live."""
     cookie = shop.http.cookies["id"]
     await page.context.add_cookies(
         [{"name": "id", "value": cookie, "url": str(shop.http.base_url)}]
     )
-    await page.goto("/dashboard/")
+    await page.goto(path)
     await page.wait_for_selector(LIVE)
 
 
@@ -124,6 +124,35 @@ async def test_an_order_is_on_an_open_page_in_a_moment(page: Page, shop: Shop) -
     await expect(row).to_contain_text("paid")
     assert await figure(page, "Orders") == str(before + 1)
     await expect(page.locator("#heard")).to_have_text("1 new order")
+
+
+async def test_an_order_that_comes_while_figures_are_on_their_way_is_not_missed(
+    page: Page, shop: Shop
+) -> None:
+    async def slowly(route: Route) -> None:
+        answer = await route.fetch()
+        late.append(shop.order())
+        await route.fulfill(response=answer)
+
+    late: list[int] = []
+    await opens(page, shop)
+    await page.wait_for_load_state("networkidle")
+    await page.route("**/dashboard/data?*", slowly, times=1)
+    shop.order()
+    await page.wait_for_selector("tr[data-order].new")
+    await page.wait_for_selector(f"tr[data-order='{late[0]}']")
+
+
+async def test_days_that_cannot_be_leave_a_page_that_keeps_up(
+    page: Page, watch: Watch, shop: Shop
+) -> None:
+    await opens(page, shop, "/dashboard/?from=2026-02-01&through=2026-01-01")
+    await expect(page.get_by_role("alert")).to_contain_text("Expected from before to")
+    number = shop.order()
+    await page.wait_for_selector(f"tr[data-order='{number}']")
+    assert watch.lines[0] == "400 GET /dashboard/"
+    assert all("status of 400" in line for line in watch.lines[1:])
+    watch.lines.clear()
 
 
 async def test_a_part_that_is_replaced_keeps_the_focus_and_what_was_opened(
@@ -231,12 +260,13 @@ async def test_who_signs_out_elsewhere_is_told_here(
     await other.locator("#user").click()
     await other.get_by_text("Log Out").click()
     await expect(other.get_by_role("button", name="Sign in")).to_be_visible()
+    await other.wait_for_load_state("networkidle")
     await other.close()
     await expect(page.locator("#live")).to_contain_text("You are signed out.")
     way = page.locator("#live").get_by_role("link", name="Sign in")
     assert await way.get_attribute("href") == "/admin/?next=%2Fdashboard%2F"
     # The browser itself writes such lines, of any such answer.
-    assert {line.split(" ")[0] for line in watch.lines} <= {"401", "error:"}
+    assert {line.split(" ")[0] for line in watch.lines} <= {"401", "error:"}, watch.lines
     watch.lines.clear()
 
 

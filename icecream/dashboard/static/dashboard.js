@@ -4,7 +4,7 @@ const live = byId("live"), heard = byId("heard"), island = byId("charts");
 const still = { animation: false, maintainAspectRatio: false, resizeDelay: 100 };
 const SOON = 1000, LATER = 5000, ANYWAY = 30000, QUIET = 10000; // milliseconds
 const charts = {}, parts = new Map();
-let shown, source, timer, fetched = 0, unread = 0, told = 0;
+let shown, source, timer, busy, again, fetched = 0, unread = 0, told = 0;
 
 // Charts
 
@@ -57,10 +57,10 @@ function say(state, text, link) {
   live.append(" ", way);
 }
 
-function put(part, html, asItIs) {
-  const place = document.querySelector(`[data-part=${part}]`), before = parts.get(part);
+function put(part, html) {
+  if (parts.get(part) === html) return;
   parts.set(part, html);
-  if (before === html || (before === undefined && asItIs)) return;
+  const place = document.querySelector(`[data-part=${part}]`);
   const held = place.contains(document.activeElement) && document.activeElement.getAttribute("href");
   place.innerHTML = html;
   if (held) place.querySelector(`[href="${CSS.escape(held)}"]`)?.focus();
@@ -68,9 +68,10 @@ function put(part, html, asItIs) {
 
 function show(data) {
   // The first ones to be fetched are usually those that came with the page.
-  const same = heard.dataset.event === String(data.event);
-  for (const [part, html] of Object.entries(data.parts)) put(part, html, same);
-  heard.dataset.event = data.event;
+  if (heard.dataset.event !== String(data.event)) {
+    for (const [part, html] of Object.entries(data.parts)) put(part, html);
+  }
+  delete heard.dataset.event;
   byId("at").textContent = data.at;
   const last = Number(heard.dataset.order);
   for (const row of document.querySelectorAll("tr[data-order]")) {
@@ -91,22 +92,29 @@ function show(data) {
 
 // Keeping up
 
-const soon = (wait = SOON) => { timer ??= setTimeout(refresh, Math.max(0, fetched + wait - Date.now())); };
+// News that come while figures are on their way may not be in them.
+const soon = (wait = SOON) => {
+  if (busy) again = true;
+  else timer ??= setTimeout(refresh, Math.max(0, fetched + wait - Date.now()));
+};
 
 async function refresh() {
-  fetched = Date.now();
-  try {
-    const answer = await fetch(`/dashboard/data${location.search}`, { signal: AbortSignal.timeout(10000) });
-    if (answer.status === 401 || answer.status === 403) return signedOut();
-    if (!answer.ok) throw new Error(answer.status);
-    show(await answer.json());
-    if (source?.readyState === EventSource.OPEN) say("live", "Live");
-  } catch {
-    say("away", "The figures cannot be read right now; these are older.");
-    timer = undefined;
-    return soon(LATER);
-  }
   timer = undefined;
+  busy = true;
+  again = false;
+  fetched = Date.now();
+  const failed = await fetchFigures().catch(() => true);
+  busy = false;
+  if (failed) say("away", "The figures cannot be read right now; these are older.");
+  if (failed || again) soon(failed ? LATER : SOON);
+}
+
+async function fetchFigures() {
+  const answer = await fetch(`/dashboard/data?${heard.dataset.days}`, { signal: AbortSignal.timeout(10000) });
+  if (answer.status === 401 || answer.status === 403) return signedOut();
+  if (!answer.ok) return true;
+  show(await answer.json());
+  if (source?.readyState === EventSource.OPEN) say("live", "Live");
 }
 
 function signedOut() {
