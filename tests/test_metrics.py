@@ -262,12 +262,14 @@ class Together:
 
     def children(self, process: Process) -> list[int]:
         """Those that serve or work."""
-        words = (b"spawn_main", b"--kept")
-        return [
-            pid
-            for pid in process.left_behind()
-            if any(word in Path(f"/proc/{pid}/cmdline").read_bytes() for word in words)
-        ]
+        words, found = (b"spawn_main", b"--kept"), []
+        for pid in process.left_behind():
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except FileNotFoundError:
+                continue  # It ended just now.
+            found += [pid] if any(word in command for word in words) else []
+        return found
 
 
 @pytest.fixture
