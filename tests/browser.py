@@ -11,10 +11,14 @@ from playwright.async_api import (
     Page,
     Response,
     async_playwright,
+    expect,
 )
 
 from tests.conftest import ADMIN_PASSWORD, tool
 from tests.processes import PATIENCE, Shop
+
+# As patient as with any other process: a busy machine is no fault of a page.
+expect.set_options(timeout=PATIENCE * 1000)
 
 # Whatever a page asks for, nothing leaves this machine.
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
