@@ -52,8 +52,8 @@ async def _publish() -> bool:
     # published is a statement of its own, after that: it sees what the last publisher did.
     heads = await database.unlocked(Feed.select(Feed.last))
     if not heads:
-        # Somebody else publishes just now, who may have begun before our last commit.
-        return True
+        # Somebody else publishes just now, and looks once more after that.
+        return False
     last: int = heads[0]["last"]
     rows = await Unpublished.select().order_by(Unpublished.id).limit(TRANSACTIONS)
     if not rows:

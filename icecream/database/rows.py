@@ -197,7 +197,7 @@ def move(column: Column) -> Statement:
 
 def put(column: Column) -> Statement:
     """Write a value of its own into a column of each row, which the transaction holds already."""
-    return _update(column, f"{_name(column)} = given.value")
+    return _update(column, f"{_name(column)} = given.value", returning="")
 
 
 def enter(state: Column, entered: str, *, among: Sequence[str], column: Column) -> Statement:
@@ -214,10 +214,12 @@ def enter(state: Column, entered: str, *, among: Sequence[str], column: Column) 
     )
 
 
-def _update(column: Column, what: str, where: str = "") -> Statement:
+def _update(
+    column: Column, what: str, where: str = "", *, returning: str = "RETURNING {}.id"
+) -> Statement:
     name = _table(column)
     return Statement(
         (column._meta.table._meta.primary_key, column),
         f"WITH given (id, value) AS ({{rows}}) UPDATE {name} SET {what} FROM given "
-        f"WHERE {name}.id = given.id {where} RETURNING {name}.id",
+        f"WHERE {name}.id = given.id {where} {returning.format(name)}",
     )
