@@ -118,7 +118,8 @@ RULES = {
         SELECT max(position) FROM event
         HAVING max(position) <> count(position) OR min(position) <> 1""",
     "the feed knows how many events have a position": """
-        SELECT last FROM feed WHERE last <> (SELECT count(position) FROM event)""",
+        SELECT count(position) FROM event
+        HAVING count(position) <> (SELECT COALESCE(sum(last), -1) FROM feed)""",
     "the events of an order have their positions in order": """
         SELECT b.id FROM event a JOIN event b ON b."order" = a."order" AND b.seq = a.seq + 1
         WHERE b.position IS NOT NULL AND (a.position IS NULL OR a.position > b.position)""",

@@ -218,8 +218,9 @@ class Reader:
             if self._task is None:
                 self._task = asyncio.create_task(self._read(), context=Context())
                 self._task.add_done_callback(self._ended)
+            position = self._position
         try:
-            yield self._position
+            yield position
         finally:
             self._followers[follower] -= 1
             self._followers += Counter()

@@ -80,13 +80,18 @@ class Streams:
             raise refusal
 
     async def _look(self) -> None:
-        while self._open:
-            try:
-                await self._close_those_who_may_not()
-            except database.AWAY as error:
-                log.warning("The database is away, who listens is looked up later: %r", error)
-            await asyncio.sleep(CHECK)
-        self._watch = None
+        try:
+            while self._open:
+                try:
+                    await self._close_those_who_may_not()
+                except database.AWAY as error:
+                    log.warning("The database is away, who listens is looked up later: %r", error)
+                await asyncio.sleep(CHECK)
+        finally:
+            # Whatever ended it: nobody goes on listening unwatched.
+            self._watch = None
+            for stream in self._open:
+                stream.close()
 
     async def _close_those_who_may_not(self) -> None:
         now = datetime.now(UTC)

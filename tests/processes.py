@@ -249,7 +249,7 @@ class Shop:
 
     def _answered_by(self, process: Process) -> None:
         until(lambda: self._lives() or not process.running, "the server answers")
-        assert process.running, process.output
+        assert process.running, f"It ended with {process.wait()}: {process.output}"
 
     def serve(self, *words: str, **settings: str) -> Process:
         """A server, once it answers."""

@@ -62,8 +62,8 @@ async def test_a_fault_does_not_end_it(
 class Listener:
     """Follows the feed of one server after the other, as an integrator's program would."""
 
-    def __init__(self, *shops: Shop) -> None:
-        self.shops, self.last = shops, "0"
+    def __init__(self, *shops: Shop, patience: float = PATIENCE) -> None:
+        self.shops, self.patience, self.last = shops, patience, "0"
         self.told: list[tuple[int, dict[str, Any]]] = []
         self.ends: list[bool] = []
         self.enough = False
@@ -85,8 +85,8 @@ class Listener:
                     self.ends.append(True)
 
     def _follow(self, shop: Shop) -> None:
-        headers = {"Last-Event-ID": self.last}
-        with shop.http.stream("GET", "/api/events/", headers=headers) as answer:
+        call: dict[str, Any] = {"headers": {"Last-Event-ID": self.last}, "timeout": self.patience}
+        with shop.http.stream("GET", "/api/events/", **call) as answer:
             assert answer.status_code in (200, 503), answer.read()
             for line in answer.iter_lines():
                 name, _, value = line.partition(": ")
@@ -120,7 +120,8 @@ def test_nothing_is_missed_and_nothing_comes_twice_though_servers_are_killed(
     processes = [opened(shop) for shop in shops]
     if WHICH == "postgres":
         shops[0].worker()
-    with Listener(*shops) as listener:
+    # It also goes away by itself, whenever it heard nothing for a second.
+    with Listener(*shops, patience=1) as listener:
         for _ in range(2):
             orders = [shop.order() for _ in range(10) for shop in shops]
             until(lambda: len(listener.told) >= len(orders), "the orders are told")  # noqa: B023
