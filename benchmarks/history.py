@@ -35,12 +35,14 @@ INSERT INTO payment (id, "order", kind, n, state, provider_key, provider_ref, am
         lpad(n::text, 32, '0'), CASE status WHEN 'paid' THEN 'sim_' || lpad(n::text, 32, '0') END,
         quantity * price, at, 1
     FROM wanted;
-INSERT INTO event (id, "order", seq, type, payload, "by", at)
-    SELECT 2 * n - 1, n, 1, 'placed', json_build_object('total', quantity * price), "user", at
-        FROM wanted
-    UNION ALL SELECT 2 * n, n, 2, status, json_build_object('payment', n), NULL, at FROM wanted;
+INSERT INTO event (id, "order", seq, type, payload, "by", at, position)
+    SELECT 2 * n - 1, n, 1, 'placed', json_build_object('total', quantity * price), "user", at,
+        2 * n - 1 FROM wanted
+    UNION ALL SELECT 2 * n, n, 2, status, json_build_object('payment', n), NULL, at, 2 * n
+        FROM wanted;
 """
 TOTALS = """
+UPDATE feed SET last = (SELECT count(*) FROM event);
 CREATE TEMP VIEW sold AS
     SELECT l.flavor, o."user", (o.created_at AT TIME ZONE 'UTC')::date AS day, o.status,
         l.quantity, l.quantity * l.unit_price AS revenue
