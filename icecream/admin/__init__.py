@@ -1,7 +1,11 @@
 """Piccolo Admin for staff: from our own host alone, and held to the rules of the API."""
 
+import asyncio
+import gc
 import logging
 import warnings
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -156,17 +160,35 @@ def _build(host: str, *, https: bool, ring: intake.Ring) -> Any:
     )
     piccolo.router.add_route(door.SIGN_IN.removeprefix("/admin"), door.sign_in, methods=["GET"])
     piccolo.template = piccolo.template.replace("Piccolo Admin", NAME).replace("</head>", HEAD)
+    # As in `app`: it is here to stay.
+    gc.freeze()
     return piccolo
 
 
-def mount(ring: intake.Ring) -> ASGIRouteHandler:
-    """Build Piccolo Admin, which takes a moment, for everything under `/admin`.
+def _at_first_need(build: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
+    """Build it beside the requests that go on meanwhile, for whoever comes first."""
+    built: list[Any] = []
+    building = asyncio.Lock()
 
+    async def have() -> Any:
+        async with building:
+            if not built:
+                built.append(await asyncio.to_thread(build))
+        return built[0]
+
+    return have
+
+
+def mount(ring: intake.Ring) -> ASGIRouteHandler:
+    """Piccolo Admin for everything under `/admin`.
+
+    Building it takes as long as all the rest of a start, and most processes never need it.
     `ring` tells the workers of payments to be carried out.
     """
     address = urlsplit(settings.load().address)
     https = address.scheme == "https"
-    piccolo = _build(address.hostname or "", https=https, ring=ring)
+    build = partial(_build, address.hostname or "", https=https, ring=ring)
+    piccolo = _at_first_need(build)
 
     @asgi(
         "/admin",
@@ -201,7 +223,8 @@ def mount(ring: intake.Ring) -> ASGIRouteHandler:
         try:
             if path == "/admin/" and not await door.knows(call):
                 call["path"] = door.SIGN_IN
-            await piccolo(call, receive, protected)
+            app = await piccolo()
+            await app(call, receive, protected)
         except UNFIT as error:
             log.info("Refused: %r", error)
             raise errors.ValidationFailed("", "invalid", str(error)) from None
