@@ -1,4 +1,4 @@
-"""Somebody else's idea of Stripe, as a process: `python tests/other_stripe.py PORT`.
+"""Somebody else's idea of Stripe, as a process: `python -m tests.other_stripe PORT`.
 
 Run by its own command it listens on every address, and keeps a file in /tmp for all who run it.
 It is a little behind: it refuses what it does not know, so that is kept from it.

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import subprocess
-import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import httpx
 
-from tests import servers
+from tests import forks, servers
 
 T = TypeVar("T")
 TOP = Path(__file__).parents[1]
@@ -70,16 +70,7 @@ class Process:
         program: tuple[str, ...] = ("-m", "icecream"),
     ) -> None:
         self.words, self.log = words, log
-        with log.open("wb") as file:
-            self._process = subprocess.Popen(
-                [sys.executable, *program, *words],
-                cwd=log.parent,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                start_new_session=True,
-            )
+        self._process = forks.Fork((*program, *words), environment, log.parent, log)
         self.pid = self._process.pid
         self._guard = subprocess.Popen(
             ["sh", "-c", GUARD, "sh", str(self.pid)], stdin=subprocess.PIPE, start_new_session=True
@@ -91,7 +82,7 @@ class Process:
 
     @property
     def running(self) -> bool:
-        return self._process.poll() is None
+        return self._process.code is None
 
     def says(self, text: str) -> None:
         """Return once it wrote this."""
@@ -104,7 +95,7 @@ class Process:
         self.wait()
 
     def signal(self, number: int) -> None:
-        self._process.send_signal(number)
+        self._process.signal(number)
 
     def wait(self, seconds: float = PATIENCE) -> int:
         return self._process.wait(seconds)
@@ -214,16 +205,14 @@ class Shop:
             return list(pool.map(lambda words: self.run(*words, **settings), commands))
 
     def _python(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *words],
-            cwd=self.folder,
-            env=self.environment | settings,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=PATIENCE,
-        )
+        with tempfile.NamedTemporaryFile() as log:
+            path = Path(log.name)
+            fork = forks.Fork(words, self.environment | settings, self.folder, path)
+            try:
+                code = fork.wait(PATIENCE)
+            finally:
+                fork.signal(signal.SIGKILL)
+            return subprocess.CompletedProcess(words, code, path.read_text())
 
     def begin(self, *words: str, **settings: str) -> Process:
         """Start a command of `icecream`, and do not wait for it."""

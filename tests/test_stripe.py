@@ -59,9 +59,9 @@ async def charged(provider: Stripe, amount: int = 1250) -> tuple[Charge, Succeed
 @pytest.fixture(scope="module")
 def localstripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = servers.free_port()
-    program = (str(TOP / "tests" / "other_stripe.py"),)
+    program = ("-m", "tests.other_stripe")
     log = tmp_path_factory.mktemp("localstripe") / "log"
-    process = Process((str(port),), {"PYTHONUNBUFFERED": "1"}, log, program)
+    process = Process((str(port),), {}, log, program)
     process.says("Running on")
     yield f"http://127.0.0.1:{port}"
     process.end()
