@@ -156,8 +156,7 @@ def _told(
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Hold the database, the bell and the feed open, and with SQLite the worker too."""
     _end_with_parent()
-    for reader in (app.state.reader, app.state.open_pages.reader):
-        _at_the_signal(reader.close)
+    _at_the_signal(app.state.reader.close)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(database.running())
         await stack.enter_async_context(broker.running())
@@ -216,7 +215,7 @@ def litestar() -> Litestar:
                 "gateway": gateway.chosen(current),
                 "intake": intake.Intake(payments.ring),
                 "metrics": metrics.Page(payments.redis_is_away),
-                "open_pages": dashboard.live.OpenPages(dashboard.live.Reader()),
+                "open_pages": dashboard.live.OpenPages(reader),
                 "ring": payments.ring,
                 "reader": reader,
                 "streams": live.Streams(reader),

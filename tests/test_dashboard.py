@@ -16,12 +16,13 @@ import httpx
 import pytest
 from litestar.types import Message
 
-from icecream import accounts, app, database, errors, payments
+from icecream import accounts, app, database, errors, feed, payments
 from icecream.dashboard import assets, live, page, words
 from icecream.stats import reports
 from icecream.tables import Order, Session, User
+from tasks.publishing import publishing
 from tests.browser import sign_in_to_admin
-from tests.conftest import Caller, carry_out, new_flavor, new_user, parked, place
+from tests.conftest import Caller, carry_out, new_flavor, new_user, parked, place, publish_all
 from tests.processes import Shop
 from tests.test_app import check_problem
 
@@ -385,9 +386,8 @@ class Client:
 
 
 @pytest.fixture
-async def pages(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[live.OpenPages]:
-    monkeypatch.setattr(live, "EVERY", 0.01)
-    pages = live.OpenPages(live.Reader())
+async def pages() -> AsyncIterator[live.OpenPages]:
+    pages = live.OpenPages(feed.Reader())
     yield pages
     pages.reader.close()
 
@@ -403,16 +403,19 @@ def opened_by(
     return asyncio.create_task(stream({}, client.receive, client.send))
 
 
-async def test_an_open_page_is_told_of_an_order(
-    pages: live.OpenPages, customer: Caller, flavor: int
+async def test_an_order_is_on_an_open_page_within_a_second(
+    pages: live.OpenPages, clerk: httpx.AsyncClient, customer: Caller, flavor: int
 ) -> None:
+    await publish_all()
     client = Client()
-    stream = opened_by(client, pages)
-    assert (await client.hears()).endswith(live.CHANGED)
-    await asyncio.sleep(0.1)
-    client.got.clear()
-    await place(customer.user.id, {flavor: 1})
-    assert await client.hears() == live.CHANGED
+    async with publishing():
+        stream = opened_by(client, pages)
+        assert (await client.hears()).endswith(live.CHANGED)
+        began = time.monotonic()
+        placed = await place(customer.user.id, {flavor: 1})
+        assert await client.hears() == live.CHANGED
+        assert (await clerk.get(DATA)).json()["order"] == placed.order
+        assert time.monotonic() - began < 1
     client.left.set()
     await stream
     assert client.status == 200
@@ -422,15 +425,15 @@ async def test_one_reader_looks_for_all_open_pages(
     pages: live.OpenPages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
-    newest = live.events.newest
+    read = feed.read
 
-    async def counted() -> Any:
+    async def counted(*asked: Any) -> Any:
         nonlocal looks
         looks += 1
-        return await newest()
+        return await read(*asked)
 
-    monkeypatch.setattr(live, "EVERY", 0.1)
-    monkeypatch.setattr(live.events, "newest", counted)
+    monkeypatch.setattr(feed, "EVERY", 0.1)
+    monkeypatch.setattr(feed, "read", counted)
     clients = [Client() for _ in range(20)]
     streams = [opened_by(one, pages, f"session {n}") for n, one in enumerate(clients)]
     for client in clients:
@@ -475,7 +478,7 @@ async def test_silence_is_broken_by_a_comment_and_an_absent_database_ends_nothin
 
     monkeypatch.setattr(live, "CHECK", 0.02)
     monkeypatch.setattr(live, "BEAT", 0.1)
-    monkeypatch.setattr(live.events, "newest", away)
+    monkeypatch.setattr(feed, "read", away)
     client = Client()
     stream = opened_by(client, pages, holds=away)
     await client.hears()

@@ -3,18 +3,14 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from contextvars import Context
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 
 from litestar.types import Receive, Scope, Send
 
-from icecream import database, edge, errors, events
+from icecream import database, edge, errors, feed
 
 log = logging.getLogger(__name__)
-# Seconds between two looks for something new; one reader looks for all pages of this process.
-EVERY = 0.5
 # Seconds between two looks whether a page's session still holds, and of silence before a comment.
 CHECK, BEAT = 5.0, 15.0
 # Pages of one session: a browser has six connections to a host, and needs one for the figures.
@@ -27,62 +23,6 @@ HEADERS = edge.encoded(
 CHANGED = b"event: changed\ndata: {}\n\n"
 
 
-class Follower(Protocol):
-    """Somebody who is told of events."""
-
-    def hear(self, told: Any) -> None:
-        """Something happened."""
-
-    def close(self) -> None:
-        """No more will come."""
-
-
-class Reader:
-    """Looks for new events as long as somebody follows.
-
-    By number: one that is committed late, after one with a higher number, is told with the next.
-    """
-
-    def __init__(self) -> None:
-        self.closed = False
-        self._followers: set[Follower] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    @asynccontextmanager
-    async def follow(self, follower: Follower) -> AsyncIterator[None]:
-        """Tell somebody of whatever happens from now on."""
-        if self.closed:
-            raise errors.Unavailable("The service is stopping.")
-        self._followers.add(follower)
-        if self._task is None:
-            self._task = asyncio.create_task(self._read(), context=Context())
-        try:
-            yield
-        finally:
-            self._followers.discard(follower)
-
-    async def _read(self) -> None:
-        seen: events.Newest | None = None
-        while self._followers:
-            try:
-                newest = await events.newest()
-            except database.AWAY as error:
-                log.warning("The database is away, open dashboards wait: %r", error)
-            else:
-                if newest != seen:
-                    for follower in list(self._followers):
-                        follower.hear(())
-                seen = newest
-            await asyncio.sleep(EVERY)
-        self._task = None
-
-    def close(self) -> None:
-        """End all that follow, and let nobody begin: the service is stopping."""
-        self.closed = True
-        for follower in list(self._followers):
-            follower.close()
-
-
 class OpenPage:
     """A page that is open somewhere: whether it has news to fetch."""
 
@@ -90,12 +30,12 @@ class OpenPage:
         self.closed = False
         self._news = asyncio.Event()
 
-    def hear(self, told: Any) -> None:
-        """See Follower."""
+    def hear(self, told: Sequence[feed.Told]) -> None:
+        """See feed.Follower."""
         self._news.set()
 
     def close(self) -> None:
-        """See Follower."""
+        """See feed.Follower."""
         self.closed = True
         self._news.set()
 
@@ -112,7 +52,7 @@ class OpenPage:
 class OpenPages:
     """Those of this process, and how many of them a session has."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: feed.Reader) -> None:
         self.reader = reader
         self._by_session: Counter[str] = Counter()
 
