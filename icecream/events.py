@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from piccolo.query.functions import Max
-from piccolo.querystring import QueryString
 
 from icecream import database
 from icecream.tables import Event, Unpublished
@@ -26,18 +25,6 @@ class Happened(Struct, frozen=True):
     at: datetime | None = None
 
 
-class Newest(Struct, frozen=True):
-    """The last event that a reader saw: its number and its time."""
-
-    id: int
-    at: datetime
-
-
-# The same as columns of another query, which so sees both at one moment.
-NEWEST = (
-    QueryString('(SELECT max("id") FROM "event")', alias="id"),
-    QueryString('(SELECT "at" FROM "event" ORDER BY "id" DESC LIMIT 1)', alias="at"),
-)
 _EVENTS = database.InsertListed(
     (Event.order, Event.seq, Event.type, Event.payload, Event.by, Event.at),
     # Those of one order in their order, whatever ids a database gives.
@@ -82,12 +69,3 @@ def _rows(
             )
         )
     return values
-
-
-async def newest() -> Newest | None:
-    """The one with the highest number; one with a lower number may still be on its way.
-
-    Whoever reads something else with it does so in one snapshot: then no later event is in that.
-    """
-    rows = await Event.select(Event.id, Event.at).order_by(Event.id, ascending=False).limit(1)
-    return Newest(**rows[0]) if rows else None

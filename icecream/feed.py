@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from piccolo.querystring import QueryString
 
 from icecream import database, errors, states
 from icecream.failpoints import reach
@@ -84,15 +85,26 @@ class Last(Struct, frozen=True):
     at: datetime | None
 
 
+NOTHING = Last(0, None)
+# The last one as columns of another query, which so sees both at one moment.
+LAST = (
+    QueryString('(SELECT COALESCE(max("position"), 0) FROM "event")', alias="position"),
+    QueryString(
+        '(SELECT "at" FROM "event" WHERE "position" = (SELECT max("position") FROM "event"))',
+        alias="at",
+    ),
+)
+
+
 async def last() -> Last:
-    """How far the feed goes: whatever is read after this counts at least so much."""
+    """How far the feed goes: what is read in the same snapshot, or later, counts all of that."""
     row = (
         await Event.select(Event.position, Event.at)
         .where(Event.position.is_not_null())
         .order_by(Event.position, ascending=False)
         .first()
     )
-    return Last(**row) if row else Last(0, None)
+    return Last(**row) if row else NOTHING
 
 
 class _Data(Struct):

@@ -345,9 +345,9 @@ def test_times_are_said_in_their_largest_unit() -> None:
 
 async def test_an_empty_shop_says_what_to_do(clerk: httpx.AsyncClient) -> None:
     days = reports.Days(date(2026, 1, 1), date(2026, 1, 8))
-    figures, newest = await reports.dashboard(days)
+    figures, upto = await reports.dashboard(days)
     figures.latest_orders.clear()
-    parts = page.parts(page.view(figures, newest))
+    parts = page.parts(page.view(figures, upto))
     assert "No orders yet" in parts["attention"]
     assert "/admin/#/users" in parts["attention"]
 

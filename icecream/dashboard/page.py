@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import Struct
 
-from icecream import events, states
+from icecream import feed, states
 from icecream.admin import forms
 from icecream.dashboard import assets, words
 from icecream.stats.asked import PERIODS
@@ -82,10 +82,9 @@ _jinja.filters |= words.FILTERS
 _jinja.globals |= {"asset": assets.address, "forms": FORMS, "periods": PERIODS}
 
 
-def view(figures: Dashboard, newest: events.Newest | None) -> View:
+def view(figures: Dashboard, upto: feed.Last) -> View:
     """What is shown of these figures."""
-    event = newest.id if newest else 0
-    return View(figures, _cards(figures), _shares(figures), datetime.now(UTC), event)
+    return View(figures, _cards(figures), _shares(figures), datetime.now(UTC), upto.position)
 
 
 def _cards(figures: Dashboard) -> list[Card]:

@@ -193,7 +193,8 @@ BY_PARAMETER = {
     "Prefer": {"Preference-Applied": _text("How long was granted.", "wait=10", "^wait=[0-9]+$")},
 }
 AS_OF = _text(
-    "The last event that is in the figures, and its time; 0 if there was none.",
+    "An event's position, which is its id in `GET /api/events/`, and its time; 0 before the first "
+    "one. All events up to there are in the figures: read on with `after`, and none is missed.",
     '1042;at="2025-05-13T10:22:06.428877Z"',
     r'^\d+(;at="[0-9T:.-]+Z")?$',
 )

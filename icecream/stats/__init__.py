@@ -8,7 +8,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.response import Response
 from litestar.types import ASGIApp
 
-from icecream import accounts, bodies, errors, events, openapi
+from icecream import accounts, bodies, errors, feed, openapi
 from icecream.stats import examples, figures, reports, sheets
 from icecream.stats.asked import Asked, asked, days
 
@@ -17,11 +17,10 @@ CSV = "text/csv; header=present"
 NOT_YOURS = "Only staff may see more than how much was ordered."
 
 
-def _as_of(newest: events.Newest | None) -> dict[str, str]:
-    """The last event that is in the figures, as a structured field (RFC 9651)."""
-    if newest is None:
-        return {"As-Of": "0"}
-    return {"As-Of": f'{newest.id};at="{newest.at.astimezone(UTC).isoformat()[:-6]}Z"'}
+def _as_of(upto: feed.Last) -> dict[str, str]:
+    """Up to which event all are in the figures, as a structured field (RFC 9651)."""
+    at = f';at="{upto.at.astimezone(UTC).isoformat()[:-6]}Z"' if upto.at else ""
+    return {"As-Of": f"{upto.position}{at}"}
 
 
 class Stats(Controller):
@@ -53,13 +52,13 @@ class Stats(Controller):
         most, for how long stock lasts, and what waits for its payment. As CSV it is one table.
         """
         if asked.plain:
-            sales, newest = await figures.sales()
+            sales, upto = await figures.sales()
             text = sheets.sales(sales) if asked.csv else None
-            return _answer(request, sales, text, newest)
+            return _answer(request, sales, text, upto)
         if not request.user.admin:
             raise errors.Forbidden(NOT_YOURS)
-        report, newest = await reports.report(asked.span, asked.interval)
-        return _answer(request, report, sheets.of(report) if asked.csv else None, newest)
+        report, upto = await reports.report(asked.span, asked.interval)
+        return _answer(request, report, sheets.of(report) if asked.csv else None, upto)
 
     @get(
         "/dashboard",
@@ -83,14 +82,12 @@ class Stats(Controller):
         Sales of a `period`, or of the days `from` one and before another (`to`), beside as many
         days before; and how things are now: stock that runs out, the queue, the latest orders.
         """
-        answer, newest = await reports.dashboard(days)
-        return bodies.Json(answer, _as_of(newest))
+        answer, upto = await reports.dashboard(days)
+        return bodies.Json(answer, _as_of(upto))
 
 
-def _answer(
-    request: bodies.AnyBody, value: Any, sheet: str | None, newest: events.Newest | None
-) -> ASGIApp:
-    headers = _as_of(newest) | {"Vary": "Accept"}
+def _answer(request: bodies.AnyBody, value: Any, sheet: str | None, upto: feed.Last) -> ASGIApp:
+    headers = _as_of(upto) | {"Vary": "Accept"}
     if sheet is None:
         return bodies.Json(value, headers)
     headers["Content-Disposition"] = 'attachment; filename="stats.csv"'

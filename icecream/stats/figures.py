@@ -9,7 +9,7 @@ from piccolo.columns import Column
 from piccolo.query import Select
 from piccolo.querystring import QueryString
 
-from icecream import bodies, database, events, openapi, states
+from icecream import bodies, database, feed, openapi, states
 from icecream.tables import CustomerDay, DayTotal, FlavorDay, FlavorTotal, User
 
 # Customers in a list of the best ones.
@@ -133,16 +133,17 @@ def _grouped(query: Select[Any], table: Any, *by: Any) -> Select[Any]:
     return query.columns(*by).group_by(*by).having(any_left)
 
 
-async def sales() -> tuple[list[FlavorSales], events.Newest | None]:
+async def sales() -> tuple[list[FlavorSales], feed.Last]:
     """What the original answers, and as of when: one query, which sees one moment."""
     name = FlavorTotal.flavor.name
     quantity = _sum("{}", FlavorTotal.quantity, alias="total_qty_ordered")
     rows = (
-        await FlavorTotal.select(name.as_alias("flavor__name"), quantity, *events.NEWEST)
+        await FlavorTotal.select(name.as_alias("flavor__name"), quantity, *feed.LAST)
         .group_by(name)
         .order_by(name)
     )
-    return convert(rows, list[FlavorSales]), convert(rows[0], events.Newest) if rows else None
+    upto = convert(rows[0], feed.Last) if rows else feed.NOTHING
+    return convert(rows, list[FlavorSales]), upto
 
 
 async def total(span: Span) -> Figures:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from msgspec import Struct, convert
 from msgspec.structs import asdict
 
-from icecream import database, events, openapi, settings
+from icecream import database, feed, openapi, settings
 from icecream.stats import figures, present
 from icecream.stats.figures import Day, Figures, Row, Span
 
@@ -68,13 +68,13 @@ class Dashboard(Struct, rename={"since": "from", "until": "to"}):
     parked_payments: list[present.ParkedPayment]
 
 
-async def report(span: Span, interval: str | None) -> tuple[Report, events.Newest | None]:
-    """Sales of a span, and the last event that is in the figures."""
+async def report(span: Span, interval: str | None) -> tuple[Report, feed.Last]:
+    """Sales of a span, and up to which event all are in the figures."""
     return await database.snapshot(lambda: _report(span, interval))
 
 
-async def _report(span: Span, interval: str | None) -> tuple[Report, events.Newest | None]:
-    now = datetime.now(UTC)
+async def _report(span: Span, interval: str | None) -> tuple[Report, feed.Last]:
+    upto, now = await feed.last(), datetime.now(UTC)
     stocks = {one.flavor: one for one in await present.stock(now.date())}
     answer = Report(
         since=span.since,
@@ -89,7 +89,7 @@ async def _report(span: Span, interval: str | None) -> tuple[Report, events.Newe
         oldest_pending=await present.waiting(now),
         queue=await present.queue(now),
     )
-    return answer, await events.newest()
+    return answer, upto
 
 
 def _flavors(
@@ -152,13 +152,14 @@ def _start(interval: str, day: date) -> date:
     return day - timedelta(day.weekday()) if interval == "week" else day
 
 
-async def dashboard(days: Days) -> tuple[Dashboard, events.Newest | None]:
-    """All of it, and the last event that is in the figures."""
+async def dashboard(days: Days) -> tuple[Dashboard, feed.Last]:
+    """All of it, and up to which event all are in the figures."""
     return await database.snapshot(lambda: _dashboard(days))
 
 
-async def _dashboard(days: Days) -> tuple[Dashboard, events.Newest | None]:
-    now, span = datetime.now(UTC), Span(days.since, days.until)
+async def _dashboard(days: Days) -> tuple[Dashboard, feed.Last]:
+    upto, now = await feed.last(), datetime.now(UTC)
+    span = Span(days.since, days.until)
     before = Span(days.before.since, days.before.until)
     stocks = {one.flavor: one for one in await present.stock(now.date())}
     answer = Dashboard(
@@ -178,7 +179,7 @@ async def _dashboard(days: Days) -> tuple[Dashboard, events.Newest | None]:
         latest_orders=await present.latest(),
         parked_payments=await present.parked(),
     )
-    return answer, await events.newest()
+    return answer, upto
 
 
 async def _all_periods(days: Days) -> list[figures.PeriodFigures]:

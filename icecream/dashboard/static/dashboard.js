@@ -68,14 +68,14 @@ function put(part, html) {
 
 function show(data) {
   // The first ones to be fetched are usually those that came with the page.
-  if (heard.dataset.event !== String(data.event)) {
+  const { event, order } = heard.dataset;
+  if (event !== String(data.event) || order !== String(data.order)) {
     for (const [part, html] of Object.entries(data.parts)) put(part, html);
   }
   delete heard.dataset.event;
   byId("at").textContent = data.at;
-  const last = Number(heard.dataset.order);
   for (const row of document.querySelectorAll("tr[data-order]")) {
-    if (Number(row.dataset.order) > last) {
+    if (Number(row.dataset.order) > Number(order)) {
       row.classList.add("new");
       unread += 1;
     }
