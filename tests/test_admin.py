@@ -854,6 +854,26 @@ async def test_parked_payments_are_decided_by_forms(
     await ledger.check()
 
 
+async def test_a_form_is_filled_in_by_its_address(clerk: httpx.AsyncClient, placed: int) -> None:
+    for form in chain.from_iterable(
+        (await clerk.get(f"{FORMS}/grouped/")).json()["grouped"].values()
+    ):
+        address = f"{FORMS}/{form['slug']}-{placed}/"
+        assert (await clerk.get(address)).json() == form
+        plain = (await clerk.get(f"{FORMS}/{form['slug']}/schema/")).json()["properties"]
+        filled = (await clerk.get(f"{address}schema/")).json()["properties"]
+        subject, *others = plain
+        assert filled[subject] == plain[subject] | {"default": placed}
+        assert {name: filled[name] for name in others} == {name: plain[name] for name in others}
+        assert "default" not in plain[subject]
+    said = await submit(clerk, f"cancel-an-order-{placed}", order=str(placed))
+    assert said == (200, f"Order {placed} is canceled.")
+    for number in ("", "x", "-1", "1.5", "\u0663", "9" * 19, "9" * 5000, "1-1"):
+        for path in ("", "schema/"):
+            answer = await clerk.get(f"{FORMS}/cancel-an-order-{number}/{path}")
+            assert answer.status_code == 404, number
+
+
 BAD_SUBJECTS: list[Any] = ["", None, 0, "-1", "1.5", "x", True, 2**63, "9" * 5000, [], "\u0663"]
 
 

@@ -18,8 +18,9 @@ from litestar.types import Message
 
 from icecream import accounts, app, database, errors, feed, payments
 from icecream.dashboard import assets, live, page, words
-from icecream.stats import reports
-from icecream.tables import Order, Session, User
+from icecream.gateway import Declined, Succeeded
+from icecream.stats import present, reports
+from icecream.tables import Flavor, Order, Session, User
 from tasks.publishing import publishing
 from tests.browser import sign_in_to_admin
 from tests.conftest import Caller, carry_out, new_flavor, new_user, parked, place, publish_all
@@ -223,14 +224,43 @@ async def test_names_are_shown_as_they_are_and_never_run(
 
 
 async def test_a_parked_payment_comes_first_with_the_way_to_decide(
-    clerk: httpx.AsyncClient, customer: Caller
+    clerk: httpx.AsyncClient, customer: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    placed = await parked(customer)
+    # Whatever other tests have left.
+    monkeypatch.setattr(present, "MOST_PARKED", 10_000)
+    lost = await parked(customer)
+    odd = await parked(customer, Succeeded(f"odd {lost.order}", 900, "EUR"))
     parts = (await clerk.get(DATA)).json()["parts"]
     assert "a hand" in parts["attention"]
-    assert f"/admin/#/payment/{placed.payment}/" in parts["parked"]
-    for form in ("retry", "release", "refund"):
-        assert f"/admin/#/forms/{form}-a-parked-payment/" in parts["parked"]
+    ways = [(one.payment, way) for one in (lost, odd) for way in ("retry", "release", "refund")]
+    for payment, way in ways:
+        assert f"/admin/#/payment/{payment}/" in parts["parked"]
+        linked = f"/admin/#/forms/{way}-a-parked-payment-{payment}/" in parts["parked"]
+        # Only what is known to have been charged can be given back.
+        assert linked is ((payment, way) != (lost.payment, "refund"))
+
+
+async def test_what_can_be_done_is_a_link_to_a_form_that_is_filled_in(
+    clerk: httpx.AsyncClient, customer: Caller
+) -> None:
+    scarce = await new_flavor(stock=19)
+    pending, failed, paid = [await place(customer.user.id, {scarce: n}) for n in (9, 1, 9)]
+    await carry_out(failed.order, Declined("no"))
+    await carry_out(paid.order)
+    await Flavor.update({Flavor.stock: None}).where(Flavor.id != scarce)
+    parts = (await clerk.get(DATA)).json()["parts"]
+    found = set(re.findall(r"/admin/#/forms/([a-z-]+)-(\d+)/", "".join(parts.values())))
+    of_orders = {(way, int(of)) for way, of in found if int(of) >= pending.order and "order" in way}
+    assert of_orders == {
+        ("cancel-an-order", pending.order),
+        ("pay-an-order-again", failed.order),
+        ("refund-an-order", paid.order),
+        ("cancel-an-order", paid.order),
+    }
+    assert [int(of) for way, of in found if way == "receive-stock"] == [scarce]
+    for way, of in found:
+        schema = (await clerk.get(f"/admin/api/forms/{way}-{of}/schema/")).json()
+        assert next(iter(schema["properties"].values()))["default"] == int(of)
 
 
 async def test_the_sheet_is_that_of_the_api(clerk: httpx.AsyncClient, staff: Caller) -> None:

@@ -190,6 +190,26 @@ async def test_days_are_picked_without_any_script(
         await expect(without.get_by_role("table", name="Sales by day")).to_be_visible()
 
 
+async def test_what_can_be_done_about_an_order_is_done_in_the_admin_and_back(
+    page: Page, shop: Shop
+) -> None:
+    number = shop.order(3)
+    shop.all_ended()
+    await opens(page, shop)
+    row = page.locator(f"tr[data-order='{number}']")
+    await row.get_by_role("link", name=f"Cancel order {number}").click()
+    await expect(page.locator("[name=order]")).to_have_value(str(number))
+    await page.get_by_role("link", name="Back", exact=True).click()
+    await page.wait_for_selector(LIVE)
+    await row.get_by_role("link", name=f"Refund order {number}").click()
+    await expect(page.locator("[name=order]")).to_have_value(str(number))
+    await page.locator("[name=reason]").fill("melted")
+    await page.get_by_role("button", name="Submit").click()
+    await expect(page.locator("#success_message")).to_contain_text("750 in minor units of EUR")
+    await page.goto("/dashboard/")
+    await expect(row).to_contain_text("refunded")
+
+
 async def test_the_sheet_is_downloaded(page: Page, shop: Shop) -> None:
     shop.order()
     await opens(page, shop)

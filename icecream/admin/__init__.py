@@ -158,6 +158,7 @@ def _build(host: str, *, https: bool, ring: intake.Ring) -> Any:
         # Without a duration, whoever is blocked stays so until the next start.
         rate_limit_provider=InMemoryLimitProvider(limit=20, timespan=300, block_duration=300),
     )
+    piccolo.form_config_map = forms.ByAddress(piccolo.form_config_map)
     piccolo.router.add_route(door.SIGN_IN.removeprefix("/admin"), door.sign_in, methods=["GET"])
     piccolo.template = piccolo.template.replace("Piccolo Admin", NAME).replace("</head>", HEAD)
     # As in `app`: it is here to stay.

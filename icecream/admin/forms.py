@@ -1,6 +1,8 @@
 """What staff do in the admin beside editing: forms whose bodies and rules are those of the API."""
 
+import re
 from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,6 +18,8 @@ from icecream.tables import Flavor, Order, Payment
 
 # What is told, and the payments that are to be carried out next.
 Done = tuple[str, list[int]]
+# An id, which is no larger than a database takes.
+FITS = re.compile("[0-9]{1,18}")
 
 
 class AnOrder(Struct):
@@ -191,7 +195,7 @@ def _config(form: Form, ring: intake.Ring) -> FormConfig:
             await ring(staged)
         return said
 
-    model = _model(form)
+    model = _model(_fields(form.subject) | _fields(form.body))
     return FormConfig(form.name, model, endpoint, description=form.about, form_group=form.group)
 
 
@@ -207,9 +211,28 @@ async def _submit(form: Form, given: dict[str, Any], by: int) -> Done:
         raise errors.NotFound(f"There is no {name} {number}.") from None
 
 
-def _model(form: Form) -> type[BaseModel]:
+class ByAddress(dict[str, FormConfig]):
+    """The forms by their addresses, as Piccolo looks them up.
+
+    A number at the end is written into the form already, as what it is about: `refund-an-order-7`.
+    """
+
+    def get(self, address: str, default: Any = None) -> Any:
+        """See dict."""
+        name, _, number = address.rpartition("-")
+        if name not in self or not FITS.fullmatch(number):
+            return super().get(address, default)
+        form: Any = copy(self[name])
+        properties = form.pydantic_model.model_json_schema()["properties"]
+        subject = next(iter(properties))
+        about = {subject: properties[subject] | {"default": int(number)}}
+        form.pydantic_model = _model(properties | about)
+        return form
+
+
+def _model(properties: dict[str, Any]) -> type[BaseModel]:
     """What Piccolo asks for the form's fields; it takes anything, since the API's rules judge."""
-    shown = {"type": "object", "properties": _fields(form.subject) | _fields(form.body)}
+    shown = {"type": "object", "properties": properties}
 
     class Anything(BaseModel, extra="allow"):
         @classmethod

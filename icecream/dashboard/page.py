@@ -9,7 +9,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import Struct
 
 from icecream import feed, states
-from icecream.admin import forms
 from icecream.dashboard import assets, words
 from icecream.stats.asked import PERIODS
 from icecream.stats.figures import CustomerFigures, Figures, Outcome
@@ -29,12 +28,6 @@ PARTS = (
     "stock",
     "parked",
 )
-# Of a payment that is parked, from its row.
-FORMS = {
-    form.name.split()[0]: f"/admin/#/forms/{form.name.lower().replace(' ', '-')}/"
-    for form in forms.FORMS
-    if form.group == "Parked payments"
-}
 
 
 class Card(Struct, frozen=True):
@@ -79,7 +72,7 @@ _jinja = Environment(
     lstrip_blocks=True,
 )
 _jinja.filters |= words.FILTERS
-_jinja.globals |= {"asset": assets.address, "forms": FORMS, "periods": PERIODS}
+_jinja.globals |= {"asset": assets.address, "actions": states.ACTIONS, "periods": PERIODS}
 
 
 def view(figures: Dashboard, upto: feed.Last) -> View:
