@@ -103,7 +103,7 @@ async def test_a_form_tells_staff_what_was_done_or_why_it_was_not(
 ) -> None:
     placed = shop.http.post("/api/orders/", json={"flavor": 1, "quantity": 2}).json()
     shop.all_ended()
-    await page.goto("/admin/")
+    await page.goto("/admin/#/orders")
     await signs_in(page, ADMIN_PASSWORD)
     await page.get_by_role("link", name="Refund An Order", exact=False).click()
     await page.locator("[name=order]").fill(str(placed["order_id"]))

@@ -87,8 +87,19 @@ async def test_signing_in_leads_back_to_the_days_that_were_asked_for(
     assert page.url == f"http://127.0.0.1:{shop.port}/dashboard/?period=7d"
     current = page.locator("[aria-current=page]")
     await expect(current).to_have_text("7 days")
-    await page.get_by_role("link", name="Admin", exact=True).first.click()
-    await page.get_by_role("link", name="Dashboard", exact=False).click()
+
+
+async def test_whoever_signs_in_for_nothing_in_particular_begins_here(
+    page: Page, shop: Shop
+) -> None:
+    await page.goto("/admin/")
+    await signs_in(page, ADMIN_PASSWORD)
+    await page.wait_for_selector(LIVE)
+    await page.get_by_role("link", name="Admin", exact=True).click()
+    await page.get_by_role("link", name="Receive Stock", exact=False).click()
+    await page.get_by_role("link", name="Pending orders").click()
+    await expect(page.get_by_role("heading", name="Orders")).to_be_visible()
+    await page.get_by_role("link", name="Dashboard").click()
     await page.wait_for_selector(LIVE)
 
 
@@ -206,7 +217,7 @@ async def test_what_can_be_done_about_an_order_is_done_in_the_admin_and_back(
     await page.locator("[name=reason]").fill("melted")
     await page.get_by_role("button", name="Submit").click()
     await expect(page.locator("#success_message")).to_contain_text("750 in minor units of EUR")
-    await page.goto("/dashboard/")
+    await page.get_by_role("link", name="Dashboard").click()
     await expect(row).to_contain_text("refunded")
 
 

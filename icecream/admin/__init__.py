@@ -133,14 +133,22 @@ def _tables() -> list[TableConfig]:
 
 
 NAME = "Ice Cream Distribution"
-# Without one of its own the page asks for /favicon.ico.
-HEAD = '<link rel="icon" href="data:,"></head>'
 LINKS = {
     "Dashboard": "/dashboard/",
     "Pending orders": "/admin/#/orders?status=pending",
     "Parked payments": "/admin/#/payment?state=parked",
     "API docs": "/schema",
     "Front page": "/",
+}
+_links = "".join(f'<a href="{address}">{name}</a>' for name, address in LINKS.items())
+# What is put into Piccolo's page, and before what. Piccolo itself has links below all tables and
+# forms, and none beside a form. Without an icon the page asks for /favicon.ico.
+ADDED = {
+    "</head>": """<link rel="icon" href="data:,"><style>
+#links { display: flex; gap: 0 1.5rem; overflow-x: auto; padding: 0 1rem; background: #23507a; }
+#links a { padding: 0.6rem 0; color: #fff; font: 0.95rem sans-serif; white-space: nowrap; }
+</style>""",
+    '<div id="app">': f'<nav id="links" aria-label="Links">{_links}</nav>',
 }
 
 
@@ -152,7 +160,6 @@ def _build(host: str, *, https: bool, ring: intake.Ring) -> Any:
         session_table=tables.Session,
         auto_include_related=False,
         site_name=NAME,
-        sidebar_links=LINKS,
         production=https,
         allowed_hosts=[host],
         # Without a duration, whoever is blocked stays so until the next start.
@@ -160,7 +167,9 @@ def _build(host: str, *, https: bool, ring: intake.Ring) -> Any:
     )
     piccolo.form_config_map = forms.ByAddress(piccolo.form_config_map)
     piccolo.router.add_route(door.SIGN_IN.removeprefix("/admin"), door.sign_in, methods=["GET"])
-    piccolo.template = piccolo.template.replace("Piccolo Admin", NAME).replace("</head>", HEAD)
+    piccolo.template = piccolo.template.replace("Piccolo Admin", NAME)
+    for place, text in ADDED.items():
+        piccolo.template = piccolo.template.replace(place, text + place)
     # As in `app`: it is here to stay.
     gc.freeze()
     return piccolo

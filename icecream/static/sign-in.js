@@ -11,9 +11,10 @@ async function signIn() {
     body: JSON.stringify(Object.fromEntries(new FormData(form))),
   });
   const text = await answer.text();
-  const next = new URLSearchParams(location.search).get("next");
-  if (answer.ok && next?.startsWith("/dashboard/")) location.assign(next);
-  else if (answer.ok) location.reload(); // What is after the # stays, and is shown.
+  const next = new URLSearchParams(location.search).get("next") ?? "/dashboard/";
+  const within = location.hash.length > 2; // Some page of the admin: it stays, and is shown.
+  if (answer.ok && next.startsWith("/dashboard/") && !within) location.assign(next);
+  else if (answer.ok) location.reload();
   else if (answer.status === 401) said.textContent = "No member of staff has this name and password.";
   else if (answer.headers.get("Content-Type").startsWith("text/plain")) said.textContent = text;
   else said.textContent = "This is not possible right now.";
