@@ -115,12 +115,33 @@ async def test_the_figures_are_those_of_the_database(page: Page, shop: Shop) -> 
     assert await figure(page, "Paid orders") == str(orders)
     average = asked(shop, "SELECT round(avg(total)) FROM orders")
     assert await figure(page, "Average order") == f"{average / 100:,.2f}"
+    await expect(page.locator("#flavors canvas")).to_be_visible()
     drawn = await page.evaluate(
         "Object.values(charts).map((one) => one.getChartObject().data.datasets[0].data)"
     )
     assert [round(sum(amounts) * 100) for amounts in drawn] == [revenue, revenue]
     await expect(page.locator("#sales canvas")).to_be_visible()
-    await expect(page.locator("#flavors canvas")).to_be_visible()
+
+
+async def test_what_draws_the_charts_is_loaded_once_they_are_seen_and_tried_again(
+    page: Page, watch: Watch, shop: Shop
+) -> None:
+    await page.set_viewport_size({"width": 390, "height": 500})
+    shop.order()
+    await opens(page, shop)
+    await page.wait_for_selector("tr[data-order]", state="attached")
+    assert await page.evaluate("typeof Chart") == "undefined"
+    number = shop.order()
+    shop.all_ended()
+    await expect(page.locator(f"tr[data-order='{number}']")).to_contain_text("paid")
+    await page.route("**/chartkick-*.js", lambda route: route.abort(), times=1)
+    await page.locator("#sales").scroll_into_view_if_needed()
+    await expect(page.locator("#sales canvas")).to_be_visible()
+    revenue = asked(shop, "SELECT sum(amount) FROM payment WHERE state = 'succeeded'")
+    drawn = await page.evaluate("charts.sales.getChartObject().data.datasets[0].data")
+    assert round(sum(drawn) * 100) == revenue
+    assert all("ERR_FAILED" in line for line in watch.lines), watch.lines
+    watch.lines.clear()
 
 
 async def test_an_order_is_on_an_open_page_in_a_moment(page: Page, shop: Shop) -> None:
@@ -269,6 +290,7 @@ async def test_charts_take_the_colors_that_are_wanted(page: Page, shop: Shop) ->
     shop.order()
     await page.emulate_media(color_scheme="light")
     await opens(page, shop)
+    await expect(page.locator("#sales canvas")).to_be_visible()
     light = await page.evaluate("Chart.defaults.color")
     await page.emulate_media(color_scheme="dark")
     # Playwright's own way to wait for it would need an `eval`, which the page forbids.

@@ -4,11 +4,32 @@ const live = byId("live"), heard = byId("heard"), island = byId("charts");
 const still = { animation: false, maintainAspectRatio: false, resizeDelay: 100 };
 const SOON = 1000, LATER = 5000, ANYWAY = 30000, QUIET = 10000; // milliseconds
 const charts = {}, parts = new Map();
-let shown, source, timer, busy, again, fetched = 0, unread = 0, told = 0;
+let latest, shown, source, timer, busy, again, fetched = 0, unread = 0, told = 0;
 
 // Charts
 
+// What draws them is much more than the page, and on a phone they are below what is seen first.
+function drawOnceSeen() {
+  const watch = new IntersectionObserver((places) => {
+    if (!places.some((one) => one.isIntersecting)) return;
+    watch.disconnect();
+    load(...island.dataset.scripts.split(" "));
+  });
+  document.querySelectorAll(".chart").forEach((one) => watch.observe(one));
+}
+
+function load(script, ...others) {
+  if (!script) return draw(latest);
+  const element = document.createElement("script");
+  element.src = script;
+  element.addEventListener("load", () => load(...others));
+  element.addEventListener("error", () => setTimeout(load, LATER, script, ...others));
+  document.head.append(element);
+}
+
 function draw(figures) {
+  latest = figures;
+  if (!window.Chartkick) return;
   const text = JSON.stringify(figures);
   if (text === shown) return;
   shown = text;
@@ -144,8 +165,9 @@ function seen() {
 }
 
 if (island) {
+  latest = JSON.parse(island.textContent);
   // First what can be read without them.
-  requestAnimationFrame(() => setTimeout(() => draw(JSON.parse(island.textContent))));
+  requestAnimationFrame(() => setTimeout(drawOnceSeen));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(redraw));
   document.addEventListener("visibilitychange", seen);
   setInterval(() => { if (!document.hidden && live.dataset.state !== "out") soon(); }, ANYWAY);
