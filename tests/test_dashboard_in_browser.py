@@ -47,6 +47,12 @@ async def opens(page: Page, shop: Shop, path: str = "/dashboard/") -> None:
     await page.wait_for_selector(LIVE)
 
 
+async def at_rest(page: Page) -> None:
+    """It is live, and nothing that it asked for is on its way, which leaving would cut off."""
+    await page.wait_for_selector(LIVE)
+    await page.wait_for_load_state("networkidle")
+
+
 async def found_by_axe(page: Page) -> list[str]:
     """What keeps people from using the page, by the rules of WCAG and good practice."""
     await page.evaluate(AXE.read_text())
@@ -94,7 +100,7 @@ async def test_whoever_signs_in_for_nothing_in_particular_begins_here(
 ) -> None:
     await page.goto("/admin/")
     await signs_in(page, ADMIN_PASSWORD)
-    await page.wait_for_selector(LIVE)
+    await at_rest(page)
     await page.get_by_role("link", name="Admin", exact=True).click()
     await page.get_by_role("link", name="Receive Stock", exact=False).click()
     await page.get_by_role("link", name="Pending orders").click()
@@ -228,11 +234,12 @@ async def test_what_can_be_done_about_an_order_is_done_in_the_admin_and_back(
     number = shop.order(3)
     shop.all_ended()
     await opens(page, shop)
+    await at_rest(page)
     row = page.locator(f"tr[data-order='{number}']")
     await row.get_by_role("link", name=f"Cancel order {number}").click()
     await expect(page.locator("[name=order]")).to_have_value(str(number))
     await page.get_by_role("link", name="Back", exact=True).click()
-    await page.wait_for_selector(LIVE)
+    await at_rest(page)
     await row.get_by_role("link", name=f"Refund order {number}").click()
     await expect(page.locator("[name=order]")).to_have_value(str(number))
     await page.locator("[name=reason]").fill("melted")
