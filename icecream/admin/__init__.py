@@ -230,10 +230,10 @@ def mount(ring: intake.Ring) -> ASGIRouteHandler:
                 # It asks for the present password too, which is not to be guessed.
                 quotas.count_login("change password", quotas.address(scope))
             receive = await door.whole(receive, path)
+        app = await piccolo()
         try:
             if path == "/admin/" and not await door.knows(call):
                 call["path"] = door.SIGN_IN
-            app = await piccolo()
             await app(call, receive, protected)
         except UNFIT as error:
             log.info("Refused: %r", error)
