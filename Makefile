@@ -1,4 +1,4 @@
-.PHONY: help run up down test serializable bench check format lock screenshots clean
+.PHONY: help run up down test test-peers serializable bench check format lock screenshots clean
 .DEFAULT_GOAL := help
 
 # $(call install,FILES) brings .venv up to date with the first Python that will do.
@@ -16,6 +16,7 @@ development := $(runtime) requirements-dev.txt
 # Where there is no npm, the tests that need it are left out and named.
 node := $(if $(shell command -v npm 2>/dev/null),.ci/node_modules/.package-lock.json)
 TESTS ?= tests
+PEERS ?= tests/peers
 # $(call compose,WORDS) runs the Docker Compose of this machine, the plugin or the program.
 define compose
 	for compose in "docker compose" docker-compose; do \
@@ -25,7 +26,7 @@ define compose
 endef
 
 help: ## List these commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
 run: ## Install what is needed and start the service
 	$(call install,$(runtime))
@@ -50,20 +51,28 @@ down: ## Stop the containers; their data stays
 .ci/node_modules/.package-lock.json: .ci/package-lock.json
 	npm --prefix .ci ci
 
-# Both at once, on two cores. That on SQLite speaks last: whatever is left out for want of a tool
-# is named in its last line.
 test: $(node) ## Run the tests on PostgreSQL and on SQLite; TESTS="tests -k orders" narrows them
 	$(call install,$(development))
-	@sqlite=$$(mktemp); trap 'kill %1 2>/dev/null; rm -f "$$sqlite"' EXIT; trap 'exit 130' INT TERM; \
-	$(call run_tests,sqlite) >"$$sqlite" 2>&1 & \
-	$(call run_tests,postgres); failed=$$?; \
+	@$(call on_both,$(TESTS) --ignore=tests/peers)
+
+test-peers: ## Run the tests with real proxies, poolers and other servers; Debian's, where they are installed
+	$(call install,$(development))
+	@$(call on_both,$(PEERS))
+
+# Both databases at once, on two cores. The run on SQLite is printed last: its last line names what
+# was left out because this machine lacks a tool.
+define on_both
+	sqlite=$$(mktemp); trap 'kill %1 2>/dev/null; rm -f "$$sqlite"' EXIT; trap 'exit 130' INT TERM; \
+	$(call run_tests,sqlite,$(1)) >"$$sqlite" 2>&1 & \
+	$(call run_tests,postgres,$(1)); failed=$$?; \
 	wait %1 || failed=1; cat "$$sqlite"; exit $$failed
+endef
 
 serializable: ## The same on PostgreSQL alone, every transaction serializable
 	$(call install,$(development))
-	$(call run_tests,serializable)
+	$(call run_tests,serializable,$(TESTS) --ignore=tests/peers)
 
-run_tests = ICECREAM_TEST_DATABASE=$(1) .venv/bin/python -m pytest $(TESTS)
+run_tests = ICECREAM_TEST_DATABASE=$(1) .venv/bin/python -m pytest $(2)
 
 bench: ## Measure against the peers (docs/performance.md); ROWS="hot reads" measures some, ARGS=--quick briefly
 	$(call install,$(development))

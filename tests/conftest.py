@@ -66,7 +66,11 @@ CALLED = {
         "chromium-browser",
         "google-chrome",
         "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    )
+    ),
+    # Debian keeps servers where only root's PATH leads.
+    "nginx": ("nginx", "/usr/sbin/nginx"),
+    "haproxy": ("haproxy", "/usr/sbin/haproxy"),
+    "pgbouncer": ("pgbouncer", "/usr/sbin/pgbouncer"),
 }
 _lacking: Counter[str] = Counter()
 
