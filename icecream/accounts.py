@@ -227,14 +227,39 @@ async def set_password(user: int, password: str) -> None:
     await database.transaction(change)
 
 
-async def disable(user: int) -> None:
-    """Shut an account, and sign it out everywhere."""
+async def disable(user: int, *, also_last_admin: bool = False) -> None:
+    """Disable an account, and sign it out everywhere.
+
+    Raises:
+        errors.LastAdmin: it is the last active admin, and `also_last_admin` does not allow it.
+    """
 
     async def change() -> None:
+        if not also_last_admin:
+            await keep_an_admin(user)
         await User.update({User.active: False}).where(User.id == user)
         await _sign_out(user)
 
     await database.transaction(change)
+
+
+async def enable(user: int) -> None:
+    """Let a disabled account sign in again."""
+    await User.update({User.active: True}).where(User.id == user)
+
+
+async def keep_an_admin(user: int) -> None:
+    """Hold all active admins, within a transaction that takes this one away.
+
+    Two admins that disable each other at the same time wait for each other here.
+
+    Raises:
+        errors.LastAdmin: there is no other.
+    """
+    admins = (User.active.eq(True), User.admin.eq(True), User.superuser.eq(True))
+    rows = await database.locked(User.select(User.id).where(*admins).order_by(User.id))
+    if [row["id"] for row in rows] == [user]:
+        raise errors.LastAdmin("This is the last active admin: make another one first.")
 
 
 async def _sign_out(user: int) -> None:

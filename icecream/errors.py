@@ -103,6 +103,12 @@ class InvalidTransition(Refusal):
         super().__init__(detail, **members)
 
 
+class LastAdmin(Refusal):
+    """This is the last active admin."""
+
+    status = 409
+
+
 class PaymentMethodRequired(Refusal):
     """There is nothing to pay it with: set a payment method first."""
 

@@ -128,6 +128,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return Path(self.database_url.removeprefix("sqlite:///"))
 
     @property
+    def database_label(self) -> str:
+        """The database in words for people, without its user, password and options."""
+        if self.embedded:
+            return str(self.database_path.absolute())
+        parts = urlsplit(self.database_url)
+        return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    @property
     def payment_delays(self) -> tuple[float, float]:
         """Shortest and longest time in seconds that a simulated payment takes."""
         low, _, high = self.payment_delay.partition("-")

@@ -554,6 +554,12 @@ async def test_a_new_account_can_sign_in(admin: httpx.AsyncClient) -> None:
     assert "taken" in again.text
 
 
+async def test_the_form_for_a_new_account_begins_with_an_active_one(
+    admin: httpx.AsyncClient,
+) -> None:
+    assert (await admin.get(f"{API}/users/new/")).json()["active"] is True
+
+
 STORED = "pbkdf2_sha256$1$salt$" + "0" * 64
 BAD_USERS: list[dict[str, Any]] = [
     *each("username", "", "x" * 101, "a\0b", "a\nb", "\x9f", None, 5, []),
@@ -651,7 +657,7 @@ async def test_the_last_admin_stays(admin: httpx.AsyncClient, boss: User, flag: 
     answer = await admin.patch(f"{API}/users/{boss.id}/", json={flag: False})
     await User.update({User.active: True}).where(User.id.is_in(ids))
     assert answer.status_code == 409
-    assert "last active superuser" in answer.text
+    assert "last active admin" in answer.text
     assert (await user_row(boss.id))[flag]
     answer = await admin.patch(f"{API}/users/{boss.id}/", json={flag: False})
     assert answer.status_code == 200

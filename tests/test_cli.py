@@ -121,10 +121,38 @@ def test_a_database_that_cannot_be_used_is_told_in_one_line(shop: Shop, path: st
     (shop.folder / "a file").touch()
     (shop.folder / "a folder").mkdir()
     (shop.folder / "other.sqlite").write_bytes(b"no database at all" * 99)
-    for answer in shop.run_all(
-        [["serve"], ["user", "list"]], ICECREAM_DATABASE_URL=f"sqlite:///{path}"
-    ):
-        assert refused(answer).startswith(f"cannot use the database ({path}): ")
+    place, url = shop.folder / path, f"sqlite:///{path}"
+    serve, listed = shop.run_all([["serve"], ["user", "list"]], ICECREAM_DATABASE_URL=url)
+    assert refused(serve).startswith(f"cannot use the database ({place}): ")
+    what = f"cannot use the database ({place}): " if place.exists() else "there is no database at "
+    assert refused(listed).startswith(what)
+
+
+@embedded
+def test_only_serve_and_migrate_make_a_database(shop: Shop) -> None:
+    wrong = {"ICECREAM_DATABASE_URL": "sqlite:///var/icecream.sqlite"}
+    short = [["user", "list"], ["doctor"], ["reconcile"], ["demo"], ["user", "create", "eve"]]
+    for answer in shop.run_all(short, **wrong):
+        said = refused(answer)
+        assert said.startswith(f"there is no database at {shop.folder}/var/icecream.sqlite: ")
+    assert not any(shop.folder.iterdir())
+
+
+@once
+def test_a_short_command_does_not_migrate(shop: Shop) -> None:
+    shop.folder.joinpath("empty.sqlite").touch()
+    answer = shop.run("doctor", ICECREAM_DATABASE_URL="sqlite:///empty.sqlite")
+    assert refused(answer) == "The database lacks migrations: run `icecream migrate` first."
+
+
+def test_the_doctor_says_which_database_it_checked(shop: Shop) -> None:
+    done(shop.run("migrate"))
+    first, *_ = done(shop.run("doctor")).splitlines()
+    _, _, place = shop.environment["ICECREAM_DATABASE_URL"].rpartition("@")
+    if WHICH == "sqlite":
+        assert first == f"Checking {place.removeprefix('sqlite:///')}"
+    else:
+        assert first == f"Checking postgresql://{place}"
 
 
 EVERYTHING = [["serve"], ["worker"], ["user", "list"]]
@@ -198,6 +226,29 @@ def test_what_cannot_be_done_to_an_account_is_told_in_one_line(shop: Shop) -> No
     answers = shop.run_all([["user", *words] for words in said])
     for answer, expected in zip(answers, said.values(), strict=True):
         assert refused(answer).startswith(expected)
+
+
+@once
+def test_the_last_admin_is_disabled_only_when_told_twice_and_can_be_enabled(shop: Shop) -> None:
+    done(shop.run("migrate"))
+    said = refused(shop.run("user", "disable", "admin"))
+    assert said.startswith("'admin' is the last active admin: make another one first ")
+    done(shop.run("user", "create", "zoe", "--admin", "--password", "correct horse"))
+    assert done(shop.run("user", "disable", "admin")) == "Disabled 'admin'.\n"
+    refused(shop.run("user", "disable", "zoe"))
+    done(shop.run("user", "disable", "zoe", "--yes"))
+    assert done(shop.run("user", "enable", "admin")) == "Enabled 'admin'.\n"
+    rows = [line.split()[1:] for line in done(shop.run("user", "list")).splitlines()]
+    assert sorted(rows) == [["admin", "admin"], ["zoe", "admin", "disabled"]]
+
+
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("--workers", "2"), marks=at_scale)], ids=["one", "several"]
+)
+def test_the_address_is_printed_once_the_port_answers(shop: Shop, options: tuple[str, ...]) -> None:
+    done(shop.run("migrate"))
+    shop.begin("serve", *options).says("Ice cream at ")
+    assert shop.http.get("/health/live").status_code == 200
 
 
 @once

@@ -142,10 +142,12 @@ LINKS = {
 }
 _links = "".join(f'<a href="{address}">{name}</a>' for name, address in LINKS.items())
 # What is put into Piccolo's page, and before what. Piccolo itself has links below all tables and
-# forms, and none beside a form. Without an icon the page asks for /favicon.ico.
+# forms, and none beside a form. Without an icon the page asks for /favicon.ico. Its menu links to
+# a page for a second factor, which is there only with a provider for it.
 ADDED = {
     "</head>": """<link rel="icon" href="data:,"><style>
 #links { display: flex; gap: 0 1.5rem; overflow-x: auto; padding: 0 1rem; background: #23507a; }
+li:has(> a[href="./api/mfa-setup/"]) { display: none !important; }
 #links a { padding: 0.6rem 0; color: #fff; font: 0.95rem sans-serif; white-space: nowrap; }
 </style>""",
     '<div id="app">': f'<nav id="links" aria-label="Links">{_links}</nav>',

@@ -39,6 +39,7 @@ async def doctor(mend: bool, yes: bool) -> None:
 
     if yes and not mend:
         raise ValueError("--yes goes with --repair.")
+    click.echo(f"Checking {settings.load().database_label}")
     broken = await doctor.examine()
     _tell(broken)
     for rule in broken if mend else ():

@@ -40,19 +40,29 @@ def one_line() -> Iterator[None]:
     except (*database.AWAY, sqlite3.DatabaseError, asyncpg.PostgresError) as error:
         # Not only away: the file is something else, there is no such database, no such role.
         current = settings.load()
-        where = current.database_path if current.embedded else "ICECREAM_DATABASE_URL"
+        where = current.database_label if current.embedded else "ICECREAM_DATABASE_URL"
         what = " ".join((str(error) or repr(error)).split())
         sys.exit(f"icecream: cannot use the database ({where}): {what}")
 
 
 def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Turn a coroutine into a command that finds the database open and up to date."""
+    """Turn a coroutine into a command that finds the database open and up to date.
+
+    It never makes a database: started in the wrong folder, a command would then say that all is
+    well with an empty one.
+    """
 
     async def run(*args: Any, **kwargs: Any) -> None:
         from icecream import database, installation
 
+        current = settings.load()
+        if current.embedded and not current.database_path.exists():
+            raise ValueError(
+                f"there is no database at {current.database_label}: run this where the service "
+                "runs, or set ICECREAM_DATABASE_URL. (`icecream serve` makes a new one.)"
+            )
         async with database.running(patient=True):
-            await installation.prepare(click.echo)
+            await installation.check()
             await work(*args, **kwargs)
 
     @wraps(work)

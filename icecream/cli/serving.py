@@ -72,12 +72,6 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
             hint = "set ICECREAM_PORT to a free port, ICECREAM_HOST to an address of this machine."
             listener = _listen(current.host, current.port, hint)
             asyncio.run(_prepare())
-            click.echo(
-                f"Ice cream at {current.address}/\n"
-                f"  API docs  {current.address}/schema\n"
-                f"  Dashboard {current.address}/dashboard/\n"
-                f"  Admin     {current.address}/admin/",
-            )
             _run_server(current, workers, listener)
 
 
@@ -115,6 +109,38 @@ def _listen(host: str, port: int, hint: str) -> socket.socket:
     return listener
 
 
+def _announce() -> None:
+    """Say where the service answers, now that it does."""
+    address = settings.load().address
+    click.echo(
+        f"Ice cream at {address}/\n"
+        f"  API docs  {address}/schema\n"
+        f"  Dashboard {address}/dashboard/\n"
+        f"  Admin     {address}/admin/",
+    )
+
+
+class OneServer(uvicorn.Server):
+    """Announces itself once its port answers."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            _announce()
+
+
+class SeveralServers(Multiprocess):
+    """Announces itself once the first of its processes answers."""
+
+    announced = False
+
+    def keep_subprocess_alive(self) -> None:
+        super().keep_subprocess_alive()
+        if not self.announced and any(one.is_ready(timeout=1) for one in self.processes):
+            self.announced = True
+            _announce()
+
+
 def _run_server(current: settings.Settings, workers: int, listener: socket.socket) -> None:
     config = uvicorn.Config(
         "icecream.app:create",
@@ -132,9 +158,9 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         if workers > 1:
-            Multiprocess(config, sockets=[listener]).run()
+            SeveralServers(config, sockets=[listener]).run()
         else:
-            server = uvicorn.Server(config)
+            server = OneServer(config)
             server.run(sockets=[listener])
             if not server.started:
                 sys.exit(3)

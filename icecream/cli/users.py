@@ -71,10 +71,28 @@ async def password(name: str, password: str | None) -> None:
 
 @user.command()
 @click.argument("name")
+@click.option("--yes", is_flag=True, help="Also the last active admin.")
 @with_database
-async def disable(name: str) -> None:
-    """Shut an account, and sign it out everywhere."""
+async def disable(name: str, yes: bool) -> None:
+    """Disable an account, and sign it out everywhere."""
+    from icecream import accounts, errors
+
+    try:
+        await accounts.disable(await accounts.named(name), also_last_admin=yes)
+    except errors.LastAdmin:
+        raise ValueError(
+            f"{name!r} is the last active admin: make another one first "
+            "(`icecream user create NAME --admin`), or add --yes."
+        ) from None
+    click.echo(f"Disabled {name!r}.")
+
+
+@user.command()
+@click.argument("name")
+@with_database
+async def enable(name: str) -> None:
+    """Let a disabled account sign in again, with its old password."""
     from icecream import accounts
 
-    await accounts.disable(await accounts.named(name))
-    click.echo(f"Disabled {name!r}.")
+    await accounts.enable(await accounts.named(name))
+    click.echo(f"Enabled {name!r}.")
