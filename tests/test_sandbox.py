@@ -23,6 +23,8 @@ from icecream.gateway.stripe import Stripe
 from icecream.sandbox import BY_AMOUNT, KINDS, Faults
 from icecream.sandbox.ledger import Ledger
 from icecream.sandbox.things import Changed
+from icecream.sandbox.things import Refund as SandboxRefund
+from icecream.sandbox.webhooks import Webhooks
 from tests import servers
 from tests.processes import until
 from tests.sandbox import WEBHOOK_SECRET, Sandbox
@@ -501,6 +503,32 @@ async def test_a_notice_may_come_twice(provider: Stripe, hooks: Hooks) -> None:
     await answer(provider, request)
     (event, again) = await hooks.tell(request.key, "payment_intent.succeeded", times=2)
     assert event == again
+
+
+async def test_a_connection_that_is_reset_does_not_lose_a_notice() -> None:
+    troubles = [httpx.ReadError("reset"), AttributeError("anyio under uvloop, reset early")]
+    heard = asyncio.Event()
+
+    def hear(request: httpx.Request) -> httpx.Response:
+        if troubles:
+            raise troubles.pop()
+        heard.set()
+        return httpx.Response(200)
+
+    told = Webhooks("http://shop/", WEBHOOK_SECRET)
+    told._client = httpx.AsyncClient(transport=httpx.MockTransport(hear))
+    told.tell(
+        SandboxRefund(
+            id="re_1",
+            amount=1,
+            currency="eur",
+            status="succeeded",
+            created=0,
+            payment_intent="pi_1",
+            metadata={},
+        )
+    )
+    await asyncio.wait_for(heard.wait(), 10)
 
 
 # The ledger.

@@ -188,9 +188,14 @@ class Stripe:
         signature = {name.lower(): value for name, value in headers.items()}.get("stripe-signature")
         try:
             stripe.WebhookSignature.verify_header(body, signature, self._secret, TOLERANCE)
-            event = msgspec.json.decode(body, type=Event)
-        except (stripe.SignatureVerificationError, msgspec.DecodeError, *UNREADABLE) as error:
+        except (stripe.SignatureVerificationError, *UNREADABLE) as error:
             raise Unsigned(type(error).__name__) from None
+        try:
+            event = msgspec.json.decode(body, type=Event)
+        except (msgspec.DecodeError, RecursionError):
+            # Signed, but in another form, such as a "thin" event: not about a payment. Stripe would
+            # send again for days what we refuse.
+            return None
         told = event.data.object
         key = (told.metadata or {}).get("reference")
         if key is None or told.object not in ("payment_intent", "refund"):
