@@ -20,9 +20,9 @@ from icecream.cli import main
 from icecream.gateway import Charge, Declined, Later, Refund, Request, Succeeded, Unknown
 from icecream.gateway import stripe as adapter
 from icecream.gateway.stripe import Stripe
-from icecream.sandbox import BY_AMOUNT, KINDS, Faults
+from icecream.sandbox import BY_AMOUNT, KINDS, Bank, Desk, Faults, create
 from icecream.sandbox.ledger import Ledger
-from icecream.sandbox.things import Changed
+from icecream.sandbox.things import MESSAGES, Changed
 from icecream.sandbox.things import Refund as SandboxRefund
 from icecream.sandbox.webhooks import Webhooks
 from tests import servers
@@ -260,6 +260,105 @@ async def test_a_list_goes_on_over_its_pages(
     found = [one.key async for one in provider.records(since, datetime.now(UTC))]
     assert [key for key in found if key in keys] == keys[::-1]
     assert [one async for one in provider.records(since - timedelta(9), since - timedelta(1))] == []
+
+
+async def listed(by_hand: httpx.AsyncClient, path: str, **query: str) -> httpx.Response:
+    return await by_hand.get(f"/v1/{path}", params=query)
+
+
+def ids(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [one["id"] for one in answer.json()["data"]]
+
+
+async def test_a_list_goes_both_ways_and_takes_what_stripe_takes(
+    by_hand: httpx.AsyncClient,
+) -> None:
+    made = [(await post(by_hand, None)).json() for _ in range(4)]
+    oldest, second, third, newest = (one["id"] for one in made)
+    expanded = {"limit": "2", "expand[]": "data.customer", "starting_after": newest}
+    assert ids(await listed(by_hand, "payment_intents", **expanded)) == [third, second]
+    before = await listed(by_hand, "payment_intents", limit="2", ending_before=oldest)
+    assert (ids(before), before.json()["has_more"]) == ([third, second], True)
+    rest = await listed(by_hand, "payment_intents", limit="2", ending_before=third)
+    assert (ids(rest), rest.json()["has_more"]) == ([newest], False)
+    exact = await listed(by_hand, "payment_intents", created=str(made[3]["created"]), limit="100")
+    assert newest in ids(exact)
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("payment_intents", {"limit": "abc"}),
+        ("payment_intents", {"limit": "0"}),
+        ("payment_intents", {"limit": "101"}),
+        ("payment_intents", {"colour": "red"}),
+        ("payment_intents", {"created[near]": "1"}),
+        ("payment_intents", {"created": "today"}),
+        ("payment_intents", {"ending_before": "pi_of_nobody"}),
+        ("payment_intents/search", {"colour": "red"}),
+        ("refunds", {"customer": "cus_1"}),
+    ],
+)
+async def test_a_list_that_stripe_would_refuse_is_refused_in_its_form(
+    by_hand: httpx.AsyncClient, path: str, query: dict[str, str]
+) -> None:
+    refused = await listed(by_hand, path, **query)
+    told = refused.json()["error"]
+    assert (refused.status_code, told["param"]) == (400, next(iter(query)))
+    assert told["param"] in told["message"]
+
+
+async def test_a_fault_of_its_own_has_stripes_form_too(
+    by_hand: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An SDK takes a 500 without an error in it for an answer."""
+    bank = Bank(tmp_path / "ledger.jsonl", key_life=1)
+    monkeypatch.setattr(bank, "intents", None)
+    webhooks = Webhooks(None, "secret")
+    app = create(bank, Desk(bank, Faults({}), webhooks, slow=0, late=0), search_lag=0)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+        failed = await client.get("/v1/payment_intents", headers=by_hand.headers)
+    assert (failed.status_code, failed.json()["error"]["type"]) == (500, "api_error")
+
+
+async def test_a_refund_without_an_amount_gives_all_that_is_left_back(
+    by_hand: httpx.AsyncClient,
+) -> None:
+    intent = (await post(by_hand, None)).json()
+    form = {"payment_intent": intent["id"]}
+    part = await by_hand.post("/v1/refunds", data=form | {"amount": "200"})
+    rest = await by_hand.post("/v1/refunds", data=form)
+    assert (part.json()["amount"], rest.json()["amount"]) == (200, 1000)
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "decline_code"),
+    [
+        ("pm_card_chargeDeclined", "card_declined", "generic_decline"),
+        (
+            "pm_card_visa_chargeDeclinedInsufficientFunds",
+            *("card_declined", "insufficient_funds"),
+        ),
+        ("pm_card_authenticationRequired", "authentication_required", "authentication_required"),
+    ],
+)
+async def test_a_decline_has_stripes_codes_and_says_what_is_wrong(
+    by_hand: httpx.AsyncClient, method: str, code: str, decline_code: str
+) -> None:
+    declined = await post(by_hand, None, payment_method=method)
+    told = declined.json()["error"]
+    assert (declined.status_code, told["code"], told["decline_code"]) == (402, code, decline_code)
+    assert told["message"] == MESSAGES[code]
+
+
+async def test_the_key_may_come_as_a_user_name(sandbox: Sandbox) -> None:
+    async with httpx.AsyncClient(base_url=sandbox.url) as client:
+        taken = await client.get("/v1/refunds", auth=("sk_test_tests", ""))
+        refused = await client.get("/v1/refunds", auth=("sk_live_tests", ""))
+        garbled = await client.get("/v1/refunds", headers={"Authorization": b"Basic \xe9"})
+    assert [one.status_code for one in (taken, refused, garbled)] == [200, 401, 401]
 
 
 async def test_a_search_may_lag_behind(forgetful: Sandbox) -> None:

@@ -18,15 +18,20 @@ from icecream.sandbox.things import (
     answer,
 )
 
+DECLINED = {"code": "card_declined", "decline_code": "generic_decline"}
 # Stripe's own names for cards that it pretends to know, and why it declines them.
-METHODS = {
+METHODS: dict[str, dict[str, str] | None] = {
     "pm_card_visa": None,
     "pm_card_mastercard": None,
-    "pm_card_chargeDeclined": "generic_decline",
-    "pm_card_visa_chargeDeclined": "generic_decline",
-    "pm_card_chargeCustomerFail": "generic_decline",
-    "pm_card_visa_chargeDeclinedInsufficientFunds": "insufficient_funds",
-    "pm_card_authenticationRequired": "authentication_required",
+    "pm_card_chargeDeclined": DECLINED,
+    "pm_card_visa_chargeDeclined": DECLINED,
+    "pm_card_chargeCustomerFail": DECLINED,
+    "pm_card_visa_chargeDeclinedInsufficientFunds": DECLINED
+    | {"decline_code": "insufficient_funds"},
+    "pm_card_authenticationRequired": {
+        "code": "authentication_required",
+        "decline_code": "authentication_required",
+    },
 }
 CHARGE = {
     "amount",
@@ -112,7 +117,7 @@ class Bank:
         _need("currency" in form, "currency")
         if form.get("payment_method") not in METHODS:
             raise Refusal(400, code="resource_missing", param="payment_method")
-        no = "generic_decline" if fault == "decline" else METHODS[form["payment_method"]]
+        no = DECLINED if fault == "decline" else METHODS[form["payment_method"]]
         status = "requires_payment_method" if no else "succeeded"
         if not no and fault in ("processing", "requires-action"):
             status = fault.replace("-", "_")
@@ -127,12 +132,12 @@ class Bank:
             customer=form.get("customer"),
             payment_method=form["payment_method"],
             metadata=metadata,
-            last_payment_error={"code": "card_declined", "decline_code": no} if no else None,
+            last_payment_error=no,
         )
 
     def refund(self, form: Form, fault: str | None) -> Refund:
         """What will come of it; nothing has happened yet."""
-        amount, metadata = _amount(form), _metadata(form, REFUND)
+        metadata = _metadata(form, REFUND)
         intent = self.intents.get(form.get("payment_intent", ""))
         if intent is None:
             raise Refusal(404, code="resource_missing", param="payment_intent")
@@ -141,6 +146,7 @@ class Bank:
         left = intent.amount_received - self._given[intent.id]
         if left == 0:
             raise Refusal(400, code="charge_already_refunded")
+        amount = _amount(form) if "amount" in form else left
         _need(amount <= left, "amount")
         status = {"decline": "failed", "processing": "pending"}.get(fault or "", "succeeded")
         return Refund(
@@ -158,9 +164,10 @@ class Bank:
 def _metadata(form: Form, known: set[str]) -> dict[str, str]:
     """Once nothing else is in the form that is unknown; Stripe refuses that too."""
     for name in form:
-        if name not in known and not name.startswith("metadata["):
+        # Nothing here refers to anything that could be shown in full.
+        if name not in known and not name.startswith(("metadata[", "expand[")):
             raise Refusal(400, code="parameter_unknown", param=name)
-    return {name[9:-1]: form[name] for name in form if name not in known}
+    return {name[9:-1]: form[name] for name in form if name.startswith("metadata[")}
 
 
 def _need(true: bool, param: str) -> None:

@@ -1,6 +1,8 @@
 """Stripe's paths, idempotency keys, and what may befall a request on its way."""
 
 import asyncio
+import base64
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -10,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from litestar import Litestar, Request, Response, get, post
 from litestar.exceptions import HTTPException
+from litestar.params import FromPath
 
 from icecream.sandbox import reading
 from icecream.sandbox.bank import Bank, Form
@@ -18,6 +21,7 @@ from icecream.sandbox.server import gone, reset
 from icecream.sandbox.things import Answer, Asked, Changed, Done, Refusal, Thing, answer, in_use
 from icecream.sandbox.webhooks import Webhooks
 
+log = logging.getLogger(__name__)
 Call = Request[Any, Any, Any]
 Work = Callable[[Form, str | None], Thing]
 # What a fault is where no money moves.
@@ -158,9 +162,25 @@ class Desk:
 def _caller(request: Call) -> str:
     """Who asks, without what could be a secret: the end of the key."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme != "Bearer" or not key.startswith("sk_test_"):
-        raise Refusal(401)
+    if scheme == "Basic":
+        # As a user name without a password, which is how `curl -u sk_test_...:` sends it.
+        key = _decoded(key).partition(":")[0]
+    if scheme not in ("Bearer", "Basic") or not key.startswith("sk_test_"):
+        raise Refusal(401, code="api_key_invalid")
     return key[-4:]
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        return ""
+
+
+def _failed(_: Call, error: Exception) -> Response[Any]:
+    """A fault of the sandbox's own, in a form that every SDK takes for an error."""
+    log.error("The sandbox failed: %r", error, exc_info=error)
+    return _response(Refusal(500, "api_error").answer)
 
 
 def _reset(request: Call) -> NoReturn:
@@ -197,7 +217,7 @@ def create(bank: Bank, desk: Desk, *, search_lag: float) -> Litestar:
         )
 
     @get(["/v1/payment_intents/{reference:str}", "/v1/refunds/{reference:str}"])
-    async def retrieve(request: Call, reference: str) -> Response[Any]:
+    async def retrieve(request: Call, reference: FromPath[str]) -> Response[Any]:
         def read() -> Thing:
             thing: Thing | None = _books(bank, request).get(reference)
             if thing is None:
@@ -215,6 +235,7 @@ def create(bank: Bank, desk: Desk, *, search_lag: float) -> Litestar:
             Refusal: lambda _, refusal: _response(refusal.answer),
             HTTPException: lambda _, error: _response(Refusal(error.status_code).answer),
             Gone: lambda _, error: Response(None),
+            Exception: _failed,
         },
     )
 

@@ -4,41 +4,78 @@ import operator
 import re
 import time
 from collections.abc import Mapping
-from itertools import dropwhile, islice
 from typing import Any
 
 from icecream.sandbox.things import Intent, Refusal, Thing
 
 QUERY = re.compile(r"metadata\['(\w+)'\]:'([^']+)'")
-BOUNDS = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
+CREATED = {
+    "created": operator.eq,
+    "created[gt]": operator.gt,
+    "created[gte]": operator.ge,
+    "created[lt]": operator.lt,
+    "created[lte]": operator.le,
+}
+# What a list may be narrowed by besides the time.
+FILTERS = {"/v1/payment_intents": {"customer"}, "/v1/refunds": {"payment_intent"}}
+PAGING = {"limit", "starting_after", "ending_before"}
+DEFAULT_PAGE, LONGEST_PAGE = 10, 100
 
 
 def page(path: str, things: Mapping[str, Thing], query: dict[str, str]) -> dict[str, Any]:
-    """Some of them, and whether there are more."""
-    query = dict(query)
-    limit, after = int(query.pop("limit", "10")), query.pop("starting_after", None)
-    newest = reversed(list(things.values()))
+    """Some of them, the newest first, and whether there are more."""
+    filters = FILTERS[path]
+    for name in query:
+        if name not in PAGING | CREATED.keys() | filters and not name.startswith("expand["):
+            raise Refusal(400, code="parameter_unknown", param=name)
+    limit = _whole(query, "limit", DEFAULT_PAGE)
+    if not 1 <= limit <= LONGEST_PAGE:
+        raise Refusal(400, code="parameter_invalid", param="limit")
+    fitting = [one for one in reversed(list(things.values())) if _fits(one, query, filters)]
+    found, more = _cut(fitting, things, query, limit)
+    return {"object": "list", "url": path, "has_more": more, "data": found}
+
+
+def _cut(
+    fitting: list[Thing], things: Mapping[str, Thing], query: dict[str, str], limit: int
+) -> tuple[list[Thing], bool]:
+    """The page beside the one that the caller has, and whether there is more beyond it."""
+    after, before = query.get("starting_after"), query.get("ending_before")
+    for name in ("starting_after", "ending_before"):
+        if name in query and query[name] not in things:
+            raise Refusal(400, code="resource_missing", param=name)
+    newest_first = list(things)[::-1]
+    if before is not None:
+        newer = set(newest_first[: newest_first.index(before)])
+        left = [one for one in fitting if one.id in newer]
+        return left[-limit:], len(left) > limit
     if after is not None:
-        if after not in things:
-            raise Refusal(400, code="resource_missing", param="starting_after")
-        newest = dropwhile(lambda one: one.id != after, newest)
-        next(newest)
-    found = list(islice((one for one in newest if _fits(one, query)), limit + 1))
-    return {"object": "list", "url": path, "has_more": len(found) > limit, "data": found[:limit]}
+        older = set(newest_first[newest_first.index(after) + 1 :])
+        fitting = [one for one in fitting if one.id in older]
+    return fitting[:limit], len(fitting) > limit
 
 
-def _fits(thing: Thing, query: dict[str, str]) -> bool:
-    for name, value in query.items():
-        if name.startswith("created["):
-            if not BOUNDS[name[8:-1]](thing.created, int(value)):
-                return False
-        elif getattr(thing, name) != value:
-            return False
-    return True
+def _fits(thing: Thing, query: dict[str, str], filters: set[str]) -> bool:
+    times = all(
+        compare(thing.created, _whole(query, name))
+        for name, compare in CREATED.items()
+        if name in query
+    )
+    return times and all(getattr(thing, name) == query[name] for name in filters & query.keys())
+
+
+def _whole(query: dict[str, str], name: str, default: int = 0) -> int:
+    text = query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise Refusal(400, code="parameter_invalid_integer", param=name)
+    return int(text)
 
 
 def search(intents: Mapping[str, Intent], query: dict[str, str], lag: float) -> dict[str, Any]:
     """By our metadata; what is younger than `lag` seconds is not found yet."""
+    for name in query:
+        if name not in ("query", "limit") and not name.startswith("expand["):
+            raise Refusal(400, code="parameter_unknown", param=name)
     told = QUERY.fullmatch(query.get("query", ""))
     if told is None:
         raise Refusal(400, code="parameter_invalid", param="query")

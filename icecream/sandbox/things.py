@@ -76,11 +76,32 @@ class Answer(Struct):
     body: Any
 
 
+# What an error says to people, by its code or else by its type.
+MESSAGES = {
+    "api_key_invalid": "Send an API key that begins with sk_test_.",
+    "amount_too_large": "The amount is larger than a payment may be.",
+    "api_error": "Something went wrong on the provider's side.",
+    "authentication_required": "The customer's bank wants to authenticate this payment.",
+    "card_declined": "The card was declined.",
+    "charge_already_refunded": "All of this payment was refunded before.",
+    "idempotency_error": "This idempotency key was used with other parameters before.",
+    "idempotency_key_in_use": "A request with this idempotency key is still under way.",
+    "parameter_invalid": "This value is not valid: {param}.",
+    "parameter_invalid_integer": "This is not a whole number: {param}.",
+    "parameter_unknown": "There is no such parameter: {param}.",
+    "payment_intent_unexpected_state": "This payment did not succeed, so it cannot be refunded.",
+    "rate_limit_error": "Too many requests at once.",
+    "resource_missing": "There is nothing with this {param}.",
+}
+
+
 class Refusal(Exception):
     """An error in Stripe's form."""
 
     def __init__(self, status: int, type_: str = "invalid_request_error", **more: Any) -> None:
-        self.answer = Answer(status, {"error": {"type": type_, "message": "Refused."} | more})
+        message = MESSAGES.get(more.get("code", type_), "The request is not valid.")
+        text = message.format(param=more.get("param"))
+        self.answer = Answer(status, {"error": {"type": type_, "message": text} | more})
 
 
 def in_use() -> Refusal:
