@@ -7,17 +7,32 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from icecream import database, intake, payments
-from icecream.gateway import Answer, Charge, Declined, Later, Succeeded, Unknown
+from icecream.gateway import (
+    Answer,
+    Charge,
+    Declined,
+    Later,
+    Refund,
+    Succeeded,
+    Undecided,
+    Unknown,
+)
 from icecream.payments import breaker
 from icecream.tables import Event, Flavor, Job, Order, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, new_flavor, place, verdict
+from tests.conftest import Caller, Provider, new_flavor, new_user, place, verdict
 
 pytestmark = pytest.mark.anyio
 
 
 def desk(provider: Provider, places: int = 10, timeout: float = 5) -> payments.Desk:
     return payments.Desk(provider, places=places, lease=30, timeout=timeout)
+
+
+@pytest.fixture
+async def customers(hashed: str) -> list[int]:
+    """Three of them: fewer do not open the breaker."""
+    return [(await new_user(hashed)).id for _ in range(breaker.CUSTOMERS)]
 
 
 @pytest.fixture
@@ -396,10 +411,10 @@ async def test_another_amount_than_ours_is_not_believed(
 
 
 async def test_a_provider_that_does_not_answer_is_left_alone_and_no_order_fails_for_it(
-    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+    customers: list[int], flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(breaker, "FIRST", 0.2)
-    placed = [await place(customer.user.id, {flavor: 1}) for _ in range(breaker.FAILURES + 5)]
+    clock = Clock(monkeypatch)
+    placed = [await place(one, {flavor: 1}) for one in [*customers * 5][: breaker.FAILURES + 5]]
     numbers = [number(one) for one in placed]
     provider = Provider(*[Unknown] * breaker.FAILURES)
     one_desk = desk(provider, places=breaker.FAILURES)
@@ -408,7 +423,7 @@ async def test_a_provider_that_does_not_answer_is_left_alone_and_no_order_fails_
     assert await one_desk.sweep() is False
     await one_desk.serve(numbers)
     assert len(provider.asked) == breaker.FAILURES
-    await asyncio.sleep(0.2)
+    clock.now += breaker.FIRST_PAUSE_SECONDS
     # One tries; as it is answered, the others follow.
     await one_desk.serve(numbers[-1:])
     assert len(provider.asked) == breaker.FAILURES + 1
@@ -419,22 +434,117 @@ async def test_a_provider_that_does_not_answer_is_left_alone_and_no_order_fails_
     await ledger.check()
 
 
-def test_the_pauses_of_a_provider_that_stays_away_grow_up_to_a_limit(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("answer", [Later("429"), Later("400"), Undecided("processing", "pi_1")])
+async def test_an_answer_that_is_not_a_yes_does_not_stop_the_payments_of_others(
+    customers: list[int], flavor: int, answer: Exception
 ) -> None:
-    now = 0.0
-    monkeypatch.setattr(breaker.time, "monotonic", lambda: now)
-    one = breaker.Breaker()
+    refused = [await place(one, {flavor: 1}) for one in customers * breaker.FAILURES]
+    good = await place(customers[0], {flavor: 1})
+    one_desk = desk(Provider(*[answer] * len(refused)), places=30)
+    await one_desk.serve([number(one) for one in refused])
+    await one_desk.serve([number(good)])
+    assert await state(good) == ("paid", "succeeded")
+
+
+@pytest.mark.parametrize("trouble", [Unknown, TimeoutError, ConnectionResetError])
+async def test_the_trouble_of_one_customer_does_not_stop_the_payments_of_others(
+    customers: list[int], flavor: int, trouble: type[Exception]
+) -> None:
+    bad, other, _ = customers
+    troubled = [await place(bad, {flavor: 1}) for _ in range(3 * breaker.FAILURES)]
+    good = await place(other, {flavor: 1})
+    provider = Provider(*[trouble] * len(troubled))
+    one_desk = desk(provider)
+    await one_desk.serve([number(one) for one in troubled])
+    await one_desk.serve([number(good)])
+    assert await state(good) == ("paid", "succeeded")
+    assert len(provider.asked) == len(troubled) + 1
+
+
+async def test_the_trouble_of_refunds_does_not_stop_charges(
+    customers: list[int], flavor: int
+) -> None:
+    paid = [await place(one, {flavor: 1}) for one in customers * 4]
+    one_desk = desk(Refunds())
+    await one_desk.serve([number(one) for one in paid])
+    refunds = [one for order in paid for one in await payments.cancel(order.order, by=customers[0])]
+    await one_desk.serve(refunds)
+    refused = await Payment.count().where(Payment.id.is_in(refunds), Payment.state == "unknown")
+    # The kind in trouble is left alone, the other one is not.
+    assert refused == 10
+    good = await place(customers[0], {flavor: 1})
+    await one_desk.serve([number(good)])
+    assert await state(good) == ("paid", "succeeded")
+    await ledger.check()
+
+
+class Refunds(Provider):
+    """It never says what became of a refund."""
+
+    async def refund(self, refund: Refund) -> Answer:
+        raise Unknown
+
+
+class Clock:
+    """The breaker's clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(breaker, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def one_breaker() -> breaker.Breaker:
+    """One that is about to open: the next call of a third customer without an answer opens it."""
+    made = breaker.Breaker()
+    for customer in range(breaker.FAILURES - 1):
+        made.note(customer % 2, answered=False)
+    return made
+
+
+def test_the_pauses_of_a_provider_that_stays_away_grow_up_to_a_limit(
+    monkeypatch: pytest.MonkeyPatch, one_breaker: breaker.Breaker
+) -> None:
+    clock = Clock(monkeypatch)
+    assert not one_breaker.is_open
     pauses = []
-    for _ in range(breaker.FAILURES + 20):
-        assert one.places(7) in (7, 1)
-        one.note(answered=False)
-        began = now
-        while one.places(7) == 0:
-            now += 0.5
-        pauses.append(now - began)
-    assert pauses[: breaker.FAILURES - 1] == [0] * (breaker.FAILURES - 1)
-    assert pauses[breaker.FAILURES - 1 :][:6] == [2, 4, 8, 16, 32, 60]
-    assert pauses[-1] == breaker.LONGEST
-    one.note(answered=True)
-    assert one.places(7) == 7
+    one_breaker.note(3, answered=False)
+    for _ in range(6):
+        began = clock.now
+        while not one_breaker.may_try:
+            clock.now += 0.5
+        pauses.append(clock.now - began)
+        one_breaker.tried()
+        assert not one_breaker.may_try
+        one_breaker.note(3, answered=False)
+    assert pauses == [2, 4, 8, 10, 10, 10]
+    one_breaker.note(3, answered=True)
+    assert not one_breaker.is_open
+
+
+def test_calls_that_began_before_the_breaker_opened_do_not_make_its_pause_longer(
+    monkeypatch: pytest.MonkeyPatch, one_breaker: breaker.Breaker
+) -> None:
+    clock = Clock(monkeypatch)
+    for customer in range(50):
+        one_breaker.note(customer, answered=False)
+    clock.now += breaker.FIRST_PAUSE_SECONDS
+    assert one_breaker.may_try
+
+
+def test_a_trial_that_is_never_heard_of_is_followed_by_another(
+    monkeypatch: pytest.MonkeyPatch, one_breaker: breaker.Breaker
+) -> None:
+    clock = Clock(monkeypatch)
+    one_breaker.note(3, answered=False)
+    clock.now += breaker.FIRST_PAUSE_SECONDS
+    one_breaker.tried()
+    clock.now += breaker.LONGEST_PAUSE_SECONDS
+    assert one_breaker.may_try
+
+
+def test_however_often_the_calls_of_two_customers_fail_the_breaker_stays_closed() -> None:
+    one = breaker.Breaker()
+    for customer in [1, 2] * 500:
+        one.note(customer, answered=False)
+    assert not one.is_open

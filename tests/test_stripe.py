@@ -25,6 +25,7 @@ from icecream.gateway import (
     Refund,
     Request,
     Succeeded,
+    Undecided,
     Unknown,
     Unsigned,
 )
@@ -219,11 +220,11 @@ CHARGES: list[tuple[int, object, type]] = [
     (200, intent(status="canceled"), Declined),
     (200, intent(status="requires_payment_method", last_payment_error=REFUSED), Declined),
     # It is being confirmed at this very moment.
-    (200, intent(status="requires_payment_method"), Unknown),
-    (200, intent(status="requires_confirmation"), Unknown),
-    (200, intent(status="requires_capture"), Unknown),
-    (200, intent(status="processing"), Unknown),
-    (200, intent(status="something new"), Unknown),
+    (200, intent(status="requires_payment_method"), Undecided),
+    (200, intent(status="requires_confirmation"), Undecided),
+    (200, intent(status="requires_capture"), Undecided),
+    (200, intent(status="processing"), Undecided),
+    (200, intent(status="something new"), Undecided),
     # Not Stripe's, or cut off.
     (200, {}, Unknown),
     (200, [], Unknown),
@@ -251,19 +252,19 @@ CHARGES: list[tuple[int, object, type]] = [
     (429, error(INVALID, code="lock_timeout"), Later),
     (409, error("idempotency_error", code="idempotency_key_in_use"), Later),
     # The key moved other money, so there is no telling what became of this.
-    (400, error("idempotency_error"), Unknown),
+    (400, error("idempotency_error"), Undecided),
 ]
 REFUNDS: list[tuple[int, object, type]] = [
     (200, given("succeeded"), Succeeded),
     (200, given("failed"), Declined),
     (200, given("canceled"), Declined),
-    (200, given("pending"), Unknown),
-    (200, given("requires_action"), Unknown),
+    (200, given("pending"), Undecided),
+    (200, given("requires_action"), Undecided),
     (400, error(INVALID, code="charge_already_refunded"), Declined),
     (400, error(INVALID, param="amount"), Declined),
     (400, error(INVALID, code="charge_disputed"), Declined),
     (404, error(INVALID, code="resource_missing", param="payment_intent"), Declined),
-    (400, error("idempotency_error"), Unknown),
+    (400, error("idempotency_error"), Undecided),
     (500, error("api_error"), Unknown),
 ]
 
@@ -372,14 +373,14 @@ async def test_what_is_sent_names_the_order_and_carries_the_key(
 BEARS_OUR_KEY = {"reference": "looked for"}
 LOOKS: list[tuple[int, object, type]] = [
     (404, error(INVALID, code="resource_missing", param="intent"), type(None)),
-    (402, error("card_error", **REFUSED), Unknown),
-    (400, error(INVALID, param="amount"), Unknown),
-    (404, error(INVALID), Unknown),
+    (402, error("card_error", **REFUSED), Undecided),
+    (400, error(INVALID, param="amount"), Undecided),
+    (404, error(INVALID), Undecided),
     (500, error("api_error"), Unknown),
     (429, error("rate_limit_error"), Later),
     (401, error(INVALID), Later),
     (200, {"object": "list"}, Unknown),
-    (200, intent(status="processing", metadata=BEARS_OUR_KEY), Unknown),
+    (200, intent(status="processing", metadata=BEARS_OUR_KEY), Undecided),
     (200, intent(status="canceled", metadata=BEARS_OUR_KEY), Declined),
     (200, intent(metadata=BEARS_OUR_KEY), Succeeded),
     # Somebody else's payment.

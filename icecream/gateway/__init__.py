@@ -11,6 +11,7 @@ from icecream.gateway.protocol import (
     Refund,
     Request,
     Succeeded,
+    Undecided,
     Unknown,
     Unsigned,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Request",
     "Simulated",
     "Succeeded",
+    "Undecided",
     "Unknown",
     "Unsigned",
     "chosen",

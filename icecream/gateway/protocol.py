@@ -64,6 +64,10 @@ class Unknown(Exception):
         self.reference = reference
 
 
+class Undecided(Unknown):
+    """The provider answers, but not with a yes or a no: it is no sign that it is away."""
+
+
 class Later(Exception):
     """The provider did nothing about this request (too many, or the key is in use): ask again."""
 
@@ -102,7 +106,8 @@ class Record(Struct, frozen=True):
 class Gateway(Protocol):
     """A provider. No method is called while a transaction is open.
 
-    Each may raise Unknown, OSError or TimeoutError: there was no definite answer; or Later.
+    Each may raise Unknown, OSError or TimeoutError: there was no definite answer; or Later. Only
+    the first three, and not Undecided, say that the provider may be away.
     """
 
     # For so long after its first use a key that comes again moves no money again.

@@ -22,6 +22,7 @@ from icecream.gateway.protocol import (
     Refund,
     Request,
     Succeeded,
+    Undecided,
     Unknown,
     Unsigned,
 )
@@ -254,7 +255,7 @@ def _verdict(paper: Paper) -> Answer:
     """What a PaymentIntent or a Refund says.
 
     Raises:
-        Unknown: it is not decided yet.
+        Undecided: it is not decided yet.
     """
     if paper.status == "succeeded":
         return Succeeded(paper.id, paper.moved, paper.currency.upper())
@@ -262,7 +263,7 @@ def _verdict(paper: Paper) -> Answer:
         told = paper.last_payment_error or {}
         words = (paper.status, paper.failure_reason, told.get("code"), told.get("decline_code"))
         return Declined(": ".join(filter(None, words)))
-    raise Unknown(paper.status, paper.id)
+    raise Undecided(paper.status, paper.id)
 
 
 def _is_over(paper: Paper) -> bool:
@@ -281,7 +282,8 @@ def _trouble(error: stripe.StripeError) -> Later | Unknown:
     # 409: a request with the same key is being carried out.
     if isinstance(error, nothing_done) or error.http_status == 409:
         return Later(_reason(error))
-    return Unknown(_reason(error))
+    answered = error.http_status is not None and 400 <= error.http_status < 500
+    return (Undecided if answered else Unknown)(_reason(error))
 
 
 def _reason(error: stripe.StripeError) -> str:

@@ -37,6 +37,7 @@ class Claim(Struct, frozen=True):
 
     payment: int
     tries: int
+    customer: int
     request: Request
     sent_at: datetime
     reference: str | None = None
@@ -45,6 +46,11 @@ class Claim(Struct, frozen=True):
     def order(self) -> int:
         """The id of the order."""
         return self.request.order
+
+    @property
+    def kind(self) -> str:
+        """`charge` or `refund`."""
+        return "charge" if isinstance(self.request, Charge) else "refund"
 
 
 class Late(Exception):
@@ -56,6 +62,7 @@ async def claim(
     *,
     limit: int,
     lease: float,
+    kinds: Sequence[str] = KINDS,
     sent: Mapping[int, datetime] | None = None,
 ) -> list[Claim]:
     """Take due payments, those of `ids` or any, and commit the intent to carry them out.
@@ -63,15 +70,20 @@ async def claim(
     Args:
         limit: the most to take.
         lease: seconds until others may take them again.
+        kinds: only these.
         sent: when a payment was first sent, if not now.
     """
-    return await database.transaction(lambda: _claim(ids, limit, lease, sent or {}))
+    return await database.transaction(lambda: _claim(ids, kinds, limit, lease, sent or {}))
 
 
 async def _claim(
-    ids: Iterable[int] | None, limit: int, lease: float, sent: Mapping[int, datetime]
+    ids: Iterable[int] | None,
+    kinds: Sequence[str],
+    limit: int,
+    lease: float,
+    sent: Mapping[int, datetime],
 ) -> list[Claim]:
-    now, ours = datetime.now(UTC), Job.kind.is_in(list(KINDS))
+    now, ours = datetime.now(UTC), Job.kind.is_in(list(kinds))
     due = Job.select(Job.subject).where(ours, Job.run_at <= now).limit(limit)
     # Those of a list are found by their numbers; in order of time, all that are due would be read.
     due = due.order_by(Job.run_at) if ids is None else due.where(Job.subject.is_in(list(ids)))
@@ -109,14 +121,16 @@ async def _claims(rows: Sequence[dict[str, Any]], now: datetime) -> list[Claim]:
     if not rows:
         return []
     orders = sorted({row["order"] for row in rows})
-    currencies = await Order.select(Order.id, Order.currency).where(Order.id.is_in(orders))
-    currency = {order["id"]: order["currency"] for order in currencies}
+    columns = (Order.id, Order.user, Order.currency)
+    found = await Order.select(*columns).where(Order.id.is_in(orders))
+    order_of = {order["id"]: order for order in found}
     charges = await _references([row["order"] for row in rows if row["kind"] == "refund"])
     return [
         Claim(
             payment=row["id"],
             tries=row["tries"],
-            request=_request(row, currency[row["order"]], charges),
+            customer=order_of[row["order"]]["user"],
+            request=_request(row, order_of[row["order"]]["currency"], charges),
             sent_at=row["first_sent_at"] or now,
             reference=row["provider_ref"],
         )

@@ -16,11 +16,13 @@ from icecream.gateway import (
     Later,
     Request,
     Succeeded,
+    Undecided,
     Unknown,
 )
 from icecream.payments.breaker import Breaker
 from icecream.payments.claims import Claim, claim, postpone
 from icecream.payments.settlement import Parked, Verdict, settle
+from icecream.tables import KINDS
 
 log = logging.getLogger(__name__)
 # Payments settled in one transaction.
@@ -46,7 +48,7 @@ class Desk:
         self._settling = batches.Batches(
             settle, of="settlements", most=SETTLED, room=AHEAD * places
         )
-        self._breaker = Breaker()
+        self._breakers = {kind: Breaker() for kind in KINDS}
         # A place is free again with the answer: the next calls do not wait for it to be written.
         self._free, self._unwritten = asyncio.Semaphore(places), asyncio.Semaphore(AHEAD * places)
         # One claim after the other: the places that become free meanwhile are one claim too.
@@ -88,21 +90,37 @@ class Desk:
         claims: list[Claim] = []
         try:
             if room and not self._closing:
-                claims = await claim(ids, limit=room, lease=self.lease)
-                reach("payments.claimed")
+                claims = await self._claim(ids, room)
         finally:
             for _ in range(room - len(claims)):
                 self._free.release()
                 self._unwritten.release()
         return {self._begin(claim) for claim in claims}
 
-    async def _take_places(self, most: int) -> int:
-        """Wait for one free place, and take as many more as are free right now.
+    async def _claim(self, ids: Sequence[int] | None, room: int) -> list[Claim]:
+        """What is due and may be asked for; of a kind whose breaker is open only a trial."""
+        calm = [kind for kind, breaker in self._breakers.items() if not breaker.is_open]
+        claims = await claim(ids, kinds=calm, limit=room, lease=self.lease) if calm else []
+        for kind, breaker in self._breakers.items():
+            if breaker.may_try and len(claims) < room:
+                trial = await claim(ids, kinds=[kind], limit=1, lease=self.lease)
+                if trial:
+                    breaker.tried()
+                claims += trial
+        if claims:
+            reach("payments.claimed")
+        return claims
 
-        None while the provider is left alone.
-        """
+    def _most(self, wanted: int) -> int:
+        """How many of these may be asked for now; none while the provider is left alone."""
+        if not all(breaker.is_open for breaker in self._breakers.values()):
+            return wanted
+        return min(wanted, sum(breaker.may_try for breaker in self._breakers.values()))
+
+    async def _take_places(self, most: int) -> int:
+        """Wait for one free place, and take as many more as are free right now."""
         await self._take_one()
-        taken, most = 1, self._breaker.places(most)
+        taken, most = 1, self._most(most)
         while taken < most and not (self._free.locked() or self._unwritten.locked()):
             await self._take_one()
             taken += 1
@@ -136,7 +154,7 @@ class Desk:
             self._note(claim, "later", began)
             await postpone(claim, str(error), state="sent")
         except NO_ANSWER as error:
-            self._note(claim, "unknown", began)
+            self._note(claim, "unknown", began, answered=isinstance(error, Undecided))
             log.warning("Payment %s has no definite answer: %r", claim.payment, error)
             reference = error.reference if isinstance(error, Unknown) else None
             await postpone(claim, repr(error), reference=reference)
@@ -147,10 +165,9 @@ class Desk:
             await self._settling.ask(verdict)
             reach("payments.settled")
 
-    def _note(self, claim: Claim, result: str, began: float) -> None:
-        self._breaker.note(answered=result not in ("later", "unknown"))
-        kind = "charge" if isinstance(claim.request, Charge) else "refund"
-        counters.attempted(kind, result, time.perf_counter() - began)
+    def _note(self, claim: Claim, result: str, began: float, *, answered: bool = True) -> None:
+        self._breakers[claim.kind].note(claim.customer, answered=answered)
+        counters.attempted(claim.kind, result, time.perf_counter() - began)
 
     async def _in_time(self, claim: Claim) -> Answer | Parked:
         try:
