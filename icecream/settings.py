@@ -1,6 +1,7 @@
 """Every knob, read once from the environment and `.env`; a bad one stops the boot with one line."""
 
 import difflib
+import ipaddress
 import os
 import secrets
 from functools import cache
@@ -62,8 +63,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         self._check_provider()
         low, high = self.payment_delays
         _require(low <= high, "payment_delay", "a range from low to high, such as 0.5-2")
+        # The delay is the simulated provider's alone.
         _require(
-            high < self.payment_timeout, "payment_timeout", "longer than ICECREAM_PAYMENT_DELAY"
+            high < self.payment_timeout or self.payment_provider != "simulated",
+            "payment_timeout",
+            "longer than ICECREAM_PAYMENT_DELAY",
         )
         _require(self.lease > self.payment_timeout, "lease", "longer than ICECREAM_PAYMENT_TIMEOUT")
         _require(_is_rate(self.rate_limit), "rate_limit", "a number and a period: 6000/minute")
@@ -92,8 +96,24 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
         for name in ("public_url", "stripe_api_base"):
             web = urlsplit(getattr(self, name) or "https://unset")
+            plain = not (web.query or web.fragment or web.username)
             _require(
-                web.scheme in ("http", "https") and bool(web.hostname), name, "https://your.host"
+                web.scheme in ("http", "https") and bool(web.hostname) and plain,
+                name,
+                "https://your.host",
+            )
+        for origin in self.cors_origins:
+            _require(
+                _is_origin(origin),
+                "cors_origins",
+                f"origins as browsers send them, such as https://shop.example: {origin!r} is none "
+                "(a scheme, a host, perhaps a port, and nothing after it)",
+            )
+        for proxy in self.trusted_proxies:
+            _require(
+                _is_network(proxy),
+                "trusted_proxies",
+                f"IP addresses or networks, such as 10.0.0.7 or 10.0.0.0/8: {proxy!r} is neither",
             )
 
     def _check_secrets(self) -> None:
@@ -179,6 +199,35 @@ def _is_address(text: str) -> bool:
         return urlsplit(text).port != 0
     except ValueError:
         return False
+
+
+def _is_origin(text: str) -> bool:
+    """Whether a browser may send this as `Origin` (RFC 6454, 6.2); `*` stands for all of them.
+
+    It is in lower case, and without a port that its scheme implies.
+    """
+    if text == "*":
+        return True
+    if not _is_address(text):
+        return False
+    parts = urlsplit(text)
+    bare = text == f"{parts.scheme}://{parts.netloc}".lower()
+    implied = {"http": 80, "https": 443}
+    return (
+        bare
+        and parts.scheme in implied
+        and bool(parts.hostname)
+        and parts.username is None
+        and parts.port != implied[parts.scheme]
+    )
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_rate(text: str) -> bool:

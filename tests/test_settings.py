@@ -27,16 +27,23 @@ def test_values_are_turned_into_what_they_mean() -> None:
             "ICECREAM_HOST": "::1",
             "ICECREAM_PAYMENT_DELAY": "0",
             "ICECREAM_SWEEP": "0.2",
-            "ICECREAM_CORS_ORIGINS": "https://a.example, https://b.example",
+            "ICECREAM_CORS_ORIGINS": "https://a.example, http://[::1]:3000, http://b.example",
+            "ICECREAM_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8, ::1",
             "ICECREAM_REDIS_URL": "redis://cache/0",
         }
     )
     assert (read.port, read.payment_delays, read.sweep_every) == (9000, (0.0, 0.0), 0.2)
-    assert read.cors_origins == ("https://a.example", "https://b.example")
+    assert read.cors_origins == ("https://a.example", "http://[::1]:3000", "http://b.example")
+    assert read.trusted_proxies == ("127.0.0.1", "10.0.0.0/8", "::1")
     assert read.address == "http://[::1]:9000"
     assert not read.embedded
 
 
+BAD_ORIGINS = [
+    *("https://shop.example/", "https://shop.example/ice", "shop.example", "https://", "null"),
+    *("https://shop.example?x", "https://shop.example:abc", "https://me@shop.example", "ftp://a"),
+    *("https://Shop.example", "https://shop.example:443", "http://[::1"),
+]
 BAD = [
     ("DATABASE_URL", "mysql://x"),
     ("DATABASE_URL", "sqlite:///"),
@@ -49,6 +56,14 @@ BAD = [
     ("PUBLIC_URL", "http://[x"),
     ("PUBLIC_URL", "https://h:abc"),
     ("DATABASE_URL", "postgresql://u@h:abc/x"),
+    ("PUBLIC_URL", "https://ice.example/?shop=1"),
+    ("PUBLIC_URL", "https://ice.example/#top"),
+    ("PUBLIC_URL", "https://me:secret@ice.example"),
+    *[("CORS_ORIGINS", origin) for origin in BAD_ORIGINS],
+    ("CORS_ORIGINS", "https://a.example, https://b.example/"),
+    ("TRUSTED_PROXIES", "proxy.example"),
+    ("TRUSTED_PROXIES", "10.0.0.300"),
+    ("TRUSTED_PROXIES", "10.0.0.7, 10.0.0.1/8"),
     ("PAYMENT_PROVIDER", "cash"),
     ("STRIPE_API_BASE", "stripe.example"),
     ("STRIPE_API_BASE", "ftp://stripe.example"),
@@ -117,6 +132,13 @@ def test_a_redis_address_needs_a_valid_port() -> None:
 
 
 STRIPE = {"ICECREAM_PAYMENT_PROVIDER": "stripe", "ICECREAM_STRIPE_API_KEY": "sk_test_1"}
+
+
+def test_the_simulated_delay_does_not_bound_a_real_provider() -> None:
+    brief = {"ICECREAM_PAYMENT_TIMEOUT": "2", "ICECREAM_PAYMENT_DELAY": "0.5-2"}
+    assert settings.read(STRIPE | brief).payment_timeout == 2
+    with pytest.raises(settings.BadSetting, match="ICECREAM_PAYMENT_TIMEOUT: set it to longer"):
+        settings.read(brief)
 
 
 def test_stripe_needs_a_key() -> None:
