@@ -1,4 +1,4 @@
-.PHONY: help run up down test test-peers serializable bench check format lock screenshots clean
+.PHONY: help run up down test test-peers mutate serializable bench check format lock screenshots clean
 .DEFAULT_GOAL := help
 
 # $(call install,FILES) brings .venv up to date with the first Python that will do.
@@ -67,6 +67,10 @@ define on_both
 	$(call run_tests,postgres,$(1)); failed=$$?; \
 	wait %1 || failed=1; cat "$$sqlite"; exit $$failed
 endef
+
+mutate: ## Make small mistakes in the money rules and see that tests fail; RULES="stock" narrows them
+	$(call install,$(development))
+	@.venv/bin/python -m tests.mutations $(RULES)
 
 serializable: ## The same on PostgreSQL alone, every transaction serializable
 	$(call install,$(development))

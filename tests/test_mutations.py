@@ -1,0 +1,20 @@
+"""The list of mutations is about the code as it is now."""
+
+import pytest
+
+from tests.mutations import Mutation
+from tests.mutations.rules import MUTATIONS
+from tests.processes import TOP
+
+pytestmark = pytest.mark.only("sqlite")
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
+def test_a_mutation_has_one_place_in_the_code(mutation: Mutation) -> None:
+    assert (TOP / mutation.file).read_text().count(mutation.old) == 1
+    assert mutation.old != mutation.new
+
+
+def test_no_two_mutations_have_one_name() -> None:
+    names = [mutation.name for mutation in MUTATIONS]
+    assert len(names) == len(set(names))
