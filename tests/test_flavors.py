@@ -11,6 +11,7 @@ from icecream.tables import Flavor, StockMove
 from tests.conftest import Caller, new_flavor, place
 
 pytestmark = pytest.mark.anyio
+FORM = "application/x-www-form-urlencoded"
 
 
 async def test_anybody_adds_a_flavor_by_name_at_the_default_price(customer: Caller) -> None:
@@ -34,6 +35,22 @@ async def test_a_flavor_is_added_by_either_form(customer: Caller, kind: str) -> 
     value: Any = f"By {kind}" if kind == "data" else (None, f"By {kind}")
     answer = await customer.request("POST", "/api/flavors/add", **{kind: {"name": value}})
     assert (answer.status_code, answer.json()["name"]) == (201, f"By {kind}")
+
+
+@pytest.mark.parametrize("content", [b"name=caf%E9", b"name=caf\xe9", b"n%ffme=x&name=x"])
+async def test_a_form_that_is_not_utf8_is_refused_as_such_json_is(
+    customer: Caller, content: bytes
+) -> None:
+    headers = {"Content-Type": FORM}
+    answer = await customer.request("POST", "/api/flavors/add", content=content, headers=headers)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "malformed")
+    assert not await Flavor.exists().where(Flavor.name.like("%\ufffd%"))
+
+
+async def test_a_form_may_hold_any_letter(customer: Caller) -> None:
+    content, headers = b"name=caf%C3%A9+%EF%BF%BD", {"Content-Type": FORM}
+    answer = await customer.request("POST", "/api/flavors/add", content=content, headers=headers)
+    assert (answer.status_code, answer.json()["name"]) == (201, "caf\xe9 \ufffd")
 
 
 async def test_staff_say_all_of_it_and_the_stock_is_a_receipt(staff: Caller) -> None:
@@ -167,7 +184,7 @@ async def test_a_list_that_is_still_the_same_is_not_sent_again(customer: Caller)
     first = await customer.get("/api/flavors/")
     tag = first.headers["etag"]
     assert first.headers["cache-control"] == "private, no-cache"
-    for field in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+    for field in (tag, f"W/{tag}", f'{tag[:-1]}-gzip"', f'"other", {tag}', "*"):
         again = await customer.get("/api/flavors/", headers={"If-None-Match": field})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
         assert again.headers["cache-control"] == "private, no-cache"
@@ -217,13 +234,22 @@ async def test_the_second_of_two_editors_is_told(staff: Caller, flavor: int) -> 
     for tag in ('"1"', '"7", "2"', "*"):
         price = 260 if tag == '"1"' else 270
         assert (await edit(staff, flavor, tag, price=price)).status_code == 200, tag
-    for tag in ('"2"', 'W/"3"', '""', '"x", "y"'):
+    for tag in ('"2"', 'W/"2"', '"3-x"', '""', '"x", "y"'):
         late = await edit(staff, flavor, tag, price=1)
         assert (late.status_code, late.json()["code"]) == (412, "precondition-failed"), tag
     for tag in ("3", "", '"3', '"3" "4"', "*, *", '"3",'):
         bad = await edit(staff, flavor, tag, price=1)
         assert (bad.status_code, bad.json()["errors"][0]["pointer"]) == (400, "/If-Match"), tag
     assert (await staff.get(f"/api/flavors/{flavor}/")).json()["price"] == 270
+
+
+@pytest.mark.parametrize("tag", ['W/"1"', '"x", W/"1"', '"1-gzip"', 'W/"1-br"', '"1-zstd"'])
+async def test_a_tag_that_a_proxy_changed_when_it_compressed_is_still_ours(
+    staff: Caller, flavor: int, tag: str
+) -> None:
+    answer = await edit(staff, flavor, tag, price=260)
+    assert (answer.status_code, answer.json()["price"]) == (200, 260)
+    assert (await edit(staff, flavor, tag, price=270)).status_code == 412
 
 
 @pytest.mark.parametrize(

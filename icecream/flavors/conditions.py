@@ -10,6 +10,8 @@ from icecream import errors
 _TAG = r'(?:W/)?"[!#-~\x80-\xff]*"'
 _TAGS = re.compile(_TAG)
 _FIELD = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
+# Proxies change a tag when they compress an answer: nginx weakens it, Apache and Caddy add a word.
+_COMPRESSED = re.compile(r'^W/|-(?:gzip|br|zstd|deflate)(?="$)')
 # Told, not checked: who reads it refuses in words of its own.
 _TOLD = {"pattern": r'^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)$', "maxLength": 1000}
 
@@ -32,30 +34,31 @@ IfNoneMatch = Annotated[
 
 
 def require(field: str | None, tag: str) -> None:
-    """Go on if there is no `If-Match`, or it names this tag.
+    """Go on if there is no `If-Match`, or it names this tag, also as a proxy changed it.
 
     Raises:
         errors.PreconditionFailed: it names others.
         errors.ValidationFailed: it is malformed.
     """
-    # What a proxy made weak is not what was seen, byte by byte.
+    # Our tag counts edits and not bytes, so its weak form is as good.
     if field is not None and field.strip() != "*" and tag not in _tags("If-Match", field):
         raise errors.PreconditionFailed(f"This is version {tag} now; look at it again.")
 
 
 def unchanged(field: str | None, tag: str) -> bool:
-    """Whether `If-None-Match` names this tag, strong or weak.
+    """Whether `If-None-Match` names this tag, also as a proxy changed it.
 
     Raises:
         errors.ValidationFailed: it is malformed.
     """
     if field is None or field.strip() == "*":
         return field is not None
-    return tag in [one.removeprefix("W/") for one in _tags("If-None-Match", field)]
+    return tag in _tags("If-None-Match", field)
 
 
 def _tags(name: str, field: str) -> list[str]:
+    """The tags of a field as we gave them out."""
     if not _FIELD.fullmatch(field.strip()):
         detail = f'{name}: Expected entity tags such as "3", in their quotes, or *.'
         raise errors.ValidationFailed(f"/{name}", "malformed", detail)
-    return _TAGS.findall(field)
+    return [_COMPRESSED.sub("", tag) for tag in _TAGS.findall(field)]
