@@ -61,6 +61,7 @@ class BearerOnly(JWTAuthenticationMiddleware):
     ) -> AuthenticationResult:
         given = [value for name, value in connection.scope["headers"] if name == b"authorization"]
         scheme, _, token = (given[0] if len(given) == 1 else b"").decode("latin-1").partition(" ")
+        token = token.strip(" ")
         try:
             if scheme.lower() != "bearer":
                 raise NotAuthorizedException("Send one header: Authorization: Bearer <access>.")

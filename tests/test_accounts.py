@@ -167,6 +167,15 @@ async def test_forged_tokens_are_all_401_with_the_same_body(customer: Caller) ->
     assert len(bodies) == 1
 
 
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  ", "Bearer    "])
+async def test_the_scheme_is_in_any_case_and_before_any_number_of_spaces(
+    customer: Caller, scheme: str
+) -> None:
+    """RFC 9110, 11.4: `auth-scheme [ 1*SP token68 ]`."""
+    headers = {"Authorization": f"{scheme}{customer.access}"}
+    assert (await customer.client.get("/api/orders/", headers=headers)).status_code == 200
+
+
 async def test_two_authorization_headers_are_401(customer: Caller) -> None:
     good = ("Authorization", f"Bearer {customer.access}")
     answer = await customer.client.get("/api/orders/", headers=[good, good])

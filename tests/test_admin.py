@@ -449,7 +449,7 @@ async def test_staff_edit_a_flavor_and_the_edit_is_counted(clerk: httpx.AsyncCli
 
 
 BAD_FLAVORS: list[dict[str, Any]] = [
-    *each("name", "", "  ", "x" * 101, "a\0b", "a\nb", "\x9f", "null", None, 5, []),
+    *each("name", "", "  ", "x" * 101, "a\0b", "a\nb", "\x9f", None, 5, []),
     *each("price", -1, 100_000_001, 2**63, 10**30, 1.5, "x", "", None, []),
     *each("description", "a\0b", "\x1b", "x" * 10_001, None, 5, {}),
     *each("archived", None, "maybe", 2, []),
@@ -977,6 +977,31 @@ async def test_a_body_that_is_no_json_object_is_refused(
         ("POST", "/admin/api/media/"),
     ):
         assert refused(await admin.request(method, f"{path}", content=body)), path
+
+
+@pytest.mark.parametrize("word", ["Null", "NULL", "null"])
+async def test_a_thing_may_be_called_null(
+    admin: httpx.AsyncClient, flavor: int, hashed: str, word: str
+) -> None:
+    person = await new_user(hashed)
+    for path, change in (
+        (f"{API}/flavor/{flavor}/", {"name": word}),
+        (f"{API}/users/{person.id}/", {"first_name": word, "last_name": None}),
+    ):
+        assert (await admin.patch(path, json=change)).status_code == 200
+        row = (await admin.get(path)).json()
+        assert {name: row[name] for name in change} == change
+    found = (await admin.get(f"{API}/flavor/?name={word}")).json()["rows"]
+    assert [one["id"] for one in found if one["name"] == word] == [flavor]
+    await admin.patch(f"{API}/flavor/{flavor}/", json={"name": f"called {word} {flavor}"})
+
+
+async def test_a_compressed_body_is_415_in_the_admin_too(
+    admin: httpx.AsyncClient, flavor: int
+) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    answer = await admin.patch(f"{API}/flavor/{flavor}/", json={"price": 1}, headers=headers)
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
 
 
 async def test_a_body_too_large_is_413(visitor: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """Placing and listing orders over HTTP."""
 
 import asyncio
+import gzip
 from typing import Any
 
 import msgspec
@@ -210,6 +211,21 @@ async def test_another_content_type_is_415(customer: Caller, flavor: int, kind: 
     answer = await customer.request("POST", "/api/orders/", content=body, headers=headers)
     assert answer.status_code == answer.json()["status"] == 415
     assert (await customer.get("/api/orders/")).json() == []
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "nonsense"])
+async def test_a_compressed_body_is_415_and_says_what_is_taken(
+    customer: Caller, flavor: int, coding: str
+) -> None:
+    body = gzip.compress(msgspec.json.encode({"quantity": 1, "flavor": flavor}))
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    answer = await customer.request("POST", "/api/orders/", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
+    assert answer.headers["accept-encoding"] == "identity"
+    assert "Content-Encoding" in answer.json()["detail"]
+    order = {"quantity": 1, "flavor": flavor}
+    plain = await customer.post("/api/orders/", order, headers={"Content-Encoding": "identity"})
+    assert plain.status_code == 200
 
 
 async def test_counted_stock_runs_out_with_409_and_says_what_is_left(customer: Caller) -> None:

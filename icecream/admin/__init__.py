@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as PiccoloRequest
 from starlette.responses import RedirectResponse
 
-from icecream import errors, intake, quotas, settings, tables
+from icecream import bodies, errors, intake, quotas, settings, tables
 from icecream.admin import door, forms, rules
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,15 @@ AT_MOST = {"limit": 1000, "offset": 10**9, "__page_size": 1000, "__page": 10**6}
 FIXED = "This is written by the service alone: here it can be read, not changed."
 KEPT = "Orders refer to {}, so none is deleted or replaced: {} instead."
 WRITES = ("post_single", "patch_single", "put_single", "delete_single", "delete_all")
+
+
+def _as_sent(_: PiccoloCRUD, data: dict[str, Any]) -> dict[str, Any]:
+    """Piccolo takes the word "null" for no value. JSON has a null, and names may be that word."""
+    return data
+
+
+# There is no setting for it.
+PiccoloCRUD._clean_data = _as_sent  # type: ignore[assignment,method-assign]  # replaced on purpose
 
 
 def bounded(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
@@ -231,6 +240,7 @@ def mount(ring: intake.Ring) -> ASGIRouteHandler:
             if path.startswith(PASSWORD):
                 # It asks for the present password too, which is not to be guessed.
                 quotas.count_login("change password", quotas.address(scope))
+            bodies.require_plain(PiccoloRequest(call).headers.get("content-encoding"))
             receive = await door.whole(receive, path)
         app = await piccolo()
         try:
