@@ -181,7 +181,7 @@ async def create(
 
     Raises:
         ValueError: the name or the password has a wrong length.
-        errors.Conflict: the name or the email is taken.
+        errors.AccountExists: the name or the email is taken.
     """
     if len(name) > 100 or not re.search(bodies.LINE, name):
         raise ValueError("A name has 1 to 100 characters, none of them a control character.")
@@ -196,7 +196,7 @@ async def create(
     try:
         await user.save()
     except database.REFUSED:
-        raise errors.Conflict("The name or the email is taken.") from None
+        raise errors.AccountExists() from None
     return user
 
 

@@ -80,8 +80,32 @@ class MethodNotAllowed(Refusal):
     status = 405
 
 
-class Conflict(Refusal):
-    """This is already taken."""
+class NameTaken(Refusal):
+    """This name is taken."""
+
+    status = 409
+
+
+class AccountExists(Refusal):
+    """There is already an account with this name or email."""
+
+    status = 409
+
+
+class FlavorArchived(Refusal):
+    """This flavor is no longer sold."""
+
+    status = 409
+
+
+class StockChanged(Refusal):
+    """The stock changed after the page was loaded."""
+
+    status = 409
+
+
+class EditConflict(Refusal):
+    """This was edited after the page was loaded."""
 
     status = 409
 
@@ -115,6 +139,12 @@ class PaymentMethodRequired(Refusal):
     status = 409
 
 
+class RefundInProgress(Refusal):
+    """Another refund of this order is in progress."""
+
+    status = 409
+
+
 class RefundTooLarge(Refusal):
     """There is less left to be given back."""
 
@@ -123,6 +153,18 @@ class RefundTooLarge(Refusal):
 
 class NotParked(Refusal):
     """This payment does not wait for anybody."""
+
+    status = 409
+
+
+class ReferenceTaken(Refusal):
+    """This reference belongs to another payment."""
+
+    status = 409
+
+
+class NothingCharged(Refusal):
+    """Nothing is known to have been charged by this payment."""
 
     status = 409
 

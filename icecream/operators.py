@@ -194,7 +194,7 @@ class Operators(Controller):
             PaymentView,
             RETRIED,
             *DECIDED,
-            errors.Conflict("This reference belongs to another payment."),
+            errors.ReferenceTaken(),
         ),
     )
     async def retry(
@@ -248,7 +248,7 @@ class Operators(Controller):
             REFUNDED,
             *DECIDED,
             *openapi.KEY,
-            errors.Conflict("Nothing is known to have been charged by it."),
+            errors.NothingCharged(),
         ),
     )
     async def refund(

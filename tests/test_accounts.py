@@ -217,9 +217,9 @@ async def test_an_older_secret_key_is_still_believed(
 async def test_an_account_needs_a_free_name_and_a_sound_password(hashed: str) -> None:
     made = await accounts.create("Ada", "six666", email="ada@example.org", staff=True)
     assert (made.admin, made.superuser, made.active) == (True, False, True)
-    with pytest.raises(errors.Conflict):
+    with pytest.raises(errors.AccountExists):
         await accounts.create("Ada", "six666")
-    with pytest.raises(errors.Conflict):
+    with pytest.raises(errors.AccountExists):
         await accounts.create("Ada's twin", "six666", email="ada@example.org")
     for name, password in (
         ("", "six666"),

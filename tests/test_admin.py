@@ -551,7 +551,7 @@ async def test_a_new_account_can_sign_in(admin: httpx.AsyncClient) -> None:
     assert token.status_code == 200
     again = await admin.post(f"{API}/users/", json=form)
     assert refused(again)
-    assert "taken" in again.text
+    assert "already an account" in again.text
 
 
 async def test_the_form_for_a_new_account_begins_with_an_active_one(
@@ -809,7 +809,7 @@ async def test_an_order_is_canceled_paid_again_and_refunded_by_forms(
     assert said == (200, f"250 in minor units of EUR are being given back for order {order}.")
     assert await latest(placed.order) == ("refund-requested", int(by), "melted")
     said = await submit(clerk, "refund-an-order", **refund)
-    assert said == (422, "Another refund of this order is under way.")
+    assert said == (422, "Another refund of this order is in progress.")
     await carry_out(placed.order)
     said = await submit(clerk, "refund-an-order", **refund | {"amount": "751"})
     assert said == (422, "Only 750 of 1000 is left.")
@@ -860,7 +860,7 @@ async def test_parked_payments_are_decided_by_forms(
     said = await submit(clerk, "release-a-parked-payment", payment=lost.payment, **why)
     assert said == (422, "This payment is unknown.")
     said = await submit(clerk, "refund-a-parked-payment", payment=gone.payment, **why)
-    assert said == (422, "Nothing is known to have been charged by it.")
+    assert said == (422, "Nothing is known to have been charged by this payment.")
     said = await submit(clerk, "release-a-parked-payment", payment=gone.payment, **why)
     assert said[1] == f"Payment {gone.payment} counts as declined; order {gone.order} is failed."
     assert await latest(gone.order) == ("failed", by, "seen")

@@ -29,7 +29,7 @@ class Doubling:
             raise ConnectionError
         if -2 in calls:
             raise asyncio.CancelledError
-        return [errors.Conflict(str(n)) if n == 7 else 2 * n for n in calls]
+        return [errors.NotFound(str(n)) if n == 7 else 2 * n for n in calls]
 
     async def ask(self, calls: Sequence[int]) -> list[asyncio.Task[int]]:
         """All of them in line; the gate is still shut."""
@@ -75,7 +75,7 @@ async def test_a_refusal_is_its_own_callers() -> None:
     double.gate.set()
     first, refused, last = await results(tasks)
     assert (first, last) == (12, 16)
-    assert isinstance(refused, errors.Conflict)
+    assert isinstance(refused, errors.NotFound)
 
 
 async def test_a_call_that_breaks_its_batch_fails_alone() -> None:

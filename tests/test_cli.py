@@ -217,7 +217,7 @@ def test_accounts_are_made_listed_changed_and_shut(shop: Shop) -> None:
 def test_what_cannot_be_done_to_an_account_is_told_in_one_line(shop: Shop) -> None:
     done(shop.run("migrate"))
     said = {
-        ("create", "admin"): "The name or the email is taken.",
+        ("create", "admin"): "There is already an account with this name or email.",
         ("create", "x", "--password", "short"): "A password has 6 to 128 characters.",
         ("create", "x" * 101): "A name has 1 to 100 characters",
         ("password", "nobody"): "There is no account 'nobody'.",

@@ -1,6 +1,14 @@
 """Refusals."""
 
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
 from icecream import errors
+
+SOURCE = Path(errors.__file__).parent
 
 
 def kinds() -> list[type[errors.Refusal]]:
@@ -17,6 +25,30 @@ def test_codes_are_kebab_words_and_nobody_shares_one() -> None:
     codes = [kind.code for kind in kinds()]
     assert "insufficient-stock" in codes
     assert len(codes) == len(set(codes))
+
+
+def raised() -> Iterator[tuple[str, ast.Call]]:
+    """Every refusal that is made where it is raised, by the name of its kind."""
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            call = node.exc if isinstance(node, ast.Raise) else None
+            if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("errors."):
+                yield ast.unparse(call.func).removeprefix("errors."), call
+
+
+def test_a_conflict_has_a_code_of_its_own() -> None:
+    """A program that reads the code alone knows what is in the way."""
+    conflicts = {kind.__name__ for kind in kinds() if kind.status in (409, 412, 422)}
+    words = defaultdict(set)
+    for name, call in raised():
+        if name in conflicts:
+            sentence = ast.unparse(call.args[0]) if call.args else ""
+            words[name].add(re.sub(r"\{.*?\}|^f|['\"]", "", sentence))
+    several = {name: found for name, found in words.items() if len(found) > 1}
+    # The two statuses say what was tried.
+    assert set(several) <= {"InvalidTransition"}, several
+    assert {"NameTaken", "RefundInProgress"} <= conflicts
+    assert "conflict" not in [kind.code for kind in kinds()]
 
 
 def test_members_and_headers_are_each_refusals_own() -> None:

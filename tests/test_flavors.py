@@ -81,7 +81,7 @@ async def test_a_flavor_is_added_once_under_one_key(staff: Caller, customer: Cal
     other = await staff.post("/api/flavors/add/", {"name": "Another"}, headers=key)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
     taken = await customer.post("/api/flavors/add/", {"name": "Added once"}, headers=key)
-    assert (taken.status_code, taken.json()["code"]) == (409, "conflict")
+    assert (taken.status_code, taken.json()["code"]) == (409, "name-taken")
 
 
 @pytest.mark.parametrize("field", ["price", "stock", "description"])
@@ -141,7 +141,7 @@ async def test_a_taken_name_is_a_conflict_however_it_is_spelt(customer: Caller) 
     assert (await customer.post("/api/flavors/add/", {"name": composed})).status_code == 201
     for again in (composed, decomposed, f"  {composed} "):
         answer = await customer.post("/api/flavors/add/", {"name": again})
-        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+        assert (answer.status_code, answer.json()["code"]) == (409, "name-taken")
         assert answer.json()["errors"][0]["pointer"] == "/name"
 
 

@@ -169,7 +169,7 @@ async def test_a_refusal_of_its_own_is_told_of_each_operation(document: dict[str
         "insufficient-stock",
         "payment-method-required",
     }
-    assert codes("/api/flavors/add", "409") == {"conflict", "idempotency-key-in-use"}
+    assert codes("/api/flavors/add", "409") == {"name-taken", "idempotency-key-in-use"}
     assert codes("/api/flavors/add", "403") == {"forbidden"}
 
 

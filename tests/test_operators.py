@@ -229,11 +229,11 @@ async def test_what_was_charged_wrongly_is_given_back_once(odd: Desk) -> None:
 
 async def test_what_nobody_saw_charged_is_not_given_back(lost: Desk) -> None:
     answer = await lost.do("refund", **{"Idempotency-Key": "nothing-to-give"})
-    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert (answer.status_code, answer.json()["code"]) == (409, "nothing-charged")
     assert await lost.now() == ("parked", "pending")
     # What had no effect is not kept under its key.
     answer = await lost.do("refund", {"reason": "other"}, **{"Idempotency-Key": "nothing-to-give"})
-    assert answer.json()["code"] == "conflict"
+    assert answer.json()["code"] == "nothing-charged"
 
 
 async def test_a_reference_of_another_payment_is_refused(
@@ -242,7 +242,7 @@ async def test_a_reference_of_another_payment_is_refused(
     taken = "pi_taken"
     await Payment.update({Payment.provider_ref: taken}).where(Payment.id == odd.payment)
     answer = await lost.do("retry", WHY | {"reference": taken})
-    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert (answer.status_code, answer.json()["code"]) == (409, "reference-taken")
     assert await lost.now() == ("parked", "pending")
 
 

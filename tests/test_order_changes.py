@@ -199,7 +199,7 @@ async def test_never_more_is_given_back_than_is_left(paid: Shelf) -> None:
     # Not even while nobody knows what comes of the first.
     for amount in (600, 1):
         answer = await paid.refund(amount)
-        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+        assert (answer.status_code, answer.json()["code"]) == (409, "refund-in-progress")
     await carry_out(paid.order)
     assert (await paid.refund(401)).json()["left"] == 400
     await ledger.check()
@@ -354,7 +354,7 @@ async def test_stock_that_is_gone_meanwhile_is_not_sold_twice(failed: Shelf) -> 
 async def test_what_is_no_longer_sold_is_not_paid_for(failed: Shelf) -> None:
     await Flavor.update({Flavor.archived: True}).where(Flavor.id == failed.flavor)
     answer = await failed.do("pay")
-    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert (answer.status_code, answer.json()["code"]) == (409, "flavor-archived")
     assert await failed.now() == ("failed", 0, 10)
 
 

@@ -77,7 +77,7 @@ async def test_a_reference_that_an_operator_found_is_looked_up_before_it_is_beli
     await desk(provider).serve([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     other = await parked(customer)
-    with pytest.raises(errors.Conflict):
+    with pytest.raises(errors.ReferenceTaken):
         await payments.parked.retry(number(other), why="seen", by=by, reference=reference)
     assert await state(other) == ("pending", "parked")
     await ledger.check()
@@ -135,7 +135,7 @@ async def test_there_is_nothing_to_give_back_of_what_was_never_seen(
     customer: Caller, staff: Caller
 ) -> None:
     placed = await parked(customer)
-    with pytest.raises(errors.Conflict):
+    with pytest.raises(errors.NothingCharged):
         await payments.parked.refund(number(placed), why="wrong", by=staff.user.id)
     assert await state(placed) == ("pending", "parked")
 

@@ -11,7 +11,6 @@ from icecream import accounts, bodies, database, errors, passwords, settings, wa
 from icecream.flavors import catalogue
 from icecream.tables import Flavor, RefreshToken, User
 
-TAKEN = "The name or the email is taken."
 STOCK = "Stock moves by orders and receipts only."
 
 Line = Annotated[str, Meta(max_length=255, pattern=rf"^\Z|{bodies.LINE}")]
@@ -74,7 +73,7 @@ class Account(User, tablename="users"):
         try:
             await user.save()
         except database.REFUSED:
-            raise errors.Conflict(TAKEN) from None
+            raise errors.AccountExists() from None
         return user
 
 
@@ -128,12 +127,14 @@ async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
     """
     row, sent = await _change(Flavor, row_id, values)
     if sent.pop("stock", row["stock"]) != row["stock"]:
-        raise errors.Conflict(f"{STOCK} It is {row['stock']} now; load the page again.")
+        raise errors.StockChanged(f"{STOCK} It is {row['stock']} now; load the page again.")
     seen = sent.pop("version", row["version"])
 
     def check(version: int) -> None:
         if seen != version:
-            raise errors.Conflict("This flavor was edited after the page was loaded; load again.")
+            raise errors.EditConflict(
+                "This flavor was edited after the page was loaded; load again."
+            )
 
     edited = _checked(sent, catalogue.FlavorEdit)
     await catalogue.edit(row_id, catalogue.FlavorEdit(**edited), check=check)
@@ -164,4 +165,4 @@ async def _keep_apart(row_id: int, new: dict[str, Any]) -> None:
     if new["email"]:
         same = same | (User.email == new["email"])
     if await User.exists().where(User.id != row_id, same):
-        raise errors.Conflict(TAKEN)
+        raise errors.AccountExists()

@@ -13,7 +13,7 @@ from icecream.flavors import catalogue, conditions
 
 REFUSALS = (
     errors.Forbidden("Only staff may set the price."),
-    errors.Conflict("There is already a flavor called Choclate."),
+    errors.NameTaken("There is already a flavor called Choclate."),
 )
 ONE = (*openapi.CALL, errors.NotFound())
 STAFF = errors.Forbidden("This is for staff.")
@@ -143,7 +143,7 @@ class Flavors(Controller):
             *openapi.BODY,
             BAD_TAG,
             STAFF,
-            errors.Conflict("There is already a flavor called Choclate."),
+            errors.NameTaken("There is already a flavor called Choclate."),
             errors.PreconditionFailed(),
         ),
     )

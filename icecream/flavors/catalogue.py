@@ -149,8 +149,8 @@ def _allow(new: NewFlavor, by: User) -> None:
             raise errors.Forbidden(f"Only staff may set the {field}.")
 
 
-def _taken(name: object) -> errors.Conflict:
-    return errors.Conflict(
+def _taken(name: object) -> errors.NameTaken:
+    return errors.NameTaken(
         f"There is already a flavor called {name}.",
         errors=[{"pointer": "/name", "code": "taken", "detail": "This name is taken."}],
     )
@@ -166,7 +166,7 @@ async def create(
 
     Raises:
         errors.Forbidden: this user may not, or not with more than a name.
-        errors.Conflict: the name is taken.
+        errors.NameTaken: the name is taken.
     """
     _allow(new, by)
     given = {name: value for name, value in asdict(new).items() if value is not UNSET}
@@ -198,7 +198,7 @@ async def edit(
 
     Raises:
         errors.NotFound: there is none.
-        errors.Conflict: the name is taken.
+        errors.NameTaken: the name is taken.
     """
     given = {name: value for name, value in asdict(edited).items() if value is not UNSET}
 

@@ -78,6 +78,7 @@ class Changes(Controller):
             ENDED,
             errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
             errors.PaymentMethodRequired(),
+            errors.FlavorArchived("Flavor 2 is no longer sold."),
         ),
     )
     async def pay(self, request: bodies.AnyBody, order: bodies.PathId, state: State) -> ASGIApp:
@@ -106,6 +107,7 @@ class Changes(Controller):
             *openapi.KEY,
             errors.Forbidden("Only staff may do this."),
             UNPAID,
+            errors.RefundInProgress(),
             errors.RefundTooLarge("Only 250 of 500 is left.", left=250),
         ),
     )

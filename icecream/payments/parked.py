@@ -32,7 +32,7 @@ async def retry(payment: int, *, why: str, by: int, reference: str | None = None
     Raises:
         errors.NotFound: there is no such payment.
         errors.NotParked: it is not parked.
-        errors.Conflict: the reference belongs to another payment.
+        errors.ReferenceTaken: the reference belongs to another payment.
     """
 
     async def work(row: Row) -> list[int]:
@@ -51,7 +51,7 @@ async def retry(payment: int, *, why: str, by: int, reference: str | None = None
 async def _adopt(payment: int, reference: str) -> None:
     other = Payment.exists().where(Payment.provider_ref == reference, Payment.id != payment)
     if await other:
-        raise errors.Conflict("This reference belongs to another payment.")
+        raise errors.ReferenceTaken()
     await Payment.update({Payment.provider_ref: reference}).where(Payment.id == payment)
 
 
@@ -78,7 +78,7 @@ async def refund(payment: int, *, why: str, by: int) -> list[int]:
     Raises:
         errors.NotFound: there is no such payment.
         errors.NotParked: it is not parked.
-        errors.Conflict: it is not known to have moved anything.
+        errors.NothingCharged: it is not known to have moved anything.
     """
 
     async def work(row: Row) -> list[int]:
@@ -86,7 +86,7 @@ async def refund(payment: int, *, why: str, by: int) -> list[int]:
         assert claim is not None
         asked, reference = claim.request, claim.reference
         if not isinstance(asked, Charge) or reference is None or "refund" not in allowed(row):
-            raise errors.Conflict("Nothing is known to have been charged by it.")
+            raise errors.NothingCharged()
         await Order.update({Order.cancel_requested: True}).where(Order.id == row["order"])
         believed = Succeeded(reference, asked.amount, asked.currency)
         await settlement.write([settlement.Verdict(claim, believed, by)])

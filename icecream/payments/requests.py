@@ -77,7 +77,7 @@ async def pay(order: int, *, by: int, needs_method: bool) -> list[int]:
     Raises:
         errors.InvalidTransition: it was canceled or refunded.
         errors.InsufficientStock: there is not enough left any more.
-        errors.Conflict: some of it is no longer sold.
+        errors.FlavorArchived: some of it is no longer sold.
         errors.PaymentMethodRequired: there is nothing to pay it with.
     """
     return await database.transaction(lambda: _pay(order, by, needs_method))
@@ -97,7 +97,7 @@ async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
     try:
         shelf.take({line["flavor"]: line["quantity"] for line in lines})
     except books.UnknownFlavor as error:
-        raise errors.Conflict(f"Flavor {error.flavor} is no longer sold.") from None
+        raise errors.FlavorArchived(f"Flavor {error.flavor} is no longer sold.") from None
     await shelf.save()
     new = settlement.turn(row)
     new.enter("pending", by)
@@ -131,13 +131,13 @@ async def refund(
         errors.NotFound: there is no such order.
         errors.InvalidTransition: it is not paid.
         errors.RefundTooLarge: there is less left.
-        errors.Conflict: another refund is under way.
+        errors.RefundInProgress: another refund is in progress.
     """
     row = await settlement.held(order)
     if row["status"] not in states.ACTIONS["refund"].sources:
         raise errors.InvalidTransition(row["status"], "refunded", states.ORDER[row["status"]])
     if await _open_refund(order):
-        raise errors.Conflict("Another refund of this order is under way.")
+        raise errors.RefundInProgress()
     left = row["total"] - row["refunded"]
     wanted = left if amount is None else amount
     if wanted > left or not left:
