@@ -81,7 +81,7 @@ def _refusal(error: Exception) -> errors.Refusal:
         log.info("Somebody hung up in the middle of a request.")
         return errors.ValidationFailed("", "malformed", "The body ended too soon.")
     if isinstance(error, database.AWAY):
-        log.warning("The database did not answer: %r", error, exc_info=error)
+        log.warning("The database did not answer: %s", error)
         return errors.Unavailable()
     log.error("Unhandled: %r", error, exc_info=error)
     return errors.InternalError()

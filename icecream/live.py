@@ -127,8 +127,8 @@ class Answer:
             leaving = asyncio.create_task(_close_when_left(stream, receive))
             try:
                 await _send(stream, send)
-            except (errors.Unavailable, *database.AWAY) as error:
-                # Also a listener that takes nothing. It comes again, from where it was.
+            except (errors.Unavailable, *database.AWAY, TimeoutError) as error:
+                # TimeoutError: the listener takes nothing. It comes again, from where it was.
                 log.warning("A stream ends early: %r", error)
             finally:
                 leaving.cancel()

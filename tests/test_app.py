@@ -1,13 +1,14 @@
 """Errors of every kind as problem documents, and the matrix of who may call what."""
 
-import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
-from icecream import app, intake
+from icecream import app, database, intake
+from icecream.database import DB
 from tests.conftest import Caller
 
 pytestmark = pytest.mark.anyio
@@ -40,18 +41,19 @@ async def test_a_wrong_method_says_which_are_right(customer: Caller) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        asyncpg.ConnectionDoesNotExistError("gone"),
-        asyncpg.TooManyConnectionsError("full"),
-        asyncpg.AdminShutdownError("restart"),
-        asyncpg.SerializationError("again and again"),
-        sqlite3.OperationalError("database or disk is full"),
-        ConnectionRefusedError(),
-        TimeoutError(),
+        database.Unavailable("gone"),
+        database.ReadOnly("a standby"),
+        database.Again("25 times"),
+        database.Unsettled("COMMIT may have failed"),
     ],
     ids=repr,
 )
 async def test_a_database_that_is_away_is_503_and_says_when_to_come_back(
-    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch, error: Exception
+    customer: Caller,
+    flavor: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
 ) -> None:
     async def away(*_: Any) -> None:
         raise error
@@ -60,6 +62,39 @@ async def test_a_database_that_is_away_is_503_and_says_when_to_come_back(
     answer = await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
     check_problem(answer, 503, "unavailable")
     assert answer.headers["retry-after"] == "1"
+    assert "Traceback" not in caplog.text
+
+
+async def missing_file() -> None:
+    Path("/nowhere/template").read_text()  # noqa: ASYNC240
+
+
+async def wrong_sql() -> None:
+    await DB.run_ddl("SELECT no_such_column FROM flavor")
+
+
+async def wrong_sql_in_a_transaction() -> None:
+    await database.transaction(wrong_sql)
+
+
+async def slow_provider() -> None:
+    raise TimeoutError
+
+
+@pytest.mark.parametrize(
+    "bug", [missing_file, wrong_sql, wrong_sql_in_a_transaction, slow_provider]
+)
+async def test_a_bug_is_not_taken_for_a_database_that_is_away(
+    customer: Caller,
+    flavor: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    bug: Callable[[], Awaitable[None]],
+) -> None:
+    monkeypatch.setattr(intake.Intake, "place", lambda *_: bug())
+    answer = await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
+    check_problem(answer, 500, "internal-error")
+    assert len([one for one in caplog.records if one.exc_info]) == 1
 
 
 async def test_an_unhandled_error_is_a_problem_document_that_tells_no_secrets(

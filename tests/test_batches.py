@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from icecream import batches, errors
+from icecream import batches, database, errors
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ class Doubling:
         if 13 in calls:
             raise ZeroDivisionError
         if -1 in calls:
-            raise ConnectionError
+            raise database.Unavailable
         if -2 in calls:
             raise asyncio.CancelledError
         return [errors.NotFound(str(n)) if n == 7 else 2 * n for n in calls]
@@ -91,7 +91,7 @@ async def test_a_database_that_is_away_is_not_asked_again() -> None:
     double = Doubling()
     tasks = await double.ask([1, -1, 3])
     double.gate.set()
-    assert {type(answer) for answer in await results(tasks)} == {ConnectionError}
+    assert {type(answer) for answer in await results(tasks)} == {database.Unavailable}
     assert double.seen == [[1, -1, 3]]
 
 

@@ -25,7 +25,7 @@ at_scale = pytest.mark.only("postgres")
 # it asks again soon, and its clock may be set forward.
 ALTERATION = """
 import asyncio, contextlib, datetime, os, pathlib, resource, signal, time
-from icecream import failpoints
+from icecream import database, failpoints
 from icecream.payments import claims, desk
 control = pathlib.Path({control!r})
 claims.FIRST_PAUSE = 0.1
@@ -37,7 +37,7 @@ def act(name):
     if word != name:
         return
     if action == "refuse":
-        raise OSError("the test holds it up")
+        raise database.Unavailable("the test holds it up")
     control.unlink()
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)

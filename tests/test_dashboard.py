@@ -277,7 +277,7 @@ async def test_without_the_database_the_page_stays_and_says_so(
     clerk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: Any) -> None:
-        raise ConnectionRefusedError
+        raise database.Unavailable("away")
 
     monkeypatch.setattr(reports, "dashboard", away)
     answer = await clerk.get(f"{PAGE}?period=7d")
@@ -506,7 +506,7 @@ async def test_silence_is_broken_by_a_comment_and_an_absent_database_ends_nothin
     pages: live.OpenPages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: str) -> bool:
-        raise ConnectionRefusedError
+        raise database.Unavailable("away")
 
     monkeypatch.setattr(live, "CHECK", 0.02)
     monkeypatch.setattr(live, "BEAT", 0.1)

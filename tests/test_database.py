@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+from contextvars import Context
 from datetime import date
 from typing import Any
 
@@ -59,7 +60,7 @@ async def test_a_failed_commit_gives_the_connection_back(monkeypatch: pytest.Mon
     kind = type(DB.transaction())
 
     async def broken(self: Any) -> None:
-        raise asyncpg.ConnectionDoesNotExistError
+        raise database.Unavailable
 
     with monkeypatch.context() as patched:
         patched.setattr(kind, "commit", broken)
@@ -106,20 +107,43 @@ async def test_a_cancelled_transaction_leaves_nothing_behind() -> None:
     assert not await exists("Cancelled")
 
 
-async def test_a_task_started_in_a_transaction_is_not_part_of_it() -> None:
-    tasks = []
+async def test_a_query_in_a_task_started_within_a_transaction_is_refused() -> None:
+    async def write() -> None:
+        await Flavor.insert(row("Astray"))
 
-    async def elsewhere() -> bool:
-        assert not DB.transaction_exists()
-        return await exists("Not yet committed")
+    async def begin() -> None:
+        async with DB.transaction():
+            await write()
+
+    for work in (write, begin):
+        async with DB.transaction():
+            with pytest.raises(database.StrayQuery, match=r"asyncio\.timeout instead of wait_for"):
+                await asyncio.create_task(work())
+            with pytest.raises(database.StrayQuery):
+                await asyncio.gather(work(), exists("Astray"))
+            await Flavor.insert(row(f"Not astray: {work.__name__}"))
+        assert await exists(f"Not astray: {work.__name__}")
+    assert not await exists("Astray")
+    with pytest.raises(database.StrayQuery):
+        await database.snapshot(lambda: asyncio.create_task(write()))
+
+
+async def test_a_task_of_its_own_context_or_after_the_transaction_is_not_astray() -> None:
+    may_go = asyncio.Event()
+
+    async def later() -> bool:
+        await may_go.wait()
+        return await exists("Committed first")
 
     async with DB.transaction():
-        await Flavor.insert(row("Not yet committed"))
-        tasks.append(asyncio.create_task(elsewhere()))
-        assert not await tasks[0]
-        assert DB.transaction_exists()
-        assert await exists("Not yet committed")
-    assert await asyncio.create_task(elsewhere())
+        patient = asyncio.create_task(later())
+        await Flavor.insert(row("Committed first"))
+        independent = asyncio.create_task(exists("Committed first"), context=Context())
+        assert not await independent
+    may_go.set()
+    async with DB.transaction():
+        assert await patient
+    assert await asyncio.create_task(exists("Committed first"))
 
 
 async def test_a_transaction_within_a_transaction_joins_it() -> None:
@@ -131,15 +155,14 @@ async def test_a_transaction_within_a_transaction_joins_it() -> None:
     assert not await exists("Joined")
 
 
-@pytest.mark.parametrize("error", database.AGAIN)
-async def test_only_the_whole_of_a_transaction_is_done_again(error: type[Exception]) -> None:
+async def test_only_the_whole_of_a_transaction_is_done_again() -> None:
     tries = {"outer": 0, "inner": 0}
-    name = f"Whole {error.__name__}"
+    name = "Whole"
 
     async def inner() -> None:
         tries["inner"] += 1
         if tries["inner"] < 3:
-            raise error
+            raise database.Again
 
     async def outer() -> None:
         tries["outer"] += 1
@@ -151,21 +174,20 @@ async def test_only_the_whole_of_a_transaction_is_done_again(error: type[Excepti
     assert await Flavor.count().where(Flavor.name == name) == 1
 
 
-@pytest.mark.parametrize("error", database.AGAIN)
-async def test_work_is_done_again_when_the_database_says_so(error: type[Exception]) -> None:
+async def test_work_is_done_again_when_the_database_says_so() -> None:
     tries = 0
 
     async def work() -> str:
         nonlocal tries
         tries += 1
-        await Flavor.insert(row(f"Again {error.__name__}"))
+        await Flavor.insert(row("Again"))
         if tries < 4:
-            raise error
+            raise database.Again
         return "done"
 
     assert await database.transaction(work) == "done"
     assert tries == 4
-    assert await Flavor.count().where(Flavor.name == f"Again {error.__name__}") == 1
+    assert await Flavor.count().where(Flavor.name == "Again") == 1
 
 
 async def test_work_is_not_done_again_for_ever_nor_for_other_errors(
@@ -179,11 +201,11 @@ async def test_work_is_not_done_again_for_ever_nor_for_other_errors(
         tries += 1
         raise error
 
-    with pytest.raises(asyncpg.DeadlockDetectedError):
-        await database.transaction(lambda: work(asyncpg.DeadlockDetectedError))
+    with pytest.raises(database.Again):
+        await database.transaction(lambda: work(database.Again))
     assert tries == transactions.TRIES
-    with pytest.raises(asyncpg.ConnectionDoesNotExistError):
-        await database.transaction(lambda: work(asyncpg.ConnectionDoesNotExistError))
+    with pytest.raises(database.Unavailable):
+        await database.transaction(lambda: work(database.Unavailable))
     assert tries == transactions.TRIES + 1
 
 
@@ -192,7 +214,7 @@ async def test_a_statement_of_its_own_is_done_again_too(
     flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine: Any = DB
-    real, answers = engine._run_once, [asyncpg.SerializationError, asyncpg.DeadlockDetectedError]
+    real, answers = engine._run_once, [database.Again, database.Again]
 
     async def run(*args: Any) -> Any:
         if answers:
@@ -217,7 +239,7 @@ async def test_a_commit_of_unknown_outcome_is_never_tried_again(
 
     async def lost(self: Any) -> None:
         await real(self)
-        raise asyncpg.ConnectionDoesNotExistError
+        raise asyncpg.ConnectionDoesNotExistError("lost")
 
     with monkeypatch.context() as patched:
         patched.setattr(kind, "commit", lost)
@@ -304,7 +326,8 @@ async def test_a_snapshot_sees_one_moment_while_others_write(flavor: int) -> Non
 
     async def look() -> list[int]:
         before = await price()
-        await asyncio.create_task(database.transaction(raise_price))
+        # As another request would.
+        await asyncio.create_task(database.transaction(raise_price), context=Context())
         return [before, await price()]
 
     assert await database.snapshot(look) == [250, 250]
@@ -326,8 +349,28 @@ async def test_a_snapshot_writes_nothing(flavor: int) -> None:
     async def write() -> None:
         await Flavor.update({Flavor.price: 1}).where(Flavor.id == flavor)
 
-    with pytest.raises((sqlite3.OperationalError, asyncpg.ReadOnlySQLTransactionError)):
+    with pytest.raises(database.ReadOnly):
         await database.snapshot(write)
+
+
+@pytest.mark.only("postgres")
+async def test_connections_that_the_server_ended_are_replaced_and_only_ever_unavailable() -> None:
+    engine: Any = database.Postgres(settings.load().database_url)
+    await engine.start()
+    try:
+        for _ in range(15):
+            pids = await asyncio.gather(*(engine.run_ddl(WAITING) for _ in range(8)))
+            ids = ", ".join(str(one["pid"]) for (one,) in pids)
+            await DB.run_ddl(f"SELECT pg_terminate_backend(pid) FROM unnest(ARRAY[{ids}]) AS pid")
+            answers = [engine.run_ddl("SELECT 1") for _ in range(8)]
+            for answer in await asyncio.gather(*answers, return_exceptions=True):
+                assert isinstance(answer, list | database.Unavailable), repr(answer)
+            assert await engine.run_ddl("SELECT 1")
+    finally:
+        await engine.stop()
+
+
+WAITING = "SELECT pg_backend_pid() AS pid, pg_sleep(0.01)"
 
 
 @pytest.mark.parametrize(
@@ -361,7 +404,7 @@ async def test_who_is_patient_waits_for_a_statement_as_long_as_it_takes(
         engine = database.Postgres(settings.load().database_url)
         await engine.start(patient=patient)
         try:
-            with contextlib.nullcontext() if patient else pytest.raises(TimeoutError):
+            with contextlib.nullcontext() if patient else pytest.raises(database.Unavailable):
                 await engine.run_ddl("SELECT pg_sleep(0.5)")
         finally:
             await engine.stop()

@@ -6,7 +6,6 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
 import pytest
 
 from icecream import database, errors, events, feed, payments
@@ -324,7 +323,7 @@ async def test_the_reader_reads_while_somebody_follows_and_a_database_that_is_aw
     async def read(*where: int, **whose: Any) -> list[feed.Told]:
         asked.append(where)
         if len(asked) == 2:
-            raise asyncpg.ConnectionDoesNotExistError("restarting")
+            raise database.Unavailable("restarting")
         return await real(*where, **whose)
 
     monkeypatch.setattr(feed, "read", read)

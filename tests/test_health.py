@@ -1,10 +1,9 @@
 """Health checks."""
 
-import asyncpg
 import httpx
 import pytest
 
-from icecream import installation
+from icecream import database, installation
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +30,7 @@ async def test_a_database_that_is_away_is_not_ready(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away() -> list[str]:
-        raise asyncpg.ConnectionDoesNotExistError
+        raise database.Unavailable
 
     monkeypatch.setattr(installation, "pending", away)
     answer = await client.get("/health/ready")

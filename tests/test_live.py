@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from icecream import accounts, feed, live
+from icecream import accounts, database, feed, live
 from icecream.tables import User
 from tests.conftest import Caller, place, publish_all
 
@@ -232,7 +232,7 @@ async def test_a_database_that_is_away_for_a_moment_cuts_nobody_off(
     async def away_at_first(self: live.Streams) -> None:
         looks.append(datetime.now(UTC))
         if len(looks) == 1:
-            raise ConnectionResetError
+            raise database.Unavailable("away")
         await real(self)
 
     monkeypatch.setattr(live.Streams, "_close_those_who_may_not", away_at_first)

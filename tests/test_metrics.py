@@ -189,7 +189,7 @@ async def test_without_its_database_the_page_says_so_and_tells_the_rest(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object) -> None:
-        raise ConnectionRefusedError
+        raise database.Unavailable("away")
 
     monkeypatch.setattr(Job, "raw", away)
     figures = await told()

@@ -44,7 +44,7 @@ async def test_a_fault_does_not_end_it(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     begin, real = await publish_all(), feed.publish
-    faults = [RuntimeError("a bug"), ConnectionResetError()]
+    faults = [RuntimeError("a bug"), database.Unavailable("away")]
 
     async def publish() -> bool:
         if faults:

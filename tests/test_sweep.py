@@ -2,9 +2,9 @@
 
 import asyncio
 
-import asyncpg
 import pytest
 
+from icecream import database
 from tasks import sweep
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +40,7 @@ async def test_it_goes_on_at_once_while_there_is_more_and_after_a_pause_otherwis
         await real(seconds)
 
     monkeypatch.setattr(asyncio, "sleep", noted)
-    away = asyncpg.ConnectionDoesNotExistError("restarting")
+    away = database.Unavailable("restarting")
     desk = Desk(True, True, False, away, True, False)
     loop = asyncio.create_task(sweep.run(desk.sweep, 8.0))
     await desk.done.wait()

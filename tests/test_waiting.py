@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from icecream import feed, payments, waiting
+from icecream import database, feed, payments, waiting
 from icecream.gateway import Declined
 from icecream.tables import Payment
 from tasks.publishing import publishing
@@ -147,7 +147,7 @@ async def test_who_waits_when_the_database_goes_away_is_answered_with_what_there
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away() -> None:
-        raise ConnectionResetError
+        raise database.Unavailable("away")
 
     monkeypatch.setattr(feed, "last", away)
     body = {"flavor": flavor, "quantity": 1}

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from icecream import app, failpoints, gateway, settings
+from icecream import app, database, failpoints, gateway, settings
 from icecream.gateway import Notice
 from icecream.tables import Job
 from icecream.tables import Notice as Kept
@@ -175,7 +175,7 @@ async def test_a_provider_is_never_told_to_slow_down_but_a_forger_is(
     assert signed == [200] * 5
 
 
-@pytest.mark.parametrize(("error", "status"), [(KeyError, 500), (ConnectionResetError, 503)])
+@pytest.mark.parametrize(("error", "status"), [(KeyError, 500), (database.Unavailable, 503)])
 async def test_what_is_not_committed_is_not_acknowledged_and_may_come_again(
     provider: httpx.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,

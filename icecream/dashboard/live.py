@@ -91,6 +91,8 @@ class Stream:
                 leaving = asyncio.create_task(_close_when_left(self._page, receive))
                 try:
                     await self._send(send)
+                except TimeoutError:
+                    log.info("A page takes nothing any more; its stream ends.")
                 finally:
                     leaving.cancel()
 

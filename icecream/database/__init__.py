@@ -11,7 +11,8 @@ from piccolo.query import Select
 from piccolo.querystring import QueryString
 
 from icecream import settings
-from icecream.database import postgres, transactions
+from icecream.database import transactions
+from icecream.database.failures import Again, ReadOnly, Unavailable, Unsettled
 from icecream.database.postgres import Postgres
 from icecream.database.rows import (
     Asked,
@@ -25,7 +26,7 @@ from icecream.database.rows import (
     together,
 )
 from icecream.database.sqlite import InUse, SQLite
-from icecream.database.transactions import Again, Unsettled
+from icecream.database.transactions import StrayQuery
 
 __all__ = [
     "DB",
@@ -34,8 +35,11 @@ __all__ = [
     "InUse",
     "InsertListed",
     "Postgres",
+    "ReadOnly",
     "SQLite",
     "Statement",
+    "StrayQuery",
+    "Unavailable",
     "Unsettled",
     "add",
     "enter",
@@ -55,21 +59,9 @@ __all__ = [
 ]
 T = TypeVar("T")
 
-AGAIN = (Again, *postgres.AGAIN)
-# What it looks like when the database cannot answer now: it is away, full, locked or too slow.
-AWAY = (
-    Unsettled,
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.ReadOnlySQLTransactionError,
-    *AGAIN,
-    sqlite3.OperationalError,
-)
+# The one thing to catch where an outage is expected: the engines turn what their drivers raise
+# into it. Any other error of a driver, and any other OSError, is a bug.
+AWAY = (Unavailable,)
 # The database refused a row: a unique, check or foreign key constraint.
 REFUSED = (asyncpg.IntegrityConstraintViolationError, sqlite3.IntegrityError)
 
@@ -112,7 +104,7 @@ async def transaction(work: Callable[[], Awaitable[T]]) -> T:
         async with DB.transaction():
             return await work()
 
-    answer = await transactions.persistently(once, AGAIN)
+    answer = await transactions.persistently(once)
     for tell in _told:
         tell()
     return answer

@@ -1,13 +1,16 @@
 """PostgreSQL through a pool of connections."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
+from piccolo.querystring import QueryString
 
+from icecream.database import failures
 from icecream.database.transactions import CleanExit, OwnedByTask, persistently
 
 # Connections a process may hold: more than a few only queue inside the database instead of here.
@@ -23,15 +26,17 @@ CLOSE_TIMEOUT = 1
 MIGRATION_LOCK = 0x1CEC2EA3
 
 
-# The database asks to try again after a serialization failure (40001) or a deadlock (40P01).
-AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-
-
 async def _as_it_is(connection: Any) -> None:
     """Nobody changes a session's settings here, so putting them back would cost a trip for nothing.
 
     asyncpg itself still rolls back what was left open.
     """
+
+
+def drop(connection: Any) -> None:
+    """Close a connection without a word to the server, which may not listen any more."""
+    with contextlib.suppress(asyncpg.InterfaceError):  # Its pool has it back already.
+        connection.terminate()
 
 
 class PostgresExit(CleanExit, PostgresTransaction):
@@ -50,8 +55,6 @@ class PostgresSnapshot(PostgresExit):
 
 class Postgres(PostgresEngine):
     """Piccolo's engine, with bounded waits."""
-
-    again = AGAIN
 
     def __init__(self, url: str) -> None:
         # Whatever the server's own settings are, a commit that was acknowledged is on the disk, and
@@ -83,25 +86,52 @@ class Postgres(PostgresEngine):
             except TimeoutError:
                 pool.terminate()
 
+    async def ask(self, connection: Any, work: Awaitable[Any]) -> Any:
+        """Await what a connection was asked for; errors come out as what they mean."""
+        try:
+            return await work
+        except failures.DRIVER_ERRORS as error:
+            meaning = failures.of_postgres(error)
+            if meaning is None:
+                raise
+            if failures.breaks_connection(error):
+                drop(connection)
+            raise meaning from error
+
     async def take(self) -> Any:
-        if self.pool is None:
-            return await self.get_new_connection()
-        return await self.pool.acquire(timeout=ACQUIRE_TIMEOUT)
+        try:
+            if self.pool is None:
+                return await self.get_new_connection()
+            return await self.pool.acquire(timeout=ACQUIRE_TIMEOUT)
+        except failures.DRIVER_ERRORS as error:
+            if meaning := failures.of_postgres(error):
+                raise meaning from error
+            raise
 
     async def give_back(self, connection: Any) -> None:
-        if self.pool is None:
-            await connection.close()
-        else:
-            await self.pool.release(connection)
+        # What is wrong with it was told to the caller already: then it is dropped, and replaced.
+        with contextlib.suppress(*failures.DRIVER_ERRORS):
+            if self.pool is None:
+                await connection.close()
+            else:
+                await self.pool.release(connection)
 
-    async def _run_in_pool(self, query: str, args: Sequence[Any] | None = None) -> Any:
+    async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Any:
+        return await self._run(*querystring.compile_string(engine_type=self.engine_type))
+
+    async def run_ddl(self, ddl: str, in_pool: bool = True) -> Any:
+        return await self._run(ddl, ())
+
+    async def _run(self, query: str, args: Sequence[Any]) -> Any:
+        if current := self.current_transaction.get():
+            return await self.ask(current.connection, current.connection.fetch(query, *args))
         # Alone, it is a transaction of its own.
-        return await persistently(lambda: self._run_once(query, args), AGAIN)
+        return await persistently(lambda: self._run_once(query, args))
 
-    async def _run_once(self, query: str, args: Sequence[Any] | None) -> Any:
+    async def _run_once(self, query: str, args: Sequence[Any]) -> Any:
         connection = await self.take()
         try:
-            return await connection.fetch(query, *(args or ()))
+            return await self.ask(connection, connection.fetch(query, *args))
         finally:
             await self.give_back(connection)
 

@@ -5,7 +5,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import aiosqlite
 from piccolo.engine.sqlite import SQLiteEngine, SQLiteTransaction, TransactionType, dict_factory
 
+from icecream.database.failures import SQLiteErrors, Unavailable
 from icecream.database.transactions import CleanExit, OwnedByTask
 
 # WAL lets readers and the writer work at once; FULL syncs the log at each commit, so that what was
@@ -54,7 +55,7 @@ class SQLite(SQLiteEngine):
     Before `start` (Piccolo's own commands) each query opens a connection, as Piccolo does.
     """
 
-    again = ()
+    errors = SQLiteErrors()
 
     def __init__(self, path: Path) -> None:
         # Used from two threads, but never at once: see `_run_in_existing_connection`.
@@ -64,7 +65,16 @@ class SQLite(SQLiteEngine):
         self._line = asyncio.Lock()
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
 
+    async def ask(self, connection: aiosqlite.Connection, work: Awaitable[Any]) -> Any:
+        """Await what a connection was asked for; errors come out as what they mean."""
+        with self.errors:
+            return await work
+
     async def get_connection(self) -> aiosqlite.Connection:
+        with self.errors:
+            return await self._get_connection()
+
+    async def _get_connection(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(**self.connection_kwargs)
         try:
             connection.row_factory = dict_factory  # type: ignore[assignment]  # Piccolo wants dicts
@@ -88,9 +98,12 @@ class SQLite(SQLiteEngine):
     def make_file(self) -> None:
         """The file and its folder, for their owner alone: they hold password hashes and a key."""
         path = Path(self.path)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its -wal and -shm files the same mode, and its errors say less than these.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # SQLite gives its -wal and -shm files the same mode, and its errors say less.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise Unavailable(str(error)) from error
 
     async def stop(self) -> None:
         # A connection is a thread: one left open would keep the process from ending.
@@ -137,23 +150,27 @@ class SQLite(SQLiteEngine):
         if self._writer is not None and query.lstrip()[:6].upper() == "SELECT":
             reader = await self.take_reader()
             try:
-                return await reader.execute_fetchall(query, args or [])
+                with self.errors:
+                    return await reader.execute_fetchall(query, args or [])
             finally:
                 await self.give_reader_back(reader)
         connection = await self.take()
         try:
-            return await connection.execute_fetchall(query, args or [])
+            with self.errors:
+                return await connection.execute_fetchall(query, args or [])
         finally:
             await self.give_back(connection)
 
     async def _run_in_existing_connection(
         self, connection: Any, query: str, args: list[Any] | None = None, *_: Any, **__: Any
     ) -> Any:
-        if isinstance(self.current_transaction.get(), SQLiteSnapshot):
-            return await connection.execute_fetchall(query, args or [])
-        # Here and not in the connection's thread: a transaction holds the write lock from BEGIN on,
-        # so there is nothing to wait for, and the way to that thread and back costs ten times more.
-        return connection._conn.execute(query, args or []).fetchall()
+        with self.errors:
+            if isinstance(self.current_transaction.get(), SQLiteSnapshot):
+                return await connection.execute_fetchall(query, args or [])
+            # Here and not in the connection's thread: a transaction holds the write lock from BEGIN
+            # on, so there is nothing to wait for, and the way to that thread and back costs ten
+            # times more.
+            return connection._conn.execute(query, args or []).fetchall()
 
     def transaction(
         self,
@@ -192,7 +209,10 @@ class SQLite(SQLiteEngine):
 
 @contextmanager
 def _locked(path: Path, how: int) -> Iterator[None]:
-    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise Unavailable(str(error)) from error
     try:
         fcntl.flock(handle, how)
         yield

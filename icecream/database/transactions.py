@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 from weakref import WeakKeyDictionary
+
+from icecream.database.failures import Again, Unsettled
 
 T = TypeVar("T")
 
@@ -15,20 +18,24 @@ T = TypeVar("T")
 TRIES, LONGEST_PAUSE = 25, 0.5
 
 
-class Unsettled(Exception):
-    """COMMIT was sent, and nobody knows what came of it."""
+class StrayQuery(RuntimeError):
+    """A query in another task than the transaction that it was started in."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A transaction is open in the task that started this one, and this query would not be "
+            "part of it. Await it in that task itself (asyncio.timeout instead of wait_for, one "
+            "query after the other instead of gather); or, if it is independent, start the task "
+            "after the transaction or with context=contextvars.Context()."
+        )
 
 
-class Again(Exception):
-    """Somebody else was faster: the transaction is to be done again from its start."""
-
-
-async def persistently(work: Callable[[], Awaitable[T]], errors: tuple[type[Exception], ...]) -> T:
-    """Do it again when it ends in one of these errors, and had no effect."""
+async def persistently(work: Callable[[], Awaitable[T]]) -> T:
+    """Run it again when it ends in `Again`, and had no effect."""
     for again in range(TRIES - 1):
         try:
             return await work()
-        except errors:
+        except Again:
             await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.005 * 2**again)))
     return await work()
 
@@ -38,31 +45,45 @@ class OwnedByTask:
 
     A ContextVar is copied into every task started meanwhile, which would then write into somebody
     else's transaction, or into one that has ended. Here a transaction belongs to the task that
-    began it, and to no other.
+    began it, and to no other. A task that was started within it, and queries while it is open, is
+    a mistake: the query would be outside on PostgreSQL, and wait for ever on SQLite.
     """
 
     def __init__(self) -> None:
         self._current: WeakKeyDictionary[asyncio.Task[Any], Any] = WeakKeyDictionary()
+        # The transaction in which this task was started, or that it has begun itself.
+        self._around: ContextVar[Any] = ContextVar("around", default=None)
 
     def get(self) -> Any:
         task = asyncio.current_task()
-        return None if task is None else self._current.get(task)
+        if task is None:
+            return None
+        current = self._current.get(task)
+        if current is None and self._within_another():
+            raise StrayQuery
+        return current
+
+    def _within_another(self) -> bool:
+        around = self._around.get()
+        return around is not None and around in self._current.values()
 
     def set(self, transaction: Any) -> "asyncio.Task[Any]":
         task = asyncio.current_task()
         assert task is not None, "a transaction needs a running task"
         self._current[task] = transaction
+        self._around.set(transaction)
         return task
 
     def reset(self, task: "asyncio.Task[Any]") -> None:
         self._current.pop(task, None)
+        self._around.set(None)
 
 
 class CleanExit:
     """Gives the connection back whatever BEGIN, COMMIT or ROLLBACK do; Piccolo keeps it on errors.
 
     Mixed into Piccolo's transaction classes, whose `begin`, `commit` and `rollback` it calls; the
-    engine says how to `take` a connection and `give_back` one, for those that do not say it.
+    engine says how to `take` a connection, `ask` it and `give_back` it.
     """
 
     engine: Any
@@ -81,7 +102,7 @@ class CleanExit:
         self.connection = await self.take()
         self.prepare()
         try:
-            await self.begin()
+            await self.engine.ask(self.connection, self.begin())
         except BaseException:
             await self._abandon()
             await self.give_back(self.connection)
@@ -118,15 +139,15 @@ class CleanExit:
 
     async def _finish(self) -> None:
         try:
-            await self.commit()
+            await self.engine.ask(self.connection, self.commit())
         except BaseException as error:
             await self._abandon()
-            if not isinstance(error, Exception) or isinstance(error, self.engine.again):
+            if not isinstance(error, Exception) or isinstance(error, Again):
                 raise
-            raise Unsettled(repr(error)) from error
+            raise Unsettled(f"COMMIT may have failed: {error}") from error
 
     async def _abandon(self) -> None:
         # The first error is the one to tell; a connection that cannot roll back is of no use
         # to anybody else, and is dropped when it is given back.
         with contextlib.suppress(Exception):
-            await self.rollback()
+            await self.engine.ask(self.connection, self.rollback())

@@ -1,0 +1,108 @@
+"""What the errors of both drivers mean: the database is unavailable, or there is a bug."""
+
+import sqlite3
+from types import TracebackType
+
+import asyncpg
+
+
+class Unavailable(Exception):
+    """The database cannot do this now: it is away, full, locked, read-only or too slow."""
+
+
+class ReadOnly(Unavailable):
+    """The database takes no writes."""
+
+
+class Again(Unavailable):
+    """Another transaction was faster: this one has to run again from its start."""
+
+
+class Unsettled(Unavailable):
+    """COMMIT was sent, and its outcome is unknown."""
+
+
+# PostgreSQL asks to run the transaction again after a serialization failure or a deadlock, and
+# asyncpg after a migration changed a table that a prepared statement reads.
+AGAIN = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.InvalidCachedStatementError,
+)
+# What asyncpg may raise of its own accord; a TimeoutError and an OSError come from its sockets.
+DRIVER_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+# SQLSTATE classes: connection, authorization, resources, operator intervention, system error.
+UNAVAILABLE_CLASSES = ("08", "28", "53", "57", "58")
+# The database does not exist; a lock or a transaction took longer than the server allows.
+UNAVAILABLE_STATES = ("3D000", "55P03", "25P03", "25P04")
+# After these the connection is of no use: it is closed, about to be, or its server is read-only.
+BROKEN_STATES = ("08", "57P", "25P03", "25P04", "25006")
+# What asyncpg says of a connection, or a pool, that is gone. Its InterfaceError also reports
+# mistakes of the caller, such as a missing argument.
+GONE = ("connection is closed", "pool is clos", "is cancelling", "released back")
+SQLITE_UNAVAILABLE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
+
+
+def of_postgres(error: Exception) -> Unavailable | None:
+    """What an error of asyncpg means; None if it is a bug, or about the data."""
+    said = str(error) or "no answer in time"
+    if isinstance(error, AGAIN):
+        return Again(said)
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return ReadOnly(said)
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        away = state.startswith(UNAVAILABLE_CLASSES) or state in UNAVAILABLE_STATES
+        return Unavailable(said) if away else None
+    if isinstance(error, asyncpg.InterfaceError):
+        return Unavailable(said) if any(words in said for words in GONE) else None
+    # An InternalClientError is asyncpg's state after the server ended a connection in between, or
+    # no server with the `target_session_attrs` that were asked for.
+    away = isinstance(error, OSError | TimeoutError | asyncpg.InternalClientError)
+    return Unavailable(said) if away else None
+
+
+def breaks_connection(error: Exception) -> bool:
+    """Whether the connection that raised this must not be used again."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(BROKEN_STATES)
+    return True
+
+
+def of_sqlite(error: Exception) -> Unavailable | None:
+    """The same for an error of SQLite."""
+    if not isinstance(error, sqlite3.OperationalError):
+        return None
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_READONLY:
+        return ReadOnly(str(error))
+    return Unavailable(str(error)) if code in SQLITE_UNAVAILABLE else None
+
+
+class SQLiteErrors:
+    """A block in which errors of SQLite that mean "unavailable" are raised as such."""
+
+    def __enter__(self) -> None:
+        """Nothing has to be prepared."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception) and (meaning := of_sqlite(error)):
+            raise meaning from error
