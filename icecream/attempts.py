@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
@@ -24,7 +23,7 @@ _PAYMENTS = database.insert(
     ),
     returning=(Payment.id, Payment.order),
 )
-_JOBS = database.insert(Job, (Job.kind, Job.subject, Job.run_at, Job.tries))
+_JOBS = database.insert(Job, (Job.kind, Job.subject, Job.tries), at=(Job.run_at, database.NOW))
 
 
 class Attempt(Struct, frozen=True):
@@ -50,16 +49,16 @@ def beginning(attempts: Sequence[Attempt]) -> database.Asked:
     ]
 
 
-def due(attempts: Sequence[Attempt], payments: dict[int, int], *, at: datetime) -> database.Asked:
+def due(attempts: Sequence[Attempt], payments: dict[int, int]) -> database.Asked:
     """The jobs that will carry them out, due at once; the payments' ids by order."""
-    return _JOBS, [(one.kind, payments[one.order], at, 0) for one in attempts]
+    return _JOBS, [(one.kind, payments[one.order], 0) for one in attempts]
 
 
-async def stage(attempts: Sequence[Attempt], *, at: datetime) -> dict[int, int]:
+async def stage(attempts: Sequence[Attempt]) -> dict[int, int]:
     """Write them, due at once, within the transaction that wants them; their ids by order."""
     rows = await database.together(beginning(attempts))
     payments: dict[int, int] = {row["order"]: row["id"] for row in rows}
-    await database.together(due(attempts, payments, at=at))
+    await database.together(due(attempts, payments))
     return payments
 
 

@@ -264,7 +264,7 @@ async def _write(new: Sequence[_New], now: datetime) -> None:
     for one in new:
         one.payment = payments.get(one.id)
     sales = [books.Sale(one.user, one.at, one.status, one.lines) for one in new]
-    await database.together(attempts.due(charges, payments, at=now), *books.counted(sales))
+    await database.together(attempts.due(charges, payments), *books.counted(sales))
 
 
 def _history(one: _New) -> list[events.Happened]:

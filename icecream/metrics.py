@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 import uvicorn
@@ -53,10 +53,10 @@ _COUNTS = f"""
 
 async def _standing() -> dict[str, float] | None:
     """What the database knows; None if it does not answer."""
-    now = datetime.now(UTC)
-    leased = now + timedelta(seconds=settings.load().lease)
-    due = Job.select(Job.run_at).where(Job.run_at <= now)
     try:
+        now = await database.now()
+        leased = now + timedelta(seconds=settings.load().lease)
+        due = Job.select(Job.run_at).where(Job.run_at <= now)
         oldest = await due.order_by(Job.run_at).first()
         (counts,) = await Job.raw(_COUNTS, now, now, leased)
     except database.AWAY:

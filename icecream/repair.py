@@ -1,7 +1,6 @@
 """What of the doctor's findings follows from orders and payments, and is made from them anew."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 from icecream import database, doctor
 from icecream.tables import MAX_STOCK, Flavor
@@ -11,7 +10,7 @@ ON_POSTGRES = isinstance(database.DB, database.Postgres)
 REPAIRS: dict[str, tuple[str, ...]] = {
     "an open payment has its job": (
         f"""INSERT INTO job (kind, subject, run_at, tries)
-            SELECT p.kind, p.id, '{{now}}', 0 FROM payment p WHERE p.state IN ({doctor.OPEN})
+            SELECT p.kind, p.id, {database.NOW}, 0 FROM payment p WHERE p.state IN ({doctor.OPEN})
             AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject = p.id AND j.kind = p.kind)""",
     ),
     "a job has its open payment": (
@@ -51,9 +50,8 @@ async def apply(broken: Iterable[str]) -> None:
         if ON_POSTGRES:
             # Whoever moves money or stock holds an order or a flavor: they wait, readers do not.
             await Flavor.raw("LOCK TABLE orders, flavor, payment, job IN SHARE ROW EXCLUSIVE MODE")
-        now = datetime.now(UTC).isoformat()
         for rule in broken:
             for statement in REPAIRS.get(rule, ()):
-                await Flavor.raw(statement.replace("{now}", now))
+                await Flavor.raw(statement)
 
     await database.transaction(work)

@@ -28,7 +28,7 @@ import asyncio, contextlib, datetime, os, pathlib, resource, signal, time
 from icecream import database, failpoints
 from icecream.payments import claims, desk
 control = pathlib.Path({control!r})
-claims.FIRST_PAUSE = 0.1
+claims.FIRST_PAUSE_SECONDS = 0.1
 def act(name):
     try:
         word, action = control.read_text().split()

@@ -1,8 +1,9 @@
 """Charging: once, whatever comes twice, late or not at all."""
 
 import asyncio
+import sys
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
@@ -17,7 +18,7 @@ from icecream.gateway import (
     Undecided,
     Unknown,
 )
-from icecream.payments import breaker
+from icecream.payments import breaker, claims
 from icecream.tables import Event, Flavor, Job, Order, Payment
 from tests import ledger
 from tests.conftest import Caller, Provider, new_flavor, new_user, place, verdict
@@ -50,8 +51,12 @@ async def state(placed: intake.Placed) -> tuple[str, str]:
 
 async def due_now(placed: intake.Placed) -> None:
     """Let the lease, or the pause, be over."""
-    past = datetime.now(UTC) - timedelta(seconds=1)
-    await Job.update({Job.run_at: past}).where(Job.subject == placed.payment)
+    await make_due(number(placed))
+
+
+async def make_due(payment: int) -> None:
+    past = database.seconds_from_now(-1)
+    await Job.update({Job.run_at: past}).where(Job.subject == payment)
 
 
 async def settled(claim: payments.Claim, answer: str | Declined) -> bool:
@@ -125,7 +130,7 @@ async def test_no_answer_is_not_a_no_and_is_asked_again_with_the_same_key(
         assert await state(placed) == ("pending", "unknown")
         job = await Job.select(Job.run_at).where(Job.subject == placed.payment).first()
         assert job is not None
-        assert job["run_at"] > datetime.now(UTC) + timedelta(seconds=4)
+        assert job["run_at"] > datetime.now(UTC) + timedelta(seconds=2)
         await ledger.check()
         await due_now(placed)
     await desk(provider).serve([number(placed)])
@@ -491,6 +496,46 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         monkeypatch.setattr(breaker, "monotonic", lambda: self.now)
+
+
+class Ahead(datetime):
+    """What the clock of a machine says that is 40 s ahead of the database's."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Ahead":
+        return super().now(tz) + timedelta(seconds=40)
+
+
+@pytest.mark.only("postgres")
+async def test_what_is_due_is_due_by_the_clock_of_the_database(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def due(payment: int) -> bool:
+        is_due = Job.run_at <= database.seconds_from_now(0)
+        return await Job.exists().where(Job.subject == payment, is_due)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("icecream.") and getattr(module, "datetime", None) is datetime:
+            monkeypatch.setattr(module, "datetime", Ahead)
+    placed = await place(customer.user.id, {flavor: 1})
+    assert await due(number(placed))
+    await desk(Provider(Declined("no"))).serve([number(placed)])
+    (again,) = await payments.pay(placed.order, by=customer.user.id, needs_method=False)
+    assert await due(again)
+    await desk(Provider()).serve([again])
+    (refund,) = await payments.cancel(placed.order, by=customer.user.id)
+    assert await due(refund)
+    await desk(Provider(Unknown)).serve([refund])
+    # Not yet, but within the longest pause.
+    assert not await due(refund)
+    soon = database.seconds_from_now(claims.LONGEST_PAUSE_SECONDS)
+    assert await Job.exists().where(Job.subject == refund, Job.run_at <= soon)
+    # The same of a claim: nobody has it for longer than the lease.
+    await make_due(refund)
+    await payments.claim([refund], limit=1, lease=30)
+    over = database.seconds_from_now(30)
+    assert await Job.exists().where(Job.subject == refund, Job.run_at <= over)
+    await desk(Provider()).serve([refund])
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import asyncpg
@@ -30,6 +31,7 @@ from icecream.database.transactions import StrayQuery
 
 __all__ = [
     "DB",
+    "NOW",
     "Again",
     "Asked",
     "InUse",
@@ -48,9 +50,11 @@ __all__ = [
     "kept",
     "locked",
     "move",
+    "now",
     "owned",
     "put",
     "running",
+    "seconds_from_now",
     "snapshot",
     "together",
     "told",
@@ -74,6 +78,12 @@ def _engine() -> SQLite | Postgres:
 
 
 DB = _engine()
+# The database's clock, in SQL: what is due is due by it, however the clocks of our machines differ.
+NOW = (
+    "now()"
+    if isinstance(DB, Postgres)
+    else "strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')"  # As the engine writes a time.
+)
 _told: list[Callable[[], None]] = []
 
 
@@ -114,6 +124,24 @@ async def snapshot(work: Callable[[], Awaitable[T]]) -> T:
     """Do `work`, which only reads, and sees one moment however many queries it makes."""
     async with DB.snapshot():
         return await work()
+
+
+def seconds_from_now(seconds: float) -> QueryString:
+    """A moment by the database's clock, to compare a column with or to write into one."""
+    if isinstance(DB, Postgres):
+        step = "CAST({} AS double precision) * interval '1 second'"
+        return QueryString(f"now() + {step}", float(seconds)) if seconds else QueryString("now()")
+    return QueryString("{}", datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+async def now() -> datetime:
+    """What the database's clock says."""
+    if isinstance(DB, Postgres):
+        rows: list[dict[str, datetime]] = await DB.run_querystring(
+            QueryString("SELECT now() AS now")
+        )
+        return rows[0]["now"]
+    return datetime.now(UTC)
 
 
 def first_day(of: str, day: Column) -> QueryString:

@@ -129,13 +129,20 @@ def insert(
     *,
     returning: Sequence[Column] = (),
     anew: bool = False,
+    at: tuple[Column, str] | None = None,
 ) -> Statement:
     """Insert rows.
 
     Args:
         anew: leave out the rows that are there already, instead of failing.
+        at: one more column, and the SQL that says its value.
     """
-    text = f'INSERT INTO "{table._meta.tablename}" ({_names(columns)}) {{rows}}'
+    names, rows = _names(columns), "{rows}"
+    if at is not None:
+        names = _names((*columns, at[0]))
+        # SQLite would take what follows for the condition of a join, if there was no WHERE.
+        rows = f"SELECT given.*, {at[1]} FROM ({{rows}}) AS given WHERE true"
+    text = f'INSERT INTO "{table._meta.tablename}" ({names}) {rows}'
     if anew:
         text += " ON CONFLICT DO NOTHING"
     if returning:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
@@ -12,8 +12,10 @@ from icecream.failpoints import reach
 from icecream.gateway import Charge, Refund, Request
 from icecream.tables import KINDS, Job, Order, Payment
 
-# After the n-th try without a definite answer: 5 s * 2^n, at most an hour, and never two at once.
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0
+# The pause after the first try without a definite answer; each next one is twice as long, up to the
+# longest. That is short: the breaker leaves a provider alone that is away, and bad luck of one
+# payment must not make its customer wait. They vary by half, so that payments do not come in waves.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 15.0
 COLUMNS = (
     Payment.id,
     Payment.order,
@@ -84,13 +86,15 @@ async def _claim(
     sent: Mapping[int, datetime],
 ) -> list[Claim]:
     now, ours = datetime.now(UTC), Job.kind.is_in(list(kinds))
-    due = Job.select(Job.subject).where(ours, Job.run_at <= now).limit(limit)
+    is_due = Job.run_at <= database.seconds_from_now(0)
+    due = Job.select(Job.subject).where(ours, is_due).limit(limit)
     # Those of a list are found by their numbers; in order of time, all that are due would be read.
     due = due.order_by(Job.run_at) if ids is None else due.where(Job.subject.is_in(list(ids)))
     subjects = sorted(row["subject"] for row in await database.unlocked(due))
     if not subjects:
         return []
-    await Job.update({Job.run_at: now + timedelta(seconds=lease), Job.tries: Job.tries + 1}).where(
+    over = database.seconds_from_now(lease)
+    await Job.update({Job.run_at: over, Job.tries: Job.tries + 1}).where(
         ours, Job.subject.is_in(subjects)
     )
     taken = await _mark_sent(subjects, now, sent)
@@ -164,9 +168,10 @@ async def standing(payment: int) -> Claim | None:
     return next(iter(await _claims(rows, datetime.now(UTC))), None)
 
 
-def pause(tries: int) -> float:
+def pause(tries: int, longest: float | None = None) -> float:
     """Seconds until the next try, after so many without a definite answer."""
-    return random.uniform(0.5, 1.5) * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**tries)
+    grown = FIRST_PAUSE_SECONDS * 2.0 ** min(tries - 1, 20)
+    return random.uniform(0.5, 1.0) * min(longest or LONGEST_PAUSE_SECONDS, grown)
 
 
 async def postpone(
@@ -186,7 +191,7 @@ async def postpone(
 
 
 async def _postpone(claim: Claim, why: str, state: str, reference: str | None) -> None:
-    later = datetime.now(UTC) + timedelta(seconds=pause(claim.tries))
+    later = database.seconds_from_now(pause(claim.tries))
     await Job.update({Job.run_at: later}).where(
         Job.kind.is_in(list(KINDS)), Job.subject == claim.payment
     )

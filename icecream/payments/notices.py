@@ -25,6 +25,8 @@ DELAY = timedelta(seconds=5)
 PLACES = 10
 # How long an applied notice is kept to be read; and how many old ones are deleted in one step.
 KEPT, STEP = timedelta(days=30), 1000
+# A payment that the notice is about is asked for by itself, and more often.
+LONGEST_PAUSE_SECONDS = 3600.0
 # As wide as the columns are.
 LONGEST = 255
 OURS = Job.kind == "notice"
@@ -78,7 +80,8 @@ async def _receive(provider: str, notice: gateway.Notice) -> bool:
     row = (provider, notice.event, notice.key, notice.reference, now, applied_at)
     kept = await _NOTICES([row])
     if kept and not ended:
-        await Job.insert(Job(kind="notice", subject=kept[0]["id"], run_at=now + DELAY, tries=0))
+        due = database.seconds_from_now(DELAY.total_seconds())
+        await Job.insert(Job(kind="notice", subject=kept[0]["id"], run_at=due, tries=0))
     reach("notices.receiving")
     return bool(kept)
 
@@ -106,12 +109,15 @@ class Inbox:
 
     async def _claim(self) -> list[Hint]:
         """Put them off first of all: whatever becomes of us, or of this try, they come again."""
-        now = datetime.now(UTC)
-        due = Job.select(Job.subject, Job.tries).where(OURS, Job.run_at <= now)
+        due = Job.select(Job.subject, Job.tries).where(
+            OURS, Job.run_at <= database.seconds_from_now(0)
+        )
         jobs = await database.unlocked(due.order_by(Job.run_at).limit(PLACES))
         for job in jobs:
             tries = job["tries"] + 1
-            later = now + timedelta(seconds=max(self.lease, claims.pause(tries)))
+            later = database.seconds_from_now(
+                max(self.lease, claims.pause(tries, LONGEST_PAUSE_SECONDS))
+            )
             await Job.update({Job.run_at: later, Job.tries: tries}).where(
                 OURS, Job.subject == job["subject"]
             )

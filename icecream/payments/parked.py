@@ -40,7 +40,8 @@ async def retry(payment: int, *, why: str, by: int, reference: str | None = None
             await _adopt(payment, reference)
         await _reopen(row)
         now = datetime.now(UTC)
-        await Job.insert(Job(kind=row["kind"], subject=payment, run_at=now, tries=0))
+        due = database.seconds_from_now(0)
+        await Job.insert(Job(kind=row["kind"], subject=payment, run_at=due, tries=0))
         about = {"payment": payment, "reason": why, "reference": reference}
         await events.record([events.Happened(row["order"], "retried", about, by)], at=now)
         return [payment]

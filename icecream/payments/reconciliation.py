@@ -188,19 +188,22 @@ async def run_due(gateway: Gateway) -> bool:
         if finding.what == "adopt":
             await adopt(finding)
         log.log(logging.INFO if finding.what == "adopt" else logging.ERROR, "Compared: %s", finding)
-    await Job.update({Job.run_at: datetime.now(UTC) + EVERY}).where(Job.kind == KIND)
+    again = database.seconds_from_now(EVERY.total_seconds())
+    await Job.update({Job.run_at: again}).where(Job.kind == KIND)
     return False
 
 
-_ONCE = database.insert(Job, (Job.kind, Job.subject, Job.run_at, Job.tries), anew=True)
+_ONCE = database.insert(
+    Job, (Job.kind, Job.subject, Job.tries), at=(Job.run_at, database.NOW), anew=True
+)
 
 
 async def _claim() -> bool:
-    now = datetime.now(UTC)
-    due = Job.kind == KIND, Job.run_at <= now
+    due = Job.kind == KIND, Job.run_at <= database.seconds_from_now(0)
     if not await Job.exists().where(Job.kind == KIND):
-        await _ONCE([(KIND, 0, now, 0)])
+        await _ONCE([(KIND, 0, 0)])
     if not await database.unlocked(Job.select(Job.id).where(*due)):
         return False
-    await Job.update({Job.run_at: now + LEASE, Job.tries: Job.tries + 1}).where(*due)
+    over = database.seconds_from_now(LEASE.total_seconds())
+    await Job.update({Job.run_at: over, Job.tries: Job.tries + 1}).where(*due)
     return True

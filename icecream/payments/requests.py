@@ -1,6 +1,6 @@
 """What people ask for once an order is placed: cancel it, pay it again, give money back."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from icecream import attempts, books, database, errors, states
 from icecream.payments import settlement
@@ -101,10 +101,8 @@ async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
     await shelf.save()
     new = settlement.turn(row)
     new.enter("pending", by)
-    n, now = await attempts.next_n(order, "charge"), datetime.now(UTC)
-    staged = await attempts.stage(
-        [attempts.Attempt(order, row["total"], n=n, method=method)], at=now
-    )
+    n = await attempts.next_n(order, "charge")
+    staged = await attempts.stage([attempts.Attempt(order, row["total"], n=n, method=method)])
     await settlement.apply([new], await settlement.return_stock([new]))
     return list(staged.values())
 

@@ -239,7 +239,7 @@ async def apply(turns: Sequence[Turn], lines: dict[int, list[books.Line]]) -> li
     """Write what became of orders that are held; the refunds that are to be carried out next."""
     now = datetime.now(UTC)
     await _move_orders(turns)
-    staged = [await _stage_refund(one, now) for one in turns if one.refund]
+    staged = [await _stage_refund(one) for one in turns if one.refund]
     await events.record([line for one in turns for line in one.happened], at=now)
     await _count(turns, lines)
     return staged
@@ -278,7 +278,7 @@ async def _move_orders(turns: Sequence[Turn]) -> None:
         ).where(Order.id.is_in(sorted(orders)))
 
 
-async def _stage_refund(one: Turn, now: datetime) -> int:
+async def _stage_refund(one: Turn) -> int:
     order: int = one.order["id"]
     n = await attempts.next_n(order, "refund")
     # What the provider moved goes back, also where it was not what we asked for.
@@ -288,7 +288,7 @@ async def _stage_refund(one: Turn, now: datetime) -> int:
     moved, amount = charge[0]["moved"], one.refund
     if moved is not None:
         amount += moved - charge[0]["amount"]
-    staged = await attempts.stage([attempts.Attempt(order, amount, "refund", n)], at=now)
+    staged = await attempts.stage([attempts.Attempt(order, amount, "refund", n)])
     return staged[order]
 
 

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct, convert
 from piccolo.columns.combination import WhereRaw
 from piccolo.query.functions import Sum
 
-from icecream import bodies, openapi, states
+from icecream import bodies, database, openapi, states
 from icecream.stats.figures import Count, Money, Status
 from icecream.tables import KINDS, Flavor, FlavorDay, Job, Order, OrderLine, Payment
 
@@ -132,16 +132,17 @@ def _since(then: datetime, now: datetime) -> float:
 
 async def queue(now: datetime) -> Queue:
     """The state of the queue."""
-    first = await Job.select(Job.run_at).order_by(Job.run_at).limit(1)
-    oldest = [row["run_at"] for row in first if row["run_at"] <= now]
-    claimed = Job.select(Job.subject).where(Job.run_at > now, Job.kind.is_in(list(KINDS)))
+    moment = database.seconds_from_now(0)
+    is_due, is_later = Job.run_at <= moment, Job.run_at > moment
+    oldest = await Job.select(Job.run_at).where(is_due).order_by(Job.run_at).limit(1)
+    claimed = Job.select(Job.subject).where(is_later, Job.kind.is_in(list(KINDS)))
     sent = await Payment.count().where(OPEN, Payment.state == "sent", Payment.id.is_in(claimed))
     return Queue(
-        due=await Job.count().where(Job.run_at <= now),
+        due=await Job.count().where(is_due),
         in_flight=sent,
-        later=await Job.count().where(Job.run_at > now) - sent,
+        later=await Job.count().where(is_later) - sent,
         parked=await Payment.count().where(PARKED),
-        oldest_due=_since(oldest[0], now) if oldest else None,
+        oldest_due=_since(oldest[0]["run_at"], now) if oldest else None,
     )
 
 
