@@ -5,6 +5,7 @@ import time
 from datetime import timedelta
 from typing import Annotated, Any
 
+import jwt
 from litestar import Controller, post
 from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException
@@ -21,6 +22,7 @@ from icecream.tables import Session, User
 
 Username = Annotated[str, Meta(min_length=1, max_length=100, pattern=bodies.LINE)]
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAiOiJhY2Nlc3MifQ.c2lnbmF0dXJl"
+HOW = "Send one header Authorization: Bearer, with an access token from POST /api/token/."
 PAIR = {"access": JWT, "refresh": JWT}
 
 
@@ -62,14 +64,16 @@ class BearerOnly(JWTAuthenticationMiddleware):
         given = [value for name, value in connection.scope["headers"] if name == b"authorization"]
         scheme, _, token = (given[0] if len(given) == 1 else b"").decode("latin-1").partition(" ")
         token = token.strip(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise _counted(errors.Unauthenticated(HOW), connection)
         try:
-            if scheme.lower() != "bearer":
-                raise NotAuthorizedException("Send one header: Authorization: Bearer <access>.")
             return await self.authenticate_token(token, connection)
         except NotAuthorizedException as error:
             tokens.known.drop(token)
-            error.headers = quotas.spend(quotas.address(connection.scope))
-            raise
+            # Only a token of ours is found to be expired: its signature is checked first.
+            expired = isinstance(error.__cause__, jwt.ExpiredSignatureError)
+            refusal = errors.ExpiredToken() if expired else errors.InvalidToken()
+            raise _counted(refusal, connection) from None
 
     async def authenticate_token(
         self, encoded_token: str, connection: ASGIConnection[Any, Any, Any, Any]
@@ -81,6 +85,13 @@ class BearerOnly(JWTAuthenticationMiddleware):
         result = await super().authenticate_token(encoded_token, connection)
         tokens.known.keep(encoded_token, result.auth, result.user, checked=began)
         return result
+
+
+def _counted(
+    refusal: errors.Refusal, connection: ASGIConnection[Any, Any, Any, Any]
+) -> errors.Refusal:
+    refusal.headers |= quotas.spend(quotas.address(connection.scope))
+    return refusal
 
 
 async def _user(token: tokens.AccessToken, _: ASGIConnection[Any, Any, Any, Any]) -> User | None:
@@ -141,7 +152,9 @@ class Accounts(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="signIn",
         summary="Sign in",
-        responses=openapi.answers(200, tokens.Pair, PAIR, *openapi.CALL, *openapi.BODY),
+        responses=openapi.answers(
+            200, tokens.Pair, PAIR, errors.WrongCredentials(), *openapi.ANY, *openapi.BODY
+        ),
         security=[{}],
     )
     async def sign_in(self, request: bodies.AnyBody, data: JSONBody[Credentials]) -> tokens.Pair:
@@ -155,7 +168,7 @@ class Accounts(Controller):
         user_id = await User.login(data.username, data.password)
         user = await User.objects().where(User.id == user_id).first() if user_id else None
         if user is None:
-            raise errors.Unauthenticated("No active account has this name and password.")
+            raise errors.WrongCredentials()
         quotas.forget_logins(data.username, address)
         return await tokens.first(user)
 
@@ -166,7 +179,9 @@ class Accounts(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="refreshToken",
         summary="Refresh",
-        responses=openapi.answers(200, tokens.Pair, PAIR, *openapi.CALL, *openapi.BODY),
+        responses=openapi.answers(
+            200, tokens.Pair, PAIR, errors.InvalidRefreshToken(), *openapi.ANY, *openapi.BODY
+        ),
         security=[{}],
     )
     async def refresh(self, data: JSONBody[Refresh]) -> tokens.Pair:

@@ -55,11 +55,52 @@ class ValidationFailed(Refusal):
         super().__init__(detail, errors=[error])
 
 
+def _challenge(problem: str = "") -> dict[str, str]:
+    """How to sign in, and what is wrong with the token that was sent (RFC 6750, 3)."""
+    told = f', error="invalid_token", error_description="{problem}"' if problem else ""
+    return {"WWW-Authenticate": f'Bearer realm="icecream"{told}'}
+
+
 class Unauthenticated(Refusal):
     """Sign in first."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="icecream"'}
+    always: ClassVar[dict[str, str]] = _challenge()
+
+
+class InvalidToken(Refusal):
+    """The access token is not valid."""
+
+    status = 401
+    always: ClassVar[dict[str, str]] = _challenge("The access token is not valid")
+
+
+class ExpiredToken(Refusal):
+    """The access token has expired."""
+
+    status = 401
+    always: ClassVar[dict[str, str]] = _challenge("The access token has expired")
+
+
+class InvalidRefreshToken(Refusal):
+    """The refresh token is not valid."""
+
+    status = 401
+    always: ClassVar[dict[str, str]] = _challenge()
+
+
+class WrongCredentials(Refusal):
+    """No active account has this name and password."""
+
+    status = 401
+    always: ClassVar[dict[str, str]] = _challenge()
+
+
+class InvalidSignature(Refusal):
+    """The payment provider did not sign this."""
+
+    status = 401
+    always: ClassVar[dict[str, str]] = _challenge()
 
 
 class Forbidden(Refusal):

@@ -202,18 +202,18 @@ async def refresh(encoded: str) -> Pair:
     """Trade a refresh token for a new pair.
 
     Raises:
-        errors.Unauthenticated: it is not one, or it is over, or its family was revoked.
+        errors.InvalidRefreshToken: it is not one, or it is over, or its family was revoked.
     """
     try:
         token = Signed.decode(encoded, "", ALGORITHM)
     except NotAuthorizedException:
-        raise errors.Unauthenticated("The refresh token is not valid.") from None
+        raise errors.InvalidRefreshToken() from None
     user = await holder(token)
     if token.typ != "refresh" or user is None:
-        raise errors.Unauthenticated("The refresh token is not valid.")
+        raise errors.InvalidRefreshToken()
     successor = await database.transaction(lambda: _spend(_hash(str(token.jti))))
     if successor is None:
-        raise errors.Unauthenticated("The refresh token was used before; sign in again.")
+        raise errors.InvalidRefreshToken("The refresh token was used before; sign in again.")
     return _pair(user, successor)
 
 

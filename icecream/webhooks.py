@@ -23,7 +23,7 @@ async def hear(request: bodies.AnyBody, provider: FromPath[str], state: State) -
     try:
         notice = state.gateway.notice(await request.body(), request.headers)
     except gateway.Unsigned:
-        refusal = errors.Unauthenticated("The payment provider did not sign this.")
+        refusal = errors.InvalidSignature()
         refusal.headers |= quotas.spend(quotas.address(request.scope))
         raise refusal from None
     if notice is not None:

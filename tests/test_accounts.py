@@ -46,6 +46,8 @@ async def test_bad_credentials_are_401_and_say_no_more(
     answer = await client.post("/api/token/", json={"username": name, "password": password})
     assert answer.status_code == 401
     assert "www-authenticate" in answer.headers
+    assert answer.json()["code"] == "wrong-credentials"
+    assert answer.json()["title"] == "No active account has this name and password"
     assert answer.json()["detail"] == "No active account has this name and password."
 
 
@@ -95,7 +97,7 @@ async def test_a_new_password_ends_tokens_and_sessions(
     await accounts.set_password(user.id, "another password")
     headers = {"Authorization": f"Bearer {pair.access}"}
     assert (await client.get("/api/orders/", headers=headers)).status_code == 401
-    with pytest.raises(errors.Unauthenticated):
+    with pytest.raises(errors.InvalidRefreshToken):
         await tokens.refresh(pair.refresh)
     assert not await Session.exists().where(Session.user_id == user.id)
     body = {"username": user.username, "password": "another password"}
@@ -133,7 +135,6 @@ def forged(access: str) -> dict[str, str]:
         "no signature": f"{head}.{body}.",
         "cut signature": f"{head}.{body}.{signature[:-4]}",
         "changed body": f"{head}.{body[:-2]}AA.{signature}",
-        "expired": signed({"exp": claims["iat"] - 60}),
         "issued in an hour": signed({"iat": claims["iat"] + 3600}),
         "refresh": signed({"typ": "refresh"}),
         "many audiences": signed({"aud": ["icecream", "other"]}),
@@ -142,17 +143,14 @@ def forged(access: str) -> dict[str, str]:
         "odd user": signed({"sub": "1 OR 1=1"}),
         "other digits": signed({"sub": "\u0661"}),
         "long": signed({"pad": "x" * 4000}),
-        "empty": "",
         "one part": "x",
     }
     tokens_ |= {f"alg {alg}": unsigned(alg) for alg in ("none", "None", "NONE", "nOnE")}
     tokens_ |= {f"without {name}": signed({name: None}) for name in tokens.CLAIMS}
     tokens_ |= {f"other {name}": signed({name: "other"}) for name in ("iss", "aud", "typ", "pwd")}
-    return {name: f"Bearer {token}" for name, token in tokens_.items()} | {
-        "basic": f"Basic {access}",
-        "no scheme": access,
-        "two tokens": f"Bearer {access} {access}",
-    }
+    tokens_ |= {"expired, of another key": signed({"exp": claims["iat"] - 60}, key="x" * 40)}
+    tokens_ |= {"two tokens": f"{access} {access}"}
+    return {name: f"Bearer {token}" for name, token in tokens_.items()}
 
 
 async def test_forged_tokens_are_all_401_with_the_same_body(customer: Caller) -> None:
@@ -162,9 +160,38 @@ async def test_forged_tokens_are_all_401_with_the_same_body(customer: Caller) ->
     for name, value in headers.items():
         answer = await customer.client.get("/api/orders/", headers={"Authorization": value})
         assert answer.status_code == 401, name
-        assert answer.headers["www-authenticate"].startswith("Bearer"), name
+        assert answer.headers["www-authenticate"] == (
+            'Bearer realm="icecream", error="invalid_token", '
+            'error_description="The access token is not valid"'
+        ), name
         bodies.add(json.dumps(answer.json() | {"request_id": ""}))
     assert len(bodies) == 1
+    assert answer.json()["code"] == "invalid-token"
+
+
+async def test_a_token_of_ours_that_is_over_says_so(customer: Caller) -> None:
+    claims = jwt.decode(customer.access, options={"verify_signature": False})
+    key = settings.load().signing_keys[0]
+    over = jwt.encode(claims | {"exp": claims["iat"] - 60}, key, algorithm="HS256")
+    headers = {"Authorization": f"Bearer {over}"}
+    answer = await customer.client.get("/api/orders/", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "expired-token")
+    assert answer.headers["www-authenticate"] == (
+        'Bearer realm="icecream", error="invalid_token", '
+        'error_description="The access token has expired"'
+    )
+
+
+@pytest.mark.parametrize("value", ["", "Bearer", "Bearer  ", "Basic {}", "{}", "Token {}"])
+async def test_without_a_token_the_challenge_says_nothing_of_one(
+    customer: Caller, value: str
+) -> None:
+    """RFC 6750, 3.1: no error code where no token was sent."""
+    headers = {"Authorization": value.format(customer.access)}
+    answer = await customer.client.get("/api/orders/", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"] == 'Bearer realm="icecream"'
+    assert "POST /api/token/" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  ", "Bearer    "])

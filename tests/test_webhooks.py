@@ -101,7 +101,7 @@ async def test_what_is_not_signed_is_not_believed(
 ) -> None:
     async with visitor("192.0.2.2") as forger:
         answer = await forger.post(PATH, json=told(), headers=headers)
-    assert refused(answer) == (401, "unauthenticated")
+    assert refused(answer) == (401, "invalid-signature")
     assert "www-authenticate" in answer.headers
     assert (await kept(), await jobs()) == ([], 0)
 
@@ -109,7 +109,7 @@ async def test_what_is_not_signed_is_not_believed(
 async def test_a_token_is_no_signature(visitor: Visitor) -> None:
     async with visitor("192.0.2.2") as forger:
         answer = await forger.post(PATH, json=told(), headers={"Authorization": "Bearer x.y.z"})
-    assert refused(answer) == (401, "unauthenticated")
+    assert refused(answer) == (401, "invalid-signature")
 
 
 GARBAGE = [

@@ -2,6 +2,7 @@
 
 from icecream.openapi.document import config
 from icecream.openapi.operations import (
+    ANY,
     BODY,
     CALL,
     KEY,
@@ -24,6 +25,7 @@ from icecream.openapi.operations import (
 )
 
 __all__ = [
+    "ANY",
     "BODY",
     "CALL",
     "KEY",

@@ -63,13 +63,13 @@ class Problem(Struct, rename={"kind": "type"}):
 
 
 SHEET = "flavor__name,total_qty_ordered\r\nChoclate,4\r\n"
-# What any call that needs a token may meet, and any that brings a body.
-CALL = (
-    errors.Unauthenticated(),
+# What any call may meet, any that needs a token, and any that brings a body.
+ANY = (
     errors.QuotaExceeded("Too many requests; try again in 42 s."),
     errors.InternalError(),
     errors.Unavailable(),
 )
+CALL = (errors.Unauthenticated(), errors.InvalidToken(), errors.ExpiredToken(), *ANY)
 BODY = (
     errors.ValidationFailed("", "missing", "A body is required."),
     errors.PayloadTooLarge(),
