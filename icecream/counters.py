@@ -31,6 +31,8 @@ SIZES = (1, 2, 5, 10, 20, 50, 100)
 # A client may send any word at all as its method.
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 KINDS, RESULTS = ("charge", "refund"), ("succeeded", "declined", "unknown", "later", "parked")
+# One item of several that were done one by one: the others were done.
+FAILURES = ("finding", "notice")
 _seats: list[IO[str]] = []
 
 
@@ -93,12 +95,20 @@ _ATTEMPTS = Histogram(
     buckets=SECONDS,
     registry=_own,
 )
+_FAILURES = Counter(
+    "icecream_failures",
+    "What was left as it is because of a fault of ours; the log has its number and the traceback.",
+    ("of",),
+    registry=_own,
+)
 # What an alert waits for begins at 0: Prometheus does not see a series begin at 1 as an increase.
 for _outcome in ("placed", "replayed", "unavailable"):
     _ORDERS.labels(_outcome)
 for _kind in KINDS:
     for _result in RESULTS:
         _ATTEMPTS.labels(_kind, _result)
+for _of in FAILURES:
+    _FAILURES.labels(_of)
 
 
 # The children of a metric, found by what they are labeled with; `labels` itself takes a lock.
@@ -124,6 +134,11 @@ def written(of: str, size: int, seconds: float) -> None:
 def attempted(kind: str, result: str, seconds: float) -> None:
     """A payment was asked for, and this came of it."""
     _ATTEMPTS.labels(kind, result).observe(seconds)
+
+
+def failed(of: str) -> None:
+    """Nothing could be done about one of these."""
+    _FAILURES.labels(of).inc()
 
 
 def collect() -> Iterable[Metric]:

@@ -348,6 +348,35 @@ async def test_a_bug_in_one_look_up_disturbs_no_other(
     assert await applied(other)
     assert await state(good) == ("paid", "succeeded")
     assert await state(bad) == ("pending", "unknown")
+    # The traceback is logged once, and the notice is given up as any other that leads nowhere.
+    await aged(left, NOTICE_TRIED)
+    await apply(Stumbles())
+    told_of = [one for one in caplog.records if "was left as it is" in one.message]
+    assert [one.exc_info is not None for one in told_of] == [True, False]
+    assert not await has_job(left)
+
+
+async def test_of_a_notice_that_was_deleted_nothing_is_left_to_do(placed: intake.Placed) -> None:
+    notice = await told(await key_of(number(placed)))
+    await Notice.delete().where(Notice.id == notice)
+    await apply(Told())
+    assert not await has_job(notice)
+
+
+async def test_a_database_that_is_away_is_one_error_and_not_one_for_each_notice(
+    placed: intake.Placed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(payment: int) -> None:
+        raise database.Unavailable("away")
+
+    key = await key_of(number(placed))
+    for _ in range(3):
+        await told(key)
+    await due_now()
+    monkeypatch.setattr(payments.claims, "standing", away)
+    with pytest.raises(database.Unavailable):
+        await inbox(Told()).sweep()
+    assert caplog.records == []
 
 
 async def test_several_workers_share_the_notices(customer: Caller, flavor: int) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from icecream import payments
-from icecream.gateway import Declined, Record, Refund, Request, Succeeded, Unknown
-from icecream.payments import reconciliation
+from icecream.gateway import Declined, Later, Record, Refund, Request, Succeeded, Unknown
+from icecream.payments import reconciliation, remedies
 from icecream.tables import Event, Job, Order, Payment
 from tests import ledger
 from tests.conftest import Caller, Provider, place
@@ -42,7 +42,7 @@ class Bank(Provider):
         return self.refunds.get(request.key)
 
 
-async def find(bank: Bank) -> list[reconciliation.Finding]:
+async def find(bank: Bank) -> list[remedies.Finding]:
     until = datetime.now(UTC) + DAY
     # Other tests' payments are on nobody's list.
     keys = {record.key for record in bank.listed} | {charge.key for charge in bank.asked}
@@ -111,7 +111,7 @@ async def test_an_outcome_that_only_they_know_is_adopted(
     assert (finding.what, finding.payment) == ("adopt", payment)
     assert str(finding) == f"adopt: payment {payment} and charge theirs {order}: it {state}"
     for _ in range(2):
-        await reconciliation.adopt(finding)
+        assert (await remedies.carry_out(bank, finding)).done
     assert await status(order) == ends
     assert await find(bank) == []
     await ledger.check()
@@ -122,7 +122,7 @@ async def test_another_amount_is_parked_and_not_adopted(customer: Caller, flavor
     order, payment, asked = await charged(bank, customer, flavor)
     bank.listed = [record(asked, f"odd {order}", amount=1)]
     (finding,) = await find(bank)
-    await reconciliation.adopt(finding)
+    assert (await remedies.carry_out(bank, finding)).done
     row = await Payment.select(Payment.state).where(Payment.id == payment).first()
     assert (row, await status(order)) == ({"state": "parked"}, "pending")
     # It was adopted once; now only a person can say what is true.
@@ -143,7 +143,7 @@ async def test_money_for_what_came_to_nothing_is_given_back_once(
         "500 EUR, but ours is declined",
     )
     for _ in range(2):
-        assert isinstance(await reconciliation.give_back(bank, finding), Succeeded)
+        assert (await remedies.carry_out(bank, finding)).done
     assert len({refund.key for refund in bank.asked if isinstance(refund, Refund)}) == 1
     bank.listed.append(record(bank.asked[-1], f"back {order}", kind="refund"))
     assert await find(bank) == []
@@ -158,7 +158,7 @@ async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: 
     bank.listed = [record(stranger, "ch orphan"), record(stranger, "re orphan", kind="refund")]
     charge, refund = await find(bank)
     assert (charge.what, charge.payment, refund.what) == ("refund", None, "look")
-    await reconciliation.give_back(bank, charge)
+    assert (await remedies.carry_out(bank, charge)).done
     (asked,) = bank.asked
     assert isinstance(asked, Refund)
     assert (asked.amount, asked.charge) == (700, "ch orphan")
@@ -166,17 +166,26 @@ async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: 
 
 
 @pytest.mark.parametrize(
-    "values", [{"amount": 1}, {"currency": "USD"}, {"reference": "other"}, {"state": "declined"}]
+    ("values", "why"),
+    [
+        ({"amount": 1}, "they have 1 EUR; we asked for 500 EUR"),
+        ({"currency": "USD"}, "they have 500 USD; we asked for 500 EUR"),
+        (
+            {"reference": "theirs"},
+            "a second charge under one key: theirs is theirs, ours is certain {}",
+        ),
+        ({"state": "declined"}, "they have it as declined, we have it as succeeded"),
+    ],
 )
 async def test_what_we_hold_for_certain_and_they_do_not_is_for_a_person(
-    customer: Caller, flavor: int, values: dict[str, Any]
+    customer: Caller, flavor: int, values: dict[str, Any], why: str
 ) -> None:
     bank = Bank(f"certain {flavor}")
     order, payment, asked = await charged(bank, customer, flavor)
-    reference = values.pop("reference", f"certain {flavor}")
-    bank.listed = [record(asked, reference, **values)]
+    bank.listed = [record(asked, **{"reference": f"certain {flavor}"} | values)]
     (finding,) = await find(bank)
     assert (finding.what, finding.payment) == ("look", payment)
+    assert finding.why == why.format(flavor)
     bank.listed = []
     (finding,) = await find(bank)
     assert (finding.what, finding.why) == ("look", "their list lacks it")
@@ -216,6 +225,99 @@ async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
     assert f"daily {order}: it succeeded" in caplog.text
     (job,) = await Job.select().where(Job.kind == reconciliation.KIND)
     assert job["run_at"] > datetime.now(UTC) + timedelta(hours=23)
+    await ledger.check()
+
+
+async def due() -> None:
+    """Let it be time to compare."""
+    now = {Job.run_at: datetime.now(UTC) - timedelta(seconds=1)}
+    await Job.update(now).where(Job.kind == reconciliation.KIND)
+
+
+async def test_one_record_that_cannot_be_adopted_does_not_keep_the_others_from_it(
+    customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    bank = Bank(Unknown, Unknown, "taken already")
+    asked, orders = [], []
+    for _ in range(3):
+        order, _, request = await charged(bank, customer, flavor)
+        asked.append(request)
+        orders.append(order)
+    sent = datetime.now(UTC) - timedelta(hours=1)
+    bank.listed = [
+        record(request, reference, created=sent)
+        for request, reference in zip(
+            asked, ("taken already", "free", "taken already"), strict=True
+        )
+    ]
+    await due()
+    with caplog.at_level("INFO"):
+        await reconciliation.run_due(bank)
+    assert [await status(order) for order in orders] == ["pending", "paid", "paid"]
+    assert caplog.text.count("Nothing could be done about: adopt: payment") == 1
+    assert " left to be done." in caplog.text
+    await ledger.check()
+
+
+@pytest.mark.parametrize("trouble", [Later("429"), Unknown("500"), ConnectionResetError()])
+async def test_a_provider_that_does_not_give_its_list_is_asked_again_soon(
+    caplog: pytest.LogCaptureFixture, trouble: Exception
+) -> None:
+    class Away(Bank):
+        async def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
+            raise trouble
+            yield  # A generator, as the others.
+
+    await due()
+    await reconciliation.run_due(Away())
+    assert [one.levelname for one in caplog.records] == ["WARNING"]
+    assert caplog.records[0].exc_info is None
+    (job,) = await Job.select().where(Job.kind == reconciliation.KIND)
+    assert job["run_at"] <= datetime.now(UTC) + reconciliation.RETRY
+
+
+@pytest.mark.parametrize(
+    ("known", "whats"),
+    [(Unknown("pending", "re_1"), []), (Unknown("500"), ["look"]), (TimeoutError(), ["look"])],
+)
+async def test_a_look_at_one_refund_that_fails_is_told_and_the_others_are_compared(
+    flavor: int, known: Exception, whats: list[str]
+) -> None:
+    class Silent(Bank):
+        async def look_up(self, request: Request, reference: str | None) -> Any:
+            assert isinstance(request, Refund)
+            if request.charge == "ch silent":
+                raise known
+            return await super().look_up(request, reference)
+
+    bank, stranger = Silent(), Refund("another installation's", 700, "EUR", 1, "")
+    bank.listed = [record(stranger, "ch silent"), record(stranger, "ch other")]
+    assert [finding.what for finding in await find(bank)] == [*whats, "refund"]
+
+
+async def test_a_refund_that_nobody_answers_for_is_to_be_done_again(flavor: int) -> None:
+    bank = Bank(Unknown("500"))
+    bank.listed = [record(Refund("restored away too", 700, "EUR", 1, ""), "ch unanswered")]
+    (finding,) = await find(bank)
+    outcome = await remedies.carry_out(bank, finding)
+    assert (outcome.done, "do it again" in outcome.said) == (False, True)
+    assert (await remedies.carry_out(bank, finding)).done
+
+
+async def test_a_charge_is_matched_by_its_key_and_never_by_its_orders_number(
+    customer: Caller, flavor: int
+) -> None:
+    placed = await place(customer.user.id, {flavor: 2})
+    bank = Bank()
+    # A restored backup: the charge's order was lost, and this customer's order has its number now.
+    lost = Refund("lost with the backup", 700, "EUR", placed.order, "")
+    bank.listed = [record(lost, "ch of the lost order")]
+    (finding,) = await find(bank)
+    assert finding.order is None
+    assert f"it was for an order {placed.order}, which may be another one today" in str(finding)
+    assert (await remedies.carry_out(bank, finding)).done
+    types = await Event.select(Event.type).where(Event.order == placed.order)
+    assert [row["type"] for row in types] == ["placed"]
     await ledger.check()
 
 

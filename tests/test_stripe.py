@@ -423,6 +423,21 @@ async def test_a_list_that_breaks_off_is_not_taken_for_a_whole_one(
         _ = [one async for one in stub[1].records(datetime.now(UTC), datetime.now(UTC))]
 
 
+async def test_a_line_of_a_list_that_cannot_be_read_is_told_and_left_out(
+    stub: tuple[Stub, Stripe], caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [
+        intent(id="pi_odd", amount="12.50", metadata=OURS),
+        intent(id="pi_1", metadata=OURS),
+        intent(id="pi_2", metadata={"reference": "of another shop", "order": "9" * 5000}),
+    ]
+    stub[0].says(200, {"object": "list", "data": lines, "has_more": False})
+    found = stub[1].records(datetime.now(UTC), datetime.now(UTC))
+    # The stub tells the same list twice: of charges, and of refunds.
+    assert [one.reference async for one in found] == ["pi_1", "pi_2"] * 2
+    assert caplog.text.count("pi_odd is left out") == 2
+
+
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
 async def test_nothing_that_was_said_is_logged(
     stub: tuple[Stub, Stripe],

@@ -24,6 +24,10 @@ async def reconcile(days: int, yes: bool) -> None:
         return
     try:
         left = await _compare(provider, timedelta(days=days), do=yes)
+    except (gateway.Later, gateway.Unknown) as error:
+        sys.exit(
+            f"icecream: the provider does not give its list, try again in some minutes: {error}"
+        )
     finally:
         await provider.close()
     click.echo("Nothing is left to be done." if not left else f"{left} left to be done.")
@@ -33,29 +37,11 @@ async def reconcile(days: int, yes: bool) -> None:
 
 async def _compare(provider: gateway.Gateway, period: timedelta, *, do: bool) -> int:
     """How many differences are left."""
-    from icecream.payments import reconciliation
+    from icecream.payments import reconciliation, remedies
 
     left, until = 0, datetime.now(UTC) - reconciliation.YOUNG
     async for finding in reconciliation.compare(provider, until - period, until):
-        said, done = "", False
-        if do and finding.what != "look":
-            said, done = await _carry_out(provider, finding)
-        click.echo(f"{finding}{said}")
-        left += not done
+        outcome = await remedies.carry_out(provider, finding) if do else remedies.LEFT
+        click.echo(f"{finding}{outcome.said}")
+        left += not outcome.done
     return left
-
-
-async def _carry_out(provider: gateway.Gateway, finding: object) -> tuple[str, bool]:
-    from icecream.payments import reconciliation
-
-    assert isinstance(finding, reconciliation.Finding)
-    if finding.what == "adopt":
-        await reconciliation.adopt(finding)
-        return " - adopted", True
-    try:
-        answer = await reconciliation.give_back(provider, finding)
-    except (gateway.Unknown, gateway.Later, OSError, TimeoutError) as error:
-        return f" - nobody knows whether it was refunded, do it again: {error!r}", False
-    if isinstance(answer, gateway.Declined):
-        return f" - the refund was declined: {answer.reason}", False
-    return " - refunded", True

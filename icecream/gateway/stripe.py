@@ -27,9 +27,12 @@ from icecream.gateway.protocol import (
     Unsigned,
 )
 
+log = logging.getLogger(__name__)
 API = "https://api.stripe.com"
 # Seconds that a notice may be old: long enough for a slow clock, too short to replay one later.
 TOLERANCE = 300
+# Digits of an order's number; others may write what they like into Stripe's records.
+LONGEST_NUMBER = 19
 # The most that one page of a list may hold.
 PAGE = 100
 # What the SDK stumbles over in an answer that is not Stripe's, such as that of a proxy in between.
@@ -182,8 +185,10 @@ class Stripe:
         with _reading():
             for room in (self._intents, self._refunds):
                 found = room.list_async({"created": {"gte": begin, "lt": end}, "limit": PAGE})
-                async for paper in _ours(found):
-                    yield _record(paper)
+                async for thing in (await found).auto_paging_iter():
+                    paper = _readable(thing)
+                    if paper is not None and paper.key is not None:
+                        yield _record(paper)
 
     def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
         signature = {name.lower(): value for name, value in headers.items()}.get("stripe-signature")
@@ -213,6 +218,17 @@ def _metadata(request: Request) -> dict[str, str]:
 
 def _paper(thing: stripe.StripeObject) -> Paper:
     return msgspec.convert(thing.to_dict(), Paper)
+
+
+def _readable(thing: stripe.StripeObject) -> Paper | None:
+    """A line of a list; one that cannot be read is told, and the others are read."""
+    try:
+        return _paper(thing)
+    except msgspec.ValidationError as error:
+        log.error(
+            "Stripe's %s is left out, it cannot be read: %s", getattr(thing, "id", "?"), error
+        )
+        return None
 
 
 async def _ours(listing: Coroutine[Any, Any, Pages]) -> AsyncIterator[Paper]:
@@ -301,7 +317,7 @@ def _record(paper: Paper) -> Record:
     return Record(
         kind="refund" if paper.object == "refund" else "charge",
         key=paper.key or "",
-        order=int(order) if order.isdecimal() else None,
+        order=int(order) if order.isdecimal() and len(order) < LONGEST_NUMBER else None,
         reference=paper.id,
         amount=paper.moved if paper.status == "succeeded" else paper.amount,
         currency=paper.currency.upper(),

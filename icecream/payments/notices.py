@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
-from icecream import database, gateway, states
+from icecream import counters, database, gateway, states
 from icecream.failpoints import reach
 from icecream.payments import claims
 from icecream.payments.desk import NO_ANSWER
@@ -46,12 +46,18 @@ _NOTICES = database.insert(
 
 
 class Hint(Struct, frozen=True):
-    """A notice whose turn it is."""
+    """A notice whose turn it is, for the `tries`-th time."""
 
     id: int
     key: str
     reference: str
     received_at: datetime
+    tries: int
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it was tried for long enough."""
+        return self.received_at < datetime.now(UTC) - NOTICE_TRIED
 
 
 async def receive(provider: str, notice: gateway.Notice) -> bool:
@@ -103,8 +109,10 @@ class Inbox:
         reach("notices.claimed")
         outcomes = await asyncio.gather(*map(self._apply, hints), return_exceptions=True)
         for hint, outcome in zip(hints, outcomes, strict=True):
+            if isinstance(outcome, database.AWAY):
+                raise outcome
             if outcome is not None:
-                log.error("Notice %s was left as it is: %r", hint.id, outcome, exc_info=outcome)
+                await _leave(hint, outcome)
         return len(hints) == PLACES
 
     async def _claim(self) -> list[Hint]:
@@ -121,18 +129,14 @@ class Inbox:
             await Job.update({Job.run_at: later, Job.tries: tries}).where(
                 OURS, Job.subject == job["subject"]
             )
-        if not jobs:
-            return []
-        columns = (Notice.id, Notice.key, Notice.reference, Notice.received_at)
-        ids = [job["subject"] for job in jobs]
-        return [Hint(**row) for row in await Notice.select(*columns).where(Notice.id.is_in(ids))]
+        return await _read({job["subject"]: job["tries"] + 1 for job in jobs}) if jobs else []
 
     async def _apply(self, hint: Hint) -> None:
         if await self._is_done(hint):
             await database.transaction(lambda: _finish(hint))
-        elif hint.received_at < datetime.now(UTC) - NOTICE_TRIED:
+        elif hint.is_old:
             log.warning("Notice %s was given up; its payment has not ended.", hint.id)
-            await Job.delete().where(OURS, Job.subject == hint.id)
+            await _drop_jobs([hint.id])
 
     async def _is_done(self, hint: Hint) -> bool:
         """Look its payment up and settle it, unless it has ended; False: once more, later."""
@@ -170,8 +174,30 @@ class Inbox:
             return None
 
 
+async def _read(tries: dict[int, int]) -> list[Hint]:
+    """These notices; of those that somebody deleted, nothing is left to be done."""
+    columns = (Notice.id, Notice.key, Notice.reference, Notice.received_at)
+    rows = await Notice.select(*columns).where(Notice.id.is_in(sorted(tries)))
+    if gone := tries.keys() - {row["id"] for row in rows}:
+        await _drop_jobs(sorted(gone))
+    return [Hint(**row, tries=tries[row["id"]]) for row in rows]
+
+
+async def _leave(hint: Hint, error: BaseException) -> None:
+    """Tell of a notice that failed, with the traceback once; it comes again, but not for ever."""
+    traceback = error if hint.tries == 1 else None
+    log.error("Notice %s was left as it is: %r", hint.id, error, exc_info=traceback)
+    counters.failed("notice")
+    if hint.is_old:
+        await _drop_jobs([hint.id])
+
+
+async def _drop_jobs(notices: list[int]) -> None:
+    await Job.delete().where(OURS, Job.subject.is_in(notices))
+
+
 async def _finish(hint: Hint) -> None:
-    await Job.delete().where(OURS, Job.subject == hint.id)
+    await _drop_jobs([hint.id])
     await Notice.update({Notice.applied_at: datetime.now(UTC)}).where(
         Notice.id == hint.id, Notice.applied_at.is_null()
     )

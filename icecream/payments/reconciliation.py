@@ -1,6 +1,5 @@
 """Our payments beside the provider's own list of them: who knows what the other does not."""
 
-import hashlib
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -9,10 +8,11 @@ from typing import Any, Literal
 from msgspec import Struct
 from piccolo.columns.combination import And, Where
 
-from icecream import database, events, states
-from icecream.gateway import Answer, Declined, Gateway, Record, Refund, Succeeded
-from icecream.payments.claims import standing
-from icecream.payments.settlement import Verdict, hold, settle
+from icecream import database, states
+from icecream.gateway import Gateway, Later, Record
+from icecream.payments import remedies
+from icecream.payments.desk import NO_ANSWER
+from icecream.payments.remedies import Finding
 from icecream.tables import Job, Payment
 
 log = logging.getLogger(__name__)
@@ -20,51 +20,50 @@ log = logging.getLogger(__name__)
 YOUNG, PERIOD = timedelta(minutes=10), timedelta(days=3)
 # Lines of a list that are compared at once.
 CHUNK = 500
-# The key of a refund that no payment of ours stands for begins so; the rest is made from the
-# charge's reference, so that it is one refund however often somebody decides on it.
-BY_US = "reconciled-"
-# One of all workers compares, once a day; one that dies meanwhile leaves it to the next.
+# One of all workers compares, once a day; one that dies meanwhile leaves it to the next, and a
+# provider that does not answer is asked again soon.
 KIND, EVERY, LEASE = "reconcile", timedelta(days=1), timedelta(hours=1)
+RETRY = timedelta(minutes=5)
+# The first comparison is due at once, whatever the database's clock says.
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class Finding(Struct, frozen=True):
-    """A difference, and what is to be done about it.
+class _Row(Struct):
+    """A payment of ours, as far as it is compared."""
 
-    `adopt`: they know how a payment of ours ended. `refund`: they took money for nothing that we
-    know of, or for a payment that came to nothing. `look`: only a person can say what is true.
-    """
-
-    what: Literal["adopt", "refund", "look"]
-    why: str
-    order: int | None
-    payment: int | None
-    record: Record | None = None
-
-    def __str__(self) -> str:
-        both = [f"payment {self.payment}"] if self.payment else []
-        both += [f"{self.record.kind} {self.record.reference}"] if self.record else []
-        return f"{self.what}: {' and '.join(both)}: {self.why}"
+    id: int
+    order: int
+    kind: Literal["charge", "refund"]
+    state: str
+    provider_key: str
+    provider_ref: str | None
+    amount: int
+    moved: int | None
+    currency: str
 
 
 async def compare(gateway: Gateway, since: datetime, until: datetime) -> AsyncIterator[Finding]:
-    """Every difference between our payments first sent in that time and the provider's list."""
+    """Every difference between our payments first sent in that time and the provider's list.
+
+    Raises:
+        gateway.Unknown, gateway.Later, OSError, TimeoutError: the provider does not say its list.
+    """
     seen: set[str] = set()
     # For them a payment begins a little later than for us.
     async for records in _chunks(gateway, since, until + YOUNG):
         keys = sorted({record.key for record in records})
-        rows = {row["provider_key"]: row for row in await _ours(Payment.provider_key.is_in(keys))}
+        rows = {row.provider_key: row for row in await _ours(Payment.provider_key.is_in(keys))}
         seen.update(keys)
         for record in records:
-            finding = _difference(record, rows.get(record.key))
-            if finding and not await _given_back(gateway, finding):
+            if finding := await _open(gateway, _difference(record, rows.get(record.key))):
                 yield finding
     sent = (Payment.first_sent_at >= since) & (Payment.first_sent_at < until)
     known, last = sent & (Payment.state == "succeeded"), 0
     while rows_left := await _ours(known & (Payment.id > last)):
         for row in rows_left:
-            if row["provider_key"] not in seen:
-                yield Finding("look", "their list lacks it", row["order"], row["id"])
-        last = rows_left[-1]["id"]
+            if row.provider_key not in seen:
+                yield Finding("look", "their list lacks it", row.order, row.id)
+        last = rows_left[-1].id
 
 
 async def _chunks(
@@ -72,7 +71,7 @@ async def _chunks(
 ) -> AsyncIterator[list[Record]]:
     records: list[Record] = []
     async for record in gateway.records(since, until):
-        if not record.key.startswith(BY_US):
+        if not record.key.startswith(remedies.BY_US):
             records.append(record)
         if len(records) == CHUNK:
             yield records
@@ -81,11 +80,12 @@ async def _chunks(
         yield records
 
 
-async def _ours(which: And | Where) -> list[dict[str, Any]]:
+async def _ours(which: And | Where) -> list[_Row]:
     rows: list[dict[str, Any]] = (
         await Payment.select(
             Payment.id,
             Payment.order,
+            Payment.kind,
             Payment.state,
             Payment.provider_key,
             Payment.provider_ref,
@@ -97,111 +97,110 @@ async def _ours(which: And | Where) -> list[dict[str, Any]]:
         .order_by(Payment.id)
         .limit(CHUNK)
     )
-    return rows
+    return [_Row(**row) for row in rows]
 
 
-def _difference(record: Record, row: dict[str, Any] | None) -> Finding | None:
+async def _open(gateway: Gateway, finding: Finding | None) -> Finding | None:
+    """The finding, unless an operator decided on it before and its money was given back."""
+    if finding is None or finding.what != "refund":
+        return finding
+    try:
+        return None if await remedies.given_back(gateway, finding) else finding
+    except NO_ANSWER as error:
+        why = f"{finding.why}; whether it was given back before is not known: {error!r}"
+        return Finding("look", why, finding.order, finding.payment, finding.record)
+
+
+def _difference(record: Record, row: _Row | None) -> Finding | None:
     moved = record.state == "succeeded"
     if row is None:
-        what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
-        why = f"{_money(record)} under the key {record.key}, which is none of ours"
-        return Finding(what, why, record.order, None, record) if moved else None
-    order, payment, state = row["order"], row["id"], row["state"]
-    asked = (row["amount"], row["currency"])
-    if state == "parked" and moved and (record.amount, record.currency) != asked:
-        why = f"they have {_money(record)}; we asked for {asked[0]} {asked[1]}"
-        return Finding("look", why, order, payment, record)
-    if state == "succeeded":
-        theirs = (record.state, record.reference, record.amount, record.currency)
-        amount = row["amount"] if row["moved"] is None else row["moved"]
-        if theirs != ("succeeded", row["provider_ref"], amount, row["currency"]):
-            why = f"they have {_money(record)}, {record.state}; we have {amount} {row['currency']}"
-            return Finding("look", why, order, payment, record)
-    elif state in states.unfinished(states.PAYMENT) and state != "new":
+        return _of_nobody(record) if moved else None
+    if row.state == "parked" and moved and _amounts(record, row, row.amount):
+        return Finding("look", _amounts(record, row, row.amount), row.order, row.id, record)
+    if row.state == "succeeded":
+        why = _differs(record, row)
+        return Finding("look", why, row.order, row.id, record) if why else None
+    if row.state in states.unfinished(states.PAYMENT) and row.state != "new":
         if record.state != "processing":
-            return Finding("adopt", f"it {record.state}", order, payment, record)
+            return Finding("adopt", f"it {record.state}", row.order, row.id, record)
     elif moved:
-        what = "refund" if record.kind == "charge" else "look"
-        return Finding(what, f"{_money(record)}, but ours is {state}", order, payment, record)
+        what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
+        why = f"{_money(record.amount, record.currency)}, but ours is {row.state}"
+        return Finding(what, why, row.order, row.id, record)
     return None
 
 
-def _money(record: Record) -> str:
-    return f"{record.amount} {record.currency}"
+def _of_nobody(record: Record) -> Finding:
+    """Its order's number says nothing: after a restored backup another order may have it."""
+    what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
+    money = _money(record.amount, record.currency)
+    why = f"{money} under the key {record.key}, which is none of ours"
+    if record.order is not None:
+        why += f"; it was for an order {record.order}, which may be another one today"
+    return Finding(what, why, None, None, record)
 
 
-async def _given_back(gateway: Gateway, finding: Finding) -> bool:
-    """Whether somebody decided on this before."""
-    if finding.what != "refund":
-        return False
-    assert finding.record is not None
-    known = await gateway.look_up(_refund(finding.record), None)
-    return isinstance(known, Succeeded)
+def _differs(record: Record, row: _Row) -> str:
+    """What the list says otherwise of a payment that succeeded."""
+    said = []
+    if record.state != "succeeded":
+        said.append(f"they have it as {record.state}, we have it as succeeded")
+    if record.reference != row.provider_ref:
+        second = f"a second {record.kind} under one key: " * (record.state == "succeeded")
+        said.append(f"{second}theirs is {record.reference}, ours is {row.provider_ref}")
+    amount = row.amount if row.moved is None else row.moved
+    if amounts := _amounts(record, row, amount):
+        said.append(amounts)
+    return "; ".join(said)
 
 
-def _refund(record: Record) -> Refund:
-    key = BY_US + hashlib.sha256(record.reference.encode()).hexdigest()[:32]
-    return Refund(key, record.amount, record.currency, record.order or 0, record.reference)
+def _amounts(record: Record, row: _Row, amount: int) -> str:
+    """How amount or currency differ."""
+    if (record.amount, record.currency) == (amount, row.currency):
+        return ""
+    theirs, ours = _money(record.amount, record.currency), _money(amount, row.currency)
+    return f"they have {theirs}; we asked for {ours}"
 
 
-async def adopt(finding: Finding) -> None:
-    """Believe the list about a payment whose outcome we do not know, as if it was their answer."""
-    record = finding.record
-    assert record is not None
-    assert finding.payment is not None
-    answer: Answer = (
-        Succeeded(record.reference, record.amount, record.currency)
-        if record.state == "succeeded"
-        else Declined("The provider's list has it as declined.")
-    )
-    if claim := await standing(finding.payment):
-        await settle([Verdict(claim, answer)])
-
-
-async def give_back(gateway: Gateway, finding: Finding) -> Answer:
-    """Give all of a charge back that stands for nothing; the order's history tells, if it has one.
-
-    Raises:
-        gateway.Unknown, gateway.Later, OSError, TimeoutError: do it again; it is one refund.
-    """
-    assert finding.record is not None
-    request = _refund(finding.record)
-    answer = await gateway.refund(request)
-
-    async def tell() -> None:
-        about = {"charge": request.charge, "amount": request.amount, "key": request.key}
-        if request.order in await hold([request.order]):
-            happened = events.Happened(request.order, "reconciled", about)
-            await events.record([happened], at=datetime.now(UTC))
-
-    if isinstance(answer, Succeeded):
-        await database.transaction(tell)
-    return answer
+def _money(amount: int, currency: str) -> str:
+    return f"{amount} {currency}"
 
 
 async def run_due(gateway: Gateway) -> bool:
     """Compare if it is time: adopt what can be adopted, and tell of the rest in the log."""
     if not gateway.keeps_list or not await database.transaction(_claim):
         return False
-    until = datetime.now(UTC) - YOUNG
-    async for finding in compare(gateway, until - PERIOD, until):
-        if finding.what == "adopt":
-            await adopt(finding)
-        log.log(logging.INFO if finding.what == "adopt" else logging.ERROR, "Compared: %s", finding)
-    again = database.seconds_from_now(EVERY.total_seconds())
-    await Job.update({Job.run_at: again}).where(Job.kind == KIND)
+    again = EVERY
+    try:
+        await _run(gateway)
+    except (Later, *NO_ANSWER) as error:
+        log.warning("The provider's list is compared again in %s: %r", RETRY, error)
+        again = RETRY
+    due = database.seconds_from_now(again.total_seconds())
+    await Job.update({Job.run_at: due}).where(Job.kind == KIND)
     return False
 
 
-_ONCE = database.insert(
-    Job, (Job.kind, Job.subject, Job.tries), at=(Job.run_at, database.NOW), anew=True
-)
+async def _run(gateway: Gateway) -> None:
+    found = left = 0
+    until = datetime.now(UTC) - YOUNG
+    async for finding in compare(gateway, until - PERIOD, until):
+        outcome = remedies.LEFT
+        if finding.what == "adopt":
+            outcome = await remedies.carry_out(gateway, finding)
+        found, left = found + 1, left + (not outcome.done)
+        level = logging.INFO if outcome.done else logging.ERROR
+        log.log(level, "Compared: %s%s", finding, outcome.said)
+    log.info("Compared with the provider's list: %s differences, %s left to be done.", found, left)
+
+
+_ONCE = database.insert(Job, (Job.kind, Job.subject, Job.run_at, Job.tries), anew=True)
 
 
 async def _claim() -> bool:
     due = Job.kind == KIND, Job.run_at <= database.seconds_from_now(0)
     if not await Job.exists().where(Job.kind == KIND):
-        await _ONCE([(KIND, 0, 0)])
+        await _ONCE([(KIND, 0, LONG_AGO, 0)])
     if not await database.unlocked(Job.select(Job.id).where(*due)):
         return False
     over = database.seconds_from_now(LEASE.total_seconds())

@@ -1,0 +1,140 @@
+"""What is done about a difference between our payments and the provider's list."""
+
+import hashlib
+import logging
+from datetime import UTC, datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from icecream import counters, database, events
+from icecream.gateway import Answer, Declined, Gateway, Later, Record, Refund, Succeeded, Unknown
+from icecream.payments.claims import standing
+from icecream.payments.desk import NO_ANSWER
+from icecream.payments.settlement import Verdict, hold, settle
+
+log = logging.getLogger(__name__)
+# The key of a refund that no payment of ours stands for begins so; the rest is made from the
+# charge's reference, so that it is one refund however often somebody decides on it.
+BY_US = "reconciled-"
+
+
+class Finding(Struct, frozen=True):
+    """A difference, and what is to be done about it.
+
+    `adopt`: they know how a payment of ours ended. `refund`: they took money for nothing that we
+    know of, or for a payment that came to nothing. `look`: only a person can say what is true.
+    `order` is the payment's, which is found by its key.
+    """
+
+    what: Literal["adopt", "refund", "look"]
+    why: str
+    order: int | None
+    payment: int | None
+    record: Record | None = None
+
+    def __str__(self) -> str:
+        both = [f"payment {self.payment}"] if self.payment else []
+        both += [f"{self.record.kind} {self.record.reference}"] if self.record else []
+        return f"{self.what}: {' and '.join(both)}: {self.why}"
+
+
+class Outcome(Struct, frozen=True):
+    """What came of a finding, as words to follow it, and whether nothing is left to be done."""
+
+    said: str
+    done: bool
+
+
+LEFT = Outcome("", False)
+
+
+async def carry_out(gateway: Gateway, finding: Finding) -> Outcome:
+    """Do what a finding asks for; one that fails is told, so that the others are done all the same.
+
+    Raises:
+        database.AWAY: nothing can be done about any of them.
+    """
+    try:
+        return await _carry_out(gateway, finding)
+    except database.AWAY:
+        raise
+    except Exception as error:
+        # Whatever is wrong with this one, the next one has nothing to do with it.
+        log.exception("Nothing could be done about: %s", finding)
+        counters.failed("finding")
+        return Outcome(f" - failed: {error!r}", False)
+
+
+async def _carry_out(gateway: Gateway, finding: Finding) -> Outcome:
+    if finding.what == "adopt":
+        await _adopt(finding)
+        return Outcome(" - adopted", True)
+    if finding.what == "refund":
+        return await _give_back(gateway, finding)
+    return LEFT
+
+
+async def _adopt(finding: Finding) -> None:
+    """Believe the list about a payment whose outcome we do not know, as if it was their answer."""
+    record = finding.record
+    assert record is not None
+    assert finding.payment is not None
+    answer: Answer = (
+        Succeeded(record.reference, record.amount, record.currency)
+        if record.state == "succeeded"
+        else Declined("The provider's list has it as declined.")
+    )
+    if claim := await standing(finding.payment):
+        await settle([Verdict(claim, answer)])
+
+
+async def _give_back(gateway: Gateway, finding: Finding) -> Outcome:
+    """Give all of a charge back that stands for nothing; as often as it is tried, it is one refund.
+
+    The history of the payment's order tells of it. A charge under a key that is none of ours has no
+    order here, whatever number its record names: that may be another customer's order by now.
+    """
+    assert finding.record is not None
+    request = _refund(finding.record)
+    try:
+        answer = await gateway.refund(request)
+    except (Later, *NO_ANSWER) as error:
+        return Outcome(f" - nobody knows whether it was refunded, do it again: {error!r}", False)
+    if isinstance(answer, Declined):
+        return Outcome(f" - the refund was declined: {answer.reason}", False)
+    if finding.order is not None:
+        await _tell(finding.order, request)
+    return Outcome(" - refunded", True)
+
+
+async def _tell(order: int, refund: Refund) -> None:
+    about = {"charge": refund.charge, "amount": refund.amount, "key": refund.key}
+
+    async def work() -> None:
+        await hold([order])
+        happened = events.Happened(order, "reconciled", about)
+        await events.record([happened], at=datetime.now(UTC))
+
+    await database.transaction(work)
+
+
+async def given_back(gateway: Gateway, finding: Finding) -> bool:
+    """Whether an operator decided so before; a refund that is under way counts.
+
+    Raises:
+        gateway.Unknown, gateway.Later, OSError, TimeoutError: the provider does not say.
+    """
+    assert finding.record is not None
+    try:
+        known = await gateway.look_up(_refund(finding.record), None)
+    except Unknown as error:
+        if error.reference is None:
+            raise
+        return True
+    return isinstance(known, Succeeded)
+
+
+def _refund(record: Record) -> Refund:
+    key = BY_US + hashlib.sha256(record.reference.encode()).hexdigest()[:32]
+    return Refund(key, record.amount, record.currency, record.order or 0, record.reference)
