@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from icecream.cli import main
-from icecream.gateway import Charge, Declined, Later, Refund, Request, Succeeded, Unknown
+from icecream.gateway import Charge, Declined, Later, Refund, Request, Succeeded, Undecided, Unknown
 from icecream.gateway import stripe as adapter
 from icecream.gateway.stripe import Stripe
 from icecream.sandbox import BY_AMOUNT, KINDS, Bank, Desk, Faults, create
@@ -387,7 +387,7 @@ FAULTS: dict[str, tuple[type, int, type, int]] = {
     "in-use": (Later, 0, Succeeded, 1),
     "wrong-amount": (Succeeded, 1, Succeeded, 1),
     "duplicate-webhooks": (Succeeded, 1, Succeeded, 1),
-    "processing": (Unknown, 1, Unknown, 1),
+    "processing": (Undecided, 1, Undecided, 1),
     "requires-action": (Declined, 1, Declined, 1),
 }
 
@@ -467,7 +467,7 @@ async def test_refunds_have_faults_too(
 async def test_a_refund_may_be_pending_first(provider: Stripe, hooks: "Hooks") -> None:
     made = await answer(provider, charge(5000))
     refund = Refund(secrets.token_hex(8), faulty("processing"), "EUR", 7, made.reference)
-    assert type(await answer(provider, refund)) is Unknown
+    assert type(await answer(provider, refund)) is Undecided
     await hooks.tell(refund.key, "refund.updated", times=2)
     assert isinstance(await provider.look_up(refund, None), Succeeded)
 
