@@ -14,15 +14,15 @@ from types import FrameType
 from typing import Any
 
 from litestar import Litestar, Request, Response
-from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from icecream import (
     accounts,
     admin,
     bodies,
+    cors,
     counters,
     dashboard,
     database,
@@ -34,6 +34,7 @@ from icecream import (
     health,
     intake,
     live,
+    methods,
     metrics,
     openapi,
     operators,
@@ -76,6 +77,8 @@ def _refusal(error: Exception) -> errors.Refusal:
         kind = BY_STATUS.get(error.status_code)
         refusal = kind() if kind else errors.ValidationFailed("", "invalid", error.detail)
         refusal.headers |= dict(error.headers or {})
+        if allowed := refusal.headers.get("allow"):
+            refusal.headers["allow"] = methods.allow(allowed.split(", "))
         return refusal
     if isinstance(error, InternalServerException) and "disconnected" in error.detail:
         log.info("Somebody hung up in the middle of a request.")
@@ -180,7 +183,10 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
 def create() -> Callable[[Scope, Receive, Send], Any]:
     """The ASGI application."""
     current = settings.load()
-    return edge.Edge(litestar(), https=current.address.startswith("https:"))
+    app: ASGIApp = methods.Methods(litestar())
+    if current.cors_origins:
+        app = cors.across_origins(app, current.cors_origins)
+    return edge.Edge(app, https=current.address.startswith("https:"))
 
 
 def litestar() -> Litestar:
@@ -223,9 +229,6 @@ def litestar() -> Litestar:
                 "warnings": payments.warnings,
             }
         ),
-        cors_config=CORSConfig(allow_origins=list(current.cors_origins))
-        if current.cors_origins
-        else None,
         openapi_config=openapi.config(pages.SWAGGER, pages.REDOC, csp=pages.CSP),
         logging_config=None,
     )

@@ -17,7 +17,7 @@ from prometheus_client import Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
-from icecream import __version__, counters, database, settings
+from icecream import __version__, connections, counters, database, settings
 from icecream.tables import Job
 
 T = TypeVar("T")
@@ -151,6 +151,7 @@ async def serving(listener: socket.socket, page: Page) -> AsyncIterator[None]:
     config = uvicorn.Config(
         app,
         lifespan="off",
+        http=connections.Connection,
         ws="none",
         log_config=None,
         access_log=False,

@@ -41,6 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     public_url: str | None = None
     trusted_proxies: tuple[str, ...] = ()
+    keepalive: Annotated[int, Meta(ge=1, le=86_400)] = 75
     cors_origins: tuple[str, ...] = ()
     admin_password: Annotated[str, Meta(min_length=6, max_length=128)] | None = None
     payment_provider: Literal["simulated", "stripe"] = "simulated"

@@ -1,12 +1,15 @@
 """The pages as people meet them, in a real browser that watches what they do behind the screen."""
 
+import asyncio
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Browser, Error, Locator, Page, expect
 
 from icecream import errors
+from tests import servers
 from tests.browser import (  # noqa: F401  # fixtures
     Watch,
     a_browser,
@@ -23,8 +26,18 @@ pytestmark = [pytest.mark.anyio, pytest.mark.needs("chromium"), pytest.mark.only
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    database, settings = "sqlite:///icecream.sqlite", {"ICECREAM_PAYMENT_FAILURE_RATE": "0"}
+def elsewhere() -> int:
+    """The port of pages that may call ours from there."""
+    return servers.free_port()
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, elsewhere: int) -> Iterator[Shop]:
+    database = "sqlite:///icecream.sqlite"
+    settings = {
+        "ICECREAM_PAYMENT_FAILURE_RATE": "0",
+        "ICECREAM_CORS_ORIGINS": f"http://127.0.0.1:{elsewhere}",
+    }
     with Shop(tmp_path_factory.mktemp("shop"), database, **settings) as shop:
         shop.serve()
         shop.sign_in("admin", ADMIN_PASSWORD)
@@ -146,3 +159,81 @@ async def test_staff_sign_in_to_the_admin_edit_a_flavor_and_sign_out(
     await expect(page.get_by_text("MFA Setup")).to_be_hidden()
     await page.get_by_text("Log Out").click()
     await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+CALLS = """async ([base, token]) => {
+  const call = async (path, method, headers, body) => {
+    const fields = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+    const answer = await fetch(base + path, { method, headers: { ...fields, ...headers }, body });
+    return [answer.status, Object.fromEntries(answer.headers)];
+  };
+  const order = JSON.stringify({ flavor: 1, quantity: 1 });
+  const key = { "Idempotency-Key": "from-elsewhere", Prefer: "wait=0" };
+  const flavors = await call("/api/flavors/", "GET");
+  return {
+    flavors,
+    same: await call("/api/flavors/", "GET", { "If-None-Match": flavors[1].etag }),
+    stale: await call("/api/flavors/1", "PATCH", { "If-Match": '"999"' }, '{"price": 1}'),
+    placed: await call("/api/orders/", "POST", key, order),
+    again: await call("/api/orders/", "POST", key, order),
+    page: await call("/api/orders/?limit=1", "GET"),
+    stats: await call("/api/stats/?by=flavor", "GET"),
+    refused: await call("/api/orders/", "GET", { Authorization: "Bearer nobody" }),
+    nowhere: await call("/nowhere", "GET", { "X-Request-Id": "elsewhere" }),
+  };
+}"""
+
+
+async def called_from(port: int, browser: Browser, shop: Shop, token: str) -> Any:
+    """What a page that comes from this port gets to know of our answers."""
+
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/html\r\n\r\nA page"
+        )
+        writer.close()
+
+    async with (
+        await asyncio.start_server(page, "127.0.0.1", port),
+        await browser.new_context() as context,
+    ):
+        there = await context.new_page()
+        await there.goto(f"http://127.0.0.1:{port}/")
+        return await there.evaluate(CALLS, [f"http://127.0.0.1:{shop.port}", token])
+
+
+async def test_a_page_of_another_origin_reads_what_header_fields_say(
+    browser: Browser, shop: Shop, elsewhere: int
+) -> None:
+    shop.order()
+    token = shop.http.headers["Authorization"].removeprefix("Bearer ")
+    told = await called_from(elsewhere, browser, shop, token)
+    statuses = {name: status for name, (status, _) in told.items()}
+    fields = {name: fields for name, (_, fields) in told.items()}
+    assert statuses == {
+        "flavors": 200,
+        "same": 304,
+        "stale": 412,
+        "placed": 200,
+        "again": 200,
+        "page": 200,
+        "stats": 200,
+        "refused": 401,
+        "nowhere": 404,
+    }
+    assert fields["flavors"]["etag"]
+    assert fields["placed"]["preference-applied"] == "wait=0"
+    assert fields["again"]["idempotent-replayed"] == "true"
+    assert 'rel="next"' in fields["page"]["link"]
+    assert fields["stats"]["as-of"]
+    assert fields["refused"]["www-authenticate"].startswith("Bearer")
+    assert fields["nowhere"]["x-request-id"] == "elsewhere"
+    assert all(fields[name]["ratelimit"] for name in ("page", "refused", "stale"))
+
+
+async def test_a_page_of_an_origin_that_is_not_named_reads_nothing(
+    browser: Browser, shop: Shop
+) -> None:
+    with pytest.raises(Error, match="Failed to fetch"):
+        await called_from(servers.free_port(), browser, shop, "nobody")

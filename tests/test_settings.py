@@ -17,6 +17,7 @@ def test_nothing_needs_to_be_set() -> None:
     assert (plain.payment_delays, plain.payment_failure_rate) == ((0.5, 2.0), 0.1)
     assert (plain.sweep_every, settings.read(LARGE).sweep_every) == (1.0, 5.0)
     assert plain.address == "http://127.0.0.1:8000"
+    assert plain.keepalive == 75
 
 
 def test_values_are_turned_into_what_they_mean() -> None:
@@ -50,6 +51,7 @@ BAD = [
     ("REDIS_URL", "redis://127.0.0.1"),
     ("SECRET_KEY", "short"),
     ("PREVIOUS_SECRET_KEYS", "short"),
+    ("KEEPALIVE", "0"),
     ("PORT", "0"),
     ("PORT", "http"),
     ("PUBLIC_URL", "ice.example"),

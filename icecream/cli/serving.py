@@ -15,7 +15,7 @@ import click
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from icecream import settings
+from icecream import connections, settings
 from icecream.cli.commands import main, one_line
 
 # Seconds that open requests may take when the server is told to stop; its payments have six more.
@@ -146,6 +146,8 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
         "icecream.app:create",
         factory=True,
         workers=workers,
+        http=connections.Connection,
+        timeout_keep_alive=current.keepalive,
         log_config=LOGGING,
         access_log=False,
         ws="none",

@@ -10,7 +10,8 @@ from typing import Any
 
 import uvicorn
 from litestar import Litestar, Request
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from icecream.connections import Connection
 
 # Seconds that requests in flight have when the sandbox is told to end.
 GRACE = 1
@@ -20,7 +21,7 @@ IDLE = 75
 TRANSPORT = "icecream.transport"
 
 
-class Resettable(HttpToolsProtocol):
+class Resettable(Connection):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["state"][TRANSPORT] = self.transport

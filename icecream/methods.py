@@ -1,0 +1,72 @@
+"""HEAD wherever there is GET, and OPTIONS everywhere: Litestar knows neither for a whole path."""
+
+from collections.abc import Iterable
+
+from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.exceptions import NotFoundException
+from litestar.handlers import ASGIRouteHandler
+from litestar.types import HTTPScope, Message, Receive, Scope, Send
+from litestar.utils import normalize_path
+
+# A mount has routes of its own, which take these.
+OF_A_MOUNT = ("DELETE", "GET", "PATCH", "POST", "PUT")
+
+
+def allow(methods: Iterable[str]) -> str:
+    """The value of `Allow` where handlers take these."""
+    head = {"HEAD"} if "GET" in methods else set()
+    return ", ".join(sorted({*methods, "OPTIONS"} | head))
+
+
+class Methods:
+    """Stands in front of Litestar's application."""
+
+    def __init__(self, app: Litestar) -> None:
+        self.app = app
+        self._of_path: dict[str, set[str]] = {}
+        for route in app.routes:
+            methods = getattr(route, "methods", ())
+            self._of_path.setdefault(route.path_format, set()).update(methods)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP and scope["method"] == "HEAD":
+            await self._head(scope, receive, send)
+        elif scope["type"] == ScopeType.HTTP and scope["method"] == "OPTIONS":
+            await self._options(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _head(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        """As GET; the answer ends where its body begins, so that a stream ends at once."""
+        get: HTTPScope = {**scope, "method": "GET"}
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        try:
+            await self.app(get, receive, send_head)
+        finally:
+            if "route_handler" in get:
+                # For the log and the metrics.
+                scope["route_handler"] = get["route_handler"]
+                scope["path_template"] = get["path_template"]
+
+    async def _options(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        """Answered without a token, as a browser asks before it sends one."""
+        path = scope["path"].removeprefix(scope["root_path"])
+        try:
+            _, handler, _, _, template = self.app.asgi_router.handle_routing(
+                path=normalize_path(path), method="OPTIONS"
+            )
+        except NotFoundException:
+            await self.app(scope, receive, send)
+            return
+        scope["route_handler"], scope["path_template"] = handler, template
+        mounted = isinstance(handler, ASGIRouteHandler) and handler.is_mount
+        value = allow(OF_A_MOUNT if mounted else self._of_path[template])
+        headers = [(b"allow", value.encode())]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
