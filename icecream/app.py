@@ -161,7 +161,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     _end_with_parent()
     _at_the_signal(app.state.reader.close)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(database.running())
+        await stack.enter_async_context(database.running("serve"))
         await stack.enter_async_context(broker.running())
         stack.push_async_callback(app.state.gateway.close)
         if settings.load().embedded:
@@ -222,6 +222,7 @@ def litestar() -> Litestar:
                 "intake": intake.Intake(payments.ring),
                 "metrics": metrics.Page(payments.redis_is_away),
                 "open_pages": dashboard.live.OpenPages(reader),
+                "readiness": health.Readiness(),
                 "ring": payments.ring,
                 "reader": reader,
                 "streams": live.Streams(reader),

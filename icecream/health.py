@@ -1,11 +1,17 @@
 """Whether this process lives, and whether it can serve."""
 
+import asyncio
+import time
+
 from litestar import Controller, Response, get
 from litestar.datastructures import State
 from msgspec import Struct
 
 from icecream import database, installation
-from icecream.tables import User
+
+# A write has to be committed in this time; and there is at most one in so many seconds, however
+# many ask, because anybody may.
+WRITE_SECONDS, WRITE_EVERY_SECONDS = 2.0, 1.0
 
 
 class Health(Struct):
@@ -13,6 +19,37 @@ class Health(Struct):
 
     status: str
     warnings: list[str] = []
+
+
+class Readiness:
+    """Whether the database can be written to, looked at once for all who ask."""
+
+    def __init__(self) -> None:
+        self._looking = asyncio.Lock()
+        self._status, self._looked_at = "", -WRITE_EVERY_SECONDS
+
+    async def status(self) -> str:
+        """`ok`, or what is wrong."""
+        async with self._looking:
+            if time.monotonic() - self._looked_at >= WRITE_EVERY_SECONDS:
+                self._status = await _look()
+                self._looked_at = time.monotonic()
+        return self._status
+
+
+async def _look() -> str:
+    try:
+        async with asyncio.timeout(WRITE_SECONDS):
+            if await installation.pending():
+                return "the database lacks migrations"
+            await database.write()
+    except database.ReadOnly:
+        return "the database is read-only"
+    except TimeoutError:
+        return "the database takes too long to write"
+    except database.AWAY:
+        return "the database does not answer"
+    return "ok"
 
 
 class HealthChecks(Controller):
@@ -29,12 +66,8 @@ class HealthChecks(Controller):
 
     @get("/ready")
     async def ready(self, state: State) -> Response[Health]:
-        """200 when the database answers and has all migrations, else 503."""
-        try:
-            lacking = await installation.pending()
-            await User.exists()
-        except database.AWAY:
-            return Response(Health("the database does not answer"), status_code=503)
-        if lacking:
-            return Response(Health("the database lacks migrations"), status_code=503)
-        return Response(Health("ok", state.warnings()))
+        """200 when the database has all migrations and takes writes, else 503."""
+        status = await state.readiness.status()
+        if status != "ok":
+            return Response(Health(status), status_code=503)
+        return Response(Health("ok", [*state.warnings(), *database.DB.warnings()]))

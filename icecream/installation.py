@@ -12,7 +12,7 @@ from piccolo.apps.migrations.commands.base import BaseMigrationManager
 from piccolo.apps.migrations.commands.forwards import run_forwards
 from piccolo.apps.migrations.tables import Migration
 
-from icecream import passwords, settings
+from icecream import database, passwords, settings
 from icecream.database import DB
 from icecream.tables import APP_CONFIG, Flavor, Order, User
 
@@ -33,7 +33,8 @@ def known_migrations() -> list[str]:
 
 async def pending() -> list[str]:
     """The ids of the migrations that this database still lacks."""
-    ran = await Migration.get_migrations_which_ran() if await Migration.table_exists() else []
+    there = await database.has_table(Migration)
+    ran = await Migration.get_migrations_which_ran() if there else []
     return [name for name in known_migrations() if name not in ran]
 
 
@@ -47,6 +48,9 @@ async def migrate(announce: Callable[[str], None]) -> None:
         if not await pending():
             return
         async with DB.transaction():
+            # Piccolo would not make it if another schema has one.
+            if not await database.has_table(Migration):
+                await Migration.create_table()
             await _quietly(run_forwards("icecream"))
             if not await User.exists():
                 await _first_rows(announce)

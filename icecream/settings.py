@@ -33,6 +33,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The field `database_url` is the variable `ICECREAM_DATABASE_URL`, and so on."""
 
     database_url: str = "sqlite:///var/icecream.sqlite"
+    database_connections: Annotated[int, Meta(ge=2, le=200)] = 20
     redis_url: str | None = None
     redis_prefix: Annotated[str, Meta(pattern=r"^[\w:.-]+$")] = "icecream"
     secret_key: str | None = None
@@ -74,8 +75,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _require(_is_rate(self.rate_limit), "rate_limit", "a number and a period: 6000/minute")
 
     def _check_addresses(self) -> None:
-        for name in ("database_url", "redis_url", "public_url", "stripe_api_base"):
+        for name in ("redis_url", "public_url", "stripe_api_base"):
             _require(_is_address(getattr(self, name) or ""), name, "an address with a valid port")
+        _require(
+            _is_database_address(self.database_url),
+            "database_url",
+            "an address with a valid port (several hosts: postgresql://user:password@a:1,b:2/name)",
+        )
         known = ("sqlite:///", "postgresql://", "postgres://")
         _require(
             self.database_url.startswith(known),
@@ -200,6 +206,15 @@ def _is_address(text: str) -> bool:
         return urlsplit(text).port != 0
     except ValueError:
         return False
+
+
+def _is_database_address(text: str) -> bool:
+    """Whether it is an address, perhaps of several hosts, as PostgreSQL's clients take it."""
+    try:
+        hosts = urlsplit(text).netloc.rpartition("@")[2].split(",")
+    except ValueError:
+        return False
+    return all(_is_address(f"//{host}") and (host or len(hosts) == 1) for host in hosts)
 
 
 def _is_origin(text: str) -> bool:

@@ -1,11 +1,44 @@
 """Health checks."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
 import httpx
 import pytest
 
-from icecream import database, installation
+from icecream import database, health, installation, settings
+from icecream.database import DB
+from tests.conftest import Caller
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def looked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "WRITE_EVERY_SECONDS", 0)
+
+
+@asynccontextmanager
+async def read_only() -> AsyncIterator[None]:
+    """A database that takes no writes, as one whose administrator works on it."""
+    if isinstance(DB, database.SQLite):
+        await DB.run_ddl("PRAGMA query_only = 1")
+        yield
+        await DB.run_ddl("PRAGMA query_only = 0")
+        return
+    writable = {"default_transaction_read_only": "off"}
+    connection = await asyncpg.connect(settings.load().database_url, server_settings=writable)
+    try:
+        await connection.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
+        # Nobody ends the connections that are there.
+        assert DB.pool is not None
+        await DB.pool.expire_connections()
+        yield
+        await connection.execute("ALTER DATABASE postgres RESET default_transaction_read_only")
+    finally:
+        await connection.close()
 
 
 async def test_a_process_that_answers_lives(client: httpx.AsyncClient) -> None:
@@ -16,6 +49,24 @@ async def test_a_process_that_answers_lives(client: httpx.AsyncClient) -> None:
 async def test_a_migrated_database_is_ready(client: httpx.AsyncClient) -> None:
     answer = await client.get("/health/ready")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "warnings": []})
+
+
+async def test_ready_means_that_writes_work_and_they_do_again_without_a_restart(
+    client: httpx.AsyncClient, customer: Caller, flavor: int
+) -> None:
+    order = {"quantity": 1, "flavor": flavor}
+    async with read_only():
+        # Several, so that the pool has several connections that were opened by now.
+        reads = (customer.get("/api/orders/") for _ in range(5))
+        assert {one.status_code for one in await asyncio.gather(*reads)} == {200}
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()["status"]) == (503, "the database is read-only")
+        assert (await customer.post("/api/orders/", order)).status_code == 503
+    # The first may meet a connection of that time, which is then replaced with all of its age.
+    await client.get("/health/ready")
+    assert (await client.get("/health/ready")).status_code == 200
+    answers = (customer.post("/api/orders/", order) for _ in range(5))
+    assert {one.status_code for one in await asyncio.gather(*answers)} == {200}
 
 
 async def test_a_database_that_lacks_migrations_is_not_ready(

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from icecream import installation, settings
@@ -48,6 +49,19 @@ async def test_a_random_password_is_shown_once(elsewhere: dict[str, str]) -> Non
     assert "shown only this once" in first
     _, second = await run(elsewhere, "-m", "icecream", "migrate")
     assert second == "The database is up to date.\n"
+
+
+@pytest.mark.only("postgres")
+async def test_another_schema_may_have_a_table_called_migration(elsewhere: dict[str, str]) -> None:
+    connection = await asyncpg.connect(elsewhere["ICECREAM_DATABASE_URL"])
+    try:
+        await connection.execute("CREATE SCHEMA other; CREATE TABLE other.migration (mine int)")
+        code, output = await run(elsewhere, "-m", "icecream", "migrate")
+        assert code == 0, output
+        assert await connection.fetchval("SELECT count(*) FROM other.migration") == 0
+        assert await connection.fetchval("SELECT count(*) FROM public.migration")
+    finally:
+        await connection.close()
 
 
 ROUND_TRIP = """

@@ -45,6 +45,14 @@ BAD_ORIGINS = [
     *("https://shop.example?x", "https://shop.example:abc", "https://me@shop.example", "ftp://a"),
     *("https://Shop.example", "https://shop.example:443", "http://[::1"),
 ]
+
+
+def test_a_database_may_have_several_hosts() -> None:
+    address = "postgresql://u:p@a:1,b:2/shop?target_session_attrs=read-write"
+    read = settings.read(LARGE | {"ICECREAM_DATABASE_URL": address})
+    assert (read.embedded, read.database_label) == (False, "postgresql://a:1,b:2/shop")
+
+
 BAD = [
     ("DATABASE_URL", "mysql://x"),
     ("DATABASE_URL", "sqlite:///"),
@@ -58,6 +66,9 @@ BAD = [
     ("PUBLIC_URL", "http://[x"),
     ("PUBLIC_URL", "https://h:abc"),
     ("DATABASE_URL", "postgresql://u@h:abc/x"),
+    ("DATABASE_URL", "postgresql://u@a:1,b:abc/x"),
+    ("DATABASE_URL", "postgresql://u@a:1,/x"),
+    ("DATABASE_CONNECTIONS", "1"),
     ("PUBLIC_URL", "https://ice.example/?shop=1"),
     ("PUBLIC_URL", "https://ice.example/#top"),
     ("PUBLIC_URL", "https://me:secret@ice.example"),

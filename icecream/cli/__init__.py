@@ -21,7 +21,7 @@ def migrate() -> None:
     async def run() -> None:
         from icecream import database, installation
 
-        async with database.running(patient=True):
+        async with database.running("migrate", patient=True):
             await installation.migrate(click.echo)
 
     with one_line():
@@ -35,11 +35,13 @@ def migrate() -> None:
 @with_database
 async def doctor(mend: bool, yes: bool) -> None:
     """Check that orders, payments, jobs, stock, history and totals agree; fails if they do not."""
-    from icecream import doctor, repair
+    from icecream import database, doctor, repair
 
     if yes and not mend:
         raise ValueError("--yes goes with --repair.")
     click.echo(f"Checking {settings.load().database_label}")
+    for warning in database.DB.warnings():
+        click.echo(f"WARNING {warning}")
     broken = await doctor.examine()
     _tell(broken)
     for rule in broken if mend else ():

@@ -61,7 +61,8 @@ def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
                 f"there is no database at {current.database_label}: run this where the service "
                 "runs, or set ICECREAM_DATABASE_URL. (`icecream serve` makes a new one.)"
             )
-        async with database.running(patient=True):
+        command = click.get_current_context().info_name or ""
+        async with database.running(command, patient=True):
             await installation.check()
             await work(*args, **kwargs)
 

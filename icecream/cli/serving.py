@@ -227,7 +227,7 @@ async def _open(listener: socket.socket | None) -> AsyncIterator[None]:
 
     page = metrics.Page(payments.redis_is_away)
     telling = metrics.serving(listener, page) if listener else nullcontext()
-    async with database.running(), broker.running(), publishing(), telling:
+    async with database.running("worker"), broker.running(), publishing(), telling:
         yield
 
 

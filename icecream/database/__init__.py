@@ -10,6 +10,7 @@ import asyncpg
 from piccolo.columns import Column
 from piccolo.query import Select
 from piccolo.querystring import QueryString
+from piccolo.table import Table
 
 from icecream import settings
 from icecream.database import transactions
@@ -46,6 +47,7 @@ __all__ = [
     "add",
     "enter",
     "first_day",
+    "has_table",
     "insert",
     "kept",
     "locked",
@@ -60,6 +62,7 @@ __all__ = [
     "told",
     "transaction",
     "unlocked",
+    "write",
 ]
 T = TypeVar("T")
 
@@ -74,7 +77,7 @@ def _engine() -> SQLite | Postgres:
     current = settings.load()
     if current.embedded:
         return SQLite(current.database_path)
-    return Postgres(current.database_url)
+    return Postgres(current.database_url, current.database_connections)
 
 
 DB = _engine()
@@ -84,15 +87,19 @@ NOW = (
     if isinstance(DB, Postgres)
     else "strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')"  # As the engine writes a time.
 )
+TABLE = "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = '{}'"
 _told: list[Callable[[], None]] = []
 
 
 @asynccontextmanager
-async def running(*, patient: bool = False) -> AsyncIterator[None]:
-    """Hold the pool of connections open; a short command is `patient`, as nobody waits for it."""
+async def running(command: str = "", *, patient: bool = False) -> AsyncIterator[None]:
+    """Hold the pool of connections open, in the name of a command of `icecream`.
+
+    A short command is `patient`, as nobody waits for it.
+    """
     try:
         # Within: an open that is interrupted leaves threads, which would keep the process alive.
-        await DB.start(patient=patient)
+        await DB.start(f"icecream {command}".strip(), patient=patient)
         yield
     finally:
         await DB.stop()
@@ -153,6 +160,27 @@ def first_day(of: str, day: Column) -> QueryString:
     # The Sunday that ends the week, less six days.
     steps = {"week": "'weekday 0', '-6 days'", "month": "'start of month'"}
     return QueryString(f"date({{}}, {steps[of]})", day)
+
+
+async def has_table(table: type[Table]) -> bool:
+    """Whether it is there, in the schema where ours are made and looked for first."""
+    if isinstance(DB, Postgres):
+        return bool(await DB.run_ddl(TABLE.format(table._meta.tablename)))
+    there: bool = await table.table_exists()
+    return there
+
+
+async def write() -> None:
+    """Commit something that changes nothing, which fails when other commits would fail.
+
+    Raises:
+        ReadOnly: this database takes no writes.
+        Unavailable: or not now.
+    """
+    if isinstance(DB, Postgres):
+        await DB.write()
+    else:
+        await DB.run_ddl("PRAGMA user_version = 0")
 
 
 @contextmanager

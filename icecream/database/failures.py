@@ -1,7 +1,9 @@
 """What the errors of both drivers mean: the database is unavailable, or there is a bug."""
 
 import sqlite3
+from collections.abc import Callable
 from types import TracebackType
+from typing import ClassVar
 
 import asyncpg
 
@@ -92,8 +94,10 @@ def of_sqlite(error: Exception) -> Unavailable | None:
     return Unavailable(str(error)) if code in SQLITE_UNAVAILABLE else None
 
 
-class SQLiteErrors:
-    """A block in which errors of SQLite that mean "unavailable" are raised as such."""
+class _Meanings:
+    """A block in which errors of a driver that mean "unavailable" are raised as such."""
+
+    meaning: ClassVar[Callable[[Exception], Unavailable | None]]
 
     def __enter__(self) -> None:
         """Nothing has to be prepared."""
@@ -104,5 +108,17 @@ class SQLiteErrors:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if isinstance(error, Exception) and (meaning := of_sqlite(error)):
+        if isinstance(error, Exception) and (meaning := type(self).meaning(error)):
             raise meaning from error
+
+
+class PostgresErrors(_Meanings):
+    """Those of asyncpg."""
+
+    meaning = of_postgres
+
+
+class SQLiteErrors(_Meanings):
+    """Those of SQLite."""
+
+    meaning = of_sqlite

@@ -85,8 +85,8 @@ class SQLite(SQLiteEngine):
             raise
         return connection
 
-    async def start(self, *, patient: bool = False) -> None:
-        # Here nothing runs out of time, patient or not.
+    async def start(self, name: str = "icecream", *, patient: bool = False) -> None:
+        # Here nothing runs out of time, patient or not, and nobody else sees a name.
         self.make_file()
         self._line, self._readers = asyncio.Lock(), asyncio.LifoQueue()
         self._writer = await self.get_connection()
@@ -104,6 +104,10 @@ class SQLite(SQLiteEngine):
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
             raise Unavailable(str(error)) from error
+
+    def warnings(self) -> list[str]:
+        """What an operator should know about this database."""
+        return []
 
     async def stop(self) -> None:
         # A connection is a thread: one left open would keep the process from ending.

@@ -1,0 +1,203 @@
+"""Connections to PostgreSQL: how they are opened, and how a dead one is noticed."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from weakref import WeakSet
+
+import asyncpg
+
+from icecream.database import failures
+
+log = logging.getLogger(__name__)
+# For one host, and for what is asked of a new connection.
+CONNECT_SECONDS = 3.0
+# What is idle is asked for a sign of life; what was sent has to be acknowledged in this time.
+KEEPALIVE_IDLE_SECONDS, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_COUNT = 5, 2, 3
+UNACKNOWLEDGED_MILLISECONDS = 5_000
+# After which an open transaction that does nothing is ended by the database: what it holds, an
+# order or the feed, others want.
+IDLE_IN_TRANSACTION_MILLISECONDS = 5_000
+# A query that takes this long may wait for a connection that is dead, which is then found out.
+SILENCE_SECONDS, LOOK_EVERY_SECONDS, ANSWER_ON_ITS_WAY_SECONDS = 2.0, 0.5, 0.5
+# After connecting, because a pooler such as PgBouncer drops such parameters of the connection.
+SET_UP = f"""
+    SELECT pg_backend_pid() AS pid,
+        set_config('idle_in_transaction_session_timeout',
+            '{IDLE_IN_TRANSACTION_MILLISECONDS}', false),
+        set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+            WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false) AS synchronous_commit"""
+# Where a session may be another one in each transaction, nothing can be set for it.
+READ_BACK = "SELECT NULL AS pid, current_setting('synchronous_commit') AS synchronous_commit"
+# With these, a commit that was acknowledged is on the disk.
+DURABLE = ("on", "remote_apply")
+WORKING = "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1) AND state NOT LIKE 'idle%'"
+
+
+class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg carries no types
+    """A connection that knows how long it has been waiting for an answer."""
+
+    # Of the process that serves it; None where a pooler may take another one each time.
+    pid: int | None = None
+    asked_at: float | None = None
+
+    def __init__(self, protocol: Any, transport: Any, *more: Any) -> None:
+        super().__init__(protocol, transport, *more)
+        self.heard_at = time.monotonic()
+        _notice_silence(transport.get_extra_info("socket"))
+
+    async def fetch(self, query: str, *args: Any, **options: Any) -> Any:
+        self.asked_at = time.monotonic()
+        try:
+            rows = await super().fetch(query, *args, **options)
+        finally:
+            self.asked_at = None
+        self.heard_at = time.monotonic()
+        return rows
+
+    async def execute(self, query: str, *args: Any, **options: Any) -> Any:
+        self.asked_at = time.monotonic()
+        try:
+            status = await super().execute(query, *args, **options)
+        finally:
+            self.asked_at = None
+        self.heard_at = time.monotonic()
+        return status
+
+
+def _notice_silence(connected: socket.socket) -> None:
+    """Let the system close a connection whose other end is gone, as a NAT or a switch leaves it."""
+    if connected.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
+        ("TCP_KEEPCNT", KEEPALIVE_COUNT),
+        ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_MILLISECONDS),
+    ):
+        if hasattr(socket, name):  # Not every system has them all.
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _hosts(url: str) -> list[dict[str, Any]]:
+    places = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    if len(places) == 1:
+        return [{}]
+    parts = [urlsplit(f"//{place}") for place in places]
+    return [{"host": one.hostname, "port": one.port or 5432} for one in parts]
+
+
+async def _connected(**options: Any) -> Session:
+    session: Session = await asyncpg.connect(**options)
+    return session
+
+
+class Sessions:
+    """Opens connections to the database at an address, and keeps an eye on them."""
+
+    def __init__(self, url: str) -> None:
+        self.hosts, self._query = _hosts(url), parse_qs(urlsplit(url).query)
+        self.synchronous_commit = "on"
+        # Whether a pooler may take another session for each transaction, as PgBouncer does in its
+        # transaction mode. Then nothing may be kept in a session: no settings, no statements.
+        self.shared = False
+        self._options: dict[str, Any] = {
+            "dsn": url,
+            "connection_class": Session,
+            # PgBouncer keeps these two apart for each of its clients.
+            "server_settings": {"timezone": "UTC"},
+        }
+        self._open: WeakSet[Session] = WeakSet()
+
+    def name(self, name: str) -> None:
+        """What the database calls its connections, unless the address says something else."""
+        if "application_name" not in self._query:
+            self._options["server_settings"]["application_name"] = name
+
+    async def open(self, command_seconds: float | None) -> Session:
+        """Connect to the first host that answers, and is what `target_session_attrs` asks for."""
+        session = await self._connect(command_timeout=command_seconds)
+        try:
+            query = READ_BACK if self.shared else SET_UP
+            row = await session.fetchrow(query, timeout=CONNECT_SECONDS)
+        except BaseException:
+            session.terminate()
+            raise
+        session.pid, self.synchronous_commit = row["pid"], row["synchronous_commit"]
+        self._open.add(session)
+        return session
+
+    async def _connect(self, **options: Any) -> Session:
+        options = self._options | options | {"timeout": CONNECT_SECONDS}
+        if self.shared:
+            options["statement_cache_size"] = 0
+        *others, last = self.hosts
+        for host in others:
+            try:
+                return await _connected(**options | host)
+            except failures.DRIVER_ERRORS:
+                # Next time this one is the last that is tried.
+                self.hosts.remove(host)
+                self.hosts.append(host)
+        return await _connected(**options | last)
+
+    async def find_out_whether_shared(self) -> None:
+        """Ask for the same session twice while somebody else has a transaction open."""
+        options = {"command_timeout": CONNECT_SECONDS, "statement_cache_size": 0}
+        async with contextlib.AsyncExitStack() as stack:
+            one = await self._connect(**options)
+            stack.callback(one.terminate)
+            pid = await one.fetchval("SELECT pg_backend_pid()")
+            if pid == one.get_server_pid():
+                return  # There is no pooler.
+            other = await self._connect(**options)
+            stack.callback(other.terminate)
+            async with other.transaction():
+                await other.fetchval("SELECT 1")
+                self.shared = await one.fetchval("SELECT pg_backend_pid()") != pid
+
+    async def watch(self) -> None:
+        """Drop connections that died without a word, until this is cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            now = time.monotonic()
+            late = {
+                one: one.asked_at
+                for one in self._open
+                if one.pid and one.asked_at and now - one.asked_at > SILENCE_SECONDS
+            }
+            if late:
+                await self._drop_the_dead(late)
+
+    async def _drop_the_dead(self, late: dict[Session, float]) -> None:
+        working = await self._working([one.pid for one in late])
+        if working is None:
+            return
+        await asyncio.sleep(ANSWER_ON_ITS_WAY_SECONDS)
+        dead = [one for one, at in late.items() if one.asked_at == at and one.pid not in working]
+        if not dead:
+            return
+        # What was not heard since is as old, and died of the same.
+        since = min(late[one] for one in dead)
+        old = [one for one in self._open if one.asked_at is None and one.heard_at < since]
+        log.warning("%d connections to the database were dead, and are replaced.", len(dead + old))
+        for one in dead + old:
+            one.terminate()
+
+    async def _working(self, pids: list[int | None]) -> set[int] | None:
+        """Those of the server's processes that are at work; None if it is only too busy to say."""
+        try:
+            session = await self.open(CONNECT_SECONDS)
+            try:
+                return {row["pid"] for row in await session.fetch(WORKING, pids)}
+            finally:
+                session.terminate()
+        except (OSError, TimeoutError, asyncpg.InternalClientError):
+            return set()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+            return None

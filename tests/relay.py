@@ -1,0 +1,55 @@
+"""A small TCP proxy that can lose its connections without a word, as a NAT does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+
+class Relay:
+    """Passes on to another port of this machine what comes to its own."""
+
+    def __init__(self, target: int) -> None:
+        self.target, self.port = target, 0
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._lost: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def lose(self) -> None:
+        """From now on nothing passes through the connections of today; new ones work."""
+        self._lost |= self._writers
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, out = await asyncio.open_connection("127.0.0.1", self.target)
+        self._writers |= {writer, out}
+        for source, drain in ((reader, out), (there, writer)):
+            task = asyncio.create_task(self._pass_on(source, drain))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pass_on(self, source: asyncio.StreamReader, drain: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                if drain not in self._lost:
+                    drain.write(data)
+        if drain not in self._lost:
+            drain.close()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
+
+
+@asynccontextmanager
+async def relay(target: int) -> AsyncIterator[Relay]:
+    """One that listens on `port`."""
+    one = Relay(target)
+    server = await asyncio.start_server(one.accept, "127.0.0.1", 0)
+    one.port = server.sockets[0].getsockname()[1]
+    try:
+        yield one
+    finally:
+        server.close()
+        await one.close()

@@ -1,0 +1,152 @@
+"""Connections to PostgreSQL: several hosts, dead ones, and what they are set to."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from icecream import database, settings
+from icecream.database import DB, sessions
+from tests import servers
+from tests.relay import relay
+
+pytestmark = [pytest.mark.anyio, pytest.mark.only("postgres")]
+# Long enough that each of several at once has a connection of its own.
+WAITING = "SELECT pg_backend_pid() AS pid, pg_sleep(0.02)"
+# For what takes seconds if all is well.
+PATIENCE = 25
+
+
+@asynccontextmanager
+async def engine_at(place: str = "", query: str = "", **options: Any) -> AsyncIterator[Any]:
+    """An engine of the test's own, at these hosts and ports."""
+    whole = urlsplit(settings.load().database_url)
+    netloc = f"postgres@{place}" if place else whole.netloc
+    engine = database.Postgres(whole._replace(netloc=netloc, query=query).geturl(), **options)
+    await engine.start("icecream test")
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+def port() -> int:
+    found = urlsplit(settings.load().database_url).port
+    assert found
+    return found
+
+
+async def test_connections_that_died_without_a_word_are_found_out_and_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("SILENCE_SECONDS", "LOOK_EVERY_SECONDS", "ANSWER_ON_ITS_WAY_SECONDS"):
+        monkeypatch.setattr(sessions, name, 0.1)
+    async with (
+        asyncio.timeout(PATIENCE),
+        relay(port()) as between,
+        engine_at(f"127.0.0.1:{between.port}", "sslmode=disable") as engine,
+    ):
+        await asyncio.gather(*(engine.run_ddl(WAITING) for _ in range(8)))
+        between.lose()
+        asked = (engine.run_ddl("SELECT 1") for _ in range(3))
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(one) for one in answers} == {database.Unavailable}
+        # Nobody has asked the other five yet.
+        await asyncio.gather(*(engine.run_ddl("SELECT 1") for _ in range(8)))
+
+
+async def test_a_transaction_on_a_dead_connection_is_unsettled_only_at_its_commit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("SILENCE_SECONDS", "LOOK_EVERY_SECONDS", "ANSWER_ON_ITS_WAY_SECONDS"):
+        monkeypatch.setattr(sessions, name, 0.1)
+    async with (
+        asyncio.timeout(PATIENCE),
+        relay(port()) as between,
+        engine_at(f"127.0.0.1:{between.port}", "sslmode=disable") as engine,
+    ):
+        with pytest.raises(database.Unsettled):
+            async with engine.transaction():
+                await engine.run_ddl("SELECT 1")
+                between.lose()
+        with pytest.raises(database.Unavailable) as told:
+            async with engine.transaction():
+                between.lose()
+                await engine.run_ddl("SELECT 1")
+        assert told.type is database.Unavailable
+        assert await engine.run_ddl("SELECT 1")
+
+
+async def test_a_slow_query_is_not_taken_for_a_dead_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("SILENCE_SECONDS", "LOOK_EVERY_SECONDS", "ANSWER_ON_ITS_WAY_SECONDS"):
+        monkeypatch.setattr(sessions, name, 0.05)
+    looked, real = asyncio.Event(), sessions.Sessions._drop_the_dead
+
+    async def look(self: sessions.Sessions, late: dict[sessions.Session, float]) -> None:
+        await real(self, late)
+        looked.set()
+
+    monkeypatch.setattr(sessions.Sessions, "_drop_the_dead", look)
+    async with engine_at() as engine:
+        assert await engine.run_ddl("SELECT pg_sleep(1)")
+    assert looked.is_set()
+
+
+async def test_the_system_watches_the_connection_too() -> None:
+    async with engine_at() as engine, engine.transaction() as transaction:
+        one = transaction.connection._transport.get_extra_info("socket")
+        assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+
+
+async def test_of_several_hosts_the_first_that_takes_writes_is_used() -> None:
+    place = f"127.0.0.1:{servers.free_port()},127.0.0.1:{port()}"
+    async with engine_at(place, "target_session_attrs=read-write") as engine:
+        assert await engine.run_ddl("SELECT 1")
+        assert engine.sessions.hosts[0] == {"host": "127.0.0.1", "port": port()}
+    with pytest.raises(database.Unavailable, match="target attribute"):
+        async with engine_at(query="target_session_attrs=standby"):
+            pass
+
+
+async def test_a_connection_has_the_name_of_its_command_and_its_commits_are_on_the_disk() -> None:
+    (row,) = await DB.run_ddl("SHOW application_name")
+    assert row["application_name"] == "icecream"
+    async with engine_at() as engine:
+        (row,) = await engine.run_ddl("SHOW application_name")
+        assert row["application_name"] == "icecream test"
+        assert engine.warnings() == []
+    async with engine_at(query="application_name=shop") as engine:
+        (row,) = await engine.run_ddl("SHOW application_name")
+        assert row["application_name"] == "shop"
+
+
+@pytest.mark.parametrize(("level", "then"), [("remote_apply", "remote_apply"), ("local", "on")])
+async def test_a_commit_waits_for_the_disk_at_least(level: str, then: str) -> None:
+    async with engine_at(query=f"synchronous_commit={level}") as engine:
+        (row,) = await engine.run_ddl("SHOW synchronous_commit")
+        assert row["synchronous_commit"] == then
+
+
+async def test_what_cannot_be_set_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "SET_UP", sessions.READ_BACK)
+    async with engine_at(query="synchronous_commit=remote_write") as engine:
+        assert ["remote_write" in one for one in engine.warnings()] == [True]
+
+
+async def test_a_lock_that_takes_longer_than_the_database_allows_is_unavailable() -> None:
+    connection = await asyncpg.connect(settings.load().database_url)
+    try:
+        async with engine_at(query="lock_timeout=50") as engine, connection.transaction():
+            await connection.execute("LOCK TABLE flavor")
+            with pytest.raises(database.Unavailable, match="lock timeout"):
+                await engine.run_ddl("SELECT * FROM flavor")
+    finally:
+        await connection.close()
