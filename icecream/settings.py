@@ -15,6 +15,8 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta, Struct
 
+from icecream import money
+
 PREFIX = "ICECREAM_"
 # RFC 7518 3.2: an HS256 key must have at least the size of the hash.
 SECRET_KEY_BYTES = 32
@@ -54,7 +56,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     payment_timeout: Seconds = 10.0
     lease: Seconds = 30.0
     sweep: Seconds | None = None
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")] = "EUR"
+    currency: str = "EUR"
     default_price: Annotated[int, Meta(ge=0, le=100_000_000)] = 250
     flavors_added_by: Literal["anyone", "staff"] | None = None
     rate_limit: str = "6000/minute"
@@ -72,6 +74,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "longer than ICECREAM_PAYMENT_DELAY",
         )
         _require(self.lease > self.payment_timeout, "lease", "longer than ICECREAM_PAYMENT_TIMEOUT")
+        _require(
+            money.digits(self.currency) is not None,
+            "currency",
+            f"a currency of ISO 4217, such as EUR: {self.currency!r} is none",
+        )
         _require(_is_rate(self.rate_limit), "rate_limit", "a number and a period: 6000/minute")
 
     def _check_addresses(self) -> None:
