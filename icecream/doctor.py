@@ -13,7 +13,8 @@ def _words(names: Iterable[str]) -> str:
 
 OPEN = _words(state for state in states.unfinished(states.PAYMENT) if state != "parked")
 LIVE = _words(states.LIVE)
-# What was charged for such an order was given back, to the last cent.
+# What was charged for such an order was given back, to the last cent; unless a refund failed after
+# its order was canceled.
 ENDED = "'refunded', 'canceled'"
 # Both databases write a time in UTC as text that begins with the day.
 DAY = "substr(CAST(o.created_at AS text), 1, 10)"
@@ -89,15 +90,21 @@ RULES = {
     "an open refund belongs to an order that was paid": f"""
         SELECT p.id FROM payment p JOIN orders o ON o.id = p."order"
         WHERE p.kind = 'refund' AND (p.state IN ({OPEN}) OR p.state = 'parked')
-        AND o.status NOT IN ('paid', 'refunding')""",
+        AND o.status NOT IN ('paid', 'refunding') AND NOT (
+            o.status = 'canceled' AND o.refunded < o.total AND EXISTS (
+                SELECT 1 FROM payment c WHERE c."order" = o.id AND c.kind = 'charge'
+                AND c.state = 'succeeded'))""",
     "what was given back is the sum of the refunds": f"""
         SELECT o.id FROM orders o
         LEFT JOIN payment c ON c."order" = o.id AND c.kind = 'charge' AND c.state = 'succeeded'
         LEFT JOIN payment r ON r."order" = o.id AND r.kind = 'refund' AND r.state = 'succeeded'
         GROUP BY o.id, o.status, o.total, o.refunded, c.id, c.moved, c.amount
         HAVING o.refunded <> COALESCE(sum(r.amount), 0) - CASE
-            WHEN o.status IN ({ENDED}) THEN COALESCE(c.moved - c.amount, 0) ELSE 0 END
-        OR (o.status IN ({ENDED}) AND c.id IS NOT NULL AND o.refunded <> o.total)""",
+            WHEN o.status IN ({ENDED}) AND o.refunded = o.total
+            THEN COALESCE(c.moved - c.amount, 0) ELSE 0 END
+        OR (o.status IN ({ENDED}) AND c.id IS NOT NULL AND o.refunded <> o.total AND NOT (
+            o.status = 'canceled' AND EXISTS (SELECT 1 FROM payment f WHERE f."order" = o.id
+            AND f.kind = 'refund' AND f.state <> 'succeeded')))""",
     "an order is charged once when it was paid, and never otherwise": """
         SELECT o.id FROM orders o LEFT JOIN payment p
             ON p."order" = o.id AND p.kind = 'charge' AND p.state = 'succeeded'

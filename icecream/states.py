@@ -10,7 +10,8 @@ ORDER: Arrows = {
     "failed": ("pending",),
     "paid": ("refunding",),
     "refunding": ("refunded", "canceled", "paid"),
-    "refunded": (),
+    # A refund failed after it had succeeded.
+    "refunded": ("refunding",),
     "canceled": (),
 }
 PAYMENT: Arrows = {
@@ -18,10 +19,13 @@ PAYMENT: Arrows = {
     "sent": ("sent", "succeeded", "declined", "unknown", "parked"),
     "unknown": ("sent", "succeeded", "declined", "parked"),
     "parked": ("unknown", "succeeded", "declined"),
-    "succeeded": (),
+    # Only a refund: banks send some back, days later.
+    "succeeded": ("parked",),
     "declined": (),
     "void": (),
 }
+# Nobody waits for these to change, though the provider may take a refund back.
+ENDED = ("refunded", "canceled", "succeeded", "declined", "void")
 
 # In these an order was charged, and what was not given back is ours.
 CHARGED = ("paid", "refunding", "refunded")
@@ -62,8 +66,8 @@ def check(arrows: Arrows, source: str, state: str) -> None:
 
 
 def unfinished(arrows: Arrows) -> tuple[str, ...]:
-    """The states that something may still follow."""
-    return tuple(name for name, following in arrows.items() if following)
+    """The states that something is to follow."""
+    return tuple(name for name in arrows if name not in ENDED)
 
 
 def mermaid(arrows: Arrows) -> str:
@@ -71,5 +75,6 @@ def mermaid(arrows: Arrows) -> str:
     first = next(iter(arrows))
     lines = ["stateDiagram-v2", f"    [*] --> {first}"]
     for name, following in arrows.items():
-        lines += [f"    {name} --> {state}" for state in following or ("[*]",)]
+        ends = ("[*]",) if name in ENDED else ()
+        lines += [f"    {name} --> {state}" for state in (*following, *ends)]
     return "\n".join(lines)

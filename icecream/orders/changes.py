@@ -121,6 +121,8 @@ class Changes(Controller):
     ) -> ASGIApp:
         """Give back some of what was paid, or all that is left; for staff. Stock stays as it is.
 
+        A canceled order has money left if its refund failed after it had succeeded.
+
         With an `Idempotency-Key` a request that comes again is answered again, for 7 days, and
         nothing is given back twice.
         """

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from icecream import bodies, errors, intake, openapi, states
+from icecream import bodies, errors, intake, openapi, payments, states
 from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, User
 
 # Flavors in one order.
@@ -169,12 +169,15 @@ async def one(order: int, *, to: User) -> OrderDetail:
     return OrderDetail(
         **{name: getattr(view, name) for name in OrderView.__struct_fields__},
         cancel_requested=given_up and view.status != "canceled",
-        actions=_actions(view.status, given_up, to),
+        actions=await _actions(rows[0], given_up, to),
         history=await _history(order),
     )
 
 
-def _actions(status: str, cancel_requested: bool, to: User) -> list[str]:
+async def _actions(order: dict[str, Any], cancel_requested: bool, to: User) -> list[str]:
+    status = order["status"]
+    if to.admin and await payments.is_owed(order):
+        return ["refund"]
     ruled_out = {"cancel"} if cancel_requested else set()
     ruled_out |= set() if to.admin else {"refund"}
     return [

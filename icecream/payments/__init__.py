@@ -4,10 +4,10 @@ Every change of a payment is one UPDATE guarded by the states it may come from; 
 came late, and stops. Locks are taken in one order: orders, jobs, payments, flavors, totals.
 """
 
-from icecream.payments import notices, parked
+from icecream.payments import corrections, notices, parked
 from icecream.payments.claims import Claim, Late, claim, postpone, standing
 from icecream.payments.desk import Desk
-from icecream.payments.requests import cancel, pay, refund
+from icecream.payments.requests import cancel, is_owed, pay, refund
 from icecream.payments.settlement import Parked, Verdict, settle
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "Verdict",
     "cancel",
     "claim",
+    "corrections",
+    "is_owed",
     "notices",
     "parked",
     "pay",

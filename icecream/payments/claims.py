@@ -159,11 +159,15 @@ def _request(row: dict[str, Any], currency: str, charges: dict[int, str]) -> Req
     return Refund(key, amount, currency, order, charges[order])
 
 
-async def standing(payment: int) -> Claim | None:
-    """A payment as a claim that nobody made, to look it up by; None if it has ended."""
-    unfinished = list(states.unfinished(states.PAYMENT))
+async def standing(payment: int, among: Sequence[str] | None = None) -> Claim | None:
+    """A payment as a claim that nobody made, to look it up by; None if it has ended.
+
+    Args:
+        among: the states that it may be in, if not those of a payment that was sent.
+    """
+    among = among or states.unfinished(states.PAYMENT)
     rows = await Payment.select(*COLUMNS).where(
-        Payment.id == payment, Payment.state.is_in(unfinished), Payment.state != "new"
+        Payment.id == payment, Payment.state.is_in(list(among)), Payment.state != "new"
     )
     return next(iter(await _claims(rows, datetime.now(UTC))), None)
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
-from icecream import counters, database, gateway, states
+from icecream import counters, database, errors, gateway, states
 from icecream.failpoints import reach
-from icecream.payments import claims
+from icecream.payments import claims, corrections
 from icecream.payments.desk import NO_ANSWER
 from icecream.payments.settlement import Verdict, settle
 from icecream.tables import NOTICE_TRIED, Job, Notice, Payment
@@ -79,8 +79,10 @@ def _fits(text: str) -> bool:
 
 async def _receive(provider: str, notice: gateway.Notice) -> bool:
     now, open_states = datetime.now(UTC), list(states.unfinished(states.PAYMENT))
+    # A refund that succeeded may fail days later, so a notice of one is looked up all the same.
+    surely = (Payment.kind == "charge") | (Payment.state != "succeeded")
     ended = await Payment.exists().where(
-        Payment.provider_key == notice.key, Payment.state.not_in(open_states)
+        Payment.provider_key == notice.key, Payment.state.not_in(open_states), surely
     )
     applied_at = now if ended else None
     row = (provider, notice.event, notice.key, notice.reference, now, applied_at)
@@ -141,21 +143,39 @@ class Inbox:
     async def _is_done(self, hint: Hint) -> bool:
         """Look its payment up and settle it, unless it has ended; False: once more, later."""
         payment = (
-            await Payment.select(Payment.id, Payment.state)
+            await Payment.select(Payment.id, Payment.kind, Payment.state, Payment.moved)
             .where(Payment.provider_key == hint.key)
             .first()
         )
         if payment is None or payment["state"] == "new" or self._in_other_hands(payment, hint):
             return False
+        if corrections.waits_for_review(payment):
+            return True
+        if (payment["kind"], payment["state"]) == ("refund", "succeeded"):
+            return await self._look_again(payment["id"], hint)
         claim = await claims.standing(payment["id"])
         if claim is None:
             return True
-        answer = await self._look_up(claim.request, hint)
+        answer = await self._look_up(claim.request, hint.reference, hint)
         if answer is None:
             return False
         await settle([Verdict(claim, answer)])
         reach("notices.settled")
         return True
+
+    async def _look_again(self, refund: int, hint: Hint) -> bool:
+        """Whether a refund that succeeded still stands, or its failure is written."""
+        claim = await claims.standing(refund, ("succeeded",))
+        if claim is None:
+            return False
+        answer = await self._look_up(claim.request, claim.reference, hint)
+        if isinstance(answer, gateway.Declined):
+            try:
+                await corrections.refund_failed(refund, answer.reason)
+            except errors.RefundInProgress:
+                log.warning("Notice %s: the failed refund waits for another one.", hint.id)
+                return False
+        return answer is not None
 
     def _in_other_hands(self, payment: dict[str, object], hint: Hint) -> bool:
         """Whether somebody is about to hear the answer; by the end of the lease they have let go.
@@ -165,10 +185,12 @@ class Inbox:
         age = datetime.now(UTC) - hint.received_at
         return payment["state"] == "sent" and age < timedelta(seconds=self.lease)
 
-    async def _look_up(self, request: gateway.Request, hint: Hint) -> gateway.Answer | None:
+    async def _look_up(
+        self, request: gateway.Request, reference: str | None, hint: Hint
+    ) -> gateway.Answer | None:
         try:
             async with asyncio.timeout(self.timeout):
-                return await self.gateway.look_up(request, hint.reference)
+                return await self.gateway.look_up(request, reference)
         except (gateway.Later, *NO_ANSWER) as error:
             log.warning("Notice %s: the provider did not answer: %r", hint.id, error)
             return None

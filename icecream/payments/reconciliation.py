@@ -10,7 +10,7 @@ from piccolo.columns.combination import And, Where
 
 from icecream import database, states
 from icecream.gateway import Gateway, Later, Record
-from icecream.payments import remedies
+from icecream.payments import corrections, remedies
 from icecream.payments.desk import NO_ANSWER
 from icecream.payments.remedies import Finding
 from icecream.tables import Job, Payment
@@ -115,8 +115,13 @@ def _difference(record: Record, row: _Row | None) -> Finding | None:
     moved = record.state == "succeeded"
     if row is None:
         return _of_nobody(record) if moved else None
+    if row.state == "parked" and row.moved == corrections.MOVED_BACK and not moved:
+        return None
     if row.state == "parked" and moved and _amounts(record, row, row.amount):
         return Finding("look", _amounts(record, row, row.amount), row.order, row.id, record)
+    if row.state == "succeeded" and row.kind == "refund" and _failed(record, row):
+        why = "the refund failed after it had succeeded"
+        return Finding("adopt", why, row.order, row.id, record)
     if row.state == "succeeded":
         why = _differs(record, row)
         return Finding("look", why, row.order, row.id, record) if why else None
@@ -128,6 +133,10 @@ def _difference(record: Record, row: _Row | None) -> Finding | None:
         why = f"{_money(record.amount, record.currency)}, but ours is {row.state}"
         return Finding(what, why, row.order, row.id, record)
     return None
+
+
+def _failed(record: Record, row: _Row) -> bool:
+    return record.state == "declined" and record.reference == row.provider_ref
 
 
 def _of_nobody(record: Record) -> Finding:

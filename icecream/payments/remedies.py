@@ -7,8 +7,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from icecream import counters, database, events
+from icecream import counters, database, errors, events
 from icecream.gateway import Answer, Declined, Gateway, Later, Record, Refund, Succeeded, Unknown
+from icecream.payments import corrections
 from icecream.payments.claims import standing
 from icecream.payments.desk import NO_ANSWER
 from icecream.payments.settlement import Verdict, hold, settle
@@ -22,9 +23,9 @@ BY_US = "reconciled-"
 class Finding(Struct, frozen=True):
     """A difference, and what is to be done about it.
 
-    `adopt`: they know how a payment of ours ended. `refund`: they took money for nothing that we
-    know of, or for a payment that came to nothing. `look`: only a person can say what is true.
-    `order` is the payment's, which is found by its key.
+    `adopt`: they know how a payment of ours ended, or that a refund failed afterwards. `refund`:
+    they took money for nothing that we know of, or for a payment that came to nothing. `look`: only
+    a person can say what is true. `order` is the payment's, which is found by its key.
     """
 
     what: Literal["adopt", "refund", "look"]
@@ -59,6 +60,8 @@ async def carry_out(gateway: Gateway, finding: Finding) -> Outcome:
         return await _carry_out(gateway, finding)
     except database.AWAY:
         raise
+    except errors.RefundInProgress as refusal:
+        return Outcome(f" - not now: {refusal}", False)
     except Exception as error:
         # Whatever is wrong with this one, the next one has nothing to do with it.
         log.exception("Nothing could be done about: %s", finding)
@@ -87,6 +90,8 @@ async def _adopt(finding: Finding) -> None:
     )
     if claim := await standing(finding.payment):
         await settle([Verdict(claim, answer)])
+    elif isinstance(answer, Declined) and record.kind == "refund":
+        await corrections.refund_failed(finding.payment, answer.reason)
 
 
 async def _give_back(gateway: Gateway, finding: Finding) -> Outcome:

@@ -1,6 +1,7 @@
 """What people ask for once an order is placed: cancel it, pay it again, give money back."""
 
 from datetime import datetime
+from typing import Any
 
 from icecream import attempts, books, database, errors, states
 from icecream.payments import settlement
@@ -34,7 +35,7 @@ async def _cancel(order: int, by: int, at: datetime | None) -> list[int]:
     else:
         new.cancel_requested = True
         new.tell("cancel-requested", by)
-        if row["status"] == "paid" and not await _open_refund(order):
+        if row["status"] == "paid" and not await has_open_refund(order):
             settlement.begin_refund(new, by)
     return await settlement.apply([new], await settlement.return_stock([new]))
 
@@ -59,7 +60,8 @@ async def _void(order: int) -> bool:
     return bool(voided)
 
 
-async def _open_refund(order: int) -> bool:
+async def has_open_refund(order: int) -> bool:
+    """Whether one is under way, or parked."""
     unfinished = list(states.unfinished(states.PAYMENT))
     return await Payment.exists().where(
         Payment.order == order, Payment.kind == "refund", Payment.state.is_in(unfinished)
@@ -127,23 +129,32 @@ async def refund(
 
     Raises:
         errors.NotFound: there is no such order.
-        errors.InvalidTransition: it is not paid.
+        errors.InvalidTransition: it is not paid, nor canceled with money left to give back.
         errors.RefundTooLarge: there is less left.
         errors.RefundInProgress: another refund is in progress.
     """
     row = await settlement.held(order)
-    if row["status"] not in states.ACTIONS["refund"].sources:
+    if row["status"] not in states.ACTIONS["refund"].sources and not await is_owed(row):
         raise errors.InvalidTransition(row["status"], "refunded", states.ORDER[row["status"]])
-    if await _open_refund(order):
+    if await has_open_refund(order):
         raise errors.RefundInProgress()
     left = row["total"] - row["refunded"]
     wanted = left if amount is None else amount
     if wanted > left or not left:
         raise errors.RefundTooLarge(f"Only {left} of {row['total']} is left.", left=left)
     new, about = settlement.turn(row, at), {"amount": wanted, "reason": why}
-    if wanted == left:
+    if wanted == left and row["status"] == "paid":
         settlement.begin_refund(new, by, **about)
     else:
         new.refund = wanted
         new.tell("refund-requested", by, **about)
     return await settlement.apply([new], await settlement.return_stock([new]))
+
+
+async def is_owed(order: dict[str, Any]) -> bool:
+    """Whether money of a canceled order is left: its refund failed after it had succeeded."""
+    if order["status"] != "canceled" or order["refunded"] == order["total"]:
+        return False
+    return await Payment.exists().where(
+        Payment.order == order["id"], Payment.kind == "charge", Payment.state == "succeeded"
+    )

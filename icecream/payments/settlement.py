@@ -177,7 +177,7 @@ def _given_back(new: Turn, answer: Answer, verdict: Verdict, about: dict[str, An
         new.back = new.cancel_requested
         new.enter("canceled" if new.cancel_requested else "refunded", verdict.by, **about)
     else:
-        new.refunded = answer.amount
+        new.refunded = min(answer.amount, new.order["total"] - new.order["refunded"])
         new.tell("partly-refunded", verdict.by, **about)
 
 
@@ -208,7 +208,9 @@ async def _lines(orders: Sequence[int]) -> dict[int, list[books.Line]]:
 
 
 def _entering(state: str, column: Column) -> database.Statement:
-    among = states.before(states.PAYMENT, state)
+    # What has ended stays so for every answer; a refund that fails later is no answer to a call.
+    unfinished = states.unfinished(states.PAYMENT)
+    among = [one for one in states.before(states.PAYMENT, state) if one in unfinished]
     return database.enter(Payment.state, state, among=among, column=column)
 
 

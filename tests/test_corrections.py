@@ -1,0 +1,266 @@
+"""A refund that failed after it had succeeded: reviewed by staff, and given back again."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from icecream import doctor, gateway, payments
+from icecream.database import DB
+from icecream.gateway import Declined, Record, Request, Unknown
+from icecream.payments import corrections, notices, reconciliation, remedies
+from icecream.tables import Event, Flavor, Job, Order, Payment
+from tests import ledger
+from tests.conftest import Caller, Provider, carry_out, new_flavor, number, place
+from tests.test_doctor import Undo
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_notices")]
+
+
+class Given(NamedTuple):
+    """An order of four at 250 each, out of ten, and the refund that succeeded."""
+
+    order: int
+    refund: int
+    flavor: int
+
+
+async def given(customer: Caller, amount: int | None = None, *, cancel: bool = False) -> Given:
+    """Some of it was given back, or all, or it was canceled."""
+    flavor = await new_flavor(stock=10)
+    placed = await place(customer.user.id, {flavor: 4})
+    await carry_out(placed.order)
+    if cancel:
+        staged = await payments.cancel(placed.order, by=customer.user.id)
+    else:
+        staged = await begun(placed.order, amount, by=customer.user.id)
+    await carry_out(placed.order)
+    await ledger.check()
+    return Given(placed.order, staged[0], flavor)
+
+
+async def begun(order: int, amount: int | None, *, by: int) -> list[int]:
+    async with DB.transaction():
+        return await payments.refund(order, amount, why="melted", by=by)
+
+
+async def order_of(one: Given) -> tuple[str, int]:
+    (row,) = await Order.select(Order.status, Order.refunded).where(Order.id == one.order)
+    return row["status"], row["refunded"]
+
+
+async def refund_of(one: Given) -> tuple[str, int | None]:
+    (row,) = await Payment.select(Payment.state, Payment.moved).where(Payment.id == one.refund)
+    return row["state"], row["moved"]
+
+
+async def history(one: Given) -> list[str]:
+    rows = await Event.select(Event.type).where(Event.order == one.order).order_by(Event.seq)
+    return [row["type"] for row in rows]
+
+
+CASES = [
+    # What was given back, how the order was after it, and how it is once the refund has failed.
+    (None, False, ("refunded", 1000), ("refunding", 0), "paid"),
+    (300, False, ("paid", 300), ("paid", 0), "paid"),
+    (None, True, ("canceled", 1000), ("canceled", 0), "canceled"),
+]
+
+
+@pytest.mark.parametrize(("amount", "cancel", "before", "after", "released"), CASES)
+async def test_a_refund_that_failed_afterwards_is_reviewed_and_given_back_again(
+    customer: Caller,
+    staff: Caller,
+    amount: int | None,
+    cancel: bool,
+    before: tuple[str, int],
+    after: tuple[str, int],
+    released: str,
+) -> None:
+    one = await given(customer, amount, cancel=cancel)
+    assert await order_of(one) == before
+    assert await corrections.refund_failed(one.refund, "account closed")
+    assert not await corrections.refund_failed(one.refund, "account closed")
+    assert (await order_of(one), await refund_of(one)) == (after, ("parked", 0))
+    assert (await history(one)).count("refund-failed") == 1
+    await ledger.check()
+    # While an operator has not looked, nobody gives it back a second time.
+    path = f"/api/orders/{one.order}/refund/"
+    assert (await staff.post(path, {"reason": "again"})).status_code == 409
+    answer = await staff.post(f"/api/payments/{one.refund}/release/", {"reason": "seen there"})
+    assert (answer.status_code, answer.json()["state"]) == (200, "declined")
+    assert await order_of(one) == (released, 0)
+    await ledger.check()
+    detail = (await staff.get(f"/api/orders/{one.order}/")).json()
+    assert "refund" in detail["actions"]
+    assert "refund" not in (await customer.get(f"/api/orders/{one.order}/")).json()["actions"]
+    again = {"reason": "again"} | ({"amount": amount} if amount else {})
+    assert (await staff.post(path, again)).status_code == 202
+    await carry_out(one.order)
+    assert await order_of(one) == before
+    stock = 10 if cancel else 6
+    assert await Flavor.select(Flavor.stock).where(Flavor.id == one.flavor) == [{"stock": stock}]
+    await ledger.check()
+
+
+async def test_what_was_canceled_may_be_given_back_in_parts_and_no_more_than_is_left(
+    customer: Caller, staff: Caller
+) -> None:
+    one = await given(customer, cancel=True)
+    await corrections.refund_failed(one.refund, "account closed")
+    await staff.post(f"/api/payments/{one.refund}/release/", {"reason": "seen there"})
+    path = f"/api/orders/{one.order}/refund/"
+    for amount, status in ((1001, 409), (400, 202), (601, 409), (600, 202)):
+        answer = await staff.post(path, {"reason": "again", "amount": amount})
+        assert answer.status_code == status, answer.text
+        await carry_out(one.order)
+        await ledger.check()
+    assert await order_of(one) == ("canceled", 1000)
+    answer = await staff.post(path, {"reason": "again"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "invalid-transition")
+
+
+async def test_a_decline_of_the_next_refund_leaves_it_to_be_given_back(
+    customer: Caller, staff: Caller
+) -> None:
+    one = await given(customer, cancel=True)
+    await corrections.refund_failed(one.refund, "account closed")
+    await staff.post(f"/api/payments/{one.refund}/release/", {"reason": "seen there"})
+    await staff.post(f"/api/orders/{one.order}/refund/", {"reason": "again"})
+    await carry_out(one.order, Declined("still closed"))
+    assert await order_of(one) == ("canceled", 0)
+    assert (await staff.get(f"/api/orders/{one.order}/")).json()["actions"] == ["refund"]
+    await ledger.check()
+    # Without a refund that failed, such an order is not sound.
+    with pytest.raises(Undo):
+        async with DB.transaction():
+            declined = Payment.kind == "refund", Payment.state == "declined"
+            await Payment.delete().where(Payment.order == one.order, *declined)
+            assert list(await doctor.examine()) == ["what was given back is the sum of the refunds"]
+            raise Undo
+
+
+async def test_the_last_of_several_refunds_may_fail(customer: Caller, staff: Caller) -> None:
+    one = await given(customer, 300)
+    await begun(one.order, None, by=staff.user.id)
+    await carry_out(one.order)
+    assert await order_of(one) == ("refunded", 1000)
+    assert await corrections.refund_failed(one.refund, "account closed")
+    assert await order_of(one) == ("refunding", 700)
+    await ledger.check()
+    await staff.post(f"/api/payments/{one.refund}/release/", {"reason": "seen there"})
+    await staff.post(f"/api/orders/{one.order}/refund/", {"reason": "again"})
+    await carry_out(one.order)
+    assert await order_of(one) == ("refunded", 1000)
+    await ledger.check()
+
+
+async def test_a_charge_does_not_fail_afterwards(customer: Caller, flavor: int) -> None:
+    placed = await place(customer.user.id, {flavor: 1})
+    await carry_out(placed.order)
+    assert not await corrections.refund_failed(number(placed), "a mistake")
+    assert await Payment.exists().where(Payment.id == number(placed), Payment.state == "succeeded")
+
+
+class Told(Provider):
+    """Says of every look-up what it was told to say."""
+
+    keeps_list = True
+    listed: tuple[Record, ...] = ()
+
+    async def records(self, since: datetime, until: datetime) -> Any:
+        for record in self.listed:
+            yield record
+
+
+async def noticed(one: Given, provider: Provider, event: str) -> None:
+    """The provider says that something happened to the refund, and it is looked up."""
+    (row,) = await Payment.select(Payment.provider_key).where(Payment.id == one.refund)
+    notice = gateway.Notice(f"{event} {one.refund}", row["provider_key"], "re_1")
+    assert await notices.receive("simulated", notice)
+    await due_now()
+    await notices.Inbox(provider, lease=30, timeout=5).sweep()
+
+
+async def due_now() -> None:
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    await Job.update({Job.run_at: past}).where(Job.kind == "notice")
+
+
+async def left() -> int:
+    count: int = await Job.count().where(Job.kind == "notice")
+    return count
+
+
+async def test_a_notice_of_a_refund_that_succeeded_is_looked_up(customer: Caller) -> None:
+    one, provider = await given(customer), Told()
+    (row,) = await Payment.select(Payment.provider_ref).where(Payment.id == one.refund)
+    provider.found = gateway.Succeeded(row["provider_ref"], 1000, "EUR")
+    await noticed(one, provider, "updated")
+    assert (await order_of(one), await left()) == (("refunded", 1000), 0)
+    provider.found = Unknown("500")
+    await noticed(one, provider, "unanswered")
+    assert (await order_of(one), await left()) == (("refunded", 1000), 1)
+    provider.found = Declined("failed: account closed")
+    await due_now()
+    await notices.Inbox(provider, lease=30, timeout=5).sweep()
+    assert (await order_of(one), await left()) == (("refunding", 0), 0)
+    # Our own reference counts: another refund under the same key may be the one that failed.
+    assert {reference for _, reference in provider.looked_up} == {row["provider_ref"]}
+    # The same news again does not end the review.
+    asked = len(provider.looked_up)
+    await noticed(one, provider, "failed again")
+    assert (await refund_of(one), await left()) == (("parked", 0), 0)
+    assert len(provider.looked_up) == asked
+    await ledger.check()
+
+
+async def test_a_failed_refund_waits_until_another_one_has_ended(customer: Caller) -> None:
+    one, provider = await given(customer, 300), Told()
+    await begun(one.order, 200, by=customer.user.id)
+    provider.found = Declined("failed")
+    await noticed(one, provider, "failed")
+    assert (await order_of(one), await left()) == (("paid", 300), 1)
+    await carry_out(one.order)
+    await due_now()
+    await notices.Inbox(provider, lease=30, timeout=5).sweep()
+    assert (await order_of(one), await left()) == (("paid", 200), 0)
+    await ledger.check()
+
+
+async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Caller) -> None:
+    one, provider = await given(customer), Told()
+    columns = (Payment.provider_key, Payment.provider_ref)
+    (row,) = await Payment.select(*columns).where(Payment.id == one.refund)
+    now, reference = datetime.now(UTC), row["provider_ref"]
+    failed = Record(
+        *("refund", row["provider_key"], one.order, reference, 1000, "EUR", "declined", now)
+    )
+    provider.listed = (failed,)
+
+    async def found() -> list[remedies.Finding]:
+        day = timedelta(days=1)
+        listed = reconciliation.compare(provider, now - day, now + day)
+        return [finding async for finding in listed if finding.payment == one.refund]
+
+    (finding,) = await found()
+    assert (finding.what, finding.why) == ("adopt", "the refund failed after it had succeeded")
+    assert (await remedies.carry_out(provider, finding)).done
+    assert (await order_of(one), await refund_of(one)) == (("refunding", 0), ("parked", 0))
+    # An operator has it now.
+    assert await found() == []
+    await ledger.check()
+
+
+async def test_a_retry_of_a_refund_that_failed_asks_what_became_of_it(
+    customer: Caller, staff: Caller
+) -> None:
+    one = await given(customer)
+    await corrections.refund_failed(one.refund, "account closed")
+    await staff.post(f"/api/payments/{one.refund}/retry/", {"reason": "perhaps"})
+    provider = Told()
+    provider.found = Declined("failed")
+    await payments.Desk(provider, places=1, lease=30, timeout=5).serve([one.refund])
+    assert provider.asked == list[Request]()
+    assert (await order_of(one), await refund_of(one)) == (("paid", 0), ("declined", None))
+    await ledger.check()
