@@ -23,16 +23,19 @@ _PAYMENTS = database.insert(
     ),
     returning=(Payment.id, Payment.order),
 )
-_JOBS = database.insert(Job, (Job.kind, Job.subject, Job.tries), at=(Job.run_at, database.NOW))
+_JOBS = database.insert(
+    Job, (Job.kind, Job.subject, Job.customer, Job.tries), at=(Job.run_at, database.NOW)
+)
 
 
 class Attempt(Struct, frozen=True):
     """Money to be moved for an order, in minor units; the `n`-th time that this is tried.
 
-    `method` is the provider's reference of what it is paid with.
+    `customer` placed the order, `method` is the provider's reference of what it is paid with.
     """
 
     order: int
+    customer: int
     amount: int
     kind: Literal["charge", "refund"] = "charge"
     n: int = 1
@@ -51,7 +54,7 @@ def beginning(attempts: Sequence[Attempt]) -> database.Asked:
 
 def due(attempts: Sequence[Attempt], payments: dict[int, int]) -> database.Asked:
     """The jobs that will carry them out, due at once; the payments' ids by order."""
-    return _JOBS, [(one.kind, payments[one.order], 0) for one in attempts]
+    return _JOBS, [(one.kind, payments[one.order], one.customer, 0) for one in attempts]
 
 
 async def stage(attempts: Sequence[Attempt]) -> dict[int, int]:

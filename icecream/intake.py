@@ -257,7 +257,9 @@ async def _write(new: Sequence[_New], now: datetime) -> None:
         (one.id, line.flavor, line.quantity, line.unit_price) for one in new for line in one.lines
     ]
     history = [line for one in new for line in _history(one)]
-    charges = [attempts.Attempt(one.id, one.total, method=one.method) for one in new if one.total]
+    charges = [
+        attempts.Attempt(one.id, one.user, one.total, method=one.method) for one in new if one.total
+    ]
     rows = await database.together((_LINES, lines), attempts.beginning(charges))
     await events.begin(history, at=now)
     payments = {row["order"]: row["id"] for row in rows}

@@ -210,6 +210,10 @@ class Payment(Table, tablename="payment"):
     first_sent_at = Timestamptz(null=True, default=None)
     tries = Integer(default=0)
     last_error = Text(null=True, default=None)
+    failure = Varchar(
+        length=40, null=True, default=None, help_text="Why it was declined: one of a few words."
+    )
+    faults = Integer(null=True, default=None, help_text="Tries that ended in an error of ours.")
 
     @classmethod
     def get_readable(cls) -> Readable:
@@ -234,6 +238,7 @@ class Job(Table, tablename="job"):
     id = BigSerial(primary_key=True)
     kind = Varchar(length=20, default=None)
     subject = BigInt(default=None, help_text="The payment, or the notice.")
+    customer = BigInt(null=True, default=None, help_text="Whose payment it is.")
     run_at = Timestamptz(index=True, default=None)
     tries = Integer(default=0)
 

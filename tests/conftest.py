@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -56,6 +56,8 @@ from icecream.tables import Flavor, Job, Notice, Payment, StockMove, User  # noq
 
 os.chdir(_here)
 PASSWORD = "correct horse"
+# Seconds, on a machine with much to do.
+PATIENCE = 30
 _numbers = count(1)
 
 
@@ -213,6 +215,15 @@ def verdict(claim: payments.Claim, answer: str | Declined | payments.Parked) -> 
     """What is known for certain; a text is the reference of a yes."""
     said = yes(claim.request, answer) if isinstance(answer, str) else answer
     return payments.Verdict(claim, said)
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something in this process; `processes.until` waits for others."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if await true():
+                return
+            await asyncio.sleep(0.01)
 
 
 class Provider:

@@ -19,7 +19,9 @@ async def test_an_attempt_has_a_key_nobody_can_guess_and_a_job_that_is_due(
     orders = sorted([(await place(customer.user.id, {flavor: n})).order for n in (1, 2)])
 
     async def work() -> None:
-        wanted = [attempts.Attempt(order, 7, "refund", 3, "pm_1") for order in orders]
+        wanted = [
+            attempts.Attempt(order, customer.user.id, 7, "refund", 3, "pm_1") for order in orders
+        ]
         staged = await attempts.stage(wanted)
         assert sorted(staged) == orders
         rows = await Payment.select().where(Payment.id.is_in(list(staged.values())))

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from icecream.payments import notices
 from icecream.tables import Job, Payment
 from tasks import broker, payments, sweep, worker
 from tests import ledger, servers
-from tests.conftest import Caller, Provider, place, yes
+from tests.conftest import Caller, Provider, place, until, yes
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -63,14 +63,6 @@ async def placed(customer: Caller, flavor: int, count: int) -> list[int]:
     """The payments of so many new orders."""
     orders = [await place(customer.user.id, {flavor: 1}) for _ in range(count)]
     return [order.payment for order in orders if order.payment is not None]
-
-
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            if await true():
-                return
-            await asyncio.sleep(0.01)
 
 
 async def settled(expected: list[int]) -> None:

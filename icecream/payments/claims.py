@@ -1,11 +1,12 @@
 """Whose turn it is to ask the provider: a claim for the length of a lease, or later again."""
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
+from piccolo.columns.combination import And, Or, Where
 
 from icecream import database, states
 from icecream.failpoints import reach
@@ -15,7 +16,7 @@ from icecream.tables import KINDS, Job, Order, Payment
 # The pause after the first try without a definite answer; each next one is twice as long, up to the
 # longest. That is short: the breaker leaves a provider alone that is away, and bad luck of one
 # payment must not make its customer wait. They vary by half, so that payments do not come in waves.
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 15.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 12.0
 COLUMNS = (
     Payment.id,
     Payment.order,
@@ -55,6 +56,33 @@ class Claim(Struct, frozen=True):
         return "charge" if isinstance(self.request, Charge) else "refund"
 
 
+class Among(Struct, frozen=True):
+    """Which of the due jobs may be claimed."""
+
+    kinds: Sequence[str] = KINDS
+    without: Sequence[int] = ()
+    """Not those of these customers."""
+    only_fresh: bool = False
+    """Not what was tried before."""
+
+    def jobs(self) -> list[And | Or | Where]:
+        """As conditions, all in the row of the job itself: whatever is passed over costs little."""
+        asked: list[And | Or | Where] = [
+            Job.kind.is_in(list(self.kinds)),
+            Job.run_at <= database.seconds_from_now(0),
+        ]
+        if self.without:
+            others = Job.customer.not_in(list(self.without))
+            asked.append(Or(Job.customer.is_null(), others))
+        if self.only_fresh:
+            asked.append(Job.tries == 0)
+        return asked
+
+
+ALL = Among()
+Pick = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+
+
 class Late(Exception):
     """Somebody else already did it."""
 
@@ -64,7 +92,8 @@ async def claim(
     *,
     limit: int,
     lease: float,
-    kinds: Sequence[str] = KINDS,
+    among: Among = ALL,
+    pick: Pick = list,
     sent: Mapping[int, datetime] | None = None,
 ) -> list[Claim]:
     """Take due payments, those of `ids` or any, and commit the intent to carry them out.
@@ -72,25 +101,27 @@ async def claim(
     Args:
         limit: the most to take.
         lease: seconds until others may take them again.
-        kinds: only these.
+        among: which ones may be taken.
+        pick: chooses from the jobs that were found; it has no effect, for it may be asked again.
         sent: when a payment was first sent, if not now.
     """
-    return await database.transaction(lambda: _claim(ids, kinds, limit, lease, sent or {}))
+    return await database.transaction(lambda: _claim(ids, among, pick, limit, lease, sent or {}))
 
 
 async def _claim(
     ids: Iterable[int] | None,
-    kinds: Sequence[str],
+    among: Among,
+    pick: Pick,
     limit: int,
     lease: float,
     sent: Mapping[int, datetime],
 ) -> list[Claim]:
-    now, ours = datetime.now(UTC), Job.kind.is_in(list(kinds))
-    is_due = Job.run_at <= database.seconds_from_now(0)
-    due = Job.select(Job.subject).where(ours, is_due).limit(limit)
+    now, ours = datetime.now(UTC), Job.kind.is_in(list(KINDS))
+    due = Job.select(Job.subject, Job.kind, Job.customer, Job.tries).where(*among.jobs())
     # Those of a list are found by their numbers; in order of time, all that are due would be read.
     due = due.order_by(Job.run_at) if ids is None else due.where(Job.subject.is_in(list(ids)))
-    subjects = sorted(row["subject"] for row in await database.unlocked(due))
+    found = pick(await database.unlocked(due.limit(limit)))
+    subjects = sorted(row["subject"] for row in found)
     if not subjects:
         return []
     over = database.seconds_from_now(lease)

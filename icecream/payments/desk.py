@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from icecream import batches, counters
+from icecream import batches, counters, database
 from icecream.failpoints import reach
 from icecream.gateway import (
     Answer,
@@ -20,8 +20,9 @@ from icecream.gateway import (
     Unknown,
 )
 from icecream.payments.breaker import Breaker
-from icecream.payments.claims import Claim, claim, postpone
+from icecream.payments.claims import Among, Claim, claim, postpone
 from icecream.payments.settlement import Parked, Verdict, settle
+from icecream.payments.shares import Row, Shares
 from icecream.tables import KINDS
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,11 @@ class Desk:
             settle, of="settlements", most=SETTLED, room=AHEAD * places
         )
         self._breakers = {kind: Breaker() for kind in KINDS}
+        self._shares = Shares(places)
+        # Whether something due may have been passed over that there was no room for.
+        self._passed_over = False
+        self._given_back = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
         # A place is free again with the answer: the next calls do not wait for it to be written.
         self._free, self._unwritten = asyncio.Semaphore(places), asyncio.Semaphore(AHEAD * places)
         # One claim after the other: the places that become free meanwhile are one claim too.
@@ -78,6 +84,8 @@ class Desk:
     async def close(self, grace: float) -> None:
         """Claim no more, and give what is under way so many seconds; the intents are committed."""
         self._closing = True
+        if self._following is not None:
+            self._following.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=grace)
         for task in self._running:
@@ -99,17 +107,42 @@ class Desk:
 
     async def _claim(self, ids: Sequence[int] | None, room: int) -> list[Claim]:
         """What is due and may be asked for; of a kind whose breaker is open only a trial."""
-        calm = [kind for kind, breaker in self._breakers.items() if not breaker.is_open]
-        claims = await claim(ids, kinds=calm, limit=room, lease=self.lease) if calm else []
+        self._passed_over |= self._shares.any_is_full
+        calm = [kind for kind in self._shares.kinds if not self._breakers[kind].is_open]
+        claims = await self._claim_fairly(ids, calm, room) if calm else []
         for kind, breaker in self._breakers.items():
             if breaker.may_try and len(claims) < room:
-                trial = await claim(ids, kinds=[kind], limit=1, lease=self.lease)
-                if trial:
-                    breaker.tried()
-                claims += trial
+                claims += await self._claim_trial(ids, kind, breaker)
+        for one in claims:
+            self._shares.take(one)
         if claims:
             reach("payments.claimed")
         return claims
+
+    async def _claim_fairly(
+        self, ids: Sequence[int] | None, kinds: Sequence[str], room: int
+    ) -> list[Claim]:
+        shares = self._shares
+
+        def pick(due: list[Row]) -> list[Row]:
+            picked = shares.pick(due)
+            self._passed_over |= len(picked) < len(due)
+            return picked
+
+        among = Among(kinds, shares.full_customers, shares.only_fresh)
+        return await claim(ids, among=among, pick=pick, limit=room, lease=self.lease)
+
+    async def _claim_trial(
+        self, ids: Sequence[int] | None, kind: str, breaker: Breaker
+    ) -> list[Claim]:
+        """One payment, of a customer who had no trouble if there is one."""
+        for without in (sorted(breaker.failed), ()):
+            among = Among([kind], without)
+            trial = await claim(ids, among=among, limit=1, lease=self.lease)
+            if trial:
+                breaker.tried()
+                return trial
+        return []
 
     def _most(self, wanted: int) -> int:
         """How many of these may be asked for now; none while the provider is left alone."""
@@ -132,6 +165,25 @@ class Desk:
     async def _take_one(self) -> None:
         await self._unwritten.acquire()
         await self._free.acquire()
+
+    def _follow_up(self) -> None:
+        """Look for what was passed over, now that there may be room for it."""
+        self._given_back.set()
+        idle = self._following is None or self._following.done()
+        if self._passed_over and idle and not self._closing:
+            self._following = asyncio.create_task(self._sweep_again(), name="follow-up")
+
+    async def _sweep_again(self) -> None:
+        while self._passed_over and not self._closing:
+            self._passed_over = False
+            self._given_back.clear()
+            try:
+                await self.sweep()
+            except database.Unavailable as error:
+                log.warning("The database is away, the sweep tries again: %r", error)
+                break
+            if self._passed_over:
+                await self._given_back.wait()
 
     def _begin(self, claim: Claim) -> asyncio.Task[None]:
         task = asyncio.create_task(self._carry_out(claim), name=f"payment {claim.payment}")
@@ -166,7 +218,13 @@ class Desk:
             reach("payments.settled")
 
     def _note(self, claim: Claim, result: str, began: float, *, answered: bool = True) -> None:
-        self._breakers[claim.kind].note(claim.customer, answered=answered)
+        breaker = self._breakers[claim.kind]
+        was_open = breaker.is_open
+        breaker.note(claim.customer, answered=answered)
+        self._shares.note(claim.customer, answered=answered)
+        if was_open and not breaker.is_open:
+            self._passed_over = True
+            self._follow_up()
         counters.attempted(claim.kind, result, time.perf_counter() - began)
 
     async def _in_time(self, claim: Claim) -> Answer | Parked:
@@ -175,6 +233,8 @@ class Desk:
                 return await self._ask(claim)
         finally:
             self._free.release()
+            self._shares.give_back(claim)
+            self._follow_up()
 
     async def _ask(self, claim: Claim) -> Answer | Parked:
         forgotten = datetime.now(UTC) - claim.sent_at > self.gateway.key_life

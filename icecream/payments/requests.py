@@ -104,7 +104,9 @@ async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
     new = settlement.turn(row)
     new.enter("pending", by)
     n = await attempts.next_n(order, "charge")
-    staged = await attempts.stage([attempts.Attempt(order, row["total"], n=n, method=method)])
+    staged = await attempts.stage(
+        [attempts.Attempt(order, row["user"], row["total"], n=n, method=method)]
+    )
     await settlement.apply([new], await settlement.return_stock([new]))
     return list(staged.values())
 

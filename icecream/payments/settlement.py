@@ -290,7 +290,7 @@ async def _stage_refund(one: Turn) -> int:
     moved, amount = charge[0]["moved"], one.refund
     if moved is not None:
         amount += moved - charge[0]["amount"]
-    staged = await attempts.stage([attempts.Attempt(order, amount, "refund", n)])
+    staged = await attempts.stage([attempts.Attempt(order, one.order["user"], amount, "refund", n)])
     return staged[order]
 
 
