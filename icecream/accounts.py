@@ -20,7 +20,9 @@ from msgspec import Meta
 from icecream import bodies, database, errors, openapi, passwords, quotas, tokens
 from icecream.tables import Session, User
 
-Username = Annotated[str, Meta(min_length=1, max_length=100, pattern=bodies.LINE)]
+Username = Annotated[
+    str, Meta(min_length=1, max_length=100, pattern=bodies.LINE, extra=bodies.VISIBLE)
+]
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAiOiJhY2Nlc3MifQ.c2lnbmF0dXJl"
 HOW = "Send one header Authorization: Bearer, with an access token from POST /api/token/."
 PAIR = {"access": JWT, "refresh": JWT}

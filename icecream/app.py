@@ -40,6 +40,7 @@ from icecream import (
     operators,
     orders,
     pages,
+    queries,
     quotas,
     settings,
     stats,
@@ -68,11 +69,11 @@ BY_STATUS: dict[int, type[errors.Refusal]] = {
 }
 
 
-def _refusal(error: Exception) -> errors.Refusal:
+def _refusal(request: Request[Any, Any, Any], error: Exception) -> errors.Refusal:
     if isinstance(error, errors.Refusal):
         return error
     if isinstance(error, ValidationException):
-        return _invalid(error)
+        return _invalid(request, error)
     if isinstance(error, HTTPException) and error.status_code < 500:
         kind = BY_STATUS.get(error.status_code)
         refusal = kind() if kind else errors.ValidationFailed("", "invalid", error.detail)
@@ -90,18 +91,17 @@ def _refusal(error: Exception) -> errors.Refusal:
     return errors.InternalError()
 
 
-def _invalid(error: ValidationException) -> errors.Refusal:
+def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> errors.Refusal:
     """A query or path parameter, or a body that is missing altogether."""
     for one in error.extra if isinstance(error.extra, list) else []:
         if (name := one.get("key")) and name != "data":
-            detail = f"{name}: {one['message'].replace('`', '')}."
-            return errors.ValidationFailed(f"/{name}", "invalid", detail)
+            return queries.unfit(request.route_handler, name)
     return errors.ValidationFailed("", "missing", "A body is required.")
 
 
 def problem(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """Any error at all as a problem document (RFC 9457)."""
-    refusal = _refusal(error)
+    refusal = _refusal(request, error)
     content = refusal.document(
         address=settings.load().address,
         instance=request.url.path,
@@ -211,6 +211,7 @@ def litestar() -> Litestar:
             pages.router,
         ],
         on_app_init=[accounts.auth.on_app_init],
+        guards=[queries.only_declared],
         middleware=[quotas.Quota],
         request_class=bodies.AnyBody,
         request_max_body_size=LARGEST_BODY,

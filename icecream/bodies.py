@@ -1,7 +1,6 @@
 """A body, sent as JSON or as either kind of form, becomes one struct or an exact refusal."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -15,7 +14,7 @@ from litestar.params import PathParameter
 from litestar.types import Receive, Scope, Send
 from msgspec import Meta, Struct
 
-from icecream import edge, errors
+from icecream import edge, errors, sentences
 from icecream.tables import User
 
 T = TypeVar("T")
@@ -26,19 +25,17 @@ PathId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Its id.")]
 Number = Annotated[int, Meta(ge=0, le=MAX_ID)]
 # A line of text that can be seen.
 LINE = r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+(?!\n)$"
+# For the extras of a type with such a pattern: our sentences never repeat a pattern.
+VISIBLE = {"words": "{} without control characters"}
 Reason = Annotated[
-    str, Meta(min_length=1, max_length=200, pattern=LINE, examples=["melted on the way"])
+    str,
+    Meta(min_length=1, max_length=200, pattern=LINE, extra=VISIBLE, examples=["melted on the way"]),
 ]
 FORMS = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
 # Our largest form has three fields.
 MOST_FIELDS = 1000
 # What the original's clients may send back to it; nothing is ever written from these.
 READ_ONLY = frozenset({"id", "user", "status", "created_at"})
-# msgspec says what is missing or too much in its text alone, and where it was in JSONPath.
-_FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*?)`(?: - at `(.*)`)?$")
-_VALUE = re.compile(r"^(.*?)(?: - at `(.*)`)?$", re.DOTALL)
-_PATTERN = re.compile(r"matching regex .*", re.DOTALL)
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 
 class Body(Struct, forbid_unknown_fields=True):
@@ -140,7 +137,7 @@ def converted(values: Any, kind: type[T]) -> T:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from None
+        raise refused(error, kind) from None
 
 
 async def exact_ids(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -157,32 +154,19 @@ def said(reason: str) -> str:
     """A reason without the white space round it.
 
     Raises:
-        ValueError: nothing else is in it.
+        sentences.Unfit: nothing else is in it.
     """
     if not (words := reason.strip()):
-        raise ValueError("Expected more than white space - at `$.reason`")
+        raise sentences.Unfit("reason", "must be more than white space")
     return words
 
 
-def pointer(path: str) -> str:
-    """A JSON Pointer (RFC 6901) from msgspec's `$.lines[0].quantity`."""
-    steps = (key or index for key, index in _STEP.findall(path))
+def pointer(steps: Iterable[str]) -> str:
+    """A JSON Pointer (RFC 6901) to a member of a member, and so on."""
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-def plain(text: str) -> str:
-    """What msgspec says, for people: our patterns only keep out what cannot be seen."""
-    return _PATTERN.sub("without control characters", text).replace("`", "")
-
-
-def _refusal(text: str) -> errors.ValidationFailed:
-    if field := _FIELD.match(text):
-        missing, name, path = field[1].startswith("missing"), field[2], field[3] or "$"
-        place = pointer(path) + pointer("." + name) if "." not in name else f"/{name}"
-        code, what = ("missing", "is required") if missing else ("unknown-field", "is not known")
-        return errors.ValidationFailed(place, code, f"The field {name!r} {what}.")
-    value = _VALUE.match(text)
-    assert value is not None
-    place = pointer(value[2] or "$")
-    subject = place.rpartition("/")[2] or "the body"
-    return errors.ValidationFailed(place, "invalid", f"{subject}: {plain(value[1])}.")
+def refused(error: msgspec.ValidationError, kind: Any) -> errors.ValidationFailed:
+    """What msgspec found wrong with something of this kind, as a refusal that names the field."""
+    found = sentences.fault(error, kind)
+    return errors.ValidationFailed(pointer(found.steps), found.code, found.sentence)

@@ -61,6 +61,16 @@ def _challenge(problem: str = "") -> dict[str, str]:
     return {"WWW-Authenticate": f'Bearer realm="icecream"{told}'}
 
 
+class UnknownParameter(Refusal):
+    """There is no such query parameter."""
+
+    def __init__(self, name: str, hint: str = "") -> None:
+        detail = f"There is no query parameter {name[:LONGEST]!r}{hint}."
+        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+        error = {"pointer": pointer[:LONGEST], "code": self.code, "detail": detail[:LONGEST]}
+        super().__init__(detail, errors=[error])
+
+
 class Unauthenticated(Refusal):
     """Sign in first."""
 

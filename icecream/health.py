@@ -57,7 +57,7 @@ class HealthChecks(Controller):
 
     path = "/health"
     include_in_schema = False
-    opt = {"exclude_from_auth": True, "uncounted": True}
+    opt = {"exclude_from_auth": True, "uncounted": True, "any_query": True}
 
     @get("/live")
     async def live(self) -> Health:

@@ -12,7 +12,7 @@ from litestar.response import Stream
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from icecream import bodies, errors
+from icecream import bodies, errors, sentences
 
 MAX_PAGE = 500
 # Rows read at once while a whole list is streamed: enough to keep the database out of the way,
@@ -101,9 +101,16 @@ def one_of(name: str, word: str | None, words: Iterable[str]) -> str | None:
     """A parameter that is one of a few words, or was not given."""
     if word is None or word in words:
         return word
-    raise invalid(name, f"Expected one of {', '.join(words)}")
+    raise invalid(name, f"must be {sentences.one_of(words)}")
+
+
+def some_of(name: str, given: list[str] | None, words: Iterable[str]) -> tuple[str, ...]:
+    """A parameter that may be repeated, each time one of a few words; empty if it is not there."""
+    for word in given or ():
+        one_of(name, word, words)
+    return tuple(dict.fromkeys(given or ()))
 
 
 def invalid(name: str, what: str) -> errors.ValidationFailed:
     """A parameter that asks for what cannot be."""
-    return errors.ValidationFailed(f"/{name}", "invalid", f"{name}: {what}.")
+    return errors.ValidationFailed(f"/{name}", "invalid", f"{name} {what}.")

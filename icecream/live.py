@@ -11,7 +11,7 @@ from typing import Annotated
 
 from litestar import Controller, get
 from litestar.datastructures import State
-from litestar.params import HeaderParameter, Parameter
+from litestar.params import HeaderParameter, Parameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Struct
 
@@ -161,18 +161,17 @@ async def blocks(stream: feed.Stream) -> AsyncGenerator[bytes, None]:
     yield b""
 
 
-async def beginning(last_id: str | None, after: int | None) -> int:
-    """The position after which a stream begins: that of a header field, of a parameter, or now.
+async def beginning(**given: str | int | None) -> int:
+    """The position after which a stream begins: the first that is given, or now.
 
     Raises:
         errors.ValidationFailed: there is no such event.
     """
     now = (await feed.last()).position
-    place = "/Last-Event-ID" if last_id is not None else "/after"
-    given = last_id if last_id is not None else now if after is None else after
-    text = str(given)
+    there = [(name, str(value)) for name, value in given.items() if value is not None]
+    name, text = there[0] if there else ("", str(now))
     if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= now):
-        raise errors.ValidationFailed(place, "invalid", "This is not the id of an event.")
+        raise errors.ValidationFailed(f"/{name}", "invalid", "This is not the id of an event.")
     return int(text)
 
 
@@ -215,6 +214,14 @@ class Events(Controller):
                 description="The id of the last event that was seen; 0 for all there ever were.",
             ),
         ] = None,
+        resumed: Annotated[
+            str | None,
+            QueryParameter(
+                name="lastEventId",
+                schema_extra={"pattern": "^[0-9]+$", "maxLength": 19},
+                description="The same, as browsers' replacements for EventSource send it.",
+            ),
+        ] = None,
         last_event_id: Annotated[
             str | None,
             HeaderParameter(
@@ -236,6 +243,8 @@ class Events(Controller):
 
         The stream ends with your token, or when you read too slowly, or when the server stops.
         """
-        start = await beginning(last_event_id, after)
+        start = await beginning(
+            **{"Last-Event-ID": last_event_id, "lastEventId": resumed, "after": after}
+        )
         listener = Listener(request.user, until=request.auth.exp)
         return Answer(state.streams, listener, start)

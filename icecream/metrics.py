@@ -129,7 +129,7 @@ def _gauges(standing: dict[str, float] | None, redis_is_away: bool | None) -> It
 
 
 # Not counted by the rate limit, and no part of the API's document.
-@get("/metrics", include_in_schema=False, exclude_from_auth=True, uncounted=True)
+@get("/metrics", include_in_schema=False, exclude_from_auth=True, uncounted=True, any_query=True)
 async def read(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
     """The page, for whoever reaches this process itself: a proxy's clients are the whole world."""
     if any(name in request.headers for name in FORWARDED):

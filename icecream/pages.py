@@ -105,5 +105,5 @@ router = Router(
     "/",
     route_handlers=[front, problems, asset, favicon],
     include_in_schema=False,
-    opt={"exclude_from_auth": True},
+    opt={"exclude_from_auth": True, "any_query": True},
 )

@@ -1,6 +1,5 @@
 """Every knob, read once from the environment and `.env`; a bad one stops the boot with one line."""
 
-import difflib
 import ipaddress
 import os
 import secrets
@@ -15,7 +14,7 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta, Struct
 
-from icecream import money
+from icecream import money, sentences
 
 PREFIX = "ICECREAM_"
 # RFC 7518 3.2: an HS256 key must have at least the size of the hash.
@@ -24,6 +23,17 @@ SECRET_KEY_BYTES = 32
 # file), gently where many workers ask one PostgreSQL.
 SWEEP_EMBEDDED, SWEEP_AT_SCALE = 1.0, 5.0
 
+# `words` is what the line says of one that does not match; a pattern is never shown.
+RedisPrefix = Annotated[
+    str, Meta(pattern=r"^[\w:.-]+$", extra={"words": "letters, digits and any of _ : . -"})
+]
+Delay = Annotated[
+    str,
+    Meta(
+        pattern=r"^\d+(\.\d+)?(-\d+(\.\d+)?)?$",
+        extra={"words": "seconds, or a range of seconds such as 0.5-2"},
+    ),
+]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
@@ -37,7 +47,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database_url: str = "sqlite:///var/icecream.sqlite"
     database_connections: Annotated[int, Meta(ge=2, le=200)] = 20
     redis_url: str | None = None
-    redis_prefix: Annotated[str, Meta(pattern=r"^[\w:.-]+$")] = "icecream"
+    redis_prefix: RedisPrefix = "icecream"
     secret_key: str | None = None
     previous_secret_keys: tuple[str, ...] = ()
     host: str = "127.0.0.1"
@@ -51,7 +61,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stripe_api_key: str | None = None
     stripe_webhook_secret: str | None = None
     stripe_api_base: str = "https://api.stripe.com"
-    payment_delay: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?(-\d+(\.\d+)?)?$")] = "0.5-2"
+    payment_delay: Delay = "0.5-2"
     payment_failure_rate: Annotated[float, Meta(ge=0, le=1)] = 0.1
     payment_timeout: Seconds = 10.0
     lease: Seconds = 30.0
@@ -296,14 +306,14 @@ def _make_secret(path: Path) -> None:
 
 
 def _explain(error: msgspec.ValidationError) -> str:
-    text = str(error)
-    message, _, place = text.partition(" - at `$.")
-    if place:
-        return f"{PREFIX}{place.rstrip('`').upper()}: {message}."
-    name = text.split("`")[1]
-    close = difflib.get_close_matches(name, Settings.__struct_fields__, n=1)
-    hint = f" Did you mean {PREFIX}{close[0].upper()}?" if close else ""
-    return f"{PREFIX}{name.upper()}: there is no such setting.{hint}"
+    found = sentences.fault(error, Settings)
+    name = found.steps[0].upper()
+    if found.code == "unknown-field":
+        names = [PREFIX + known.upper() for known in Settings.__struct_fields__]
+        return f"{PREFIX}{name}: there is no such setting{sentences.meant(PREFIX + name, names)}."
+    # There is no way to set one to null but to leave it out.
+    what = found.predicate.removeprefix("must be ").removesuffix(", or null")
+    return f"{PREFIX}{name}: set it to {what}."
 
 
 def read(variables: dict[str, str]) -> Settings:

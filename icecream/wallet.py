@@ -7,7 +7,7 @@ from litestar import Controller, delete, get, put
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from icecream import bodies, errors, openapi, tokens
+from icecream import bodies, errors, openapi, sentences, tokens
 from icecream.tables import User
 
 VISIBLE = r"^[!-~]{1,255}$"
@@ -18,19 +18,19 @@ Reference = Annotated[
 # ISO/IEC 7812: 13 to 19 digits in use, of which the last makes the Luhn sum a multiple of ten.
 _NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .-]?[0-9]){12,18}(?![0-9A-Za-z])")
 EXAMPLE = {"reference": "pm_1N3T00LkdIwHu7ixt44h1F8k"}
-CARD = "Expected the provider's reference, and this looks like the number of a card"
+CARD = "must be the provider's reference; this looks like the number of a card"
 
 
 def reference(text: str, field: str = "reference") -> str:
     """What was said to be a provider's reference. What is refused is never repeated.
 
     Raises:
-        ValueError: it is none, or looks like the number of a card.
+        sentences.Unfit: it is none, or looks like the number of a card.
     """
     if any(_luhn(found) for found in _NUMBER.findall(text)):
-        raise ValueError(f"{CARD} - at `$.{field}`")
+        raise sentences.Unfit(field, CARD)
     if not re.fullmatch(VISIBLE, text):
-        raise ValueError(f"Expected 1 to 255 visible ASCII characters - at `$.{field}`")
+        raise sentences.Unfit(field, "must be 1 to 255 visible ASCII characters")
     return text
 
 
@@ -93,7 +93,7 @@ class Wallet(Controller):
             EXAMPLE,
             *openapi.CALL,
             *openapi.BODY,
-            errors.ValidationFailed("/reference", "invalid", f"reference: {CARD}."),
+            errors.ValidationFailed("/reference", "invalid", f"reference {CARD}."),
         ),
     )
     async def set(self, request: bodies.AnyBody, data: JSONBody[NewMethod]) -> MethodView:

@@ -15,6 +15,7 @@ from icecream import bodies, errors, gateway, payments, quotas, settings
     include_in_schema=False,
     exclude_from_auth=True,
     uncounted=True,
+    any_query=True,
 )
 async def hear(request: bodies.AnyBody, provider: FromPath[str], state: State) -> dict[str, bool]:
     """Keep what the provider says; answered after the commit, so that it is not lost."""

@@ -62,11 +62,11 @@ async def clerk(site: httpx.ASGITransport, hashed: str) -> AsyncIterator[httpx.A
 
 async def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(site: httpx.ASGITransport) -> None:
     async with browser(site) as visitor:
-        answer = await visitor.get(f"{PAGE}?from=2026-01-01&through=2026-02-01")
+        answer = await visitor.get(f"{PAGE}?from=2026-01-01&to=2026-02-01")
         assert answer.status_code == 303
         place = httpx.URL(answer.headers["location"])
         assert place.path == "/admin/"
-        assert place.params["next"] == f"{PAGE}?from=2026-01-01&through=2026-02-01"
+        assert place.params["next"] == f"{PAGE}?from=2026-01-01&to=2026-02-01"
         for path in CLOSED:
             check_problem(await visitor.get(path), 401, "unauthenticated")
 
@@ -177,10 +177,10 @@ async def test_the_figures_are_those_of_the_orders(
     assert f"/admin/#/orders/{placed.order}/" in data["parts"]["latest"]
 
 
-async def test_days_are_chosen_with_the_last_one(clerk: httpx.AsyncClient) -> None:
-    data = (await clerk.get(f"{DATA}?from=2024-02-28&through=2024-03-01")).json()
+async def test_days_are_chosen_as_the_api_names_them(clerk: httpx.AsyncClient) -> None:
+    data = (await clerk.get(f"{DATA}?from=2024-02-28&to=2024-03-02")).json()
     assert [day for day, _ in data["charts"]["sales"]] == ["28 Feb", "29 Feb", "1 Mar"]
-    html = (await clerk.get(f"{PAGE}?from=2024-02-28&through=2024-03-01")).text
+    html = (await clerk.get(f"{PAGE}?from=2024-02-28&to=2024-03-02")).text
     assert "28\xa0Feb\xa02024 to 1\xa0Mar\xa02024" in html
     assert 'aria-current="page"' not in html
 
@@ -189,11 +189,14 @@ async def test_days_are_chosen_with_the_last_one(clerk: httpx.AsyncClient) -> No
     "query",
     [
         "period=1d",
-        "from=x&through=y",
-        "from=2026-02-01&through=2026-01-01",
-        "from=2026-02-01&through=9999-12-31",
-        "through=2026-01-01",
-        "from=0001-01-01&through=0001-01-02",
+        "from=x&to=y",
+        "from=2026-02-01&to=2026-01-01",
+        "from=2026-02-01&to=2026-02-01",
+        "from=2026-02-01&to=9999-12-31",
+        "to=2026-01-01",
+        "from=0001-01-01&to=0001-01-03",
+        "from=2026-01-01&through=2026-01-31",
+        "period=7d&period=30d",
     ],
 )
 async def test_days_that_cannot_be_are_told_and_the_page_stays(
@@ -283,7 +286,7 @@ async def test_without_the_database_the_page_stays_and_says_so(
     answer = await clerk.get(f"{PAGE}?period=7d")
     assert answer.status_code == 503
     assert "The database does not answer" in answer.text
-    assert 'name="through"' in answer.text
+    assert 'name="to"' in answer.text
     assert "Headline figures" not in answer.text
     check_problem(await clerk.get(DATA), 503, "unavailable")
 

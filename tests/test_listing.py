@@ -17,5 +17,5 @@ def test_a_place_is_found_again_by_its_word(sort: str) -> None:
 def test_a_word_that_is_missing_asks_for_nothing() -> None:
     assert listing.one_of("sort", None, ["id"]) is None
     assert listing.one_of("sort", "id", ["id"]) == "id"
-    with pytest.raises(errors.ValidationFailed, match=r"sort: Expected one of id, total\."):
+    with pytest.raises(errors.ValidationFailed, match=r"sort must be one of id, total\."):
         listing.one_of("sort", "name", ["id", "total"])

@@ -218,6 +218,7 @@ def mount(ring: intake.Ring) -> ASGIRouteHandler:
         exception_handlers={errors.Refusal: door.told},
         exclude_from_auth=True,
         uncounted=True,
+        any_query=True,
     )
     async def admin(scope: Scope, receive: Receive, send: Send) -> None:
         # Litestar cuts the mount's own path off, which Starlette does not expect.

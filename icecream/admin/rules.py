@@ -13,7 +13,7 @@ from icecream.tables import Flavor, RefreshToken, User
 
 STOCK = "Stock moves by orders and receipts only."
 
-Line = Annotated[str, Meta(max_length=255, pattern=rf"^\Z|{bodies.LINE}")]
+Line = Annotated[str, Meta(max_length=255, pattern=rf"^\Z|{bodies.LINE}", extra=bodies.VISIBLE)]
 
 
 class Person(Struct):
@@ -95,10 +95,7 @@ def _checked(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
     try:
         return msgspec.structs.asdict(msgspec.convert(known, rules))
     except msgspec.ValidationError as error:
-        what, _, name = str(error).partition(" - at `$.")
-        name = name.rstrip("`")
-        detail = f"{name}: {bodies.plain(what)}."
-        raise errors.ValidationFailed(f"/{name}", "invalid", detail) from None
+        raise bodies.refused(error, rules) from None
 
 
 async def _change(

@@ -1,19 +1,21 @@
 """The page that staff open in the morning: how sales are, what waits, what needs a hand."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 from litestar import MediaType, Request, Response, Router, get
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp
-from msgspec import ValidationError, convert
 
-from icecream import accounts, bodies, database, errors
+from icecream import accounts, bodies, database, errors, queries
 from icecream.admin import door
 from icecream.dashboard import assets, live, page
 from icecream.stats import figures, reports, sheets
-from icecream.stats.asked import TYPICAL
+from icecream.stats.asked import TYPICAL, Period, Since, Until
 from icecream.stats.asked import days as asked_for
 from icecream.tables import User
 
@@ -29,9 +31,10 @@ LONGER = timedelta(minutes=20)
 SIGN_IN = "Sign in to the admin first."
 AWAY = "The database does not answer, so there are no figures right now."
 Call = Request[None, None, State]
+DAYS = {"days": Provide(asked_for, sync_to_thread=False)}
 
 
-def _session(request: Call) -> str:
+def _session(request: ASGIConnection[Any, Any, Any, Any]) -> str:
     return request.cookies.get(door.COOKIE, "")
 
 
@@ -40,7 +43,7 @@ async def _holds(session: str) -> bool:
     return user is not None and user.admin
 
 
-async def _require_staff(request: Call) -> None:
+async def _staff_only(request: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     user: User | None = await accounts.of_session(_session(request))
     if user is None:
         raise errors.Unauthenticated(SIGN_IN)
@@ -48,36 +51,23 @@ async def _require_staff(request: Call) -> None:
         raise errors.Forbidden("The dashboard is for staff.")
 
 
-def _days(request: Call) -> reports.Days:
-    """A `period`, or the days `from` one `through` another, with it.
-
-    Raises:
-        errors.ValidationFailed: there are no such days.
-    """
-    query = request.query_params
-    return asked_for(query.get("period"), query.get("from"), _after(query.get("through")))
-
-
-def _after(last: str | None) -> str | None:
-    try:
-        return str(convert(last, date) + timedelta(1)) if last is not None else None
-    except (ValidationError, OverflowError):
-        return last
-
-
 def _html(text: str, status: int = 200) -> Response[str]:
     return Response(text, status_code=status, media_type=MediaType.HTML, headers=HEADERS)
 
 
-@get("/")
-async def dashboard(request: Call) -> Response[Any]:
+# It checks its query by itself: what is wrong with one is told on the page.
+@get("/", any_query=True)
+async def dashboard(
+    request: Call, period: Period = None, since: Since = None, until: Until = None
+) -> Response[Any]:
     """The page."""
-    period, status, trouble = request.query_params.get("period"), 200, ""
+    status, trouble = 200, ""
     try:
-        days = _days(request)
-    except errors.ValidationFailed as refusal:
+        queries.check(request, request.route_handler)
+        days = asked_for(period, since, until)
+    except (errors.UnknownParameter, errors.ValidationFailed) as refusal:
         days, period, status, trouble = asked_for(), TYPICAL, 400, refusal.detail
-    if "from" not in request.query_params:
+    if since is None:
         period = period or TYPICAL
     try:
         user = await accounts.of_session(_session(request), extend=LONGER)
@@ -99,29 +89,25 @@ def _to_sign_in(request: Call) -> Response[None]:
     return Response(None, status_code=303, headers=HEADERS | {"Location": location})
 
 
-@get("/data")
-async def data(request: Call) -> ASGIApp:
+@get("/data", guards=[_staff_only], dependencies=DAYS)
+async def data(days: NamedDependency[reports.Days]) -> ASGIApp:
     """What changes on a page that is open."""
-    await _require_staff(request)
-    view = page.view(*await reports.dashboard(_days(request)))
+    view = page.view(*await reports.dashboard(days))
     return bodies.Json(page.data(view))
 
 
-@get("/sales.csv")
-async def sheet(request: Call) -> Response[str]:
+@get("/sales.csv", guards=[_staff_only], dependencies=DAYS)
+async def sheet(days: NamedDependency[reports.Days]) -> Response[str]:
     """The sales of these days, by period and flavor."""
-    await _require_staff(request)
-    days = _days(request)
     report, _ = await reports.report(figures.Span(days.since, days.until), days.interval)
     name = f"sales-{days.since}-{days.until - timedelta(1)}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(sheets.of(report), media_type="text/csv; header=present", headers=headers)
 
 
-@get("/live")
+@get("/live", guards=[_staff_only])
 async def stream(request: Call, state: State) -> ASGIApp:
     """Server-sent events: that something happened."""
-    await _require_staff(request)
     return live.Stream(state.open_pages, _session(request), _holds)
 
 

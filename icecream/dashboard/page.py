@@ -1,7 +1,7 @@
 """What the dashboard shows, rendered from its figures: here alone they become words."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -202,5 +202,5 @@ def for_staff() -> str:
 
 
 def _render(days: Days, **values: Any) -> str:
-    today, last = datetime.now(UTC).date(), days.until - timedelta(1)
-    return _jinja.get_template("page.html").render(today=today, days=days, last=last, **values)
+    today = datetime.now(UTC).date()
+    return _jinja.get_template("page.html").render(today=today, days=days, **values)

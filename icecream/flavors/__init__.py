@@ -17,7 +17,9 @@ REFUSALS = (
 )
 ONE = (*openapi.CALL, errors.NotFound())
 STAFF = errors.Forbidden("This is for staff.")
-BAD_TAG = errors.ValidationFailed("/If-Match", "malformed", "Expected entity tags, or *.")
+BAD_TAG = errors.ValidationFailed(
+    "/If-Match", "malformed", 'If-Match must be entity tags such as "3", in their quotes, or *.'
+)
 SHORT = errors.InsufficientStock(lines=[{"flavor": 2, "quantity": 50, "available": 40}])
 # Whoever has it may keep it, and asks each time whether it is still so.
 KEPT = {"Cache-Control": "private, no-cache"}
@@ -59,7 +61,7 @@ class Flavors(Controller):
                 list[catalogue.FlavorView],
                 [catalogue.EXAMPLE],
                 *openapi.CALL,
-                errors.ValidationFailed("/archived", "invalid", "archived: Expected bool."),
+                errors.ValidationFailed("/archived", "invalid", "archived must be true or false."),
                 errors.Forbidden("Only staff may see what is no longer sold."),
             )
         ),

@@ -7,14 +7,26 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
-from icecream import bodies, books, database, errors, keys, openapi, settings
+from icecream import bodies, books, database, errors, keys, openapi, sentences, settings
 from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, User
 
 Name = Annotated[
-    str, Meta(min_length=1, max_length=100, pattern=bodies.LINE, examples=["Choclate"])
+    str,
+    Meta(
+        min_length=1,
+        max_length=100,
+        pattern=bodies.LINE,
+        extra=bodies.VISIBLE,
+        examples=["Choclate"],
+    ),
 ]
 Description = Annotated[
-    str, Meta(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]*$")
+    str,
+    Meta(
+        max_length=10_000,
+        pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]*$",
+        extra={"words": "{} without control characters other than tabs and line breaks"},
+    ),
 ]
 Price = Annotated[
     int,
@@ -36,7 +48,7 @@ def _spelt(name: str) -> str:
     """As the original did, and so that two names that look the same are the same."""
     name = unicodedata.normalize("NFC", name).strip()
     if not 1 <= len(name) <= 100:
-        raise ValueError("Expected 1 to 100 characters besides white space - at `$.name`")
+        raise sentences.Unfit("name", "must be text of 1 to 100 characters besides white space")
     return name
 
 
@@ -79,7 +91,7 @@ class StockReceipt(bodies.Body):
 
     def __post_init__(self) -> None:
         if not self.quantity:
-            raise ValueError("Expected any number but 0 - at `$.quantity`")
+            raise sentences.Unfit("quantity", "must be any number but 0")
         self.reason = bodies.said(self.reason)
 
 

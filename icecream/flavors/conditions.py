@@ -59,6 +59,6 @@ def unchanged(field: str | None, tag: str) -> bool:
 def _tags(name: str, field: str) -> list[str]:
     """The tags of a field as we gave them out."""
     if not _FIELD.fullmatch(field.strip()):
-        detail = f'{name}: Expected entity tags such as "3", in their quotes, or *.'
+        detail = f'{name} must be entity tags such as "3", in their quotes, or *.'
         raise errors.ValidationFailed(f"/{name}", "malformed", detail)
     return [_COMPRESSED.sub("", tag) for tag in _TAGS.findall(field)]

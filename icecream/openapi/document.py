@@ -23,8 +23,8 @@ Shops sign in, see the flavors and place orders; payment happens in the backgrou
 
 Bodies may be JSON, URL-encoded forms or multipart forms. Every path answers with and without a
 slash at its end. A list is the whole list, or with `limit` a page with a `Link` to the next
-(RFC 8288). Every error is a problem document (RFC 9457) that names the field. Money is whole minor
-units, such as cents; times are UTC.
+(RFC 8288). Every error is a problem document (RFC 9457) that names the field; an unknown query
+parameter is an error too. Money is whole minor units, such as cents; times are UTC.
 """
 TAGS = [
     Tag("Signing in", "Tokens: an access token for 15 minutes, a refresh token for 7 days."),
@@ -95,7 +95,7 @@ class Document(OpenAPI):
             for parameter in operation.get("parameters", []):
                 # It is there or it is not; there is no way to send null.
                 for kind in parameter["schema"].pop("oneOf", ())[:1]:
-                    parameter["schema"] |= kind
+                    parameter["schema"] = kind | parameter["schema"]
         used = document["components"]["schemas"]
         document["components"]["schemas"] = {name: schemas[name] for name in used}
         document["paths"] = dict(sorted(document["paths"].items()))
@@ -128,7 +128,7 @@ def config(*pages: OpenAPIRenderPlugin, csp: str) -> OpenAPIConfig:
             "/schema",
             route_handlers=[],
             include_in_schema=False,
-            opt={"exclude_from_auth": True},
+            opt={"exclude_from_auth": True, "any_query": True},
             response_headers=[ResponseHeader(name="Content-Security-Policy", value=csp)],
         ),
     )

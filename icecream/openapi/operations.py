@@ -65,6 +65,7 @@ class Problem(Struct, rename={"kind": "type"}):
 SHEET = "flavor__name,total_qty_ordered\r\nChoclate,4\r\n"
 # What any call may meet, any that needs a token, and any that brings a body.
 ANY = (
+    errors.UnknownParameter("limitt", " (did you mean limit?)"),
     errors.QuotaExceeded("Too many requests; try again in 42 s."),
     errors.InternalError(),
     errors.Unavailable(),

@@ -25,7 +25,9 @@ from icecream.orders.changes import Changes
 
 __all__ = ["Changes", "Orders"]
 REFUSALS = (
-    errors.ValidationFailed("/quantity", "invalid", "quantity: Expected int >= 1."),
+    errors.ValidationFailed(
+        "/quantity", "invalid", "quantity must be a whole number from 1 to 100000."
+    ),
     errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
 )
 NO_METHOD = errors.PaymentMethodRequired()

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
-from icecream import bodies, books, errors
+from icecream import bodies, books, errors, sentences
 from icecream.orders import views
 from icecream.tables import MAX_QUANTITY
 
@@ -35,9 +35,9 @@ class NewOrder(bodies.Body):
         for name in ("quantity", "flavor"):
             given = getattr(self, name) is not UNSET
             if self.lines is UNSET and not given:
-                raise ValueError(f"Expected it, or lines - at `$.{name}`")
+                raise sentences.Unfit(name, "is required, or lines instead")
             if self.lines is not UNSET and given:
-                raise ValueError(f"Expected it or lines, not both - at `$.{name}`")
+                raise sentences.Unfit(name, "cannot come together with lines")
 
     @property
     def wanted(self) -> dict[int, int]:

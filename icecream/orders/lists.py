@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar.params import Parameter
+from litestar.openapi.spec import OpenAPIType, Schema
+from litestar.params import Parameter, QueryParameter
 from msgspec import Meta, Struct
 from piccolo.columns import Column
 from piccolo.query import Select
 
-from icecream import bodies, errors, listing, states, tokens
+from icecream import bodies, errors, listing, sentences, states, tokens
 from icecream.orders import views
 from icecream.tables import Order, OrderLine, User
 
@@ -19,6 +20,7 @@ KEYS: dict[str, Column] = {"id": Order.id, "total": Order.total}
 # Told, not checked: Litestar would take a number for seconds, and so a year for one in 1970.
 MOMENT = {"format": "date-time", "maxLength": 35}
 Moment = Annotated[datetime, Meta(tz=True)]
+STATUS = Schema(type=OpenAPIType.STRING, enum=list(states.ORDER))
 _USER = re.compile(r"all|[1-9][0-9]{0,9}")
 SORTS = tuple(sign + name for name in KEYS for sign in ("", "-"))
 
@@ -26,11 +28,12 @@ SORTS = tuple(sign + name for name in KEYS for sign in ("", "-"))
 class Asked(Struct, frozen=True):
     """Which orders, and in which order; None asks for nothing in particular.
 
-    `user` is an id, or None for everybody's. From `created_from`, and before `created_to`.
+    `user` is an id, or None for everybody's; `status` holds several, or none for any. From
+    `created_from`, and before `created_to`.
     """
 
     user: int | None
-    status: str | None = None
+    status: tuple[str, ...] = ()
     created_from: datetime | None = None
     created_to: datetime | None = None
     flavor: int | None = None
@@ -50,7 +53,11 @@ class Asked(Struct, frozen=True):
 def asked(
     request: bodies.AnyBody,
     status: Annotated[
-        str | None, Parameter(schema_extra={"enum": list(states.ORDER)}, description="Only these.")
+        list[str] | None,
+        QueryParameter(
+            schema_extra={"items": STATUS, "max_items": len(states.ORDER)},
+            description="Only these; repeat it for several.",
+        ),
     ] = None,
     created_from: Annotated[
         str | None,
@@ -77,7 +84,7 @@ def asked(
     """What a query asks for."""
     return Asked(
         user=_whose(user, request.user),
-        status=listing.one_of("status", status, states.ORDER),
+        status=listing.some_of("status", status, states.ORDER),
         created_from=_moment("created_from", created_from),
         created_to=_moment("created_to", created_to),
         flavor=flavor,
@@ -91,17 +98,17 @@ def _moment(name: str, text: str | None) -> datetime | None:
     try:
         return msgspec.convert(text, Moment).astimezone(UTC)
     except msgspec.ValidationError:
-        what = "Expected a time with its offset, such as 2025-05-13T10:22:06Z"
+        what = f"must be {sentences.of(Moment)}"
         raise listing.invalid(name, what) from None
     except OverflowError:
-        raise listing.invalid(name, "Expected a time of the years 1 to 9999") from None
+        raise listing.invalid(name, "must be a time of the years 1 to 9999") from None
 
 
 def _whose(user: str | None, caller: User) -> int | None:
     if user is None or user == str(caller.id):
         return caller.id
     if not _USER.fullmatch(user) or (user != "all" and int(user) > tokens.MAX_USER):
-        raise listing.invalid("user", "Expected an id or all")
+        raise listing.invalid("user", "must be an id, or all")
     if not caller.admin:
         raise errors.Forbidden("Only staff may see the orders of others.")
     return None if user == "all" else int(user)
@@ -121,8 +128,8 @@ def _which(asked: Asked) -> Select[Any]:
     query = Order.select(*views.COLUMNS)
     if asked.user is not None:
         query = query.where(Order.user == asked.user)
-    if asked.status is not None:
-        query = query.where(Order.status == asked.status)
+    if asked.status:
+        query = query.where(Order.status.is_in(list(asked.status)))
     if asked.created_from is not None:
         query = query.where(Order.created_at >= asked.created_from)
     if asked.created_to is not None:

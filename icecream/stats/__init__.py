@@ -40,7 +40,7 @@ class Stats(Controller):
             list[figures.FlavorSales] | reports.Report,
             examples.SALES,
             *openapi.CALL,
-            errors.ValidationFailed("/to", "invalid", "to: Expected from before to."),
+            errors.ValidationFailed("/to", "invalid", "to must be a later day than from."),
             errors.Forbidden(NOT_YOURS),
         ),
     )
@@ -72,7 +72,7 @@ class Stats(Controller):
             reports.Dashboard,
             examples.DASHBOARD,
             *openapi.CALL,
-            errors.ValidationFailed("/period", "invalid", "period: Expected one of 7d, 30d."),
+            errors.ValidationFailed("/period", "invalid", "period must be one of 7d, 30d."),
             errors.Forbidden("Only staff may do this."),
         ),
     )

@@ -16,6 +16,13 @@ FORMS = {"json": JSON, "csv": CSV}
 PERIODS = {f"{days}d": days for days in (7, 30, 90, 365)}
 TYPICAL = "30d"
 A_DAY = {"format": "date", "maxLength": 10, "pattern": r"^\d{4}-\d\d-\d\d$"}
+Period = Annotated[
+    str | None,
+    QueryParameter(
+        schema_extra={"enum": list(PERIODS)},
+        description=f"So many days, up to today; {TYPICAL} if nothing is said.",
+    ),
+]
 Since = Annotated[
     str | None,
     QueryParameter(
@@ -32,7 +39,9 @@ def _span(since: str | None, until: str | None, *, latest: date | None = None) -
     """From a day on, and before another one, or before `latest`."""
     first, last = _day("from", since), _day("to", until) or latest
     if first is not None and last is not None and first >= last:
-        raise listing.invalid("from" if until is None else "to", "Expected from before to")
+        if until is None:
+            raise listing.invalid("from", "must not be after today")
+        raise listing.invalid("to", "must be a later day than from")
     return Span(first, last)
 
 
@@ -42,7 +51,7 @@ def _day(name: str, text: str | None) -> date | None:
     try:
         return convert(text, date)
     except ValidationError:
-        raise listing.invalid(name, "Expected a day, such as 2025-05-13") from None
+        raise listing.invalid(name, "must be a day, such as 2025-05-13") from None
 
 
 class Asked(Struct, frozen=True):
@@ -91,23 +100,17 @@ def asked(
 
 
 def days(
-    period: Annotated[
-        str | None,
-        QueryParameter(
-            schema_extra={"enum": list(PERIODS)},
-            description=f"So many days, up to today; {TYPICAL} if nothing is said.",
-        ),
-    ] = None,
+    period: Period = None,
     since: Since = None,
     until: Until = None,
 ) -> Days:
     """Which days the dashboard is to show."""
     if period is not None and not since is until is None:
-        raise listing.invalid("period", "Expected it, or from and to, not both")
+        raise listing.invalid("period", "cannot come together with from or to")
     tomorrow = datetime.now(UTC).date() + timedelta(1)
     if since is None:
         if until is not None:
-            raise listing.invalid("from", "Expected it beside to")
+            raise listing.invalid("from", "is required beside to")
         length = PERIODS[listing.one_of("period", period, PERIODS) or TYPICAL]
         return Days(tomorrow - timedelta(length), tomorrow)
     span = _span(since, until, latest=tomorrow)
@@ -115,9 +118,9 @@ def days(
     assert span.until is not None
     chosen = Days(span.since, span.until)
     if (chosen.until - chosen.since).days > LONGEST:
-        raise listing.invalid("from", f"Expected at most {LONGEST} days before to")
+        raise listing.invalid("from", f"must be at most {LONGEST} days before to")
     try:
         _ = chosen.before
     except OverflowError:
-        raise listing.invalid("from", "Expected a later day") from None
+        raise listing.invalid("from", "must be a later day") from None
     return chosen

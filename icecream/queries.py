@@ -1,0 +1,84 @@
+"""Query parameters, checked like bodies: only those that a handler declares, each once."""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from litestar.connection import ASGIConnection
+from litestar.enums import ParamType
+from litestar.handlers import BaseRouteHandler
+
+from icecream import errors, sentences
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+class Parameter(NamedTuple):
+    """A parameter as a handler declares it; `several` says that it may be repeated."""
+
+    field: str
+    kind: Any
+    several: bool
+
+    @property
+    def allowed(self) -> str:
+        """What its value may be: one cannot send null, only leave it out."""
+        return sentences.of(self.kind).removesuffix(", or null")
+
+
+async def only_declared(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Guard: refuse what the handler does not declare, unless it has the option `any_query`.
+
+    It is for pages without data, and for what is called by programs that add to an address by
+    themselves, such as health checks.
+    """
+    # Nearly all calls have no query, and must not pay for this.
+    if not connection.scope["query_string"]:
+        return
+    if not handler.opt.get("any_query") and connection.scope.get("method") != "OPTIONS":
+        check(connection, handler)
+
+
+def check(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Refuse a parameter that the handler does not declare, or takes only once.
+
+    Raises:
+        errors.UnknownParameter: it is not declared.
+        errors.ValidationFailed: it is repeated, or "null" where a number belongs.
+    """
+    known = declared(handler)
+    for name, values in connection.query_params.dict().items():
+        if name not in known:
+            raise errors.UnknownParameter(name, sentences.meant(name, known))
+        if len(values) > 1 and not known[name].several:
+            detail = f"{name} must be given once, not {len(values)} times."
+            raise errors.ValidationFailed(f"/{name}", "repeated", detail)
+        # msgspec takes the word for no value at all.
+        if values[0].lower() == "null" and not known[name].allowed.startswith("text"):
+            raise unfit(handler, name)
+
+
+@cache
+def declared(handler: BaseRouteHandler) -> dict[str, Parameter]:
+    """The parameters of a handler and its dependencies, by the names that callers use."""
+    kinds = _kinds(handler)
+    return {
+        one.field_alias: Parameter(one.field_name, kinds[one.field_name], one.is_sequence)
+        for one in handler.create_kwargs_model({}).expected_query_params
+        if one.param_type == ParamType.QUERY
+    }
+
+
+def _kinds(handler: BaseRouteHandler) -> dict[str, Any]:
+    models = [one.signature_model for one in handler.resolve_dependencies().values()]
+    kinds: dict[str, Any] = {}
+    for model in (*models, handler.signature_model):
+        kinds |= model.__annotations__
+    return kinds
+
+
+def unfit(handler: BaseRouteHandler, field: str) -> errors.ValidationFailed:
+    """A parameter, of the query or the path, whose value does not fit; by its name or its field."""
+    known = declared(handler)
+    name = next((name for name, one in known.items() if field in (name, one.field)), field)
+    one = known.get(name) or Parameter(field, _kinds(handler).get(field), False)
+    return errors.ValidationFailed(f"/{name}", "invalid", f"{name} must be {one.allowed}.")

@@ -1,0 +1,156 @@
+"""Sentences for people about values that do not fit."""
+
+import re
+from typing import Any, get_type_hints
+
+import msgspec
+import pytest
+from msgspec import Struct, defstruct
+
+from icecream import bodies, errors, sentences, settings
+from icecream.accounts import Credentials
+from icecream.admin import forms, rules
+from icecream.flavors.catalogue import NewFlavor, StockReceipt
+from icecream.orders.incoming import NewOrder
+from icecream.wallet import NewMethod
+
+FOR_PROGRAMS = re.compile(r"`|Expected|matching|regex|\^|\$|enum value|msgspec|of another kind")
+BAD: list[Any] = [
+    None,
+    True,
+    1.5,
+    0,
+    -(10**30),
+    10**30,
+    "",
+    "x",
+    "\0",
+    "x" * 20_000,
+    [],
+    {},
+    [{}],
+    [1] * 200,
+    "2025-13-01",
+]
+
+
+def kinds() -> list[type[Struct]]:
+    """Every struct that something from outside becomes."""
+    subjects = [form.subject for form in forms.FORMS]
+    return [*bodies.Body.__subclasses__(), *subjects, rules.Person, rules.AddedFlavor]
+
+
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
+def test_every_field_is_refused_in_words_that_say_what_is_allowed(kind: type[Struct]) -> None:
+    for name, wanted in get_type_hints(kind, include_extras=True).items():
+        if name not in kind.__struct_fields__:
+            continue
+        alone = defstruct("Alone", [(name, wanted)])
+        said = set()
+        for bad in BAD:
+            try:
+                msgspec.convert({name: bad}, alone, strict=False)
+            except msgspec.ValidationError as error:
+                said.add(sentences.fault(error, alone).sentence)
+        assert said, (kind, name)
+        for sentence in said:
+            assert re.match(rf"({name}|an item of {name}|[a-z_]+) (must be|is) .+\.$", sentence)
+            assert not FOR_PROGRAMS.search(sentence), sentence
+
+
+def test_every_setting_is_refused_in_words_that_say_what_is_allowed() -> None:
+    said = set()
+    for name in settings.Settings.__struct_fields__:
+        for bad in ("x", "-1", "1.5", "9" * 30, "x" * 5000, "2-1", "x y"):
+            try:
+                settings.read({f"ICECREAM_{name.upper()}": bad})
+            except settings.BadSetting as error:
+                said.add(str(error))
+    assert "ICECREAM_PORT: set it to a whole number from 1 to 65535." in said
+    assert "ICECREAM_PAYMENT_PROVIDER: set it to one of simulated, stripe." in said
+    assert "ICECREAM_SWEEP: set it to a number greater than 0 and at most 86400." in said
+    for line in said:
+        assert not FOR_PROGRAMS.search(line), line
+        assert "null" not in line
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "pointer", "code", "detail"),
+    [
+        (
+            {"quantity": "many", "flavor": 1},
+            NewOrder,
+            "/quantity",
+            "invalid",
+            "quantity must be a whole number from 1 to 100000.",
+        ),
+        (
+            {"lines": [{"quantity": 0, "flavor": 1}]},
+            NewOrder,
+            "/lines/0/quantity",
+            "invalid",
+            "quantity must be a whole number from 1 to 100000.",
+        ),
+        ({"lines": [5]}, NewOrder, "/lines/0", "invalid", "an item of lines must be an object."),
+        ({"lines": []}, NewOrder, "/lines", "invalid", "lines must be a list of 1 to 100 items."),
+        (
+            {"lines": [{"quantity": 1}]},
+            NewOrder,
+            "/lines/0/flavor",
+            "missing",
+            "flavor is required.",
+        ),
+        (
+            {"lines": [{"quantity": 1, "flavour": 1}]},
+            NewOrder,
+            "/lines/0/flavour",
+            "unknown-field",
+            "'flavour' is not known (did you mean flavor?).",
+        ),
+        ({"quantity": 1}, NewOrder, "/flavor", "invalid", "flavor is required, or lines instead."),
+        ([], NewOrder, "", "invalid", "the body must be an object."),
+        ({"a.b": 1}, NewOrder, "/a.b", "unknown-field", "'a.b' is not known."),
+        ({"1": 1}, NewOrder, "/1", "unknown-field", "'1' is not known."),
+        (
+            {"username": "a\nb", "password": "x"},
+            Credentials,
+            "/username",
+            "invalid",
+            "username must be text of 1 to 100 characters without control characters.",
+        ),
+        (
+            {"name": "x", "stock": -1},
+            NewFlavor,
+            "/stock",
+            "invalid",
+            "stock must be a whole number from 0 to 1000000000000, or null.",
+        ),
+        (
+            {"quantity": 0, "reason": "x"},
+            StockReceipt,
+            "/quantity",
+            "invalid",
+            "quantity must be any number but 0.",
+        ),
+        (
+            {"quantity": 1, "reason": " "},
+            StockReceipt,
+            "/reason",
+            "invalid",
+            "reason must be more than white space.",
+        ),
+        (
+            {"reference": "4242 4242 4242 4242"},
+            NewMethod,
+            "/reference",
+            "invalid",
+            "reference must be the provider's reference; this looks like the number of a card.",
+        ),
+    ],
+)
+def test_a_body_is_refused_at_the_place_that_is_wrong(
+    body: Any, kind: type[bodies.Body], pointer: str, code: str, detail: str
+) -> None:
+    with pytest.raises(errors.ValidationFailed) as refusal:
+        bodies.converted(body, kind)
+    assert refusal.value.members["errors"] == [{"pointer": pointer, "code": code, "detail": detail}]
