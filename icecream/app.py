@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -34,6 +33,7 @@ from icecream import (
     health,
     intake,
     live,
+    logs,
     methods,
     metrics,
     openapi,
@@ -44,6 +44,7 @@ from icecream import (
     quotas,
     settings,
     stats,
+    stopping,
     waiting,
     wallet,
     webhooks,
@@ -56,7 +57,9 @@ log = logging.getLogger(__name__)
 # The largest body anybody needs is an order of 100 lines, some kilobytes.
 LARGEST_BODY = 256_000
 # Seconds from the end of serving to the end of the process, whatever else hangs meanwhile.
-LIMIT = 7
+STOP_SECONDS = 7
+# Parameters of paths that lines of the log name.
+IDS = {"order", "payment"}
 # Litestar's own refusals, told in our words.
 BY_STATUS: dict[int, type[errors.Refusal]] = {
     401: errors.Unauthenticated,
@@ -85,9 +88,9 @@ def _refusal(request: Request[Any, Any, Any], error: Exception) -> errors.Refusa
         log.info("Somebody hung up in the middle of a request.")
         return errors.ValidationFailed("", "malformed", "The body ended too soon.")
     if isinstance(error, database.AWAY):
-        log.warning("The database did not answer: %s", error)
+        logs.DATABASE.failed(error)
         return errors.Unavailable()
-    log.error("Unhandled: %r", error, exc_info=error)
+    logs.fault(log, "Unhandled", error, every=True)
     return errors.InternalError()
 
 
@@ -101,11 +104,13 @@ def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> err
 
 def problem(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """Any error at all as a problem document (RFC 9457)."""
+    parameters = request.scope.get("path_params", {})
+    logs.about(**{name: parameters[name] for name in IDS & parameters.keys()})
     refusal = _refusal(request, error)
     content = refusal.document(
         address=settings.load().address,
         instance=request.url.path,
-        request_id=edge.request_id.get(),
+        request_id=logs.request_id.get(),
     )
     return Response(
         content,
@@ -173,8 +178,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         gc.freeze()
         yield
         app.state.reader.close()
-        # Nothing is lost by this: what was acknowledged is on the disk, and each lease runs out.
-        end = asyncio.get_running_loop().call_later(LIMIT, os._exit, 0)
+        end = stopping.force_after(STOP_SECONDS)
         await app.state.intake.close()
     # Nothing hung; whoever runs the application inside another process goes on.
     end.cancel()

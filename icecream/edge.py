@@ -6,18 +6,16 @@ import random
 import re
 import time
 from collections.abc import Iterable, Mapping
-from contextvars import ContextVar
-from datetime import UTC, datetime
 
 import msgspec
 from litestar.enums import ScopeType
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from icecream import counters, errors, settings
+from icecream import counters, errors, logs, settings
+from icecream.logs import hide, request_id
 
 log = logging.getLogger("icecream.access")
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
 # Taken over only when it cannot break a log line: visible ASCII, and not too long.
 _TAKEN = re.compile(rb"[!-~]{1,128}")
 SECURITY = {
@@ -32,15 +30,11 @@ SECURITY = {
 # In several lines they mean the same as in one, with commas (RFC 9110, 5.3); Litestar would take
 # the last and overlook the others.
 JOINED = frozenset({b"if-match", b"if-none-match", b"idempotency-key", b"prefer"})
+UNAVAILABLE = errors.Unavailable.status
+# The route of a path that is none of ours.
+UNKNOWN = "unknown"
+_encode = msgspec.json.Encoder().encode
 HSTS = ("Strict-Transport-Security", "max-age=31536000")
-
-
-class RequestIds(logging.Filter):
-    """Gives every log line the id of the request it belongs to."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = request_id.get()
-        return True
 
 
 def _taken_or_made(scope: Scope) -> str:
@@ -65,7 +59,7 @@ def _route(scope: HTTPScope) -> str:
     """The template of the path, so that a million orders are one route; never the path itself."""
     handler = scope.get("route_handler")
     if handler is None:
-        return "unknown"
+        return UNKNOWN
     # Of whatever is beneath a mount, Litestar tells the template of the root.
     if isinstance(handler, ASGIRouteHandler) and handler.is_mount:
         return min(handler.paths)
@@ -96,32 +90,85 @@ def add(message: Message, fields: Iterable[tuple[bytes, bytes]]) -> None:
     message["headers"] = headers + [field for field in fields if field[0] not in there]
 
 
+class _Line(msgspec.Struct):
+    """A line of the access log as JSON; the names are those of all lines (see logs.lines)."""
+
+    timestamp: str
+    request_id: str
+    method: str
+    path: str
+    status: int
+    milliseconds: float
+    level: str = "info"
+    logger: str = log.name
+    event: str = "request"
+
+
 class AccessLog:
     """A line for each request, and what is counted of it.
 
     Those that end in one turn of the event loop are written at once, and counted at once: alone,
     each would find what it counts with gone from the processor's cache, which costs five times as
-    much.
+    much. Of requests that are answered 503, one a minute has its line, and another line says how
+    many more there were: an outage must not fill the log.
+
+    Args:
+        as_json: write JSON, else text.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_json: bool) -> None:
+        self._format = _as_json if as_json else _as_text
         self._lines: list[str] = []
         self._counted: list[tuple[str, str, int, float]] = []
+        self._unavailable = 0
+        self._minute: asyncio.TimerHandle | None = None
 
-    def add(self, line: str, counted: tuple[str, str, int, float]) -> None:
+    def add(self, method: str, path: str, route: str, status: int, seconds: float) -> None:
         """Write it in a moment, with its time and the request's id."""
-        if not self._lines:
+        if not self._counted:
             asyncio.get_running_loop().call_soon(self._write)
-        self._counted.append(counted)
-        when = datetime.now(UTC).isoformat(" ", "milliseconds")
-        self._lines.append(f"{when} INFO [{request_id.get()}] {log.name}: {line}")
+        self._counted.append((method, route, status, seconds))
+        if status != UNAVAILABLE or self._is_first_unavailable():
+            # Our own paths bear no secrets; what somebody else made up may.
+            shown = path if route != UNKNOWN else hide(path)
+            self._lines.append(self._format(method, shown, status, seconds * 1000))
+
+    def close(self) -> None:
+        """Say what the minute that has begun would have said."""
+        if self._minute is not None:
+            self._minute.cancel()
+            self._tell_unavailable()
 
     def _write(self) -> None:
-        log.info("\n".join(self._lines))
-        self._lines.clear()
+        if self._lines:
+            log.info("\n".join(self._lines))
+            self._lines.clear()
         for counted in self._counted:
             counters.answered(*counted)
         self._counted.clear()
+
+    def _is_first_unavailable(self) -> bool:
+        if self._minute is not None:
+            self._unavailable += 1
+            return False
+        loop = asyncio.get_running_loop()
+        self._minute = loop.call_later(logs.SECONDS_BETWEEN_LINES, self._tell_unavailable)
+        return True
+
+    def _tell_unavailable(self) -> None:
+        count, self._unavailable, self._minute = self._unavailable, 0, None
+        if count:
+            logging.getLogger(__name__).warning("%d more requests were answered 503.", count)
+
+
+def _as_text(method: str, path: str, status: int, milliseconds: float) -> str:
+    request = f"{method} {path} {status} {milliseconds:.1f} ms"
+    return f"{logs.timestamp()} INFO [{request_id.get()}] {log.name}: {request}"
+
+
+def _as_json(method: str, path: str, status: int, milliseconds: float) -> str:
+    line = _Line(logs.timestamp(), request_id.get(), method, path, status, round(milliseconds, 1))
+    return _encode(line).decode()
 
 
 class Edge:
@@ -129,12 +176,14 @@ class Edge:
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self.app = app
-        self.access_log = AccessLog()
+        self.access_log = AccessLog(as_json=settings.load().log_format == "json")
         self.always = encoded(SECURITY | ({HSTS[0]: HSTS[1]} if https else {}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
+            # The one that lasts as long as the server has ended.
+            self.access_log.close()
             return
         name, began, status = _taken_or_made(scope), time.perf_counter(), 0
         _join(scope)
@@ -159,5 +208,4 @@ class Edge:
             spent = time.perf_counter() - began
             # As it was sent: decoded, a path could bring a line break into the log.
             path, method = scope["raw_path"].decode("latin-1"), scope["method"]
-            line = f"{method} {path} {status} {spent * 1000:.1f} ms"
-            self.access_log.add(line, (method, _route(scope), status, spent))
+            self.access_log.add(method, path, _route(scope), status, spent)

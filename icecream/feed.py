@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from piccolo.querystring import QueryString
 
-from icecream import database, errors, states
+from icecream import database, errors, logs, states
 from icecream.failpoints import reach
 from icecream.tables import Event, Feed, Unpublished
 
@@ -242,7 +242,7 @@ class Reader:
             try:
                 told = await read(self._position, self._position + PAGE)
             except database.AWAY as error:
-                log.warning("The database is away, who follows the feed waits: %r", error)
+                logs.DATABASE.failed(error)
                 await asyncio.sleep(REST)
                 continue
             if told:

@@ -15,7 +15,7 @@ from litestar.params import HeaderParameter, Parameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Struct
 
-from icecream import bodies, database, edge, errors, feed, openapi
+from icecream import bodies, database, edge, errors, feed, logs, openapi
 from icecream.tables import User
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Streams:
                 try:
                     await self._close_those_who_may_not()
                 except database.AWAY as error:
-                    log.warning("The database is away, who listens is looked up later: %r", error)
+                    logs.DATABASE.failed(error)
                 await asyncio.sleep(CHECK)
         finally:
             # Whatever ended it: nobody goes on listening unwatched.
@@ -127,9 +127,13 @@ class Answer:
             leaving = asyncio.create_task(_close_when_left(stream, receive))
             try:
                 await _send(stream, send)
-            except (errors.Unavailable, *database.AWAY, TimeoutError) as error:
-                # TimeoutError: the listener takes nothing. It comes again, from where it was.
-                log.warning("A stream ends early: %r", error)
+            except TimeoutError:
+                log.info("A listener took nothing for %.0f s; its stream ends.", SLOW)
+            except errors.Unavailable:
+                pass  # The service is stopping.
+            except database.AWAY as error:
+                # The listener comes again, from where it was.
+                logs.DATABASE.failed(error)
             finally:
                 leaving.cancel()
 

@@ -70,6 +70,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     default_price: Annotated[int, Meta(ge=0, le=100_000_000)] = 250
     flavors_added_by: Literal["anyone", "staff"] | None = None
     rate_limit: str = "6000/minute"
+    log_format: Literal["pretty", "json"] = "pretty"
 
     def __post_init__(self) -> None:
         self._check_addresses()
@@ -211,6 +212,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         host = f"[{host}]" if ":" in host else host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not stand in the log, wherever it comes from; nor do passwords in addresses."""
+        found = [self.secret_key, *self.previous_secret_keys, self.admin_password]
+        found += [self.stripe_api_key, self.stripe_webhook_secret]
+        return [secret for secret in found if secret]
 
     @property
     def signing_keys(self) -> tuple[str, ...]:

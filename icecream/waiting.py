@@ -1,14 +1,12 @@
 """Waiting for an order to settle: `Prefer: wait=N` (RFC 7240)."""
 
 import asyncio
-import logging
 import re
 from collections.abc import Iterable, Sequence
 
-from icecream import database, errors, feed
+from icecream import database, errors, feed, logs
 from icecream.tables import Order
 
-log = logging.getLogger(__name__)
 # The longest anybody may wait, in seconds.
 LONGEST = 30
 _WAIT = re.compile(r'wait\s*=\s*(?:"([0-9]+)"|([0-9]+))', re.IGNORECASE)
@@ -48,11 +46,10 @@ class Waiting:
                 return await waiter if pending else True
         except TimeoutError:
             return True
-        except asyncio.CancelledError:
-            # uvicorn does that to what is left when it stops; when a caller hangs up it does not.
+        except errors.Unavailable:
             return False
-        except (errors.Unavailable, *database.AWAY) as error:
-            log.warning("Nobody can wait for order %s now: %r", order, error)
+        except database.AWAY as error:
+            logs.DATABASE.failed(error)
             return False
         finally:
             waiters.discard(waiter)

@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-from icecream import database
+from icecream import database, logs
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +19,13 @@ async def run(step: Callable[[], Awaitable[bool]], every: float) -> None:
         try:
             more = await step()
         except database.AWAY as error:
-            log.warning("The database is away, the sweep tries again: %r", error)
+            logs.DATABASE.failed(error)
             more = False
-        except Exception:
+        except Exception as error:
             # Nothing else would recover anything, so no fault at all may end this loop.
-            log.exception("The sweep failed, and tries again.")
+            logs.fault(log, "The sweep failed, and tries again", error)
             more = False
+        else:
+            logs.DATABASE.succeeded()
         if not more:
             await asyncio.sleep(every * random.uniform(0.75, 1.25))

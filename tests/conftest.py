@@ -46,6 +46,7 @@ from icecream import (  # noqa: E402
     feed,
     installation,
     intake,
+    logs,
     passwords,
     payments,
     settings,
@@ -111,6 +112,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def nothing_written_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier test wrote once a minute is written again."""
+    monkeypatch.setattr(logs, "DATABASE", logs.Outage(logs.DATABASE.log, "The database"))
+    monkeypatch.setattr(logs, "_written", {})
 
 
 @pytest.fixture(scope="session", autouse=True)

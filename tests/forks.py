@@ -30,6 +30,7 @@ LIBRARIES = [
     "piccolo_admin.endpoints",
     "pytest",
     "stripe",
+    "structlog",
     "taskiq",
     "taskiq_redis",
     "tests.forks",

@@ -2,17 +2,19 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -69,7 +71,7 @@ class Process:
         log: Path,
         program: tuple[str, ...] = ("-m", "icecream"),
     ) -> None:
-        self.words, self.log = words, log
+        self.words, self.environment, self.log = words, environment, log
         self._process = forks.Fork((*program, *words), environment, log.parent, log)
         self.pid = self._process.pid
         self._guard = subprocess.Popen(
@@ -109,13 +111,13 @@ class Process:
         self._process.wait()
 
 
-def stop(*processes: Process) -> float:
+def stop(*processes: Process, codes: Container[int] = (0,)) -> float:
     """Tell them to end as an operator would; the seconds that it took."""
     began = time.monotonic()
     for process in processes:
         process.signal(signal.SIGTERM)
     for process in processes:
-        assert process.wait() == 0, process.output
+        assert process.wait() in codes, process.output
         until(lambda: not process.left_behind(), f"nothing is left of {process.words}", 2)  # noqa: B023
     return time.monotonic() - began
 
@@ -155,10 +157,13 @@ def frozen(pid: int) -> Iterator[None]:
 class Shop:
     """An installation of a test's own: its folder, its settings, and what was started there.
 
-    None of its processes may write a traceback, unless `troubled` says that it may.
+    None of its processes may write a traceback, unless `troubled` says that it may, nor ever a
+    secret.
     """
 
     troubled = False
+    # Tokens, the provider's keys, and what somebody pays with.
+    secret = re.compile(r"eyJ[\w-]+\.[\w-]+|\b[sr]k_(?:test|live)_\w+|\bwhsec_\w+|\bpm_\w+")
 
     def __init__(self, folder: Path, database_url: str, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -172,6 +177,7 @@ class Shop:
             **settings,
         }
         self.processes: list[Process] = []
+        self._passwords: set[str] = set()
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
 
     def __enter__(self) -> "Shop":
@@ -190,12 +196,32 @@ class Shop:
         for process in self.processes:
             if kind is not None:
                 print(process.words, process.output[-3000:], sep="\n")  # noqa: T201
-            elif not self.troubled:
+                continue
+            self._check_secrets(process.output, process.environment)
+            if not self.troubled:
                 assert "Traceback" not in process.output, process.output
+
+    def _check_secrets(self, output: str, environment: dict[str, str]) -> None:
+        found = self.secret.findall(output)
+        found += [value for value in self._secrets(environment) if value in output]
+        assert not found, f"{found} in {output}"
+
+    def _secrets(self, environment: dict[str, str]) -> Iterator[str]:
+        """The passwords that somebody signed in with, and what is secret in the settings."""
+        yield from self._passwords
+        for name, value in environment.items():
+            if name.startswith("ICECREAM_") and name.endswith(("_KEY", "_SECRET", "_PASSWORD")):
+                yield value
+            elif name.endswith("_URL") and (password := urlsplit(value).password):
+                yield f":{password}@"
 
     def run(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Carry out a short command of `icecream`; its output and its errors come together."""
-        return self._python("-m", "icecream", *words, **settings)
+        done = self._python("-m", "icecream", *words, **settings)
+        # The documents of the API, and the help, have examples.
+        if not {"openapi", "postman", "--help", "-h"} & set(words):
+            self._check_secrets(done.stdout, self.environment | settings)
+        return done
 
     def run_all(
         self, commands: Sequence[Sequence[str]], **settings: str
@@ -260,6 +286,7 @@ class Shop:
 
     def sign_in(self, username: str, password: str) -> dict[str, str]:
         """Send every later call in this name; the pair of tokens."""
+        self._passwords.add(password)
         answer = self.http.post("/api/token/", data={"username": username, "password": password})
         assert answer.status_code == 200, answer.text
         pair: dict[str, str] = answer.json()

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from icecream import app, intake
+from icecream import app, edge, intake
 from tests.conftest import Caller
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +77,45 @@ async def test_each_request_is_one_line_in_the_log(
         sorted(lines, key=len), ("/nowhere 404", "/health/live 200"), strict=True
     ):
         assert re.fullmatch(rf"\S+ \S+ INFO \[mine\] icecream.access: GET {told} \S+ ms", line)
+
+
+async def test_of_many_requests_that_are_refused_in_an_outage_one_a_minute_has_a_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="icecream.access")
+    log = edge.AccessLog(as_json=False)
+    for status in [503, 503, 200, 503]:
+        log.add("GET", "/api/flavors/", "/api/flavors", status, 0.001)
+    log.close()
+    await asyncio.sleep(0)
+    lines = caplog.messages[-1].split("\n")
+    assert [line.split("GET ")[1][:17] for line in lines] == [
+        "/api/flavors/ 503",
+        "/api/flavors/ 200",
+    ]
+    assert "2 more requests were answered 503." in caplog.text
+
+
+async def test_a_line_may_be_json(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="icecream.access")
+    edge.request_id.set("abc")
+    log = edge.AccessLog(as_json=True)
+    log.add("GET", "/api/orders/", "/api/orders", 200, 0.0123)
+    log.add("GET", "/pm_card_visa", "unknown", 404, 0.001)
+    await asyncio.sleep(0)
+    first, second = map(msgspec.json.decode, caplog.messages[-1].split("\n"))
+    assert first.pop("timestamp").startswith("20")
+    assert first == {
+        "level": "info",
+        "logger": "icecream.access",
+        "event": "request",
+        "request_id": "abc",
+        "method": "GET",
+        "path": "/api/orders/",
+        "status": 200,
+        "milliseconds": 12.3,
+    }
+    assert second["path"] == "/[hidden]"
 
 
 async def test_a_request_that_is_cancelled_by_the_end_is_503_and_not_500(

@@ -134,13 +134,23 @@ async def test_a_server_that_stops_answers_who_waits(customer: Caller, flavor: i
     number = (await place(customer.user.id, {flavor: 1})).order
     reader = feed.Reader()
     room = waiting.Waiting(reader)
-    canceled, closed = (asyncio.create_task(room.settled(number, 20)) for _ in range(2))
-    await asyncio.sleep(0.1)
-    canceled.cancel()
-    assert await canceled is False
+    closed = asyncio.create_task(room.settled(number, 20))
+    await asyncio.sleep(0)
+    assert number in room._waiters
     reader.close()
     assert await closed is False
     assert await room.settled(number, 20) is False
+
+
+async def test_a_limit_around_waiting_holds_and_leaves_nothing_behind(
+    customer: Caller, flavor: int
+) -> None:
+    number = (await place(customer.user.id, {flavor: 1})).order
+    room = waiting.Waiting(feed.Reader())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await room.settled(number, 20)
+    assert not room._waiters
 
 
 async def test_who_waits_when_the_database_goes_away_is_answered_with_what_there_is(

@@ -8,45 +8,21 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from typing import Any
 
 import click
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from icecream import connections, settings
+from icecream import connections, settings, stopping
 from icecream.cli.commands import main, one_line
 
 # Seconds that open requests may take when the server is told to stop; its payments have six more.
 GRACE = 2
 # Seconds from the signal to a worker's end, whatever still hangs, such as a frozen database.
-LIMIT = 9
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"request": {"()": "icecream.edge.RequestIds"}},
-    "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"},
-        "lines": {"format": "%(message)s"},
-    },
-    "handlers": {
-        "console": {
-            "class": "logging.StreamHandler",
-            "filters": ["request"],
-            "formatter": "line",
-        },
-        "access": {"class": "logging.StreamHandler", "formatter": "lines"},
-    },
-    "root": {"level": "INFO", "handlers": ["console"]},
-    "loggers": {
-        "icecream.access": {"handlers": ["access"], "propagate": False},
-        "taskiq": {"level": "WARNING"},
-        "uvicorn": {"level": "WARNING"},
-        # While the database is away it writes a traceback a second; whoever needs it says so too.
-        "asyncpg.pool": {"level": "ERROR"},
-    },
-}
+STOP_SECONDS = 9
 
 
 @main.command()
@@ -73,6 +49,13 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
             listener = _listen(current.host, current.port, hint)
             asyncio.run(_prepare())
             _run_server(current, workers, listener)
+
+
+def _logging() -> dict[str, Any]:
+    from icecream.logs import lines
+
+    current = settings.load()
+    return lines.configuration(current.log_format, current.secrets)
 
 
 async def _prepare() -> None:
@@ -148,7 +131,7 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
         workers=workers,
         http=connections.Connection,
         timeout_keep_alive=current.keepalive,
-        log_config=LOGGING,
+        log_config=_logging(),
         access_log=False,
         ws="none",
         server_header=False,
@@ -160,12 +143,20 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         if workers > 1:
-            SeveralServers(config, sockets=[listener]).run()
+            several = SeveralServers(config, sockets=[listener])
+            several.run()
+            _exit_as_forced(process.exitcode for process in several.processes)
         else:
             server = OneServer(config)
             server.run(sockets=[listener])
             if not server.started:
                 sys.exit(3)
+
+
+def _exit_as_forced(codes: Iterable[int | None]) -> None:
+    """Of several processes one had to be ended by force: whoever started them all is told so."""
+    if stopping.FORCED_STOP in codes:
+        sys.exit(stopping.FORCED_STOP)
 
 
 @main.command()
@@ -191,11 +182,10 @@ def worker(
             listener = _listen(metrics_host, metrics_port, hint)
         with _counted_together(processes if listener else 1):
             asyncio.run(_prepare())
-            asyncio.run(
-                _supervise(processes, concurrency, listener)
-                if processes > 1
-                else _work(concurrency, kept, listener)
-            )
+            if processes > 1:
+                _exit_as_forced(asyncio.run(_supervise(processes, concurrency, listener)))
+            else:
+                asyncio.run(_work(concurrency, kept, listener))
 
 
 def _stop_signal() -> asyncio.Event:
@@ -234,7 +224,7 @@ async def _open(listener: socket.socket | None) -> AsyncIterator[None]:
 async def _work(concurrency: int, kept: bool, listener: socket.socket | None) -> None:
     from tasks.worker import working
 
-    logging.config.dictConfig(LOGGING)
+    logging.config.dictConfig(_logging())
     stop = _stop_signal()
     if kept:
         _stop_at_end_of_input(stop)
@@ -244,12 +234,11 @@ async def _work(concurrency: int, kept: bool, listener: socket.socket | None) ->
         gc.freeze()
         click.echo(f"Charging payments, {concurrency} at a time.")
         await stop.wait()
-        # Nothing is lost by this: each intent is committed, and each lease runs out.
-        asyncio.get_running_loop().call_later(LIMIT, os._exit, 0)
+        stopping.force_after(STOP_SECONDS)
 
 
-async def _supervise(processes: int, concurrency: int, listener: socket.socket | None) -> None:
-    """Keep so many workers running, each a process of its own, until told to stop."""
+async def _supervise(processes: int, concurrency: int, listener: socket.socket | None) -> list[int]:
+    """Keep so many workers running, each a process of its own, until told to stop; their codes."""
     stop = _stop_signal()
     keepers = [asyncio.create_task(_keep(stop, concurrency)) for _ in range(processes)]
     told = asyncio.create_task(stop.wait())
@@ -258,13 +247,14 @@ async def _supervise(processes: int, concurrency: int, listener: socket.socket |
         await asyncio.wait({told, *keepers}, return_when=asyncio.FIRST_COMPLETED)
     # All of them, also when one gives up: none is left to work unsupervised.
     await asyncio.wait(keepers)
-    await asyncio.gather(*keepers)
+    return await asyncio.gather(*keepers)
 
 
-async def _keep(stop: asyncio.Event, concurrency: int) -> None:
+async def _keep(stop: asyncio.Event, concurrency: int) -> int:
+    """Have one worker run until told to stop; what the last one ended with."""
     options = ["--concurrency", str(concurrency), "--kept"]
     command = [sys.executable, "-m", "icecream", "worker", *options]
-    told = asyncio.ensure_future(stop.wait())
+    told, code = asyncio.ensure_future(stop.wait()), 0
     while not stop.is_set():
         # The pipe ends when this process does, even killed, and the worker with the pipe.
         process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
@@ -274,5 +264,6 @@ async def _keep(stop: asyncio.Event, concurrency: int) -> None:
             process.terminate()
         # Killed, or unable to start while the database is away: the next one may do better, but
         # must not spin.
-        await ended
+        code = await ended
         await asyncio.wait({told}, timeout=1)
+    return code

@@ -8,7 +8,7 @@ from contextlib import aclosing, contextmanager, suppress
 
 from litestar.types import Receive, Scope, Send
 
-from icecream import database, edge, errors, feed
+from icecream import database, edge, errors, feed, logs
 
 log = logging.getLogger(__name__)
 # Seconds between two looks whether a page's session still holds, and of silence before a comment.
@@ -122,7 +122,7 @@ class Stream:
         try:
             return await self._holds(self._session)
         except database.AWAY as error:
-            log.warning("The database is away, the session is looked up later: %r", error)
+            logs.DATABASE.failed(error)
             return True
 
 

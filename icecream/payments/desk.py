@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from icecream import batches, counters, database
+from icecream import batches, counters, database, logs
 from icecream.failpoints import reach
 from icecream.gateway import (
     Answer,
@@ -180,7 +180,7 @@ class Desk:
             try:
                 await self.sweep()
             except database.Unavailable as error:
-                log.warning("The database is away, the sweep tries again: %r", error)
+                logs.DATABASE.failed(error)
                 break
             if self._passed_over:
                 await self._given_back.wait()
@@ -196,9 +196,13 @@ class Desk:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()):
             # The lease runs out, and the same key is sent again.
-            log.error("%s was left as it is: %r", task.get_name(), error, exc_info=error)
+            if isinstance(error, database.Unavailable):
+                logs.DATABASE.failed(error)
+            else:
+                logs.fault(log, f"{task.get_name()} was left as it is", error, every=True)
 
     async def _carry_out(self, claim: Claim) -> None:
+        logs.about(payment=claim.payment, order=claim.order)
         began = time.perf_counter()
         try:
             answer = await self._in_time(claim)

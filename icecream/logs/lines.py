@@ -1,0 +1,91 @@
+"""One record of the log as one line of text or JSON, without what must not be read there."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, ProcessorReturnValue
+
+from icecream import logs
+
+
+class Formatter(structlog.stdlib.ProcessorFormatter):
+    """Every record, ours or a library's, in the one form that was chosen.
+
+    Args:
+        log_format: `pretty` or `json`.
+        secrets: texts that are hidden wherever they stand.
+    """
+
+    def __init__(self, log_format: str, secrets: Iterable[str] = ()) -> None:
+        # The longest first: one may be a part of another.
+        self._secrets = sorted(secrets, key=len, reverse=True)
+        super().__init__(
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
+                _add_context,
+                structlog.processors.format_exc_info,
+            ],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _as_json if log_format == "json" else _as_text,
+            ],
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        for secret in self._secrets:
+            text = text.replace(secret, logs.HIDDEN)
+        return logs.hide(text)
+
+
+def _add_context(_: Any, __: str, event: EventDict) -> EventDict:
+    # uvicorn says the same once more, for a terminal.
+    event.pop("color_message", None)
+    event["timestamp"] = logs.timestamp()
+    event.update(logs.context())
+    return event
+
+
+def _as_json(_: Any, __: str, event: EventDict) -> ProcessorReturnValue:
+    order = ("timestamp", "level", "logger", "event")
+    fields = {name: event.pop(name) for name in order} | dict(event)
+    return msgspec.json.encode(fields, enc_hook=repr).decode()
+
+
+def _as_text(_: Any, __: str, event: EventDict) -> ProcessorReturnValue:
+    time, level, name = (event.pop(key) for key in ("timestamp", "level", "logger"))
+    request, text = event.pop("request_id", logs.NO_REQUEST), str(event.pop("event"))
+    trace = event.pop("exception", None)
+    rest = "".join(f" {key}={value}" for key, value in event.items())
+    # Whoever sends a line break must not begin a line of the log.
+    line = f"{time} {level.upper()} [{request}] {name}: {text}{rest}".replace("\n", "\\n")
+    return f"{line}\n{trace}" if trace else line
+
+
+def configuration(log_format: str, secrets: Iterable[str]) -> dict[str, Any]:
+    """What `logging.config.dictConfig` takes."""
+    line = {"()": Formatter, "log_format": log_format, "secrets": list(secrets)}
+    handler = "logging.StreamHandler"
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": line, "lines": {"format": "%(message)s"}},
+        "handlers": {
+            "console": {"class": handler, "formatter": "line"},
+            "access": {"class": handler, "formatter": "lines"},
+        },
+        "root": {"level": "INFO", "handlers": ["console"]},
+        "loggers": {
+            # Its lines come ready, many at a time.
+            "icecream.access": {"handlers": ["access"], "propagate": False},
+            "taskiq": {"level": "WARNING"},
+            "uvicorn": {"level": "WARNING"},
+            # While the database is away it writes a traceback a second; we write that it is away.
+            "asyncpg.pool": {"level": "ERROR"},
+        },
+    }
