@@ -215,7 +215,7 @@ def litestar() -> Litestar:
             pages.router,
         ],
         on_app_init=[accounts.auth.on_app_init],
-        guards=[queries.only_declared],
+        before_request=queries.only_declared,
         middleware=[quotas.Quota],
         request_class=bodies.AnyBody,
         request_max_body_size=LARGEST_BODY,

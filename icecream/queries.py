@@ -3,13 +3,11 @@
 from functools import cache
 from typing import Any, NamedTuple
 
-from litestar.connection import ASGIConnection
+from litestar import Request
 from litestar.enums import ParamType
 from litestar.handlers import BaseRouteHandler
 
 from icecream import errors, sentences
-
-Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 class Parameter(NamedTuple):
@@ -25,28 +23,27 @@ class Parameter(NamedTuple):
         return sentences.of(self.kind).removesuffix(", or null")
 
 
-async def only_declared(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Guard: refuse what the handler does not declare, unless it has the option `any_query`.
+async def only_declared(request: Request[Any, Any, Any]) -> None:
+    """Before each request: refuse what its handler does not declare, unless that is `any_query`.
 
-    It is for pages without data, and for what is called by programs that add to an address by
-    themselves, such as health checks.
+    This option is for pages without data, and for what is called by programs that add to an
+    address by themselves, such as health checks. (As a guard this would cost every request a copy
+    of its handler.)
     """
     # Nearly all calls have no query, and must not pay for this.
-    if not connection.scope["query_string"]:
-        return
-    if not handler.opt.get("any_query") and connection.scope.get("method") != "OPTIONS":
-        check(connection, handler)
+    if request.scope["query_string"] and not request.route_handler.opt.get("any_query"):
+        check(request)
 
 
-def check(connection: Connection, handler: BaseRouteHandler) -> None:
+def check(request: Request[Any, Any, Any]) -> None:
     """Refuse a parameter that the handler does not declare, or takes only once.
 
     Raises:
         errors.UnknownParameter: it is not declared.
         errors.ValidationFailed: it is repeated, or "null" where a number belongs.
     """
-    known = declared(handler)
-    for name, values in connection.query_params.dict().items():
+    known = declared(request.route_handler)
+    for name, values in request.query_params.dict().items():
         if name not in known:
             raise errors.UnknownParameter(name, sentences.meant(name, known))
         if len(values) > 1 and not known[name].several:
@@ -54,7 +51,7 @@ def check(connection: Connection, handler: BaseRouteHandler) -> None:
             raise errors.ValidationFailed(f"/{name}", "repeated", detail)
         # msgspec takes the word for no value at all.
         if values[0].lower() == "null" and not known[name].allowed.startswith("text"):
-            raise unfit(handler, name)
+            raise unfit(request.route_handler, name)
 
 
 @cache

@@ -63,7 +63,7 @@ async def dashboard(
     """The page."""
     status, trouble = 200, ""
     try:
-        queries.check(request, request.route_handler)
+        queries.check(request)
         days = asked_for(period, since, until)
     except (errors.UnknownParameter, errors.ValidationFailed) as refusal:
         days, period, status, trouble = asked_for(), TYPICAL, 400, refusal.detail
