@@ -264,3 +264,149 @@ async def test_a_retry_of_a_refund_that_failed_asks_what_became_of_it(
     assert provider.asked == list[Request]()
     assert (await order_of(one), await refund_of(one)) == (("paid", 0), ("declined", None))
     await ledger.check()
+
+
+# Refunds that somebody made at the provider.
+
+
+def made(order: int, amount: int, charge: str, **values: Any) -> Record:
+    """A line of the provider's list about a refund that is not ours."""
+    known: dict[str, Any] = {
+        "kind": "refund",
+        "key": None,
+        "order": None,
+        "reference": f"re {order} {amount}",
+        "amount": amount,
+        "currency": "EUR",
+        "state": "succeeded",
+        "created": datetime.now(UTC),
+        "charge": charge,
+    }
+    return Record(**known | values)
+
+
+class Paid(NamedTuple):
+    """An order of four at 250 each that was paid."""
+
+    order: int
+    charge: str
+
+
+async def paid(customer: Caller, *answers: Any) -> Paid:
+    placed = await place(customer.user.id, {await new_flavor(): 4})
+    await carry_out(placed.order, *answers)
+    (row,) = await Payment.select(Payment.provider_ref).where(Payment.id == number(placed))
+    return Paid(placed.order, row["provider_ref"])
+
+
+async def differences(provider: Told) -> list[remedies.Finding]:
+    """What the list says that we do not know; other tests' payments are on nobody's list."""
+    now, day = datetime.now(UTC), timedelta(days=1)
+    listed = reconciliation.compare(provider, now - day, now + day)
+    return [finding async for finding in listed if finding.record is not None]
+
+
+async def state_of(order: int) -> tuple[str, int]:
+    (row,) = await Order.select(Order.status, Order.refunded).where(Order.id == order)
+    return row["status"], row["refunded"]
+
+
+@pytest.mark.parametrize(
+    ("amounts", "after"),
+    [([300], ("paid", 300)), ([1000], ("refunded", 1000)), ([300, 700], ("refunded", 1000))],
+)
+async def test_a_refund_made_at_the_provider_is_listed_and_booked(
+    customer: Caller, staff: Caller, amounts: list[int], after: tuple[str, int]
+) -> None:
+    one, provider = await paid(customer), Told()
+    provider.listed = tuple(made(one.order, amount, one.charge) for amount in amounts)
+    findings = await differences(provider)
+    assert [finding.what for finding in findings] == ["book"] * len(amounts)
+    assert f"{amounts[0] // 100}.00 EUR went back, not by us" in str(findings[0])
+    assert await state_of(one.order) == ("paid", 0)
+    for finding in findings * 2:
+        assert (await remedies.carry_out(provider, finding)).done
+    assert await state_of(one.order) == after
+    # It is booked under the provider's reference, so nothing is left to be found.
+    assert await differences(provider) == []
+    await ledger.check()
+    # What we give back afterwards is bounded by what is left.
+    path, left = f"/api/orders/{one.order}/refund/", 1000 - sum(amounts)
+    answer = await staff.post(path, {"reason": "melted", "amount": left + 1})
+    assert answer.status_code == 409
+    history = (await customer.get(f"/api/orders/{one.order}/")).json()["history"]
+    told = [line for line in history if line.get("reason") == corrections.AT_PROVIDER]
+    assert told[0]["amount"] == amounts[0]
+
+
+async def test_the_rest_of_an_order_is_given_back_after_a_refund_at_the_provider(
+    customer: Caller, staff: Caller
+) -> None:
+    one, provider = await paid(customer), Told()
+    provider.listed = (made(one.order, 300, one.charge),)
+    (finding,) = await differences(provider)
+    await remedies.carry_out(provider, finding)
+    await staff.post(f"/api/orders/{one.order}/refund/", {"reason": "melted"})
+    asked = (await carry_out(one.order)).asked
+    assert [request.amount for request in asked] == [700]
+    assert await state_of(one.order) == ("refunded", 1000)
+    await ledger.check()
+
+
+@pytest.mark.parametrize("values", [{"amount": 1001}, {"currency": "USD"}])
+async def test_what_cannot_be_booked_is_told_and_left(
+    customer: Caller, values: dict[str, Any]
+) -> None:
+    one, provider = await paid(customer), Told()
+    provider.listed = (made(**{"order": one.order, "amount": 300, "charge": one.charge} | values),)
+    (finding,) = await differences(provider)
+    outcome = await remedies.carry_out(provider, finding)
+    assert (outcome.done, "Only 10.00 EUR is left." in outcome.said) == (False, True)
+    assert await state_of(one.order) == ("paid", 0)
+
+
+async def test_a_refund_at_the_provider_waits_for_one_of_ours(customer: Caller) -> None:
+    one, provider = await paid(customer), Told()
+    await begun(one.order, 200, by=customer.user.id)
+    provider.listed = (made(one.order, 300, one.charge),)
+    (finding,) = await differences(provider)
+    assert not (await remedies.carry_out(provider, finding)).done
+    await carry_out(one.order)
+    assert (await remedies.carry_out(provider, finding)).done
+    assert await state_of(one.order) == ("paid", 500)
+    await ledger.check()
+
+
+async def test_only_refunds_of_our_charges_that_succeeded_are_ours(customer: Caller) -> None:
+    one, provider = await paid(customer), Told()
+    provider.listed = (
+        made(one.order, 100, "a charge of another shop"),
+        made(one.order, 200, one.charge, state="processing"),
+        made(one.order, 300, one.charge, state="declined"),
+    )
+    assert await differences(provider) == []
+
+
+async def test_a_refund_that_was_lost_with_a_backup_is_booked_under_its_key(
+    customer: Caller,
+) -> None:
+    one, provider = await paid(customer), Told()
+    key = f"lost {one.order}"
+    provider.listed = (made(one.order, 300, one.charge, key=key),)
+    (finding,) = await differences(provider)
+    assert (await remedies.carry_out(provider, finding)).done
+    assert await Payment.exists().where(Payment.provider_key == key, Payment.kind == "refund")
+    assert await differences(provider) == []
+    await ledger.check()
+
+
+async def test_a_booked_refund_may_fail_afterwards_too(customer: Caller) -> None:
+    one, provider = await paid(customer), Told()
+    provider.listed = (made(one.order, 1000, one.charge),)
+    for after in (("refunded", 1000), ("refunding", 0)):
+        (finding,) = await differences(provider)
+        assert (await remedies.carry_out(provider, finding)).done
+        assert await state_of(one.order) == after
+        await ledger.check()
+        provider.listed = (made(one.order, 1000, one.charge, state="declined"),)
+    assert await differences(provider) == []

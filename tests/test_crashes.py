@@ -70,7 +70,7 @@ sys.stdout.write(str(asyncio.run(Notice.count().where(*ours).run())))
 # What the sandbox does with the first request of an amount that ends so (docs/providers.md).
 DECLINE, RESET_BEFORE, RESET_AFTER, ERROR_BEFORE, ERROR_AFTER = 1, 3, 4, 5, 6
 TIMEOUT_AFTER, SLOW, LATE, TOO_MANY, IN_USE = 8, 9, 10, 11, 12
-WRONG_AMOUNT, DUPLICATE_WEBHOOKS, PROCESSING = 13, 14, 15
+WRONG_AMOUNT, DUPLICATE_WEBHOOKS, PROCESSING, REFUND_FAILS = 13, 14, 15, 17
 
 
 class Theatre:
@@ -146,6 +146,10 @@ class Theatre:
         found = until(there, f"order {order} ends {statuses}")
         assert found is not None
         return found
+
+    def gave(self, order: int, amount: int) -> None:
+        """So much of it was given back."""
+        until(lambda: self.see(order)["refunded"] == amount, f"{amount} of {order} went back")
 
     def history(self, order: int) -> list[str]:
         return [happened["type"] for happened in self.see(order)["history"]]
@@ -223,7 +227,7 @@ def compare(theatre: Theatre) -> None:
     """The provider's own list says the same; only a wrong amount is for a person to judge."""
     answer = theatre.shop.run("reconcile")
     *findings, last = answer.stdout.splitlines()
-    wrong = [one for one in findings if "we asked for 513 EUR" in one]
+    wrong = [one for one in findings if "we asked for 5.13 EUR" in one]
     assert findings == wrong, answer.stdout
     assert last == (f"{len(wrong)} left to be done." if wrong else "Nothing is left to be done.")
 
@@ -478,3 +482,34 @@ def test_an_amount_that_is_not_ours_is_parked(theatre: Theatre) -> None:
     assert theatre.see(order)["status"] == "pending"
     ((kind, amount),) = theatre.moved(order)
     assert (kind, amount != 500 + WRONG_AMOUNT) == ("charge", True)
+
+
+def test_what_was_done_at_the_provider_is_booked_on_an_operators_word(theatre: Theatre) -> None:
+    order = theatre.order("dashboard")
+    theatre.ends(order, "paid")
+    (charge,) = [one for one in theatre.sandbox.executions() if one.order == str(order)]
+    refunds, form = f"{theatre.sandbox.url}/v1/refunds", {"payment_intent": charge.reference}
+    key = {"Authorization": "Bearer sk_test_dashboard"}
+    assert httpx.post(refunds, data=form | {"amount": "200"}, headers=key).status_code == 200
+    plan = theatre.shop.run("reconcile")
+    assert plan.returncode == 1
+    assert "book: payment" in plan.stdout
+    assert "2.00 EUR went back, not by us\n" in plan.stdout
+    assert theatre.see(order)["refunded"] == 0
+    assert " - booked\n" in theatre.shop.run("reconcile", "--yes").stdout
+    assert theatre.see(order)["refunded"] == 200
+    # A refund of ours that fails after it had succeeded.
+    path = f"/api/orders/{order}/refund/"
+    theatre.shop.http.post(path, json={"reason": "melted", "amount": 100 + REFUND_FAILS})
+    theatre.gave(order, 317)
+    until(lambda: "failed" in {one.result for one in theatre.sandbox.executions()}, "it fails")
+    theatre.shop.run("reconcile", "--yes")
+    assert theatre.see(order)["refunded"] == 200
+    assert "refund-failed" in theatre.history(order)
+    (parked,) = theatre.shop.http.get(f"/api/payments/?order={order}&state=parked").json()
+    released = theatre.shop.http.post(
+        f"/api/payments/{parked['id']}/release/", json={"reason": "it went back"}
+    )
+    assert released.status_code == 200
+    theatre.shop.http.post(path, json={"reason": "again"})
+    assert theatre.ends(order, "refunded")["refunded"] == 500

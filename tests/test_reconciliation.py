@@ -127,7 +127,7 @@ async def test_another_amount_is_parked_and_not_adopted(customer: Caller, flavor
     assert (row, await status(order)) == ({"state": "parked"}, "pending")
     # It was adopted once; now only a person can say what is true.
     (finding,) = await find(bank)
-    assert (finding.what, finding.why) == ("look", "they have 1 EUR; we asked for 500 EUR")
+    assert (finding.what, finding.why) == ("look", "they have 0.01 EUR; we asked for 5.00 EUR")
     await ledger.check()
 
 
@@ -140,7 +140,7 @@ async def test_money_for_what_came_to_nothing_is_given_back_once(
     (finding,) = await find(bank)
     assert (finding.what, finding.payment, finding.why) == (
         *("refund", payment),
-        "500 EUR, but ours is declined",
+        "5.00 EUR, but ours is declined",
     )
     for _ in range(2):
         assert (await remedies.carry_out(bank, finding)).done
@@ -168,8 +168,8 @@ async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: 
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        ({"amount": 1}, "they have 1 EUR; we asked for 500 EUR"),
-        ({"currency": "USD"}, "they have 500 USD; we asked for 500 EUR"),
+        ({"amount": 1}, "they have 0.01 EUR; we asked for 5.00 EUR"),
+        ({"currency": "USD"}, "they have 5.00 USD; we asked for 5.00 EUR"),
         (
             {"reference": "theirs"},
             "a second charge under one key: theirs is theirs, ours is certain {}",

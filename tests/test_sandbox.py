@@ -372,6 +372,8 @@ async def test_a_search_may_lag_behind(forgetful: Sandbox) -> None:
 # Faults: how often it was done after the first request, and what comes of asking again.
 
 FAULTS: dict[str, tuple[type, int, type, int]] = {
+    # A charge does not fail afterwards.
+    "refund-fails": (Succeeded, 1, Succeeded, 1),
     "decline": (Declined, 1, Declined, 1),
     "refuse": (Unknown, 0, Succeeded, 1),
     "reset-before": (Unknown, 0, Succeeded, 1),
@@ -470,6 +472,36 @@ async def test_a_refund_may_be_pending_first(provider: Stripe, hooks: "Hooks") -
     assert type(await answer(provider, refund)) is Undecided
     await hooks.tell(refund.key, "refund.updated", times=2)
     assert isinstance(await provider.look_up(refund, None), Succeeded)
+
+
+async def test_a_refund_may_fail_after_it_had_succeeded(
+    sandbox: Sandbox, provider: Stripe, hooks: "Hooks", by_hand: httpx.AsyncClient
+) -> None:
+    made = await answer(provider, charge(5000))
+    refund = Refund(secrets.token_hex(8), faulty("refund-fails"), "EUR", 7, made.reference)
+    given = await answer(provider, refund)
+    assert isinstance(given, Succeeded)
+    await hooks.tell(refund.key, "refund.failed")
+    failed = await provider.look_up(refund, given.reference)
+    assert failed == Declined("failed: expired_or_canceled_card")
+    # The same request is answered as before, and its money can be given back again.
+    assert await answer(provider, refund) == given
+    again = await by_hand.post("/v1/refunds", data={"payment_intent": made.reference})
+    assert again.json()["amount"] == 5000
+
+
+async def test_a_refund_made_in_the_dashboard_is_listed_without_a_key(
+    provider: Stripe, by_hand: httpx.AsyncClient
+) -> None:
+    since = datetime.now(UTC)
+    made = await answer(provider, charge(5000))
+    form = {"payment_intent": made.reference, "amount": "200"}
+    refund = (await by_hand.post("/v1/refunds", data=form)).json()
+    until = datetime.now(UTC) + timedelta(seconds=2)
+    listed = {one.reference: one async for one in provider.records(since, until)}
+    found = listed[refund["id"]]
+    assert (found.key, found.charge, found.amount) == (None, made.reference, 200)
+    assert listed[made.reference].charge is None
 
 
 async def test_a_reset_is_one(sandbox: Sandbox) -> None:

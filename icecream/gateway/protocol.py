@@ -90,17 +90,19 @@ class Notice(Struct, frozen=True):
 class Record(Struct, frozen=True):
     """A line in the provider's own list; `key` is ours, and `state` what came of it.
 
-    `order` is the number that we gave with it.
+    `order` is the number that we gave with it. A refund that somebody made at the provider has no
+    key of ours; `charge` is the provider's reference of the charge that it is of.
     """
 
     kind: Literal["charge", "refund"]
-    key: str
+    key: str | None
     order: int | None
     reference: str
     amount: int
     currency: str
     state: Literal["succeeded", "declined", "processing"]
     created: datetime
+    charge: str | None = None
 
 
 class Gateway(Protocol):
@@ -128,7 +130,7 @@ class Gateway(Protocol):
         """
 
     def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
-        """The provider's list of our charges and refunds made in that time."""
+        """The provider's list of our charges, and of all refunds, made in that time."""
 
     def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
         """Read what the provider sent to us; None if it is about nothing of ours.

@@ -66,6 +66,7 @@ class Paper(Struct):
     amount_received: int | None = None
     last_payment_error: dict[str, Any] | None = None
     # A Refund's.
+    payment_intent: str | None = None
     failure_reason: str | None = None
     metadata: dict[str, str] | None = None
 
@@ -187,7 +188,8 @@ class Stripe:
                 found = room.list_async({"created": {"gte": begin, "lt": end}, "limit": PAGE})
                 async for thing in (await found).auto_paging_iter():
                     paper = _readable(thing)
-                    if paper is not None and paper.key is not None:
+                    # Without our key: a refund made in Stripe's dashboard, perhaps of our charge.
+                    if paper is not None and (paper.key or paper.payment_intent):
                         yield _record(paper)
 
     def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
@@ -316,13 +318,14 @@ def _record(paper: Paper) -> Record:
     order = (paper.metadata or {}).get("order", "")
     return Record(
         kind="refund" if paper.object == "refund" else "charge",
-        key=paper.key or "",
+        key=paper.key,
         order=int(order) if order.isdecimal() and len(order) < LONGEST_NUMBER else None,
         reference=paper.id,
         amount=paper.moved if paper.status == "succeeded" else paper.amount,
         currency=paper.currency.upper(),
         state=_state(paper),
         created=datetime.fromtimestamp(paper.created, UTC),
+        charge=paper.payment_intent,
     )
 
 

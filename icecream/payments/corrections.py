@@ -1,16 +1,20 @@
-"""What a provider changes by itself once all is settled: a refund fails days later."""
+"""What happens to refunds at the provider without us: one fails days later, or is made there."""
 
+import secrets
 from typing import Any
 
 from piccolo.query.functions import Sum
 
-from icecream import database, errors, states
+from icecream import attempts, database, errors, money, states
+from icecream.gateway import Record
 from icecream.payments import requests, settlement
 from icecream.tables import Payment
 
 # What the provider says that such a refund moved: nothing, after all. No other parked payment has
 # this, so it tells that an operator has to decide, and that no answer is waited for.
 MOVED_BACK = 0
+LONGEST_KEY = 64
+AT_PROVIDER = "Made at the payment provider."
 
 
 def waits_for_review(payment: dict[str, Any]) -> bool:
@@ -58,6 +62,70 @@ async def _refund_failed(refund: int, why: str) -> bool:
         new.enter("refunding")
     await settlement.apply([new], await settlement.return_stock([new]))
     return True
+
+
+async def refund_found(charge: int, record: Record) -> None:
+    """Book a refund of this charge that was made at the provider, by its dashboard for example.
+
+    It counts as any other: in the order's history, its sums and the totals, and what is left.
+
+    Raises:
+        errors.RefundInProgress: another refund has to end first: it may be too large now.
+        errors.RefundTooLarge: less of the order is left, or it is in another currency.
+    """
+    await database.transaction(lambda: _refund_found(charge, record))
+
+
+async def _refund_found(charge: int, record: Record) -> None:
+    (row,) = await Payment.select(
+        Payment.order, Payment.amount, Payment.moved, Payment.order.currency.as_alias("currency")
+    ).where(Payment.id == charge)
+    order = await settlement.held(row["order"])
+    if await Payment.exists().where(Payment.provider_ref == record.reference):
+        return
+    if await requests.has_open_refund(order["id"]):
+        raise errors.RefundInProgress()
+    left = order["total"] - order["refunded"]
+    charged = row["amount"] if row["moved"] is None else row["moved"]
+    # All that the provider has left of a charge ends it, also where it charged another amount.
+    is_rest = record.amount == charged - await _given_back(order["id"])
+    if record.currency != row["currency"] or not left or (record.amount > left and not is_rest):
+        raise errors.RefundTooLarge(f"Only {money.text(left, row['currency'])} is left.", left=left)
+    await _write(order["id"], record)
+    new = settlement.turn(order)
+    about: dict[str, Any] = {
+        "amount": record.amount,
+        "reference": record.reference,
+        "reason": AT_PROVIDER,
+    }
+    if order["status"] == "paid" and (is_rest or record.amount == left):
+        new.enter("refunding", **about)
+        new.refunded = left
+        new.enter("refunded", **about)
+    else:
+        new.refunded = min(record.amount, left)
+        new.tell("partly-refunded", **about)
+    await settlement.apply([new], await settlement.return_stock([new]))
+
+
+async def _write(order: int, record: Record) -> None:
+    """The payment of a refund that succeeded before we heard of it."""
+    n = await attempts.next_n(order, "refund")
+    # A key that is none of ours may be of a payment that was lost with a restored backup.
+    key = record.key or secrets.token_hex(16)
+    await Payment.insert(
+        Payment(
+            order=order,
+            kind="refund",
+            n=n,
+            state="succeeded",
+            provider_key=key if len(key) <= LONGEST_KEY else secrets.token_hex(16),
+            provider_ref=record.reference,
+            amount=record.amount,
+            first_sent_at=record.created,
+            tries=0,
+        )
+    )
 
 
 async def _given_back(order: int) -> int:

@@ -1,14 +1,15 @@
 """Our payments beside the provider's own list of them: who knows what the other does not."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from msgspec import Struct
+from piccolo.columns import Column
 from piccolo.columns.combination import And, Where
 
-from icecream import database, states
+from icecream import database, money, states
 from icecream.gateway import Gateway, Later, Record
 from icecream.payments import corrections, remedies
 from icecream.payments.desk import NO_ANSWER
@@ -48,20 +49,19 @@ async def compare(gateway: Gateway, since: datetime, until: datetime) -> AsyncIt
     Raises:
         gateway.Unknown, gateway.Later, OSError, TimeoutError: the provider does not say its list.
     """
-    seen: set[str] = set()
+    seen: set[int] = set()
     # For them a payment begins a little later than for us.
     async for records in _chunks(gateway, since, until + YOUNG):
-        keys = sorted({record.key for record in records})
-        rows = {row.provider_key: row for row in await _ours(Payment.provider_key.is_in(keys))}
-        seen.update(keys)
+        rows = await _matching(records)
+        seen.update(row.id for row in rows.values())
         for record in records:
-            if finding := await _open(gateway, _difference(record, rows.get(record.key))):
+            if finding := await _open(gateway, _finding(record, rows)):
                 yield finding
     sent = (Payment.first_sent_at >= since) & (Payment.first_sent_at < until)
     known, last = sent & (Payment.state == "succeeded"), 0
     while rows_left := await _ours(known & (Payment.id > last)):
         for row in rows_left:
-            if row.provider_key not in seen:
+            if row.id not in seen:
                 yield Finding("look", "their list lacks it", row.order, row.id)
         last = rows_left[-1].id
 
@@ -71,13 +71,32 @@ async def _chunks(
 ) -> AsyncIterator[list[Record]]:
     records: list[Record] = []
     async for record in gateway.records(since, until):
-        if not record.key.startswith(remedies.BY_US):
+        if not (record.key or "").startswith(remedies.BY_US):
             records.append(record)
         if len(records) == CHUNK:
             yield records
             records = []
     if records:
         yield records
+
+
+async def _matching(records: list[Record]) -> dict[str, _Row]:
+    """Our payments by their keys; for refunds that we have none of, also by references.
+
+    Such a refund may be of a charge of ours, or be booked already under the provider's reference.
+    """
+    rows = await _by(Payment.provider_key, {record.key for record in records})
+    strange = [one for one in records if one.kind == "refund" and one.key not in rows]
+    for named in ({one.reference for one in strange}, {one.charge for one in strange}):
+        rows |= await _by(Payment.provider_ref, named)
+    return rows
+
+
+async def _by(column: Column, names: Iterable[str | None]) -> dict[str, _Row]:
+    """Our payments that have one of these, by it."""
+    given = sorted(filter(None, names))
+    found = await _ours(column.is_in(given)) if given else []
+    return {getattr(row, column._meta.name): row for row in found}
 
 
 async def _ours(which: And | Where) -> list[_Row]:
@@ -111,10 +130,23 @@ async def _open(gateway: Gateway, finding: Finding | None) -> Finding | None:
         return Finding("look", why, finding.order, finding.payment, finding.record)
 
 
-def _difference(record: Record, row: _Row | None) -> Finding | None:
+def _finding(record: Record, rows: dict[str, _Row]) -> Finding | None:
+    row = rows.get(record.key or "")
+    if row is None and record.kind == "refund":
+        row = rows.get(record.reference)
+    if row is not None:
+        return _difference(record, row)
+    if record.state != "succeeded":
+        return None
+    charge = rows.get(record.charge or "")
+    if charge is not None and charge.state == "succeeded":
+        amount = money.text(record.amount, record.currency)
+        return Finding("book", f"{amount} went back, not by us", charge.order, charge.id, record)
+    return _of_nobody(record) if record.key is not None else None
+
+
+def _difference(record: Record, row: _Row) -> Finding | None:
     moved = record.state == "succeeded"
-    if row is None:
-        return _of_nobody(record) if moved else None
     if row.state == "parked" and row.moved == corrections.MOVED_BACK and not moved:
         return None
     if row.state == "parked" and moved and _amounts(record, row, row.amount):
@@ -130,7 +162,7 @@ def _difference(record: Record, row: _Row | None) -> Finding | None:
             return Finding("adopt", f"it {record.state}", row.order, row.id, record)
     elif moved:
         what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
-        why = f"{_money(record.amount, record.currency)}, but ours is {row.state}"
+        why = f"{money.text(record.amount, record.currency)}, but ours is {row.state}"
         return Finding(what, why, row.order, row.id, record)
     return None
 
@@ -142,8 +174,8 @@ def _failed(record: Record, row: _Row) -> bool:
 def _of_nobody(record: Record) -> Finding:
     """Its order's number says nothing: after a restored backup another order may have it."""
     what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
-    money = _money(record.amount, record.currency)
-    why = f"{money} under the key {record.key}, which is none of ours"
+    amount = money.text(record.amount, record.currency)
+    why = f"{amount} under the key {record.key}, which is none of ours"
     if record.order is not None:
         why += f"; it was for an order {record.order}, which may be another one today"
     return Finding(what, why, None, None, record)
@@ -167,12 +199,8 @@ def _amounts(record: Record, row: _Row, amount: int) -> str:
     """How amount or currency differ."""
     if (record.amount, record.currency) == (amount, row.currency):
         return ""
-    theirs, ours = _money(record.amount, record.currency), _money(amount, row.currency)
+    theirs, ours = money.text(record.amount, record.currency), money.text(amount, row.currency)
     return f"they have {theirs}; we asked for {ours}"
-
-
-def _money(amount: int, currency: str) -> str:
-    return f"{amount} {currency}"
 
 
 async def run_due(gateway: Gateway) -> bool:

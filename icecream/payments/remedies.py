@@ -24,11 +24,12 @@ class Finding(Struct, frozen=True):
     """A difference, and what is to be done about it.
 
     `adopt`: they know how a payment of ours ended, or that a refund failed afterwards. `refund`:
-    they took money for nothing that we know of, or for a payment that came to nothing. `look`: only
-    a person can say what is true. `order` is the payment's, which is found by its key.
+    they took money for nothing that we know of, or for a payment that came to nothing. `book`: they
+    gave money back for a charge of ours, `payment`, without our word. `look`: only a person can say
+    what is true. `order` is the payment's, which is found by its key.
     """
 
-    what: Literal["adopt", "refund", "look"]
+    what: Literal["adopt", "refund", "book", "look"]
     why: str
     order: int | None
     payment: int | None
@@ -60,7 +61,7 @@ async def carry_out(gateway: Gateway, finding: Finding) -> Outcome:
         return await _carry_out(gateway, finding)
     except database.AWAY:
         raise
-    except errors.RefundInProgress as refusal:
+    except (errors.RefundInProgress, errors.RefundTooLarge) as refusal:
         return Outcome(f" - not now: {refusal}", False)
     except Exception as error:
         # Whatever is wrong with this one, the next one has nothing to do with it.
@@ -75,6 +76,11 @@ async def _carry_out(gateway: Gateway, finding: Finding) -> Outcome:
         return Outcome(" - adopted", True)
     if finding.what == "refund":
         return await _give_back(gateway, finding)
+    if finding.what == "book":
+        assert finding.record is not None
+        assert finding.payment is not None
+        await corrections.refund_found(finding.payment, finding.record)
+        return Outcome(" - booked", True)
     return LEFT
 
 

@@ -76,7 +76,7 @@ class Bank:
         if isinstance(entry, Asked):
             self._asked.add(entry.key)
         elif isinstance(entry, Changed):
-            self._end(entry.reference)
+            self._end(entry.reference, entry.status)
         else:
             self._keep(entry.thing)
             self._done[entry.asked.key] = (entry, answer(entry))
@@ -88,12 +88,15 @@ class Bank:
             self.refunds[thing.id] = thing
             self._given[thing.payment_intent] += thing.amount * (thing.status != "failed")
 
-    def _end(self, reference: str) -> None:
-        """What was processed succeeds."""
+    def _end(self, reference: str, status: str) -> None:
+        """What was processed succeeds, or a refund that had succeeded fails."""
         thing = self.intents.get(reference) or self.refunds[reference]
-        thing.status = "succeeded"
+        thing.status = status
         if isinstance(thing, Intent):
             thing.amount_received = thing.amount
+        elif status == "failed":
+            thing.failure_reason = "expired_or_canceled_card"
+            self._given[thing.payment_intent] -= thing.amount
 
     def meets(self, key: str | None) -> bool:
         """Whether nothing was ever asked under this key; from now on something was."""

@@ -18,7 +18,17 @@ from icecream.sandbox import reading
 from icecream.sandbox.bank import Bank, Form
 from icecream.sandbox.faults import Faults
 from icecream.sandbox.server import gone, reset
-from icecream.sandbox.things import Answer, Asked, Changed, Done, Refusal, Thing, answer, in_use
+from icecream.sandbox.things import (
+    Answer,
+    Asked,
+    Changed,
+    Done,
+    Refund,
+    Refusal,
+    Thing,
+    answer,
+    in_use,
+)
 from icecream.sandbox.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
@@ -134,18 +144,19 @@ class Desk:
         answered = _response(answer(done))
         await self._bank.ledger.kept()
         self._webhooks.tell(thing, twice=asked.fault == "duplicate-webhooks")
-        self._await_end(thing)
+        self._await_end(thing, fails=asked.fault == "refund-fails")
         return answered
 
-    def _await_end(self, thing: Thing) -> None:
-        if thing.status in ("processing", "pending"):
-            task = asyncio.create_task(self._end(thing))
+    def _await_end(self, thing: Thing, *, fails: bool = False) -> None:
+        fails = fails and isinstance(thing, Refund)
+        if fails or thing.status in ("processing", "pending"):
+            task = asyncio.create_task(self._end(thing, "failed" if fails else "succeeded"))
             self._processing.add(task)
             task.add_done_callback(self._processing.discard)
 
-    async def _end(self, thing: Thing) -> None:
+    async def _end(self, thing: Thing, status: str) -> None:
         await asyncio.sleep(self._late)
-        self._bank.note(Changed(at=time.time(), reference=thing.id, status="succeeded"))
+        self._bank.note(Changed(at=time.time(), reference=thing.id, status=status))
         await self._bank.ledger.kept()
         self._webhooks.tell(thing)
 

@@ -19,6 +19,7 @@ KINDS = (
     "duplicate-webhooks",
     "processing",
     "requires-action",
+    "refund-fails",
 )
 # The last two digits of an amount that bring it about: 01 declines, and so on.
 BY_AMOUNT = dict(enumerate(KINDS, start=1))

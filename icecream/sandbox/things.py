@@ -61,7 +61,7 @@ class Done(Struct, kw_only=True, tag_field="entry", tag="execution"):
 
 
 class Changed(Struct, kw_only=True, tag_field="entry", tag="change"):
-    """What was processing has ended."""
+    """What was processing has ended, or a refund that had succeeded failed."""
 
     at: float
     reference: str
