@@ -109,7 +109,7 @@ def problem(request: Request[Any, Any, Any], error: Exception) -> Response[dict[
     refusal = _refusal(request, error)
     content = refusal.document(
         address=settings.load().address,
-        instance=request.url.path,
+        instance=edge.public_path(request.scope),
         request_id=logs.request_id.get(),
     )
     return Response(
@@ -190,7 +190,7 @@ def create() -> Callable[[Scope, Receive, Send], Any]:
     app: ASGIApp = methods.Methods(litestar())
     if current.cors_origins:
         app = cors.across_origins(app, current.cors_origins)
-    return edge.Edge(app, https=current.address.startswith("https:"))
+    return edge.Edge(app, https=current.address.startswith("https:"), prefix=current.prefix)
 
 
 def litestar() -> Litestar:

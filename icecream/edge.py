@@ -69,12 +69,31 @@ def _route(scope: HTTPScope) -> str:
 async def _refuse(scope: HTTPScope, send: Send) -> None:
     refusal = errors.Unavailable("The service is stopping.")
     document = refusal.document(
-        address=settings.load().address, instance=scope["path"], request_id=request_id.get()
+        address=settings.load().address, instance=public_path(scope), request_id=request_id.get()
     )
     headers = encoded({"Content-Type": "application/problem+json"} | refusal.headers)
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     body = msgspec.json.encode(document)
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _put_beneath(scope: HTTPScope, prefix: str) -> None:
+    """Have the path begin with the prefix; proxies cut it off, or do not."""
+    path = scope["path"]
+    if path != prefix and not path.startswith(f"{prefix}/"):
+        scope["path"], scope["raw_path"] = prefix + path, prefix.encode() + scope["raw_path"]
+    scope["root_path"] = prefix
+
+
+def public_path(scope: Scope) -> str:
+    """The path as clients know it; Litestar's routing cuts the prefix off those that it knows."""
+    path, prefix = scope["path"], scope["root_path"]
+    return path if path.startswith(prefix) else prefix + path
+
+
+def beneath_prefix(page: str) -> str:
+    """A page whose links and assets are those of the public address."""
+    return page.replace('="/', f'="{settings.load().prefix}/')
 
 
 def encoded(fields: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
@@ -174,8 +193,8 @@ def _as_json(method: str, path: str, status: int, milliseconds: float) -> str:
 class Edge:
     """Stands round the whole application, so that it holds for refusals and errors too."""
 
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, *, https: bool, prefix: str = "") -> None:
+        self.app, self.prefix = app, prefix
         self.access_log = AccessLog(as_json=settings.load().log_format == "json")
         self.always = encoded(SECURITY | ({HSTS[0]: HSTS[1]} if https else {}))
 
@@ -186,7 +205,10 @@ class Edge:
             self.access_log.close()
             return
         name, began, status = _taken_or_made(scope), time.perf_counter(), 0
+        raw_path = scope["raw_path"]
         _join(scope)
+        if self.prefix:
+            _put_beneath(scope, self.prefix)
         request_id.set(name)
         always = [(b"x-request-id", name.encode()), *self.always]
 
@@ -207,5 +229,5 @@ class Edge:
         finally:
             spent = time.perf_counter() - began
             # As it was sent: decoded, a path could bring a line break into the log.
-            path, method = scope["raw_path"].decode("latin-1"), scope["method"]
+            path, method = raw_path.decode("latin-1"), scope["method"]
             self.access_log.add(method, path, _route(scope), status, spent)

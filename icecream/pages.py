@@ -9,7 +9,7 @@ from litestar import MediaType, Request, Response, Router, get
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.params import FromPath
 
-from icecream import errors, settings
+from icecream import edge, errors, settings
 
 OURS = Path(__file__).parent / "static"
 # Swagger UI and ReDoc, from the package that carries them for pages without the internet.
@@ -27,7 +27,8 @@ CSP = (
 CACHE = "max-age=86400"
 HEADERS = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache"}
 # ReDoc fetches its maker's logo from the maker's host.
-REDOC_LOGO, ICON = b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"/assets/icon.svg"
+REDOC_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
+ICON = f"{settings.load().prefix}/assets/icon.svg".encode()
 
 
 def _load() -> dict[str, tuple[bytes, str]]:
@@ -43,7 +44,7 @@ def _load() -> dict[str, tuple[bytes, str]]:
 
 
 ASSETS = _load()
-PAGES = {file.stem: file.read_text() for file in OURS.glob("*.html")}
+PAGES = {file.stem: edge.beneath_prefix(file.read_text()) for file in OURS.glob("*.html")}
 
 
 class Page(OpenAPIRenderPlugin):

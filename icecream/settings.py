@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import secrets
 from functools import cache
 from importlib.util import find_spec
@@ -22,6 +23,10 @@ SECRET_KEY_BYTES = 32
 # A sweep finds whatever the bell missed: at once where it costs nothing (one process beside its
 # file), gently where many workers ask one PostgreSQL.
 SWEEP_EMBEDDED, SWEEP_AT_SCALE = 1.0, 5.0
+# A public address ends with such a path; one that begins as ours do could not be told from them.
+PREFIX_OF_PATHS = re.compile(
+    r"(?!/(admin|api|assets|dashboard|health|metrics|problems|schema)(/|$))(/[\w.~-]+)*/?", re.ASCII
+)
 
 # `words` is what the line says of one that does not match; a pattern is never shown.
 RedisPrefix = Annotated[
@@ -127,6 +132,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 name,
                 "https://your.host",
             )
+        _require(
+            PREFIX_OF_PATHS.fullmatch(urlsplit(self.public_url or "").path) is not None,
+            "public_url",
+            "https://your.host, perhaps with a path that is no path of ours: https://your.host/ice",
+        )
         for origin in self.cors_origins:
             _require(
                 _is_origin(origin),
@@ -219,6 +229,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         found = [self.secret_key, *self.previous_secret_keys, self.admin_password]
         found += [self.stripe_api_key, self.stripe_webhook_secret]
         return [secret for secret in found if secret]
+
+    @property
+    def prefix(self) -> str:
+        """The path of the public address: `/ice` of `https://your.host/ice`, mostly none."""
+        return urlsplit(self.address).path
 
     @property
     def signing_keys(self) -> tuple[str, ...]:

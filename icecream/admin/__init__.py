@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as PiccoloRequest
 from starlette.responses import RedirectResponse
 
-from icecream import bodies, errors, intake, quotas, settings, tables
+from icecream import bodies, edge, errors, intake, quotas, settings, tables
 from icecream.admin import door, forms, rules
 
 log = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ def _build(host: str, *, https: bool, ring: intake.Ring) -> Any:
     piccolo.router.add_route(door.SIGN_IN.removeprefix("/admin"), door.sign_in, methods=["GET"])
     piccolo.template = piccolo.template.replace("Piccolo Admin", NAME)
     for place, text in ADDED.items():
-        piccolo.template = piccolo.template.replace(place, text + place)
+        piccolo.template = piccolo.template.replace(place, edge.beneath_prefix(text) + place)
     # As in `app`: it is here to stay.
     gc.freeze()
     return piccolo
@@ -222,19 +222,20 @@ def mount(ring: intake.Ring) -> ASGIRouteHandler:
     )
     async def admin(scope: Scope, receive: Receive, send: Send) -> None:
         # Litestar cuts the mount's own path off, which Starlette does not expect.
-        path = unquote(scope["raw_path"].split(b"?")[0].decode("latin-1"))
-        call: Any = scope | {"path": path, "root_path": "/admin"}
+        prefix = scope["root_path"]
+        path = unquote(scope["raw_path"].split(b"?")[0].decode("latin-1")).removeprefix(prefix)
+        call: Any = scope | {"path": prefix + path, "root_path": f"{prefix}/admin"}
 
         async def protected(message: Message) -> None:
             if message["type"] == "http.response.start":
-                door.protect(message, path, https)
+                door.protect(message, path, https=https, prefix=prefix)
             await send(message)
 
         if path.startswith(DOCS) or scope["type"] != ScopeType.HTTP:
             raise errors.NotFound()
         if path == "/admin" or (path.startswith(FORMS) and scope["method"] in SAFE):
             status = 308 if path == "/admin" else 303
-            away: Any = RedirectResponse("/admin/", status)
+            away: Any = RedirectResponse(f"{prefix}/admin/", status)
             await away(call, receive, send)
             return
         if scope["method"] not in SAFE:
@@ -246,7 +247,7 @@ def mount(ring: intake.Ring) -> ASGIRouteHandler:
         app = await piccolo()
         try:
             if path == "/admin/" and not await door.knows(call):
-                call["path"] = door.SIGN_IN
+                call["path"] = prefix + door.SIGN_IN
             await app(call, receive, protected)
         except UNFIT as error:
             log.info("Refused: %r", error)

@@ -11,7 +11,7 @@ from msgspec import Meta
 from starlette.requests import Request as PiccoloRequest
 from starlette.responses import HTMLResponse
 
-from icecream import accounts, errors
+from icecream import accounts, edge, errors
 
 # Vue sets styles on elements, and icons come as data; the rest is two files beside Piccolo.
 CSP = (
@@ -28,7 +28,7 @@ LARGEST_BODY = 100_000
 Members = dict[Annotated[str, Meta(pattern="^[a-z]")], Any]
 OF_MEMBERS = ("/admin/api/tables/", "/admin/api/forms/")
 SIGN_IN = "/admin/sign-in/"
-PAGE = (Path(__file__).parent / "sign-in.html").read_text()
+PAGE = edge.beneath_prefix((Path(__file__).parent / "sign-in.html").read_text())
 # As Piccolo calls the one with the session.
 COOKIE = "id"
 
@@ -80,14 +80,20 @@ def told(_: Request[Any, Any, Any], refusal: errors.Refusal) -> Response[str]:
     )
 
 
-def protect(message: Any, path: str, https: bool) -> None:
-    """Give the start of an answer our headers."""
-    if https:
+def _kept_in(cookie: bytes, *, https: bool, prefix: str) -> bytes:
+    """A cookie of Piccolo's, which is sent to us alone."""
+    if https and b"Secure" not in cookie:
         # Piccolo leaves it out of the cookie with the CSRF token.
-        message["headers"] = [
-            (name, value + b"; Secure" * (name == b"set-cookie" and b"Secure" not in value))
-            for name, value in message["headers"]
-        ]
+        cookie += b"; Secure"
+    return cookie.replace(b"Path=/", f"Path={prefix}".encode()) if prefix else cookie
+
+
+def protect(message: Any, path: str, *, https: bool, prefix: str) -> None:
+    """Give the start of an answer our headers."""
+    message["headers"] = [
+        (name, _kept_in(value, https=https, prefix=prefix) if name == b"set-cookie" else value)
+        for name, value in message["headers"]
+    ]
     headers = MutableScopeHeaders.from_message(message)
     headers["Content-Security-Policy"] = CSP
     if path.startswith(ASSETS) and message["status"] == 200:

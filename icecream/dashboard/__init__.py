@@ -11,7 +11,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp
 
-from icecream import accounts, bodies, database, errors, queries
+from icecream import accounts, bodies, database, errors, queries, settings
 from icecream.admin import door
 from icecream.dashboard import assets, live, page
 from icecream.stats import figures, reports, sheets
@@ -84,8 +84,9 @@ async def dashboard(
 
 def _to_sign_in(request: Call) -> Response[None]:
     query = request.url.query
-    back = f"/dashboard/?{query}" if query else "/dashboard/"
-    location = f"/admin/?next={quote(back, safe='/')}"
+    prefix = settings.load().prefix
+    back = f"{prefix}/dashboard/?{query}" if query else f"{prefix}/dashboard/"
+    location = f"{prefix}/admin/?next={quote(back, safe='/')}"
     return Response(None, status_code=303, headers=HEADERS | {"Location": location})
 
 

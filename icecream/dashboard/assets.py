@@ -10,7 +10,7 @@ from litestar import Request, Response, get
 from litestar.datastructures import State
 from litestar.params import FromPath
 
-from icecream import errors
+from icecream import errors, settings
 
 OURS = Path(__file__).parent / "static"
 # Chart.js and Chartkick, from the package that carries them. Its Python code, which wants Django or
@@ -48,7 +48,7 @@ BY_NAME = {one.name: one for one in _assets.values()}
 
 def address(file: str) -> str:
     """Where a page finds it."""
-    return f"/dashboard/assets/{_assets[file].name}"
+    return f"{settings.load().prefix}/dashboard/assets/{_assets[file].name}"
 
 
 # In a thread: the first one to ask waits for its compression, the orders do not.

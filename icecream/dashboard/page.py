@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import Struct
 
-from icecream import feed, states
+from icecream import feed, settings, states
 from icecream.dashboard import assets, words
 from icecream.stats.asked import PERIODS
 from icecream.stats.figures import CustomerFigures, Figures, Outcome
@@ -72,7 +72,12 @@ _jinja = Environment(
     lstrip_blocks=True,
 )
 _jinja.filters |= words.FILTERS
-_jinja.globals |= {"asset": assets.address, "actions": states.ACTIONS, "periods": PERIODS}
+_jinja.globals |= {
+    "asset": assets.address,
+    "prefix": settings.load().prefix,
+    "actions": states.ACTIONS,
+    "periods": PERIODS,
+}
 
 
 def view(figures: Dashboard, upto: feed.Last) -> View:

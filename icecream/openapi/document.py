@@ -9,7 +9,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Contact, License, OpenAPI, Server, Tag
 
-from icecream import __version__, bodies
+from icecream import __version__, bodies, settings
 from icecream.openapi import operations
 
 DESCRIPTION = """
@@ -120,7 +120,12 @@ def config(*pages: OpenAPIRenderPlugin, csp: str) -> OpenAPIConfig:
         description=DESCRIPTION.strip(),
         contact=Contact(name="Ice Cream Distribution"),
         license=License(name="MIT", identifier="MIT"),
-        servers=[Server(url="/", description="Where this document is: local or in production.")],
+        servers=[
+            Server(
+                url=settings.load().prefix or "/",
+                description="Where this document is: local or in production.",
+            )
+        ],
         tags=TAGS,
         use_handler_docstrings=True,
         render_plugins=[*pages, JsonRenderPlugin()],

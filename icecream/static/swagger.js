@@ -5,7 +5,7 @@ dark.addEventListener("change", dress);
 dress();
 
 SwaggerUIBundle({
-  url: "/schema/openapi.json",
+  url: new URL("../schema/openapi.json", document.currentScript.src).href,
   dom_id: "#swagger",
   deepLinking: true,
   persistAuthorization: true,

@@ -1,5 +1,7 @@
 // Draws the two charts, and keeps the page as the database is: told of news, it fetches the figures.
 const byId = (id) => document.getElementById(id);
+// The page itself may be open without the slash at its end.
+const here = new URL("..", document.currentScript.src);
 const live = byId("live"), heard = byId("heard"), island = byId("charts");
 const still = { animation: false, maintainAspectRatio: false, resizeDelay: 100 };
 const SOON = 1000, LATER = 5000, ANYWAY = 30000, QUIET = 10000; // milliseconds
@@ -131,7 +133,7 @@ async function refresh() {
 }
 
 async function fetchFigures() {
-  const answer = await fetch(`/dashboard/data?${heard.dataset.days}`, { signal: AbortSignal.timeout(10000) });
+  const answer = await fetch(new URL(`data?${heard.dataset.days}`, here), { signal: AbortSignal.timeout(10000) });
   if (answer.status === 401 || answer.status === 403) return signedOut();
   if (!answer.ok) return true;
   show(await answer.json());
@@ -140,12 +142,12 @@ async function fetchFigures() {
 
 function signedOut() {
   source?.close();
-  say("out", "You are signed out.", `/admin/?next=${encodeURIComponent(location.pathname + location.search)}`);
+  say("out", "You are signed out.", `${new URL("../admin/", here).pathname}?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
 function listen() {
   source?.close();
-  source = new EventSource("/dashboard/live");
+  source = new EventSource(new URL("live", here));
   source.addEventListener("open", () => say("live", "Live"));
   source.addEventListener("changed", () => soon());
   source.addEventListener("error", () => {
