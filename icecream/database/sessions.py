@@ -35,6 +35,8 @@ SET_UP = f"""
 READ_BACK = "SELECT NULL AS pid, current_setting('synchronous_commit') AS synchronous_commit"
 # With these, a commit that was acknowledged is on the disk.
 DURABLE = ("on", "remote_apply")
+# How often two connections are compared to find out what kind of pooler there is.
+POOLER_ROUNDS = 10
 WORKING = "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1) AND state NOT LIKE 'idle%'"
 
 
@@ -97,6 +99,26 @@ async def _connected(**options: Any) -> Session:
     return session
 
 
+async def _served_by(session: Session) -> int:
+    pid: int = await session.fetchval("SELECT pg_backend_pid()")
+    return pid
+
+
+async def _share(one: Session, other: Session) -> bool:
+    """Whether a pooler takes any free session for each transaction of these.
+
+    It usually takes the one that was used last. Several times, because others use it too.
+    """
+    seen: dict[Session, set[int]] = {one: set(), other: set()}
+    for holder, asker in [(one, other), (other, one)] * POOLER_ROUNDS:
+        async with holder.transaction():
+            for session in (holder, asker):
+                seen[session].add(await _served_by(session))
+        if any(len(pids) > 1 for pids in seen.values()):
+            return True
+    return False
+
+
 class Sessions:
     """Opens connections to the database at an address, and keeps an eye on them."""
 
@@ -147,19 +169,16 @@ class Sessions:
         return await _connected(**options | last)
 
     async def find_out_whether_shared(self) -> None:
-        """Ask for the same session twice while somebody else has a transaction open."""
+        """Look whether one of two connections is ever served by another session than before."""
         options = {"command_timeout": CONNECT_SECONDS, "statement_cache_size": 0}
         async with contextlib.AsyncExitStack() as stack:
             one = await self._connect(**options)
             stack.callback(one.terminate)
-            pid = await one.fetchval("SELECT pg_backend_pid()")
-            if pid == one.get_server_pid():
+            if await _served_by(one) == one.get_server_pid():
                 return  # There is no pooler.
             other = await self._connect(**options)
             stack.callback(other.terminate)
-            async with other.transaction():
-                await other.fetchval("SELECT 1")
-                self.shared = await one.fetchval("SELECT pg_backend_pid()") != pid
+            self.shared = await _share(one, other)
 
     async def watch(self) -> None:
         """Drop connections that died without a word, until this is cancelled."""

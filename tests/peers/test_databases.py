@@ -1,0 +1,216 @@
+"""PostgreSQL as others run it: old and new, behind a pooler, read-only for a while, failed over."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from icecream import settings
+from icecream.database import DB
+from icecream.database.sessions import Sessions
+from tests.conftest import ADMIN_PASSWORD
+from tests.peers import databases
+from tests.processes import Shop, until
+
+pytestmark = pytest.mark.only("postgres")
+DEBIAN = "Debian's PostgreSQL"
+CALLERS, ORDERS_EACH = 8, 6
+
+
+def opened(shop: Shop, *commands: str) -> Shop:
+    """Migrated, with these processes at work, and an admin signed in."""
+    answer = shop.run("migrate")
+    assert answer.returncode == 0, answer.stdout
+    shop.ready(*[shop.begin(*command.split()) for command in commands])
+    shop.sign_in("admin", ADMIN_PASSWORD)
+    return shop
+
+
+def order(shop: Shop) -> int | None:
+    """The id of an order, if it was confirmed."""
+    try:
+        answer = shop.http.post("/api/orders/", json={"quantity": 1, "flavor": 1})
+    except httpx.TransportError:
+        return None
+    assert answer.status_code in (200, 503), answer.text
+    return answer.json()["order_id"] if answer.status_code == 200 else None
+
+
+def ready(shop: Shop) -> str:
+    status: str = shop.http.get("/health/ready").json()["status"]
+    return status
+
+
+def order_at_once(shop: Shop) -> None:
+    with ThreadPoolExecutor(CALLERS) as pool:
+        orders = list(pool.map(lambda _: shop.order(), range(CALLERS * ORDERS_EACH)))
+    assert len(set(orders)) == CALLERS * ORDERS_EACH
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.needs(name)) for name in (DEBIAN, "PostgreSQL 18")],
+)
+def test_everything_works_on_other_versions(tmp_path: Path, name: str) -> None:
+    with (
+        databases.postgres(name, tmp_path / "postgres") as cluster,
+        Shop(tmp_path / "shop", cluster.url) as shop,
+    ):
+        opened(shop, "serve", "worker")
+        assert ready(shop) == "ok"
+        order_at_once(shop)
+        shop.all_ended()
+        names = {row["application_name"] for row in databases.ask(cluster.url, NAMES)}
+        assert names >= {"icecream serve", "icecream worker"}
+        answer = shop.run("doctor")
+        assert answer.returncode == 0, answer.stdout
+
+
+NAMES = "SELECT application_name FROM pg_stat_activity"
+
+
+@pytest.fixture
+async def empty(opened: None, tmp_path: Path) -> str:
+    """An empty database of the suite's server."""
+    name = f"pooled_{tmp_path.name.translate({ord('-'): '_'})}".lower()
+    await DB.run_ddl(f"CREATE DATABASE {name}")
+    return settings.load().database_url.rpartition("/")[0] + f"/{name}"
+
+
+@pytest.mark.needs("pgbouncer")
+@pytest.mark.parametrize(("mode", "connections"), [("session", "4"), ("transaction", "20")])
+def test_twenty_connections_of_pgbouncer_do_for_two_servers_and_two_workers(
+    tmp_path: Path, empty: str, mode: str, connections: str
+) -> None:
+    with (
+        databases.pgbouncer(empty, tmp_path / "pgbouncer", mode) as url,
+        Shop(tmp_path / "shop", url, ICECREAM_DATABASE_CONNECTIONS=connections) as shop,
+    ):
+        opened(shop, "serve --workers 2", "worker --processes 2")
+        order_at_once(shop)
+        shop.all_ended()
+        assert ready(shop) == "ok"
+        books = shop.books()
+        assert len(books["orders"]) == CALLERS * ORDERS_EACH
+        assert {one["state"] for one in books["payments"]} <= {"succeeded", "declined"}
+
+
+@pytest.mark.needs("pgbouncer")
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_the_kind_of_pooler_is_found_out_while_others_use_it(
+    tmp_path: Path, empty: str, mode: str
+) -> None:
+    with databases.pgbouncer(empty, tmp_path / "pgbouncer", mode) as url:
+
+        async def look() -> set[bool]:
+            at_once = [Sessions(url) for _ in range(8)]
+            await asyncio.gather(*(one.find_out_whether_shared() for one in at_once))
+            return {one.shared for one in at_once}
+
+        for _ in range(5):
+            assert asyncio.run(look()) == {mode == "transaction"}
+
+
+@contextmanager
+def taken(url: str, count: int) -> Iterator[None]:
+    """So many transactions are open, and stay so."""
+    with asyncio.Runner() as runner:
+
+        async def take() -> list[asyncpg.Connection]:
+            found = [await asyncpg.connect(url, statement_cache_size=0) for _ in range(count)]
+            for one in found:
+                await one.execute("BEGIN")
+            return found
+
+        async def close(found: list[asyncpg.Connection]) -> None:
+            for one in found:
+                await one.close()
+
+        found = runner.run(take())
+        try:
+            yield
+        finally:
+            runner.run(close(found))
+
+
+@pytest.mark.needs("pgbouncer")
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_a_pooler_that_has_no_connection_left_is_one_line(
+    tmp_path: Path, empty: str, mode: str
+) -> None:
+    with (
+        databases.pgbouncer(empty, tmp_path / "pgbouncer", mode, size=2) as url,
+        Shop(tmp_path / "shop", url) as shop,
+        taken(url, 2),
+    ):
+        for answer in shop.run_all([["doctor"], ["migrate"]]):
+            assert answer.returncode == 1
+            (line,) = answer.stdout.splitlines()
+            assert line.startswith("icecream: cannot use the database")
+
+
+@pytest.mark.needs(DEBIAN)
+def test_a_failover_loses_no_confirmed_order_and_needs_no_restart(tmp_path: Path) -> None:
+    with (
+        databases.postgres(
+            DEBIAN, tmp_path / "primary", "--synchronous_standby_names=*", "--wal_level=replica"
+        ) as primary,
+        databases.standby(primary, tmp_path / "standby") as standby,
+    ):
+        synchronous = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"
+        until(lambda: databases.ask(primary.url, synchronous), "the standby is synchronous")
+        hosts = f"127.0.0.1:{primary.server.port},127.0.0.1:{standby.server.port}"
+        url = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
+        with Shop(tmp_path / "shop", url) as shop:
+            opened(shop, "serve", "worker")
+            _turn_read_only_and_back(shop, primary)
+            confirmed = _order_while_it_dies(shop, primary)
+            until(lambda: ready(shop) != "ok", "it is not ready")
+            answer = shop.run("migrate")
+            assert (answer.returncode, len(answer.stdout.splitlines())) == (1, 1), answer.stdout
+            standby.run("pg_ctl", "promote", f"-D{standby.data}")
+            until(lambda: ready(shop) == "ok", "it is ready again")
+            order_at_once(shop)
+            shop.all_ended()
+            stored = {one["id"] for one in shop.books()["orders"]}
+            assert confirmed <= stored
+
+
+def _turn_read_only_and_back(shop: Shop, primary: databases.Cluster) -> None:
+    """With the connections of both times in the pools."""
+    writable = f"{primary.url}?default_transaction_read_only=off"
+    setting = "default_transaction_read_only"
+    databases.ask(writable, f"ALTER DATABASE postgres SET {setting} = on")
+    databases.ask(writable, ENDED)
+    until(lambda: ready(shop) != "ok", "it is not ready")
+    assert order(shop) is None
+    databases.ask(writable, f"ALTER DATABASE postgres RESET {setting}")
+    until(lambda: ready(shop) == "ok", "it is ready again")
+    assert order(shop)
+
+
+ENDED = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name LIKE 'icecream%'"""
+
+
+def _order_while_it_dies(shop: Shop, primary: databases.Cluster) -> set[int]:
+    """The orders that were confirmed to eight callers before the primary was gone."""
+    confirmed: list[int] = []
+
+    def call(_: int) -> None:
+        while (number := order(shop)) is not None:
+            confirmed.append(number)
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        callers = [pool.submit(call, n) for n in range(CALLERS)]
+        until(lambda: len(confirmed) > 5 * CALLERS, "orders are confirmed")
+        primary.server.stop()
+        for caller in callers:
+            caller.result()
+    return set(confirmed)
