@@ -32,7 +32,7 @@ SIZES = (1, 2, 5, 10, 20, 50, 100)
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 KINDS, RESULTS = ("charge", "refund"), ("succeeded", "declined", "unknown", "later", "parked")
 # One item of several that were done one by one: the others were done.
-FAILURES = ("finding", "notice")
+FAILURES = ("finding", "notice", "payment")
 _seats: list[IO[str]] = []
 
 

@@ -1,6 +1,7 @@
 """What of the doctor's findings follows from orders and payments, and is made from them anew."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 from icecream import database, doctor
 from icecream.tables import MAX_STOCK, Flavor
@@ -43,15 +44,24 @@ def possible(rule: str) -> bool:
     return rule in REPAIRS
 
 
-async def apply(broken: Iterable[str]) -> None:
-    """Put these rules right as far as possible, all at once, while nobody moves any order."""
+async def apply(broken: Iterable[str]) -> dict[str, str]:
+    """Put these rules right as far as possible, each by itself, while nobody moves any order.
 
-    async def work() -> None:
-        if ON_POSTGRES:
-            # Whoever moves money or stock holds an order or a flavor: they wait, readers do not.
-            await Flavor.raw("LOCK TABLE orders, flavor, payment, job IN SHARE ROW EXCLUSIVE MODE")
-        for rule in broken:
-            for statement in REPAIRS.get(rule, ()):
-                await Flavor.raw(statement)
+    Returns:
+        The rules whose repair the database refused, and why.
+    """
+    refused = {}
+    for rule in broken:
+        try:
+            await database.transaction(partial(_apply, REPAIRS.get(rule, ())))
+        except database.REFUSED as error:
+            refused[rule] = str(error)
+    return refused
 
-    await database.transaction(work)
+
+async def _apply(statements: Sequence[str]) -> None:
+    if ON_POSTGRES:
+        # Whoever moves money or stock holds an order or a flavor: they wait, readers do not.
+        await Flavor.raw("LOCK TABLE orders, flavor, payment, job IN SHARE ROW EXCLUSIVE MODE")
+    for statement in statements:
+        await Flavor.raw(statement)

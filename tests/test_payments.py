@@ -278,6 +278,32 @@ async def test_two_desks_share_the_work_and_charge_nothing_twice(
     await ledger.check()
 
 
+async def test_a_payment_whose_rows_contradict_each_other_does_not_stop_the_others(
+    placed: intake.Placed, customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = await place(customer.user.id, {flavor: 1})
+    await desk(Provider(Declined("no"))).serve([number(failed)])
+    # A refund of an order that was never charged: no rule makes one.
+    refund = Payment(
+        order=failed.order, kind="refund", n=1, state="sent", provider_key="of nothing", amount=1
+    )
+    await refund.save()
+    await Job.insert(
+        Job(kind="refund", subject=refund.id, run_at=datetime(2000, 1, 1, tzinfo=UTC), tries=0)
+    )
+    provider = Provider()
+    await desk(provider).serve([refund.id, number(placed)])
+    assert [request.order for request in provider.asked] == [placed.order]
+    assert await state(placed) == ("paid", "succeeded")
+    assert f"Refund {refund.id} is left as it is" in caplog.text
+    # It keeps its job, for the time after somebody mended it.
+    job = Job.kind == "refund", Job.subject == refund.id
+    assert await Job.exists().where(*job, Job.run_at > datetime.now(UTC))
+    await Job.delete().where(*job)
+    await Payment.delete().where(Payment.id == refund.id)
+    await ledger.check()
+
+
 async def test_closing_claims_no_more_and_leaves_the_intent(placed: intake.Placed) -> None:
     class Endless(Provider):
         async def charge(self, charge: Charge) -> Answer:

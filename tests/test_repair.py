@@ -30,6 +30,17 @@ async def test_what_is_derived_is_made_anew_and_facts_stay(ids: dict[str, Any], 
             raise Undo
 
 
+async def test_a_repair_that_the_database_refuses_does_not_undo_the_others(
+    ids: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    totals, jobs = "totals by day equal a recount", "a job has its open payment"
+    monkeypatch.setitem(repair.REPAIRS, jobs, ("UPDATE flavor SET stock = -1",))
+    await Order.raw(BREAKS[totals][0].format(**ids))
+    refused = await repair.apply([jobs, totals])
+    assert list(refused) == [jobs]
+    assert await doctor.examine() == {}
+
+
 async def test_the_command_shows_its_plan_and_carries_it_out_when_told(
     tmp_path: Path, empty_database: str
 ) -> None:

@@ -48,7 +48,8 @@ async def doctor(mend: bool, yes: bool) -> None:
         what = "is made anew" if repair.possible(rule) else "a person has to look"
         click.echo(f"REPAIR  {rule}: {what}")
     if yes and broken:
-        await repair.apply(broken)
+        for rule, why in (await repair.apply(broken)).items():
+            click.echo(f"FAILED  {rule}: {why}")
         click.echo("Repaired what can be; now:")
         broken = await doctor.examine()
         _tell(broken)

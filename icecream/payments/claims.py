@@ -1,5 +1,6 @@
 """Whose turn it is to ask the provider: a claim for the length of a lease, or later again."""
 
+import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from piccolo.columns.combination import And, Or, Where
 
-from icecream import database, states
+from icecream import counters, database, states
 from icecream.failpoints import reach
 from icecream.gateway import Charge, Refund, Request
 from icecream.tables import KINDS, Job, Order, Payment
@@ -29,6 +30,7 @@ COLUMNS = (
     Payment.tries,
     Payment.first_sent_at,
 )
+log = logging.getLogger(__name__)
 _SENT = database.put(Payment.first_sent_at)
 
 
@@ -128,17 +130,18 @@ async def _claim(
     await Job.update({Job.run_at: over, Job.tries: Job.tries + 1}).where(
         ours, Job.subject.is_in(subjects)
     )
-    taken = await _mark_sent(subjects, now, sent)
+    rows = await _mark_sent(subjects, now, sent)
+    taken = await _claims(rows, now)
     reach("payments.claiming")
-    if ended := set(subjects) - {claim.payment for claim in taken}:
+    if ended := set(subjects) - {row["id"] for row in rows}:
         await Job.delete().where(ours, Job.subject.is_in(sorted(ended)))
     return taken
 
 
 async def _mark_sent(
     subjects: list[int], now: datetime, sent: Mapping[int, datetime]
-) -> list[Claim]:
-    rows = (
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = (
         await Payment.update({Payment.state: "sent", Payment.tries: Payment.tries + 1})
         .where(
             Payment.id.is_in(subjects),
@@ -149,7 +152,7 @@ async def _mark_sent(
     first = [row["id"] for row in rows if row["first_sent_at"] is None]
     # Kept from the first time on: from then the provider may know the key.
     await _SENT([(payment, sent.get(payment, now)) for payment in first])
-    return await _claims(rows, now)
+    return rows
 
 
 async def _claims(rows: Sequence[dict[str, Any]], now: datetime) -> list[Claim]:
@@ -160,6 +163,11 @@ async def _claims(rows: Sequence[dict[str, Any]], now: datetime) -> list[Claim]:
     found = await Order.select(*columns).where(Order.id.is_in(orders))
     order_of = {order["id"]: order for order in found}
     charges = await _references([row["order"] for row in rows if row["kind"] == "refund"])
+    for row in rows:
+        if row["kind"] == "refund" and row["order"] not in charges:
+            # The doctor says more. It is put off for a lease, and the others are carried out.
+            log.error("Refund %s is left as it is: its order has no charge.", row["id"])
+            counters.failed("payment")
     return [
         Claim(
             payment=row["id"],
@@ -170,6 +178,7 @@ async def _claims(rows: Sequence[dict[str, Any]], now: datetime) -> list[Claim]:
             reference=row["provider_ref"],
         )
         for row in rows
+        if row["kind"] == "charge" or row["order"] in charges
     ]
 
 

@@ -14,6 +14,7 @@ from icecream.tables import Payment
 # this, so it tells that an operator has to decide, and that no answer is waited for.
 MOVED_BACK = 0
 LONGEST_KEY = 64
+FAILED = "The refund failed after it had succeeded."
 AT_PROVIDER = "Made at the payment provider."
 
 
@@ -52,12 +53,13 @@ async def _refund_failed(refund: int, why: str) -> bool:
         {
             Payment.state: "parked",
             Payment.moved: MOVED_BACK,
-            Payment.last_error: f"The refund failed after it had succeeded: {why}",
+            Payment.last_error: f"{FAILED} {why}",
         }
     ).where(Payment.id == refund)
     new = settlement.turn(order)
     new.refunded = min(await _given_back(row["order"]), order["total"]) - order["refunded"]
-    new.tell("refund-failed", payment=refund, amount=row["amount"], reason=why)
+    # What the provider said is for staff, beside the payment; the history is for the customer too.
+    new.tell("refund-failed", payment=refund, amount=row["amount"], reason=FAILED)
     if new.status == "refunded":
         new.enter("refunding")
     await settlement.apply([new], await settlement.return_stock([new]))
