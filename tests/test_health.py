@@ -69,6 +69,18 @@ async def test_ready_means_that_writes_work_and_they_do_again_without_a_restart(
     assert {one.status_code for one in await asyncio.gather(*answers)} == {200}
 
 
+@pytest.mark.only("postgres")
+async def test_commits_that_do_not_wait_for_the_disk_are_a_warning(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(DB, database.Postgres)
+    monkeypatch.setattr(DB.sessions, "synchronous_commit", "local")
+    answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+    (warning,) = answer.json()["warnings"]
+    assert warning.startswith("synchronous_commit is local")
+
+
 async def test_a_database_that_lacks_migrations_is_not_ready(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

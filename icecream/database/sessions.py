@@ -23,7 +23,7 @@ UNACKNOWLEDGED_MILLISECONDS = 5_000
 # order or the feed, others want.
 IDLE_IN_TRANSACTION_MILLISECONDS = 5_000
 # A query that takes this long may wait for a connection that is dead, which is then found out.
-SILENCE_SECONDS, LOOK_EVERY_SECONDS, ANSWER_ON_ITS_WAY_SECONDS = 2.0, 0.5, 0.5
+SILENCE_SECONDS, LOOK_EVERY_SECONDS, ANSWER_ON_ITS_WAY_SECONDS = 1.5, 0.5, 0.5
 # After connecting, because a pooler such as PgBouncer drops such parameters of the connection.
 SET_UP = f"""
     SELECT pg_backend_pid() AS pid,
@@ -46,6 +46,8 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg carries no t
     # Of the process that serves it; None where a pooler may take another one each time.
     pid: int | None = None
     asked_at: float | None = None
+    # When it was last found at work in the server.
+    seen_at = 0.0
 
     def __init__(self, protocol: Any, transport: Any, *more: Any) -> None:
         super().__init__(protocol, transport, *more)
@@ -184,20 +186,22 @@ class Sessions:
         """Drop connections that died without a word, until this is cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
-            now = time.monotonic()
+            before = time.monotonic() - SILENCE_SECONDS
             late = {
                 one: one.asked_at
                 for one in self._open
-                if one.pid and one.asked_at and now - one.asked_at > SILENCE_SECONDS
+                if one.pid and one.asked_at and max(one.asked_at, one.seen_at) < before
             }
             if late:
                 await self._drop_the_dead(late)
 
     async def _drop_the_dead(self, late: dict[Session, float]) -> None:
         working = await self._working([one.pid for one in late])
+        for one in late:
+            if working is None or one.pid in working:
+                one.seen_at = time.monotonic()
         if working is None:
             return
-        await asyncio.sleep(ANSWER_ON_ITS_WAY_SECONDS)
         dead = [one for one, at in late.items() if one.asked_at == at and one.pid not in working]
         if not dead:
             return
@@ -209,11 +213,16 @@ class Sessions:
             one.terminate()
 
     async def _working(self, pids: list[int | None]) -> set[int] | None:
-        """Those of the server's processes that are at work; None if it is only too busy to say."""
+        """Those of the server's processes that are at work; None if it is only too busy to say.
+
+        Any answer of the others has arrived once this returns.
+        """
         try:
             session = await self.open(CONNECT_SECONDS)
             try:
-                return {row["pid"] for row in await session.fetch(WORKING, pids)}
+                working = {row["pid"] for row in await session.fetch(WORKING, pids)}
+                await asyncio.sleep(ANSWER_ON_ITS_WAY_SECONDS)
+                return working
             finally:
                 session.terminate()
         except (OSError, TimeoutError, asyncpg.InternalClientError):

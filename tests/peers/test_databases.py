@@ -169,6 +169,7 @@ def test_a_failover_loses_no_confirmed_order_and_needs_no_restart(tmp_path: Path
         with Shop(tmp_path / "shop", url) as shop:
             opened(shop, "serve", "worker")
             _turn_read_only_and_back(shop, primary)
+            _lose_the_standby_for_a_while(shop, standby)
             confirmed = _order_while_it_dies(shop, primary)
             until(lambda: ready(shop) != "ok", "it is not ready")
             answer = shop.run("migrate")
@@ -197,6 +198,14 @@ def _turn_read_only_and_back(shop: Shop, primary: databases.Cluster) -> None:
 ENDED = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name LIKE 'icecream%'"""
+
+
+def _lose_the_standby_for_a_while(shop: Shop, standby: databases.Cluster) -> None:
+    """Meanwhile no commit ends, though the primary answers and takes writes."""
+    standby.server.stop()
+    until(lambda: ready(shop) == "the database takes too long to write", "it is not ready")
+    standby.server.start()
+    until(lambda: ready(shop) == "ok", "it is ready again")
 
 
 def _order_while_it_dies(shop: Shop, primary: databases.Cluster) -> set[int]:
