@@ -3,6 +3,7 @@
 Each listens on a free port of 127.0.0.1 and ends with the process that started it.
 """
 
+import os
 import socket
 import ssl
 import subprocess
@@ -19,11 +20,17 @@ DEPLOY = TOP / "deploy"
 # Debian's nginx reads conf.d inside such a frame; all that it writes stays in one folder.
 NGINX = """
 daemon off;
+{user}
 pid {folder}/nginx.pid;
 error_log stderr;
 events {{}}
 http {{
     access_log off;
+    # Of any length: it makes the tags of answers weak ones.
+    gzip on;
+    gzip_min_length 1;
+    gzip_proxied any;
+    gzip_types application/json;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -83,7 +90,9 @@ def _configured(name: str, folder: Path, port: int, server: int, files: Path) ->
 def _nginx(folder: Path, port: int, server: int, files: Path) -> list[str]:
     _configured("nginx.conf", folder, port, server, files).rename(folder / "icecream.conf")
     main = folder / "nginx.conf"
-    main.write_text(NGINX.format(folder=folder))
+    # Else its workers would become nobody, who may not write there.
+    user = "user root;" if os.geteuid() == 0 else ""
+    main.write_text(NGINX.format(folder=folder, user=user))
     return ["-c", str(main), "-p", str(folder), "-e", "stderr"]
 
 
