@@ -70,4 +70,4 @@ class HealthChecks(Controller):
         status = await state.readiness.status()
         if status != "ok":
             return Response(Health(status), status_code=503)
-        return Response(Health("ok", [*state.warnings(), *database.DB.warnings()]))
+        return Response(Health("ok", [*(await state.warnings()), *database.DB.warnings()]))

@@ -34,7 +34,7 @@ MOST = 100_000
 # What proxies add to a request; a client can add it too, but not take it away.
 FORWARDED = ("forwarded", "via", "x-forwarded-for")
 UP = "Whether the database answered just now; if not, what it knows is missing here."
-AWAY = "Whether Redis failed to answer just now; missing where none is used."
+AWAY = "Whether the bell could not be written to Redis and read just now; missing without Redis."
 STANDING = {
     "oldest_due_job_age_seconds": "For how long the job has been due that is due for longest.",
     "jobs_due": f"Jobs that nobody has taken, counted up to {MOST}.",

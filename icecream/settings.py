@@ -39,6 +39,9 @@ Delay = Annotated[
         extra={"words": "seconds, or a range of seconds such as 0.5-2"},
     ),
 ]
+# Seconds for which a worker's question to Redis stays open.
+REDIS_BLOCKS = 1
+
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
@@ -124,6 +127,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 "nothing with SQLite, whose one process needs no Redis, "
                 "or set ICECREAM_DATABASE_URL to a postgresql:// address",
             )
+            trouble = _redis_trouble(self.redis_url)
+            _require(not trouble, "redis_url", f"options that its client knows ({trouble})")
         for name in ("public_url", "stripe_api_base"):
             web = urlsplit(getattr(self, name) or "https://unset")
             plain = not (web.query or web.fragment or web.username)
@@ -255,6 +260,28 @@ def _is_database_address(text: str) -> bool:
     except ValueError:
         return False
     return all(_is_address(f"//{host}") and (host or len(hosts) == 1) for host in hosts)
+
+
+def _redis_trouble(url: str) -> str | None:
+    """What is wrong with the options of an address of Redis, which only its client knows."""
+    # Loaded where one is used: it takes as long as all the rest.
+    from redis.asyncio import ConnectionPool
+    from redis.exceptions import RedisError
+
+    try:
+        pool = ConnectionPool.from_url(url)
+        pool.connection_class(**pool.connection_kwargs)
+    except (RedisError, TypeError, ValueError) as error:
+        return str(error).removeprefix("AbstractConnection.__init__() got an ")
+    options = pool.connection_kwargs
+    if options.get("decode_responses"):
+        return "decode_responses: messages are bytes"
+    if (seconds := options.get("socket_timeout")) is not None and seconds <= REDIS_BLOCKS:
+        return f"socket_timeout: more than the {REDIS_BLOCKS} s that a worker waits for a message"
+    for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        if (path := options.get(name)) and not Path(path).is_file():
+            return f"{name}: there is no file {path}"
+    return None
 
 
 def _is_origin(text: str) -> bool:

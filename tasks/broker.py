@@ -8,19 +8,22 @@ worker that died, and nothing needs to be reclaimed; the sweep finds what was no
 import asyncio
 import contextlib
 import logging
+import re
 import socket
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from taskiq import AsyncBroker, BrokerMessage
+from taskiq.exceptions import SendTaskError
 from taskiq_redis import RedisStreamBroker
 
-from icecream import settings
+from icecream import logs, settings
 
 log = logging.getLogger(__name__)
 # Messages that may wait: with more work than that, a sweep finds it just as soon.
@@ -28,6 +31,21 @@ LONGEST_QUEUE = 10_000
 LONGEST_STREAM = 100_000
 # Seconds that ringing may take, and that we leave an unreachable Redis alone.
 RING_TIMEOUT, REST = 1.0, 2.0
+# Seconds between two looks whether Redis can be written and read, however many ask.
+PROBE_EVERY = 1.0
+GO_ON = "; payments go on by sweeping"
+_CLUSTER = "this is a node of a Redis Cluster, set ICECREAM_REDIS_URL to a single server"
+# What to do, by the first word of the answer.
+HINTS = {
+    "MOVED": _CLUSTER,
+    "ASK": _CLUSTER,
+    "CLUSTERDOWN": _CLUSTER,
+    "READONLY": "this is a replica, set ICECREAM_REDIS_URL to its primary",
+    "NOAUTH": "set ICECREAM_REDIS_URL to redis://user:password@host/0",
+    "NOPERM": "see docs/operating.md for what the user has to be allowed",
+    "unknown command": "this is no Redis with streams, perhaps a Sentinel; "
+    "set ICECREAM_REDIS_URL to the server itself",
+}
 
 
 class InProcess(AsyncBroker):
@@ -50,6 +68,14 @@ class Stream(RedisStreamBroker):
     """taskiq-redis's stream, read by a listener that outlives Redis and strange entries."""
 
     away_since: float | None = None
+    # What it answered last, while it is away.
+    said = ""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url, **options)
+        self._outage = logs.Outage(log, "Redis", GO_ON)
+        self._probe: asyncio.Task[None] | None = None
+        self._probed_at = -PROBE_EVERY
 
     async def startup(self) -> None:
         # The group is made when it is first read from: Redis may be down right now.
@@ -62,9 +88,11 @@ class Stream(RedisStreamBroker):
                     while True:
                         for message in await self._read(redis):
                             yield message
-            except (RedisError, OSError) as error:
+            except Exception as error:
+                # Whatever it is, also a bug: nothing else would listen again.
                 if not await self._has_group_again(error):
-                    await self._rest(error)
+                    self.note_away(error)
+                    await asyncio.sleep(REST)
 
     async def _has_group_again(self, error: Exception) -> bool:
         """Whether that was Redis being new, or flushed, and it could be mended."""
@@ -92,22 +120,46 @@ class Stream(RedisStreamBroker):
             noack=True,
         )
         self.note_answer()
-        entries = [entry for _, stream in fetched or () for _, entry in stream]
-        return [entry[b"data"] for entry in entries if b"data" in entry]
+        return [entry[b"data"] for entry in _entries(fetched) if b"data" in entry]
 
-    async def _rest(self, error: Exception) -> None:
-        self.note_away(error)
-        await asyncio.sleep(REST)
+    async def is_away(self, seconds: float) -> bool:
+        """Whether writing and reading the stream fails, as far as is known in so many seconds."""
+        idle = self._probe is None or self._probe.done()
+        if idle and time.monotonic() - self._probed_at >= PROBE_EVERY:
+            self._probed_at = time.monotonic()
+            self._probe = asyncio.create_task(self._write_and_read(), context=Context())
+        if self._probe is not None:
+            await asyncio.wait({self._probe}, timeout=seconds)
+        return self.away_since is not None
+
+    async def _write_and_read(self) -> None:
+        """What orders and workers need; PING is answered by servers that are of no use to us."""
+        try:
+            async with (
+                asyncio.timeout(RING_TIMEOUT),
+                Redis(connection_pool=self.connection_pool) as redis,
+            ):
+                # An entry without a message is passed over by who reads it.
+                await redis.xadd(self.queue_name, {b"probe": b""}, maxlen=self.maxlen)
+                await redis.xrevrange(self.queue_name, count=1)
+        except Exception as error:
+            # Also a bug: metrics and health go on.
+            self.note_away(error)
+        else:
+            self.note_answer()
 
     def note_away(self, error: Exception) -> None:
-        if self.away_since is None:
-            what = error.__cause__ or error  # Taskiq's own error says nothing.
-            log.warning("Redis is away (%s); payments go on by sweeping.", str(what) or repr(what))
+        """It could not be read or written; a bug of ours is told as one."""
+        cause = error.__cause__ if isinstance(error, SendTaskError) else error  # It says nothing.
+        if not isinstance(cause, RedisError | OSError):
+            logs.fault(log, "Reading or writing Redis failed", cause or error)
+        self.said = answer_of(cause or error)
+        self._outage.failed(self.said)
         self.away_since = time.monotonic()
 
     def note_answer(self) -> None:
-        if self.away_since is not None:
-            log.warning("Redis is back.")
+        """It was read or written just now."""
+        self._outage.succeeded()
         self.away_since = None
 
     async def shutdown(self) -> None:
@@ -122,6 +174,23 @@ class Stream(RedisStreamBroker):
         await super().shutdown()
 
 
+def _entries(fetched: Any) -> list[dict[bytes, bytes]]:
+    """What XREADGROUP answered, in either version of the protocol."""
+    if isinstance(fetched, dict):
+        return [entry for lists in fetched.values() for one in lists for _, entry in one]
+    return [entry for _, stream in fetched or () for _, entry in stream]
+
+
+def answer_of(error: BaseException) -> str:
+    """What Redis answered, with its code, and what is to be done about it."""
+    code = getattr(error, "status_code", None) or ""
+    text = re.split(", with args|, otherwise", str(error))[0] or repr(error)
+    if code == "ERR" and text.startswith("unknown command"):
+        code = "unknown command"
+    said = text if text.startswith(code) else f"{code} {text}"
+    return f"{said.rstrip('.')}; {HINTS[code]}" if code in HINTS else said
+
+
 def _broker() -> AsyncBroker:
     current = settings.load()
     if current.redis_url is None:
@@ -134,7 +203,7 @@ def _broker() -> AsyncBroker:
         consumer_id="0",
         maxlen=LONGEST_STREAM,
         xread_count=10,
-        xread_block=1000,
+        xread_block=1000 * settings.REDIS_BLOCKS,
         socket_connect_timeout=RING_TIMEOUT,
         socket_timeout=5,
     )

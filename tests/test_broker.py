@@ -5,11 +5,13 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from taskiq import BrokerMessage
 
+from icecream import logs
 from tasks import broker
 from tests import servers
 
@@ -39,9 +41,9 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
 
 
 @asynccontextmanager
-async def stream(server: servers.Server) -> AsyncIterator[broker.Stream]:
+async def stream(server: servers.Server, options: str = "") -> AsyncIterator[broker.Stream]:
     one = broker.Stream(
-        server.url,
+        server.url + options,
         queue_name="ours:payments",
         consumer_group_name="workers",
         consumer_name="me",
@@ -100,6 +102,7 @@ async def test_a_redis_that_goes_and_comes_back_is_told_once_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(broker, "REST", 0.05)
+    monkeypatch.setattr(logs, "QUIET_SECONDS", 0)
     caplog.set_level(logging.WARNING, logger="tasks.broker")
     with servers.redis(tmp_path) as server:
         async with stream(server) as one, aclosing(one.listen()) as heard:
@@ -118,4 +121,32 @@ async def test_a_redis_that_goes_and_comes_back_is_told_once_each(
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2
     assert told[0].startswith("Redis is away")
-    assert told[1] == "Redis is back."
+    assert told[1].startswith("Redis is back after ")
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_either_version_of_the_protocol_will_do(redis: servers.Server, protocol: int) -> None:
+    async with stream(redis, f"?protocol={protocol}") as one, aclosing(one.listen()) as heard:
+        for text in ("first", "second"):
+            await one.kick(message(text))
+            assert await anext(heard) == text.encode()
+        assert not await one.is_away(5)
+
+
+async def test_a_bug_does_not_end_the_listening(
+    redis: servers.Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(broker, "REST", 0.01)
+    real, faults = broker.Stream._read, [TypeError("a bug")] * 3
+
+    async def read(self: broker.Stream, redis: Any) -> list[bytes]:
+        if faults:
+            raise faults.pop()
+        return await real(self, redis)
+
+    monkeypatch.setattr(broker.Stream, "_read", read)
+    async with stream(redis) as one, aclosing(one.listen()) as heard:
+        await one.kick(message("after it"))
+        assert await anext(heard) == b"after it"
+    assert caplog.text.count("Traceback") == 1
+    assert caplog.text.count("Redis is away (a bug)") == 1

@@ -147,6 +147,32 @@ def test_a_redis_address_needs_a_valid_port() -> None:
         settings.read(LARGE | {"ICECREAM_REDIS_URL": "redis://localhost:abc"})
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://localhost/0?protocl=3", "unexpected keyword argument 'protocl'"),
+        ("redis://localhost/0?protocol=4", "protocol must be either 2 or 3"),
+        ("redis://localhost/0?socket_timeout=soon", "Invalid value for 'socket_timeout'"),
+        ("redis://localhost/0?socket_timeout=0.5", "socket_timeout: more than"),
+        ("redis://localhost/0?decode_responses=yes", "decode_responses"),
+        ("rediss://localhost/0?ssl_ca_certs=/nowhere.pem", "ssl_ca_certs: there is no file"),
+        ("rediss://localhost/0?ssl_cert_reqs=sometimes", "sometimes"),
+    ],
+)
+def test_options_of_a_redis_address_that_can_never_work_are_told_in_one_line(
+    url: str, told: str
+) -> None:
+    with pytest.raises(settings.BadSetting, match=r"^ICECREAM_REDIS_URL") as refused:
+        settings.read(LARGE | {"ICECREAM_REDIS_URL": url})
+    assert told in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_options_of_a_redis_address_that_work_are_taken() -> None:
+    url = "rediss://ice:cream@localhost/0?protocol=3&ssl_cert_reqs=none&socket_timeout=5"
+    assert settings.read(LARGE | {"ICECREAM_REDIS_URL": url}).redis_url == url
+
+
 STRIPE = {"ICECREAM_PAYMENT_PROVIDER": "stripe", "ICECREAM_STRIPE_API_KEY": "sk_test_1"}
 
 

@@ -1,0 +1,212 @@
+"""Redis and Valkey as they are run: each way works, or one line says what to set.
+
+What says so is the same everywhere: the metric, readiness and the log.
+"""
+
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from redis import Redis
+from taskiq import BrokerMessage
+
+from icecream import logs, settings
+from tasks import broker, payments
+from tests import servers
+from tests.conftest import tool
+from tests.processes import until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.only("postgres")]
+KEY = "shop:payments"
+# What docs/operating.md says that our user has to be allowed.
+ALLOWED = "~shop:*|+xadd|+xrevrange|+xreadgroup|+xgroup|+client|+select"
+Use = Callable[[str], broker.Stream]
+PROGRAMS = [
+    pytest.param(name, marks=pytest.mark.needs(name)) for name in ("redis-server", "valkey-server")
+]
+
+
+@dataclass
+class Peers:
+    """Starts servers of one program, which end with the test."""
+
+    program: str
+    folder: Path
+    start: Callable[..., Any]
+
+    def server(self, name: str, **options: str) -> servers.Server:
+        found: servers.Server = self.start(
+            servers.redis(self.folder / name, program=self.program, **options)
+        )
+        return found
+
+
+@pytest.fixture(params=PROGRAMS)
+def peers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Peers]:
+    with ExitStack() as held:
+        yield Peers(str(tool(request.param)), tmp_path, held.enter_context)
+
+
+@pytest.fixture
+async def use(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Use]:
+    """Makes the bell as settings with this address do; it ends with the test."""
+    bells: list[broker.Stream] = []
+
+    def used(url: str) -> broker.Stream:
+        bells.append(bell_at(monkeypatch, url))
+        return bells[-1]
+
+    yield used
+    for bell in bells:
+        await bell.shutdown()
+
+
+def bell_at(monkeypatch: pytest.MonkeyPatch, url: str) -> broker.Stream:
+    read = settings.read(
+        {
+            "ICECREAM_REDIS_URL": url,
+            "ICECREAM_REDIS_PREFIX": "shop",
+            "ICECREAM_DATABASE_URL": "postgresql://is/open",
+            "ICECREAM_SECRET_KEY": os.environ["ICECREAM_SECRET_KEY"],
+        }
+    )
+    monkeypatch.setattr(settings, "load", lambda: read)
+    bell = broker._broker()
+    assert isinstance(bell, broker.Stream)
+    monkeypatch.setattr(payments, "broker", bell)
+    monkeypatch.setattr(broker, "PROBE_EVERY", 0)
+    monkeypatch.setattr(logs, "QUIET_SECONDS", 0)
+    return bell
+
+
+async def works(bell: broker.Stream) -> None:
+    """What is rung is heard, and nothing is said."""
+    message = BrokerMessage(task_id="1", task_name="x", message=b"rung", labels={})
+    async with aclosing(bell.listen()) as heard:
+        await bell.kick(message)
+        assert await anext(heard) == b"rung"
+    assert await payments.redis_is_away() is False
+    assert await payments.warnings() == []
+
+
+async def is_refused(_: broker.Stream, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Metric, readiness and log agree; the log has one line for all that fails."""
+    caplog.clear()
+    await payments.ring([1])
+    assert await payments.redis_is_away() is True
+    (warning,) = await payments.warnings()
+    assert told in warning
+    assert warning.endswith("; payments go on by sweeping.")
+    assert [message for message in caplog.messages if "Redis" in message] == [warning]
+
+
+async def test_it_works_by_itself_and_with_either_protocol(peers: Peers, use: Use) -> None:
+    server = peers.server("alone")
+    for options in ("", "?protocol=2", "?protocol=3"):
+        await works(use(server.url + options))
+
+
+async def test_a_user_of_an_acl_needs_what_the_documentation_says(
+    peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = peers.server(
+        "acl", user=f"ice|on|>cream-pass|{ALLOWED}", requirepass="something-long-enough"
+    )
+    where = f"127.0.0.1:{server.port}/0"
+    for protocol in (2, 3):
+        await works(use(f"redis://ice:cream-pass@{where}?protocol={protocol}"))
+    wrong = {f"ice:wrong@{where}": "WRONGPASS", where: "NOAUTH"}
+    for address, told in wrong.items():
+        await is_refused(use(f"redis://{address}"), told, caplog)
+    assert "cream-pass" not in caplog.text
+
+
+async def test_a_user_without_our_key_is_told_so(
+    peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = peers.server("acl", user="ice|on|>cream-pass|~other:*|+@all")
+    bell = use(f"redis://ice:cream-pass@127.0.0.1:{server.port}/0")
+    await is_refused(bell, "NOPERM", caplog)
+
+
+async def test_tls_with_an_authority_of_ones_own(
+    peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority, folder = trustme.CA(), peers.folder
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    certificate.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    files = dict.fromkeys(("tls_cert_file", "tls_key_file"), str(folder / "server.pem"))
+    server = peers.server("tls", tls_auth_clients="no", **files)
+    url = server.url.replace("redis:", "rediss:")
+    await works(use(f"{url}?ssl_ca_certs={folder / 'ca.pem'}"))
+    await is_refused(use(url), "certificate verify failed", caplog)
+
+
+async def test_a_replica_is_refused_and_its_primary_works(
+    peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
+) -> None:
+    primary = peers.server("primary")
+    replica = peers.server("replica", replicaof=f"127.0.0.1|{primary.port}")
+    await works(use(primary.url))
+    bell = use(replica.url)
+    await is_refused(bell, "READONLY", caplog)
+
+
+async def test_a_node_of_a_cluster_works_where_it_has_our_key_and_else_says_so(
+    peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
+) -> None:
+    def node(name: str, mine: str, others: str) -> servers.Server:
+        """One of two; the other is nowhere."""
+        port = servers.free_port()
+        (peers.folder / name).mkdir()
+        (peers.folder / name / "nodes.conf").write_text(
+            f"{'a' * 40} 127.0.0.1:{port}@{port + 10000} myself,master - 0 0 1 connected{mine}\n"
+            f"{'b' * 40} 127.0.0.1:1@10001 master - 0 0 2 connected{others}\n"
+            "vars currentEpoch 2 lastVoteEpoch 0\n"
+        )
+        server: servers.Server = peers.start(
+            servers.redis(
+                peers.folder / name,
+                port,
+                peers.program,
+                cluster_enabled="yes",
+                cluster_require_full_coverage="no",
+                cluster_node_timeout="60000",
+            )
+        )
+        with Redis.from_url(server.url) as client:
+            until(
+                lambda: re.search(
+                    r"cluster_state\W+ok", str(client.execute_command("CLUSTER INFO"))
+                ),
+                "the cluster is up",
+            )
+        return server
+
+    with_key, without_key = node("with", " 0-16383", ""), node("without", "", " 0-16383")
+    await works(use(with_key.url))
+    await is_refused(use(without_key.url), "MOVED", caplog)
+
+
+async def test_a_sentinel_is_told_from_a_server(
+    peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, port = peers.folder / "sentinel", servers.free_port()
+    folder.mkdir()
+    (folder / "sentinel.conf").write_text(f"port {port}\nbind 127.0.0.1\ndir {folder}\n")
+    server = servers.Server(
+        url=f"redis://127.0.0.1:{port}/0",
+        port=port,
+        command=[peers.program, str(folder / "sentinel.conf"), "--sentinel"],
+        answers=lambda: servers.pongs(port),
+        log=folder / "log",
+    )
+    with servers.running(server):
+        await is_refused(use(server.url), "perhaps a Sentinel", caplog)
