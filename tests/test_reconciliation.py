@@ -156,7 +156,7 @@ async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: 
     bank = Bank()
     stranger = Refund("restored away", 700, "EUR", 2**62, "")
     bank.listed = [record(stranger, "ch orphan"), record(stranger, "re orphan", kind="refund")]
-    charge, refund = await find(bank)
+    refund, charge = await find(bank)
     assert (charge.what, charge.payment, refund.what) == ("refund", None, "look")
     assert (await remedies.carry_out(bank, charge)).done
     (asked,) = bank.asked
@@ -293,6 +293,19 @@ async def test_a_look_at_one_refund_that_fails_is_told_and_the_others_are_compar
     bank, stranger = Silent(), Refund("another installation's", 700, "EUR", 1, "")
     bank.listed = [record(stranger, "ch silent"), record(stranger, "ch other")]
     assert [finding.what for finding in await find(bank)] == [*whats, "refund"]
+
+
+async def test_a_charge_for_nothing_that_was_given_back_at_the_provider_is_no_finding(
+    customer: Caller, flavor: int
+) -> None:
+    bank = Bank(Declined("no"))
+    order, _, asked = await charged(bank, customer, flavor)
+    theirs: dict[str, Any] = {"kind": "refund", "key": None, "charge": f"late {order}"}
+    part = record(asked, f"re {order}", **theirs, amount=200)
+    bank.listed = [record(asked, f"late {order}"), part]
+    assert [finding.what for finding in await find(bank)] == ["refund"]
+    bank.listed.append(record(asked, f"re2 {order}", **theirs, amount=300))
+    assert await find(bank) == []
 
 
 async def test_a_refund_that_nobody_answers_for_is_to_be_done_again(flavor: int) -> None:

@@ -1,18 +1,19 @@
 """Our payments beside the provider's own list of them: who knows what the other does not."""
 
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
-from msgspec import Struct
 from piccolo.columns import Column
 from piccolo.columns.combination import And, Where
 
-from icecream import database, money, states
+from icecream import database
 from icecream.gateway import Gateway, Later, Record
-from icecream.payments import corrections, remedies
+from icecream.payments import remedies
 from icecream.payments.desk import NO_ANSWER
+from icecream.payments.differences import Row, difference
 from icecream.payments.remedies import Finding
 from icecream.tables import Job, Payment
 
@@ -29,20 +30,6 @@ RETRY = timedelta(minutes=5)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class _Row(Struct):
-    """A payment of ours, as far as it is compared."""
-
-    id: int
-    order: int
-    kind: Literal["charge", "refund"]
-    state: str
-    provider_key: str
-    provider_ref: str | None
-    amount: int
-    moved: int | None
-    currency: str
-
-
 async def compare(gateway: Gateway, since: datetime, until: datetime) -> AsyncIterator[Finding]:
     """Every difference between our payments first sent in that time and the provider's list.
 
@@ -50,13 +37,37 @@ async def compare(gateway: Gateway, since: datetime, until: datetime) -> AsyncIt
         gateway.Unknown, gateway.Later, OSError, TimeoutError: the provider does not say its list.
     """
     seen: set[int] = set()
+    # Charges may have been given back at the provider: their refunds come later in the list.
+    for_nothing: list[Finding] = []
+    went_back: Counter[str] = Counter()
     # For them a payment begins a little later than for us.
     async for records in _chunks(gateway, since, until + YOUNG):
         rows = await _matching(records)
         seen.update(row.id for row in rows.values())
-        for record in records:
-            if finding := await _open(gateway, _finding(record, rows)):
+        went_back.update(_went_back(records))
+        for finding in filter(None, (difference(record, rows) for record in records)):
+            if finding.what == "refund":
+                for_nothing.append(finding)
+            else:
                 yield finding
+    for finding in for_nothing:
+        if left := await _undecided(gateway, finding, went_back):
+            yield left
+    async for finding in _lacking(since, until, seen):
+        yield finding
+
+
+def _went_back(records: Iterable[Record]) -> Counter[str]:
+    """How much these refunds gave back, by the reference of the charge."""
+    sums: Counter[str] = Counter()
+    for record in records:
+        if record.kind == "refund" and record.charge and record.state == "succeeded":
+            sums[record.charge] += record.amount
+    return sums
+
+
+async def _lacking(since: datetime, until: datetime, seen: set[int]) -> AsyncIterator[Finding]:
+    """Our payments of that time that succeeded, and that were not seen in the list."""
     sent = (Payment.first_sent_at >= since) & (Payment.first_sent_at < until)
     known, last = sent & (Payment.state == "succeeded"), 0
     while rows_left := await _ours(known & (Payment.id > last)):
@@ -80,7 +91,7 @@ async def _chunks(
         yield records
 
 
-async def _matching(records: list[Record]) -> dict[str, _Row]:
+async def _matching(records: list[Record]) -> dict[str, Row]:
     """Our payments by their keys; for refunds that we have none of, also by references.
 
     Such a refund may be of a charge of ours, or be booked already under the provider's reference.
@@ -92,14 +103,14 @@ async def _matching(records: list[Record]) -> dict[str, _Row]:
     return rows
 
 
-async def _by(column: Column, names: Iterable[str | None]) -> dict[str, _Row]:
+async def _by(column: Column, names: Iterable[str | None]) -> dict[str, Row]:
     """Our payments that have one of these, by it."""
     given = sorted(filter(None, names))
     found = await _ours(column.is_in(given)) if given else []
     return {getattr(row, column._meta.name): row for row in found}
 
 
-async def _ours(which: And | Where) -> list[_Row]:
+async def _ours(which: And | Where) -> list[Row]:
     rows: list[dict[str, Any]] = (
         await Payment.select(
             Payment.id,
@@ -116,91 +127,19 @@ async def _ours(which: And | Where) -> list[_Row]:
         .order_by(Payment.id)
         .limit(CHUNK)
     )
-    return [_Row(**row) for row in rows]
+    return [Row(**row) for row in rows]
 
 
-async def _open(gateway: Gateway, finding: Finding | None) -> Finding | None:
-    """The finding, unless an operator decided on it before and its money was given back."""
-    if finding is None or finding.what != "refund":
-        return finding
+async def _undecided(gateway: Gateway, finding: Finding, went_back: Counter[str]) -> Finding | None:
+    """The finding, unless its money was given back: there, or because an operator said so here."""
+    assert finding.record is not None
+    if went_back[finding.record.reference] >= finding.record.amount:
+        return None
     try:
         return None if await remedies.given_back(gateway, finding) else finding
     except NO_ANSWER as error:
         why = f"{finding.why}; whether it was given back before is not known: {error!r}"
         return Finding("look", why, finding.order, finding.payment, finding.record)
-
-
-def _finding(record: Record, rows: dict[str, _Row]) -> Finding | None:
-    row = rows.get(record.key or "")
-    if row is None and record.kind == "refund":
-        row = rows.get(record.reference)
-    if row is not None:
-        return _difference(record, row)
-    if record.state != "succeeded":
-        return None
-    charge = rows.get(record.charge or "")
-    if charge is not None and charge.state == "succeeded":
-        amount = money.text(record.amount, record.currency)
-        return Finding("book", f"{amount} went back, not by us", charge.order, charge.id, record)
-    return _of_nobody(record) if record.key is not None else None
-
-
-def _difference(record: Record, row: _Row) -> Finding | None:
-    moved = record.state == "succeeded"
-    if row.state == "parked" and row.moved == corrections.MOVED_BACK and not moved:
-        return None
-    if row.state == "parked" and moved and _amounts(record, row, row.amount):
-        return Finding("look", _amounts(record, row, row.amount), row.order, row.id, record)
-    if row.state == "succeeded" and row.kind == "refund" and _failed(record, row):
-        why = "the refund failed after it had succeeded"
-        return Finding("adopt", why, row.order, row.id, record)
-    if row.state == "succeeded":
-        why = _differs(record, row)
-        return Finding("look", why, row.order, row.id, record) if why else None
-    if row.state in states.unfinished(states.PAYMENT) and row.state != "new":
-        if record.state != "processing":
-            return Finding("adopt", f"it {record.state}", row.order, row.id, record)
-    elif moved:
-        what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
-        why = f"{money.text(record.amount, record.currency)}, but ours is {row.state}"
-        return Finding(what, why, row.order, row.id, record)
-    return None
-
-
-def _failed(record: Record, row: _Row) -> bool:
-    return record.state == "declined" and record.reference == row.provider_ref
-
-
-def _of_nobody(record: Record) -> Finding:
-    """Its order's number says nothing: after a restored backup another order may have it."""
-    what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
-    amount = money.text(record.amount, record.currency)
-    why = f"{amount} under the key {record.key}, which is none of ours"
-    if record.order is not None:
-        why += f"; it was for an order {record.order}, which may be another one today"
-    return Finding(what, why, None, None, record)
-
-
-def _differs(record: Record, row: _Row) -> str:
-    """What the list says otherwise of a payment that succeeded."""
-    said = []
-    if record.state != "succeeded":
-        said.append(f"they have it as {record.state}, we have it as succeeded")
-    if record.reference != row.provider_ref:
-        second = f"a second {record.kind} under one key: " * (record.state == "succeeded")
-        said.append(f"{second}theirs is {record.reference}, ours is {row.provider_ref}")
-    amount = row.amount if row.moved is None else row.moved
-    if amounts := _amounts(record, row, amount):
-        said.append(amounts)
-    return "; ".join(said)
-
-
-def _amounts(record: Record, row: _Row, amount: int) -> str:
-    """How amount or currency differ."""
-    if (record.amount, record.currency) == (amount, row.currency):
-        return ""
-    theirs, ours = money.text(record.amount, record.currency), money.text(amount, row.currency)
-    return f"they have {theirs}; we asked for {ours}"
 
 
 async def run_due(gateway: Gateway) -> bool:

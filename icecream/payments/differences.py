@@ -1,0 +1,99 @@
+"""How one line of the provider's list differs from our payment."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from icecream import money, states
+from icecream.gateway import Record
+from icecream.payments import corrections
+from icecream.payments.remedies import Finding
+
+
+class Row(Struct):
+    """A payment of ours, as far as it is compared."""
+
+    id: int
+    order: int
+    kind: Literal["charge", "refund"]
+    state: str
+    provider_key: str
+    provider_ref: str | None
+    amount: int
+    moved: int | None
+    currency: str
+
+
+def difference(record: Record, rows: Mapping[str, Row]) -> Finding | None:
+    """What a line of the list says otherwise; `rows` are our payments by key and by reference."""
+    row = rows.get(record.key or "")
+    if row is None and record.kind == "refund":
+        row = rows.get(record.reference)
+    if row is not None:
+        return _difference(record, row)
+    if record.state != "succeeded":
+        return None
+    charge = rows.get(record.charge or "")
+    if charge is not None and charge.state == "succeeded":
+        amount = money.text(record.amount, record.currency)
+        return Finding("book", f"{amount} went back, not by us", charge.order, charge.id, record)
+    return _of_nobody(record) if record.key is not None else None
+
+
+def _difference(record: Record, row: Row) -> Finding | None:
+    moved = record.state == "succeeded"
+    if row.state == "parked" and row.moved == corrections.MOVED_BACK and not moved:
+        return None
+    if row.state == "parked" and moved and _amounts(record, row, row.amount):
+        return Finding("look", _amounts(record, row, row.amount), row.order, row.id, record)
+    if row.state == "succeeded" and row.kind == "refund" and _failed(record, row):
+        why = "the refund failed after it had succeeded"
+        return Finding("adopt", why, row.order, row.id, record)
+    if row.state == "succeeded":
+        why = _differs(record, row)
+        return Finding("look", why, row.order, row.id, record) if why else None
+    if row.state in states.unfinished(states.PAYMENT) and row.state != "new":
+        if record.state != "processing":
+            return Finding("adopt", f"it {record.state}", row.order, row.id, record)
+    elif moved:
+        what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
+        why = f"{money.text(record.amount, record.currency)}, but ours is {row.state}"
+        return Finding(what, why, row.order, row.id, record)
+    return None
+
+
+def _failed(record: Record, row: Row) -> bool:
+    return record.state == "declined" and record.reference == row.provider_ref
+
+
+def _of_nobody(record: Record) -> Finding:
+    """Its order's number says nothing: after a restored backup another order may have it."""
+    what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
+    amount = money.text(record.amount, record.currency)
+    why = f"{amount} under the key {record.key}, which is none of ours"
+    if record.order is not None:
+        why += f"; it was for an order {record.order}, which may be another one today"
+    return Finding(what, why, None, None, record)
+
+
+def _differs(record: Record, row: Row) -> str:
+    """What the list says otherwise of a payment that succeeded."""
+    said = []
+    if record.state != "succeeded":
+        said.append(f"they have it as {record.state}, we have it as succeeded")
+    if record.reference != row.provider_ref:
+        second = f"a second {record.kind} under one key: " * (record.state == "succeeded")
+        said.append(f"{second}theirs is {record.reference}, ours is {row.provider_ref}")
+    amount = row.amount if row.moved is None else row.moved
+    if amounts := _amounts(record, row, amount):
+        said.append(amounts)
+    return "; ".join(said)
+
+
+def _amounts(record: Record, row: Row, amount: int) -> str:
+    """How amount or currency differ."""
+    if (record.amount, record.currency) == (amount, row.currency):
+        return ""
+    theirs, ours = money.text(record.amount, record.currency), money.text(amount, row.currency)
+    return f"they have {theirs}; we asked for {ours}"
