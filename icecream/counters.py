@@ -30,7 +30,18 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 SIZES = (1, 2, 5, 10, 20, 50, 100)
 # A client may send any word at all as its method.
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-KINDS, RESULTS = ("charge", "refund"), ("succeeded", "declined", "unknown", "later", "parked")
+KINDS, RESULTS = (
+    ("charge", "refund"),
+    (
+        "succeeded",
+        "declined",
+        "unknown",
+        "later",
+        "refused",
+        "error",
+        "parked",
+    ),
+)
 # One item of several that were done one by one: the others were done.
 FAILURES = ("finding", "notice", "payment")
 _seats: list[IO[str]] = []

@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 from msgspec import Meta, Struct
 
 from icecream import accounts, bodies, errors, keys, listing, openapi, payments, states, wallet
+from icecream.gateway import failures
 from icecream.tables import KINDS, Payment
 
 COLUMNS = (
@@ -21,6 +22,7 @@ COLUMNS = (
     Payment.tries,
     Payment.first_sent_at,
     Payment.last_error,
+    Payment.failure,
 )
 Kind = Annotated[str, Meta(extra_json_schema={"enum": list(KINDS)})]
 PaymentState = Annotated[str, Meta(extra_json_schema={"enum": list(states.PAYMENT)})]
@@ -56,6 +58,7 @@ class Retry(bodies.Body):
 class PaymentView(Struct):
     """One attempt to move money: `unknown` is no answer yet, `parked` waits for an operator.
 
+    `failure` says why it was declined, `last_error` what exactly the provider said last.
     `moved` is what the provider says that it moved, where that is not the `amount` we asked for;
     `actions` is what an operator may decide.
     """
@@ -74,6 +77,7 @@ class PaymentView(Struct):
     first_sent_at: openapi.Moment | None
     last_error: openapi.Text | None
     actions: Annotated[list[Decision], Meta(max_length=len(states.DECISIONS))]
+    failure: openapi.Failure | None = None
 
 
 class Decided(Struct):
@@ -100,12 +104,21 @@ EXAMPLE = {
     "actions": list(states.DECISIONS),
 }
 RETRIED = EXAMPLE | {"state": "unknown", "actions": []}
-RELEASED = EXAMPLE | {"state": "declined", "actions": []}
+RELEASED = EXAMPLE | {
+    "state": "declined",
+    "failure": {"code": "released", "message": failures.message("released")},
+    "actions": [],
+}
 REFUNDED = EXAMPLE | {"state": "succeeded", "actions": []}
 
 
 def _view(row: dict[str, Any]) -> PaymentView:
-    return PaymentView(**row, actions=payments.parked.allowed(row))
+    why = row.pop("failure")
+    return PaymentView(
+        **row,
+        failure=openapi.failure(why) if row["state"] == "declined" else None,
+        actions=payments.parked.allowed(row),
+    )
 
 
 async def one(payment: int) -> PaymentView:

@@ -75,6 +75,7 @@ async def test_a_payment_is_shown_with_what_may_be_decided(lost: Desk, odd: Desk
         "tries": 1,
         "last_error": "The provider moved 900 EUR instead of 1000 EUR.",
         "actions": ["retry", "release", "refund"],
+        "failure": None,
     }
     shown = (await lost.staff.get(lost.path)).json()
     assert (shown["moved"], shown["actions"]) == (None, ["retry", "release"])

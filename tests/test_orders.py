@@ -327,7 +327,7 @@ async def test_one_order_has_what_happened_and_what_may_be_done(customer: Caller
     assert (order["status"], order["actions"]) == ("failed", ["pay"])
     assert [(one["type"], one["by"], one.get("reason")) for one in order["history"]] == [
         ("placed", customer.user.id, None),
-        ("failed", None, "No money."),
+        ("failed", None, "The payment was declined."),
     ]
 
 

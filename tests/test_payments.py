@@ -7,19 +7,21 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
-from icecream import database, intake, payments
+from icecream import counters, database, intake, payments
 from icecream.gateway import (
     Answer,
     Charge,
     Declined,
     Later,
     Refund,
+    Refused,
     Request,
     Succeeded,
     Undecided,
     Unknown,
 )
 from icecream.payments import breaker, claims
+from icecream.payments import desk as settling
 from icecream.tables import Event, Flavor, Job, Order, Payment
 from tests import ledger
 from tests.conftest import Caller, Provider, new_flavor, new_user, place, until, verdict
@@ -337,15 +339,83 @@ async def test_a_job_whose_payment_has_ended_is_dropped(placed: intake.Placed) -
     assert not await Job.exists().where(Job.subject == placed.payment)
 
 
-async def test_a_bug_in_a_provider_costs_a_lease_and_not_the_payment(
+async def test_a_bug_in_a_provider_costs_a_pause_and_not_the_payment(
     placed: intake.Placed, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await desk(Provider(KeyError)).serve([number(placed)])
-    assert await state(placed) == ("pending", "sent")
-    assert "was left as it is" in caplog.text
-    await due_now(placed)
-    await desk(Provider()).serve([number(placed)])
+    one_desk = desk(Provider(KeyError("gone"), KeyError("gone")))
+    for faults in (1, 2):
+        await one_desk.serve([number(placed)])
+        assert await state(placed) == ("pending", "unknown")
+        row = await Payment.select().where(Payment.id == placed.payment).first()
+        assert row is not None
+        assert (row["last_error"], row["faults"]) == ("KeyError('gone')", faults)
+        # It is not asked for again at once.
+        assert await payments.claim([number(placed)], limit=1, lease=30) == []
+        await due_now(placed)
+    assert caplog.text.count("Traceback") == 1
+    assert caplog.text.count("KeyError('gone')") == 2
+    await one_desk.serve([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
+    await ledger.check()
+
+
+async def test_a_bug_that_stays_ends_in_a_manual_review(placed: intake.Placed) -> None:
+    before = attempts_counted("error")
+    for _ in range(settling.MAX_FAULTS):
+        await due_now(placed)
+        await desk(Provider(KeyError("gone"))).serve([number(placed)])
+    assert await state(placed) == ("pending", "parked")
+    row = await Payment.select(Payment.last_error).where(Payment.id == placed.payment).first()
+    assert row == {"last_error": "Our part failed 5 times: KeyError."}
+    assert not await Job.exists().where(Job.subject == placed.payment)
+    assert attempts_counted("error") == before + settling.MAX_FAULTS
+    await ledger.check()
+
+
+def attempts_counted(result: str) -> float:
+    return sum(
+        sample.value
+        for metric in counters.collect()
+        for sample in metric.samples
+        if sample.name == "icecream_payment_attempt_duration_seconds_count"
+        and sample.labels["result"] == result
+    )
+
+
+async def test_a_refusal_that_somebody_has_to_mend_is_asked_again_within_two_minutes(
+    placed: intake.Placed,
+) -> None:
+    provider = Provider(*[Refused("401")] * 12)
+    for _ in range(12):
+        await desk(provider).serve([number(placed)])
+        assert await state(placed) == ("pending", "sent")
+        soon = database.seconds_from_now(claims.LONGEST_PAUSE_OF_A_REFUSAL_SECONDS)
+        assert await Job.exists().where(Job.subject == placed.payment, Job.run_at <= soon)
+        await due_now(placed)
+    await desk(provider).serve([number(placed)])
+    assert await state(placed) == ("paid", "succeeded")
+
+
+async def test_a_decline_is_kept_with_a_word_and_the_words_of_the_provider_apart(
+    placed: intake.Placed, customer: Caller, staff: Caller
+) -> None:
+    words = "402 card_error: card_declined: insufficient_funds (req_1)"
+    path = f"/api/orders/{placed.order}/"
+    assert (await customer.get(path)).json()["failure"] is None
+    await desk(Provider(Declined(words, "insufficient-funds"))).serve([number(placed)])
+    failure = {
+        "code": "insufficient-funds",
+        "message": "There is not enough money on the account.",
+    }
+    answer = await customer.get(path)
+    assert answer.json()["failure"] == failure
+    assert "req_1" not in answer.text
+    assert answer.json()["history"][-1]["reason"] == failure["message"]
+    payment = (await staff.get(f"/api/payments/{placed.payment}/")).json()
+    assert (payment["failure"], payment["last_error"]) == (failure, words)
+    # Paid again, it has failed no more.
+    await payments.pay(placed.order, by=customer.user.id, needs_method=False)
+    assert (await customer.get(path)).json()["failure"] is None
 
 
 async def test_from_the_second_unknown_on_the_provider_is_asked_what_it_knows(

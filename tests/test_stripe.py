@@ -23,11 +23,13 @@ from icecream.gateway import (
     Notice,
     Record,
     Refund,
+    Refused,
     Request,
     Succeeded,
     Undecided,
     Unknown,
     Unsigned,
+    failures,
 )
 from icecream.gateway.stripe import Stripe
 from tests import servers
@@ -244,10 +246,17 @@ CHARGES: list[tuple[int, object, type]] = [
     (400, error(INVALID, code="resource_missing", param="customer"), Declined),
     (400, error(INVALID, code="amount_too_small", param="amount"), Declined),
     # A mistake of ours or of the account: no customer's fault, and somebody may mend it.
-    (400, error(INVALID, code="parameter_unknown", param="confirm"), Later),
-    (404, error(INVALID), Later),
-    (401, error(INVALID), Later),
-    (403, error(INVALID), Later),
+    (400, error(INVALID, code="parameter_unknown", param="confirm"), Refused),
+    (400, error(INVALID, code="testmode_charges_only"), Refused),
+    (400, error(INVALID, param="off_session"), Refused),
+    (404, error(INVALID), Refused),
+    (401, error(INVALID), Refused),
+    (403, error(INVALID), Refused),
+    # No more than a type and a message: a payment method that was used before, or detached.
+    (400, error(INVALID), Declined),
+    (400, error(INVALID, code="payment_method_unactivated"), Declined),
+    (400, error(INVALID, code="payment_intent_authentication_failure"), Declined),
+    (400, error(INVALID, code="a new one, about a payment"), Declined),
     (429, error("rate_limit_error"), Later),
     (429, error(INVALID, code="lock_timeout"), Later),
     (409, error("idempotency_error", code="idempotency_key_in_use"), Later),
@@ -264,6 +273,9 @@ REFUNDS: list[tuple[int, object, type]] = [
     (400, error(INVALID, param="amount"), Declined),
     (400, error(INVALID, code="charge_disputed"), Declined),
     (404, error(INVALID, code="resource_missing", param="payment_intent"), Declined),
+    (400, error(INVALID, code="balance_insufficient"), Refused),
+    (400, error(INVALID), Refused),
+    (200, {"object": "refund"}, Unknown),
     (400, error("idempotency_error"), Undecided),
     (500, error("api_error"), Unknown),
 ]
@@ -319,7 +331,55 @@ async def test_a_decline_names_its_codes_and_nothing_else(stub: tuple[Stub, Stri
     stub[0].says(402, error("card_error", **REFUSED))
     answer = await asked(stub, charge())
     words = "402 card_error: card_declined: insufficient_funds (req_1)"
-    assert answer == Declined(words)
+    assert answer == Declined(words, "insufficient-funds")
+
+
+FAILURES: list[tuple[int, object, str]] = [
+    (402, error("card_error", code="card_declined"), "card-declined"),
+    (402, error("card_error", code="card_declined", decline_code="lost_card"), "card-declined"),
+    (402, error("card_error", code="expired_card"), "card-expired"),
+    (402, error("card_error", code="authentication_required"), "authentication-required"),
+    (402, error("card_error", code="something_new"), "card-declined"),
+    (400, error(INVALID), "payment-method-invalid"),
+    (400, error(INVALID, code="payment_method_unactivated"), "payment-method-invalid"),
+    (400, error(INVALID, code="resource_missing", param="customer"), "payment-method-invalid"),
+    (400, error(INVALID, code="amount_too_small", param="amount"), "amount-not-possible"),
+    (400, error(INVALID, code="something_new"), "declined"),
+    (
+        200,
+        intent(status="requires_payment_method", last_payment_error=REFUSED),
+        "insufficient-funds",
+    ),
+    (200, intent(status="requires_action"), "authentication-required"),
+    (200, intent(status="canceled"), "declined"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "code"), FAILURES)
+async def test_a_decline_has_a_word_that_stays_the_same(
+    stub: tuple[Stub, Stripe], status: int, body: object, code: str
+) -> None:
+    stub[0].says(status, body)
+    answer = await asked(stub, charge())
+    assert isinstance(answer, Declined)
+    assert answer.code == code
+    assert code in failures.MESSAGES
+
+
+@pytest.mark.parametrize("bug", [AttributeError, KeyError, TypeError, ValueError])
+async def test_a_bug_of_ours_is_not_taken_for_an_answer_that_cannot_be_read(
+    stub: tuple[Stub, Stripe], bug: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise bug
+
+    monkeypatch.setattr("icecream.gateway.stripe._state", fails)
+    monkeypatch.setattr("icecream.gateway.stripe._verdict", fails)
+    stub[0].says(200, intent(metadata=BEARS_OUR_KEY))
+    with pytest.raises(bug):
+        await stub[1].charge(charge())
+    with pytest.raises(bug):
+        await stub[1].look_up(Charge(BEARS_OUR_KEY["reference"], 1, "EUR", 7, CARD), "pi_1")
 
 
 @pytest.mark.parametrize(
@@ -378,7 +438,7 @@ LOOKS: list[tuple[int, object, type]] = [
     (404, error(INVALID), Undecided),
     (500, error("api_error"), Unknown),
     (429, error("rate_limit_error"), Later),
-    (401, error(INVALID), Later),
+    (401, error(INVALID), Refused),
     (200, {"object": "list"}, Unknown),
     (200, intent(status="processing", metadata=BEARS_OUR_KEY), Undecided),
     (200, intent(status="canceled", metadata=BEARS_OUR_KEY), Declined),

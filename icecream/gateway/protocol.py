@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from icecream.gateway import failures
+
 
 class Charge(Struct, frozen=True):
     """Money to be taken; `amount` in minor units of `currency`.
@@ -44,9 +46,13 @@ class Succeeded(Struct, frozen=True):
 
 
 class Declined(Struct, frozen=True):
-    """A definite no: no money moved and none will."""
+    """A definite no: no money moved and none will.
+
+    `reason` is the provider's, for staff; `code` is our word for it (`failures`).
+    """
 
     reason: str
+    code: str = failures.DECLINED
 
 
 Answer = Succeeded | Declined
@@ -70,6 +76,10 @@ class Undecided(Unknown):
 
 class Later(Exception):
     """The provider did nothing about this request (too many, or the key is in use): ask again."""
+
+
+class Refused(Later):
+    """The provider refuses our account, or a request of that form: somebody has to mend that."""
 
 
 class Unsigned(Exception):

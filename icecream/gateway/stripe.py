@@ -12,11 +12,11 @@ import stripe
 from msgspec import Struct
 from stripe.params import PaymentIntentCreateParams, RefundCreateParams
 
+from icecream.gateway import stripe_errors
 from icecream.gateway.protocol import (
     Answer,
     Charge,
     Declined,
-    Later,
     Notice,
     Record,
     Refund,
@@ -35,12 +35,6 @@ TOLERANCE = 300
 LONGEST_NUMBER = 19
 # The most that one page of a list may hold.
 PAGE = 100
-# What the SDK stumbles over in an answer that is not Stripe's, such as that of a proxy in between.
-UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, msgspec.ValidationError)
-# Of a request that Stripe will not carry out: what is wrong lies in this payment, so that asking
-# again is in vain. Anything else lies in the account or in us, and somebody may mend it.
-OF_THIS_PAYMENT = {"amount", "charge", "currency", "customer", "payment_intent", "payment_method"}
-NEVER_REFUNDED = {"charge_already_refunded", "charge_disputed", "payment_intent_unexpected_state"}
 
 # At lower levels the SDK logs whole answers, the card's last digits among them; with STRIPE_LOG in
 # the environment it prints them. Telemetry would describe this machine.
@@ -98,6 +92,34 @@ class Event(Struct):
     data: Data
 
 
+class Unreadable(stripe.APIError):
+    """What came is not Stripe's, but that of a proxy in between, say."""
+
+
+class Body(Struct):
+    """What the SDK relies on in every answer."""
+
+    object: str = ""
+    error: dict[str, Any] | None = None
+    data: list[dict[str, Any]] | None = None
+
+
+class Reader(stripe.HTTPXClient):
+    """Looks at each answer before the SDK does, which stumbles over what it does not expect."""
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        content, status, found = await super().request_async(method, url, headers, post_data)
+        try:
+            body = msgspec.json.decode(content, type=Body)
+        except msgspec.DecodeError as error:
+            raise Unreadable(str(error)) from None
+        if body.data is None and body.object in ("list", "search_result"):
+            raise Unreadable("a list without its data")
+        return content, status, found
+
+
 class Stripe:
     """Takes and gives money at Stripe, or at whatever speaks its language at `api`.
 
@@ -117,7 +139,7 @@ class Stripe:
         self, key: str, *, secret: str | None = None, api: str = API, timeout: float = 10.0
     ) -> None:
         self._secret = secret
-        self._http = stripe.HTTPXClient(timeout=timeout)
+        self._http = Reader(timeout=timeout)
         client = stripe.StripeClient(
             key,
             http_client=self._http,
@@ -129,7 +151,7 @@ class Stripe:
 
     async def charge(self, charge: Charge) -> Answer:
         if charge.method is None:
-            return Declined("There is no payment method.")
+            return Declined("There is no payment method.", "payment-method-missing")
         customer, _, method = charge.method.rpartition("/")
         wanted: PaymentIntentCreateParams = {
             "amount": charge.amount,
@@ -144,7 +166,8 @@ class Stripe:
         }
         if customer:
             wanted["customer"] = customer
-        return await _answer(self._intents.create_async(wanted, {"idempotency_key": charge.key}))
+        call = self._intents.create_async(wanted, {"idempotency_key": charge.key})
+        return await _answer(call, charge)
 
     async def refund(self, refund: Refund) -> Answer:
         wanted: RefundCreateParams = {
@@ -152,7 +175,8 @@ class Stripe:
             "amount": refund.amount,
             "metadata": _metadata(refund),
         }
-        return await _answer(self._refunds.create_async(wanted, {"idempotency_key": refund.key}))
+        call = self._refunds.create_async(wanted, {"idempotency_key": refund.key})
+        return await _answer(call, refund)
 
     async def look_up(self, request: Request, reference: str | None) -> Answer | None:
         with _reading():
@@ -194,9 +218,11 @@ class Stripe:
 
     def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
         signature = {name.lower(): value for name, value in headers.items()}.get("stripe-signature")
+        if not (signature and signature.isascii() and self._secret):
+            raise Unsigned("There is no signature, or no secret.")
         try:
             stripe.WebhookSignature.verify_header(body, signature, self._secret, TOLERANCE)
-        except (stripe.SignatureVerificationError, *UNREADABLE) as error:
+        except (stripe.SignatureVerificationError, UnicodeError, ValueError) as error:
             raise Unsigned(type(error).__name__) from None
         try:
             event = msgspec.json.decode(body, type=Event)
@@ -241,21 +267,23 @@ async def _ours(listing: Coroutine[Any, Any, Pages]) -> AsyncIterator[Paper]:
             yield paper
 
 
-async def _answer(call: Coroutine[Any, Any, stripe.StripeObject]) -> Answer:
+async def _answer(call: Coroutine[Any, Any, stripe.StripeObject], request: Request) -> Answer:
     """Await a call that moves money, and say what came of it."""
     # What went wrong is told in words of ours: the SDK's errors carry whole answers along.
     try:
-        return _verdict(_paper(await call))
+        paper = _paper(await call)
     except stripe.CardError as error:
-        return Declined(_reason(error))
+        return stripe_errors.declined(error)
     except stripe.InvalidRequestError as error:
-        if error.param in OF_THIS_PAYMENT or error.code in NEVER_REFUNDED:
-            return Declined(_reason(error))
-        raise Later(_reason(error)) from None
+        answer = stripe_errors.refused(error, request)
+        if isinstance(answer, Declined):
+            return answer
+        raise answer from None
     except stripe.StripeError as error:
-        raise _trouble(error) from None
-    except UNREADABLE as error:
-        raise Unknown(f"unreadable answer: {type(error).__name__}") from None
+        raise stripe_errors.trouble(error) from None
+    except msgspec.ValidationError as error:
+        raise Unknown(f"unreadable answer: {error}") from None
+    return _verdict(paper)
 
 
 @contextmanager
@@ -264,9 +292,9 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except stripe.StripeError as error:
-        raise _trouble(error) from None
-    except UNREADABLE as error:
-        raise Unknown(f"unreadable answer: {type(error).__name__}") from None
+        raise stripe_errors.trouble(error) from None
+    except msgspec.ValidationError as error:
+        raise Unknown(f"unreadable answer: {error}") from None
 
 
 def _verdict(paper: Paper) -> Answer:
@@ -279,8 +307,11 @@ def _verdict(paper: Paper) -> Answer:
         return Succeeded(paper.id, paper.moved, paper.currency.upper())
     if _is_over(paper):
         told = paper.last_payment_error or {}
-        words = (paper.status, paper.failure_reason, told.get("code"), told.get("decline_code"))
-        return Declined(": ".join(filter(None, words)))
+        code, decline_code = told.get("code"), told.get("decline_code")
+        words = (paper.status, paper.failure_reason, code, decline_code)
+        word = "authentication_required" if paper.status == "requires_action" else None
+        why = stripe_errors.failure(decline_code, code, word)
+        return Declined(": ".join(filter(None, words)), why)
     raise Undecided(paper.status, paper.id)
 
 
@@ -292,26 +323,6 @@ def _is_over(paper: Paper) -> bool:
     refused = paper.status == "requires_payment_method" and paper.last_payment_error is not None
     # Only the customer could act, and is never told how.
     return refused or paper.status in ("requires_action", "canceled")
-
-
-def _trouble(error: stripe.StripeError) -> Later | Unknown:
-    """What a call that went wrong means for a payment; never that it was declined."""
-    nothing_done = (stripe.RateLimitError, stripe.AuthenticationError, stripe.PermissionError)
-    # 409: a request with the same key is being carried out.
-    if isinstance(error, nothing_done) or error.http_status == 409:
-        return Later(_reason(error))
-    answered = error.http_status is not None and 400 <= error.http_status < 500
-    return (Undecided if answered else Unknown)(_reason(error))
-
-
-def _reason(error: stripe.StripeError) -> str:
-    """Words for the books and the log: codes alone, for messages may quote what was sent."""
-    body = error.json_body if isinstance(error.json_body, dict) else {}
-    told = body["error"] if isinstance(body.get("error"), dict) else {}
-    codes = (told.get(name) for name in ("type", "code", "decline_code", "param"))
-    words = ": ".join(code for code in codes if isinstance(code, str))
-    what = f"{error.http_status or ''} {words or type(error).__name__}".strip()
-    return f"{what} ({error.request_id})" if error.request_id else what
 
 
 def _record(paper: Paper) -> Record:

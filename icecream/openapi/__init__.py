@@ -8,6 +8,7 @@ from icecream.openapi.operations import (
     KEY,
     ApiOperation,
     Currency,
+    Failure,
     Figures,
     IdempotencyKey,
     Moment,
@@ -20,6 +21,7 @@ from icecream.openapi.operations import (
     Word,
     answers,
     emptied,
+    failure,
     or_unchanged,
     streamed,
 )
@@ -31,6 +33,7 @@ __all__ = [
     "KEY",
     "ApiOperation",
     "Currency",
+    "Failure",
     "Figures",
     "IdempotencyKey",
     "Moment",
@@ -44,6 +47,7 @@ __all__ = [
     "answers",
     "config",
     "emptied",
+    "failure",
     "or_unchanged",
     "streamed",
 ]

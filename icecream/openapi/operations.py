@@ -22,6 +22,7 @@ from litestar.params import HeaderParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from icecream import bodies, errors
+from icecream.gateway import failures
 
 PROBLEM = "application/problem+json"
 STREAM = "text/event-stream"
@@ -37,6 +38,19 @@ BLOCKS = Schema(type=OpenAPIType.STRING, max_length=2**31 - 1, pattern="^(retry|
 Path = Annotated[str, Meta(max_length=errors.LONGEST, pattern="^(/|$)")]
 # A structured field's string, or the same without its quotes.
 KEY_PATTERN = r'^("([!#-\[\]-~]|\\["\\])+"|[!#-~]+)$'
+
+
+class Failure(Struct):
+    """Why a payment was declined: `code` never changes its meaning, `message` is for people."""
+
+    code: Annotated[str, Meta(extra_json_schema={"enum": list(failures.MESSAGES)})]
+    message: Text
+
+
+def failure(code: str | None) -> Failure:
+    """What is said of a declined payment; without a word for it, it was declined."""
+    code = code or failures.DECLINED
+    return Failure(code, failures.message(code))
 
 
 class FieldError(Struct):

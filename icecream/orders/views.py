@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from icecream import bodies, errors, intake, openapi, payments, states
-from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, User
+from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, Payment, User
 
 # Flavors in one order.
 MAX_LINES = 100
@@ -56,6 +56,7 @@ class Happening(Struct):
 class OrderDetail(OrderView):
     """An order with what may be done with it, and what happened to it so far.
 
+    `failure` says why the last payment of a failed order was declined.
     `cancel_requested`: it will be `canceled` once its payment, or giving it back, is through.
     """
 
@@ -65,6 +66,7 @@ class OrderDetail(OrderView):
         Meta(max_length=len(states.ACTIONS)),
     ]
     history: list[Happening]
+    failure: openapi.Failure | None = None
 
 
 class OrderPlaced(intake.Receipt):
@@ -113,7 +115,11 @@ EXAMPLE = {
     "currency": "EUR",
 }
 HISTORY = [{"type": "placed", "at": EXAMPLE["created_at"], "by": 1}]
-DETAIL = EXAMPLE | {"cancel_requested": False, "actions": ["cancel"], "history": HISTORY}
+DETAIL = EXAMPLE | {
+    "cancel_requested": False,
+    "actions": ["cancel"],
+    "history": HISTORY,
+}
 QUOTE = {name: EXAMPLE[name] for name in Quote.__struct_fields__}
 TABLE = StateTable(
     order=states.ORDER,
@@ -169,9 +175,19 @@ async def one(order: int, *, to: User) -> OrderDetail:
     return OrderDetail(
         **{name: getattr(view, name) for name in OrderView.__struct_fields__},
         cancel_requested=given_up and view.status != "canceled",
+        failure=await _failure(order) if view.status == "failed" else None,
         actions=await _actions(rows[0], given_up, to),
         history=await _history(order),
     )
+
+
+async def _failure(order: int) -> openapi.Failure:
+    """Why the newest charge of a failed order was declined."""
+    charges = Payment.select(Payment.failure).where(
+        Payment.order == order, Payment.kind == "charge"
+    )
+    newest = await charges.order_by(Payment.n, ascending=False).first()
+    return openapi.failure(newest["failure"] if newest else None)
 
 
 async def _actions(order: dict[str, Any], cancel_requested: bool, to: User) -> list[str]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
+from piccolo.columns import Column
 from piccolo.columns.combination import And, Or, Where
 
 from icecream import counters, database, states
@@ -18,6 +19,8 @@ from icecream.tables import KINDS, Job, Order, Payment
 # longest. That is short: the breaker leaves a provider alone that is away, and bad luck of one
 # payment must not make its customer wait. They vary by half, so that payments do not come in waves.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 12.0
+# After a refusal that somebody has to mend, or an error of ours.
+LONGEST_PAUSE_OF_A_REFUSAL_SECONDS = 120.0
 COLUMNS = (
     Payment.id,
     Payment.order,
@@ -29,6 +32,7 @@ COLUMNS = (
     Payment.method,
     Payment.tries,
     Payment.first_sent_at,
+    Payment.faults,
 )
 log = logging.getLogger(__name__)
 _SENT = database.put(Payment.first_sent_at)
@@ -38,6 +42,7 @@ class Claim(Struct, frozen=True):
     """A payment that is ours to carry out for the length of a lease. `tries` is the fence.
 
     `reference` is the provider's, where we know it; the provider may know our key since `sent_at`.
+    `faults` counts the tries that ended in an error of ours.
     """
 
     payment: int
@@ -46,6 +51,7 @@ class Claim(Struct, frozen=True):
     request: Request
     sent_at: datetime
     reference: str | None = None
+    faults: int = 0
 
     @property
     def order(self) -> int:
@@ -176,6 +182,7 @@ async def _claims(rows: Sequence[dict[str, Any]], now: datetime) -> list[Claim]:
             request=_request(row, order_of[row["order"]]["currency"], charges),
             sent_at=row["first_sent_at"] or now,
             reference=row["provider_ref"],
+            faults=row["faults"] or 0,
         )
         for row in rows
         if row["kind"] == "charge" or row["order"] in charges
@@ -219,37 +226,47 @@ def pause(tries: int, longest: float | None = None) -> float:
 
 
 async def postpone(
-    claim: Claim, why: str, *, state: str = "unknown", reference: str | None = None
+    claim: Claim,
+    why: str,
+    *,
+    state: str = "unknown",
+    reference: str | None = None,
+    longest: float | None = None,
+    fault: bool = False,
 ) -> bool:
     """Ask again later with the same key; False if we are not the newest.
 
     Args:
         state: `unknown` when money may have moved, `sent` when this try did nothing.
         reference: what the provider calls it, if it said so.
+        longest: the longest pause in seconds, if another one.
+        fault: it was an error of ours.
     """
+    change: dict[Column | str, Any] = {
+        Payment.state: state,
+        Payment.last_error: why,
+        Payment.provider_ref: reference or claim.reference,
+        Payment.faults: claim.faults + fault or None,
+    }
+    seconds = pause(claim.tries, longest)
     try:
-        await database.transaction(lambda: _postpone(claim, why, state, reference))
+        await database.transaction(lambda: _postpone(claim, change, seconds))
     except Late:
         return False
     return True
 
 
-async def _postpone(claim: Claim, why: str, state: str, reference: str | None) -> None:
-    later = database.seconds_from_now(pause(claim.tries))
+async def _postpone(claim: Claim, change: dict[Column | str, Any], seconds: float) -> None:
+    later = database.seconds_from_now(seconds)
     await Job.update({Job.run_at: later}).where(
         Job.kind.is_in(list(KINDS)), Job.subject == claim.payment
     )
+    sources = states.before(states.PAYMENT, str(change[Payment.state]))
     newest = (
-        await Payment.update(
-            {
-                Payment.state: state,
-                Payment.last_error: why,
-                Payment.provider_ref: reference or claim.reference,
-            }
-        )
+        await Payment.update(change)
         .where(
             Payment.id == claim.payment,
-            Payment.state.is_in(list(states.before(states.PAYMENT, state))),
+            Payment.state.is_in(list(sources)),
             Payment.tries == claim.tries,
         )
         .returning(Payment.id)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -14,13 +15,20 @@ from icecream.gateway import (
     Declined,
     Gateway,
     Later,
+    Refused,
     Request,
     Succeeded,
     Undecided,
     Unknown,
 )
 from icecream.payments.breaker import Breaker
-from icecream.payments.claims import Among, Claim, claim, postpone
+from icecream.payments.claims import (
+    LONGEST_PAUSE_OF_A_REFUSAL_SECONDS,
+    Among,
+    Claim,
+    claim,
+    postpone,
+)
 from icecream.payments.settlement import Parked, Verdict, settle
 from icecream.payments.shares import Row, Shares
 from icecream.tables import KINDS
@@ -34,6 +42,8 @@ NO_ANSWER = (Unknown, OSError, TimeoutError)
 RESULTS: dict[type, str] = {Succeeded: "succeeded", Declined: "declined", Parked: "parked"}
 # From the third try on, which follows the second unknown, it is first asked what it knows.
 LOOK_UP_FIRST = 3
+# So many tries may end in an error of ours before a payment is parked.
+MAX_FAULTS = 5
 
 
 class Desk:
@@ -51,6 +61,8 @@ class Desk:
         )
         self._breakers = {kind: Breaker() for kind in KINDS}
         self._shares = Shares(places)
+        # Errors of ours whose traceback was logged.
+        self._told: set[str] = set()
         # Whether something due may have been passed over that there was no room for.
         self._passed_over = False
         self._given_back = asyncio.Event()
@@ -178,7 +190,10 @@ class Desk:
             self._passed_over = False
             self._given_back.clear()
             try:
-                await self.sweep()
+                if await self.sweep():
+                    # There may be more than there were places for.
+                    self._passed_over = True
+                    continue
             except database.Unavailable as error:
                 logs.DATABASE.failed(error)
                 break
@@ -207,19 +222,44 @@ class Desk:
         try:
             answer = await self._in_time(claim)
         except Later as error:
-            self._note(claim, "later", began)
-            await postpone(claim, str(error), state="sent")
+            await self._put_off(claim, error, began)
         except NO_ANSWER as error:
             self._note(claim, "unknown", began, answered=isinstance(error, Undecided))
             log.warning("Payment %s has no definite answer: %r", claim.payment, error)
             reference = error.reference if isinstance(error, Unknown) else None
             await postpone(claim, repr(error), reference=reference)
+        except Exception as error:
+            # Whatever an adapter raises beside that is a bug; it must end, and be seen.
+            await self._fail(claim, error, began)
         else:
             verdict = Verdict(claim, answer)
             self._note(claim, RESULTS[type(verdict.believed)], began)
             reach("payments.answered")
             await self._settling.ask(verdict)
             reach("payments.settled")
+
+    async def _put_off(self, claim: Claim, error: Later, began: float) -> None:
+        refused = isinstance(error, Refused)
+        self._note(claim, "refused" if refused else "later", began)
+        if refused:
+            log.warning("The provider refused payment %s: %s", claim.payment, error)
+        longest = LONGEST_PAUSE_OF_A_REFUSAL_SECONDS if refused else None
+        await postpone(claim, str(error), state="sent", longest=longest)
+
+    async def _fail(self, claim: Claim, error: Exception, began: float) -> None:
+        """An error of ours: the payment is tried a few times, then it waits for a person."""
+        counters.attempted(claim.kind, "error", time.perf_counter() - began)
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{type(error).__name__} at {where.filename}:{where.lineno}"
+        known = place in self._told
+        self._told.add(place)
+        log.error("Payment %s: %r", claim.payment, error, exc_info=None if known else error)
+        if claim.faults + 1 < MAX_FAULTS:
+            longest = LONGEST_PAUSE_OF_A_REFUSAL_SECONDS
+            await postpone(claim, repr(error), longest=longest, fault=True)
+        else:
+            why = f"Our part failed {MAX_FAULTS} times: {type(error).__name__}."
+            await self._settling.ask(Verdict(claim, Parked(why)))
 
     def _note(self, claim: Claim, result: str, began: float, *, answered: bool = True) -> None:
         breaker = self._breakers[claim.kind]

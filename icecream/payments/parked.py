@@ -67,7 +67,7 @@ async def release(payment: int, *, why: str, by: int) -> list[int]:
     async def work(row: Row) -> list[int]:
         claim = await claims.standing(payment)
         assert claim is not None
-        await settlement.write([settlement.Verdict(claim, Declined(why), by)])
+        await settlement.write([settlement.Verdict(claim, Declined(why, "released"), by)])
         return []
 
     return await _decide("release", payment, work)

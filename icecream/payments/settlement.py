@@ -10,7 +10,7 @@ from piccolo.columns import Column
 
 from icecream import attempts, books, database, errors, events, states
 from icecream.failpoints import reach
-from icecream.gateway import Answer, Charge, Declined, Succeeded
+from icecream.gateway import Answer, Charge, Declined, Succeeded, failures
 from icecream.payments.claims import Claim, Late
 from icecream.tables import KINDS, Job, Order, OrderLine, Payment
 
@@ -148,6 +148,9 @@ def _turn(verdict: Verdict, answer: Answer | Parked, order: dict[str, Any]) -> T
     about = {"payment": verdict.claim.payment} | {
         name: value for name, value in msgspec.structs.asdict(answer).items() if value is not None
     }
+    if isinstance(answer, Declined) and verdict.by is None:
+        # What the provider said is for staff, beside the payment; the history is for everybody.
+        about["reason"] = failures.message(answer.code)
     if isinstance(answer, Parked):
         new.tell("parked", verdict.by, **about)
     elif isinstance(verdict.claim.request, Charge):
@@ -235,6 +238,17 @@ async def _enter(
             await Payment.update(
                 {Payment.provider_ref: said.reference, Payment.moved: said.moved}
             ).where(Payment.id == one.claim.payment)
+    await _say_why(
+        [(one.claim.payment, said) for one, said in ending if isinstance(said, Declined)]
+    )
+
+
+async def _say_why(declined: Sequence[tuple[int, Declined]]) -> None:
+    payments: dict[str, list[int]] = {}
+    for payment, said in declined:
+        payments.setdefault(said.code, []).append(payment)
+    for code, alike in payments.items():
+        await Payment.update({Payment.failure: code}).where(Payment.id.is_in(alike))
 
 
 async def apply(turns: Sequence[Turn], lines: dict[int, list[books.Line]]) -> list[int]:

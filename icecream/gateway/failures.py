@@ -1,0 +1,25 @@
+"""Why a payment was declined: a few words that stay the same whoever the provider is."""
+
+DECLINED = "declined"
+# Each with what is said to people; what exactly the provider said is kept apart, for staff.
+MESSAGES = {
+    DECLINED: "The payment was declined.",
+    "card-declined": "The bank declined the card. Ask the bank, or use another payment method.",
+    "card-expired": "The card has expired. Use another payment method.",
+    "insufficient-funds": "There is not enough money on the account.",
+    "authentication-required": (
+        "The bank wants its customer to confirm the payment, which is not possible here. "
+        "Use another payment method."
+    ),
+    "payment-method-missing": "There is no payment method. Set one, and pay again.",
+    "payment-method-invalid": "The payment method cannot be used any more. Use another one.",
+    "amount-not-possible": "The payment provider does not take this amount.",
+    "already-refunded": "The payment provider has given this money back already.",
+    "disputed": "The customer disputes the payment with the bank, so it cannot be refunded.",
+    "released": "Staff found that no money was moved.",
+}
+
+
+def message(code: str) -> str:
+    """What is said to people; a code of a later version is a decline."""
+    return MESSAGES.get(code, MESSAGES[DECLINED])
