@@ -1,13 +1,14 @@
 """Charging: once, whatever comes twice, late or not at all."""
 
 import asyncio
+import random
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
-from icecream import counters, database, intake, payments
+from icecream import counters, database, intake, payments, settings
 from icecream.gateway import (
     Answer,
     Charge,
@@ -766,3 +767,49 @@ def test_however_often_the_calls_of_two_customers_fail_the_breaker_stays_closed(
     for customer in [1, 2] * 500:
         one.note(customer, answered=False)
     assert not one.is_open
+
+
+# With the default settings, also if a worker dies with the payment: then all pauses come together.
+BOUND_SECONDS = 60
+
+
+def test_the_longest_pauses_together_are_shorter_than_a_minute() -> None:
+    lease = settings.Settings().lease
+    sweep = settings.SWEEP_AT_SCALE * 1.25
+    pauses = claims.LONGEST_PAUSE_SECONDS + breaker.LONGEST_PAUSE_SECONDS
+    assert lease + sweep + pauses < BOUND_SECONDS
+    assert max(claims.pause(tries) for tries in range(1, 1000)) <= claims.LONGEST_PAUSE_SECONDS
+
+
+@pytest.mark.parametrize("bad", [0.3, 0.9, 1.0])
+def test_all_payments_end_within_a_minute_of_the_last_fault(
+    monkeypatch: pytest.MonkeyPatch, bad: float
+) -> None:
+    """Second by second, with the pauses and the breaker as they are, and calls of a second."""
+    clock, chance, one = Clock(monkeypatch), random.Random(7), breaker.Breaker()
+    monkeypatch.setattr(claims.random, "uniform", chance.uniform)
+    due, tries = dict.fromkeys(range(300), clock.now), Counter[int]()
+    last_fault = began = clock.now
+
+    def answers() -> bool:
+        nonlocal last_fault
+        good = clock.now > began + 300 or chance.random() >= bad
+        last_fault = last_fault if good else clock.now
+        return good
+
+    while due and clock.now < began + 3600:
+        ready = sorted((at, payment) for payment, at in due.items() if at <= clock.now)
+        room = 50 if not one.is_open else int(one.may_try)
+        for _, payment in ready[:room]:
+            if one.is_open:
+                one.tried()
+            tries[payment] += 1
+            calls = 2 if tries[payment] >= settling.LOOK_UP_FIRST else 1
+            answered = all(answers() for _ in range(calls))
+            one.note(payment % 20, answered=answered)
+            due[payment] = clock.now + claims.pause(tries[payment])
+            if answered:
+                del due[payment]
+        clock.now += 1
+    assert not due
+    assert clock.now - last_fault <= BOUND_SECONDS
