@@ -17,6 +17,8 @@ T = TypeVar("T")
 # Connections, unless a line says otherwise; seconds between orders that come one by one.
 MANY = 64
 PAUSE = 0.02
+# Orders that cannot be paid, beside those that are measured.
+OTHERS = 500
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,41 @@ def pickup(run: Run) -> Iterator[Line]:
     yield Line("commit to pick-up, p99", at_most(50, "ms"), found, unit="ms")
 
 
+def fair(run: Run) -> Iterator[Line]:
+    """A customer's orders, until they are paid, beside 500 of another one that cannot be paid."""
+    late = """SELECT extract(epoch FROM percentile_cont(0.99) WITHIN GROUP
+        (ORDER BY event.at - created_at)) * 1000 FROM event JOIN orders ON orders.id = event."order"
+        JOIN users ON users.id = orders."user" WHERE username = 'good' AND type = 'paid'"""
+    body = {"flavor": 1, "quantity": 1}
+
+    def settled(others: str | None) -> float:
+        with services.ours(workers=1, provider=True) as our:
+            for name, method in (("bad", others), ("good", "pm_good")):
+                our.add_customer(name)
+                our.sign_in(name)
+                our.call("PUT", "/api/payment-method/", {"reference": method or "pm_good"})
+            if others:
+                our.sign_in("bad")
+                for _ in range(OTHERS):
+                    our.call("POST", "/api/orders/", body)
+                our.sign_in("good")
+            end = time.monotonic() + run.seconds
+            while time.monotonic() < end:
+                our.call("POST", "/api/orders/", body)
+                time.sleep(PAUSE)
+            our.until_settled()
+            return float(services.psql(our.database, late))
+
+    refused, unanswered, alone = run.turns(
+        refused=partial(settled, "pm_refused"),
+        unanswered=partial(settled, "pm_unanswered"),
+        alone=partial(settled, None),
+    )
+    for what, figures in (("refused", refused), ("unanswered", unanswered)):
+        name = f"paid, p99, beside {OTHERS} {what}"
+        yield Line(name, at_most(1.2), figures, "without them", alone, unit="ms")
+
+
 def settling(run: Run) -> Iterator[Line]:
     """One worker whose provider answers at once, against acceptance and the original's worker."""
     with services.ours(delay="0") as our, services.original(worker=False, sleep=False) as peer:
@@ -338,6 +375,7 @@ ROWS: dict[str, Callable[[Run], Iterator[Line]]] = {
         memory,
         start,
         pickup,
+        fair,
         settling,
         held,
     )

@@ -123,9 +123,9 @@ class Service:
                 time.sleep(0.01)
         raise RuntimeError((self.folder / "log").read_text())
 
-    def sign_in(self) -> None:
-        """As its first admin."""
-        body = {"username": "admin", "password": PASSWORD}
+    def sign_in(self, username: str = "admin") -> None:
+        """As its first admin, or as somebody else with the same password."""
+        body = {"username": username, "password": PASSWORD}
         self.token = self.call("POST", "/api/token/", body)["access"]
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -140,6 +140,10 @@ class Service:
     def headers(self) -> dict[str, str]:
         """Of whoever signed in."""
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def add_customer(self, name: str) -> None:
+        """Make an account that has the same password as the first admin."""
+        self.run(*OURS, "user", "create", "--password", PASSWORD, name)
 
     def orders(
         self,
@@ -239,6 +243,7 @@ def ours(
     stock: bool = False,
     delay: str = "0.5-2",
     module: str = "icecream",
+    provider: bool = False,
     fill: Callable[[str], None] = lambda address: None,
 ) -> Iterator[Service]:
     """Ours, as shipped but for the rate limit, which would end the measurement.
@@ -246,6 +251,7 @@ def ours(
     Args:
         delay: of the simulated payments, in seconds; as shipped it is a random one.
         module: what is run instead of `icecream`.
+        provider: whether payments are made at a provider of the benchmark's own.
         fill: gets the migrated database's address before anything else starts.
     """
     environment = {
@@ -264,6 +270,8 @@ def ours(
                 "ICECREAM_REDIS_PREFIX": stack.enter_context(prefix()),
             }
         service = stack.enter_context(_service(environment))
+        if provider:
+            _begin_provider(service)
         service.environment["ICECREAM_PORT"] = str(service.port)
         service.database = address
         if address:
@@ -284,6 +292,16 @@ def ours(
 
 
 OURS = (sys.executable, "-m", "icecream")
+
+
+def _begin_provider(service: Service) -> None:
+    port = _free_port()
+    service.begin(sys.executable, "-m", "benchmarks.provider", str(port))
+    service.environment |= {
+        "ICECREAM_PAYMENT_PROVIDER": "stripe",
+        "ICECREAM_STRIPE_API_KEY": "sk_test_of_the_benchmark",
+        "ICECREAM_STRIPE_API_BASE": f"http://127.0.0.1:{port}",
+    }
 
 
 def _add_flavors(service: Service, count: int, more: dict[str, int]) -> list[int]:
