@@ -134,6 +134,11 @@ def converted(values: Any, kind: type[T]) -> T:
     Raises:
         errors.ValidationFailed: it is not one; points at the member.
     """
+    wanted: Any = kind
+    for name, words in sentences.null_words(wanted).items():
+        # A refund of "null" is a mistake, and not one of all that is left.
+        if isinstance(values, dict) and str(values.get(name)).lower() == "null":
+            raise errors.ValidationFailed(f"/{name}", "invalid", f"{name} must be {words}.")
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -18,6 +18,11 @@ class Parameter(NamedTuple):
     several: bool
 
     @property
+    def takes_null_word(self) -> bool:
+        """Whether the word "null" would count as no value."""
+        return not self.several and sentences.takes_null_word(self.kind)
+
+    @property
     def allowed(self) -> str:
         """What its value may be: one cannot send null, only leave it out."""
         return sentences.of(self.kind).removesuffix(", or null")
@@ -50,7 +55,7 @@ def check(request: Request[Any, Any, Any]) -> None:
             detail = f"{name} must be given once, not {len(values)} times."
             raise errors.ValidationFailed(f"/{name}", "repeated", detail)
         # msgspec takes the word for no value at all.
-        if values[0].lower() == "null" and not known[name].allowed.startswith("text"):
+        if values[0].lower() == "null" and known[name].takes_null_word:
             raise unfit(request.route_handler, name)
 
 

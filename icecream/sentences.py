@@ -79,6 +79,26 @@ def of(kind: Any) -> str:
 
 
 @cache
+def null_words(kind: Any) -> dict[str, str]:
+    """The members for which msgspec takes the word "null" as null, and what each may be."""
+    found = _type(kind)
+    fields = found.fields if isinstance(found, inspect.StructType) else ()
+    return {one.encode_name: allowed(one.type) for one in fields if _takes_word(one.type)}
+
+
+def takes_null_word(kind: Any) -> bool:
+    """Whether msgspec takes the word "null" as null: that is allowed, and text is not."""
+    return _takes_word(_type(kind))
+
+
+def _takes_word(kind: inspect.Type) -> bool:
+    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    plain = [one.type if isinstance(one, inspect.Metadata) else one for one in kinds]
+    text = any(isinstance(one, inspect.StrType) for one in plain)
+    return not text and any(isinstance(one, inspect.NoneType) for one in plain)
+
+
+@cache
 def _type(kind: Any) -> inspect.Type:
     return inspect.type_info(kind)
 

@@ -123,6 +123,7 @@ async def test_pages_follow_their_links_to_the_end(customer: Caller, flavor: int
         ("status=gone", "/status"),
         ("status=", "/status"),
         ("status=paid&status=gone", "/status"),
+        ("status=null", "/status"),
         ("limit=1&limit=2", "/limit"),
         ("sort=id&sort=-id", "/sort"),
         ("limit=null", "/limit"),

@@ -1,5 +1,6 @@
 """Query parameters: only those that a handler declares, each as often as it may come."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -140,7 +141,8 @@ async def test_a_call_without_a_query_is_not_looked_through(
 
 async def test_a_stream_goes_on_where_a_replacement_for_eventsource_says(staff: Caller) -> None:
     """Such scripts send the last id in the query: headers of their own need a preflight."""
-    answer = await staff.get("/api/events/?lastEventId=99999999999")
+    async with asyncio.timeout(10):
+        answer = await staff.get("/api/events/?lastEventId=99999999999")
     problem = check_problem(answer, 400, "validation-failed")
     assert problem["errors"][0]["pointer"] == "/lastEventId"
 

@@ -58,6 +58,21 @@ def test_every_field_is_refused_in_words_that_say_what_is_allowed(kind: type[Str
             assert not FOR_PROGRAMS.search(sentence), sentence
 
 
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("word", ["null", "Null", "NULL"])
+def test_the_word_null_is_never_taken_for_no_value(kind: type[Struct], word: str) -> None:
+    """A template without a value sends it: a refund of all that is left was nobody's wish."""
+    for name, wanted in get_type_hints(kind, include_extras=True).items():
+        if name in kind.__struct_fields__:
+            alone = defstruct("Alone", [(name, wanted)])
+            try:
+                found = bodies.converted({name: word}, alone)
+            except errors.ValidationFailed as refusal:
+                assert refusal.detail.startswith(f"{name} must be ")
+            else:
+                assert getattr(found, name) == word
+
+
 def test_every_setting_is_refused_in_words_that_say_what_is_allowed() -> None:
     said = set()
     for name in settings.Settings.__struct_fields__:
