@@ -17,7 +17,7 @@ from prometheus_client import Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
-from icecream import __version__, connections, counters, database, settings
+from icecream import __version__, connections, counters, database, methods, settings
 from icecream.tables import Job
 
 T = TypeVar("T")
@@ -149,7 +149,7 @@ async def serving(listener: socket.socket, page: Page) -> AsyncIterator[None]:
     """Answer for a process that serves nothing else."""
     app = Litestar([read], state=State({"metrics": page}), openapi_config=None, logging_config=None)
     config = uvicorn.Config(
-        app,
+        methods.Methods(app),
         lifespan="off",
         http=connections.Connection,
         ws="none",

@@ -132,6 +132,16 @@ def test_an_endless_body_after_a_refusal_is_not_read_for_as_long_as_it_comes(
             client.socket.sendall(chunk)
 
 
+def test_a_body_that_trickles_in_after_a_refusal_is_not_read_for_ever(client: Client) -> None:
+    client.send("POST /api/orders/ HTTP/1.1", JSON, "Content-Length: 1000000")
+    assert client.head()[0] == 401
+    end = time.monotonic() + PATIENCE
+    with pytest.raises(ConnectionError):
+        while time.monotonic() < end:
+            client.socket.sendall(b"x")
+            time.sleep(0.05)
+
+
 def test_who_goes_on_sending_still_gets_to_read_the_answer(client: Client) -> None:
     client.send("POST /api/orders/ HTTP/1.1", JSON, "Content-Length: 1000000")
     for _ in range(10):

@@ -244,6 +244,8 @@ class Together:
             httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5) for port in self.addresses
         ]
         assert [one.status_code for one in answers] == [200, 200]
+        heads = [httpx.head(one.request.url, timeout=5) for one in answers]
+        assert [(one.status_code, one.content) for one in heads] == [(200, b""), (200, b"")]
         return [read(one.text) for one in answers]
 
     def order(self, count: int) -> None:
