@@ -6,6 +6,7 @@ Each listens on a free port of 127.0.0.1 and ends with the process that started 
 import asyncio
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ import asyncpg
 
 from tests import servers
 from tests.conftest import tool
+from tests.processes import until
 
 PGBOUNCER = """
 [databases]
@@ -64,6 +66,13 @@ class Cluster:
     @property
     def url(self) -> str:
         return self.server.url
+
+    def restart(self) -> None:
+        """Once every connection was ended by the server, as a fast shutdown does."""
+        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGINT)
+        until(lambda: not (self.data / "postmaster.pid").exists(), "it ends")
+        self.server.stop()
+        self.server.start()
 
     def run(self, program: str, *words: str) -> None:
         command = [*servers.without_root(), str(self.programs / program), *words]

@@ -1,10 +1,12 @@
 """PostgreSQL as others run it: old and new, behind a pooler, read-only for a while, failed over."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 import asyncpg
 import httpx
@@ -65,10 +67,41 @@ def test_everything_works_on_other_versions(tmp_path: Path, name: str) -> None:
         assert ready(shop) == "ok"
         order_at_once(shop)
         shop.all_ended()
+        _restart_under_load(shop, cluster)
         names = {row["application_name"] for row in databases.ask(cluster.url, NAMES)}
         assert names >= {"icecream serve", "icecream worker"}
         answer = shop.run("doctor")
         assert answer.returncode == 0, answer.stdout
+
+
+def _restart_under_load(shop: Shop, cluster: databases.Cluster) -> None:
+    """As `pg_ctl restart -m fast` does; who follows the feed goes on to follow it."""
+    heard: set[int] = set()
+    last, stopping = 0, Event()
+    with shop.http.stream("GET", "/api/events/") as events, ThreadPoolExecutor(9) as pool:
+
+        def listen() -> None:
+            for line in events.iter_lines():
+                if line.startswith("data:"):
+                    heard.add(json.loads(line[5:])["order"])
+                if last in heard:
+                    return
+
+        def call() -> None:
+            while not stopping.wait(0.05):
+                order(shop)
+
+        listening = pool.submit(listen)
+        callers = [pool.submit(call) for _ in range(CALLERS)]
+        until(lambda: heard, "events are heard")
+        cluster.restart()
+        until(lambda: order(shop), "orders are taken again")
+        stopping.set()
+        for caller in callers:
+            caller.result()
+        last = shop.order()
+        listening.result()
+    shop.all_ended()
 
 
 NAMES = "SELECT application_name FROM pg_stat_activity"
