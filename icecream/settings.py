@@ -379,6 +379,9 @@ def read(variables: dict[str, str]) -> Settings:
         if variable.startswith(PREFIX) and value:
             _require(value.isprintable(), name, "printable text")
             values[name] = [one.strip() for one in value.split(",")] if name in many else value
+    # msgspec would take the word for a setting that was left out.
+    for name, words in sentences.null_words(Settings).items():
+        _require(str(values.get(name)).lower() != "null", name, words.removesuffix(", or null"))
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:

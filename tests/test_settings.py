@@ -87,6 +87,8 @@ BAD = [
     ("PAYMENT_TIMEOUT", "0"),
     ("LEASE", "5"),
     ("SWEEP", "-1"),
+    ("SWEEP", "null"),
+    ("FLAVORS_ADDED_BY", "Null"),
     ("CURRENCY", "euro"),
     ("CURRENCY", "eur"),
     ("CURRENCY", "EUX"),
