@@ -11,7 +11,7 @@ from icecream.gateway import Declined, Record, Request, Unknown
 from icecream.payments import corrections, notices, reconciliation, remedies
 from icecream.tables import Event, Flavor, Job, Order, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, carry_out, new_flavor, number, place
+from tests.conftest import Caller, Provider, carry_out, new_flavor, number, parked, place
 from tests.test_doctor import Undo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_notices")]
@@ -152,6 +152,27 @@ async def test_the_last_of_several_refunds_may_fail(customer: Caller, staff: Cal
     await staff.post(f"/api/orders/{one.order}/refund/", {"reason": "again"})
     await carry_out(one.order)
     assert await order_of(one) == ("refunded", 1000)
+    await ledger.check()
+
+
+@pytest.mark.parametrize("moved", [1100, 990])
+async def test_what_another_amount_was_charged_for_goes_back_whole_again(
+    customer: Caller, staff: Caller, moved: int
+) -> None:
+    placed = await parked(customer, gateway.Succeeded(f"odd {moved}", moved, "EUR"))
+    path = f"/api/payments/{number(placed)}/refund/"
+    assert (await staff.post(path, {"reason": "wrong amount"})).status_code == 202
+    await carry_out(placed.order)
+    (row,) = await Payment.select(Payment.id).where(
+        Payment.order == placed.order, Payment.kind == "refund"
+    )
+    assert await corrections.refund_failed(row["id"], "account closed")
+    assert await state_of(placed.order) == ("canceled", 0)
+    await ledger.check()
+    await staff.post(f"/api/payments/{row['id']}/release/", {"reason": "seen there"})
+    await staff.post(f"/api/orders/{placed.order}/refund/", {"reason": "again"})
+    assert [one.amount for one in (await carry_out(placed.order)).asked] == [moved]
+    assert await state_of(placed.order) == ("canceled", 1000)
     await ledger.check()
 
 

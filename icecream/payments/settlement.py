@@ -123,6 +123,9 @@ async def write(verdicts: Sequence[Verdict]) -> None:
     if len(held) < len(verdicts):
         raise Late
     await drop_jobs([one.claim.payment for one in verdicts])
+    for order in held.values():
+        if order["status"] == "canceled":
+            order["surplus"] = await _surplus(order["id"])
     believed = [(one, one.believed) for one in verdicts]
     for kind, entering in _ENTERING.items():
         await _enter(entering, [(one, said) for one, said in believed if isinstance(said, kind)])
@@ -180,7 +183,10 @@ def _given_back(new: Turn, answer: Answer, verdict: Verdict, about: dict[str, An
         new.back = new.cancel_requested
         new.enter("canceled" if new.cancel_requested else "refunded", verdict.by, **about)
     else:
-        new.refunded = min(answer.amount, new.order["total"] - new.order["refunded"])
+        left = new.order["total"] - new.order["refunded"]
+        # The rest of a canceled order is all that the provider has, if it charged another amount.
+        is_rest = answer.amount == left + new.order.get("surplus", 0)
+        new.refunded = left if is_rest else min(answer.amount, left)
         new.tell("partly-refunded", verdict.by, **about)
 
 
@@ -298,14 +304,22 @@ async def _stage_refund(one: Turn) -> int:
     order: int = one.order["id"]
     n = await attempts.next_n(order, "refund")
     # What the provider moved goes back, also where it was not what we asked for.
-    charge = await Payment.select(Payment.amount, Payment.moved).where(
-        Payment.order == order, Payment.kind == "charge", Payment.state == "succeeded"
-    )
-    moved, amount = charge[0]["moved"], one.refund
-    if moved is not None:
-        amount += moved - charge[0]["amount"]
+    amount = one.refund + await _surplus(order)
     staged = await attempts.stage([attempts.Attempt(order, one.order["user"], amount, "refund", n)])
     return staged[order]
+
+
+async def _surplus(order: int) -> int:
+    """How much more the provider charged for an order than we asked for; mostly nothing."""
+    charge = (
+        await Payment.select(Payment.amount, Payment.moved)
+        .where(Payment.order == order, Payment.kind == "charge", Payment.state == "succeeded")
+        .first()
+    )
+    if charge is None or charge["moved"] is None:
+        return 0
+    surplus: int = charge["moved"] - charge["amount"]
+    return surplus
 
 
 async def held(order: int) -> dict[str, Any]:
