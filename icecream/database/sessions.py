@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 import time
+from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from weakref import WeakSet
@@ -55,22 +56,19 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg carries no t
         _notice_silence(transport.get_extra_info("socket"))
 
     async def fetch(self, query: str, *args: Any, **options: Any) -> Any:
-        self.asked_at = time.monotonic()
-        try:
-            rows = await super().fetch(query, *args, **options)
-        finally:
-            self.asked_at = None
-        self.heard_at = time.monotonic()
-        return rows
+        return await self._answer(super().fetch(query, *args, **options))
 
     async def execute(self, query: str, *args: Any, **options: Any) -> Any:
+        return await self._answer(super().execute(query, *args, **options))
+
+    async def _answer(self, asked: Awaitable[Any]) -> Any:
         self.asked_at = time.monotonic()
         try:
-            status = await super().execute(query, *args, **options)
+            answer = await asked
         finally:
             self.asked_at = None
         self.heard_at = time.monotonic()
-        return status
+        return answer
 
 
 def _notice_silence(connected: socket.socket) -> None:
@@ -127,9 +125,10 @@ class Sessions:
     def __init__(self, url: str) -> None:
         self.hosts, self._query = _hosts(url), parse_qs(urlsplit(url).query)
         self.synchronous_commit = "on"
-        # Whether a pooler may take another session for each transaction, as PgBouncer does in its
-        # transaction mode. Then nothing may be kept in a session: no settings, no statements.
-        self.shared = False
+        # Whether there is a pooler, and whether it may take another session for each transaction,
+        # as PgBouncer does in its transaction mode. Then nothing may be kept in a session: no
+        # settings, no statements.
+        self.shared = self.pooled = False
         self._options: dict[str, Any] = {
             "dsn": url,
             "connection_class": Session,
@@ -177,7 +176,8 @@ class Sessions:
             one = await self._connect(**options)
             stack.callback(one.terminate)
             if await _served_by(one) == one.get_server_pid():
-                return  # There is no pooler.
+                return
+            self.pooled = True
             other = await self._connect(**options)
             stack.callback(other.terminate)
             self.shared = await _share(one, other)
@@ -225,7 +225,10 @@ class Sessions:
                 return working
             finally:
                 session.terminate()
-        except (OSError, TimeoutError, asyncpg.InternalClientError):
+        except TimeoutError:
+            # A pooler may only have no session left.
+            return None if self.pooled else set()
+        except (OSError, asyncpg.InternalClientError):
             return set()
         except (asyncpg.PostgresError, asyncpg.InterfaceError):
             return None

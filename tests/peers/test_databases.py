@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from icecream import settings
-from icecream.database import DB
+from icecream.database import DB, Postgres, sessions
 from icecream.database.sessions import Sessions
 from tests.conftest import ADMIN_PASSWORD
 from tests.peers import databases
@@ -185,6 +185,29 @@ def test_a_pooler_that_has_no_connection_left_is_one_line(
             assert answer.returncode == 1
             (line,) = answer.stdout.splitlines()
             assert line.startswith("icecream: cannot use the database")
+
+
+@pytest.mark.needs("pgbouncer")
+def test_a_slow_query_goes_on_while_the_pooler_has_no_connection_left_to_ask_about_it(
+    tmp_path: Path, empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SILENCE_SECONDS", "LOOK_EVERY_SECONDS", "ANSWER_ON_ITS_WAY_SECONDS"):
+        monkeypatch.setattr(sessions, name, 0.1)
+    with databases.pgbouncer(empty, tmp_path / "pgbouncer", "session", size=2) as url:
+
+        async def both() -> list[object]:
+            engine = Postgres(url, 2)
+            await engine.start()
+            try:
+                await asyncio.gather(*(engine.run_ddl("SELECT pg_sleep(0.1)") for _ in range(2)))
+                # Both connections are open; from now on a third one is waited for briefly.
+                monkeypatch.setattr(sessions, "CONNECT_SECONDS", 0.3)
+                slow = (engine.run_ddl("SELECT 1 AS one, pg_sleep(1.5)") for _ in range(2))
+                return [rows[0]["one"] for rows in await asyncio.gather(*slow)]
+            finally:
+                await engine.stop()
+
+        assert asyncio.run(both()) == [1, 1]
 
 
 @pytest.mark.needs(DEBIAN)
