@@ -168,6 +168,7 @@ class _Same(Struct):
 # What was asked for under a key, and what came of it: an order of this batch, or the answer that
 # was kept, which is a receipt only if the same was asked for.
 Known = dict[tuple[int, str], tuple[str, _New | str]]
+Outcome = _New | _Same | Exception
 
 _ORDERS = database.insert(
     Order,
@@ -198,6 +199,7 @@ async def place(calls: Sequence[Wanted]) -> list[Placed | Exception]:
     fresh = [call for call in calls if call.key is None or call.key.name not in known]
     shelf = await books.hold({flavor for call in fresh for flavor in call.lines})
     outcomes = [_decide(call, shelf, known, now) for call in calls]
+    outcomes = await _look_again(calls, outcomes)
     if new := [one for one in outcomes if isinstance(one, _New)]:
         await shelf.save()
         await _write(new, now)
@@ -211,13 +213,38 @@ async def _known(asked: Sequence[keys.Key]) -> Known:
     return {name: (one.fingerprint, one.answer) for name, one in kept.items()}
 
 
-def _decide(
-    call: Wanted, shelf: books.Shelf, known: Known, now: datetime
-) -> _New | _Same | Exception:
-    if call.key is not None and call.key.name in known:
-        fingerprint, first = known[call.key.name]
-        same = fingerprint == call.key.fingerprint
-        return _Same(first) if same else errors.IdempotencyKeyReused()
+async def _look_again(calls: Sequence[Wanted], outcomes: list[Outcome]) -> list[Outcome]:
+    """Replay what another process placed under the same key while this one waited for its locks.
+
+    It may have taken the last of the stock, for which the same order was now refused.
+    """
+    refused = [
+        call.key
+        for call, outcome in zip(calls, outcomes, strict=True)
+        if call.key and isinstance(outcome, Exception)
+    ]
+    if not refused:
+        return outcomes
+    known = await _known(refused)
+    return [
+        _again(call.key, known) or outcome
+        if call.key and isinstance(outcome, Exception)
+        else outcome
+        for call, outcome in zip(calls, outcomes, strict=True)
+    ]
+
+
+def _again(key: keys.Key, known: Known) -> _Same | errors.IdempotencyKeyReused | None:
+    """What a key that is known answers with."""
+    if key.name not in known:
+        return None
+    fingerprint, first = known[key.name]
+    return _Same(first) if fingerprint == key.fingerprint else errors.IdempotencyKeyReused()
+
+
+def _decide(call: Wanted, shelf: books.Shelf, known: Known, now: datetime) -> Outcome:
+    if call.key is not None and (again := _again(call.key, known)):
+        return again
     if settings.load().needs_payment_method and not call.method:
         return errors.PaymentMethodRequired()
     try:
@@ -236,7 +263,7 @@ def _kept(key: keys.Key, receipt: Receipt) -> keys.Kept:
     return keys.Kept(key, answer, receipt.order_id)
 
 
-def _outcome(one: _New | _Same | Exception) -> Placed | Exception:
+def _outcome(one: Outcome) -> Placed | Exception:
     if isinstance(one, _New):
         return Placed(one.receipt, one.payment)
     return Placed(one.receipt, replayed=True) if isinstance(one, _Same) else one

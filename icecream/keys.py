@@ -150,20 +150,39 @@ async def once(
     Raises:
         errors.IdempotencyKeyReused: the key came with another request.
     """
+    if key is None:
+        return await database.transaction(work), False
 
     async def run() -> tuple[T, bool]:
-        if key is None:
-            return await work(), False
-        if kept := (await find([key])).get(key.name):
-            if kept.fingerprint != key.fingerprint:
-                raise errors.IdempotencyKeyReused
-            return msgspec.json.decode(kept.answer, type=kind), True
+        if found := await _replay(key, kind):
+            return found, True
         answer = await work()
         text = msgspec.json.encode(answer).decode()
         await keep([Kept(key, text, status=status)], at=datetime.now(UTC))
         return answer, False
 
-    return await database.transaction(run)
+    try:
+        return await database.transaction(run)
+    except (errors.Refusal, *database.REFUSED):
+        # Perhaps because the same request was carried out by another process meanwhile: it took
+        # the last of the stock, or began the refund that is now under way.
+        if found := await _replay(key, kind):
+            return found, True
+        raise
+
+
+async def _replay(key: Key, kind: type[T]) -> T | None:
+    """What was answered under this key before, if anything.
+
+    Raises:
+        errors.IdempotencyKeyReused: the key came with another request.
+    """
+    kept = (await find([key])).get(key.name)
+    if kept is None:
+        return None
+    if kept.fingerprint != key.fingerprint:
+        raise errors.IdempotencyKeyReused
+    return msgspec.json.decode(kept.answer, type=kind)
 
 
 async def prune() -> bool:

@@ -1,6 +1,5 @@
 """Payments over HTTP, for staff: what became of each, and what an operator decides about it."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from litestar import Controller, get, post
@@ -9,7 +8,17 @@ from litestar.params import JSONBody, Parameter, QueryParameter
 from litestar.types import ASGIApp
 from msgspec import Meta, Struct
 
-from icecream import accounts, bodies, errors, keys, listing, openapi, payments, states, wallet
+from icecream import (
+    accounts,
+    bodies,
+    errors,
+    idempotency,
+    listing,
+    openapi,
+    payments,
+    states,
+    wallet,
+)
 from icecream.gateway import failures
 from icecream.tables import KINDS, Payment
 
@@ -31,7 +40,7 @@ Visible = Annotated[str, Meta(max_length=255, pattern=wallet.VISIBLE)]
 Amount = Annotated[bodies.Number, Meta(description="In minor units, such as cents.")]
 STAFF = errors.Forbidden("Only staff may do this.")
 ONE = (*openapi.CALL, STAFF, errors.NotFound())
-DECIDED = (*ONE, *openapi.BODY, errors.NotParked("This payment is succeeded."))
+DECIDED = (*ONE, *openapi.BODY, *openapi.KEY, errors.NotParked("This payment is succeeded."))
 
 
 class Why(bodies.Body):
@@ -216,15 +225,21 @@ class Operators(Controller):
         payment: bodies.PathId,
         data: JSONBody[Retry],
         state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
     ) -> ASGIApp:
         """Ask the provider once more what came of it; for staff.
 
         It is looked up by its `reference` or our key, and only asked for again while the provider
         is sure to remember that key: nothing is charged twice. What stays open is parked again.
         """
-        by, reference = request.user.id, data.reference
-        staged = await payments.parked.retry(payment, why=data.reason, by=by, reference=reference)
-        return await _after(payment, staged, state, status=202)
+        by, why, reference = request.user.id, data.reason, data.reference
+
+        async def work() -> Decided:
+            staged = await payments.parked.retry(payment, why=why, by=by, reference=reference)
+            return Decided(payment, staged)
+
+        done = await idempotency.once(idempotency_key, request, work, Decided, body=data)
+        return await _after(*done, state, status=202)
 
     @post(
         "/{payment:int}/release",
@@ -240,14 +255,20 @@ class Operators(Controller):
         payment: bodies.PathId,
         data: JSONBody[Why],
         state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
     ) -> ASGIApp:
         """Say that it moved no money, after a look at the provider's own list; for staff.
 
         It counts as declined. A charge's order is `failed`, its stock is back, and it may be paid
         again; a refund's order is `paid` as before.
         """
-        staged = await payments.parked.release(payment, why=data.reason, by=request.user.id)
-        return await _after(payment, staged, state)
+        by, why = request.user.id, data.reason
+
+        async def work() -> Decided:
+            return Decided(payment, await payments.parked.release(payment, why=why, by=by))
+
+        done = await idempotency.once(idempotency_key, request, work, Decided, body=data)
+        return await _after(*done, state)
 
     @post(
         "/{payment:int}/refund",
@@ -260,7 +281,6 @@ class Operators(Controller):
             PaymentView,
             REFUNDED,
             *DECIDED,
-            *openapi.KEY,
             errors.NothingCharged(),
         ),
     )
@@ -277,27 +297,19 @@ class Operators(Controller):
         For staff. All that the provider `moved` goes back, and then the order is `canceled`. With
         an `Idempotency-Key` a request that comes again is answered again, for 7 days.
         """
-        user, path = request.user.id, request.url.path
-        key = keys.of(idempotency_key, user=user, method="POST", path=path, body=data)
+        by, why = request.user.id, data.reason
 
         async def work() -> Decided:
-            staged = await payments.parked.refund(payment, why=data.reason, by=user)
-            return Decided(payment, staged)
+            return Decided(payment, await payments.parked.refund(payment, why=why, by=by))
 
-        decided, replayed = await keys.once(key, work, Decided)
-        headers = {"Idempotent-Replayed": "true"} if replayed else {}
-        return await _after(payment, decided.staged, state, headers, status=202)
+        done = await idempotency.once(idempotency_key, request, work, Decided, body=data)
+        return await _after(*done, state, status=202)
 
 
 async def _after(
-    payment: int,
-    staged: Sequence[int],
-    state: State,
-    headers: dict[str, str] | None = None,
-    *,
-    status: int = 200,
+    decided: Decided, headers: dict[str, str], state: State, *, status: int = 200
 ) -> ASGIApp:
     """Ring for what is to be carried out next, and answer with the payment."""
-    if staged:
-        await state.ring(list(staged))
-    return bodies.Json(await one(payment), headers, status)
+    if decided.staged:
+        await state.ring(decided.staged)
+    return bodies.Json(await one(decided.payment), headers, status)

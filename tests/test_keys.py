@@ -12,9 +12,18 @@ import pytest
 from msgspec import Struct
 
 from icecream import bodies, database, errors, keys, settings
+from icecream.gateway import Declined, Succeeded
 from icecream.tables import IdempotencyKey, Order
 from tests import ledger
-from tests.conftest import ADMIN_PASSWORD, Caller, new_flavor, place
+from tests.conftest import (
+    ADMIN_PASSWORD,
+    Caller,
+    carry_out,
+    new_flavor,
+    number,
+    parked,
+    place,
+)
 from tests.processes import Shop
 
 pytestmark = pytest.mark.anyio
@@ -172,23 +181,118 @@ async def test_two_hundred_at_once_are_one_order_and_the_same_answer(
     await ledger.check()
 
 
-async def test_who_loses_a_race_finds_what_the_winner_did(
-    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in two processes: both looked, found nothing, and now both write."""
-    first = await order(customer, flavor, "race")
+def blind_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The next look for a key finds nothing, as if it came before the commit of another process."""
     real, blind = keys.find, [1]
 
     async def find(asked: Any) -> Any:
         return {} if blind and blind.pop() else await real(asked)
 
     monkeypatch.setattr(keys, "find", find)
+    return blind
+
+
+async def test_who_loses_a_race_finds_what_the_winner_did(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in two processes: both looked, found nothing, and now both write."""
+    first = await order(customer, flavor, "race")
+    blind = blind_once(monkeypatch)
     second = await order(customer, flavor, "race")
     assert blind == []
     assert replayed(second)
     assert second.content == first.content
     assert await Order.count().where(Order.user == customer.user.id) == 1
     await ledger.check()
+
+
+Call = tuple[str, dict[str, Any]]
+
+
+async def last_of_its_stock(customer: Caller, staff: Caller) -> Call:
+    flavor = await new_flavor(stock=1)
+    return "/api/orders/", {"flavor": flavor, "quantity": 1}
+
+
+async def paid(customer: Caller) -> int:
+    flavor = await new_flavor()
+    number = (await place(customer.user.id, {flavor: 4})).order
+    await carry_out(number)
+    return number
+
+
+async def refund(customer: Caller, staff: Caller) -> Call:
+    return f"/api/orders/{await paid(customer)}/refund/", {"amount": 200, "reason": "melted"}
+
+
+async def whole_refund(customer: Caller, staff: Caller) -> Call:
+    return f"/api/orders/{await paid(customer)}/refund/", {"reason": "melted"}
+
+
+async def cancel(customer: Caller, staff: Caller) -> Call:
+    return f"/api/orders/{await paid(customer)}/cancel/", {}
+
+
+async def pay(customer: Caller, staff: Caller) -> Call:
+    flavor = await new_flavor()
+    number = (await place(customer.user.id, {flavor: 4})).order
+    await carry_out(number, Declined("no"))
+    return f"/api/orders/{number}/pay/", {}
+
+
+async def loss_of_all_stock(customer: Caller, staff: Caller) -> Call:
+    flavor = await new_flavor(stock=5)
+    return f"/api/flavors/{flavor}/stock/", {"quantity": -5, "reason": "melted"}
+
+
+async def new_name(customer: Caller, staff: Caller) -> Call:
+    return "/api/flavors/add/", {"name": f"New at {datetime.now(UTC)}"}
+
+
+async def retry(customer: Caller, staff: Caller) -> Call:
+    return f"/api/payments/{number(await parked(customer))}/retry/", {"reason": "it is back"}
+
+
+async def release(customer: Caller, staff: Caller) -> Call:
+    return f"/api/payments/{number(await parked(customer))}/release/", {"reason": "not there"}
+
+
+async def refund_of_parked(customer: Caller, staff: Caller) -> Call:
+    placed = await parked(customer, Succeeded("ref", 999, "EUR"))
+    return f"/api/payments/{number(placed)}/refund/", {"reason": "a cent less"}
+
+
+@pytest.mark.parametrize(
+    "ready",
+    [
+        *(last_of_its_stock, refund, whole_refund, cancel, pay, loss_of_all_stock, new_name),
+        *(retry, release, refund_of_parked),
+    ],
+)
+async def test_who_loses_a_race_is_answered_again_though_the_rules_would_refuse_it(
+    customer: Caller, staff: Caller, monkeypatch: pytest.MonkeyPatch, ready: Any
+) -> None:
+    """As in two processes: the second looked before the first had committed, and then waited."""
+    path, body = await ready(customer, staff)
+    first = await order(staff, 0, "race", path=path, json=body)
+    blind = blind_once(monkeypatch)
+    second = await order(staff, 0, "race", path=path, json=body)
+    assert blind == []
+    assert first.status_code < 300, first.text
+    assert second.status_code == first.status_code, second.text
+    assert second.headers["idempotent-replayed"] == "true"
+    assert "idempotent-replayed" not in first.headers
+    await ledger.check()
+
+
+async def test_a_race_for_one_key_with_another_request_is_a_reused_key(
+    customer: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flavor = await new_flavor(stock=1)
+    await order(customer, flavor, "race")
+    blind_once(monkeypatch)
+    answer = await order(customer, flavor, "race", quantity=2)
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-key-reused")
 
 
 KILLED = """
@@ -251,6 +355,25 @@ async def test_any_work_is_done_once(customer: Caller) -> None:
     assert await keys.once(None, work, Done) == (Done(len(done)), False)
     with pytest.raises(errors.IdempotencyKeyReused):
         await keys.once(keys.Key(customer.user.id, "work", "another request"), work, Done)
+
+
+async def test_one_key_is_not_for_two_paths(staff: Caller) -> None:
+    """The same body to another address is another request."""
+    ones, others = [await new_flavor(stock=1) for _ in range(2)]
+    body = {"quantity": 3, "reason": "delivery"}
+    paths = [f"/api/flavors/{flavor}/stock/" for flavor in (ones, others)]
+    first, other = [await order(staff, 0, "delivery", path=path, json=body) for path in paths]
+    assert first.status_code == 200
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+
+
+async def test_a_key_is_kept_for_seven_days(customer: Caller, flavor: int) -> None:
+    await order(customer, flavor, "a-week")
+    mine = IdempotencyKey.user == customer.user.id
+    almost = datetime.now(UTC) - timedelta(days=7) + timedelta(minutes=5)
+    await IdempotencyKey.update({IdempotencyKey.created_at: almost}).where(mine)
+    await keys.prune()
+    assert replayed(await order(customer, flavor, "a-week"))
 
 
 async def test_old_keys_are_forgotten_and_young_ones_kept(customer: Caller, flavor: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar import Litestar
 
 from icecream import payments
 from icecream.gateway import Declined, Succeeded, Unknown
@@ -186,7 +187,9 @@ async def test_a_retry_is_carried_out_and_told_with_who_and_why(
         rung.append(staged)
 
     application: Any = lost.staff.client._transport.app
-    monkeypatch.setitem(application.app.state._state, "ring", ring)
+    while not isinstance(application, Litestar):
+        application = application.app
+    monkeypatch.setitem(application.state._state, "ring", ring)
     reference = f"pi_{lost.payment}"
     answer = await lost.do("retry", WHY | {"reference": reference})
     assert answer.status_code == 202

@@ -15,11 +15,11 @@ import pytest
 from icecream import settings
 from icecream.database import DB
 from tests.conftest import ADMIN_PASSWORD, FOLDER, WHICH
-from tests.processes import Shop
+from tests.processes import Shop, stop
 
 pytestmark = pytest.mark.anyio
-# Nobody is in the way of anybody by asking too often.
-MANY = {"ICECREAM_RATE_LIMIT": "1000000/minute"}
+# Nobody is in the way of anybody by asking too often, and what is charged is paid.
+SETTINGS = {"ICECREAM_RATE_LIMIT": "1000000/minute", "ICECREAM_PAYMENT_FAILURE_RATE": "0"}
 STOCK = 10_000
 
 
@@ -36,8 +36,8 @@ def shops(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterat
     """Those of whom the caller is admin."""
     folder = tmp_path_factory.mktemp("shops")
     with (
-        Shop(folder / "one", database_url, **MANY) as one,
-        Shop(folder / "two", database_url, **MANY) as two,
+        Shop(folder / "one", database_url, **SETTINGS) as one,
+        Shop(folder / "two", database_url, **SETTINGS) as two,
     ):
         shops = [one] if WHICH == "sqlite" else [one, two]
         assert one.run("migrate").returncode == 0
@@ -77,6 +77,42 @@ async def test_two_hundred_under_one_key_are_one_order_in_all_processes(
     assert len({answer.content for answer in answers}) == 1
     assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
     assert len(shops[0].http.get("/api/orders/").json()) == before + 1
+
+
+async def twice_at_once(
+    callers: Sequence[httpx.AsyncClient], path: str, body: dict[str, Any], key: str
+) -> list[tuple[int, bool]]:
+    """Send a request under a key to all processes at once; the statuses, and what is a replay."""
+    call: dict[str, Any] = {"json": body, "headers": {"Idempotency-Key": key}}
+    senders = callers if len(callers) > 1 else [*callers, *callers]
+    answers = await asyncio.gather(*(caller.post(path, **call) for caller in senders))
+    return sorted((one.status_code, "idempotent-replayed" in one.headers) for one in answers)
+
+
+async def test_the_last_of_a_flavor_ordered_twice_under_one_key_is_one_order_and_a_replay(
+    callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
+) -> None:
+    for n in range(30):
+        new = {"name": f"Last one {n}", "stock": 1}
+        flavor = shops[0].http.post("/api/flavors/add/", json=new).json()["id"]
+        body = {"flavor": flavor, "quantity": 1}
+        answers = await twice_at_once(callers, "/api/orders/", body, f"last-{n}")
+        assert answers == [(200, False), (200, True)]
+
+
+async def test_a_refund_asked_for_twice_under_one_key_is_one_refund_and_a_replay(
+    callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
+) -> None:
+    shop = shops[0]
+    placed = [shop.order() for _ in range(10)]
+    worker = None if WHICH == "sqlite" else shop.worker()
+    shop.all_ended()
+    for order in placed:
+        path, body = f"/api/orders/{order}/refund/", {"amount": 10, "reason": "melted"}
+        answers = await twice_at_once(callers, path, body, f"refund-{order}")
+        assert answers == [(202, False), (202, True)]
+    if worker:
+        stop(worker)
 
 
 def deadlocks() -> int:
@@ -194,12 +230,13 @@ async def test_what_was_accepted_is_finished_when_the_server_is_told_to_stop(
         for _ in range(300)
     ]
     await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-    for shop in shops:
-        shop.processes[-1].signal(signal.SIGTERM)
+    servers = [next(one for one in shop.processes if one.words[0] == "serve") for shop in shops]
+    for server in servers:
+        server.signal(signal.SIGTERM)
     answers = await asyncio.gather(*calls, return_exceptions=True)
     placed = [one for one in answers if isinstance(one, httpx.Response) and one.status_code == 200]
-    for shop in shops:
-        assert await asyncio.to_thread(shop.processes[-1].wait) == 0
+    for server in servers:
+        assert await asyncio.to_thread(server.wait) == 0
     orders = {one["id"] for one in shops[0].books()["orders"]} - before
     assert {one.json()["order_id"] for one in placed} == orders
     assert 0 < len(placed) < len(answers)

@@ -8,7 +8,7 @@ from litestar.params import JSONBody, Parameter
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
-from icecream import accounts, bodies, books, edge, errors, keys, openapi
+from icecream import accounts, bodies, books, edge, errors, idempotency, openapi
 from icecream.flavors import catalogue, conditions
 
 REFUSALS = (
@@ -29,15 +29,6 @@ def _version(found: tuple[catalogue.FlavorView, int]) -> Response[catalogue.Flav
     """Tagged with what people edit: stock, which moves with every order, is not in it."""
     view, version = found
     return Response(view, headers={"ETag": _tag(version)})
-
-
-def _key(field: str | None, request: bodies.AnyBody, body: bodies.Body) -> keys.Key | None:
-    return keys.of(field, user=request.user.id, method="POST", path=request.url.path, body=body)
-
-
-def _once(done: tuple[catalogue.FlavorView, bool]) -> Response[catalogue.FlavorView]:
-    view, replayed = done
-    return Response(view, headers={"Idempotent-Replayed": "true"} if replayed else None)
 
 
 def _tag(version: int) -> str:
@@ -113,8 +104,14 @@ class Flavors(Controller):
         Without a price it gets the default one, without a stock it is not counted. With an
         `Idempotency-Key` a request that comes again is answered again, for 7 days.
         """
-        key = _key(idempotency_key, request, data)
-        return _once(await catalogue.create(data, by=request.user, key=key))
+
+        async def work() -> catalogue.FlavorView:
+            return await catalogue.create(data, by=request.user)
+
+        view, headers = await idempotency.once(
+            idempotency_key, request, work, catalogue.FlavorView, body=data, status=201
+        )
+        return Response(view, headers=headers)
 
     @get(
         "/{flavor:int}",
@@ -201,5 +198,7 @@ class Flavors(Controller):
             await books.receive(flavor, data.quantity, why=data.reason, by=request.user.id)
             return (await catalogue.one(flavor))[0]
 
-        key = _key(idempotency_key, request, data)
-        return _once(await keys.once(key, work, catalogue.FlavorView))
+        view, headers = await idempotency.once(
+            idempotency_key, request, work, catalogue.FlavorView, body=data
+        )
+        return Response(view, headers=headers)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
-from icecream import bodies, books, database, errors, keys, openapi, sentences, settings
+from icecream import bodies, books, database, errors, openapi, sentences, settings
 from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, User
 
 Name = Annotated[
@@ -168,13 +168,8 @@ def _taken(name: object) -> errors.NameTaken:
     )
 
 
-async def create(
-    new: NewFlavor, *, by: User, key: keys.Key | None = None
-) -> tuple[FlavorView, bool]:
+async def create(new: NewFlavor, *, by: User) -> FlavorView:
     """Add a flavor; its first stock is a receipt like any later one.
-
-    Returns:
-        The flavor, and whether it was added before, under the same key.
 
     Raises:
         errors.Forbidden: this user may not, or not with more than a name.
@@ -192,12 +187,9 @@ async def create(
         return (await one(flavor))[0]
 
     try:
-        return await keys.once(key, insert, FlavorView, status=201)
+        return await database.transaction(insert)
     except database.REFUSED:
-        # Perhaps by the same request, which was faster.
-        if key is None or not await keys.find([key]):
-            raise _taken(new.name) from None
-    return await keys.once(key, insert, FlavorView)
+        raise _taken(new.name) from None
 
 
 async def edit(

@@ -14,7 +14,7 @@ from icecream import (
     bodies,
     books,
     errors,
-    keys,
+    idempotency,
     listing,
     openapi,
     settings,
@@ -78,16 +78,13 @@ class Orders(Controller):
         order is paid or failed, or after N seconds, and has it as `order`.
         """
         user, seconds = request.user, waiting.asked(prefer)
-        key = keys.of(
-            idempotency_key, user=user.id, method="POST", path=request.url.path, body=data
-        )
+        key = idempotency.key(idempotency_key, request, data)
         try:
             placed = await state.intake.place(user.id, data.wanted, key, user.payment_method)
         except books.UnknownFlavor as error:
             raise data.unknown(error) from None
-        answer, headers = views.OrderPlaced(**asdict(placed.receipt)), {}
-        if placed.replayed:
-            headers["Idempotent-Replayed"] = "true"
+        answer = views.OrderPlaced(**asdict(placed.receipt))
+        headers = idempotency.headers(replayed=placed.replayed)
         if seconds is not None and await state.waiting.settled(placed.order, seconds):
             headers["Preference-Applied"] = f"wait={seconds}"
             answer.order = await views.one(placed.order, to=user)

@@ -1,7 +1,6 @@
 """What becomes of an order once it is placed, over HTTP: canceled, paid again, refunded."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Controller, post
 from litestar.datastructures import State
@@ -9,7 +8,7 @@ from litestar.params import JSONBody
 from litestar.types import ASGIApp
 from msgspec import Meta, Struct
 
-from icecream import accounts, bodies, errors, keys, openapi, payments, settings, states
+from icecream import accounts, bodies, errors, idempotency, openapi, payments, settings, states
 from icecream.orders import views
 
 TOO_LATE = errors.InvalidTransition("failed", "canceled", states.ORDER["failed"])
@@ -30,8 +29,8 @@ class NewRefund(bodies.Body):
         self.reason = bodies.said(self.reason)
 
 
-class Refunding(Struct):
-    """The order whose refund is under way; kept with the Idempotency-Key."""
+class Changed(Struct):
+    """What became of an order, and the payments to be carried out; kept with the key."""
 
     order_id: int
     payments: list[int]
@@ -51,17 +50,27 @@ class Changes(Controller):
         operation_id="cancelOrder",
         summary="Cancel an order",
         responses=openapi.answers(202, views.OrderDetail, REFUNDING)
-        | openapi.answers(200, views.OrderDetail, CANCELED, *ONE, TOO_LATE),
+        | openapi.answers(200, views.OrderDetail, CANCELED, *ONE, *openapi.KEY, TOO_LATE),
     )
-    async def cancel(self, request: bodies.AnyBody, order: bodies.PathId, state: State) -> ASGIApp:
+    async def cancel(
+        self,
+        request: bodies.AnyBody,
+        order: bodies.PathId,
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> ASGIApp:
         """Give an order up; what was paid for it is given back, and then its stock.
 
         200: it is canceled. 202: it will be, once its payment or the refund is through. What is
-        canceled already stays so.
+        canceled already stays so. With an `Idempotency-Key` the same request is carried out once.
         """
         await views.one(order, to=request.user)
-        staged = await payments.cancel(order, by=request.user.id)
-        return await _after(staged, order, request, state, done=("canceled",))
+
+        async def work() -> Changed:
+            return Changed(order, await payments.cancel(order, by=request.user.id))
+
+        changed, headers = await idempotency.once(idempotency_key, request, work, Changed)
+        return await _after(changed, request, state, headers, done="canceled")
 
     @post(
         "/pay",
@@ -75,21 +84,33 @@ class Changes(Controller):
             views.OrderDetail,
             views.DETAIL | {"status": "paid"},
             *ONE,
+            *openapi.KEY,
             ENDED,
             errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
             errors.PaymentMethodRequired(),
             errors.FlavorArchived("Flavor 2 is no longer sold."),
         ),
     )
-    async def pay(self, request: bodies.AnyBody, order: bodies.PathId, state: State) -> ASGIApp:
+    async def pay(
+        self,
+        request: bodies.AnyBody,
+        order: bodies.PathId,
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> ASGIApp:
         """Try once more to charge an order that failed; its stock is taken again.
 
-        200: it is paid already. 202: its payment is under way, from now or from before.
+        200: it is paid already. 202: its payment is under way, from now or from before. With an
+        `Idempotency-Key` a request that comes again does not try a second time.
         """
         await views.one(order, to=request.user)
-        needs_method = settings.load().needs_payment_method
-        staged = await payments.pay(order, by=request.user.id, needs_method=needs_method)
-        return await _after(staged, order, request, state, done=("paid",))
+        user, needs_method = request.user.id, settings.load().needs_payment_method
+
+        async def work() -> Changed:
+            return Changed(order, await payments.pay(order, by=user, needs_method=needs_method))
+
+        changed, headers = await idempotency.once(idempotency_key, request, work, Changed)
+        return await _after(changed, request, state, headers, done="paid")
 
     @post(
         "/refund",
@@ -126,29 +147,28 @@ class Changes(Controller):
         With an `Idempotency-Key` a request that comes again is answered again, for 7 days, and
         nothing is given back twice.
         """
-        user, path = request.user.id, request.url.path
-        key = keys.of(idempotency_key, user=user, method="POST", path=path, body=data)
+        user = request.user.id
 
-        async def work() -> Refunding:
+        async def work() -> Changed:
             staged = await payments.refund(order, data.amount, why=data.reason, by=user)
-            return Refunding(order, staged)
+            return Changed(order, staged)
 
-        begun, replayed = await keys.once(key, work, Refunding)
-        headers = {"Idempotent-Replayed": "true"} if replayed else {}
-        return await _after(begun.payments, order, request, state, headers=headers)
+        changed, headers = await idempotency.once(
+            idempotency_key, request, work, Changed, body=data
+        )
+        return await _after(changed, request, state, headers)
 
 
 async def _after(
-    staged: Sequence[int],
-    order: int,
+    changed: Changed,
     request: bodies.AnyBody,
     state: State,
+    headers: dict[str, str],
     *,
-    done: tuple[str, ...] = (),
-    headers: dict[str, Any] | None = None,
+    done: str | None = None,
 ) -> ASGIApp:
     """Ring for the payments that were staged, and answer with the order: 200 if all is done."""
-    if staged:
-        await state.ring(list(staged))
-    view = await views.one(order, to=request.user)
-    return bodies.Json(view, headers, status=200 if view.status in done else 202)
+    if changed.payments:
+        await state.ring(changed.payments)
+    view = await views.one(changed.order_id, to=request.user)
+    return bodies.Json(view, headers, status=200 if view.status == done else 202)

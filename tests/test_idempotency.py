@@ -1,0 +1,30 @@
+"""Idempotency-Key over HTTP; what it does is tested in test_keys and test_together."""
+
+import pytest
+
+from icecream.app import litestar
+
+pytestmark = pytest.mark.only("sqlite")
+# Where money or stock moves, or something new is made.
+TAKES_A_KEY = {
+    "placeOrder",
+    "cancelOrder",
+    "payOrder",
+    "refundOrder",
+    "addFlavor",
+    "receiveStock",
+    "retryPayment",
+    "releasePayment",
+    "refundPayment",
+}
+
+
+def test_every_endpoint_that_moves_money_or_stock_takes_a_key() -> None:
+    paths = litestar().openapi_schema.to_schema()["paths"]
+    taking = {
+        operation["operationId"]
+        for path in paths.values()
+        for operation in path.values()
+        if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
+    }
+    assert taking == TAKES_A_KEY
