@@ -9,7 +9,7 @@ import pytest
 
 from icecream import payments, settings
 from icecream.gateway import Charge, Declined, Refund, Unknown
-from icecream.tables import Flavor, Job, Payment, User
+from icecream.tables import KINDS, Flavor, Job, Payment, User
 from tests import ledger
 from tests.conftest import Caller, Provider, carry_out, desk, new_flavor, place, verdict
 
@@ -388,12 +388,17 @@ async def test_canceling_and_charging_at_once_come_to_one_end(
     )
     await charging
     assert {answer.status_code for answer in answers} <= {200, 202}
-    charged = [one for one in provider.asked if isinstance(one, Charge)]
     rows = await Payment.select(Payment.id).where(Payment.order.user == customer.user.id)
-    await desk(provider).serve([row["id"] for row in rows])
+    left = [row["id"] for row in rows]
+    # One customer has a share of the places, so not all may be carried out the first time.
+    while await Job.exists().where(Job.kind.is_in(list(KINDS)), Job.subject.is_in(left)):
+        await desk(provider).serve(left)
     statuses = [order["status"] for order in (await customer.get("/api/orders/")).json()]
     assert statuses == ["canceled"] * 20
-    assert len(provider.asked) == 2 * len(charged)
+    # A worker that has room also carries out what is left of other tests.
+    asked = [one for one in provider.asked if one.order in {one.order for one in placed}]
+    charged = [one for one in asked if isinstance(one, Charge)]
+    assert len(asked) == 2 * len(charged)
     assert await stock(flavor) == 100
     await ledger.check()
 
