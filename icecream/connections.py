@@ -1,13 +1,15 @@
 """HTTP/1 on a connection: what uvicorn leaves to the proxy that it expects to be there."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-# After an answer that went out before its request was read, the rest is thrown away for a while, so
-# that the client gets to read the answer: a socket closed with unread data sends a reset.
+# After an answer that went out before its request was read, the rest of the request is discarded
+# for a while, so that the client can read the answer: a socket closed with unread data sends a
+# reset.
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 8_000_000
 MAPPED_IPV4 = "::ffff:"
@@ -36,6 +38,8 @@ class Connection(HttpToolsProtocol):
         if self._lingering is not None:
             self._lingering.cancel()
         super().connection_lost(exc)
+        # The two name each other.
+        del self._unread
 
     def data_received(self, data: bytes) -> None:
         if self._lingering is not None:
@@ -50,23 +54,25 @@ class Connection(HttpToolsProtocol):
             self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("Invalid HTTP request received.")
 
-    def _parse(self, data: bytes) -> None:
+    def _parse(self, data: bytes | memoryview) -> None:
         while data:
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as error:
                 # The parser takes what follows for another protocol's. Nobody is obliged to change
                 # it (RFC 9110, 7.8), so the same request is parsed without the wish to.
-                data = self._head_without_upgrade() + data[error.args[0] :]
+                data = memoryview(data)[error.args[0] :]
+                head = self._head_without_upgrade()
                 # After a last request the old one takes no other.
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(head)
             else:
                 return
 
     def _is_ignored(self) -> bool:
-        """Whether the parser is about to stop for an upgrade, and its request is yet to come."""
-        return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
+        """Whether a request that wishes for an upgrade comes again without it."""
+        return self.parser.get_method() != b"CONNECT"
 
     def _head_without_upgrade(self) -> bytes:
         line = b"%b %b HTTP/%b" % (
@@ -78,15 +84,19 @@ class Connection(HttpToolsProtocol):
         return b"\r\n".join([line, *fields, b"", b""])
 
     def on_headers_complete(self) -> None:
-        if self._is_ignored():
+        if self.parser.should_upgrade() and self._is_ignored():
             return
         super().on_headers_complete()
         cycle = self.cycle
         self._reusable, cycle.keep_alive = cycle.keep_alive, False
         cycle.transport = self._unread
+        if self.scope["http_version"] == "1.0":
+            # Nor may it be told to continue.
+            cycle.waiting_for_100_continue = False
+            cycle.send = _without_chunks(cycle)  # type: ignore[method-assign]  # for this one alone
 
     def on_message_complete(self) -> None:
-        if self._is_ignored():
+        if self.parser.should_upgrade() and self._is_ignored():
             return
         super().on_message_complete()
         cycle = self.cycle
@@ -98,23 +108,18 @@ class Connection(HttpToolsProtocol):
         self._reusable = False
         super().shutdown()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if cycle.scope["http_version"] == "1.0":
-            # Nor may it be told to continue.
-            cycle.waiting_for_100_continue = False
-            app = _WithoutChunks(app, cycle)
-        super()._start_asgi_task(cycle, app)
-
-    def on_response_complete(self) -> None:
-        if self._lingering is None:
-            super().on_response_complete()
-
     def linger(self) -> None:
         """Close it for us, and for the client once it had time to read the answer (9.6)."""
         if self._lingering is None and not self.transport.is_closing():
             self._lingering = self.loop.call_later(LINGER_SECONDS, self.transport.close)
             self.transport.write_eof()
             self.flow.resume_reading()
+            # No other request is waited for.
+            self.cycle.on_response = _nothing
+
+
+def _nothing() -> None:
+    pass
 
 
 def _kept(name: bytes, value: bytes) -> bytes:
@@ -136,21 +141,16 @@ class _Unread:
         self._connection.linger()
 
 
-class _WithoutChunks:
+def _without_chunks(cycle: RequestResponseCycle) -> Callable[..., Coroutine[Any, Any, None]]:
     """HTTP/1.0 has no chunks: an answer of unknown length goes on until the connection ends."""
+    send = cycle.send
 
-    def __init__(self, app: Any, cycle: RequestResponseCycle) -> None:
-        self._app, self._cycle = app, cycle
+    async def send_as_it_is(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            if not any(name.lower() == b"content-length" for name, _ in message["headers"]):
+                cycle.chunked_encoding = False
+        elif cycle.chunked_encoding is False:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        cycle = self._cycle
-
-        async def send_as_it_is(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                if not any(name.lower() == b"content-length" for name, _ in message["headers"]):
-                    cycle.chunked_encoding = False
-            elif cycle.chunked_encoding is False:
-                cycle.expected_content_length = len(message.get("body", b""))
-            await send(message)
-
-        await self._app(scope, receive, send_as_it_is)
+    return send_as_it_is
