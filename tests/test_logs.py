@@ -105,6 +105,20 @@ def test_an_outage_is_a_line_then_one_a_minute_and_one_at_its_end(
     ]
 
 
+def test_what_comes_and_goes_is_a_few_lines_too(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    outage = logs.Outage(log, "The database")
+    for _ in range(30):
+        outage.failed("read-only")
+        clock[0] += 5
+        outage.succeeded()
+    assert [message.partition(" (")[0] for message in caplog.messages] == [
+        "The database is away",
+        "The database is back after 5 s, 1 failures.",
+    ] * 3
+
+
 def test_a_fault_is_told_once_a_minute_with_its_traceback(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:

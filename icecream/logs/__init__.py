@@ -57,6 +57,8 @@ def context() -> dict[str, Any]:
 class Outage:
     """Something we need does not answer: a line when that begins, one a minute, one at its end.
 
+    If it comes and goes, it is still one line a minute, and one for each end.
+
     Args:
         what: does not answer, as a sentence begins with it.
         effect: what this means, as a sentence ends with it.
@@ -65,7 +67,7 @@ class Outage:
     def __init__(self, log: logging.Logger, what: str, effect: str = "") -> None:
         self.log, self._what, self._effect = log, what, effect
         self._began: float | None = None
-        self._failed_at = self._written_at = 0.0
+        self._failed_at, self._written_at = 0.0, -SECONDS_BETWEEN_LINES
         self._failures = 0
 
     @property
@@ -75,26 +77,29 @@ class Outage:
 
     def failed(self, error: Exception | str) -> None:
         """It did not answer just now."""
-        said = str(error) or repr(error)
         now = self._failed_at = time.monotonic()
         if self._began is None:
-            self._began = self._written_at = now
-            self._failures = 0
-            self.log.warning("%s is away (%s)%s.", self._what, said, self._effect)
+            self._began, self._failures = now, 0
         self._failures += 1
         if now - self._written_at >= SECONDS_BETWEEN_LINES:
             self._written_at = now
-            line = "%s has been away for %.0f s (%s), %d failures%s."
-            spent = now - self._began
-            self.log.warning(line, self._what, spent, said, self._failures, self._effect)
+            self._write(str(error) or repr(error), now - self._began)
+
+    def _write(self, said: str, seconds: float) -> None:
+        if self._failures == 1:
+            self.log.warning("%s is away (%s)%s.", self._what, said, self._effect)
+            return
+        line = "%s has been away for %.0f s (%s), %d failures%s."
+        self.log.warning(line, self._what, seconds, said, self._failures, self._effect)
 
     def succeeded(self) -> None:
         """It answered; this may be called often."""
         if self._began is None or (now := time.monotonic()) - self._failed_at < QUIET_SECONDS:
             return
-        spent, self._began = now - self._began, None
-        line = "%s is back after %.0f s, %d failures."
-        self.log.warning(line, self._what, spent, self._failures)
+        began, self._began = self._began, None
+        if self._written_at >= began:
+            line = "%s is back after %.0f s, %d failures."
+            self.log.warning(line, self._what, now - began, self._failures)
 
 
 DATABASE = Outage(logging.getLogger("icecream.database"), "The database")
