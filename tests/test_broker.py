@@ -14,6 +14,7 @@ from taskiq import BrokerMessage
 from icecream import logs
 from tasks import broker
 from tests import servers
+from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -129,7 +130,7 @@ async def test_either_version_of_the_protocol_will_do(redis: servers.Server, pro
     async with stream(redis, f"?protocol={protocol}") as one, aclosing(one.listen()) as heard:
         for text in ("first", "second"):
             await one.kick(message(text))
-            assert await anext(heard) == text.encode()
+            assert await asyncio.wait_for(anext(heard), PATIENCE) == text.encode()
         assert not await one.is_away(5)
 
 
@@ -147,6 +148,6 @@ async def test_a_bug_does_not_end_the_listening(
     monkeypatch.setattr(broker.Stream, "_read", read)
     async with stream(redis) as one, aclosing(one.listen()) as heard:
         await one.kick(message("after it"))
-        assert await anext(heard) == b"after it"
+        assert await asyncio.wait_for(anext(heard), PATIENCE) == b"after it"
     assert caplog.text.count("Traceback") == 1
     assert caplog.text.count("Redis is away (a bug)") == 1
