@@ -812,7 +812,7 @@ async def test_an_order_is_canceled_paid_again_and_refunded_by_forms(
     assert said == (422, "Another refund of this order is in progress.")
     await carry_out(placed.order)
     said = await submit(clerk, "refund-an-order", **refund | {"amount": "751"})
-    assert said == (422, "Only 750 of 1000 is left.")
+    assert said == (422, "Only 7.50 EUR is left.")
     said = await submit(clerk, "refund-an-order", order=order, amount=None, reason="the rest")
     assert said == (200, f"750 in minor units of EUR are being given back for order {order}.")
     said = await submit(clerk, "cancel-an-order", order=order)

@@ -123,7 +123,7 @@ async def test_a_form_tells_staff_what_was_done_or_why_it_was_not(
     await page.locator("[name=reason]").fill("melted on the way")
     await page.locator("[name=amount]").fill("99999")
     await page.get_by_role("button", name="Submit").click()
-    await expect(page.get_by_text("Only 500 of 500 is left.")).to_be_visible()
+    await expect(page.get_by_text("Only 5.00 EUR is left.")).to_be_visible()
     assert [line for line in watch.lines if "error" not in line] == [
         "422 POST /admin/api/forms/refund-an-order/"
     ]

@@ -129,7 +129,7 @@ class Changes(Controller):
             errors.Forbidden("Only staff may do this."),
             UNPAID,
             errors.RefundInProgress(),
-            errors.RefundTooLarge("Only 250 of 500 is left.", left=250),
+            errors.RefundTooLarge("Only 2.50 EUR is left.", left=250),
         ),
     )
     async def refund(

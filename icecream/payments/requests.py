@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from icecream import attempts, books, database, errors, states
+from icecream import attempts, books, database, errors, money, settings, states
 from icecream.payments import settlement
 from icecream.tables import Job, OrderLine, Payment, User
 
@@ -143,7 +143,9 @@ async def refund(
     left = row["total"] - row["refunded"]
     wanted = left if amount is None else amount
     if wanted > left or not left:
-        raise errors.RefundTooLarge(f"Only {left} of {row['total']} is left.", left=left)
+        raise errors.RefundTooLarge(
+            f"Only {money.text(left, settings.load().currency)} is left.", left=left
+        )
     new, about = settlement.turn(row, at), {"amount": wanted, "reason": why}
     if wanted == left and row["status"] == "paid":
         settlement.begin_refund(new, by, **about)
