@@ -177,7 +177,7 @@ CALLS = """async ([base, token]) => {
     placed: await call("/api/orders/", "POST", key, order),
     again: await call("/api/orders/", "POST", key, order),
     page: await call("/api/orders/?limit=1", "GET"),
-    stats: await call("/api/stats/?by=flavor", "GET"),
+    stats: await call("/api/stats/?format=json", "GET"),
     refused: await call("/api/orders/", "GET", { Authorization: "Bearer nobody" }),
     nowhere: await call("/nowhere", "GET", { "X-Request-Id": "elsewhere" }),
   };
