@@ -1,5 +1,6 @@
 """Money as people read it: whole minor units become an amount with the digits of its currency."""
 
+from decimal import Decimal
 from functools import cache
 
 from iso4217 import Currency
@@ -18,9 +19,16 @@ def digits(currency: str) -> int | None:
     return exponent
 
 
-def text(amount: int, currency: str) -> str:
-    """An amount of minor units in words for people: 1040 of EUR is `10.40 EUR`."""
-    places = digits(currency) or 0
-    whole, part = divmod(abs(amount), 10**places)
-    fraction = f".{part:0{places}}" if places else ""
-    return f"{'-' if amount < 0 else ''}{whole}{fraction} {currency}"
+def major(minor: int, currency: str) -> Decimal:
+    """An amount of minor units in the currency's own unit: 104000 of EUR is 1040.00."""
+    return Decimal(minor).scaleb(-(digits(currency) or 0))
+
+
+def number(minor: int, currency: str) -> str:
+    """Such an amount without its currency: `1,040.00`."""
+    return f"{major(minor, currency):,.{digits(currency) or 0}f}"
+
+
+def text(minor: int, currency: str) -> str:
+    """Such an amount in a sentence for people: `1,040.00 EUR`."""
+    return f"{number(minor, currency)} {currency}"

@@ -109,7 +109,7 @@ EXAMPLE = {
     "provider_ref": "pi_3N3T00LkdIwHu7ix0yj2B1aZ",
     "tries": 1,
     "first_sent_at": "2025-05-13T10:22:06.428877Z",
-    "last_error": "The provider moved 450 EUR instead of 500 EUR.",
+    "last_error": "The provider moved 4.50 EUR instead of 5.00 EUR.",
     "actions": list(states.DECISIONS),
 }
 RETRIED = EXAMPLE | {"state": "unknown", "actions": []}

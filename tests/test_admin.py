@@ -806,7 +806,7 @@ async def test_an_order_is_canceled_paid_again_and_refunded_by_forms(
     assert said == (200, f"Order {order} is paid already.")
     refund = {"order": order, "amount": "250", "reason": "melted"}
     said = await submit(clerk, "refund-an-order", **refund)
-    assert said == (200, f"250 in minor units of EUR are being given back for order {order}.")
+    assert said == (200, f"Refund of 2.50 EUR started for order {order}.")
     assert await latest(placed.order) == ("refund-requested", int(by), "melted")
     said = await submit(clerk, "refund-an-order", **refund)
     assert said == (422, "Another refund of this order is in progress.")
@@ -814,7 +814,7 @@ async def test_an_order_is_canceled_paid_again_and_refunded_by_forms(
     said = await submit(clerk, "refund-an-order", **refund | {"amount": "751"})
     assert said == (422, "Only 7.50 EUR is left.")
     said = await submit(clerk, "refund-an-order", order=order, amount=None, reason="the rest")
-    assert said == (200, f"750 in minor units of EUR are being given back for order {order}.")
+    assert said == (200, f"Refund of 7.50 EUR started for order {order}.")
     said = await submit(clerk, "cancel-an-order", order=order)
     assert said[1].startswith(f"Order {order} will be canceled once its payment")
     await ledger.check()
@@ -865,7 +865,7 @@ async def test_parked_payments_are_decided_by_forms(
     assert said[1] == f"Payment {gone.payment} counts as declined; order {gone.order} is failed."
     assert await latest(gone.order) == ("failed", by, "seen")
     said = await submit(clerk, "refund-a-parked-payment", payment=odd.payment, **why)
-    assert said[1].startswith("900 in minor units of EUR are being given back; then order")
+    assert said[1].startswith("Refund of 9.00 EUR started; then order")
     assert await latest(odd.order) == ("refund-ordered", by, "seen")
     await ledger.check()
 

@@ -342,7 +342,7 @@ async def test_no_other_script_is_there(client: httpx.AsyncClient) -> None:
         (1_234, "JPY", "1,234\xa0JPY"),
         (1_234, "KWD", "1.234\xa0KWD"),
         (5, "USD", "0.05\xa0USD"),
-        (0, "XTS", "0.00\xa0XTS"),
+        (0, "CLF", "0.0000\xa0CLF"),
         (10**15 - 1, "EUR", "9,999,999,999,999.99\xa0EUR"),
     ],
 )

@@ -244,7 +244,7 @@ async def test_what_can_be_done_about_an_order_is_done_in_the_admin_and_back(
     await expect(page.locator("[name=order]")).to_have_value(str(number))
     await page.locator("[name=reason]").fill("melted")
     await page.get_by_role("button", name="Submit").click()
-    await expect(page.locator("#success_message")).to_contain_text("750 in minor units of EUR")
+    await expect(page.locator("#success_message")).to_contain_text("Refund of 7.50 EUR")
     await page.get_by_role("link", name="Dashboard").click()
     await expect(row).to_contain_text("refunded")
 

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.only("sqlite")
         (-1090, "EUR", "-10.90 EUR"),
         (-5, "EUR", "-0.05 EUR"),
         (0, "EUR", "0.00 EUR"),
-        (1040, "JPY", "1040 JPY"),
+        (1040, "JPY", "1,040 JPY"),
         (1255, "KWD", "1.255 KWD"),
-        (10**15, "EUR", "10000000000000.00 EUR"),
+        (10**15, "EUR", "10,000,000,000,000.00 EUR"),
     ],
 )
 def test_an_amount_has_the_digits_of_its_currency(amount: int, currency: str, said: str) -> None:

@@ -74,7 +74,7 @@ async def test_a_payment_is_shown_with_what_may_be_decided(lost: Desk, odd: Desk
         "provider_key": row["provider_key"],
         "provider_ref": row["provider_ref"],
         "tries": 1,
-        "last_error": "The provider moved 900 EUR instead of 1000 EUR.",
+        "last_error": "The provider moved 9.00 EUR instead of 10.00 EUR.",
         "actions": ["retry", "release", "refund"],
         "failure": None,
     }

@@ -495,9 +495,12 @@ async def test_what_was_charged_before_the_key_was_forgotten_is_adopted(
     await ledger.check()
 
 
-@pytest.mark.parametrize(("amount", "currency"), [(501, "EUR"), (500, "USD"), (0, "EUR")])
+@pytest.mark.parametrize(
+    ("amount", "currency", "said"),
+    [(501, "EUR", "5.01 EUR"), (500, "USD", "5.00 USD"), (0, "EUR", "0.00 EUR")],
+)
 async def test_another_amount_than_ours_is_not_believed(
-    placed: intake.Placed, amount: int, currency: str
+    placed: intake.Placed, amount: int, currency: str, said: str
 ) -> None:
     reference = f"odd {placed.order}"
     await desk(Provider(Succeeded(reference, amount, currency))).serve([number(placed)])
@@ -505,7 +508,7 @@ async def test_another_amount_than_ours_is_not_believed(
     row = await Payment.select().where(Payment.id == placed.payment).first()
     assert row is not None
     assert (row["provider_ref"], row["moved"]) == (reference, amount)
-    assert row["last_error"] == f"The provider moved {amount} {currency} instead of 500 EUR."
+    assert row["last_error"] == f"The provider moved {said} instead of 5.00 EUR."
     # A late and true answer ends it.
     claim = await payments.standing(number(placed))
     assert claim is not None

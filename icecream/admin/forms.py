@@ -11,7 +11,7 @@ from piccolo_admin.endpoints import FormConfig
 from pydantic import BaseModel
 from starlette.requests import Request as PiccoloRequest
 
-from icecream import bodies, books, database, errors, intake, operators, payments, settings
+from icecream import bodies, books, database, errors, intake, money, operators, payments, settings
 from icecream.flavors import catalogue
 from icecream.orders import changes
 from icecream.tables import Flavor, Order, Payment
@@ -67,9 +67,8 @@ async def _refund(order: int, what: changes.NewRefund, by: int) -> Done:
         lambda: payments.refund(order, what.amount, why=what.reason, by=by)
     )
     rows = await Payment.select(Payment.amount).where(Payment.id.is_in(staged))
-    currency = settings.load().currency
-    amount = f"{rows[0]['amount']} in minor units of {currency}"
-    return f"{amount} are being given back for order {order}.", staged
+    amount = money.text(rows[0]["amount"], settings.load().currency)
+    return f"Refund of {amount} started for order {order}.", staged
 
 
 async def _receive(flavor: int, what: catalogue.StockReceipt, by: int) -> Done:
@@ -96,8 +95,8 @@ async def _release(payment: int, what: operators.Why, by: int) -> Done:
 async def _give_back(payment: int, what: operators.Why, by: int) -> Done:
     staged = await payments.parked.refund(payment, why=what.reason, by=by)
     view = await operators.one(payment)
-    amount = f"{view.moved} in minor units of {view.currency}"
-    return f"{amount} are being given back; then order {view.order} is canceled.", staged
+    amount = money.text(view.moved or 0, view.currency)
+    return f"Refund of {amount} started; then order {view.order} is canceled.", staged
 
 
 async def _status(order: int) -> str:

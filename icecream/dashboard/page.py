@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import Struct
 
-from icecream import feed, settings, states
+from icecream import feed, money, settings, states
 from icecream.dashboard import assets, words
 from icecream.stats.asked import PERIODS
 from icecream.stats.figures import CustomerFigures, Figures, Outcome
@@ -145,7 +145,7 @@ def charts(view: View) -> dict[str, Any]:
     figures = view.figures
     return {
         "currency": figures.currency,
-        "digits": words.DIGITS.get(figures.currency, 2),
+        "digits": money.digits(figures.currency),
         "sales": [
             (words.period(one.start, figures.interval), _number(one.revenue, figures.currency))
             for one in figures.periods
@@ -157,7 +157,7 @@ def charts(view: View) -> dict[str, Any]:
 
 
 def _number(minor: int, currency: str) -> float:
-    return float(words.major(minor, currency))
+    return float(money.major(minor, currency))
 
 
 def parts(view: View) -> dict[str, str]:

@@ -2,17 +2,12 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
 
-# Digits after the point (ISO 4217), where they are not two.
-NONE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
-THREE, FOUR = "BHD IQD JOD KWD LYD OMR TND", "CLF UYW"
-DIGITS = {
-    code: digits for digits, codes in ((0, NONE), (3, THREE), (4, FOUR)) for code in codes.split()
-}
+from icecream import money as amounts
+
 # What does not break before its unit.
 SPACE = "\N{NO-BREAK SPACE}"
 LONG = {"day": 86_400, "h": 3600, "min": 60}
@@ -26,25 +21,15 @@ class Change(Struct, frozen=True):
     mood: str = "even"
 
 
-def major(amount: int, currency: str) -> Decimal:
-    """An amount in minor units, in the currency's own unit."""
-    return Decimal(amount).scaleb(-DIGITS.get(currency, 2))
-
-
-def amount(minor: int, currency: str) -> str:
-    """Such an amount without its currency: 1,234.50."""
-    return f"{major(minor, currency):,.{DIGITS.get(currency, 2)}f}"
-
-
 def headline(minor: int, currency: str) -> str:
-    """The same, but of a million on in whole units, which is what there is room for."""
-    whole = major(minor, currency)
-    return amount(minor, currency) if whole < 1_000_000 else f"{whole:,.0f}"
+    """An amount without its currency; from a million on in whole units, to fit its place."""
+    whole = amounts.major(minor, currency)
+    return amounts.number(minor, currency) if whole < 1_000_000 else f"{whole:,.0f}"
 
 
 def money(minor: int, currency: str) -> str:
-    """Such an amount: 1,234.50 EUR."""
-    return f"{amount(minor, currency)}{SPACE}{currency}"
+    """An amount that does not break before its currency: 1,234.50 EUR."""
+    return amounts.text(minor, currency).replace(" ", SPACE)
 
 
 def number(count: int) -> str:
@@ -119,7 +104,7 @@ def lasting(seconds: float) -> str:
     return f"{seconds:.0f}{SPACE}s"
 
 
-FILTERS: dict[str, Callable[..., Any]] = {
+FILTERS: dict[str, Callable[..., Any]] = {"amount": amounts.number} | {
     word.__name__: word
-    for word in (amount, money, number, percent, day, period, days, moment, iso, lasting)
+    for word in (money, number, percent, day, period, days, moment, iso, lasting)
 }

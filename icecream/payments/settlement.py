@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from piccolo.columns import Column
 
-from icecream import attempts, books, database, errors, events, states
+from icecream import attempts, books, database, errors, events, money, states
 from icecream.failpoints import reach
 from icecream.gateway import Answer, Charge, Declined, Succeeded, failures
 from icecream.payments.claims import Claim, Late
@@ -55,7 +55,8 @@ class Verdict(Struct, frozen=True):
             return answer
         if (answer.amount, answer.currency) == (asked.amount, asked.currency):
             return answer
-        said = f"{answer.amount} {answer.currency} instead of {asked.amount} {asked.currency}"
+        moved, wanted = (money.text(one.amount, one.currency) for one in (answer, asked))
+        said = f"{moved} instead of {wanted}"
         return Parked(f"The provider moved {said}.", answer.reference, answer.amount)
 
 

@@ -7,11 +7,13 @@ from typing import Any
 
 from msgspec.structs import asdict
 
+from icecream import money
 from icecream.stats.figures import FlavorSales
 from icecream.stats.reports import Report
 
 # A spreadsheet takes a text that begins so for a formula.
 RISKY = ("=", "+", "-", "@", "\t", "\r")
+MONEY = ("revenue", "refunds")
 FIGURES = ("flavor", "name", "quantity", "orders", "revenue", "refunds", "failure_rate")
 
 
@@ -35,18 +37,33 @@ def sales(rows: Iterable[FlavorSales]) -> str:
 
 
 def of(report: Report) -> str:
-    """A row for each flavor, or with an interval for each period and flavor."""
+    """A row for each flavor, or with an interval for each period and flavor.
+
+    Money stands in the currency's own unit, such as `revenue_eur`, and in minor units beside it.
+    """
     if report.interval is None:
         names = (*FIGURES, "stock", "stock_days")
-        return sheet(names, (_row(names, flavor) for flavor in report.flavors))
+        return sheet(_names(names, report), (_row(names, one, report) for one in report.flavors))
     rows = (
-        (period.start, *_row(FIGURES, flavor))
+        (period.start, *_row(FIGURES, flavor, report))
         for period in report.periods
         for flavor in period.flavors
     )
-    return sheet(("start", *FIGURES), rows)
+    return sheet(("start", *_names(FIGURES, report)), rows)
 
 
-def _row(names: Sequence[str], flavor: Any) -> list[Any]:
-    values = asdict(flavor)
-    return [values[name] for name in names]
+def _names(names: Sequence[str], report: Report) -> list[str]:
+    named: list[str] = []
+    for name in names:
+        both = (f"{name}_{report.currency.lower()}", f"{name}_minor")
+        named += both if name in MONEY else (name,)
+    return named
+
+
+def _row(names: Sequence[str], flavor: Any, report: Report) -> list[Any]:
+    values, row = asdict(flavor), []
+    for name in names:
+        if name in MONEY:
+            row.append(money.major(values[name], report.currency))
+        row.append(values[name])
+    return row
