@@ -14,7 +14,7 @@ from litestar.params import PathParameter
 from litestar.types import Receive, Scope, Send
 from msgspec import Meta, Struct
 
-from icecream import edge, errors, sentences
+from icecream import edge, errors, sentences, settings
 from icecream.tables import User
 
 T = TypeVar("T")
@@ -164,6 +164,17 @@ def said(reason: str) -> str:
     if not (words := reason.strip()):
         raise sentences.Unfit("reason", "must be more than white space")
     return words
+
+
+def require_chargeable(field: str, amount: int) -> None:
+    """Refuse an amount of money that the payment provider would not move.
+
+    Raises:
+        sentences.Unfit: it is no multiple of the smallest amount that the provider moves.
+    """
+    step = settings.load().amount_step
+    if amount % step:
+        raise sentences.Unfit(field, f"must be a multiple of {step}, as the provider asks for")
 
 
 def pointer(steps: Iterable[str]) -> str:

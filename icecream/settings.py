@@ -15,7 +15,7 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta, Struct
 
-from icecream import money, sentences
+from icecream import money, sentences, stripe_units
 
 PREFIX = "ICECREAM_"
 # RFC 7518 3.2: an HS256 key must have at least the size of the hash.
@@ -97,6 +97,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             money.digits(self.currency) is not None,
             "currency",
             f"a currency of ISO 4217, such as EUR: {self.currency!r} is none",
+        )
+        _require(
+            self.default_price % self.amount_step == 0,
+            "default_price",
+            f"a multiple of {self.amount_step}: Stripe takes no other amounts of {self.currency}",
         )
         _require(_is_rate(self.rate_limit), "rate_limit", "a number and a period: 6000/minute")
 
@@ -205,6 +210,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def needs_payment_method(self) -> bool:
         """Whether the provider charges only what a customer has registered with it."""
         return self.payment_provider != "simulated"
+
+    @property
+    def amount_step(self) -> int:
+        """Amounts of money are multiples of this many minor units; the provider takes no others."""
+        return stripe_units.step(self.currency) if self.payment_provider == "stripe" else 1
 
     @property
     def staff_alone_add_flavors(self) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from icecream import doctor, errors, payments, settings
@@ -102,6 +103,23 @@ async def test_only_staff_add_flavors_where_the_operator_says_so(
         await catalogue.create(new, by=customer.user)
     added = await catalogue.create(new, by=staff.user)
     assert added.name == "For staff to add"
+
+
+async def test_a_price_is_one_that_the_provider_charges(
+    staff: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stripe = {"payment_provider": "stripe", "stripe_api_key": "sk_test_1"}
+    kuwait = msgspec.structs.replace(settings.load(), currency="KWD", **stripe)
+    monkeypatch.setattr(settings, "load", lambda: kuwait)
+    refused = [
+        await staff.post("/api/flavors/add/", {"name": "Dates", "price": 1255}),
+        await staff.request("PATCH", f"/api/flavors/{flavor}", json={"price": 1255}),
+    ]
+    for answer in refused:
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/price")
+        assert "multiple of 10" in answer.json()["detail"]
+    edited = await staff.request("PATCH", f"/api/flavors/{flavor}", json={"price": 1250})
+    assert edited.status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,15 @@ def test_options_of_a_redis_address_that_work_are_taken() -> None:
 STRIPE = {"ICECREAM_PAYMENT_PROVIDER": "stripe", "ICECREAM_STRIPE_API_KEY": "sk_test_1"}
 
 
+def test_a_default_price_that_stripe_would_not_charge_is_refused() -> None:
+    kuwait = {"ICECREAM_CURRENCY": "KWD", "ICECREAM_DEFAULT_PRICE": "1255"}
+    assert settings.read(kuwait).amount_step == 1
+    with pytest.raises(settings.BadSetting, match="ICECREAM_DEFAULT_PRICE: set it to a multiple"):
+        settings.read(STRIPE | kuwait)
+    read = settings.read(STRIPE | kuwait | {"ICECREAM_DEFAULT_PRICE": "1250"})
+    assert read.amount_step == 10
+
+
 def test_the_simulated_delay_does_not_bound_a_real_provider() -> None:
     brief = {"ICECREAM_PAYMENT_TIMEOUT": "2", "ICECREAM_PAYMENT_DELAY": "0.5-2"}
     assert settings.read(STRIPE | brief).payment_timeout == 2

@@ -430,6 +430,26 @@ async def test_what_is_sent_names_the_order_and_carries_the_key(
     }
 
 
+async def test_a_currency_that_stripe_counts_otherwise_is_converted_both_ways(
+    stub: tuple[Stub, Stripe],
+) -> None:
+    """100 Icelandic krones have no decimal places with us, and two at Stripe."""
+    krones = Charge("key of krones", 100, "ISK", 7, "pm_1")
+    stub[0].says(200, intent(amount=10_000, amount_received=10_000, currency="isk"))
+    assert await asked(stub, krones) == Succeeded("pi_1", 100, "ISK")
+    body = stub[0].heard.decode().partition("\r\n\r\n")[2]
+    assert dict(httpx.QueryParams(body))["amount"] == "10000"
+    back = Refund("key of a refund", 40, "ISK", 7, "pi_1")
+    stub[0].says(
+        200, intent(id="re_1", object="refund", amount=4_000, amount_received=None, currency="isk")
+    )
+    answer = await asked(stub, back)
+    assert isinstance(answer, Succeeded)
+    assert answer.amount == 40
+    body = stub[0].heard.decode().partition("\r\n\r\n")[2]
+    assert dict(httpx.QueryParams(body))["amount"] == "4000"
+
+
 BEARS_OUR_KEY = {"reference": "looked for"}
 LOOKS: list[tuple[int, object, type]] = [
     (404, error(INVALID, code="resource_missing", param="intent"), type(None)),

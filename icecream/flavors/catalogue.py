@@ -62,6 +62,8 @@ class NewFlavor(bodies.Body):
 
     def __post_init__(self) -> None:
         self.name = _spelt(self.name)
+        if self.price is not UNSET:
+            bodies.require_chargeable("price", self.price)
 
 
 class FlavorEdit(bodies.Body):
@@ -81,6 +83,8 @@ class FlavorEdit(bodies.Body):
     def __post_init__(self) -> None:
         if self.name is not UNSET:
             self.name = _spelt(self.name)
+        if self.price is not UNSET:
+            bodies.require_chargeable("price", self.price)
 
 
 class StockReceipt(bodies.Body):

@@ -12,6 +12,7 @@ import stripe
 from msgspec import Struct
 from stripe.params import PaymentIntentCreateParams, RefundCreateParams
 
+from icecream import stripe_units
 from icecream.gateway import stripe_errors
 from icecream.gateway.protocol import (
     Answer,
@@ -70,9 +71,15 @@ class Paper(Struct):
         return (self.metadata or {}).get("reference")
 
     @property
+    def asked_for(self) -> int:
+        """How much money was to be moved, in minor units."""
+        return stripe_units.from_stripe(self.amount, self.currency.upper())
+
+    @property
     def moved(self) -> int:
-        """How much money; Stripe says it of every PaymentIntent that succeeded."""
-        return self.amount if self.amount_received is None else self.amount_received
+        """How much money was; Stripe says it of every PaymentIntent that succeeded."""
+        moved = self.amount if self.amount_received is None else self.amount_received
+        return stripe_units.from_stripe(moved, self.currency.upper())
 
 
 class Told(Struct):
@@ -154,7 +161,7 @@ class Stripe:
             return Declined("There is no payment method.", "payment-method-missing")
         customer, _, method = charge.method.rpartition("/")
         wanted: PaymentIntentCreateParams = {
-            "amount": charge.amount,
+            "amount": stripe_units.to_stripe(charge.amount, charge.currency),
             "currency": charge.currency.lower(),
             "payment_method": method,
             "confirm": True,
@@ -172,7 +179,7 @@ class Stripe:
     async def refund(self, refund: Refund) -> Answer:
         wanted: RefundCreateParams = {
             "payment_intent": refund.charge,
-            "amount": refund.amount,
+            "amount": stripe_units.to_stripe(refund.amount, refund.currency),
             "metadata": _metadata(refund),
         }
         call = self._refunds.create_async(wanted, {"idempotency_key": refund.key})
@@ -332,7 +339,7 @@ def _record(paper: Paper) -> Record:
         key=paper.key,
         order=int(order) if order.isdecimal() and len(order) < LONGEST_NUMBER else None,
         reference=paper.id,
-        amount=paper.moved if paper.status == "succeeded" else paper.amount,
+        amount=paper.moved if paper.status == "succeeded" else paper.asked_for,
         currency=paper.currency.upper(),
         state=_state(paper),
         created=datetime.fromtimestamp(paper.created, UTC),

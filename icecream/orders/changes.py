@@ -27,6 +27,8 @@ class NewRefund(bodies.Body):
 
     def __post_init__(self) -> None:
         self.reason = bodies.said(self.reason)
+        if self.amount is not None:
+            bodies.require_chargeable("amount", self.amount)
 
 
 class Changed(Struct):
