@@ -13,7 +13,9 @@ class Unbatched(intake.Intake):
         key: keys.Key | None = None,
         method: str | None = None,
     ) -> intake.Placed:
-        (outcome,) = await self._place([intake.Wanted(user, lines, key, method)])
+        outcomes = await intake.place_at_once([intake.Wanted(user, lines, key, method)])
+        self._placed(outcomes)
+        (outcome,) = outcomes
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

@@ -7,7 +7,7 @@ from litestar import Controller, Response, get
 from litestar.datastructures import State
 from msgspec import Struct
 
-from icecream import database, installation
+from icecream import batches, database, installation
 
 # A write has to be committed in this time; and there is at most one in so many seconds, however
 # many ask, because anybody may.
@@ -66,8 +66,9 @@ class HealthChecks(Controller):
 
     @get("/ready")
     async def ready(self, state: State) -> Response[Health]:
-        """200 when the database has all migrations and takes writes, else 503."""
-        status = await state.readiness.status()
+        """200 when the database has all migrations and takes writes, and we write; else 503."""
+        stuck = batches.stuck()
+        status = stuck[0] if stuck else await state.readiness.status()
         if status != "ok":
             return Response(Health(status), status_code=503)
         return Response(Health("ok", [*(await state.warnings()), *database.DB.warnings()]))

@@ -1,6 +1,7 @@
 """Placing orders: those that arrive together are written together, in one transaction."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -17,11 +18,13 @@ from icecream import (
     errors,
     events,
     keys,
+    logs,
     settings,
 )
 from icecream.failpoints import reach
 from icecream.tables import Order, OrderLine
 
+log = logging.getLogger(__name__)
 # Lines of orders in one transaction, and orders that may wait for the next ones.
 MOST, ROOM = 100, 2000
 Ring = Callable[[list[int]], Coroutine[Any, Any, None]]
@@ -71,7 +74,9 @@ class Intake:
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
-        self._line = batches.Batches(self._place, of="orders", most=MOST, room=ROOM, weight=_weight)
+        self._line = batches.Batches(
+            place_at_once, of="orders", most=MOST, room=ROOM, weight=_weight, done=self._placed
+        )
         self._ringing: set[asyncio.Task[None]] = set()
 
     async def place(
@@ -101,23 +106,23 @@ class Intake:
             counters.ordered(_reason(error))
             raise
 
-    async def _place(self, calls: list[Wanted]) -> list[Placed | Exception]:
-        outcomes = await database.transaction(lambda: place(calls))
+    def _placed(self, outcomes: Sequence[Placed | Exception]) -> None:
+        """Count them and ring for them, after the commit."""
         reach("intake.committed")
         placed = [one for one in outcomes if isinstance(one, Placed)]
-        replayed = sum(one.replayed for one in placed)
-        counters.ordered("placed", len(placed) - replayed)
-        counters.ordered("replayed", replayed)
         if staged := [one.payment for one in placed if one.payment]:
             # Nobody waits for it: the bell makes it sooner, the jobs in the database make it sure.
             ringing = asyncio.create_task(self._bell(staged))
             self._ringing.add(ringing)
             ringing.add_done_callback(self._ringing.discard)
-        return outcomes
+        replayed = sum(one.replayed for one in placed)
+        counters.ordered("placed", len(placed) - replayed)
+        counters.ordered("replayed", replayed)
 
     async def _bell(self, staged: list[int]) -> None:
         reach("intake.ringing")
-        await self._ring(staged)
+        with logs.contained(log, "Ringing for new payments"):
+            await self._ring(staged)
 
     async def close(self) -> None:
         """Take no more orders, and finish those that were taken."""
@@ -186,6 +191,11 @@ _ORDERS = database.insert(
 _LINES = database.insert(
     OrderLine, (OrderLine.order, OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price)
 )
+
+
+async def place_at_once(calls: list[Wanted]) -> list[Placed | Exception]:
+    """Place these orders in a transaction; nothing follows its COMMIT, as this may be repeated."""
+    return await database.transaction(lambda: place(calls))
 
 
 def _weight(call: Wanted) -> int:

@@ -1,5 +1,6 @@
 """Payments over HTTP, for staff: what became of each, and what an operator decides about it."""
 
+import logging
 from typing import Annotated, Any
 
 from litestar import Controller, get, post
@@ -14,6 +15,7 @@ from icecream import (
     errors,
     idempotency,
     listing,
+    logs,
     openapi,
     payments,
     states,
@@ -22,6 +24,7 @@ from icecream import (
 from icecream.gateway import failures
 from icecream.tables import KINDS, Payment
 
+log = logging.getLogger(__name__)
 COLUMNS = (
     *payments.parked.COLUMNS,
     Payment.n,
@@ -311,5 +314,6 @@ async def _after(
 ) -> ASGIApp:
     """Ring for what is to be carried out next, and answer with the payment."""
     if decided.staged:
-        await state.ring(decided.staged)
+        with logs.contained(log, "Ringing for payments of a decision"):
+            await state.ring(decided.staged)
     return bodies.Json(await one(decided.payment), headers, status)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from icecream import batches, database, errors
+from icecream import batches, counters, database, errors
 
 pytestmark = pytest.mark.anyio
 
@@ -17,8 +17,16 @@ class Doubling:
         self, *, most: int = 10, room: int = 20, weight: Callable[[int], int] = lambda n: 1
     ) -> None:
         self.gate = asyncio.Event()
+        self.after: Callable[[], None] = lambda: None
         self.seen: list[list[int]] = []
-        self.line = batches.Batches(self._work, of="calls", most=most, room=room, weight=weight)
+        self.line = batches.Batches(
+            self._work,
+            of="calls",
+            most=most,
+            room=room,
+            weight=weight,
+            done=lambda outcomes: self.after(),
+        )
 
     async def _work(self, calls: list[int]) -> Sequence[int | Exception]:
         self.seen.append(calls)
@@ -29,7 +37,8 @@ class Doubling:
             raise database.Unavailable
         if -2 in calls:
             raise asyncio.CancelledError
-        return [errors.NotFound(str(n)) if n == 7 else 2 * n for n in calls]
+        answers = [errors.NotFound(str(n)) if n == 7 else 2 * n for n in calls]
+        return answers[1:] if 5 in calls else answers
 
     async def ask(self, calls: Sequence[int]) -> list[asyncio.Task[int]]:
         """All of them in line; the gate is still shut."""
@@ -80,10 +89,10 @@ async def test_a_refusal_is_its_own_callers() -> None:
 
 async def test_a_call_that_breaks_its_batch_fails_alone() -> None:
     double = Doubling()
-    tasks = await double.ask([1, 2, 13, 4, 5])
+    tasks = await double.ask([1, 2, 13, 4, 6])
     double.gate.set()
     answers = await results(tasks)
-    assert [answers[i] for i in (0, 1, 3, 4)] == [2, 4, 8, 10]
+    assert [answers[i] for i in (0, 1, 3, 4)] == [2, 4, 8, 12]
     assert isinstance(answers[2], ZeroDivisionError)
 
 
@@ -100,7 +109,7 @@ async def test_work_that_was_cancelled_is_not_done_again() -> None:
     double = Doubling()
     tasks = await double.ask([1, -2, 3])
     double.gate.set()
-    assert {type(answer) for answer in await results(tasks)} == {asyncio.CancelledError}
+    assert {type(answer) for answer in await results(tasks)} == {database.Unsettled}
     assert double.seen == [[1, -2, 3]]
 
 
@@ -132,7 +141,7 @@ async def test_a_full_line_refuses_and_serves_the_others() -> None:
         await double.line.ask(4)
     double.gate.set()
     assert await results(tasks) == [2, 4, 6]
-    assert await double.line.ask(5) == 10
+    assert await double.line.ask(4) == 8
 
 
 async def test_closing_answers_who_was_let_in_and_refuses_who_comes_later() -> None:
@@ -145,3 +154,85 @@ async def test_closing_answers_who_was_let_in_and_refuses_who_comes_later() -> N
     double.gate.set()
     await closing
     assert await results(tasks) == [2, 4]
+
+
+async def test_too_few_outcomes_fail_the_batch_once_and_the_next_one_is_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    double = Doubling()
+    tasks = await double.ask([4, 5, 6])
+    double.gate.set()
+    assert {type(answer) for answer in await results(tasks)} == {RuntimeError}
+    # It may have been committed, so it is not done again.
+    assert double.seen == [[4, 5, 6]]
+    assert caplog.text.count("2 outcomes for 3 calls") == 1
+    assert await double.line.ask(1) == 2
+
+
+async def test_a_call_that_cannot_be_weighed_fails_alone() -> None:
+    def weight(call: int) -> int:
+        return 1 // call
+
+    double = Doubling(weight=weight)
+    tasks = await double.ask([1, 0, 2])
+    double.gate.set()
+    first, unweighed, last = await results(tasks)
+    assert (first, last) == (2, 4)
+    assert isinstance(unweighed, ZeroDivisionError)
+    assert await double.line.ask(3) == 6
+
+
+@pytest.mark.parametrize("counting", [True, False])
+async def test_what_follows_the_work_neither_repeats_it_nor_fails_the_callers(
+    counting: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError("a bug in what follows")
+
+    double = Doubling()
+    if counting:
+        monkeypatch.setattr(counters, "written", breaks)
+    else:
+        double.after = breaks
+    tasks = await double.ask([1, 2, 3])
+    double.gate.set()
+    assert await results(tasks) == [2, 4, 6]
+    assert double.seen == [[1, 2, 3]]
+    assert caplog.text.count("ZeroDivisionError: a bug in what follows") == 1
+    assert await double.line.ask(4) == 8
+
+
+async def test_closing_under_a_timeout_leaves_nobody_waiting() -> None:
+    double = Doubling(most=1)
+    tasks = await double.ask([1, 2])
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await double.line.close()
+    begun, waiting = await results(tasks)
+    # Nobody knows how far the first one got; the second one has not begun.
+    assert isinstance(begun, database.Unsettled)
+    assert isinstance(waiting, errors.Unavailable)
+    assert double.seen == [[1]]
+
+
+async def test_a_runner_that_is_cancelled_answers_everybody_and_the_next_call_is_served() -> None:
+    double = Doubling(most=1)
+    tasks = await double.ask([1, 2])
+    assert double.line._runner is not None
+    double.line._runner.cancel()
+    assert [type(one) for one in await results(tasks)] == [database.Unsettled, errors.Unavailable]
+    double.gate.set()
+    assert await double.line.ask(3) == 6
+
+
+async def test_a_batch_that_takes_too_long_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    double = Doubling()
+    tasks = await double.ask([1])
+    assert double.line.stuck is None
+    monkeypatch.setattr(batches, "STUCK_SECONDS", 0.0)
+    assert double.line.stuck == "a batch of calls has taken 0 seconds"
+    assert double.line.stuck in batches.stuck()
+    monkeypatch.undo()
+    double.gate.set()
+    assert await results(tasks) == [2]
+    assert double.line.seconds == 0

@@ -8,9 +8,9 @@ import asyncpg
 import httpx
 import pytest
 
-from icecream import database, health, installation, settings
+from icecream import batches, database, health, installation, settings
 from icecream.database import DB
-from tests.conftest import Caller
+from tests.conftest import Caller, until
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +49,28 @@ async def test_a_process_that_answers_lives(client: httpx.AsyncClient) -> None:
 async def test_a_migrated_database_is_ready(client: httpx.AsyncClient) -> None:
     answer = await client.get("/health/ready")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "warnings": []})
+
+
+async def test_a_process_that_writes_no_more_orders_is_not_ready(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+
+    async def work(calls: list[int]) -> list[int]:
+        await gate.wait()
+        return calls
+
+    line = batches.Batches(work, of="orders", most=1, room=1)
+    asked = asyncio.create_task(line.ask(1))
+    await until(lambda: asyncio.sleep(0, line.seconds > 0))
+    with monkeypatch.context() as patched:
+        patched.setattr(batches, "STUCK_SECONDS", 0.0)
+        answer = await client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "a batch of orders has taken 0 seconds"
+    gate.set()
+    assert await asked == 1
+    assert (await client.get("/health/ready")).status_code == 200
 
 
 async def test_ready_means_that_writes_work_and_they_do_again_without_a_restart(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from icecream import books, database, errors, intake, keys
+from icecream import books, counters, database, errors, intake, keys
 from icecream.tables import Event, Job, Order, OrderLine, Payment
 from tests import ledger
 from tests.conftest import Caller, new_flavor, place
@@ -188,6 +188,31 @@ async def test_a_commit_of_unknown_outcome_is_told_to_all_and_not_tried_again(
     assert [type(one) for one in outcomes] == [database.Unsettled] * 3
     assert await Order.count() == before + 3
     assert counter.rung == []
+    await ledger.check()
+
+
+async def test_a_fault_after_the_commit_places_nothing_twice(
+    customer: Caller,
+    flavor: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError("a bug after the commit")
+
+    async def rings(_: list[int]) -> None:
+        breaks()
+
+    counter, before = Counter(), await Order.count()
+    counter.intake._ring = rings
+    monkeypatch.setattr(counters, "ordered", breaks)
+    monkeypatch.setattr(counters, "written", breaks)
+    with database.told(breaks):
+        outcomes = await counter.together(*[(customer.user.id, {flavor: 1})] * 10)
+    assert [type(one) for one in outcomes] == [intake.Placed] * 10
+    assert await Order.count() == before + 10
+    # The same fault is told once.
+    assert caplog.text.count("ZeroDivisionError: a bug after the commit") == 1
     await ledger.check()
 
 

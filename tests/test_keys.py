@@ -298,11 +298,11 @@ async def test_a_race_for_one_key_with_another_request_is_a_reused_key(
 KILLED = """
 import os, signal
 from icecream import intake
-real = intake.Intake._place
-async def place(self, calls):
-    await real(self, calls)
+real = intake.place_at_once
+async def place(calls):
+    await real(calls)
     os.kill(os.getpid(), signal.SIGKILL)
-intake.Intake._place = place
+intake.place_at_once = place
 """
 
 

@@ -1,5 +1,6 @@
 """What staff do in the admin beside editing: forms whose bodies and rules are those of the API."""
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from copy import copy
@@ -11,11 +12,23 @@ from piccolo_admin.endpoints import FormConfig
 from pydantic import BaseModel
 from starlette.requests import Request as PiccoloRequest
 
-from icecream import bodies, books, database, errors, intake, money, operators, payments, settings
+from icecream import (
+    bodies,
+    books,
+    database,
+    errors,
+    intake,
+    logs,
+    money,
+    operators,
+    payments,
+    settings,
+)
 from icecream.flavors import catalogue
 from icecream.orders import changes
 from icecream.tables import Flavor, Order, Payment
 
+log = logging.getLogger(__name__)
 # What is told, and the payments that are to be carried out next.
 Done = tuple[str, list[int]]
 # An id, which is no larger than a database takes.
@@ -191,7 +204,8 @@ def _config(form: Form, ring: intake.Ring) -> FormConfig:
             # The one kind of error whose words Piccolo's page shows.
             raise ValueError(refusal.detail) from None
         if staged:
-            await ring(staged)
+            with logs.contained(log, "Ringing for payments of a form"):
+                await ring(staged)
         return said
 
     model = _model(_fields(form.subject) | _fields(form.body))

@@ -1,5 +1,6 @@
 """The engine for SQLite or PostgreSQL; transactions that cannot leak, and are tried again."""
 
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,7 +13,7 @@ from piccolo.query import Select
 from piccolo.querystring import QueryString
 from piccolo.table import Table
 
-from icecream import settings
+from icecream import logs, settings
 from icecream.database import transactions
 from icecream.database.failures import Again, ReadOnly, Unavailable, Unsettled
 from icecream.database.postgres import Postgres
@@ -65,6 +66,7 @@ __all__ = [
     "write",
 ]
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 # The one thing to catch where an outage is expected: the engines turn what their drivers raise
 # into it. Any other error of a driver, and any other OSError, is a bug.
@@ -123,7 +125,8 @@ async def transaction(work: Callable[[], Awaitable[T]]) -> T:
 
     answer = await transactions.persistently(once)
     for tell in _told:
-        tell()
+        with logs.contained(log, "Telling of a commit"):
+            tell()
     return answer
 
 
@@ -185,7 +188,10 @@ async def write() -> None:
 
 @contextmanager
 def told(tell: Callable[[], None]) -> Iterator[None]:
-    """Have this called after each transaction of this process, until the block ends."""
+    """Have this called after each transaction of this process, until the block ends.
+
+    If it fails, that is logged; the transaction is committed all the same.
+    """
     _told.append(tell)
     try:
         yield

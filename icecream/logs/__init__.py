@@ -6,6 +6,8 @@ Modules write with the standard library's `logging`; `lines` turns each record i
 import logging
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -124,6 +126,19 @@ def fault(log: logging.Logger, what: str, error: BaseException, *, every: bool =
     if not again:
         _written[place] = now
     log.error("%s: %r%s", what, error, more, exc_info=None if again else error)
+
+
+@contextmanager
+def contained(log: logging.Logger, what: str) -> Iterator[None]:
+    """Log an error of this block and go on: what follows a commit must not fail the caller.
+
+    Args:
+        what: is done here, as a line of the log begins with it.
+    """
+    try:
+        yield
+    except Exception as error:
+        fault(log, f"{what} failed", error)
 
 
 def _place(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """What becomes of an order once it is placed, over HTTP: canceled, paid again, refunded."""
 
+import logging
 from typing import Annotated
 
 from litestar import Controller, post
@@ -8,9 +9,20 @@ from litestar.params import JSONBody
 from litestar.types import ASGIApp
 from msgspec import Meta, Struct
 
-from icecream import accounts, bodies, errors, idempotency, openapi, payments, settings, states
+from icecream import (
+    accounts,
+    bodies,
+    errors,
+    idempotency,
+    logs,
+    openapi,
+    payments,
+    settings,
+    states,
+)
 from icecream.orders import views
 
+log = logging.getLogger(__name__)
 TOO_LATE = errors.InvalidTransition("failed", "canceled", states.ORDER["failed"])
 ENDED = errors.InvalidTransition("canceled", "pending", states.ORDER["canceled"])
 UNPAID = errors.InvalidTransition("pending", "refunded", states.ORDER["pending"])
@@ -171,6 +183,7 @@ async def _after(
 ) -> ASGIApp:
     """Ring for the payments that were staged, and answer with the order: 200 if all is done."""
     if changed.payments:
-        await state.ring(changed.payments)
+        with logs.contained(log, "Ringing for payments of a change"):
+            await state.ring(changed.payments)
     view = await views.one(changed.order_id, to=request.user)
     return bodies.Json(view, headers, status=200 if view.status == done else 202)
