@@ -20,3 +20,10 @@ class Mutation(NamedTuple):
     new: str
     tests: str
     database: str = "sqlite"
+
+
+def at(
+    file: str, tests: str, *mistakes: tuple[str, str, str], database: str = "sqlite"
+) -> list[Mutation]:
+    """Mutations of one file that the same tests must see: the name, the old text, the new text."""
+    return [Mutation(name, file, old, new, tests, database) for name, old, new in mistakes]

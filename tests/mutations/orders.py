@@ -1,0 +1,291 @@
+"""Placing orders: intake, idempotency keys, stock, totals."""
+
+from tests.mutations import at
+
+INTAKE, KEYS = "icecream/intake.py", "icecream/keys.py"
+STOCK, TOTALS = "icecream/books/stock.py", "icecream/books/totals.py"
+KEYS_TESTS = "tests/test_keys.py -k 'not kill'"
+
+MUTATIONS = [
+    *at(
+        INTAKE,
+        "tests/test_intake.py",
+        ("intake: orders do not take stock", "await shelf.save()", "pass"),
+        (
+            "intake: an order has no job",
+            "attempts.due(charges, payments), *books",
+            "*books",
+        ),
+        (
+            "intake: the totals do not count new orders",
+            "attempts.due(charges, payments), *books.counted(sales)",
+            "attempts.due(charges, payments)",
+        ),
+        (
+            "intake: the total leaves out the quantity",
+            "sum(line.total for line in lines)",
+            "sum(line.unit_price for line in lines)",
+        ),
+        (
+            "intake: an order of no cost is never paid",
+            '"pending" if self.total else "paid"',
+            '"pending"',
+        ),
+        (
+            "intake: an order of no cost is charged",
+            "for one in new if one.total\n",
+            "for one in new\n",
+        ),
+        (
+            "intake: the history of an order of no cost ends before it is paid",
+            "[placed] if one.total else [placed, paid]",
+            "[placed]",
+        ),
+        ("intake: the workers are not notified", "await self._ring(staged)", "pass"),
+        (
+            "intake: closing does not wait for the notification of the workers",
+            "await asyncio.gather(*self._ringing)",
+            "pass",
+        ),
+        (
+            "intake: a replay is counted as an order",
+            'counters.ordered("placed", len(placed) - replayed)',
+            'counters.ordered("placed", len(placed))',
+        ),
+    ),
+    *at(
+        INTAKE,
+        "tests/test_wallet.py",
+        (
+            "intake: an order is placed without a payment method",
+            "if settings.load().needs_payment_method and not call.method:",
+            "if False:",
+        ),
+        (
+            "intake: the payment forgets its payment method",
+            "method=one.method",
+            "method=None",
+        ),
+    ),
+    *at(
+        INTAKE,
+        KEYS_TESTS,
+        (
+            "keys: two orders of one batch do not see that they have one key",
+            "known[call.key.name] = (call.key.fingerprint, new)",
+            "pass",
+        ),
+        (
+            "keys: the key of an order is not kept",
+            "await keys.keep([_kept(one.key, one.receipt) for one in new if one.key], at=now)",
+            "pass",
+        ),
+        (
+            "keys: another order under a used key is a replay",
+            "return _Same(first) if fingerprint == key.fingerprint else",
+            "return _Same(first) if True else",
+        ),
+        (
+            "keys: a refused order is not looked for a second time",
+            "if not refused:",
+            "if True:",
+        ),
+    ),
+    *at(
+        KEYS,
+        KEYS_TESTS,
+        (
+            "keys: the fingerprint leaves out the path",
+            '[method, path.rstrip("/"), body]',
+            "[method, body]",
+        ),
+        (
+            "keys: the fingerprint leaves out the method",
+            '[method, path.rstrip("/"), body]',
+            '[path.rstrip("/"), body]',
+        ),
+        (
+            "keys: the fingerprint leaves out the body",
+            '[method, path.rstrip("/"), body]',
+            '[method, path.rstrip("/")]',
+        ),
+        (
+            "keys: a slash at the end of the path is another request",
+            'path.rstrip("/")',
+            "path",
+        ),
+        ("keys: they are kept for 6 days", "timedelta(days=7)", "timedelta(days=6)"),
+        (
+            "keys: young ones are deleted",
+            "table.created_at < over",
+            "table.created_at > over",
+        ),
+        ("keys: all old ones are deleted in one step", ".limit(STEP)", ""),
+        (
+            "keys: after a full step no other one follows",
+            "return len(rows) == STEP",
+            "return False",
+        ),
+        (
+            "keys: they are written in any order",
+            "sorted(done, key=lambda one: one.key.name)",
+            "done",
+        ),
+        (
+            "keys: it is not seen that another process was faster",
+            "if len(written) < len(rows):",
+            "if False:",
+        ),
+        (
+            "keys: the key is kept outside of the transaction",
+            "return await database.transaction(run)",
+            "return await run()",
+        ),
+        (
+            "keys: a refused request is not looked for a second time",
+            "except (errors.Refusal, *database.REFUSED):",
+            "except ZeroDivisionError:",
+        ),
+        (
+            "keys: another request under a used key is a replay",
+            "if kept.fingerprint != key.fingerprint:",
+            "if False:",
+        ),
+        ("keys: 255 characters are too many", "len(word) > LONGEST", "len(word) >= LONGEST"),
+    ),
+    *at(
+        "icecream/idempotency.py",
+        "tests/test_idempotency.py tests/test_order_changes.py",
+        ("keys: a replay does not say that it is one", "dict(REPLAYED) if replayed else {}", "{}"),
+        (
+            "keys: the fingerprint of a refund leaves out its amount",
+            "key(field, request, body), work",
+            "key(field, request), work",
+        ),
+    ),
+    *at(
+        "icecream/attempts.py",
+        "tests/test_attempts.py",
+        (
+            "attempts: the provider's key is made from ids",
+            "secrets.token_hex(16)",
+            'f"{one.order}-{one.kind}-{one.n}"',
+        ),
+        (
+            "attempts: the second has the number of the first",
+            "return before + 1",
+            "return max(before, 1)",
+        ),
+        (
+            "attempts: charges and refunds are numbered together",
+            "Payment.order == order, Payment.kind == kind",
+            "Payment.order == order",
+        ),
+    ),
+    *at(
+        STOCK,
+        "tests/test_books.py tests/test_flavors.py",
+        (
+            "stock: what others of the batch took is not counted",
+            "self._stock[flavor] - self._taken[flavor]",
+            "self._stock[flavor]",
+        ),
+        ("stock: the last piece cannot be sold", "left < quantity", "left <= quantity"),
+        ("stock: orders add to it", "(flavor, -n)", "(flavor, n)"),
+        (
+            "stock: archived flavors are sold",
+            "return _flavors(ids).where(Flavor.archived.eq(False))",
+            "return _flavors(ids)",
+        ),
+        (
+            "stock: the last piece cannot be lost",
+            "if left + quantity < 0:",
+            "if left + quantity <= 0:",
+        ),
+        (
+            "stock: the largest stock cannot be received",
+            "left + quantity > MAX_STOCK",
+            "left + quantity >= MAX_STOCK",
+        ),
+        (
+            "stock: what was sold before it was counted is forgotten",
+            "await _unaccounted(flavor)), *moves]",
+            "0), *moves]",
+        ),
+        (
+            "stock: failed orders count when counting begins",
+            "FlavorTotal.flavor == flavor, FlavorTotal.status.is_in(list(states.LIVE))",
+            "FlavorTotal.flavor == flavor",
+        ),
+        (
+            "stock: of two orders only one gives back",
+            "back[line.flavor] += line.quantity",
+            "back[line.flavor] = line.quantity",
+        ),
+    ),
+    *at(
+        STOCK,
+        "tests/test_books.py tests/test_flavors.py",
+        (
+            "stock: orders do not lock it",
+            "await database.locked(_flavors(counted))",
+            "await _flavors(counted)",
+        ),
+        (
+            "stock: counting may begin while an order is placed",
+            "await database.kept(_on_sale(wanted))",
+            "await _on_sale(wanted)",
+        ),
+        (
+            "stock: a receipt does not lock it",
+            "await database.owned(_flavors([flavor]))",
+            "await _flavors([flavor])",
+        ),
+        database="postgres",
+    ),
+    *at(
+        "icecream/books/lines.py",
+        "tests/test_books.py",
+        (
+            "shares: the part of a line is rounded up",
+            "refunded * price // total",
+            "-(-refunded * price // total)",
+        ),
+        (
+            "shares: a line gets the parts of those before it too",
+            "refunded=so_far - before",
+            "refunded=so_far",
+        ),
+    ),
+    *at(
+        TOTALS,
+        "tests/test_books.py",
+        ("totals: an order counts where it was before", "(-1, gone)", "(0, gone)"),
+        (
+            "totals: they belong to today",
+            "sale.placed.date()",
+            "__import__('datetime').date.today()",
+        ),
+        (
+            "totals: an order leaves what was given back behind",
+            "sign * line.refunded",
+            "max(sign, 0) * line.refunded",
+        ),
+        (
+            "totals: an order of two lines is two of its customer",
+            "(quantity, 0, revenue, refunded)",
+            "(quantity, sign, revenue, refunded)",
+        ),
+        ("totals: revenue leaves out the price", "quantity * line.unit_price", "quantity"),
+        (
+            "totals: days are not told apart",
+            "lambda user, day, status: (day, status)",
+            "lambda user, day, status: (day.replace(day=1), status)",
+        ),
+        (
+            "totals: they are locked in any order",
+            "sorted(added.items())",
+            "reversed(added.items())",
+        ),
+    ),
+]

@@ -1,0 +1,394 @@
+"""What is asked for after an order is placed, manual review, corrections, reconciliation."""
+
+from tests.mutations import at
+
+REQUESTS, PARKED = "icecream/payments/requests.py", "icecream/payments/parked.py"
+CHANGES, NOTICES = "icecream/orders/changes.py", "icecream/payments/notices.py"
+CORRECTIONS, RECONCILIATION = (
+    "icecream/payments/corrections.py",
+    "icecream/payments/reconciliation.py",
+)
+
+MUTATIONS = [
+    *at(
+        REQUESTS,
+        "tests/test_order_changes.py",
+        (
+            "cancel: a second time asks for a second refund",
+            'if row["status"] == "canceled" or row["cancel_requested"]:',
+            'if row["status"] == "canceled":',
+        ),
+        (
+            "cancel: the stock is not given back",
+            '        new.back = True\n        new.enter("canceled", by)',
+            '        new.enter("canceled", by)',
+        ),
+        ("cancel: the job of the charge stays", "await settlement.drop_jobs([payment])", "pass"),
+        (
+            "cancel: an order whose payment was sent is canceled at once",
+            ', Payment.state == "new")\n',
+            ")\n",
+        ),
+        (
+            "cancel: what is being refunded in part is refunded whole",
+            " and not await has_open_refund(order):",
+            ":",
+        ),
+        (
+            "cancel: paid orders are not given back",
+            'if row["status"] == "paid" and not',
+            "if False and not",
+        ),
+        ("pay: the stock is not taken again", "await shelf.save()", "pass"),
+        ("pay: an order that is paid is refused", 'in ("pending", "paid"):', 'in ("pending",):'),
+        ("pay: a payment method is not asked for", "if needed and not method:", "if False:"),
+        ("pay: the payment forgets its payment method", "n=n, method=method)", "n=n)"),
+        ("refunds: two are open at a time", "if await has_open_refund(order):", "if False:"),
+        (
+            "refunds: more than is left may be given back",
+            "if wanted > left or not left:",
+            "if not left:",
+        ),
+        (
+            "refunds: the last cent is kept",
+            "if wanted > left or not left:",
+            "if wanted >= left or not left:",
+        ),
+        (
+            "refunds: nothing is given back of nothing",
+            "if wanted > left or not left:",
+            "if wanted > left:",
+        ),
+        (
+            "refunds: all that is left is a part",
+            'if wanted == left and row["status"] == "paid":',
+            "if False:",
+        ),
+        (
+            "refunds: what was given back before is forgotten",
+            'left = row["total"] - row["refunded"]',
+            'left = row["total"]',
+        ),
+        (
+            "refunds: an order that is not paid is refunded",
+            'if row["status"] not in states.ACTIONS["refund"].sources and not',
+            "if False and not",
+        ),
+    ),
+    *at(
+        CHANGES,
+        "tests/test_order_changes.py",
+        (
+            "cancel: the workers are not notified",
+            "Changed(order, await payments.cancel(order, by=request.user.id))",
+            "Changed(order, (await payments.cancel(order, by=request.user.id))[:0])",
+        ),
+        (
+            "pay: the workers are not notified",
+            "Changed(order, await payments.pay(order, by=user, needs_method=needs_method))",
+            "Changed(order, (await payments.pay(order, by=user, needs_method=needs_method))[:0])",
+        ),
+        (
+            "refunds: the workers are not notified",
+            "return Changed(order, staged)",
+            "return Changed(order, [])",
+        ),
+    ),
+    *at(
+        PARKED,
+        "tests/test_parked.py",
+        ("review: a payment that is tried again has no job", "await Job.insert(Job(", "print(Job("),
+        (
+            "review: a payment that is tried again is due in 30 years",
+            "due = database.seconds_from_now(0)",
+            "due = database.seconds_from_now(10**9)",
+        ),
+        ("review: one reference is of two payments", "if await other:", "if False:"),
+        (
+            "review: what was heard before a retry counts",
+            "Payment.moved: None}",
+            "Payment.state: state}",
+        ),
+        (
+            "review: what was never charged is refunded",
+            'None not in (row["moved"], row["provider_ref"])',
+            "True",
+        ),
+        (
+            "review: what is not parked is decided",
+            'if row["state"] not in states.DECISIONS[name].sources:',
+            "if False:",
+        ),
+        (
+            "review: the order is paid and keeps its money",
+            "Order.cancel_requested: True",
+            "Order.cancel_requested: False",
+        ),
+        (
+            "review: the history does not tell of a retry",
+            'await events.record([events.Happened(row["order"], "retried", about, by)], at=now)',
+            "pass",
+        ),
+        (
+            "review: the history does not tell of a refund",
+            "await events.record(happened, at=datetime.now(UTC))",
+            "pass",
+        ),
+        ("review: an operator's reference is not kept", "await _adopt(payment, reference)", "pass"),
+    ),
+    *at(
+        CORRECTIONS,
+        "tests/test_corrections.py",
+        (
+            "refunds: a failure is written twice",
+            '!= ("refund", "succeeded"):',
+            '!= ("refund", row["state"]):',
+        ),
+        (
+            "refunds: a failure does not wait for an open refund",
+            'if await requests.has_open_refund(row["order"]):',
+            "if False:",
+        ),
+        (
+            "refunds: one at the provider does not wait for one of ours",
+            'if await requests.has_open_refund(order["id"]):',
+            "if False:",
+        ),
+        ("refunds: another currency is booked", 'record.currency != row["currency"] or', ""),
+        (
+            "refunds: one at the provider may be too large",
+            "(record.amount > left and not is_rest)",
+            "False",
+        ),
+        (
+            "refunds: a failed one counts as given back",
+            'Payment.kind == "refund", Payment.state == "succeeded"\n',
+            'Payment.kind == "refund"\n',
+        ),
+        (
+            "refunds: the rest goes by our amount",
+            'row["amount"] if row["moved"] is None else row["moved"]',
+            'row["amount"]',
+        ),
+        (
+            "refunds: the order stays refunded when its refund failed",
+            'if new.status == "refunded":',
+            "if False:",
+        ),
+        (
+            "refunds: the sum stays when a refund fails after it had succeeded",
+            'min(await _given_back(row["order"]), order["total"]) - order["refunded"]',
+            "0",
+        ),
+        (
+            "refunds: a later notice ends the review of a failed refund",
+            '== ("parked", MOVED_BACK)',
+            '== ("parked", "never")',
+        ),
+        (
+            "refunds: one at the provider is booked twice",
+            "if await Payment.exists().where(Payment.provider_ref == record.reference):",
+            "if False:",
+        ),
+    ),
+    *at(
+        RECONCILIATION,
+        "tests/test_reconciliation.py tests/test_corrections.py",
+        (
+            "reconciliation: young payments are compared",
+            "YOUNG, PERIOD = timedelta(minutes=10)",
+            "YOUNG, PERIOD = timedelta(0)",
+        ),
+        (
+            "reconciliation: it looks back for a day only",
+            "timedelta(minutes=10), timedelta(days=3)",
+            "timedelta(minutes=10), timedelta(days=1)",
+        ),
+        ("reconciliation: the provider's list ends when ours does", "until + YOUNG", "until"),
+        (
+            "reconciliation: what was given back at the provider is given back again",
+            "went_back[finding.record.reference] >= finding.record.amount",
+            "False",
+        ),
+        (
+            "reconciliation: a part of what was given back counts as all",
+            "went_back[finding.record.reference] >= finding.record.amount",
+            "went_back[finding.record.reference] > 0",
+        ),
+        (
+            "reconciliation: a refund that failed counts as given back",
+            ' and record.state == "succeeded":\n            sums',
+            ":\n            sums",
+        ),
+        (
+            "reconciliation: what their list lacks is not seen",
+            "if row.id not in seen:",
+            "if False:",
+        ),
+        (
+            "reconciliation: what never succeeded is missed in their list",
+            'sent & (Payment.state == "succeeded"), 0',
+            "sent, 0",
+        ),
+        (
+            "reconciliation: our own refunds of strange charges are findings",
+            'if not (record.key or "").startswith(remedies.BY_US):',
+            "if True:",
+        ),
+        (
+            "reconciliation: the last chunk is left out",
+            "    if records:\n        yield records",
+            "    if False:\n        yield records",
+        ),
+        ("reconciliation: after no answer it waits for a day", "again = RETRY", "again = EVERY"),
+        (
+            "reconciliation: two workers compare at once",
+            "if not await database.unlocked(Job.select(Job.id).where(*due)):",
+            "if False:",
+        ),
+        (
+            "reconciliation: nobody compares if a worker dies",
+            "database.seconds_from_now(LEASE.total_seconds())",
+            "database.seconds_from_now(10**9)",
+        ),
+        (
+            "reconciliation: what cannot be decided is given back",
+            'return Finding("look", why, finding.order',
+            'return Finding("refund", why, finding.order',
+        ),
+    ),
+    *at(
+        "icecream/payments/differences.py",
+        "tests/test_reconciliation.py tests/test_corrections.py",
+        (
+            "reconciliation: a charge is matched by its order's number",
+            "return Finding(what, why, None, None, record)",
+            "return Finding(what, why, record.order, None, record)",
+        ),
+        (
+            "reconciliation: any declined refund is a failure of ours",
+            'record.state == "declined" and record.reference == row.provider_ref',
+            'record.state == "declined"',
+        ),
+        (
+            "reconciliation: what was declined is a finding",
+            'if record.state != "succeeded":\n        return None',
+            "if False:\n        return None",
+        ),
+        (
+            "reconciliation: a refund of a failed charge is booked",
+            'if charge is not None and charge.state == "succeeded":',
+            "if charge is not None:",
+        ),
+        (
+            "reconciliation: another currency is no difference",
+            "(record.amount, record.currency) == (amount, row.currency)",
+            "record.amount == amount",
+        ),
+        (
+            "reconciliation: another amount is no difference",
+            "(record.amount, record.currency) == (amount, row.currency)",
+            "record.currency == row.currency",
+        ),
+        (
+            "reconciliation: what is still processed is adopted",
+            'if record.state != "processing":',
+            "if True:",
+        ),
+        (
+            "reconciliation: a second charge under one key is not seen",
+            "if record.reference != row.provider_ref:",
+            "if False:",
+        ),
+        (
+            "reconciliation: a parked amount is adopted",
+            'if row.state == "parked" and moved and _amounts',
+            "if False and _amounts",
+        ),
+        (
+            "reconciliation: money for a declined payment is kept",
+            "    elif moved:\n",
+            "    elif False:\n",
+        ),
+    ),
+    *at(
+        "icecream/payments/remedies.py",
+        "tests/test_reconciliation.py tests/test_corrections.py",
+        (
+            "reconciliation: each decision is another refund",
+            "hashlib.sha256(record.reference.encode())",
+            "hashlib.sha256(datetime.now(UTC).isoformat().encode())",
+        ),
+        (
+            "reconciliation: a declined refund counts as given back",
+            "return isinstance(known, Succeeded)",
+            "return known is not None",
+        ),
+        (
+            "reconciliation: a refund under way is given back again",
+            "        return True\n    return isinstance",
+            "        return False\n    return isinstance",
+        ),
+        (
+            "reconciliation: a declined record is adopted as a success",
+            'if record.state == "succeeded"\n',
+            "if True\n",
+        ),
+        (
+            "reconciliation: a declined refund is told as done",
+            "if isinstance(answer, Declined):\n        return Outcome",
+            "if False:\n        return Outcome",
+        ),
+        (
+            "reconciliation: the history does not tell of a refund",
+            "await _tell(finding.order, request)",
+            "pass",
+        ),
+    ),
+    *at(
+        NOTICES,
+        "tests/test_notices.py tests/test_corrections.py",
+        (
+            "notices: a refund that succeeded is never looked up again",
+            '(Payment.kind == "charge") | (Payment.state != "succeeded")',
+            '(Payment.kind != "")',
+        ),
+        (
+            "notices: it is looked up at once",
+            "DELAY = timedelta(seconds=5)",
+            "DELAY = timedelta(0)",
+        ),
+        ("notices: one that was applied is looked up", "if kept and not ended:", "if kept:"),
+        (
+            "notices: a payment in other hands is asked for",
+            'payment["state"] == "sent" and age <',
+            'payment["state"] == "sent" and age >',
+        ),
+        ("notices: one that is old is tried for ever", "elif hint.is_old:", "elif False:"),
+        (
+            "notices: a payment that was not sent is asked for",
+            'payment["state"] == "new" or',
+            "False or",
+        ),
+        (
+            "notices: an applied one is kept for a day",
+            "KEPT, STEP = timedelta(days=30)",
+            "KEPT, STEP = timedelta(days=1)",
+        ),
+        (
+            "notices: the job of an applied one stays",
+            "    await _drop_jobs([hint.id])\n    await Notice.update",
+            "    await Notice.update",
+        ),
+        (
+            "notices: a second failure does not wait for an open refund",
+            "except errors.RefundInProgress:",
+            "except ZeroDivisionError:",
+        ),
+        (
+            "notices: after a full step no other one follows",
+            "return len(ids) == STEP",
+            "return False",
+        ),
+    ),
+]
