@@ -150,6 +150,8 @@ async def serving(listener: socket.socket, page: Page) -> AsyncIterator[None]:
     app = Litestar([read], state=State({"metrics": page}), openapi_config=None, logging_config=None)
     config = uvicorn.Config(
         methods.Methods(app),
+        # Its call is a plain function that returns a coroutine, which uvicorn takes for ASGI 2.
+        interface="asgi3",
         lifespan="off",
         http=connections.Connection,
         ws="none",

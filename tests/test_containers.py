@@ -51,7 +51,7 @@ def test_the_compose_file_names_settings_that_exist() -> None:
 
 def test_the_containers_may_take_longer_to_stop_than_ours_need() -> None:
     [grace] = re.findall(r"stop_grace_period: (\d+)s", COMPOSE)
-    assert int(grace) > serving.LIMIT
+    assert int(grace) > serving.STOP_SECONDS
 
 
 def test_what_the_security_page_promises_is_asked_for() -> None:
