@@ -114,7 +114,8 @@ class RefreshToken(Table, tablename="refresh_token"):
     jti = Varchar(length=64, unique=True, default=None, help_text="SHA-256 of the token's id.")
     family = Varchar(length=64, index=True, default=None)
     user = reference(User)
-    successor = Varchar(length=64, null=True, default=None)
+    parent = Varchar(length=64, null=True, default=None, help_text="The one it was made from.")
+    successor = Varchar(length=64, null=True, default=None, help_text="The newest made from it.")
     used_at = Timestamptz(null=True, default=None)
     expires_at = Timestamptz(default=None)
 

@@ -1,9 +1,10 @@
 """Access and refresh tokens: both signed, each good for its own purpose only.
 
 A refresh gives a new pair. A spent refresh token that comes back gets another successor as long as
-the last one was not used: the answer may have been lost, and the original's clients use their first
-refresh token again and again. Once the successor was used, a spent token means that two parties
-hold the same one, and the whole family is revoked (RFC 9700, section 4.14.2).
+none of its successors was used: the answer may have been lost, and the original's clients use their
+first refresh token again and again. Once a successor was used, a spent token means that two parties
+hold the same one, and the whole family is revoked (RFC 9700, section 4.14.2). For some
+seconds after its first use a spent token revokes nothing: two tabs of a page may refresh at once.
 """
 
 import hashlib
@@ -27,6 +28,10 @@ ISSUER = AUDIENCE = "icecream"
 ACCESS, REFRESH = timedelta(minutes=15), timedelta(days=7)
 # Seconds by which two machines' clocks may differ.
 LEEWAY = 10
+# A spent token may come back for so many seconds after its first use, and a successor that was
+# replaced works for so many seconds more. It is as long as requests sent at the same time may be
+# apart on a slow network, and short for a thief.
+GRACE_SECONDS = 10
 # Ours have some 400 characters; nobody's work is wasted on more.
 LONGEST = 2048
 MAX_USER = 2**31 - 1  # Piccolo's user ids are 32-bit integers.
@@ -180,15 +185,21 @@ def _pair(user: User, refresh_jti: str) -> Pair:
     )
 
 
-async def _remember(user: int, family: str) -> str:
+async def _remember(user: int, family: str, parent: str | None = None) -> str:
     """Give out an id for a refresh token; the user's expired ones are dropped meanwhile."""
-    jti, now = secrets.token_hex(16), datetime.now(UTC)
-    await RefreshToken.delete().where(RefreshToken.user == user, RefreshToken.expires_at < now)
-    expires = now + REFRESH + timedelta(seconds=LEEWAY)
-    await RefreshToken.insert(
-        RefreshToken(jti=_hash(jti), family=family, user=user, expires_at=expires)
+    jti = secrets.token_hex(16)
+    await RefreshToken.delete().where(
+        RefreshToken.user == user, RefreshToken.expires_at <= database.seconds_from_now(0)
     )
+    row = RefreshToken(
+        jti=_hash(jti), family=family, user=user, parent=parent, expires_at=_expiry()
+    )
+    await RefreshToken.insert(row)
     return jti
+
+
+def _expiry() -> datetime:
+    return datetime.now(UTC) + REFRESH + timedelta(seconds=LEEWAY)
 
 
 async def first(user: User) -> Pair:
@@ -229,28 +240,42 @@ async def holder(token: Signed) -> User | None:
 
 async def _spend(jti: str) -> str | None:
     """The successor's id for a token's; None if there is none, revoking what a thief may hold."""
-    spent = (
-        await RefreshToken.update({RefreshToken.used_at: datetime.now(UTC)})
-        .where(RefreshToken.jti == jti)
-        .returning(RefreshToken.family, RefreshToken.user, RefreshToken.successor)
-    )
-    if not spent:
+    columns = (RefreshToken.family, RefreshToken.user, RefreshToken.successor, RefreshToken.used_at)
+    mine = RefreshToken.jti == jti
+    valid = RefreshToken.expires_at > database.seconds_from_now(0)
+    held = await database.locked(RefreshToken.select(*columns).where(mine, valid))
+    if not held:
         return None
-    (row,) = spent
+    (row,) = held
+    now = await database.now()
+    if row["used_at"] is None:
+        # It may have been replaced, and is in use now: it is kept as long as any other.
+        await RefreshToken.update(
+            {RefreshToken.used_at: now, RefreshToken.expires_at: _expiry()}
+        ).where(mine)
+    elif now - row["used_at"] > timedelta(seconds=GRACE_SECONDS) and await _has_heir(jti):
+        await RefreshToken.delete().where(RefreshToken.family == row["family"])
+        return None
     if row["successor"] is not None:
-        unused = (
-            await RefreshToken.delete()
-            .where(RefreshToken.jti == row["successor"], RefreshToken.used_at.is_null())
-            .returning(RefreshToken.id)
-        )
-        if not unused:
-            await RefreshToken.delete().where(RefreshToken.family == row["family"])
-            return None
-    successor = await _remember(row["user"], row["family"])
-    await RefreshToken.update({RefreshToken.successor: _hash(successor)}).where(
-        RefreshToken.jti == jti
-    )
+        await _replace(row["successor"])
+    successor = await _remember(row["user"], row["family"], parent=jti)
+    await RefreshToken.update({RefreshToken.successor: _hash(successor)}).where(mine)
     return successor
+
+
+async def _has_heir(jti: str) -> bool:
+    """Whether a token that was made from this one was used."""
+    made = RefreshToken.parent == jti
+    used: bool = await RefreshToken.exists().where(made, RefreshToken.used_at.is_not_null())
+    return used
+
+
+async def _replace(jti: str) -> None:
+    """Let a token that was not used end soon."""
+    soon = database.seconds_from_now(GRACE_SECONDS)
+    await RefreshToken.update({RefreshToken.expires_at: soon}).where(
+        RefreshToken.jti == jti, RefreshToken.used_at.is_null()
+    )
 
 
 async def revoke(user: int) -> None:
