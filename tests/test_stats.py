@@ -92,7 +92,7 @@ class Recount:
 
 def _waits_for_review(line: dict[str, Any]) -> bool:
     """Whether it is of a canceled order whose refund failed after it had succeeded."""
-    return line["status"] == "canceled" and line["refunded"] < line["total"]
+    return line["status"] == "canceled" and bool(line["refunded"] < line["total"])
 
 
 async def recount(query: dict[str, str]) -> Recount:
