@@ -92,8 +92,13 @@ async def test_the_migrations_go_forwards_and_backwards(elsewhere: dict[str, str
 COUNTED_LATER = """
 import asyncio
 from icecream import database, doctor, installation
-from icecream.tables import CustomerDay, Flavor, OrderLine, User
+from icecream.tables import CustomerDay, Flavor, OrderLine, RefreshToken, User
 from tests import history
+TOKENS = (
+    'INSERT INTO refresh_token (jti, family, "user", successor, expires_at) VALUES '
+    "('old', 'f', 1, 'new', '2099-01-01 00:00:00+00:00'),"
+    "('new', 'f', 1, NULL, '2099-01-01 00:00:00+00:00')"
+)
 async def main():
     async with database.running():
         await installation.migrate(print)
@@ -107,6 +112,7 @@ async def main():
         assert await CustomerDay.exists()
     async with database.running():
         await installation.migrate_to("2026-11-25T01:40:00:000000")
+        await database.DB.run_ddl(TOKENS)
     async with database.running():
         await installation.migrate(print)
     async with database.running():
@@ -115,6 +121,8 @@ async def main():
         assert after == before
         assert any(0 < line["refunded"] < line["unit_price"] for line in after)
         assert await CustomerDay.exists()
+        (new,) = await RefreshToken.select(RefreshToken.jti).where(RefreshToken.parent == "old")
+        assert new == {"jti": "new"}
         await past.go_on(50)
         assert await doctor.examine() == {}
         print("counted")

@@ -89,6 +89,28 @@ async def twice_at_once(
     return sorted((one.status_code, "idempotent-replayed" in one.headers) for one in answers)
 
 
+async def test_two_refreshes_of_one_token_at_once_give_two_pairs_that_work(
+    callers: Sequence[httpx.AsyncClient],
+) -> None:
+    senders = callers if len(callers) > 1 else [*callers, *callers]
+    name = {"username": "admin", "password": ADMIN_PASSWORD}
+    pair = (await callers[0].post("/api/token/", json=name)).json()
+    for _ in range(5):
+        spent = {"refresh": pair["refresh"]}
+        tabs = await asyncio.gather(
+            *(caller.post("/api/token/refresh/", json=spent) for caller in senders)
+        )
+        assert [tab.status_code for tab in tabs] == [200, 200]
+        for tab in tabs:
+            headers = {"Authorization": f"Bearer {tab.json()['access']}"}
+            assert (await callers[0].get("/api/orders/", headers=headers)).status_code == 200
+            again = await callers[0].post(
+                "/api/token/refresh/", json={"refresh": tab.json()["refresh"]}
+            )
+            assert again.status_code == 200
+        pair = again.json()
+
+
 async def test_the_last_of_a_flavor_ordered_twice_under_one_key_is_one_order_and_a_replay(
     callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
 ) -> None:
