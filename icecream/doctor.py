@@ -16,6 +16,17 @@ LIVE = _words(states.LIVE)
 # What was charged for such an order was given back, to the last cent; unless a refund failed after
 # its order was canceled.
 ENDED = "'refunded', 'canceled'"
+# Of each order: what the provider moved for it, and what an open refund asks for.
+BALANCES = f"""
+    SELECT o.id, o.status, o.total, o.refunded,
+        sum(CASE WHEN p.kind = 'charge' THEN {{money}} ELSE 0 END) AS charged,
+        sum(CASE WHEN p.kind = 'refund' AND p.state = 'succeeded' THEN {{money}} ELSE 0 END)
+            AS given_back,
+        sum(CASE WHEN p.kind = 'refund' AND p.state <> 'succeeded' THEN p.amount ELSE 0 END)
+            AS asked
+    FROM orders o LEFT JOIN payment p ON p."order" = o.id AND (
+        p.state = 'succeeded' OR (p.kind = 'refund' AND p.state IN ({OPEN}, 'parked')))
+    GROUP BY o.id, o.status, o.total, o.refunded""".format(money="COALESCE(p.moved, p.amount)")
 # Both databases write a time in UTC as text that begins with the day.
 DAY = "substr(CAST(o.created_at AS text), 1, 10)"
 LINES = 'orders o JOIN order_line l ON l."order" = o.id'
@@ -91,20 +102,20 @@ RULES = {
         SELECT p.id FROM payment p JOIN orders o ON o.id = p."order"
         WHERE p.kind = 'refund' AND (p.state IN ({OPEN}) OR p.state = 'parked')
         AND o.status NOT IN ('paid', 'refunding') AND NOT (
-            o.status = 'canceled' AND o.refunded < o.total AND EXISTS (
+            o.status = 'canceled' AND EXISTS (
                 SELECT 1 FROM payment c WHERE c."order" = o.id AND c.kind = 'charge'
                 AND c.state = 'succeeded'))""",
     "what was given back is the sum of the refunds": f"""
-        SELECT o.id FROM orders o
-        LEFT JOIN payment c ON c."order" = o.id AND c.kind = 'charge' AND c.state = 'succeeded'
-        LEFT JOIN payment r ON r."order" = o.id AND r.kind = 'refund' AND r.state = 'succeeded'
-        GROUP BY o.id, o.status, o.total, o.refunded, c.id, c.moved, c.amount
-        HAVING o.refunded <> COALESCE(sum(r.amount), 0) - CASE
-            WHEN o.status IN ({ENDED}) AND o.refunded = o.total
-            THEN COALESCE(c.moved - c.amount, 0) ELSE 0 END
-        OR (o.status IN ({ENDED}) AND c.id IS NOT NULL AND o.refunded <> o.total AND NOT (
-            o.status = 'canceled' AND EXISTS (SELECT 1 FROM payment f WHERE f."order" = o.id
-            AND f.kind = 'refund' AND f.state <> 'succeeded')))""",
+        SELECT id FROM ({BALANCES}) b WHERE refunded <> CASE
+            WHEN charged > 0 AND given_back >= charged THEN total WHEN given_back > total THEN total
+            ELSE given_back END""",
+    "no more is given back than was charged": f"""
+        SELECT id FROM ({BALANCES}) b
+        WHERE given_back + asked > charged AND (charged > 0 OR given_back > 0)""",
+    "an order that was refunded or canceled has no money left": f"""
+        SELECT id FROM ({BALANCES}) b WHERE status IN ({ENDED}) AND given_back < charged AND NOT (
+            status = 'canceled' AND EXISTS (SELECT 1 FROM payment f WHERE f."order" = b.id
+            AND f.kind = 'refund' AND f.state <> 'succeeded'))""",
     "an order is charged once when it was paid, and never otherwise": """
         SELECT o.id FROM orders o LEFT JOIN payment p
             ON p."order" = o.id AND p.kind = 'charge' AND p.state = 'succeeded'

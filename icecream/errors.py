@@ -220,6 +220,12 @@ class NothingCharged(Refusal):
     status = 409
 
 
+class NothingRefunded(Refusal):
+    """Nothing is known to have been given back by this payment."""
+
+    status = 409
+
+
 class IdempotencyKeyInvalid(Refusal):
     """The Idempotency-Key is not 1 to 255 visible ASCII characters."""
 

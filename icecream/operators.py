@@ -113,7 +113,7 @@ EXAMPLE = {
     "tries": 1,
     "first_sent_at": "2025-05-13T10:22:06.428877Z",
     "last_error": "The provider moved 4.50 EUR instead of 5.00 EUR.",
-    "actions": list(states.DECISIONS),
+    "actions": ["retry", "release", "refund"],
 }
 RETRIED = EXAMPLE | {"state": "unknown", "actions": []}
 RELEASED = EXAMPLE | {
@@ -122,6 +122,12 @@ RELEASED = EXAMPLE | {
     "actions": [],
 }
 REFUNDED = EXAMPLE | {"state": "succeeded", "actions": []}
+BOOKED = REFUNDED | {
+    "id": 2,
+    "kind": "refund",
+    "provider_ref": "re_3N3T00LkdIwHu7ix0yj2B1aZ",
+    "last_error": "The provider moved 4.50 EUR instead of 5.00 EUR.",
+}
 
 
 def _view(row: dict[str, Any]) -> PaymentView:
@@ -307,6 +313,35 @@ class Operators(Controller):
 
         done = await idempotency.once(idempotency_key, request, work, Decided, body=data)
         return await _after(*done, state, status=202)
+
+    @post(
+        "/{payment:int}/book",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="bookPayment",
+        summary="Book a parked refund",
+        responses=openapi.answers(200, PaymentView, BOOKED, *DECIDED, errors.NothingRefunded()),
+    )
+    async def book(
+        self,
+        request: bodies.AnyBody,
+        payment: bodies.PathId,
+        data: JSONBody[Why],
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> ASGIApp:
+        """Count what a parked refund `moved`, though it is not what we asked for; for staff.
+
+        The order's `refunded` grows by it. If money is left, the order is `paid` and the rest may
+        be refunded; an order that is being canceled gets the rest back at once.
+        """
+        by, why = request.user.id, data.reason
+
+        async def work() -> Decided:
+            return Decided(payment, await payments.parked.book(payment, why=why, by=by))
+
+        done = await idempotency.once(idempotency_key, request, work, Decided, body=data)
+        return await _after(*done, state)
 
 
 async def _after(

@@ -51,6 +51,7 @@ DECISIONS = {
     "retry": Action(("parked",), "unknown"),
     "release": Action(("parked",), "declined"),
     "refund": Action(("parked",), "succeeded"),
+    "book": Action(("parked",), "succeeded"),
 }
 
 

@@ -765,7 +765,7 @@ async def test_forms_stand_in_groups_with_the_fields_of_the_api(clerk: httpx.Asy
     assert {name: len(forms) for name, forms in grouped["grouped"].items()} == {
         "Orders": 3,
         "Catalogue": 1,
-        "Parked payments": 3,
+        "Parked payments": 4,
     }
     assert fields == {
         "cancel-an-order": ["order"],
@@ -775,6 +775,7 @@ async def test_forms_stand_in_groups_with_the_fields_of_the_api(clerk: httpx.Asy
         "retry-a-parked-payment": ["payment", "reason", "reference"],
         "release-a-parked-payment": ["payment", "reason"],
         "refund-a-parked-payment": ["payment", "reason"],
+        "book-a-parked-refund": ["payment", "reason"],
     }
 
 
@@ -903,6 +904,7 @@ BAD_SUBJECTS: list[Any] = ["", None, 0, "-1", "1.5", "x", True, 2**63, "9" * 500
         ("retry-a-parked-payment", "payment", {"reason": "r"}),
         ("release-a-parked-payment", "payment", {"reason": "r"}),
         ("refund-a-parked-payment", "payment", {"reason": "r"}),
+        ("book-a-parked-refund", "payment", {"reason": "r"}),
     ],
 )
 async def test_a_form_that_makes_no_sense_is_refused_in_plain_words(

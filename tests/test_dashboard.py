@@ -241,6 +241,7 @@ async def test_a_parked_payment_comes_first_with_the_way_to_decide(
         linked = f"/admin/#/forms/{way}-a-parked-payment-{payment}/" in parts["parked"]
         # Only what is known to have been charged can be given back.
         assert linked is ((payment, way) != (lost.payment, "refund"))
+        assert f"book-a-parked-refund-{payment}/" not in parts["parked"]
 
 
 async def test_what_can_be_done_is_a_link_to_a_form_that_is_filled_in(

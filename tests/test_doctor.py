@@ -107,7 +107,14 @@ BREAKS = {
         " VALUES ({failed}, 'refund', 1, 'parked', 'nobody', 1, 0)"
     ],
     "what was given back is the sum of the refunds": [
+        'INSERT INTO payment ("order", kind, n, state, provider_key, amount, tries)'
+        " VALUES ({paid}, 'refund', 1, 'succeeded', 'nobody', 1, 0)"
+    ],
+    "no more is given back than was charged": [
         "UPDATE payment SET amount = amount + 1 WHERE id = {refund}"
+    ],
+    "an order that was refunded or canceled has no money left": [
+        "UPDATE payment SET moved = amount + 1 WHERE \"order\" = {canceled} AND kind = 'charge'"
     ],
     "an order is charged once when it was paid, and never otherwise": [
         "UPDATE payment SET state = 'succeeded' WHERE id = {declined}"

@@ -56,6 +56,7 @@ async def test_every_endpoint_of_the_contract_is_there(document: dict[str, Any])
         "get /api/payments",
         "get /api/payments/{payment}",
         "post /api/payments/{payment}/retry",
+        "post /api/payments/{payment}/book",
         "post /api/payments/{payment}/release",
         "post /api/payments/{payment}/refund",
         "get /api/payment-method",

@@ -94,7 +94,7 @@ async def test_what_a_customer_pays_with_is_not_shown(customer: Caller, staff: C
 
 async def test_payments_are_for_staff(lost: Desk, customer: Caller, client: Any) -> None:
     paths = ["/api/payments/", lost.path]
-    acts = [f"{lost.path}{what}/" for what in ("retry", "release", "refund")]
+    acts = [f"{lost.path}{what}/" for what in ("retry", "release", "refund", "book")]
     for answer in [
         *[await customer.get(path) for path in paths],
         *[await customer.post(path, WHY) for path in acts],
@@ -261,7 +261,7 @@ async def test_only_one_of_many_operators_decides(odd: Desk, what: str) -> None:
 
 
 @pytest.mark.parametrize("came", ["new", "unknown", "succeeded", "declined"])
-@pytest.mark.parametrize("what", ["retry", "release", "refund"])
+@pytest.mark.parametrize("what", ["retry", "release", "refund", "book"])
 async def test_what_does_not_wait_for_an_operator_is_not_decided(
     customer: Caller, staff: Caller, came: str, what: str
 ) -> None:

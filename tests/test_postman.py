@@ -55,6 +55,7 @@ def test_it_has_every_operation_and_signs_in_first() -> None:
         "DELETE/api/payment-method",
         "GET/api/payments",
         "GET/api/payments/:payment",
+        "POST/api/payments/:payment/book",
         "POST/api/payments/:payment/refund",
         "POST/api/payments/:payment/release",
         "POST/api/payments/:payment/retry",
@@ -84,7 +85,7 @@ def test_it_runs_from_top_to_bottom_and_again(tmp_path: Path, empty_database: st
         )
         assert run.returncode == 0, run.stdout + run.stderr
         stats = json.loads(report.read_text())["run"]["stats"]
-        assert stats["requests"] == {"total": 52, "pending": 0, "failed": 0}
-        assert stats["assertions"] == {"total": 52, "pending": 0, "failed": 0}
+        assert stats["requests"] == {"total": 54, "pending": 0, "failed": 0}
+        assert stats["assertions"] == {"total": 54, "pending": 0, "failed": 0}
         shop.sign_in("admin", ADMIN_PASSWORD)
         assert [one["quantity"] for one in shop.http.get("/api/orders/").json()] == [2, 2]

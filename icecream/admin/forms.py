@@ -112,6 +112,13 @@ async def _give_back(payment: int, what: operators.Why, by: int) -> Done:
     return f"Refund of {amount} started; then order {view.order} is canceled.", staged
 
 
+async def _book(payment: int, what: operators.Why, by: int) -> Done:
+    staged = await payments.parked.book(payment, why=what.reason, by=by)
+    view = await operators.one(payment)
+    amount, status = money.text(view.moved or 0, view.currency), await _status(view.order)
+    return f"{amount} counts as given back; order {view.order} is {status}.", staged
+
+
 async def _status(order: int) -> str:
     rows = await Order.select(Order.status).where(Order.id == order)
     return str(rows[0]["status"])
@@ -187,6 +194,15 @@ FORMS = (
         APayment,
         operators.Why,
         _give_back,
+    ),
+    Form(
+        "Parked payments",
+        "Book a parked refund",
+        "For a refund that moved another amount than we asked for: what it moved counts as given "
+        "back, and the rest may be refunded.",
+        APayment,
+        operators.Why,
+        _book,
     ),
 )
 

@@ -3,11 +3,9 @@
 import secrets
 from typing import Any
 
-from piccolo.query.functions import Sum
-
 from icecream import attempts, database, errors, money, states
 from icecream.gateway import Record
-from icecream.payments import requests, settlement
+from icecream.payments import balances, requests, settlement
 from icecream.tables import Payment
 
 # What the provider says that such a refund moved: nothing, after all. No other parked payment has
@@ -57,7 +55,7 @@ async def _refund_failed(refund: int, why: str) -> bool:
         }
     ).where(Payment.id == refund)
     new = settlement.turn(order)
-    new.refunded = min(await _given_back(row["order"]), order["total"]) - order["refunded"]
+    new.refunded = (await balances.of(order)).refunded - order["refunded"]
     # What the provider said is for staff, beside the payment; the history is for the customer too.
     new.tell("refund-failed", payment=refund, amount=row["amount"], reason=FAILED)
     if new.status == "refunded":
@@ -79,19 +77,15 @@ async def refund_found(charge: int, record: Record) -> None:
 
 
 async def _refund_found(charge: int, record: Record) -> None:
-    (row,) = await Payment.select(
-        Payment.order, Payment.amount, Payment.moved, Payment.order.currency.as_alias("currency")
-    ).where(Payment.id == charge)
+    columns = (Payment.order, Payment.order.currency.as_alias("currency"))
+    (row,) = await Payment.select(*columns).where(Payment.id == charge)
     order = await settlement.held(row["order"])
     if await Payment.exists().where(Payment.provider_ref == record.reference):
         return
     if await requests.has_open_refund(order["id"]):
         raise errors.RefundInProgress()
-    left = order["total"] - order["refunded"]
-    charged = row["amount"] if row["moved"] is None else row["moved"]
-    # All that the provider has left of a charge ends it, also where it charged another amount.
-    is_rest = record.amount == charged - await _given_back(order["id"])
-    if record.currency != row["currency"] or not left or (record.amount > left and not is_rest):
+    left = (await balances.of(order)).held
+    if record.currency != row["currency"] or record.amount > left:
         raise errors.RefundTooLarge(f"Only {money.text(left, row['currency'])} is left.", left=left)
     await _write(order["id"], record)
     new = settlement.turn(order)
@@ -100,13 +94,7 @@ async def _refund_found(charge: int, record: Record) -> None:
         "reference": record.reference,
         "reason": AT_PROVIDER,
     }
-    if order["status"] == "paid" and (is_rest or record.amount == left):
-        new.enter("refunding", **about)
-        new.refunded = left
-        new.enter("refunded", **about)
-    else:
-        new.refunded = min(record.amount, left)
-        new.tell("partly-refunded", **about)
+    settlement.refunded(new, await balances.of(order), **about)
     await settlement.apply([new], await settlement.return_stock([new]))
 
 
@@ -128,11 +116,3 @@ async def _write(order: int, record: Record) -> None:
             tries=0,
         )
     )
-
-
-async def _given_back(order: int) -> int:
-    """The sum of an order's refunds that succeeded."""
-    rows = await Payment.select(Sum(Payment.amount)).where(
-        Payment.order == order, Payment.kind == "refund", Payment.state == "succeeded"
-    )
-    return int(rows[0]["sum"] or 0)

@@ -59,6 +59,9 @@ async def _adopt(payment: int, reference: str) -> None:
 async def release(payment: int, *, why: str, by: int) -> list[int]:
     """No money was moved: the operator knows; as if the provider had declined it.
 
+    Returns:
+        The refunds to be carried out now, where a cancellation waited for this one.
+
     Raises:
         errors.NotFound: there is no such payment.
         errors.NotParked: it is not parked.
@@ -67,14 +70,16 @@ async def release(payment: int, *, why: str, by: int) -> list[int]:
     async def work(row: Row) -> list[int]:
         claim = await claims.standing(payment)
         assert claim is not None
-        await settlement.write([settlement.Verdict(claim, Declined(why, "released"), by)])
-        return []
+        return await settlement.write([settlement.Verdict(claim, Declined(why, "released"), by)])
 
     return await _decide("release", payment, work)
 
 
 async def refund(payment: int, *, why: str, by: int) -> list[int]:
     """The provider charged something else: take it as paid, and give all of it back.
+
+    Returns:
+        The refund, to be carried out now.
 
     Raises:
         errors.NotFound: there is no such payment.
@@ -90,23 +95,51 @@ async def refund(payment: int, *, why: str, by: int) -> list[int]:
             raise errors.NothingCharged()
         await Order.update({Order.cancel_requested: True}).where(Order.id == row["order"])
         believed = Succeeded(reference, asked.amount, asked.currency)
-        await settlement.write([settlement.Verdict(claim, believed, by)])
+        staged = await settlement.write([settlement.Verdict(claim, believed, by)])
         about = {"payment": payment, "reason": why}
         happened = [events.Happened(row["order"], "refund-ordered", about, by)]
         await events.record(happened, at=datetime.now(UTC))
-        return []
+        return staged
 
     return await _decide("refund", payment, work)
 
 
+async def book(payment: int, *, why: str, by: int) -> list[int]:
+    """The provider gave back another amount: count that much, and the rest may be given back.
+
+    A cancellation goes on with the rest by itself.
+
+    Returns:
+        The refund of the rest, to be carried out now, if there is one.
+
+    Raises:
+        errors.NotFound: there is no such payment.
+        errors.NotParked: it is not parked.
+        errors.NothingRefunded: it is no refund, or is not known to have moved anything.
+    """
+
+    async def work(row: Row) -> list[int]:
+        claim = await claims.standing(payment)
+        assert claim is not None
+        asked, reference, moved = claim.request, claim.reference, row["moved"]
+        if reference is None or "book" not in allowed(row):
+            raise errors.NothingRefunded()
+        about = {"payment": payment, "reason": why, "asked": asked.amount, "moved": moved}
+        happened = [events.Happened(row["order"], "refund-booked", about, by)]
+        await events.record(happened, at=datetime.now(UTC))
+        answer = Succeeded(reference, moved, asked.currency)
+        return await settlement.write([settlement.Verdict(claim, answer, by)])
+
+    return await _decide("book", payment, work)
+
+
 def allowed(row: Row) -> list[str]:
-    """What may be decided about a payment; only what is known to have been charged is refunded."""
-    charged = row["kind"] == "charge" and None not in (row["moved"], row["provider_ref"])
-    return [
-        name
-        for name, decision in states.DECISIONS.items()
-        if row["state"] in decision.sources and (charged or name != "refund")
-    ]
+    """What may be decided about a payment; only what is known to have moved is counted."""
+    decisions = [name for name, one in states.DECISIONS.items() if row["state"] in one.sources]
+    # Of a refund that failed afterwards, 0 was moved.
+    moved = bool(row["moved"]) and row["provider_ref"] is not None
+    counted = {"charge": "refund", "refund": "book"}[row["kind"]] if moved else None
+    return [name for name in decisions if name not in ("refund", "book") or name == counted]
 
 
 async def _decide(

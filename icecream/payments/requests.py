@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from icecream import attempts, books, database, errors, money, settings, states
-from icecream.payments import settlement
+from icecream.payments import balances, settlement
 from icecream.tables import Job, OrderLine, Payment, User
 
 
@@ -36,7 +36,7 @@ async def _cancel(order: int, by: int, at: datetime | None) -> list[int]:
         new.cancel_requested = True
         new.tell("cancel-requested", by)
         if row["status"] == "paid" and not await has_open_refund(order):
-            settlement.begin_refund(new, by)
+            settlement.begin_refund(new, await balances.of(row), by)
     return await settlement.apply([new], await settlement.return_stock([new]))
 
 
@@ -140,25 +140,22 @@ async def refund(
         raise errors.InvalidTransition(row["status"], "refunded", states.ORDER[row["status"]])
     if await has_open_refund(order):
         raise errors.RefundInProgress()
-    left = row["total"] - row["refunded"]
-    wanted = left if amount is None else amount
-    if wanted > left or not left:
+    balance = await balances.of(row)
+    wanted = balance.left if amount is None else amount
+    if wanted > balance.left or not balance.held:
         raise errors.RefundTooLarge(
-            f"Only {money.text(left, settings.load().currency)} is left.", left=left
+            f"Only {money.text(balance.left, settings.load().currency)} is left.", left=balance.left
         )
-    new, about = settlement.turn(row, at), {"amount": wanted, "reason": why}
-    if wanted == left and row["status"] == "paid":
-        settlement.begin_refund(new, by, **about)
+    new, moved = settlement.turn(row, at), balance.to_give_back(wanted)
+    about = {"amount": moved, "reason": why}
+    if wanted == balance.left and row["status"] == "paid":
+        settlement.begin_refund(new, balance, by, **about)
     else:
-        new.refund = wanted
+        new.refund = moved
         new.tell("refund-requested", by, **about)
     return await settlement.apply([new], await settlement.return_stock([new]))
 
 
 async def is_owed(order: dict[str, Any]) -> bool:
     """Whether money of a canceled order is left: its refund failed after it had succeeded."""
-    if order["status"] != "canceled" or order["refunded"] == order["total"]:
-        return False
-    return await Payment.exists().where(
-        Payment.order == order["id"], Payment.kind == "charge", Payment.state == "succeeded"
-    )
+    return order["status"] == "canceled" and (await balances.of(order)).held > 0

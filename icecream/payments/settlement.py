@@ -10,7 +10,9 @@ from piccolo.columns import Column
 
 from icecream import attempts, books, database, errors, events, money, states
 from icecream.failpoints import reach
-from icecream.gateway import Answer, Charge, Declined, Succeeded, failures
+from icecream.gateway import Answer, Charge, Declined, Refund, Succeeded, failures
+from icecream.payments import balances
+from icecream.payments.balances import Balance
 from icecream.payments.claims import Claim, Late
 from icecream.tables import KINDS, Job, Order, OrderLine, Payment
 
@@ -39,7 +41,7 @@ class Parked(Struct, frozen=True):
 class Verdict(Struct, frozen=True):
     """What is known of a payment for certain; `by` is the operator who said so.
 
-    `at` is since when, if not from now on.
+    An operator is believed also where another amount was moved. `at` is since when, if not now.
     """
 
     claim: Claim
@@ -51,20 +53,23 @@ class Verdict(Struct, frozen=True):
     def believed(self) -> Answer | Parked:
         """What it says, unless something else was moved than we asked for."""
         asked, answer = self.claim.request, self.answer
-        if not isinstance(answer, Succeeded):
+        if not isinstance(answer, Succeeded) or self.by is not None:
             return answer
         if (answer.amount, answer.currency) == (asked.amount, asked.currency):
             return answer
-        moved, wanted = (money.text(one.amount, one.currency) for one in (answer, asked))
-        said = f"{moved} instead of {wanted}"
-        return Parked(f"The provider moved {said}.", answer.reference, answer.amount)
+        texts = [money.text(one.amount, one.currency) for one in (answer, asked)]
+        said = " instead of ".join(texts)
+        # What a refund moved in another currency is no part of the order's money.
+        counts = isinstance(asked, Charge) or answer.currency == asked.currency
+        moved = answer.amount if counts else None
+        return Parked(f"The provider moved {said}.", answer.reference, moved)
 
 
 class Turn(Struct):
     """What becomes of an order: the statuses that it enters, one after the other.
 
-    `refunded` is added to what was, `refund` is to be given back next, and `back` says that its
-    stock is returned. `at` is when it happens, if not now.
+    `refunded` is added to what was, `refund` is what the provider is to move back next, and `back`
+    says that its stock is returned. `at` is when it happens, if not now.
     """
 
     order: dict[str, Any]
@@ -114,8 +119,11 @@ async def settle(verdicts: Sequence[Verdict]) -> list[bool]:
     return [True] * len(verdicts)
 
 
-async def write(verdicts: Sequence[Verdict]) -> None:
+async def write(verdicts: Sequence[Verdict]) -> list[int]:
     """Write what is certain, within a transaction.
+
+    Returns:
+        The refunds that are to be carried out next.
 
     Raises:
         Late: somebody did before.
@@ -124,15 +132,20 @@ async def write(verdicts: Sequence[Verdict]) -> None:
     if len(held) < len(verdicts):
         raise Late
     await drop_jobs([one.claim.payment for one in verdicts])
-    for order in held.values():
-        if order["status"] == "canceled":
-            order["surplus"] = await _surplus(order["id"])
     believed = [(one, one.believed) for one in verdicts]
     for kind, entering in _ENTERING.items():
         await _enter(entering, [(one, said) for one, said in believed if isinstance(said, kind)])
-    turns = [_turn(one, answer, held[one.claim.order]) for one, answer in believed]
-    await apply(turns, await return_stock(turns))
+    # Only where money goes back, so that a charge costs no query more.
+    to_refund = {one.claim.order for one in verdicts if isinstance(one.claim.request, Refund)}
+    to_refund |= {order for order, row in held.items() if row["cancel_requested"]}
+    known = await balances.read(held[order] for order in to_refund)
+    turns = [
+        _turn(one, answer, held[one.claim.order], known.get(one.claim.order))
+        for one, answer in believed
+    ]
+    staged = await apply(turns, await return_stock(turns))
     reach("payments.settling")
+    return staged
 
 
 async def hold(orders: Sequence[int]) -> dict[int, dict[str, Any]]:
@@ -147,7 +160,9 @@ async def drop_jobs(payments: Sequence[int]) -> None:
     await Job.delete().where(ours, Job.subject.is_in(sorted(payments)))
 
 
-def _turn(verdict: Verdict, answer: Answer | Parked, order: dict[str, Any]) -> Turn:
+def _turn(
+    verdict: Verdict, answer: Answer | Parked, order: dict[str, Any], balance: Balance | None
+) -> Turn:
     new = turn(order, verdict.at)
     about = {"payment": verdict.claim.payment} | {
         name: value for name, value in msgspec.structs.asdict(answer).items() if value is not None
@@ -159,10 +174,13 @@ def _turn(verdict: Verdict, answer: Answer | Parked, order: dict[str, Any]) -> T
         new.tell("parked", verdict.by, **about)
     elif isinstance(verdict.claim.request, Charge):
         _charged(new, isinstance(answer, Succeeded), verdict.by, about)
-    else:
-        _given_back(new, answer, verdict, about)
-    if new.status == "paid" and new.cancel_requested and not isinstance(answer, Parked):
-        begin_refund(new)
+    elif isinstance(answer, Declined):
+        _refund_declined(new, verdict.by, about)
+    elif balance is not None:
+        refunded(new, balance, verdict.by, **about)
+    asked = new.status == "paid" and new.cancel_requested and not isinstance(answer, Parked)
+    if asked and balance is not None:
+        begin_refund(new, balance)
     return new
 
 
@@ -172,33 +190,41 @@ def _charged(new: Turn, well: bool, by: int | None, about: dict[str, Any]) -> No
         new.back, new.cancel_requested = True, False
 
 
-def _given_back(new: Turn, answer: Answer, verdict: Verdict, about: dict[str, Any]) -> None:
-    whole = new.status == "refunding"
-    if isinstance(answer, Declined):
-        new.tell("refund-declined", verdict.by, **about)
-        if whole:
-            new.cancel_requested = False
-            new.enter("paid", verdict.by)
-    elif whole:
-        new.refunded = new.order["total"] - new.order["refunded"]
-        new.back = new.cancel_requested
-        new.enter("canceled" if new.cancel_requested else "refunded", verdict.by, **about)
-    else:
-        left = new.order["total"] - new.order["refunded"]
-        # The rest of a canceled order is all that the provider has, if it charged another amount.
-        is_rest = answer.amount == left + new.order.get("surplus", 0)
-        new.refunded = left if is_rest else min(answer.amount, left)
-        new.tell("partly-refunded", verdict.by, **about)
+def _refund_declined(new: Turn, by: int | None, about: dict[str, Any]) -> None:
+    new.tell("refund-declined", by, **about)
+    if new.status == "refunding":
+        new.cancel_requested = False
+        new.enter("paid", by)
 
 
-def begin_refund(new: Turn, by: int | None = None, **about: Any) -> None:
+def refunded(new: Turn, balance: Balance, by: int | None = None, **about: Any) -> None:
+    """Count a refund that succeeded, with the balance after it.
+
+    The order has ended once the provider holds nothing of its money.
+    """
+    new.refunded = balance.refunded - new.order["refunded"]
+    if balance.held or new.status == "canceled":
+        new.tell("partly-refunded", by, **about)
+        if new.status == "refunding":
+            new.enter("paid", by)
+        return
+    if new.status == "paid":
+        new.enter("refunding", by, **about)
+    _end_refunded(new, by, **about)
+
+
+def begin_refund(new: Turn, balance: Balance, by: int | None = None, **about: Any) -> None:
     """Give back all that is left of an order that was paid."""
-    new.refund = new.order["total"] - new.order["refunded"] - new.refunded
     new.enter("refunding", by, **about)
+    new.refund = balance.held
     if not new.refund:
         # Of nothing there is nothing to be given back.
-        new.back = new.cancel_requested
-        new.enter("canceled" if new.cancel_requested else "refunded", by)
+        _end_refunded(new, by)
+
+
+def _end_refunded(new: Turn, by: int | None, **about: Any) -> None:
+    new.back = new.cancel_requested
+    new.enter("canceled" if new.cancel_requested else "refunded", by, **about)
 
 
 async def return_stock(turns: Sequence[Turn]) -> dict[int, list[books.Line]]:
@@ -304,23 +330,8 @@ async def _move_orders(turns: Sequence[Turn]) -> None:
 async def _stage_refund(one: Turn) -> int:
     order: int = one.order["id"]
     n = await attempts.next_n(order, "refund")
-    # What the provider moved goes back, also where it was not what we asked for.
-    amount = one.refund + await _surplus(order)
-    staged = await attempts.stage([attempts.Attempt(order, one.order["user"], amount, "refund", n)])
-    return staged[order]
-
-
-async def _surplus(order: int) -> int:
-    """How much more the provider charged for an order than we asked for; mostly nothing."""
-    charge = (
-        await Payment.select(Payment.amount, Payment.moved)
-        .where(Payment.order == order, Payment.kind == "charge", Payment.state == "succeeded")
-        .first()
-    )
-    if charge is None or charge["moved"] is None:
-        return 0
-    surplus: int = charge["moved"] - charge["amount"]
-    return surplus
+    attempt = attempts.Attempt(order, one.order["user"], one.refund, "refund", n)
+    return (await attempts.stage([attempt]))[order]
 
 
 async def held(order: int) -> dict[str, Any]:

@@ -147,9 +147,9 @@ MUTATIONS = [
             '"',
         ),
         (
-            "doctor: refunds may be in any state",
-            "AND r.kind = 'refund' AND r.state = 'succeeded'\n",
-            "AND r.kind = 'refund'\n",
+            "doctor: more may be given back than was charged",
+            "given_back + asked > charged",
+            "asked > charged",
         ),
         ("doctor: a parked payment wants a job", ' if state != "parked")', ")"),
     ),
