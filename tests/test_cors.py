@@ -8,7 +8,8 @@ import pytest
 from icecream import app, cors, edge, methods
 from tests.conftest import Caller
 
-pytestmark = pytest.mark.anyio
+# The same with either database.
+pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
 SHOP = "https://shop.example"
 
 

@@ -13,6 +13,9 @@ from icecream import logs
 from icecream.logs import lines
 from tests.processes import TOP
 
+# The same with either database.
+pytestmark = pytest.mark.only("sqlite")
+
 log = logging.getLogger("tests.logs")
 SWALLOWING = re.compile("CancelledError|BaseException")
 SECRET = "a secret of the settings"

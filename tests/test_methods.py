@@ -9,7 +9,8 @@ import pytest
 from icecream import app
 from tests.conftest import Caller, new_flavor, place
 
-pytestmark = pytest.mark.anyio
+# The same with either database.
+pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
 # What may differ from one answer to the next.
 CHANGING = ("x-request-id", "ratelimit", "content-length")
 

@@ -14,7 +14,8 @@ from tests.conftest import Caller, place
 from tests.test_app import check_problem
 from tests.test_dashboard import session
 
-pytestmark = pytest.mark.anyio
+# The same with either database.
+pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
 # What ignores a query: pages without data, and what is called by programs that may add to an
 # address. The dashboard's page checks its query by itself.
 PASSED_OVER = {

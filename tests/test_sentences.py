@@ -14,6 +14,9 @@ from icecream.flavors.catalogue import NewFlavor, StockReceipt
 from icecream.orders.incoming import NewOrder
 from icecream.wallet import NewMethod
 
+# The same with either database.
+pytestmark = pytest.mark.only("sqlite")
+
 FOR_PROGRAMS = re.compile(r"`|Expected|matching|regex|\^|\$|enum value|msgspec|of another kind")
 BAD: list[Any] = [
     None,

@@ -2,9 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from icecream.gateway import Charge, Refund
 from icecream.payments import Claim
 from icecream.payments.shares import Shares
+
+# The same with either database.
+pytestmark = pytest.mark.only("sqlite")
 
 
 def jobs(count: int, customer: int | None, kind: str = "charge", tries: int = 0) -> list[Any]:
