@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from icecream import states
-from icecream.tables import NOTICE_TRIED, Order
+from piccolo.apps.migrations.tables import Migration
+from piccolo.table import Table
+
+from icecream import database, states
+from icecream.tables import APP_CONFIG, NOTICE_TRIED, Order
 
 
 def _words(names: Iterable[str]) -> str:
@@ -54,6 +57,23 @@ TOTALS = {
 STOCK = f"""((SELECT COALESCE(sum(m.quantity), 0) FROM stock_move m WHERE m.flavor = flavor.id) -
     (SELECT COALESCE(sum(l.quantity), 0) FROM {LINES}
      WHERE l.flavor = flavor.id AND o.status IN ({LIVE})))"""
+
+# PostgreSQL gives out ids from sequences. One that a restored backup left behind gives out ids that
+# are taken, so that nothing can be added. Piccolo's own table has one too.
+ON_POSTGRES = isinstance(database.DB, database.Postgres)
+TABLES: list[type[Table]] = [*APP_CONFIG.table_classes, Migration]
+WITH_SEQUENCE = [f'"{table._meta.tablename}"' for table in TABLES]
+
+
+def sequence(table: str) -> str:
+    """The sequence of a table's ids, in SQL."""
+    return f"CAST(pg_get_serial_sequence('{table}', 'id') AS regclass)"
+
+
+def if_behind(table: str) -> str:
+    """The end of a query of `max(id)`, which then finds a row only if the sequence is behind."""
+    last = f"COALESCE(pg_sequence_last_value({sequence(table)}), 0)"
+    return f"FROM {table} HAVING max(id) > {last}"
 
 
 def _sides(recount: str, stored: str) -> str:
@@ -151,13 +171,21 @@ RULES = {
         SELECT o.id FROM {LINES} GROUP BY o.id, o.refunded
         HAVING o.refunded <> sum(l.refunded) OR max(l.refunded - l.quantity * l.unit_price) > 0""",
 } | {rule: _totals(*total) for rule, total in TOTALS.items()}
+# Rules of PostgreSQL alone; the first column is the name of a table.
+OF_SEQUENCES = {
+    "the next id of each table is a new one": " UNION ALL ".join(
+        f"SELECT '{table}' AS behind {if_behind(table)}" for table in WITH_SEQUENCE
+    )
+}
+if ON_POSTGRES:
+    RULES |= OF_SEQUENCES
 
 
 async def examine() -> dict[str, list[tuple[object, ...]]]:
     """The rules that do not hold, each with the rows that break it; an empty answer is good.
 
-    The first column of a row is an id or a day. Each rule is one query, which sees one moment, so
-    it can be asked of a running service.
+    The first column of a row is an id, a day or a table. Each rule is one query, which sees one
+    moment, so it can be asked of a running service.
     """
     # What is asked for with {} is the one time that a rule may need.
     given_up = datetime.now(UTC) - NOTICE_TRIED

@@ -7,7 +7,6 @@ from icecream import database, doctor
 from icecream.tables import MAX_STOCK, Flavor
 
 # Whatever else is broken is a fact against a fact, and no program can know which one is true.
-ON_POSTGRES = isinstance(database.DB, database.Postgres)
 REPAIRS: dict[str, tuple[str, ...]] = {
     "an open payment has its job": (
         f"""INSERT INTO job (kind, subject, run_at, tries)
@@ -27,7 +26,7 @@ REPAIRS: dict[str, tuple[str, ...]] = {
 
 
 def _recount(table: str, keys: str, facts: str) -> tuple[str, str]:
-    day = "CAST(day AS date)" if ON_POSTGRES else "day"
+    day = "CAST(day AS date)" if doctor.ON_POSTGRES else "day"
     return (
         f"DELETE FROM {table}",
         f"""INSERT INTO {table} ({keys}, quantity, orders, revenue, refunded)
@@ -37,6 +36,16 @@ def _recount(table: str, keys: str, facts: str) -> tuple[str, str]:
 
 
 REPAIRS |= {rule: _recount(*totals) for rule, totals in doctor.TOTALS.items()}
+if doctor.ON_POSTGRES:
+    # Never back: others may be given ids meanwhile.
+    REPAIRS |= dict.fromkeys(
+        doctor.OF_SEQUENCES,
+        tuple(
+            f"""SELECT setval({doctor.sequence(table)}, greatest(max(id),
+                nextval({doctor.sequence(table)}))) {doctor.if_behind(table)}"""
+            for table in doctor.WITH_SEQUENCE
+        ),
+    )
 
 
 def possible(rule: str) -> bool:
@@ -60,7 +69,7 @@ async def apply(broken: Iterable[str]) -> dict[str, str]:
 
 
 async def _apply(statements: Sequence[str]) -> None:
-    if ON_POSTGRES:
+    if doctor.ON_POSTGRES:
         # Whoever moves money or stock holds an order or a flavor: they wait, readers do not.
         await Flavor.raw("LOCK TABLE orders, flavor, payment, job IN SHARE ROW EXCLUSIVE MODE")
     for statement in statements:

@@ -163,6 +163,10 @@ BREAKS = {
     ],
     "totals by day equal a recount": ["UPDATE day_total SET quantity = quantity + 1"],
 }
+if isinstance(DB, database.Postgres):
+    BREAKS["the next id of each table is a new one"] = [
+        f"ALTER SEQUENCE {table}_id_seq RESTART" for table in ("orders", "event", "migration")
+    ]
 
 
 def test_every_rule_is_broken_here() -> None:

@@ -8,6 +8,7 @@ import pytest
 from icecream import doctor, repair
 from icecream.database import DB
 from icecream.tables import Order
+from tests.conftest import new_flavor
 from tests.processes import Shop
 from tests.test_doctor import BREAKS, Undo
 from tests.test_doctor import ids as ids  # a fixture
@@ -27,6 +28,20 @@ async def test_what_is_derived_is_made_anew_and_facts_stay(ids: dict[str, Any], 
                 await Order.raw(statement.format(**ids))
             await repair.apply(await doctor.examine())
             assert list(await doctor.examine()) == ([] if repair.possible(rule) else [rule])
+            raise Undo
+
+
+@pytest.mark.only("postgres")
+async def test_after_a_restore_without_its_sequences_rows_can_be_added_again(
+    ids: dict[str, Any],
+) -> None:
+    (rule,) = doctor.OF_SEQUENCES
+    with pytest.raises(Undo):
+        async with DB.transaction():
+            await Order.raw("ALTER SEQUENCE flavor_id_seq RESTART")
+            assert await doctor.examine() == {rule: [('"flavor"',)]}
+            await repair.apply([rule])
+            assert await new_flavor() > ids["flavor"]
             raise Undo
 
 
