@@ -9,7 +9,6 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from contextvars import Context
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol
@@ -18,7 +17,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from piccolo.querystring import QueryString
 
-from icecream import database, errors, logs, states
+from icecream import background, database, errors, logs, states
 from icecream.failpoints import reach
 from icecream.tables import Event, Feed, Unpublished
 
@@ -203,6 +202,15 @@ class Follower(Protocol):
         """No more will come."""
 
 
+def _tell(follower: Follower, told: Sequence[Told]) -> None:
+    try:
+        follower.hear(told)
+    except Exception as error:
+        # A bug; the others must not miss anything for it, and this one comes again.
+        logs.fault(log, "Somebody who follows the feed could not be told", error)
+        follower.close()
+
+
 class Reader:
     """Reads the feed once for all who follow it in this process, as long as somebody does."""
 
@@ -228,7 +236,7 @@ class Reader:
                 raise errors.Unavailable("The service is stopping.")
             self._followers[follower] += 1
             if self._task is None:
-                self._task = asyncio.create_task(self._read(), context=Context())
+                self._task = background.start("reader of the feed", self._read)
                 self._task.add_done_callback(self._ended)
             position = self._position
         try:
@@ -248,17 +256,15 @@ class Reader:
             if told:
                 self._position = told[-1].position
                 for follower in list(self._followers):
-                    follower.hear(told)
+                    _tell(follower, told)
             if len(told) < PAGE:
                 await asyncio.sleep(EVERY)
         self._task = None
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if self._task is task:
-            # Not because nobody was left: whoever is must come again.
+            # It was cancelled: those who follow must come again.
             self._task = None
-            if not task.cancelled():
-                log.error("The reader of the feed stopped.", exc_info=task.exception())
             self._close_all()
 
     def close(self) -> None:

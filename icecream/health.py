@@ -7,7 +7,7 @@ from litestar import Controller, Response, get
 from litestar.datastructures import State
 from msgspec import Struct
 
-from icecream import batches, database, installation
+from icecream import background, batches, database, installation
 
 # A write has to be committed in this time; and there is at most one in so many seconds, however
 # many ask, because anybody may.
@@ -71,4 +71,5 @@ class HealthChecks(Controller):
         status = stuck[0] if stuck else await state.readiness.status()
         if status != "ok":
             return Response(Health(status), status_code=503)
-        return Response(Health("ok", [*(await state.warnings()), *database.DB.warnings()]))
+        more = [*database.DB.warnings(), *background.warnings()]
+        return Response(Health("ok", [*(await state.warnings()), *more]))

@@ -81,17 +81,21 @@ class Streams:
 
     async def _look(self) -> None:
         try:
-            while self._open:
-                try:
-                    await self._close_those_who_may_not()
-                except database.AWAY as error:
-                    logs.DATABASE.failed(error)
-                await asyncio.sleep(CHECK)
+            with logs.contained(log, "The watch of live streams (they end, and come again)"):
+                await self._watch_all()
         finally:
             # Whatever ended it: nobody goes on listening unwatched.
             self._watch = None
             for stream in self._open:
                 stream.close()
+
+    async def _watch_all(self) -> None:
+        while self._open:
+            try:
+                await self._close_those_who_may_not()
+            except database.AWAY as error:
+                logs.DATABASE.failed(error)
+            await asyncio.sleep(CHECK)
 
     async def _close_those_who_may_not(self) -> None:
         now = datetime.now(UTC)

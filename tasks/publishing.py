@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from icecream import database, feed
+from icecream import background, database, feed
 from tasks import sweep
 
 # Seconds between two looks while this process writes, so that a busy one publishes much at once;
@@ -26,9 +26,5 @@ async def publishing() -> AsyncIterator[None]:
         return await feed.publish()
 
     with database.told(written.set):
-        task = asyncio.create_task(sweep.run(step, PAUSE), name="publisher")
-        try:
+        async with background.running("publisher", lambda: sweep.run(step, PAUSE)):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)

@@ -1,17 +1,16 @@
 """Whatever fell through is found again here; this loop is the whole recovery story."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable
 
 from icecream import database, logs
 
-log = logging.getLogger(__name__)
-
 
 async def run(step: Callable[[], Awaitable[bool]], every: float) -> None:
     """Take a step for ever, every so many seconds, and at once while it says that there is more.
+
+    An unexpected error ends this; its owner in `background` starts it again.
 
     The pauses vary by a quarter, so that many workers do not ask at the same moment.
     """
@@ -20,10 +19,6 @@ async def run(step: Callable[[], Awaitable[bool]], every: float) -> None:
             more = await step()
         except database.AWAY as error:
             logs.DATABASE.failed(error)
-            more = False
-        except Exception as error:
-            # Nothing else would recover anything, so no fault at all may end this loop.
-            logs.fault(log, "The sweep failed, and tries again", error)
             more = False
         else:
             logs.DATABASE.succeeded()

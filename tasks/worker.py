@@ -1,18 +1,16 @@
 """A worker: the desk, what hears the bell, and the sweep; started and stopped together."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from taskiq.receiver import Receiver
 
-from icecream import gateway, keys, settings
+from icecream import background, gateway, keys, settings
 from icecream.payments import Desk, notices, reconciliation
 from tasks import payments, sweep
 from tasks.broker import broker
 
-log = logging.getLogger(__name__)
 # Payments in flight: they only wait for the provider.
 CONCURRENCY = 50
 # Seconds for what is under way when the process is told to stop; all of it ends within ten.
@@ -22,6 +20,7 @@ LAST_WORDS = 1.0
 # Seconds between two looks for keys and notices whose time is over, and for lists that are to be
 # compared.
 PRUNE = 60.0
+Step = Callable[[], Awaitable[bool]]
 
 
 @asynccontextmanager
@@ -35,22 +34,15 @@ async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
     broker.state.desk = desk
     broker.is_worker_process = True
     sweepers = {
-        asyncio.create_task(sweep.run(desk.sweep, current.sweep_every), name="sweep"),
-        asyncio.create_task(sweep.run(inbox.sweep, current.sweep_every), name="inbox"),
-        asyncio.create_task(sweep.run(keys.prune, PRUNE), name="prune of keys"),
-        asyncio.create_task(sweep.run(notices.prune, PRUNE), name="prune of notices"),
-        asyncio.create_task(
-            sweep.run(lambda: reconciliation.run_due(provider), PRUNE), name="reconcile"
-        ),
+        _sweeper("sweep of payments", desk.sweep, current.sweep_every),
+        _sweeper("sweep of notices", inbox.sweep, current.sweep_every),
+        _sweeper("prune of keys", keys.prune, PRUNE),
+        _sweeper("prune of notices", notices.prune, PRUNE),
+        _sweeper("reconciliation", lambda: reconciliation.run_due(provider), PRUNE),
     }
     stop, jobs = asyncio.Event(), set(sweepers)
     if payments.has_bell():
-        receiver = Receiver(
-            broker, max_async_tasks=concurrency, run_startup=False, wait_tasks_timeout=GRACE
-        )
-        jobs.add(asyncio.create_task(receiver.listen(stop), name="bell"))
-    for job in jobs:
-        job.add_done_callback(_tell)
+        jobs.add(background.start("bell", lambda: _listen(stop, concurrency)))
     try:
         yield
     finally:
@@ -65,6 +57,15 @@ async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
         await asyncio.gather(*jobs, return_exceptions=True)
 
 
-def _tell(job: asyncio.Task[None]) -> None:
-    if not job.cancelled() and (error := job.exception()):
-        log.error("The %s stopped: %r", job.get_name(), error, exc_info=error)
+def _sweeper(name: str, step: Step, every: float) -> asyncio.Task[None]:
+    return background.start(name, lambda: sweep.run(step, every))
+
+
+async def _listen(stop: asyncio.Event, concurrency: int) -> None:
+    """Hear the bell until the worker stops."""
+    receiver = Receiver(
+        broker, max_async_tasks=concurrency, run_startup=False, wait_tasks_timeout=GRACE
+    )
+    await receiver.listen(stop)
+    if not stop.is_set():
+        raise RuntimeError("the listener ended by itself")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from icecream import database, errors, events, feed, payments
+from icecream import background, database, errors, events, feed, payments
 from icecream.database import DB
 from icecream.tables import Event, Feed
 from tests import ledger
@@ -343,16 +343,47 @@ async def test_the_reader_reads_while_somebody_follows_and_a_database_that_is_aw
     assert reader._task is None
 
 
-async def test_if_the_reader_stops_for_a_bug_whoever_follows_is_ended(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_reader_that_fails_is_started_again_and_those_who_follow_miss_nothing(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    end = await publish_all()
+    end, real, faults = await publish_all(), feed.read, [RuntimeError("a bug")]
+    reader = feed.Reader()
 
-    async def read(*_: int, **__: Any) -> list[feed.Told]:
-        raise RuntimeError("a bug")
+    async def read(*args: Any, **kwargs: Any) -> list[feed.Told]:
+        if faults and not kwargs:  # As the reader reads.
+            raise faults.pop()
+        return await real(*args, **kwargs)
 
-    monkeypatch.setattr(feed, "read", read)
-    async with listening(end) as (stream, given):
-        assert [told async for told in given] == []
-        assert stream.closed
-    assert "RuntimeError: a bug" in caplog.text
+    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.01)
+    async with listening(end, reader=reader) as (_, given):
+        hearing = asyncio.create_task(heard(given, 1))
+        await until(lambda: len(reader._followers) == 1)
+        monkeypatch.setattr(feed, "read", read)
+        await until(lambda: not faults)
+        order = (await place(customer.user.id, {flavor: 1})).order
+        await publish_all()
+        assert [told.data.order for told in await hearing] == [order]
+    assert caplog.text.count("RuntimeError: a bug") == 1
+
+
+async def test_somebody_who_cannot_be_told_is_ended_and_the_others_miss_nothing(
+    customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Deaf:
+        closed = False
+
+        def hear(self, told: Sequence[feed.Told]) -> None:
+            raise RuntimeError("a bug")
+
+        def close(self) -> None:
+            self.closed = True
+
+    reader, end, deaf = feed.Reader(), await publish_all(), Deaf()
+    async with reader.follow(deaf), listening(end, reader=reader) as (_, given):
+        hearing = asyncio.create_task(heard(given, 1))
+        await until(lambda: len(reader._followers) == 2)
+        order = (await place(customer.user.id, {flavor: 1})).order
+        await publish_all()
+        assert [told.data.order for told in await hearing] == [order]
+        assert deaf.closed
+    assert caplog.text.count("RuntimeError: a bug") == 1

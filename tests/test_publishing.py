@@ -11,9 +11,10 @@ import httpx
 import msgspec
 import pytest
 
-from icecream import database, feed
+from icecream import background, database, feed
 from tasks import publishing
 from tests.conftest import ADMIN_PASSWORD, WHICH, Caller, place, publish_all
+from tests.conftest import until as until_here
 from tests.processes import PATIENCE, Process, Shop, stop, until
 
 
@@ -53,9 +54,13 @@ async def test_a_fault_does_not_end_it(
 
     monkeypatch.setattr(feed, "publish", publish)
     monkeypatch.setattr(publishing, "EVERY", 0.05)
+    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.05)
     async with publishing.publishing():
+        await until_here(lambda: asyncio.sleep(0, background.warnings() != []))
+        assert background.warnings() == ["The publisher failed and will be started again."]
         await place(customer.user.id, {flavor: 1})
         await published(begin + 1)
+    assert background.warnings() == []
     assert "RuntimeError: a bug" in caplog.text
 
 

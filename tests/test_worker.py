@@ -9,13 +9,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
+from taskiq.receiver import Receiver
 
-from icecream import gateway, logs, settings
+from icecream import background, gateway, keys, logs, settings
 from icecream.gateway import Unknown
-from icecream.payments import notices
+from icecream.payments import Desk, notices, reconciliation
 from icecream.tables import Job, Payment
 from tasks import broker, payments, sweep, worker
 from tests import ledger, servers
@@ -160,7 +162,10 @@ async def test_what_takes_too_long_when_the_worker_stops_is_left_for_the_next(
     assert await Job.exists().where(Job.subject.is_in(some))
 
 
-async def test_no_fault_at_all_ends_the_sweep(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_fault_at_all_ends_the_sweep(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.001)
     done = asyncio.Event()
 
     class Desk:
@@ -174,10 +179,11 @@ async def test_no_fault_at_all_ends_the_sweep(caplog: pytest.LogCaptureFixture) 
             return False
 
     desk: Any = Desk()
-    loop = asyncio.create_task(sweep.run(desk.sweep, 0.001))
-    async with asyncio.timeout(PATIENCE):
+    async with (
+        asyncio.timeout(PATIENCE),
+        background.running("sweep", lambda: sweep.run(desk.sweep, 0.001)),
+    ):
         await done.wait()
-    loop.cancel()
     # The same fault is told once a minute.
     assert caplog.text.count("RuntimeError: a bug") == 1
 
@@ -306,11 +312,55 @@ async def test_without_a_bell_nothing_is_rung(monkeypatch: pytest.MonkeyPatch) -
     assert await payments.warnings() == []
 
 
-async def test_a_job_that_dies_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    async def dies() -> None:
-        raise RuntimeError("a bug")
+KINDS = {
+    "sweep of payments": (Desk, "sweep"),
+    "sweep of notices": (notices.Inbox, "sweep"),
+    "prune of keys": (keys, "prune"),
+    "prune of notices": (notices, "prune"),
+    "reconciliation": (reconciliation, "run_due"),
+    "bell": (Receiver, "listen"),
+}
 
-    job = asyncio.create_task(dies(), name="bell")
-    job.add_done_callback(worker._tell)
-    await asyncio.wait({job})
-    assert "The bell stopped: RuntimeError('a bug')" in caplog.text
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_a_task_that_fails_is_named_by_readiness_and_comes_back(
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    client: httpx.AsyncClient,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    use(monkeypatch, sweep="0.05")
+    owner, attribute = KINDS[name]
+    real, again = getattr(owner, attribute), asyncio.Event()
+    faults = [RuntimeError("a bug")]
+
+    async def fails_once(*args: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        again.set()
+        return await real(*args)
+
+    monkeypatch.setattr(owner, attribute, fails_once)
+    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 600)
+    async with broker.running(), worker.working(3):
+        await until(lambda: asyncio.sleep(0, bool(background.warnings())))
+        ready = (await client.get("/health/ready")).json()
+        assert ready["warnings"] == [f"The {name} failed and will be started again."]
+    assert caplog.text.count("RuntimeError: a bug") == 1
+    assert background.warnings() == []
+    faults.append(RuntimeError("a bug"))
+    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.01)
+    async with broker.running(), worker.working(3):
+        async with asyncio.timeout(PATIENCE):
+            await again.wait()
+
+
+async def test_a_bell_that_ends_by_itself_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def listen(self: Receiver, stop: asyncio.Event) -> None:
+        """As if there was nothing to hear."""
+
+    use(monkeypatch)
+    monkeypatch.setattr(Receiver, "listen", listen)
+    async with broker.running(), worker.working(3):
+        await until(lambda: asyncio.sleep(0, "bell" in background._down))
+        assert background.warnings() == ["The bell failed and will be started again."]

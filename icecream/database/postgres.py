@@ -5,13 +5,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from contextvars import Context
 from typing import Any
 
 import asyncpg
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 from piccolo.querystring import QueryString
 
+from icecream import background
 from icecream.database import failures
 from icecream.database.failures import ReadOnly
 from icecream.database.sessions import DURABLE, Session, Sessions
@@ -97,7 +97,7 @@ class Postgres(PostgresEngine):
                 reset=_as_it_is,
             )
         if not patient:
-            self._watch = asyncio.create_task(self.sessions.watch(), context=Context())
+            self._watch = background.start("watch of the connections", self.sessions.watch)
 
     async def get_new_connection(self) -> Session:
         return await self.sessions.open(self._command_seconds)

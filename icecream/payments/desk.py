@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from icecream import batches, counters, database, logs
+from icecream import background, batches, counters, database, logs
 from icecream.failpoints import reach
 from icecream.gateway import (
     Answer,
@@ -183,7 +183,7 @@ class Desk:
         self._given_back.set()
         idle = self._following is None or self._following.done()
         if self._passed_over and idle and not self._closing:
-            self._following = asyncio.create_task(self._sweep_again(), name="follow-up")
+            self._following = background.start("follow-up of payments", self._sweep_again)
 
     async def _sweep_again(self) -> None:
         while self._passed_over and not self._closing:
