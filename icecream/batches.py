@@ -108,7 +108,7 @@ class Batches(Generic[Call, Answer]):
     @property
     def stuck(self) -> str | None:
         """What to tell an operator while nobody is served."""
-        if (seconds := self.seconds) < STUCK_SECONDS:
+        if self._began is None or (seconds := self.seconds) < STUCK_SECONDS:
             return None
         return f"a batch of {self._of} has taken {seconds:.0f} seconds"
 
