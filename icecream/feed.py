@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol
@@ -315,7 +315,11 @@ class Stream:
                 yield told
         if self._over:
             return
-        async with self._reader.follow(self) as upto:
+        async with AsyncExitStack() as stack:
+            try:
+                upto = await stack.enter_async_context(self._reader.follow(self))
+            except errors.Unavailable:
+                return  # The service began to stop meanwhile.
             async with aclosing(self._past(upto)) as past:
                 async for told in past:
                     yield told

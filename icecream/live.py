@@ -133,8 +133,6 @@ class Answer:
                 await _send(stream, send)
             except TimeoutError:
                 log.info("A listener took nothing for %.0f s; its stream ends.", SLOW)
-            except errors.Unavailable:
-                pass  # The service is stopping.
             except database.AWAY as error:
                 # The listener comes again, from where it was.
                 logs.DATABASE.failed(error)

@@ -387,3 +387,21 @@ async def test_somebody_who_cannot_be_told_is_ended_and_the_others_miss_nothing(
         assert [told.data.order for told in await hearing] == [order]
         assert deaf.closed
     assert caplog.text.count("RuntimeError: a bug") == 1
+
+
+async def test_a_stream_that_joins_while_the_service_stops_ends_as_it_should(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    end, reader, real = await publish_all(), feed.Reader(), feed.last
+    asked: list[int] = []
+
+    async def last() -> feed.Last:
+        asked.append(1)
+        if len(asked) == 2:  # The first is the stream, the second the reader that it joins.
+            reader.close()
+        return await real()
+
+    monkeypatch.setattr(feed, "last", last)
+    async with listening(end, reader=reader) as (_, given):
+        assert [told async for told in given] == []
+    assert len(asked) == 2
