@@ -1,9 +1,10 @@
 """What must always hold, asked of the tables: each query finds the rows where it does not."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import timedelta
 
 from piccolo.apps.migrations.tables import Migration
+from piccolo.querystring import QueryString
 from piccolo.table import Table
 
 from icecream import database, states
@@ -30,6 +31,12 @@ BALANCES = f"""
     FROM orders o LEFT JOIN payment p ON p."order" = o.id AND (
         p.state = 'succeeded' OR (p.kind = 'refund' AND p.state IN ({OPEN}, 'parked')))
     GROUP BY o.id, o.status, o.total, o.refunded""".format(money="COALESCE(p.moved, p.amount)")
+# A refund failed after its order was canceled, so money is left.
+OWED = """status = 'canceled' AND EXISTS (SELECT 1 FROM payment f WHERE f."order" = b.id
+            AND f.kind = 'refund' AND f.state <> 'succeeded')"""
+# The provider gave back more than we asked for, and staff have counted it: nothing is left to do.
+BOOKED_TOO_MUCH = """SELECT 1 FROM payment m WHERE m."order" = b.id AND m.kind = 'refund'
+            AND m.state = 'succeeded' AND m.moved > m.amount"""
 # Both databases write a time in UTC as text that begins with the day.
 DAY = "substr(CAST(o.created_at AS text), 1, 10)"
 LINES = 'orders o JOIN order_line l ON l."order" = o.id'
@@ -114,6 +121,8 @@ RULES = {
     "an open charge belongs to a pending order": f"""
         SELECT p.id FROM payment p JOIN orders o ON o.id = p."order"
         WHERE p.kind = 'charge' AND p.state IN ({OPEN}) AND o.status <> 'pending'""",
+    "a payment that was sent is answered within a day": """
+        SELECT id FROM payment WHERE state = 'sent' AND first_sent_at < {}""",
     "an order that is being refunded has an open refund": f"""
         SELECT o.id FROM orders o WHERE o.status = 'refunding' AND NOT EXISTS (
             SELECT 1 FROM payment p WHERE p."order" = o.id AND p.kind = 'refund'
@@ -131,11 +140,15 @@ RULES = {
             ELSE given_back END""",
     "no more is given back than was charged": f"""
         SELECT id FROM ({BALANCES}) b
-        WHERE given_back + asked > charged AND (charged > 0 OR given_back > 0)""",
+        WHERE given_back + asked > charged AND (charged > 0 OR given_back > 0) AND NOT EXISTS (
+            {BOOKED_TOO_MUCH})""",
+    "an order that was charged another amount is given back whole": f"""
+        SELECT b.id FROM ({BALANCES}) b JOIN payment c ON c."order" = b.id
+            AND c.kind = 'charge' AND c.state = 'succeeded' AND c.moved <> c.amount
+        WHERE (status = 'paid' OR ({OWED})) AND given_back < charged AND asked = 0""",
     "an order that was refunded or canceled has no money left": f"""
         SELECT id FROM ({BALANCES}) b WHERE status IN ({ENDED}) AND given_back < charged AND NOT (
-            status = 'canceled' AND EXISTS (SELECT 1 FROM payment f WHERE f."order" = b.id
-            AND f.kind = 'refund' AND f.state <> 'succeeded'))""",
+            {OWED})""",
     "an order is charged once when it was paid, and never otherwise": """
         SELECT o.id FROM orders o LEFT JOIN payment p
             ON p."order" = o.id AND p.kind = 'charge' AND p.state = 'succeeded'
@@ -180,6 +193,12 @@ OF_SEQUENCES = {
 if ON_POSTGRES:
     RULES |= OF_SEQUENCES
 
+# How long ago what a rule asks for with {} was.
+AGES = {
+    "a notice that was not applied has its job, until it is given up": NOTICE_TRIED,
+    "a payment that was sent is answered within a day": timedelta(days=1),
+}
+
 
 async def examine() -> dict[str, list[tuple[object, ...]]]:
     """The rules that do not hold, each with the rows that break it; an empty answer is good.
@@ -187,10 +206,10 @@ async def examine() -> dict[str, list[tuple[object, ...]]]:
     The first column of a row is an id, a day or a table. Each rule is one query, which sees one
     moment, so it can be asked of a running service.
     """
-    # What is asked for with {} is the one time that a rule may need.
-    given_up = datetime.now(UTC) - NOTICE_TRIED
-    answers = {
-        rule: await Order.raw(query, *[given_up] * query.count("{}"))
-        for rule, query in RULES.items()
-    }
+    answers = {rule: await Order.raw(query, *_since(rule)) for rule, query in RULES.items()}
     return {rule: [tuple(row.values()) for row in rows] for rule, rows in answers.items() if rows}
+
+
+def _since(rule: str) -> list[QueryString]:
+    """The time that the rule's query asks for, by the database's clock, if it asks for one."""
+    return [database.seconds_from_now(-AGES[rule].total_seconds())] if rule in AGES else []

@@ -9,8 +9,9 @@ from icecream.tables import MAX_STOCK, Flavor
 # Whatever else is broken is a fact against a fact, and no program can know which one is true.
 REPAIRS: dict[str, tuple[str, ...]] = {
     "an open payment has its job": (
-        f"""INSERT INTO job (kind, subject, run_at, tries)
-            SELECT p.kind, p.id, {database.NOW}, 0 FROM payment p WHERE p.state IN ({doctor.OPEN})
+        f"""INSERT INTO job (kind, subject, customer, run_at, tries)
+            SELECT p.kind, p.id, o."user", {database.NOW}, 0
+            FROM payment p JOIN orders o ON o.id = p."order" WHERE p.state IN ({doctor.OPEN})
             AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject = p.id AND j.kind = p.kind)""",
     ),
     "a job has its open payment": (

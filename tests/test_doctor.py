@@ -98,6 +98,10 @@ BREAKS = {
         "INSERT INTO job (kind, subject, run_at, tries) SELECT kind, {declined}, run_at, 0 FROM job"
         " WHERE subject = {open}",
     ],
+    "a payment that was sent is answered within a day": [
+        "UPDATE payment SET state = 'sent', first_sent_at = '2020-01-01 00:00:00+00:00'"
+        " WHERE id = {open}"
+    ],
     "an order that is being refunded has an open refund": [
         "UPDATE orders SET status = 'refunding' WHERE id = {paid}",
         *MOVED,
@@ -112,6 +116,9 @@ BREAKS = {
     ],
     "no more is given back than was charged": [
         "UPDATE payment SET amount = amount + 1 WHERE id = {refund}"
+    ],
+    "an order that was charged another amount is given back whole": [
+        "UPDATE payment SET moved = amount + 1 WHERE id = {charged}"
     ],
     "an order that was refunded or canceled has no money left": [
         "UPDATE payment SET moved = amount + 1 WHERE \"order\" = {canceled} AND kind = 'charge'"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from icecream import doctor, repair
+from icecream import advice, doctor, repair
 from icecream.database import DB
-from icecream.tables import Order
-from tests.conftest import new_flavor
+from icecream.tables import Job, Order
+from tests.conftest import Caller, Provider, desk, new_flavor, number, place, until
 from tests.processes import Shop
 from tests.test_doctor import BREAKS, Undo
 from tests.test_doctor import ids as ids  # a fixture
@@ -45,6 +45,25 @@ async def test_after_a_restore_without_its_sequences_rows_can_be_added_again(
             raise Undo
 
 
+async def test_a_repaired_job_is_carried_out_at_once(customer: Caller, flavor: int) -> None:
+    placed = await place(customer.user.id, {flavor: 2})
+    await Job.delete().where(Job.subject == number(placed))
+    assert list(await doctor.examine()) == ["an open payment has its job"]
+    assert await repair.apply(await doctor.examine()) == {}
+    assert await Job.exists().where(
+        Job.subject == number(placed), Job.kind == "charge", Job.customer == customer.user.id
+    )
+    worker = desk(Provider())
+
+    async def is_paid() -> bool:
+        await worker.sweep()
+        return await Order.exists().where(Order.id == placed.order, Order.status == "paid")
+
+    # A worker finds it by its time, for nobody rings.
+    await until(is_paid)
+    assert await doctor.examine() == {}
+
+
 async def test_a_repair_that_the_database_refuses_does_not_undo_the_others(
     ids: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +90,7 @@ async def test_the_command_shows_its_plan_and_carries_it_out_when_told(
             1,
             [
                 "BROKEN  totals by flavor equal a recount: 1 (1)",
+                f"TO DO   {advice.ADVICE['totals by flavor equal a recount']}",
                 "REPAIR  totals by flavor equal a recount: is made anew",
                 f"1 of {len(doctor.RULES)} rules are broken.",
             ],

@@ -60,9 +60,12 @@ async def doctor(mend: bool, yes: bool) -> None:
 
 
 def _tell(broken: dict[str, list[tuple[object, ...]]]) -> None:
+    from icecream import advice
+
     for rule, rows in broken.items():
         some = ", ".join(str(row[0]) for row in rows[:10])
         click.echo(f"BROKEN  {rule}: {len(rows)} ({some}{', ...' * (len(rows) > 10)})")
+        click.echo(f"TO DO   {advice.ADVICE[rule]}")
 
 
 def _document() -> dict[str, Any]:
