@@ -2,10 +2,13 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from icecream import database, errors, intake, payments
+from icecream import database, doctor, errors, intake, payments
 from icecream.gateway import Answer, Declined, Succeeded
 from icecream.tables import Payment
+
+ODD_CHARGE = "an order that was charged another amount is given back whole"
 
 # A leap day, the end of a month and the end of an ISO week are in it.
 FIRST, DAYS = datetime(2024, 2, 26, tzinfo=UTC), 9
@@ -48,6 +51,17 @@ class History:
                 await self.chance.choice(self._steps)()
             except errors.Refusal:
                 continue
+        await self._give_back_odd_charges()
+
+    async def _give_back_odd_charges(self) -> None:
+        """What the doctor says is to be done about orders that were charged another amount."""
+        for order in (await doctor.examine()).get(ODD_CHARGE, ()):
+            give_back = partial(payments.refund, why="odd", by=self._clerk)
+            staged = await database.transaction(partial(give_back, int(str(order[0])), None))
+            (claim,) = await payments.claim(staged, limit=1, lease=0)
+            asked = claim.request
+            answer = Succeeded(f"history {asked.key}", asked.amount, asked.currency)
+            await payments.settle([payments.Verdict(claim, answer)])
 
     async def _place(self) -> None:
         wanted = self.chance.sample(self._flavors, self.chance.randint(1, len(self._flavors)))

@@ -137,6 +137,8 @@ async def odd_refund(
         (300, 299, ("paid", 299), 701),
         (300, 301, ("paid", 301), 699),
         (300, 1000, ("refunded", 1000), 0),
+        # More than was charged is gone all the same.
+        (None, 1001, ("refunded", 1000), 0),
     ],
 )
 async def test_what_a_refund_moved_is_booked_and_the_rest_given_back(

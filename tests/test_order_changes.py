@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar import Litestar
 
 from icecream import payments, settings
 from icecream.gateway import Charge, Declined, Refund, Unknown
@@ -418,3 +419,40 @@ async def test_without_a_payment_method_nothing_is_written_where_one_is_needed(
     assert isinstance(charge, Charge)
     assert charge.method == "pm_card_visa"
     await ledger.check()
+
+
+@pytest.fixture
+def rung(customer: Caller, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The payments that the workers are told of, each time."""
+    told: list[list[int]] = []
+
+    async def ring(staged: list[int]) -> None:
+        told.append(staged)
+
+    application: Any = customer.client._transport
+    while not isinstance(application, Litestar):
+        application = application.app
+    monkeypatch.setitem(application.state._state, "ring", ring)
+    return told
+
+
+async def test_the_workers_are_told_of_what_each_change_staged(
+    shelf: Shelf, rung: list[list[int]]
+) -> None:
+    await carry_out(shelf.order, Declined("no"))
+    await shelf.do("pay")
+    assert rung == [[await charge_of(shelf.order)]]
+    await carry_out(shelf.order)
+    await shelf.refund(100)
+    part = await payments_of(shelf.order, "refund")
+    assert rung[1:] == [part]
+    await carry_out(shelf.order)
+    await shelf.do("cancel")
+    assert rung[2:] == [
+        [one for one in await payments_of(shelf.order, "refund") if one not in part]
+    ]
+
+
+async def payments_of(order: int, kind: str) -> list[int]:
+    rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.kind == kind)
+    return sorted(row["id"] for row in rows)

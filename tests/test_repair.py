@@ -45,6 +45,24 @@ async def test_after_a_restore_without_its_sequences_rows_can_be_added_again(
             raise Undo
 
 
+async def test_a_repair_of_jobs_leaves_those_of_notices(ids: dict[str, Any]) -> None:
+    rules = (
+        "a notice that was not applied has its job, until it is given up",
+        "a job has its open payment",
+    )
+    with pytest.raises(Undo):
+        async with DB.transaction():
+            for rule in rules:
+                await Order.raw(BREAKS[rule][0].format(**ids))
+            await Order.raw(
+                "INSERT INTO job (kind, subject, run_at, tries)"
+                " SELECT 'notice', max(id), CURRENT_TIMESTAMP, 0 FROM notice"
+            )
+            await repair.apply([rules[1]])
+            assert await doctor.examine() == {}
+            raise Undo
+
+
 async def test_a_repaired_job_is_carried_out_at_once(customer: Caller, flavor: int) -> None:
     placed = await place(customer.user.id, {flavor: 2})
     await Job.delete().where(Job.subject == number(placed))

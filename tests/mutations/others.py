@@ -130,8 +130,8 @@ MUTATIONS = [
         "tests/test_doctor.py",
         (
             "doctor: one rule is not asked",
-            "for rule, query in RULES.items()\n",
-            "for rule, query in list(RULES.items())[1:]\n",
+            "for rule, query in RULES.items()}",
+            "for rule, query in list(RULES.items())[1:]}",
         ),
         ("doctor: a charge may be too small", "p.amount <> o.total", "p.amount > o.total"),
         (
@@ -151,6 +151,11 @@ MUTATIONS = [
             "given_back + asked > charged",
             "asked > charged",
         ),
+        (
+            "doctor: no payment that was sent is old",
+            "-AGES[rule].total_seconds()",
+            "-10_000 * AGES[rule].total_seconds()",
+        ),
         ("doctor: a parked payment wants a job", ' if state != "parked")', ")"),
     ),
     *at(
@@ -158,15 +163,32 @@ MUTATIONS = [
         "tests/test_repair.py",
         (
             "repair: a repaired job is due in 2099",
-            "p.id, {database.NOW}, 0 FROM",
-            "p.id, '2099-01-01 00:00:00+00:00', 0 FROM",
+            '"user", {database.NOW}, 0',
+            "\"user\", '2099-01-01 00:00:00+00:00', 0",
         ),
+        (
+            "repair: a repaired job is due at once only after midnight",
+            '"user", {database.NOW}, 0',
+            "\"user\", strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), 0",
+        ),
+        ("repair: a repaired job forgets its customer", "p.id, o.", "p.id, NULL AS "),
         (
             "repair: the jobs of notices are deleted",
             "WHERE kind IN ('charge', 'refund') AND NOT EXISTS (",
             "WHERE NOT EXISTS (",
         ),
         ("repair: totals are counted twice", 'f"DELETE FROM {table}",', '"SELECT 1",'),
+    ),
+    *at(
+        "icecream/doctor.py",
+        "tests/test_balances.py",
+        ("doctor: what staff booked is a finding", "m.moved > m.amount", "m.moved < 0"),
+    ),
+    *at(
+        "icecream/repair.py",
+        "tests/test_repair.py",
+        ("repair: a sequence stays where it is", "greatest(max(id)", "least(max(id)"),
+        database="postgres",
     ),
     *at(
         TRANSACTIONS,
