@@ -45,8 +45,8 @@ MUTATIONS = [
         ),
         (
             "tokens: reuse is not seen",
-            'RefreshToken.jti == row["successor"], RefreshToken.used_at.is_null()',
-            'RefreshToken.jti == row["successor"]',
+            " and await _has_heir(jti):",
+            " and False:",
         ),
         (
             "tokens: a token has several successors",
