@@ -40,6 +40,7 @@ os.chdir(FOLDER)
 import httpx  # noqa: E402
 import pytest  # noqa: E402
 
+import tasks.payments  # noqa: E402
 from icecream import (  # noqa: E402
     app,
     database,
@@ -299,6 +300,19 @@ async def no_notices(opened: None) -> AsyncIterator[None]:
 async def forget_notices() -> None:
     await Job.delete().where(Job.kind == "notice")
     await Notice.delete(force=True)
+
+
+@pytest.fixture
+def notified(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The payments that the workers were notified of."""
+    payments: list[int] = []
+
+    async def kiq(staged: list[int]) -> None:
+        payments.extend(staged)
+
+    monkeypatch.setattr(tasks.payments, "has_bell", lambda: True)
+    monkeypatch.setattr(tasks.payments.charge, "kiq", kiq)
+    return payments
 
 
 async def new_flavor(**values: Any) -> int:

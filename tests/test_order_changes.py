@@ -78,9 +78,44 @@ async def test_before_it_is_sent_canceling_ends_it_at_once(shelf: Shelf) -> None
         assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
     assert answer.json()["cancel_requested"] is False
     assert await shelf.now() == ("canceled", 0, 10)
+    # Also the job of the charge is gone.
+    await ledger.check()
     assert (await carry_out(shelf.order)).asked == []
     assert await shelf.history() == ["placed", "canceled"]
     await ledger.check()
+
+
+async def test_a_payment_that_is_tried_again_is_canceled_at_once_too(failed: Shelf) -> None:
+    assert (await failed.do("pay")).status_code == 202
+    answer = await failed.do("cancel")
+    assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
+    assert await failed.now() == ("canceled", 0, 10)
+    await ledger.check()
+
+
+async def payment_in(order: int, state: str) -> int:
+    """The one payment of an order that is in this state."""
+    rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.state == state)
+    (row,) = rows
+    number: int = row["id"]
+    return number
+
+
+async def test_the_workers_are_notified_of_refunds_and_cancellations(
+    paid: Shelf, notified: list[int]
+) -> None:
+    await paid.refund(300)
+    assert notified == [await payment_in(paid.order, "new")]
+    await carry_out(paid.order)
+    await paid.do("cancel")
+    assert notified[1:] == [await payment_in(paid.order, "new")]
+
+
+async def test_the_workers_are_notified_when_an_order_is_paid_again(
+    failed: Shelf, notified: list[int]
+) -> None:
+    await failed.do("pay")
+    assert notified == [await payment_in(failed.order, "new")]
 
 
 @pytest.mark.parametrize("answers", [[], [Unknown("lost")]])
@@ -204,6 +239,16 @@ async def test_never_more_is_given_back_than_is_left(paid: Shelf) -> None:
     await carry_out(paid.order)
     assert (await paid.refund(401)).json()["left"] == 400
     await ledger.check()
+
+
+async def test_of_an_order_of_no_cost_nothing_is_given_back(
+    customer: Caller, staff: Caller
+) -> None:
+    flavor = await new_flavor(stock=10, price=0)
+    free = Shelf(customer, staff, flavor, (await place(customer.user.id, {flavor: 4})).order)
+    answer = await free.refund()
+    assert (answer.status_code, answer.json()["code"]) == (409, "refund-too-large")
+    assert await free.now() == ("paid", 0, 6)
 
 
 async def test_a_hundred_refunds_at_once_are_one(paid: Shelf) -> None:

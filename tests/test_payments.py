@@ -236,9 +236,21 @@ async def test_the_sweep_finds_what_nobody_rang_for(customer: Caller, flavor: in
 async def test_never_more_are_in_flight_than_there_are_places(
     customer: Caller, flavor: int
 ) -> None:
+    """The first calls are answered when there are as many as places."""
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(30)]
-    provider = Provider()
-    provider.takes = 0.1
+    all_in_use = asyncio.Event()
+
+    class Full(Provider):
+        async def charge(self, charge: Charge) -> Answer:
+            self.waiting += 1
+            if self.waiting == 4:
+                all_in_use.set()
+            await all_in_use.wait()
+            return await super().charge(charge)
+
+        waiting = 0
+
+    provider = Full()
     one_desk = desk(provider, places=4)
     await asyncio.gather(*(one_desk.serve([number(one)]) for one in placed), one_desk.sweep())
     await one_desk.close(5)
