@@ -104,6 +104,11 @@ def test_what_is_given_back_is_shared_by_price_and_to_the_cent(
         assert 0 <= line.refunded <= line.total
 
 
+def test_what_cannot_be_divided_goes_to_the_last_lines() -> None:
+    shared = books.share([books.Line(flavor, 1, 100) for flavor in (1, 2, 3)], 200)
+    assert [line.refunded for line in shared] == [66, 67, 67]
+
+
 @pytest.mark.parametrize("seed", range(6))
 async def test_totals_equal_a_recount_after_any_history(
     customer: Caller, stranger: Caller, staff: Caller, seed: int, monkeypatch: pytest.MonkeyPatch

@@ -160,6 +160,19 @@ async def test_many_who_write_and_publish_at_once_leave_no_holes(
     await ledger.check()
 
 
+async def test_only_so_many_are_published_in_one_transaction(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = await publish_all()
+    for _ in range(5):
+        await place(customer.user.id, {flavor: 1})
+    monkeypatch.setattr(feed, "MOST", 3)
+    assert await feed.publish() is True
+    assert (await feed.last()).position == begin + 3
+    assert await feed.publish() is False
+    assert (await feed.last()).position == begin + 5
+
+
 async def test_a_publisher_that_dies_before_its_commit_leaves_all_to_the_next(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,23 @@ async def test_orders_that_arrive_together_are_one_batch_with_one_bell(
     await ledger.check()
 
 
+async def test_closing_waits_until_the_workers_are_notified(customer: Caller, flavor: int) -> None:
+    closing, notified = asyncio.Event(), list[int]()
+
+    async def ring(payments: list[int]) -> None:
+        await closing.wait()
+        # Longer than closing takes when nothing is left to do.
+        for _ in range(100):
+            await asyncio.sleep(0)
+        notified.extend(payments)
+
+    counter = intake.Intake(ring)
+    placed = await counter.place(customer.user.id, {flavor: 1})
+    closing.set()
+    await counter.close()
+    assert notified == [placed.payment]
+
+
 async def test_a_refused_order_takes_nothing_from_its_neighbours(customer: Caller) -> None:
     scarce, user = await new_flavor(stock=5), customer.user.id
     first, refused, last, unknown = await Counter().together(

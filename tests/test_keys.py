@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from icecream import bodies, database, errors, keys, settings
 from icecream.gateway import Declined, Succeeded
-from icecream.tables import IdempotencyKey, Order
+from icecream.tables import Flavor, IdempotencyKey, Order
 from tests import ledger
 from tests.conftest import (
     ADMIN_PASSWORD,
@@ -355,6 +355,47 @@ async def test_any_work_is_done_once(customer: Caller) -> None:
     assert await keys.once(None, work, Done) == (Done(len(done)), False)
     with pytest.raises(errors.IdempotencyKeyReused):
         await keys.once(keys.Key(customer.user.id, "work", "another request"), work, Done)
+
+
+def test_another_method_or_path_is_another_request() -> None:
+    paths = [("POST", "/a/"), ("PUT", "/a/"), ("POST", "/b/"), ("POST", "/a")]
+    prints = [keys.fingerprint(method, path, Done(1)) for method, path in paths]
+    assert len(set(prints)) == 3
+    assert prints[0] == prints[3]
+
+
+async def test_a_key_that_cannot_be_kept_undoes_the_work(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the same request would be carried out twice."""
+
+    async def work() -> Done:
+        await Flavor.update({Flavor.price: 1}).where(Flavor.id == flavor)
+        return Done(1)
+
+    async def breaks(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(keys, "keep", breaks)
+    with pytest.raises(ZeroDivisionError):
+        await keys.once(key(customer, "work"), work, Done)
+    assert await Flavor.select(Flavor.price).where(Flavor.id == flavor) == [{"price": 250}]
+
+
+async def test_keys_are_written_in_one_order(
+    customer: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So no two transactions wait for each other."""
+    written: list[tuple[Any, ...]] = []
+
+    async def write(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        written.extend(rows)
+        return rows
+
+    monkeypatch.setattr(keys, "_KEYS", write)
+    kept = [keys.Kept(key(customer, word), "{}") for word in ("c", "a", "b")]
+    await keys.keep(kept, at=datetime.now(UTC))
+    assert [row[1] for row in written] == ["a", "b", "c"]
 
 
 async def test_one_key_is_not_for_two_paths(staff: Caller) -> None:

@@ -120,6 +120,7 @@ async def test_a_wrong_amount_is_given_back_to_the_last_cent(
     placed = await parked(customer, Succeeded(f"wrong {moved}", moved, "EUR"))
     await payments.parked.refund(number(placed), why="wrong amount", by=staff.user.id)
     assert await state(placed) == ("refunding", "succeeded")
+    assert (await history(placed))[-1] == ("refund-ordered", staff.user.id, "wrong amount")
     rows = await Payment.select(Payment.id).where(Payment.order == placed.order)
     provider = Provider()
     await desk(provider).serve([row["id"] for row in rows])
@@ -135,6 +136,11 @@ async def test_there_is_nothing_to_give_back_of_what_was_never_seen(
     customer: Caller, staff: Caller
 ) -> None:
     placed = await parked(customer)
+    with pytest.raises(errors.NothingCharged):
+        await payments.parked.refund(number(placed), why="wrong", by=staff.user.id)
+    # Nor of what an operator has a reference of, and the provider knows nothing of.
+    await payments.parked.retry(number(placed), why="seen", by=staff.user.id, reference="unknown")
+    await desk(Provider()).serve([number(placed)])
     with pytest.raises(errors.NothingCharged):
         await payments.parked.refund(number(placed), why="wrong", by=staff.user.id)
     assert await state(placed) == ("pending", "parked")

@@ -157,6 +157,12 @@ async def test_a_provider_that_is_too_slow_has_given_no_answer(placed: intake.Pl
     assert await state(placed) == ("pending", "unknown")
 
 
+async def test_a_claim_counts_as_a_try_of_the_payment_and_of_its_job(placed: intake.Placed) -> None:
+    (claim,) = await payments.claim([number(placed)], limit=1, lease=30)
+    job = Job.select(Job.tries).where(Job.kind == "charge", Job.subject == number(placed))
+    assert (claim.tries, await job) == (1, [{"tries": 1}])
+
+
 async def test_a_claimed_payment_is_left_alone_until_its_lease_is_over(
     placed: intake.Placed,
 ) -> None:

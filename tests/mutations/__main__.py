@@ -39,13 +39,14 @@ def _copy(folder: Path) -> Path:
 
 
 def _code(tree: Path, tests: str, database: str, *, quiet: bool = True) -> int:
-    """What pytest ends with in this tree."""
+    """What pytest ends with in this tree; what is compiled without a mutation is kept."""
     words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     try:
         return subprocess.run(
             [*words, *shlex.split(tests)],
             cwd=tree,
-            env=os.environ | {"ICECREAM_TEST_DATABASE": database, "PYTHONDONTWRITEBYTECODE": "1"},
+            env=os.environ
+            | {"ICECREAM_TEST_DATABASE": database, "PYTHONDONTWRITEBYTECODE": "1" * quiet},
             capture_output=quiet,
             timeout=TIMEOUT_SECONDS if quiet else None,
         ).returncode
@@ -79,9 +80,10 @@ def _check(tree: Path, chosen: list[Mutation]) -> None:
 def _survivors(chosen: list[Mutation], folder: Path) -> Iterator[tuple[Mutation, bool]]:
     """Each with whether it survives, as it is known; as many at a time as there are processors."""
     trees: Queue[Path] = Queue()
-    for n in range(os.cpu_count() or 1):
-        trees.put(_copy(folder / str(n)))
-    _check(folder / "0", chosen)
+    trees.put(first := _copy(folder / "first"))
+    _check(first, chosen)
+    for n in range(1, os.cpu_count() or 1):
+        trees.put(shutil.copytree(first, folder / str(n)))
 
     def attempt(mutation: Mutation) -> tuple[Mutation, bool]:
         tree = trees.get()
