@@ -124,3 +124,12 @@ async def test_totals_equal_a_recount_after_any_history(
     )
     assert {"paid", "failed", "canceled"} <= {row["status"] for row in rows}
     assert any(0 < row["refunded"] < row["total"] for row in rows)
+
+
+def test_what_others_of_the_same_batch_took_is_gone() -> None:
+    shelf = books.Shelf(prices={1: 100}, stock={1: 5})
+    shelf.take({1: 3})
+    with pytest.raises(errors.InsufficientStock) as refused:
+        shelf.take({1: 3})
+    assert refused.value.members["lines"] == [{"flavor": 1, "quantity": 3, "available": 2}]
+    assert [line.quantity for line in shelf.take({1: 2})] == [2]

@@ -418,3 +418,12 @@ async def test_a_stream_that_joins_while_the_service_stops_ends_as_it_should(
     async with listening(end, reader=reader) as (_, given):
         assert [told async for told in given] == []
     assert len(asked) == 2
+
+
+def test_no_more_than_so_many_events_are_published_in_one_transaction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [{"id": n, "events": f"[{2 * n}, {2 * n + 1}]"} for n in range(4)]
+    monkeypatch.setattr(feed, "MOST", 3)
+    # What one transaction wrote stays together; the next ones wait for the next turn.
+    assert feed._first(rows) == ([0, 1, 2, 3], [0, 1])
