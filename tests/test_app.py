@@ -153,6 +153,7 @@ SIGNED_IN = {
     "/api/my-orders",
     "/api/payments",
     "/api/payments/{payment:int}",
+    "/api/payments/{payment:int}/book",
     "/api/payments/{payment:int}/retry",
     "/api/payments/{payment:int}/release",
     "/api/payments/{payment:int}/refund",
