@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icecream import books, database, errors, intake
-from icecream.tables import MAX_PRICE, MAX_QUANTITY, CustomerDay, Flavor, FlavorDay, Order
+from icecream.tables import (
+    MAX_PRICE,
+    MAX_QUANTITY,
+    MAX_STOCK,
+    CustomerDay,
+    Flavor,
+    FlavorDay,
+    Order,
+)
 from tests import history, ledger
 from tests.conftest import Caller, new_flavor, place
 
@@ -102,6 +110,34 @@ def test_what_is_given_back_is_shared_by_price_and_to_the_cent(
         fair = Fraction(refunded * line.total, total or 1)
         assert abs(line.refunded - fair) < 1
         assert 0 <= line.refunded <= line.total
+
+
+async def test_orders_of_one_batch_share_what_is_left() -> None:
+    flavor = await new_flavor(stock=5)
+    shelf = await books.look([flavor])
+    shelf.take({flavor: 3})
+    with pytest.raises(errors.InsufficientStock) as refusal:
+        shelf.take({flavor: 3})
+    assert refusal.value.members["lines"] == [{"flavor": flavor, "quantity": 3, "available": 2}]
+    assert shelf.take({flavor: 2}) == [books.Line(flavor, 2, 250)]
+
+
+async def test_stock_is_received_up_to_the_most_that_is_counted(customer: Caller) -> None:
+    flavor, by = await new_flavor(stock=1), customer.user.id
+    await books.receive(flavor, MAX_STOCK - 1, why="delivery", by=by)
+    with pytest.raises(errors.ValidationFailed):
+        await books.receive(flavor, 1, why="delivery", by=by)
+    await books.receive(flavor, -MAX_STOCK, why="melted", by=by)
+    assert await left(flavor) == 0
+
+
+def test_totals_are_written_in_one_order() -> None:
+    """So no two transactions wait for each other."""
+    day = datetime(2001, 2, 3, tzinfo=UTC)
+    lines = [books.Line(flavor, 1, 250) for flavor in (3, 1, 2)]
+    sales = [books.Sale(user, day, "paid", lines) for user in (2, 3, 1)]
+    for _, rows in books.counted(sales):
+        assert list(rows) == sorted(rows)
 
 
 def test_what_cannot_be_divided_goes_to_the_last_lines() -> None:

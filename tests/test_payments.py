@@ -772,6 +772,15 @@ def test_calls_that_began_before_the_breaker_opened_do_not_make_its_pause_longer
     assert one_breaker.may_try
 
 
+def test_the_tenth_call_without_an_answer_opens_the_breaker() -> None:
+    one = breaker.Breaker()
+    opened = []
+    for n in range(10):
+        one.note(n % 3, answered=False)
+        opened.append(one.is_open)
+    assert opened == [False] * 9 + [True]
+
+
 def test_a_trial_that_is_never_heard_of_is_followed_by_another(
     monkeypatch: pytest.MonkeyPatch, one_breaker: breaker.Breaker
 ) -> None:

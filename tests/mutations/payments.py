@@ -4,7 +4,7 @@ from tests.mutations import at
 
 CLAIMS, DESK = "icecream/payments/claims.py", "icecream/payments/desk.py"
 SETTLEMENT = "icecream/payments/settlement.py"
-PAYMENTS_TESTS = "tests/test_payments.py -k 'not minute'"
+PAYMENTS_TESTS = "tests/test_payments.py"
 
 MUTATIONS = [
     *at(
