@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -332,9 +332,24 @@ async def flavor(opened: None) -> int:
     return await new_flavor()
 
 
+_desks: list[payments.Desk] = []
+
+
 def desk(provider: Provider) -> payments.Desk:
     """A worker's desk, for this provider."""
-    return payments.Desk(provider, places=10, lease=30, timeout=5)
+    _desks.append(payments.Desk(provider, places=10, lease=30, timeout=5))
+    return _desks[-1]
+
+
+@pytest.fixture(autouse=True)
+def no_desk_goes_on() -> Iterator[None]:
+    """A desk that has room looks for more work, and must not find that of the next test."""
+    yield
+    for one in _desks:
+        one._closing = True
+        if one._following is not None:
+            one._following.cancel()
+    _desks.clear()
 
 
 async def carry_out(order: int, *answers: Any) -> Provider:
