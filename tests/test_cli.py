@@ -1,17 +1,21 @@
 """The command: what an operator types, and what is said when it cannot be done."""
 
 import json
+import logging.config
 import re
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from icecream import __version__, cli
+from icecream import __version__, cli, database, installation
+from icecream.cli import serving
 from tests import servers
 from tests.conftest import WHICH
 from tests.processes import Shop, until
@@ -153,6 +157,24 @@ def test_the_doctor_says_which_database_it_checked(shop: Shop) -> None:
         assert first == f"Checking {place.removeprefix('sqlite:///')}"
     else:
         assert first == f"Checking postgresql://{place}"
+
+
+@at_scale
+def test_who_supervises_workers_writes_the_same_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def supervise(*_: object) -> list[int]:
+        return [0]
+
+    async def prepare(_: object) -> None:
+        """All is there already."""
+
+    configured: list[object] = []
+    monkeypatch.setattr(logging.config, "dictConfig", configured.append)
+    monkeypatch.setattr(installation, "prepare", prepare)
+    monkeypatch.setattr(database, "running", nullcontext)
+    monkeypatch.setattr(serving, "_supervise", supervise)
+    told = CliRunner().invoke(cli.main, ["worker", "--processes", "2"])
+    assert told.exit_code == 0, told.output
+    assert configured == [serving._logging()]
 
 
 EVERYTHING = [["serve"], ["worker"], ["user", "list"]]

@@ -116,6 +116,14 @@ async def test_of_several_hosts_the_first_that_takes_writes_is_used() -> None:
             pass
 
 
+async def test_a_database_that_lets_nobody_in_is_unavailable() -> None:
+    whole = urlsplit(settings.load().database_url)
+    # Every PostgreSQL has this one, and it takes no connections.
+    opening = sessions.Sessions(whole._replace(path="/template0").geturl()).open(None)
+    with pytest.raises(database.Unavailable, match="not currently accepting connections"):
+        await opening
+
+
 async def test_a_connection_has_the_name_of_its_command_and_its_commits_are_on_the_disk() -> None:
     (row,) = await DB.run_ddl("SHOW application_name")
     assert row["application_name"] == "icecream"

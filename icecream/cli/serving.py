@@ -61,6 +61,8 @@ def _logging() -> dict[str, Any]:
 async def _prepare() -> None:
     from icecream import database, installation
 
+    # Every process that stays begins here, also one that only supervises others.
+    logging.config.dictConfig(_logging())
     async with database.running():
         await installation.prepare(click.echo)
 
@@ -224,7 +226,6 @@ async def _open(listener: socket.socket | None) -> AsyncIterator[None]:
 async def _work(concurrency: int, kept: bool, listener: socket.socket | None) -> None:
     from tasks.worker import working
 
-    logging.config.dictConfig(_logging())
     stop = _stop_signal()
     if kept:
         _stop_at_end_of_input(stop)

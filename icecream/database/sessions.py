@@ -95,7 +95,11 @@ def _hosts(url: str) -> list[dict[str, Any]]:
 
 
 async def _connected(**options: Any) -> Session:
-    session: Session = await asyncpg.connect(**options)
+    try:
+        session: Session = await asyncpg.connect(**options)
+    except asyncpg.PostgresError as error:
+        # Whatever the reason is, a server that lets nobody in is unavailable.
+        raise failures.Unavailable(str(error)) from error
     return session
 
 
@@ -163,7 +167,7 @@ class Sessions:
         for host in others:
             try:
                 return await _connected(**options | host)
-            except failures.DRIVER_ERRORS:
+            except (*failures.DRIVER_ERRORS, failures.Unavailable):
                 # Next time this one is the last that is tried.
                 self.hosts.remove(host)
                 self.hosts.append(host)
