@@ -42,7 +42,8 @@ Delay = Annotated[
 # Seconds for which a worker's question to Redis stays open.
 REDIS_BLOCKS = 1
 
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+# Shorter pauses would keep a processor busy, and in a shorter time nobody answers.
+Seconds = Annotated[float, Meta(ge=0.01, le=86_400)]
 
 
 class BadSetting(Exception):
@@ -119,7 +120,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "database_url",
             "sqlite:///path/to/file.sqlite or postgresql://user:password@host/name",
         )
-        _require(self.database_url != "sqlite:///", "database_url", "a path after sqlite:///")
+        _require(
+            not self.embedded or _is_file(self.database_url.removeprefix("sqlite:///")),
+            "database_url",
+            "the path of a file after sqlite:///, without options (a database in memory is none)",
+        )
         if self.redis_url is not None:
             _require(
                 self.redis_url.startswith(("redis://", "rediss://", "unix://")),
@@ -261,6 +266,11 @@ def _is_address(text: str) -> bool:
         return urlsplit(text).port != 0
     except ValueError:
         return False
+
+
+def _is_file(path: str) -> bool:
+    """Whether SQLite opens a file of this name; `:memory:` and `file:...?mode=` mean others."""
+    return bool(path) and not path.startswith((":", "file:")) and "?" not in path
 
 
 def _is_database_address(text: str) -> bool:

@@ -1,22 +1,29 @@
 """What the worker runs: one line into `icecream.payments`; and the bell that asks for it."""
 
 import asyncio
+import logging
 import time
 
 from redis.exceptions import RedisError
 from taskiq.exceptions import SendTaskError
 
-from icecream import settings
+from icecream import database, logs, settings
 from tasks.broker import GO_ON, REST, RING_TIMEOUT, Stream, broker
 
+log = logging.getLogger(__name__)
 # Seconds that readiness waits for Redis: a load balancer gives it one in all.
 READY_WAITS = 0.3
 
 
 @broker.task("payments.charge")
 async def charge(payments: list[int]) -> None:
-    """Carry these payments out, as far as nobody else has."""
-    await broker.state.desk.serve(payments)
+    """Carry these payments out, as far as nobody else has; a sweep finds what was left undone."""
+    # Taskiq would write a traceback for each message, also while the database is away.
+    with logs.contained(log, "Carrying out payments that were rung for"):
+        try:
+            await broker.state.desk.serve(payments)
+        except database.AWAY as error:
+            logs.DATABASE.failed(error)
 
 
 def has_bell() -> bool:

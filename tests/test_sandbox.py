@@ -16,7 +16,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from icecream.cli import main
+from icecream.cli import commands, main
 from icecream.gateway import Charge, Declined, Later, Refund, Request, Succeeded, Undecided, Unknown
 from icecream.gateway import stripe as adapter
 from icecream.gateway.stripe import Stripe
@@ -741,3 +741,9 @@ def test_a_ledger_that_is_damaged_in_the_middle_is_not_used(tmp_path: Path) -> N
     told = CliRunner().invoke(main, ["sandbox", "--ledger", str(tmp_path / "ledger")])
     assert told.exit_code == 1
     assert str(told.exception).startswith("icecream: ")
+
+
+def test_a_port_that_is_none_is_refused() -> None:
+    answer = CliRunner().invoke(commands.main, ["sandbox", "--port", "65536"])
+    assert answer.exit_code == 2
+    assert "Invalid value for '--port'" in answer.output

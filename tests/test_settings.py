@@ -56,6 +56,11 @@ def test_a_database_may_have_several_hosts() -> None:
 BAD = [
     ("DATABASE_URL", "mysql://x"),
     ("DATABASE_URL", "sqlite:///"),
+    ("DATABASE_URL", "sqlite:///:memory:"),
+    ("DATABASE_URL", "sqlite:///file:shop?mode=memory"),
+    ("DATABASE_URL", "sqlite:///var/shop.sqlite?mode=ro"),
+    ("SWEEP", "1e-9"),
+    ("PAYMENT_TIMEOUT", "1e-9"),
     ("REDIS_URL", "redis://127.0.0.1"),
     ("SECRET_KEY", "short"),
     ("PREVIOUS_SECRET_KEYS", "short"),

@@ -1,6 +1,7 @@
 """The worker and its bell: how much at once, and what becomes of rings lost, strange or late."""
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from taskiq.receiver import Receiver
 
-from icecream import background, gateway, keys, logs, settings
+from icecream import background, database, gateway, keys, logs, settings
 from icecream.gateway import Unknown
 from icecream.payments import Desk, notices, reconciliation
 from icecream.tables import Job, Payment
@@ -132,6 +133,35 @@ async def test_a_queue_that_is_full_loses_rings_but_no_payments(
     assert bell.queue.qsize() == 2
     async with broker.running(), worker.working(3):
         await settled(some)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (database.Unavailable("gone"), "The database is away (gone)."),
+        (KeyError("bug"), "Carrying out payments that were rung for failed: KeyError('bug')"),
+    ],
+)
+async def test_rings_that_cannot_be_followed_cost_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, line: str
+) -> None:
+    use(monkeypatch, sweep=NO_SWEEP)
+    monkeypatch.setattr(logs, "DATABASE", logs.Outage(logging.getLogger("x"), "The database"))
+    monkeypatch.setattr(logs, "_written", {})
+    heard: list[int] = []
+
+    async def serve(self: Desk, ids: list[int]) -> None:
+        heard.extend(ids)
+        raise error
+
+    monkeypatch.setattr(Desk, "serve", serve)
+    async with broker.running(), worker.working(3):
+        for one in range(5):
+            await payments.ring([one])
+        await until(lambda: asyncio.sleep(0, len(heard) == 5))
+    told = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    assert [one.getMessage() for one in told] == [line]
+    assert bool(told[0].exc_info) == isinstance(error, KeyError)
 
 
 async def test_what_is_in_flight_when_the_worker_stops_is_finished(

@@ -19,7 +19,13 @@ def _rates(
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=12111, show_default=True, help="0: any that is free.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=12111,
+    show_default=True,
+    help="0: any that is free.",
+)
 @click.option(
     "--ledger",
     type=click.Path(dir_okay=False, path_type=Path),
