@@ -29,6 +29,7 @@ COLUMNS = (
     Payment.provider_key,
     Payment.provider_ref,
     Payment.amount,
+    Payment.moved,
     Payment.method,
     Payment.tries,
     Payment.first_sent_at,
@@ -42,7 +43,8 @@ class Claim(Struct, frozen=True):
     """A payment that is ours to carry out for the length of a lease. `tries` is the fence.
 
     `reference` is the provider's, where we know it; the provider may know our key since `sent_at`.
-    `faults` counts the tries that ended in an error of ours.
+    `faults` counts the tries that ended in an error of ours. `moved` is what the provider moved as
+    far as is known, if it was not what we asked for.
     """
 
     payment: int
@@ -52,6 +54,7 @@ class Claim(Struct, frozen=True):
     sent_at: datetime
     reference: str | None = None
     faults: int = 0
+    moved: int | None = None
 
     @property
     def order(self) -> int:
@@ -183,6 +186,7 @@ async def _claims(rows: Sequence[dict[str, Any]], now: datetime) -> list[Claim]:
             sent_at=row["first_sent_at"] or now,
             reference=row["provider_ref"],
             faults=row["faults"] or 0,
+            moved=row["moved"],
         )
         for row in rows
         if row["kind"] == "charge" or row["order"] in charges

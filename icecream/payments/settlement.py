@@ -267,10 +267,14 @@ async def _enter(
     if len(await entering(rows)) < len(rows):
         raise Late
     for one, said in ending:
+        mine = Payment.id == one.claim.payment
         if isinstance(said, Parked) and said.reference is not None:
             await Payment.update(
                 {Payment.provider_ref: said.reference, Payment.moved: said.moved}
-            ).where(Payment.id == one.claim.payment)
+            ).where(mine)
+        elif isinstance(said, Succeeded) and one.by is None and one.claim.moved is not None:
+            # It moved what we asked for after all. What an operator decides goes by what it moved.
+            await Payment.update({Payment.moved: None}).where(mine)
     await _say_why(
         [(one.claim.payment, said) for one, said in ending if isinstance(said, Declined)]
     )
