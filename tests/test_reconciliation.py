@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from icecream import payments
-from icecream.gateway import Declined, Later, Record, Refund, Request, Succeeded, Unknown
+from icecream.gateway import Charge, Declined, Later, Record, Refund, Request, Succeeded, Unknown
 from icecream.payments import reconciliation, remedies
 from icecream.tables import Event, Job, Order, Payment
 from tests import ledger
@@ -150,6 +150,25 @@ async def test_money_for_what_came_to_nothing_is_given_back_once(
     types = await Event.select(Event.type).where(Event.order == order).order_by(Event.seq)
     assert [row["type"] for row in types][:3] == ["placed", "failed", "reconciled"]
     await ledger.check()
+
+
+async def test_money_for_a_payment_that_is_still_new_is_not_given_back(
+    customer: Caller, flavor: int
+) -> None:
+    # As in a restored backup, until a worker asks for it under the same key.
+    bank = Bank()
+    placed = await place(customer.user.id, {flavor: 2})
+    columns = (Payment.id, Payment.provider_key, Payment.amount)
+    row = await Payment.select(*columns).where(Payment.order == placed.order).first()
+    assert row is not None
+    asked = Charge(row["provider_key"], row["amount"], "EUR", placed.order, None)
+    bank.listed = [record(asked, f"lost {placed.order}")]
+    (finding,) = await find(bank)
+    assert (finding.what, finding.payment) == ("look", row["id"])
+    assert finding.why == "5.00 EUR, but ours is new"
+    await payments.requests.cancel(placed.order, by=customer.user.id)
+    (finding,) = await find(bank)
+    assert (finding.what, finding.why) == ("refund", "5.00 EUR, but ours is void")
 
 
 async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: int) -> None:

@@ -57,7 +57,9 @@ def _difference(record: Record, row: Row) -> Finding | None:
         if record.state != "processing":
             return Finding("adopt", f"it {record.state}", row.order, row.id, record)
     elif moved:
-        what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
+        # One that is new is asked for under the same key, and then it stands for this money.
+        for_nothing = record.kind == "charge" and row.state != "new"
+        what: Literal["refund", "look"] = "refund" if for_nothing else "look"
         why = f"{money.text(record.amount, record.currency)}, but ours is {row.state}"
         return Finding(what, why, row.order, row.id, record)
     return None

@@ -300,6 +300,11 @@ MUTATIONS = [
             "return Finding(what, why, record.order, None, record)",
         ),
         (
+            "reconciliation: a charge whose payment is new is given back",
+            ' and row.state != "new"\n        what:',
+            "\n        what:",
+        ),
+        (
             "reconciliation: any declined refund is a failure of ours",
             'record.state == "declined" and record.reference == row.provider_ref',
             'record.state == "declined"',
