@@ -253,7 +253,7 @@ async def _spend(jti: str) -> str | None:
         await RefreshToken.update(
             {RefreshToken.used_at: now, RefreshToken.expires_at: _expiry()}
         ).where(mine)
-    elif now - row["used_at"] > timedelta(seconds=GRACE_SECONDS) and await _has_heir(jti):
+    elif now - row["used_at"] > timedelta(seconds=GRACE_SECONDS) and await _has_heir(row, jti):
         await RefreshToken.delete().where(RefreshToken.family == row["family"])
         return None
     if row["successor"] is not None:
@@ -263,9 +263,10 @@ async def _spend(jti: str) -> str | None:
     return successor
 
 
-async def _has_heir(jti: str) -> bool:
+async def _has_heir(row: dict[str, Any], jti: str) -> bool:
     """Whether a token that was made from this one was used."""
-    made = RefreshToken.parent == jti
+    # There is an index on families, and a family has few tokens; there is none on parents.
+    made = (RefreshToken.family == row["family"]) & (RefreshToken.parent == jti)
     used: bool = await RefreshToken.exists().where(made, RefreshToken.used_at.is_not_null())
     return used
 

@@ -44,8 +44,8 @@ MUTATIONS = [
             'await RefreshToken.delete().where(RefreshToken.family == row["family"])',
             "pass",
         ),
-        ("tokens: reuse is not seen", "and await _has_heir(jti):", "and False:"),
-        ("tokens: any second use is reuse", " and await _has_heir(jti):", ":"),
+        ("tokens: reuse is not seen", "and await _has_heir(row, jti):", "and False:"),
+        ("tokens: any second use is reuse", " and await _has_heir(row, jti):", ":"),
         (
             "tokens: two uses at the same time are reuse",
             "> timedelta(seconds=GRACE_SECONDS)",
