@@ -21,7 +21,7 @@ from icecream.gateway import (
     Undecided,
     Unknown,
 )
-from icecream.payments import breaker, claims
+from icecream.payments import breaker, claims, settlement
 from icecream.payments import desk as settling
 from icecream.tables import Event, Flavor, Job, Order, Payment
 from tests import ledger
@@ -389,6 +389,31 @@ async def test_a_bug_that_stays_ends_in_a_manual_review(placed: intake.Placed) -
     assert not await Job.exists().where(Job.subject == placed.payment)
     assert attempts_counted("error") == before + settling.MAX_FAULTS
     await ledger.check()
+
+
+async def test_an_answer_that_cannot_be_written_ends_in_a_manual_review(
+    placed: intake.Placed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("gone")
+
+    monkeypatch.setattr(settlement, "_charged", fail)
+    columns = (Payment.faults, Payment.last_error, Payment.moved, Payment.amount)
+    for faults in range(1, settling.MAX_FAULTS):
+        await desk(Provider()).serve([number(placed)])
+        row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
+        assert row is not None
+        assert (row["faults"], row["last_error"]) == (faults, "KeyError('gone')")
+        # It is not asked for again at once.
+        assert await payments.claim([number(placed)], limit=1, lease=30) == []
+        await due_now(placed)
+    await desk(Provider()).serve([number(placed)])
+    assert await state(placed) == ("pending", "parked")
+    row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
+    assert row is not None
+    # Staff may count what the provider moved.
+    assert (row["moved"], row["amount"]) == (500, 500)
+    assert not await Job.exists().where(Job.subject == placed.payment)
 
 
 def attempts_counted(result: str) -> float:

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from icecream import background, batches, counters, database, logs
+from icecream import background, batches, counters, database, errors, logs
 from icecream.failpoints import reach
 from icecream.gateway import (
     Answer,
@@ -232,10 +232,19 @@ class Desk:
             # Whatever an adapter raises beside that is a bug; it must end, and be seen.
             await self._fail(claim, error, began)
         else:
-            verdict = Verdict(claim, answer)
-            self._note(claim, RESULTS[type(verdict.believed)], began)
-            reach("payments.answered")
+            await self._settle(Verdict(claim, answer), began)
+
+    async def _settle(self, verdict: Verdict, began: float) -> None:
+        self._note(verdict.claim, RESULTS[type(verdict.believed)], began)
+        reach("payments.answered")
+        try:
             await self._settling.ask(verdict)
+        except (errors.Unavailable, database.Unavailable):
+            raise
+        except Exception as error:
+            # The answer cannot be written, which is a bug too.
+            await self._fail(verdict.claim, error, began, verdict.believed)
+        else:
             reach("payments.settled")
 
     async def _put_off(self, claim: Claim, error: Later, began: float) -> None:
@@ -246,7 +255,9 @@ class Desk:
         longest = LONGEST_PAUSE_OF_A_REFUSAL_SECONDS if refused else None
         await postpone(claim, str(error), state="sent", longest=longest)
 
-    async def _fail(self, claim: Claim, error: Exception, began: float) -> None:
+    async def _fail(
+        self, claim: Claim, error: Exception, began: float, answer: Answer | Parked | None = None
+    ) -> None:
         """An error of ours: the payment is tried a few times, then it waits for a person."""
         counters.attempted(claim.kind, "error", time.perf_counter() - began)
         where = traceback.extract_tb(error.__traceback__)[-1]
@@ -254,12 +265,12 @@ class Desk:
         known = place in self._told
         self._told.add(place)
         log.error("Payment %s: %r", claim.payment, error, exc_info=None if known else error)
+        parked = _parked(f"Our part failed {MAX_FAULTS} times: {type(error).__name__}.", answer)
         if claim.faults + 1 < MAX_FAULTS:
-            longest = LONGEST_PAUSE_OF_A_REFUSAL_SECONDS
-            await postpone(claim, repr(error), longest=longest, fault=True)
+            longest, reference = LONGEST_PAUSE_OF_A_REFUSAL_SECONDS, parked.reference
+            await postpone(claim, repr(error), reference=reference, longest=longest, fault=True)
         else:
-            why = f"Our part failed {MAX_FAULTS} times: {type(error).__name__}."
-            await self._settling.ask(Verdict(claim, Parked(why)))
+            await self._settling.ask(Verdict(claim, parked))
 
     def _note(self, claim: Claim, result: str, began: float, *, answered: bool = True) -> None:
         breaker = self._breakers[claim.kind]
@@ -295,3 +306,12 @@ class Desk:
         if isinstance(request, Charge):
             return await self.gateway.charge(request)
         return await self.gateway.refund(request)
+
+
+def _parked(why: str, answer: Answer | Parked | None) -> Parked:
+    """For a person to look at, with what the provider said, if it said anything."""
+    if isinstance(answer, Succeeded):
+        return Parked(why, answer.reference, answer.amount)
+    if isinstance(answer, Parked):
+        return Parked(why, answer.reference, answer.moved)
+    return Parked(why)

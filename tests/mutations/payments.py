@@ -122,6 +122,16 @@ MUTATIONS = [
         ),
         ("desk: an error of ours is no fault", "longest=longest, fault=True", "longest=longest"),
         (
+            "desk: what moved is forgotten when the answer cannot be written",
+            "await self._fail(verdict.claim, error, began, verdict.believed)",
+            "await self._fail(verdict.claim, error, began)",
+        ),
+        (
+            "desk: an answer that cannot be written is asked for again for ever",
+            "await self._fail(verdict.claim, error, began, verdict.believed)",
+            "raise",
+        ),
+        (
             "desk: a call without an answer counts as answered",
             "answered=isinstance(error, Undecided))",
             "answered=True)",
@@ -312,6 +322,11 @@ MUTATIONS = [
             "settlement: what was moved is not kept",
             "Payment.moved: said.moved",
             "Payment.moved: None",
+        ),
+        (
+            "settlement: an amount that was not ours outlives a true answer",
+            "one.claim.moved is not None",
+            "False",
         ),
         (
             "settlement: the reason of a decline is not kept",
