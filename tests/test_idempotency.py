@@ -16,6 +16,7 @@ TAKES_A_KEY = {
     "retryPayment",
     "releasePayment",
     "refundPayment",
+    "bookPayment",
 }
 
 

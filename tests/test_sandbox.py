@@ -43,10 +43,21 @@ FORM = {
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    hooks = ("--webhook-url", f"http://127.0.0.1:{HOOKS}/")
+async def hooks(anyio_backend: str) -> AsyncIterator["Hooks"]:
+    """Open for longer than the sandbox lives: none of its calls is cut off in the middle."""
+    reader = Stripe("sk_test_tests", secret=WEBHOOK_SECRET)
+    hooks = Hooks(reader)
+    server = await asyncio.start_server(hooks.serve, "127.0.0.1", HOOKS)
+    yield hooks
+    server.close()
+    await reader.close()
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory, hooks: "Hooks") -> Iterator[Sandbox]:
+    told = ("--webhook-url", f"http://127.0.0.1:{HOOKS}/")
     times = ("--slow", str(LATE), "--late", str(LATE))
-    running = Sandbox(tmp_path_factory.mktemp("sandbox"), "--fault-amounts", *hooks, *times)
+    running = Sandbox(tmp_path_factory.mktemp("sandbox"), "--fault-amounts", *told, *times)
     yield running
     running.end()
 
@@ -603,14 +614,6 @@ class Hooks:
             assert time.monotonic() < deadline, self.heard
             await asyncio.sleep(0.02)
         return events()
-
-
-@pytest.fixture
-async def hooks(provider: Stripe) -> AsyncIterator[Hooks]:
-    hooks = Hooks(provider)
-    server = await asyncio.start_server(hooks.serve, "127.0.0.1", HOOKS)
-    yield hooks
-    server.close()
 
 
 async def test_whatever_was_done_is_told_signed_until_it_is_heard(
