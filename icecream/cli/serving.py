@@ -173,7 +173,8 @@ def worker(
     processes: int, concurrency: int, metrics_port: int | None, metrics_host: str, kept: bool
 ) -> None:
     """Charge payments; beside `serve` on PostgreSQL, as many as you like."""
-    with one_line():
+    # First, because `one_line` imports the counters, which then look for the folder.
+    with _counted_together(processes if metrics_port else 1), one_line():
         if settings.load().embedded:
             raise ValueError("with SQLite, `icecream serve` charges payments itself.")
         listener = None
@@ -182,12 +183,11 @@ def worker(
                 "set --metrics-port to a free port, --metrics-host to an address of this machine."
             )
             listener = _listen(metrics_host, metrics_port, hint)
-        with _counted_together(processes if listener else 1):
-            asyncio.run(_prepare())
-            if processes > 1:
-                _exit_as_forced(asyncio.run(_supervise(processes, concurrency, listener)))
-            else:
-                asyncio.run(_work(concurrency, kept, listener))
+        asyncio.run(_prepare())
+        if processes > 1:
+            _exit_as_forced(asyncio.run(_supervise(processes, concurrency, listener)))
+        else:
+            asyncio.run(_work(concurrency, kept, listener))
 
 
 def _stop_signal() -> asyncio.Event:
