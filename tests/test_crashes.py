@@ -26,10 +26,9 @@ at_scale = pytest.mark.only("postgres")
 ALTERATION = """
 import asyncio, contextlib, datetime, os, pathlib, resource, signal, time
 from icecream import database, failpoints
-from icecream.payments import claims, desk, notices
+from icecream.payments import claims, desk
 control = pathlib.Path({control!r})
 claims.FIRST_PAUSE_SECONDS = 0.1
-notices.DELAY = datetime.timedelta(seconds=0.5)
 def act(name):
     try:
         word, action = control.read_text().split()

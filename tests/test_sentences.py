@@ -86,7 +86,7 @@ def test_every_setting_is_refused_in_words_that_say_what_is_allowed() -> None:
                 said.add(str(error))
     assert "ICECREAM_PORT: set it to a whole number from 1 to 65535." in said
     assert "ICECREAM_PAYMENT_PROVIDER: set it to one of simulated, stripe." in said
-    assert "ICECREAM_SWEEP: set it to a number greater than 0 and at most 86400." in said
+    assert "ICECREAM_SWEEP: set it to a number from 0.01 to 86400." in said
     for line in said:
         assert not FOR_PROGRAMS.search(line), line
         assert "null" not in line
