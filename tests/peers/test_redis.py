@@ -177,6 +177,8 @@ async def test_a_node_of_a_cluster_works_where_it_has_our_key_and_else_says_so(
                 port,
                 peers.program,
                 cluster_enabled="yes",
+                # Its default lies among the ports that the system hands to clients.
+                cluster_port=str(servers.free_port()),
                 cluster_require_full_coverage="no",
                 cluster_node_timeout="60000",
             )
