@@ -228,20 +228,14 @@ async def _look_again(calls: Sequence[Wanted], outcomes: list[Outcome]) -> list[
 
     It may have taken the last of the stock, for which the same order was now refused.
     """
-    refused = [
-        call.key
-        for call, outcome in zip(calls, outcomes, strict=True)
+    refused = {
+        n: call.key
+        for n, (call, outcome) in enumerate(zip(calls, outcomes, strict=True))
         if call.key and isinstance(outcome, Exception)
-    ]
-    if not refused:
-        return outcomes
-    known = await _known(refused)
-    return [
-        _again(call.key, known) or outcome
-        if call.key and isinstance(outcome, Exception)
-        else outcome
-        for call, outcome in zip(calls, outcomes, strict=True)
-    ]
+    }
+    known = await _known(list(refused.values()))
+    again = {n: _again(key, known) for n, key in refused.items()}
+    return [again.get(n) or outcome for n, outcome in enumerate(outcomes)]
 
 
 def _again(key: keys.Key, known: Known) -> _Same | errors.IdempotencyKeyReused | None:

@@ -1,6 +1,8 @@
 """Payments over HTTP, for staff: what became of each, and what an operator decides about it."""
 
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any
 
 from litestar import Controller, get, post
@@ -241,14 +243,8 @@ class Operators(Controller):
         It is looked up by its `reference` or our key, and only asked for again while the provider
         is sure to remember that key: nothing is charged twice. What stays open is parked again.
         """
-        by, why, reference = request.user.id, data.reason, data.reference
-
-        async def work() -> Decided:
-            staged = await payments.parked.retry(payment, why=why, by=by, reference=reference)
-            return Decided(payment, staged)
-
-        done = await idempotency.once(idempotency_key, request, work, Decided, body=data)
-        return await _after(*done, state, status=202)
+        retry = partial(payments.parked.retry, reference=data.reference)
+        return await _decide(retry, request, payment, data, state, idempotency_key, status=202)
 
     @post(
         "/{payment:int}/release",
@@ -271,13 +267,8 @@ class Operators(Controller):
         It counts as declined. A charge's order is `failed`, its stock is back, and it may be paid
         again; a refund's order is `paid` as before.
         """
-        by, why = request.user.id, data.reason
-
-        async def work() -> Decided:
-            return Decided(payment, await payments.parked.release(payment, why=why, by=by))
-
-        done = await idempotency.once(idempotency_key, request, work, Decided, body=data)
-        return await _after(*done, state)
+        release = payments.parked.release
+        return await _decide(release, request, payment, data, state, idempotency_key)
 
     @post(
         "/{payment:int}/refund",
@@ -306,13 +297,8 @@ class Operators(Controller):
         For staff. All that the provider `moved` goes back, and then the order is `canceled`. With
         an `Idempotency-Key` a request that comes again is answered again, for 7 days.
         """
-        by, why = request.user.id, data.reason
-
-        async def work() -> Decided:
-            return Decided(payment, await payments.parked.refund(payment, why=why, by=by))
-
-        done = await idempotency.once(idempotency_key, request, work, Decided, body=data)
-        return await _after(*done, state, status=202)
+        refund = payments.parked.refund
+        return await _decide(refund, request, payment, data, state, idempotency_key, status=202)
 
     @post(
         "/{payment:int}/book",
@@ -335,20 +321,27 @@ class Operators(Controller):
         The order's `refunded` grows by it. If money is left, the order is `paid` and the rest may
         be refunded; an order that is being canceled gets the rest back at once.
         """
-        by, why = request.user.id, data.reason
-
-        async def work() -> Decided:
-            return Decided(payment, await payments.parked.book(payment, why=why, by=by))
-
-        done = await idempotency.once(idempotency_key, request, work, Decided, body=data)
-        return await _after(*done, state)
+        book = payments.parked.book
+        return await _decide(book, request, payment, data, state, idempotency_key)
 
 
-async def _after(
-    decided: Decided, headers: dict[str, str], state: State, *, status: int = 200
+async def _decide(
+    decision: Callable[..., Awaitable[list[int]]],
+    request: bodies.AnyBody,
+    payment: int,
+    data: Why | Retry,
+    state: State,
+    idempotency_key: str | None,
+    *,
+    status: int = 200,
 ) -> ASGIApp:
-    """Ring for what is to be carried out next, and answer with the payment."""
+    """Decide once, notify the workers of what is to be carried out next, answer the payment."""
+
+    async def work() -> Decided:
+        return Decided(payment, await decision(payment, why=data.reason, by=request.user.id))
+
+    decided, headers = await idempotency.once(idempotency_key, request, work, Decided, body=data)
     if decided.staged:
         with logs.contained(log, "Ringing for payments of a decision"):
             await state.ring(decided.staged)
-    return bodies.Json(await one(decided.payment), headers, status)
+    return bodies.Json(await one(payment), headers, status)
