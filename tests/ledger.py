@@ -5,4 +5,5 @@ from icecream import doctor
 
 async def check() -> None:
     """Every rule of the doctor holds."""
-    assert await doctor.examine() == {}
+    broken = await doctor.examine()
+    assert broken == {}, broken
