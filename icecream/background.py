@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 # the longest pause, and begin anew for one that ran for as long as STEADY_SECONDS.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
 STEADY_SECONDS = 60.0
+# Seconds after which a task that was cancelled, and goes on, is cancelled again.
+CANCEL_AGAIN_SECONDS = 0.5
 # How many tasks of each name wait to be started again.
 _down: Counter[str] = Counter()
 
@@ -37,8 +39,21 @@ async def running(name: str, work: Callable[[], Awaitable[None]]) -> AsyncIterat
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await cancel({task})
+
+
+async def cancel(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel these tasks, and return once they have ended.
+
+    Again and again, because a cancellation can get lost: on Python 3.11 `asyncio.wait_for` returns
+    what has just arrived instead of being cancelled, and redis-py sends its commands with it.
+    """
+    left = tasks
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -48,7 +63,7 @@ async def _keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
             return await work()
         except asyncio.CancelledError as error:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
             _tell(name, error)
         except Exception as error:
@@ -60,8 +75,8 @@ async def _keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
-def _is_being_cancelled() -> bool:
-    """Whether the owner was cancelled, rather than something that the work waited for."""
+def is_being_cancelled() -> bool:
+    """Whether somebody cancelled the current task, also if it lost that cancellation."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

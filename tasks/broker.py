@@ -23,7 +23,7 @@ from taskiq import AsyncBroker, BrokerMessage
 from taskiq.exceptions import SendTaskError
 from taskiq_redis import RedisStreamBroker
 
-from icecream import logs, settings
+from icecream import background, logs, settings
 
 log = logging.getLogger(__name__)
 # Messages that may wait: with more work than that, a sweep finds it just as soon.
@@ -82,10 +82,11 @@ class Stream(RedisStreamBroker):
         await AsyncBroker.startup(self)
 
     async def listen(self) -> AsyncGenerator[bytes, None]:  # type: ignore[override]  # no acks
-        while True:
+        # Taskiq cancels a read once and then waits for it; that cancellation can get lost.
+        while not background.is_being_cancelled():
             try:
                 async with Redis(connection_pool=self.connection_pool) as redis:
-                    while True:
+                    while not background.is_being_cancelled():
                         for message in await self._read(redis):
                             yield message
             except Exception as error:

@@ -52,9 +52,7 @@ async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
         await desk.close(GRACE)
         await provider.close()
         await asyncio.wait(jobs, timeout=LAST_WORDS)
-        for job in jobs:
-            job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        await background.cancel(jobs)
 
 
 def _sweeper(name: str, step: Step, every: float) -> asyncio.Task[None]:

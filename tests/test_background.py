@@ -1,6 +1,7 @@
 """Tasks that run as long as the process."""
 
 import asyncio
+import contextlib
 from contextvars import ContextVar
 
 import pytest
@@ -89,6 +90,24 @@ async def test_a_cancellation_from_within_is_a_failure_and_one_from_outside_is_t
     await asyncio.wait({owner})
     assert owner.cancelled()
     assert task.starts == 2
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(background, "CANCEL_AGAIN_SECONDS", 0)
+    lost = asyncio.Event()
+
+    async def work() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        lost.set()
+        await asyncio.Event().wait()
+
+    task = background.start("task", work)
+    await asyncio.sleep(0)
+    await background.cancel({task})
+    assert lost.is_set() and task.cancelled()
 
 
 async def test_a_task_that_returns_is_done(pauses: list[float]) -> None:

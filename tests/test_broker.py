@@ -151,3 +151,23 @@ async def test_a_bug_does_not_end_the_listening(
         assert await asyncio.wait_for(anext(heard), PATIENCE) == b"after it"
     assert caplog.text.count("Traceback") == 1
     assert caplog.text.count("Redis is away (a bug)") == 1
+
+
+async def test_a_cancellation_that_the_client_loses_ends_the_listening(
+    redis: servers.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, reading = broker.Stream._read, asyncio.Event()
+
+    async def read(self: broker.Stream, redis: Any) -> list[bytes]:
+        reading.set()
+        try:
+            return await real(self, redis)
+        except asyncio.CancelledError:
+            return []
+
+    monkeypatch.setattr(broker.Stream, "_read", read)
+    async with stream(redis) as one:
+        listening = asyncio.ensure_future(anext(one.listen(), None))
+        await reading.wait()
+        listening.cancel()
+        assert await asyncio.wait_for(listening, PATIENCE) is None

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.only("sqlite")
 log = logging.getLogger("tests.logs")
 SWALLOWING = re.compile("CancelledError|BaseException")
 # A cancellation of something that the task waited for is not one of the task itself.
-OF_THE_TASK_ITSELF = "if _is_being_cancelled():\n    raise"
+OF_THE_TASK_ITSELF = "if is_being_cancelled():\n    raise"
 SECRET = "a secret of the settings"
 
 

@@ -100,9 +100,7 @@ class Desk:
             self._following.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=grace)
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await background.cancel(set(self._running))
         await self._settling.close()
 
     async def _start(self, ids: Sequence[int] | None, room: int) -> set[asyncio.Task[None]]:
