@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec import structs
 
 from icecream import doctor, gateway, payments
 from icecream.database import DB
@@ -237,12 +238,18 @@ async def test_a_notice_of_a_refund_that_succeeded_is_looked_up(customer: Caller
     await ledger.check()
 
 
-async def test_a_failed_refund_waits_until_another_one_has_ended(customer: Caller) -> None:
+async def test_a_failed_refund_waits_until_another_one_has_ended(
+    customer: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
     one, provider = await given(customer, 300), Told()
     await begun(one.order, 200, by=customer.user.id)
     provider.found = Declined("failed")
     await noticed(one, provider, "failed")
     assert (await order_of(one), await left()) == (("paid", 300), 1)
+    # That is no error.
+    (told,) = caplog.records
+    assert (told.levelname, told.exc_info) == ("WARNING", None)
+    assert "the failed refund waits for another one" in told.message
     await carry_out(one.order)
     await due_now()
     await notices.Inbox(provider, lease=30, timeout=5).sweep()
@@ -258,13 +265,16 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
     failed = Record(
         *("refund", row["provider_key"], one.order, reference, 1000, "EUR", "declined", now)
     )
-    provider.listed = (failed,)
 
     async def found() -> list[remedies.Finding]:
         day = timedelta(days=1)
         listed = reconciliation.compare(provider, now - day, now + day)
         return [finding async for finding in listed if finding.payment == one.refund]
 
+    # Another refund under the same key may fail, and ours stands.
+    provider.listed = (structs.replace(failed, reference="another"),)
+    assert [finding.what for finding in await found()] == ["look"]
+    provider.listed = (failed,)
     (finding,) = await found()
     assert (finding.what, finding.why) == ("adopt", "the refund failed after it had succeeded")
     assert (await remedies.carry_out(provider, finding)).done
@@ -401,7 +411,10 @@ async def test_a_refund_at_the_provider_waits_for_one_of_ours(customer: Caller) 
 
 async def test_only_refunds_of_our_charges_that_succeeded_are_ours(customer: Caller) -> None:
     one, provider = await paid(customer), Told()
+    reference = f"reviewed {customer.user.id}"
+    reviewed = await parked(customer, gateway.Succeeded(reference, 900, "EUR"))
     provider.listed = (
+        made(reviewed.order, 900, reference),
         made(one.order, 100, "a charge of another shop"),
         made(one.order, 200, one.charge, state="processing"),
         made(one.order, 300, one.charge, state="declined"),

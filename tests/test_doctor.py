@@ -21,8 +21,9 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
 
     What was noted of the pending one is not published.
     """
-    flavor = await new_flavor(price=100)
-    placed = [await place(customer.user.id, {flavor: n}) for n in (1, 2, 3, 4)]
+    flavor, other = [await new_flavor(price=100) for _ in range(2)]
+    wanted = [{flavor: 1}, {flavor: 2}, {flavor: 3}, {flavor: 4, other: 1}]
+    placed = [await place(customer.user.id, lines) for lines in wanted]
     claims = await payments.claim(
         [one.payment for one in placed[1:] if one.payment], limit=3, lease=9
     )
@@ -45,6 +46,8 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
         "customer_day": f'"user" = {customer.user.id} AND {day}',
         "day_total": day,
         "flavor": flavor,
+        "other": other,
+        "other_day": f"flavor = {other} AND {day}",
         "pending": pending.order,
         "open": pending.payment,
         "paid": paid.order,
@@ -153,10 +156,11 @@ BREAKS = {
         "UPDATE flavor SET stock = 5 WHERE id = {flavor}",
     ],
     "what was given back of an order is the sum of its lines'": [
-        'UPDATE order_line SET refunded = refunded + 1 WHERE "order" = {canceled}',
-        "UPDATE flavor_total SET refunded = refunded + 1"
+        'UPDATE order_line SET refunded = refunded - 1 WHERE "order" = {canceled}'
+        " AND flavor = {flavor}",
+        "UPDATE flavor_total SET refunded = refunded - 1"
         " WHERE status = 'canceled' AND {flavor_total}",
-        "UPDATE flavor_day SET refunded = refunded + 1 WHERE status = 'canceled' AND {flavor_day}",
+        "UPDATE flavor_day SET refunded = refunded - 1 WHERE status = 'canceled' AND {flavor_day}",
     ],
     "totals by flavor equal a recount": [
         "UPDATE flavor_total SET orders = orders + 1 WHERE status = 'paid' AND {flavor_total}"
@@ -170,6 +174,35 @@ BREAKS = {
     ],
     "totals by day equal a recount": ["UPDATE day_total SET quantity = quantity + 1"],
 }
+# Other ways to break some of them.
+MORE = [
+    (
+        # The sum is right, but one line gives back more than it cost.
+        "what was given back of an order is the sum of its lines'",
+        [
+            *BREAKS["what was given back of an order is the sum of its lines'"],
+            'UPDATE order_line SET refunded = refunded + 1 WHERE "order" = {canceled}'
+            " AND flavor = {other}",
+            "UPDATE flavor_total SET refunded = refunded + 1"
+            " WHERE status = 'canceled' AND flavor = {other}",
+            "UPDATE flavor_day SET refunded = refunded + 1"
+            " WHERE status = 'canceled' AND {other_day}",
+        ],
+    ),
+    (
+        # Of a day without orders.
+        "totals by day equal a recount",
+        [
+            "INSERT INTO day_total (day, status, quantity, orders, revenue, refunded)"
+            " VALUES ('2001-01-01', 'paid', 1, 1, 100, 0)"
+        ],
+    ),
+    (
+        # Of a day that has orders, and no totals.
+        "totals by day equal a recount",
+        ["DELETE FROM day_total WHERE {day_total}"],
+    ),
+]
 if isinstance(DB, database.Postgres):
     BREAKS["the next id of each table is a new one"] = [
         f"ALTER SEQUENCE {table}_id_seq RESTART" for table in ("orders", "event", "migration")
@@ -184,11 +217,13 @@ async def test_a_sound_installation_is_found_sound(ids: dict[str, Any]) -> None:
     assert await doctor.examine() == {}
 
 
-@pytest.mark.parametrize("rule", BREAKS)
-async def test_what_is_broken_is_found_and_nothing_else(ids: dict[str, Any], rule: str) -> None:
+@pytest.mark.parametrize(("rule", "statements"), [*BREAKS.items(), *MORE])
+async def test_what_is_broken_is_found_and_nothing_else(
+    ids: dict[str, Any], rule: str, statements: list[str]
+) -> None:
     with pytest.raises(Undo):
         async with DB.transaction():
-            for statement in BREAKS[rule]:
+            for statement in statements:
                 await Order.raw(statement.format(**ids))
             assert list(await doctor.examine()) == [rule]
             raise Undo

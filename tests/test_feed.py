@@ -199,6 +199,7 @@ async def test_what_is_told_is_the_same_whenever_it_is_read(customer: Caller, fl
     end = await publish_all()
     first = [one.block for one in await feed.read(begin, end)]
     await payments.settle([verdict(claim, f"feed {placed.order}")])
+    await note(placed.order)
     await publish_all()
     told = await feed.read(begin, begin + 10)
     assert [one.block for one in told[:2]] == first
@@ -207,6 +208,7 @@ async def test_what_is_told_is_the_same_whenever_it_is_read(customer: Caller, fl
         ("cancel-requested", "pending"),
         ("paid", "paid"),
         ("refunding", "refunding"),
+        ("noted", "refunding"),
     ]
     data = told[2].data
     assert (data.user, data.total, data.currency, data.by) == (customer.user.id, 500, "EUR", None)

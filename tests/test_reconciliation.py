@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from icecream import payments
-from icecream.gateway import Charge, Declined, Later, Record, Refund, Request, Succeeded, Unknown
+from icecream.gateway import Answer, Charge, Declined, Later, Record, Refund, Request, Unknown
 from icecream.payments import reconciliation, remedies
 from icecream.tables import Event, Job, Order, Payment
 from tests import ledger
@@ -25,7 +25,7 @@ class Bank(Provider):
     def __init__(self, *answers: Any) -> None:
         super().__init__(*answers)
         self.listed: list[Record] = []
-        self.refunds: dict[str, Succeeded] = {}
+        self.refunds: dict[str, Answer] = {}
 
     async def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
         for record in self.listed:
@@ -33,10 +33,8 @@ class Bank(Provider):
                 yield record
 
     async def refund(self, refund: Refund) -> Any:
-        answer = await super().refund(refund)
-        if isinstance(answer, Succeeded):
-            self.refunds[refund.key] = answer
-        return answer
+        self.refunds[refund.key] = await super().refund(refund)
+        return self.refunds[refund.key]
 
     async def look_up(self, request: Request, reference: str | None) -> Any:
         return self.refunds.get(request.key)
@@ -211,6 +209,54 @@ async def test_what_we_hold_for_certain_and_they_do_not_is_for_a_person(
     assert await status(order) == "paid"
 
 
+async def test_what_never_succeeded_is_not_lacking_in_their_list(
+    customer: Caller, flavor: int
+) -> None:
+    bank = Bank(Declined("no"), Unknown)
+    for _ in range(2):
+        await charged(bank, customer, flavor)
+    assert await find(bank) == []
+
+
+async def sent_at(payment: int, when: datetime) -> None:
+    await Payment.update({Payment.first_sent_at: when}).where(Payment.id == payment)
+
+
+async def test_their_list_is_read_a_little_further_than_ours(customer: Caller, flavor: int) -> None:
+    bank, until = Bank(), datetime.now(UTC) - timedelta(hours=1)
+    _, payment, asked = await charged(bank, customer, flavor)
+    await sent_at(payment, until - timedelta(seconds=1))
+    theirs = f"ref {asked.key}"
+    for seconds, lacking in ((1, []), (601, ["their list lacks it"])):
+        bank.listed = [record(asked, theirs, created=until + timedelta(seconds=seconds))]
+        found = [one async for one in reconciliation.compare(bank, until - DAY, until)]
+        assert [one.why for one in found if one.payment == payment] == lacking
+
+
+@pytest.mark.parametrize(
+    ("age", "compared"),
+    [
+        (timedelta(minutes=9), False),
+        (timedelta(minutes=11), True),
+        (timedelta(days=2, hours=23), True),
+        (timedelta(days=3, hours=1), False),
+    ],
+)
+async def test_a_worker_compares_what_is_neither_young_nor_old(
+    customer: Caller,
+    flavor: int,
+    caplog: pytest.LogCaptureFixture,
+    age: timedelta,
+    compared: bool,
+) -> None:
+    bank = Bank()
+    _, payment, _ = await charged(bank, customer, flavor)
+    await sent_at(payment, datetime.now(UTC) - age)
+    await due()
+    await reconciliation.run_due(bank)
+    assert (f"payment {payment}: their list lacks it" in caplog.text) == compared
+
+
 async def test_many_are_compared_in_chunks(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +282,8 @@ async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
     assert await reconciliation._claim()
     await reconciliation.run_due(bank)
     assert await status(order) == "pending"
+    (job,) = await Job.select().where(Job.kind == reconciliation.KIND)
+    assert job["run_at"] <= datetime.now(UTC) + timedelta(hours=1)
     lease_over = {Job.run_at: datetime.now(UTC) - timedelta(seconds=1)}
     await Job.update(lease_over).where(Job.kind == reconciliation.KIND)
     with caplog.at_level("INFO"):
@@ -321,10 +369,26 @@ async def test_a_charge_for_nothing_that_was_given_back_at_the_provider_is_no_fi
     order, _, asked = await charged(bank, customer, flavor)
     theirs: dict[str, Any] = {"kind": "refund", "key": None, "charge": f"late {order}"}
     part = record(asked, f"re {order}", **theirs, amount=200)
-    bank.listed = [record(asked, f"late {order}"), part]
+    failed = record(asked, f"re0 {order}", **theirs, state="declined")
+    bank.listed = [record(asked, f"late {order}"), part, failed]
     assert [finding.what for finding in await find(bank)] == ["refund"]
     bank.listed.append(record(asked, f"re2 {order}", **theirs, amount=300))
     assert await find(bank) == []
+
+
+async def test_a_declined_refund_of_a_charge_for_nothing_leaves_it_to_be_done(
+    customer: Caller, flavor: int
+) -> None:
+    bank = Bank(Declined("no"))
+    order, _, asked = await charged(bank, customer, flavor)
+    bank.listed, bank.answers = [record(asked, f"kept {order}")], [Declined("account closed")]
+    (finding,) = await find(bank)
+    outcome = await remedies.carry_out(bank, finding)
+    assert outcome == remedies.Outcome(" - the refund was declined: account closed", False)
+    types = await Event.select(Event.type).where(Event.order == order).order_by(Event.seq)
+    assert [row["type"] for row in types] == ["placed", "failed"]
+    assert await find(bank) == [finding]
+    await ledger.check()
 
 
 async def test_a_refund_that_nobody_answers_for_is_to_be_done_again(flavor: int) -> None:

@@ -88,6 +88,16 @@ async def test_a_token_may_come_again_for_a_moment_after_its_successor_was_used(
     assert {(await tokens.refresh(pair.refresh)).access for pair in (fast, slow)}
 
 
+async def test_a_token_in_use_goes_on_though_its_parent_came_again(customer: Caller) -> None:
+    first = await tokens.first(customer.user)
+    second = await tokens.refresh(first.refresh)
+    # This answer gets lost, and meanwhile another tab sends the parent once more.
+    await tokens.refresh(second.refresh)
+    await tokens.refresh(first.refresh)
+    await later(customer)
+    assert (await tokens.refresh(second.refresh)).access
+
+
 @pytest.mark.parametrize("used", [0, 1])
 async def test_a_reuse_after_the_grace_revokes_whichever_successor_was_used(
     customer: Caller, used: int

@@ -105,11 +105,6 @@ MUTATIONS = [
             "Payment.state: state}",
         ),
         (
-            "review: what was never charged is refunded",
-            'moved = bool(row["moved"]) and row["provider_ref"] is not None',
-            "moved = True",
-        ),
-        (
             "review: what is not parked is decided",
             'if row["state"] not in states.DECISIONS[name].sources:',
             "if False:",
@@ -140,6 +135,11 @@ MUTATIONS = [
             "[]",
         ),
         ("review: a charge is booked", "name == counted]", "counted]"),
+        (
+            "review: what was never charged is refunded",
+            'moved = bool(row["moved"]) and row["provider_ref"] is not None',
+            "moved = True",
+        ),
     ),
     *at(
         "icecream/payments/balances.py",
