@@ -227,7 +227,7 @@ MUTATIONS = [
     ),
     *at(
         TRANSACTIONS,
-        "tests/test_database.py -k astray",
+        "tests/test_database.py -k task",
         # On SQLite such a query waits for ever.
         ("transactions: a query astray is let through", "raise StrayQuery", "pass"),
         database="postgres",
