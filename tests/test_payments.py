@@ -538,6 +538,30 @@ async def test_what_was_charged_before_the_key_was_forgotten_is_adopted(
     await ledger.check()
 
 
+@pytest.mark.parametrize("charged", [True, False])
+async def test_an_old_payment_that_we_never_sent_is_looked_up_first(
+    placed: intake.Placed, charged: bool
+) -> None:
+    # As in a restored backup: it may have been sent before, and the provider has forgotten its key.
+    now, order = datetime.now(UTC), Order.id == placed.order
+    await Order.update({Order.created_at: now - Provider.key_life}).where(order)
+    provider = Provider(Unknown)
+    provider.found = Unknown("no answer")
+    await desk(provider).serve([number(placed)])
+    assert provider.asked == []
+    # It still is, now that we know of a first try.
+    provider.found = (
+        Succeeded(f"before the restore {placed.order}", 500, "EUR") if charged else None
+    )
+    for _ in range(2):
+        await due_now(placed)
+        await desk(provider).serve([number(placed)])
+    assert await state(placed) == ("paid", "succeeded")
+    assert len(provider.asked) == (0 if charged else 2)
+    await Order.update({Order.created_at: now}).where(order)
+    await ledger.check()
+
+
 @pytest.mark.parametrize(
     ("amount", "currency", "said"),
     [(501, "EUR", "5.01 EUR"), (500, "USD", "5.00 USD"), (0, "EUR", "0.00 EUR")],

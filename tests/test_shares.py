@@ -18,7 +18,7 @@ def jobs(count: int, customer: int | None, kind: str = "charge", tries: int = 0)
 
 def claims(count: int, customer: int, *, refund: bool = False, tries: int = 1) -> list[Claim]:
     charge, give_back = Charge("key", 1, "EUR", 1), Refund("key", 1, "EUR", 1, "pi_1")
-    return [Claim(1, tries, customer, give_back if refund else charge, Any)] * count
+    return [Claim(1, tries, customer, give_back if refund else charge, Any, Any)] * count
 
 
 def holding(*held: Claim) -> Shares:

@@ -42,9 +42,11 @@ _SENT = database.put(Payment.first_sent_at)
 class Claim(Struct, frozen=True):
     """A payment that is ours to carry out for the length of a lease. `tries` is the fence.
 
-    `reference` is the provider's, where we know it; the provider may know our key since `sent_at`.
-    `faults` counts the tries that ended in an error of ours. `moved` is what the provider moved as
-    far as is known, if it was not what we asked for.
+    `reference` is the provider's, where we know it. `sent_at` is when we sent it first, as far as
+    we know: a restored backup may have forgotten that we did, but not when the order was placed. So
+    the provider may know our key since `known_since`. `faults` counts the tries that ended in an
+    error of ours. `moved` is what the provider moved as far as is known, if it was not what we
+    asked for.
     """
 
     payment: int
@@ -52,6 +54,7 @@ class Claim(Struct, frozen=True):
     customer: int
     request: Request
     sent_at: datetime
+    known_since: datetime
     reference: str | None = None
     faults: int = 0
     moved: int | None = None
@@ -168,7 +171,7 @@ async def _claims(rows: Sequence[dict[str, Any]], now: datetime) -> list[Claim]:
     if not rows:
         return []
     orders = sorted({row["order"] for row in rows})
-    columns = (Order.id, Order.user, Order.currency)
+    columns = (Order.id, Order.user, Order.currency, Order.created_at)
     found = await Order.select(*columns).where(Order.id.is_in(orders))
     order_of = {order["id"]: order for order in found}
     charges = await _references([row["order"] for row in rows if row["kind"] == "refund"])
@@ -178,19 +181,27 @@ async def _claims(rows: Sequence[dict[str, Any]], now: datetime) -> list[Claim]:
             log.error("Refund %s is left as it is: its order has no charge.", row["id"])
             counters.failed("payment")
     return [
-        Claim(
-            payment=row["id"],
-            tries=row["tries"],
-            customer=order_of[row["order"]]["user"],
-            request=_request(row, order_of[row["order"]]["currency"], charges),
-            sent_at=row["first_sent_at"] or now,
-            reference=row["provider_ref"],
-            faults=row["faults"] or 0,
-            moved=row["moved"],
-        )
+        _as_claim(row, order_of[row["order"]], charges, now)
         for row in rows
         if row["kind"] == "charge" or row["order"] in charges
     ]
+
+
+def _as_claim(
+    row: dict[str, Any], order: dict[str, Any], charges: dict[int, str], now: datetime
+) -> Claim:
+    sent_at = row["first_sent_at"] or now
+    return Claim(
+        payment=row["id"],
+        tries=row["tries"],
+        customer=order["user"],
+        request=_request(row, order["currency"], charges),
+        sent_at=sent_at,
+        known_since=min(sent_at, order["created_at"]),
+        reference=row["provider_ref"],
+        faults=row["faults"] or 0,
+        moved=row["moved"],
+    )
 
 
 async def _references(orders: Sequence[int]) -> dict[int, str]:

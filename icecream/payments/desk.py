@@ -290,12 +290,15 @@ class Desk:
             self._follow_up()
 
     async def _ask(self, claim: Claim) -> Answer | Parked:
-        forgotten = datetime.now(UTC) - claim.sent_at > self.gateway.key_life
-        if claim.reference or forgotten or claim.tries >= LOOK_UP_FIRST:
+        now, life = datetime.now(UTC), self.gateway.key_life
+        # The provider may have carried it out and forgotten its key; after a restore we may have
+        # forgotten it too.
+        old = now - claim.known_since > life
+        if claim.reference or old or claim.tries >= LOOK_UP_FIRST:
             known = await self.gateway.look_up(claim.request, claim.reference)
             if known is not None:
                 return known
-        if forgotten:
+        if now - claim.sent_at > life:
             return Parked("The provider knows nothing of it, and would charge it anew.")
         reach("payments.before_call")
         return await self._send(claim.request)

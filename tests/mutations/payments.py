@@ -108,12 +108,17 @@ MUTATIONS = [
         PAYMENTS_TESTS,
         ("desk: it is looked up before the fourth call", "LOOK_UP_FIRST = 3", "LOOK_UP_FIRST = 4"),
         ("desk: it is looked up before the second call", "LOOK_UP_FIRST = 3", "LOOK_UP_FIRST = 2"),
-        ("desk: a payment is sent when the provider forgot the key", "if forgotten:", "if False:"),
         (
-            "desk: a known reference is not looked up",
-            "if claim.reference or forgotten",
-            "if forgotten",
+            "desk: a payment is sent when the provider forgot the key",
+            "if now - claim.sent_at > life:",
+            "if False:",
         ),
+        (
+            "desk: an old payment that was never sent is not looked up",
+            "old = now - claim.known_since > life",
+            "old = now - claim.sent_at > life",
+        ),
+        ("desk: a known reference is not looked up", "if claim.reference or old", "if old"),
         ("desk: what was found is not believed", "if known is not None:", "if False:"),
         (
             "desk: six errors of ours park a payment",
