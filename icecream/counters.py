@@ -43,7 +43,7 @@ KINDS, RESULTS = (
     ),
 )
 # One item of several that were done one by one: the others were done.
-FAILURES = ("finding", "notice", "payment", "task")
+FAILURES = ("finding", "notice", "task")
 _seats: list[IO[str]] = []
 
 

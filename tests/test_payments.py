@@ -5,6 +5,7 @@ import random
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
 
 import pytest
 
@@ -299,8 +300,8 @@ async def test_two_desks_share_the_work_and_charge_nothing_twice(
     await ledger.check()
 
 
-async def test_a_payment_whose_rows_contradict_each_other_does_not_stop_the_others(
-    placed: intake.Placed, customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
+async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
+    placed: intake.Placed, customer: Caller, staff: Caller, flavor: int
 ) -> None:
     failed = await place(customer.user.id, {flavor: 1})
     await desk(Provider(Declined("no"))).serve([number(failed)])
@@ -316,11 +317,20 @@ async def test_a_payment_whose_rows_contradict_each_other_does_not_stop_the_othe
     await desk(provider).serve([refund.id, number(placed)])
     assert [request.order for request in provider.asked] == [placed.order]
     assert await state(placed) == ("paid", "succeeded")
-    assert f"Refund {refund.id} is left as it is" in caplog.text
-    # It keeps its job, for the time after somebody mended it.
-    job = Job.kind == "refund", Job.subject == refund.id
-    assert await Job.exists().where(*job, Job.run_at > datetime.now(UTC))
-    await Job.delete().where(*job)
+    columns = (Payment.state, Payment.last_error)
+    row = await Payment.select(*columns).where(Payment.id == refund.id).first()
+    assert row == {"state": "parked", "last_error": settlement.LACKS_CHARGE}
+    assert not await Job.exists().where(Job.kind == "refund", Job.subject == refund.id)
+    # Money that the provider moved for it all the same is for a person too.
+    claim = await payments.standing(refund.id)
+    assert claim is not None
+    await payments.parked.retry(refund.id, why="to be sure", by=staff.user.id)
+    assert await settled(claim, f"of nothing {refund.id}")
+    assert await Payment.exists().where(
+        Payment.id == refund.id, Payment.state == "parked", Payment.moved == 1
+    )
+    await payments.parked.release(refund.id, why="nothing was moved", by=staff.user.id)
+    assert await Payment.exists().where(Payment.id == refund.id, Payment.state == "declined")
     await Payment.delete().where(Payment.id == refund.id)
     await ledger.check()
 
@@ -560,6 +570,25 @@ async def test_an_old_payment_that_we_never_sent_is_looked_up_first(
     assert len(provider.asked) == (0 if charged else 2)
     await Order.update({Order.created_at: now}).where(order)
     await ledger.check()
+
+
+async def test_a_claim_that_fails_leaves_what_was_claimed_before_it(
+    placed: intake.Placed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def claim(*ids: Any, among: claims.Among, **how: Any) -> list[payments.Claim]:
+        if among.kinds == ["refund"]:
+            raise database.Unavailable("away")
+        return await claims.claim(*ids, among=among, **how)
+
+    clock, one_desk = Clock(monkeypatch), desk(Provider())
+    for customer in range(breaker.FAILURES):
+        one_desk._breakers["refund"].note(customer, answered=False)
+    clock.now += breaker.FIRST_PAUSE_SECONDS
+    monkeypatch.setattr(settling, "claim", claim)
+    with pytest.raises(database.Unavailable):
+        await one_desk.serve([number(placed), 2**40])
+    await one_desk.close(5)
+    assert await state(placed) == ("paid", "succeeded")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Whose turn it is to ask the provider: a claim for the length of a lease, or later again."""
 
-import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from msgspec import Struct
 from piccolo.columns import Column
 from piccolo.columns.combination import And, Or, Where
 
-from icecream import counters, database, states
+from icecream import database, states
 from icecream.failpoints import reach
 from icecream.gateway import Charge, Refund, Request
 from icecream.tables import KINDS, Job, Order, Payment
@@ -35,7 +34,8 @@ COLUMNS = (
     Payment.first_sent_at,
     Payment.faults,
 )
-log = logging.getLogger(__name__)
+# The charge of a refund whose order has none.
+NO_CHARGE = ""
 _SENT = database.put(Payment.first_sent_at)
 
 
@@ -68,6 +68,11 @@ class Claim(Struct, frozen=True):
     def kind(self) -> str:
         """`charge` or `refund`."""
         return "charge" if isinstance(self.request, Charge) else "refund"
+
+    @property
+    def lacks_charge(self) -> bool:
+        """It is a refund of an order that was never charged: no rule makes one."""
+        return isinstance(self.request, Refund) and self.request.charge == NO_CHARGE
 
 
 class Among(Struct, frozen=True):
@@ -175,16 +180,7 @@ async def _claims(rows: Sequence[dict[str, Any]], now: datetime) -> list[Claim]:
     found = await Order.select(*columns).where(Order.id.is_in(orders))
     order_of = {order["id"]: order for order in found}
     charges = await _references([row["order"] for row in rows if row["kind"] == "refund"])
-    for row in rows:
-        if row["kind"] == "refund" and row["order"] not in charges:
-            # The doctor says more. It is put off for a lease, and the others are carried out.
-            log.error("Refund %s is left as it is: its order has no charge.", row["id"])
-            counters.failed("payment")
-    return [
-        _as_claim(row, order_of[row["order"]], charges, now)
-        for row in rows
-        if row["kind"] == "charge" or row["order"] in charges
-    ]
+    return [_as_claim(row, order_of[row["order"]], charges, now) for row in rows]
 
 
 def _as_claim(
@@ -218,7 +214,7 @@ def _request(row: dict[str, Any], currency: str, charges: dict[int, str]) -> Req
     key, amount, order = row["provider_key"], row["amount"], row["order"]
     if row["kind"] == "charge":
         return Charge(key, amount, currency, order, row["method"])
-    return Refund(key, amount, currency, order, charges[order])
+    return Refund(key, amount, currency, order, charges.get(order, NO_CHARGE))
 
 
 async def standing(payment: int, among: Sequence[str] | None = None) -> Claim | None:

@@ -29,7 +29,7 @@ from icecream.payments.claims import (
     claim,
     postpone,
 )
-from icecream.payments.settlement import Parked, Verdict, settle
+from icecream.payments.settlement import LACKS_CHARGE, Parked, Verdict, settle
 from icecream.payments.shares import Row, Shares
 from icecream.tables import KINDS
 
@@ -108,26 +108,31 @@ class Desk:
         claims: list[Claim] = []
         try:
             if room and not self._closing:
-                claims = await self._claim(ids, room)
+                await self._claim(ids, room, claims)
         finally:
+            # Also when a later claim of this round fails: what was claimed before it is ours.
+            started = {self._begin(claim) for claim in claims}
             for _ in range(room - len(claims)):
                 self._free.release()
                 self._unwritten.release()
-        return {self._begin(claim) for claim in claims}
+        return started
 
-    async def _claim(self, ids: Sequence[int] | None, room: int) -> list[Claim]:
-        """What is due and may be asked for; of a kind whose breaker is open only a trial."""
+    async def _claim(self, ids: Sequence[int] | None, room: int, claims: list[Claim]) -> None:
+        """Add what is due and may be asked for; of a kind whose breaker is open only a trial."""
         self._passed_over |= self._shares.any_is_full
         calm = [kind for kind in self._shares.kinds if not self._breakers[kind].is_open]
-        claims = await self._claim_fairly(ids, calm, room) if calm else []
+        if calm:
+            self._take(await self._claim_fairly(ids, calm, room), claims)
         for kind, breaker in self._breakers.items():
             if breaker.may_try and len(claims) < room:
-                claims += await self._claim_trial(ids, kind, breaker)
-        for one in claims:
-            self._shares.take(one)
+                self._take(await self._claim_trial(ids, kind, breaker), claims)
         if claims:
             reach("payments.claimed")
-        return claims
+
+    def _take(self, new: Sequence[Claim], claims: list[Claim]) -> None:
+        for one in new:
+            self._shares.take(one)
+        claims += new
 
     async def _claim_fairly(
         self, ids: Sequence[int] | None, kinds: Sequence[str], room: int
@@ -290,6 +295,8 @@ class Desk:
             self._follow_up()
 
     async def _ask(self, claim: Claim) -> Answer | Parked:
+        if claim.lacks_charge:
+            return Parked(LACKS_CHARGE)
         now, life = datetime.now(UTC), self.gateway.key_life
         # The provider may have carried it out and forgotten its key; after a restore we may have
         # forgotten it too.

@@ -25,6 +25,7 @@ COLUMNS = (
     Order.cancel_requested,
     Order.created_at,
 )
+LACKS_CHARGE = "It is a refund, but its order has no charge that succeeded."
 
 
 class Parked(Struct, frozen=True):
@@ -55,6 +56,8 @@ class Verdict(Struct, frozen=True):
         asked, answer = self.claim.request, self.answer
         if not isinstance(answer, Succeeded) or self.by is not None:
             return answer
+        if self.claim.lacks_charge:
+            return Parked(LACKS_CHARGE, answer.reference, answer.amount)
         if (answer.amount, answer.currency) == (asked.amount, asked.currency):
             return answer
         texts = [money.text(one.amount, one.currency) for one in (answer, asked)]
