@@ -5,6 +5,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from icecream import counters, database, errors, events
@@ -13,6 +14,7 @@ from icecream.payments import corrections
 from icecream.payments.claims import standing
 from icecream.payments.desk import NO_ANSWER
 from icecream.payments.settlement import Verdict, hold, settle
+from icecream.tables import Event
 
 log = logging.getLogger(__name__)
 # The key of a refund that no payment of ours stands for begins so; the rest is made from the
@@ -120,10 +122,16 @@ async def _give_back(gateway: Gateway, finding: Finding) -> Outcome:
 
 
 async def _tell(order: int, refund: Refund) -> None:
+    """Add it to the order's history, once: two people may decide on it at the same time."""
     about = {"charge": refund.charge, "amount": refund.amount, "key": refund.key}
 
     async def work() -> None:
         await hold([order])
+        told = await Event.select(Event.payload).where(
+            Event.order == order, Event.type == "reconciled"
+        )
+        if any(msgspec.json.decode(row["payload"])["key"] == refund.key for row in told):
+            return
         happened = events.Happened(order, "reconciled", about)
         await events.record([happened], at=datetime.now(UTC))
 
