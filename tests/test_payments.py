@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -128,7 +129,7 @@ async def test_a_second_delivery_changes_nothing(placed: intake.Placed) -> None:
     await ledger.check()
 
 
-@pytest.mark.parametrize("lost", [Unknown, TimeoutError, ConnectionResetError])
+@pytest.mark.parametrize("lost", [Unknown, TimeoutError, ConnectionResetError, socket.gaierror])
 async def test_no_answer_is_not_a_no_and_is_asked_again_with_the_same_key(
     placed: intake.Placed, lost: type[Exception]
 ) -> None:
@@ -368,21 +369,23 @@ async def test_a_job_whose_payment_has_ended_is_dropped(placed: intake.Placed) -
     assert not await Job.exists().where(Job.subject == placed.payment)
 
 
+# A file of ours that is not there says nothing about the provider.
+@pytest.mark.parametrize("bug", [KeyError("gone"), FileNotFoundError("gone")])
 async def test_a_bug_in_a_provider_costs_a_pause_and_not_the_payment(
-    placed: intake.Placed, caplog: pytest.LogCaptureFixture
+    placed: intake.Placed, caplog: pytest.LogCaptureFixture, bug: Exception
 ) -> None:
-    one_desk = desk(Provider(KeyError("gone"), KeyError("gone")))
+    one_desk = desk(Provider(bug, bug))
     for faults in (1, 2):
         await one_desk.serve([number(placed)])
         assert await state(placed) == ("pending", "unknown")
         row = await Payment.select().where(Payment.id == placed.payment).first()
         assert row is not None
-        assert (row["last_error"], row["faults"]) == ("KeyError('gone')", faults)
+        assert (row["last_error"], row["faults"]) == (repr(bug), faults)
         # It is not asked for again at once.
         assert await payments.claim([number(placed)], limit=1, lease=30) == []
         await due_now(placed)
     assert caplog.text.count("Traceback") == 1
-    assert caplog.text.count("KeyError('gone')") == 2
+    assert caplog.text.count(repr(bug)) == 2
     await one_desk.serve([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     await ledger.check()

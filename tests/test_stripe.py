@@ -382,6 +382,17 @@ async def test_a_bug_of_ours_is_not_taken_for_an_answer_that_cannot_be_read(
         await stub[1].look_up(Charge(BEARS_OUR_KEY["reference"], 1, "EUR", 7, CARD), "pi_1")
 
 
+async def test_a_fault_of_ours_is_not_taken_for_one_of_the_network(
+    stub: tuple[Stub, Stripe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def request(*_: object, **__: object) -> None:
+        raise FileNotFoundError("a file of ours")
+
+    monkeypatch.setattr(httpx.AsyncClient, "request", request)
+    with pytest.raises(FileNotFoundError):
+        await stub[1].charge(charge())
+
+
 @pytest.mark.parametrize(
     "answer", [None, b"HTTP/1.1 200 OK\r\nContent-Le", b"nonsense\r\n\r\n", b""]
 )

@@ -24,7 +24,7 @@ async def reconcile(days: int, yes: bool) -> None:
         return
     try:
         left = await _compare(provider, timedelta(days=days), do=yes)
-    except (gateway.Later, gateway.Unknown) as error:
+    except (gateway.Later, *gateway.NO_ANSWER) as error:
         sys.exit(
             f"icecream: the provider does not give its list, try again in some minutes: {error}"
         )

@@ -1,6 +1,7 @@
 """Payment providers seen from our side: the protocol, and one file for each provider."""
 
 from icecream.gateway.protocol import (
+    NO_ANSWER,
     Answer,
     Charge,
     Declined,
@@ -20,6 +21,7 @@ from icecream.gateway.simulated import Simulated
 from icecream.settings import Settings
 
 __all__ = [
+    "NO_ANSWER",
     "Answer",
     "Charge",
     "Declined",

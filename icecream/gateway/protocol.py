@@ -1,5 +1,6 @@
 """What a payment provider is asked and what it answers; implemented once per provider."""
 
+import socket
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -74,6 +75,11 @@ class Undecided(Unknown):
     """The provider answers, but not with a yes or a no: it is no sign that it is away."""
 
 
+# There was no definite answer: also because a connection was lost, something took too long, or a
+# host's name was not found. Any other error, also of the operating system, is a fault of ours.
+NO_ANSWER = (Unknown, ConnectionError, TimeoutError, socket.gaierror)
+
+
 class Later(Exception):
     """The provider did nothing about this request (too many, or the key is in use): ask again."""
 
@@ -118,8 +124,8 @@ class Record(Struct, frozen=True):
 class Gateway(Protocol):
     """A provider. No method is called while a transaction is open.
 
-    Each may raise Unknown, OSError or TimeoutError: there was no definite answer; or Later. Only
-    the first three, and not Undecided, say that the provider may be away.
+    Each may raise one of NO_ANSWER, or Later. Only the former, and not Undecided, say that the
+    provider may be away.
     """
 
     # For so long after its first use a key that comes again moves no money again.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+import httpx
 import msgspec
 import stripe
 from msgspec import Struct
@@ -117,7 +118,13 @@ class Reader(stripe.HTTPXClient):
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
-        content, status, found = await super().request_async(method, url, headers, post_data)
+        try:
+            content, status, found = await super().request_async(method, url, headers, post_data)
+        except stripe.APIConnectionError as error:
+            if isinstance(error.__cause__, httpx.HTTPError):
+                raise
+            # The SDK takes every error for one of the network; this one is a fault of ours.
+            raise (error.__cause__ or error) from None
         try:
             body = msgspec.json.decode(content, type=Body)
         except msgspec.DecodeError as error:

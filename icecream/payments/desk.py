@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from icecream import background, batches, counters, database, errors, logs
 from icecream.failpoints import reach
 from icecream.gateway import (
+    NO_ANSWER,
     Answer,
     Charge,
     Declined,
@@ -38,7 +39,6 @@ log = logging.getLogger(__name__)
 SETTLED = 100
 # So many times more payments than there are places may be under way, from the claim to the commit.
 AHEAD = 4
-NO_ANSWER = (Unknown, OSError, TimeoutError)
 RESULTS: dict[type, str] = {Succeeded: "succeeded", Declined: "declined", Parked: "parked"}
 # From the third try on, which follows the second unknown, it is first asked what it knows.
 LOOK_UP_FIRST = 3

@@ -13,7 +13,6 @@ from msgspec import Struct
 from icecream import counters, database, errors, gateway, states
 from icecream.failpoints import reach
 from icecream.payments import claims, corrections
-from icecream.payments.desk import NO_ANSWER
 from icecream.payments.settlement import Verdict, settle
 from icecream.tables import NOTICE_TRIED, Job, Notice, Payment
 
@@ -191,7 +190,7 @@ class Inbox:
         try:
             async with asyncio.timeout(self.timeout):
                 return await self.gateway.look_up(request, reference)
-        except (gateway.Later, *NO_ANSWER) as error:
+        except (gateway.Later, *gateway.NO_ANSWER) as error:
             log.warning("Notice %s: the provider did not answer: %r", hint.id, error)
             return None
 

@@ -10,9 +10,8 @@ from piccolo.columns import Column
 from piccolo.columns.combination import And, Where
 
 from icecream import database
-from icecream.gateway import Gateway, Later, Record
+from icecream.gateway import NO_ANSWER, Gateway, Later, Record
 from icecream.payments import remedies
-from icecream.payments.desk import NO_ANSWER
 from icecream.payments.differences import Row, difference
 from icecream.payments.remedies import Finding
 from icecream.tables import Job, Payment
@@ -34,7 +33,7 @@ async def compare(gateway: Gateway, since: datetime, until: datetime) -> AsyncIt
     """Every difference between our payments first sent in that time and the provider's list.
 
     Raises:
-        gateway.Unknown, gateway.Later, OSError, TimeoutError: the provider does not say its list.
+        gateway.NO_ANSWER, gateway.Later: the provider does not say its list.
     """
     seen: set[int] = set()
     # Charges may have been given back at the provider: their refunds come later in the list.

@@ -9,10 +9,19 @@ import msgspec
 from msgspec import Struct
 
 from icecream import counters, database, errors, events
-from icecream.gateway import Answer, Declined, Gateway, Later, Record, Refund, Succeeded, Unknown
+from icecream.gateway import (
+    NO_ANSWER,
+    Answer,
+    Declined,
+    Gateway,
+    Later,
+    Record,
+    Refund,
+    Succeeded,
+    Unknown,
+)
 from icecream.payments import corrections
 from icecream.payments.claims import standing
-from icecream.payments.desk import NO_ANSWER
 from icecream.payments.settlement import Verdict, hold, settle
 from icecream.tables import Event
 
@@ -142,7 +151,7 @@ async def given_back(gateway: Gateway, finding: Finding) -> bool:
     """Whether an operator decided so before; a refund that is under way counts.
 
     Raises:
-        gateway.Unknown, gateway.Later, OSError, TimeoutError: the provider does not say.
+        gateway.NO_ANSWER, gateway.Later: the provider does not say.
     """
     assert finding.record is not None
     try:
