@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from icecream import __version__, cli, database, installation
+from icecream.cli import commands as short
 from icecream.cli import serving
 from tests import servers
 from tests.conftest import WHICH
@@ -169,12 +171,43 @@ def test_who_supervises_workers_writes_the_same_log(monkeypatch: pytest.MonkeyPa
 
     configured: list[object] = []
     monkeypatch.setattr(logging.config, "dictConfig", configured.append)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(installation, "prepare", prepare)
     monkeypatch.setattr(database, "running", nullcontext)
     monkeypatch.setattr(serving, "_supervise", supervise)
     told = CliRunner().invoke(cli.main, ["worker", "--processes", "2"])
     assert told.exit_code == 0, told.output
-    assert configured == [serving._logging()]
+    assert configured[-1] == short.log_configuration("INFO")
+
+
+FAILING = """
+import logging
+from icecream.cli import commands
+
+@commands.main.command()
+def fail():
+    with commands.one_line():
+        logging.getLogger("sdk").warning("sent with sk_test_secret")
+        raise KeyError("postgresql://shop:secret@db/shop")
+
+commands.main(["fail"])
+"""
+
+
+@once
+def test_a_short_command_logs_as_the_service_does_and_hides_secrets(shop: Shop) -> None:
+    settings = shop.environment | {"ICECREAM_LOG_FORMAT": "json"}
+    answer = subprocess.run(
+        [sys.executable, "-c", FAILING], env=settings, cwd=shop.folder, capture_output=True
+    )
+    assert (answer.returncode, answer.stdout) == (1, b"")
+    warning, bug = map(json.loads, answer.stderr.splitlines())
+    assert (warning["level"], warning["event"]) == ("warning", "sent with [hidden]")
+    assert (bug["level"], bug["event"]) == (
+        "critical",
+        "The command failed: KeyError('postgresql://[hidden]@db/shop')",
+    )
+    assert "secret" not in bug["exception"]
 
 
 EVERYTHING = [["serve"], ["worker"], ["user", "list"]]

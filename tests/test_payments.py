@@ -553,25 +553,23 @@ async def test_what_was_charged_before_the_key_was_forgotten_is_adopted(
 
 @pytest.mark.parametrize("charged", [True, False])
 async def test_an_old_payment_that_we_never_sent_is_looked_up_first(
-    placed: intake.Placed, charged: bool
+    placed: intake.Placed, charged: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As in a restored backup: it may have been sent before, and the provider has forgotten its key.
-    now, order = datetime.now(UTC), Order.id == placed.order
-    await Order.update({Order.created_at: now - Provider.key_life}).where(order)
+    for module in (settling, claims):
+        monkeypatch.setattr(module, "datetime", Tomorrow)
     provider = Provider(Unknown)
     provider.found = Unknown("no answer")
     await desk(provider).serve([number(placed)])
     assert provider.asked == []
     # It still is, now that we know of a first try.
-    provider.found = (
-        Succeeded(f"before the restore {placed.order}", 500, "EUR") if charged else None
-    )
+    known = Succeeded(f"before the restore {placed.order}", 500, "EUR")
+    provider.found = known if charged else None
     for _ in range(2):
         await due_now(placed)
         await desk(provider).serve([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     assert len(provider.asked) == (0 if charged else 2)
-    await Order.update({Order.created_at: now}).where(order)
     await ledger.check()
 
 
@@ -772,6 +770,14 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         monkeypatch.setattr(breaker, "monotonic", lambda: self.now)
+
+
+class Tomorrow:
+    """What our clock says after the provider has forgotten our key."""
+
+    @staticmethod
+    def now(tz: tzinfo) -> datetime:
+        return datetime.now(tz) + Provider.key_life
 
 
 class Ahead(datetime):

@@ -1,27 +1,46 @@
 """What every command shares: good settings, an open database, and errors that are one line."""
 
 import asyncio
+import logging.config
 import sqlite3
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from types import TracebackType
 from typing import Any
 
 import asyncpg
 import click
 
-from icecream import __version__, settings
+from icecream import __version__, logs, settings
+
+log = logging.getLogger(__name__)
 
 # The rest of the house opens the database when it is imported, which needs good settings: commands
 # import it once these were read, and `--help` needs neither.
 
 
+def log_configuration(level: str) -> dict[str, Any]:
+    """The log of every command: on standard error, in the chosen form, without secrets."""
+    from icecream.logs import lines
+
+    current = settings.load()
+    return lines.configuration(current.log_format, current.secrets, level)
+
+
+def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Instead of the traceback that Python prints, which may show a secret."""
+    log.critical("The command failed: %r", error, exc_info=(kind, error, trace))
+
+
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Whatever an operator can mend is told in one line, without a traceback."""
+    """Whatever an operator can mend is told in one line, without a traceback or a secret."""
     try:
-        settings.load()
+        # What a short command has to say it prints.
+        logging.config.dictConfig(log_configuration("WARNING"))
+        sys.excepthook = _log_bug
         from icecream import database, errors, installation
     except settings.BadSetting as error:
         sys.exit(f"icecream: {error}")
@@ -36,13 +55,13 @@ def one_line() -> Iterator[None]:
         errors.Refusal,
         ValueError,
     ) as error:
-        sys.exit(f"icecream: {error}")
+        sys.exit(f"icecream: {logs.hide(str(error))}")
     except (*database.AWAY, sqlite3.DatabaseError, asyncpg.PostgresError) as error:
         # Not only away: the file is something else, there is no such database, no such role.
         current = settings.load()
         where = current.database_label if current.embedded else "ICECREAM_DATABASE_URL"
         what = " ".join((str(error) or repr(error)).split())
-        sys.exit(f"icecream: cannot use the database ({where}): {what}")
+        sys.exit(f"icecream: cannot use the database ({where}): {logs.hide(what)}")
 
 
 def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

@@ -10,14 +10,13 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
-from typing import Any
 
 import click
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from icecream import connections, settings, stopping
-from icecream.cli.commands import main, one_line
+from icecream.cli.commands import log_configuration, main, one_line
 
 # Seconds that open requests may take when the server is told to stop; its payments have six more.
 GRACE = 2
@@ -51,18 +50,11 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
             _run_server(current, workers, listener)
 
 
-def _logging() -> dict[str, Any]:
-    from icecream.logs import lines
-
-    current = settings.load()
-    return lines.configuration(current.log_format, current.secrets)
-
-
 async def _prepare() -> None:
     from icecream import database, installation
 
     # Every process that stays begins here, also one that only supervises others.
-    logging.config.dictConfig(_logging())
+    logging.config.dictConfig(log_configuration("INFO"))
     async with database.running():
         await installation.prepare(click.echo)
 
@@ -133,7 +125,7 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
         workers=workers,
         http=connections.Connection,
         timeout_keep_alive=current.keepalive,
-        log_config=_logging(),
+        log_config=log_configuration("INFO"),
         access_log=False,
         ws="none",
         server_header=False,

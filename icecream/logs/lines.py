@@ -67,8 +67,8 @@ def _as_text(_: Any, __: str, event: EventDict) -> ProcessorReturnValue:
     return f"{line}\n{trace}" if trace else line
 
 
-def configuration(log_format: str, secrets: Iterable[str]) -> dict[str, Any]:
-    """What `logging.config.dictConfig` takes."""
+def configuration(log_format: str, secrets: Iterable[str], level: str = "INFO") -> dict[str, Any]:
+    """What `logging.config.dictConfig` takes; lines below `level` are left out."""
     line = {"()": Formatter, "log_format": log_format, "secrets": list(secrets)}
     handler = "logging.StreamHandler"
     return {
@@ -79,7 +79,7 @@ def configuration(log_format: str, secrets: Iterable[str]) -> dict[str, Any]:
             "console": {"class": handler, "formatter": "line"},
             "access": {"class": handler, "formatter": "lines"},
         },
-        "root": {"level": "INFO", "handlers": ["console"]},
+        "root": {"level": level, "handlers": ["console"]},
         "loggers": {
             # Its lines come ready, many at a time.
             "icecream.access": {"handlers": ["access"], "propagate": False},
