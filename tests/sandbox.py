@@ -6,9 +6,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests import servers
-from tests.processes import TOP, Process
+from tests.processes import TOP, Process, until
 
 WEBHOOK_SECRET = "whsec_of_the_tests"
+# What takes `--slow` or `--late` seconds ends when the test says so.
+HOLDING = """
+import asyncio, itertools, pathlib, types
+from icecream.cli import main
+from icecream.sandbox import desk
+folder, numbers = pathlib.Path({folder!r}), itertools.count()
+async def hold(_):
+    held = folder / f"held-{{next(numbers)}}"
+    held.touch()
+    while not (folder / "go-on").exists():
+        await asyncio.sleep(0.01)
+    held.unlink()
+desk.asyncio = types.SimpleNamespace(**vars(asyncio) | {{"sleep": hold}})
+main()
+"""
 
 
 class Execution(NamedTuple):
@@ -24,12 +39,17 @@ class Execution(NamedTuple):
 
 
 class Sandbox:
-    """A sandbox that can be killed and started again on its ledger."""
+    """A sandbox that can be killed and started again on its ledger.
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    One that is `holding` waits with what is slow or late until `go_on`.
+    """
+
+    def __init__(self, folder: Path, *options: str, holding: bool = False) -> None:
         self.ledger, self.port = folder / "ledger.jsonl", servers.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder, self._options = folder, options
+        held = HOLDING.format(folder=str(folder))
+        self._program = ("-c", held) if holding else ("-m", "icecream")
         self.process = self.start()
 
     def start(self) -> Process:
@@ -37,12 +57,24 @@ class Sandbox:
         secret = ("--webhook-secret", WEBHOOK_SECRET)
         environment = dict(os.environ) | {"PYTHONPATH": str(TOP)}
         log = self._folder / "sandbox.log"
-        self.process = Process((*words, *secret, *self._options), environment, log)
+        self.process = Process((*words, *secret, *self._options), environment, log, self._program)
         self.process.says("Sandbox, its ledger in")
         return self.process
 
     def end(self) -> None:
         self.process.end()
+
+    def holds(self) -> bool:
+        """Whether something waits for `go_on`."""
+        return any(self._folder.glob("held-*"))
+
+    def go_on(self) -> None:
+        """Let what is slow or late go on, once there is something, and return once it did."""
+        until(self.holds, "something is slow or late")
+        told = self._folder / "go-on"
+        told.touch()
+        until(lambda: not self.holds(), "it goes on")
+        told.unlink()
 
     def entries(self) -> list[dict[str, Any]]:
         """The whole lines of the ledger."""

@@ -31,8 +31,8 @@ from tests.sandbox import WEBHOOK_SECRET, Sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
 HOOKS = servers.free_port()
-# Seconds: the sandbox is late, or slow, for so long; whoever loses patience does so before.
-LATE, PATIENT, IMPATIENT = 0.5, 5.0, 0.2
+# Seconds until somebody loses patience.
+PATIENT, IMPATIENT = 5.0, 0.5
 FORM = {
     "amount": "1200",
     "currency": "eur",
@@ -56,8 +56,8 @@ async def hooks(anyio_backend: str) -> AsyncIterator["Hooks"]:
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory, hooks: "Hooks") -> Iterator[Sandbox]:
     told = ("--webhook-url", f"http://127.0.0.1:{HOOKS}/")
-    times = ("--slow", str(LATE), "--late", str(LATE))
-    running = Sandbox(tmp_path_factory.mktemp("sandbox"), "--fault-amounts", *told, *times)
+    folder = tmp_path_factory.mktemp("sandbox")
+    running = Sandbox(folder, "--fault-amounts", *told, holding=True)
     yield running
     running.end()
 
@@ -161,10 +161,15 @@ async def test_what_was_not_carried_out_leaves_its_key_free(by_hand: httpx.Async
     assert (await post(by_hand, key)).status_code == 200
 
 
-async def test_a_key_is_in_use_until_its_request_is_answered(provider: Stripe) -> None:
+async def test_a_key_is_in_use_until_its_request_is_answered(
+    sandbox: Sandbox, provider: Stripe
+) -> None:
     request = charge(faulty("slow"))
-    one, other = await asyncio.gather(answer(provider, request), answer(provider, request))
-    assert {type(one), type(other)} == {Succeeded, Later}
+    asking = asyncio.create_task(answer(provider, request))
+    await asyncio.to_thread(until, sandbox.holds, "it is carried out")
+    assert type(await answer(provider, request)) is Later
+    sandbox.go_on()
+    assert type(await asking) is Succeeded
 
 
 @pytest.fixture(scope="module")
@@ -405,6 +410,7 @@ FAULTS: dict[str, tuple[type, int, type, int]] = {
 }
 
 WAITED_FOR = ("timeout-before", "timeout-after", "slow", "late")
+HELD = ("slow", "late", "processing")
 
 
 @pytest.mark.parametrize("fault", KINDS)
@@ -415,11 +421,14 @@ async def test_a_fault_befalls_one_request_and_money_moves_once_at_most(
     request = charge(faulty(fault))
     asking = hurried if fault in WAITED_FOR else provider
     assert type(await answer(asking, request)) is first
-    assert len(sandbox.executions(request.key)) == done
+    until(lambda: len(sandbox.executions(request.key)) == done, "it was done at first")
     assert type(await answer(provider, request)) is second
+    if fault in HELD:
+        sandbox.go_on()
     until(lambda: len(sandbox.executions(request.key)) == in_the_end, "it was done")
     if fault == "late":
-        await asyncio.sleep(LATE + 0.1)
+        # It has been carried out once the next request is answered.
+        await answer(provider, charge())
         assert len(sandbox.executions(request.key)) == in_the_end
     heard = [one["fault"] for one in sandbox.requests(request.key)]
     assert heard == ([None] if fault == "refuse" else [fault, None])
@@ -431,6 +440,7 @@ async def test_a_late_request_is_carried_out_after_its_client_left(
     request = charge(faulty("late"))
     assert type(await answer(hurried, request)) is Unknown
     assert sandbox.executions(request.key) == []
+    sandbox.go_on()
     await asyncio.to_thread(until, lambda: sandbox.executions(request.key), "it is carried out")
     assert isinstance(await provider.look_up(request, None), Succeeded)
     # Its key may be in use for a moment yet.
@@ -453,11 +463,14 @@ async def test_another_amount_may_move(sandbox: Sandbox, provider: Stripe) -> No
     assert [one.amount for one in sandbox.executions(request.key)] == [moved.amount]
 
 
-async def test_what_is_processed_succeeds_later(provider: Stripe, hooks: "Hooks") -> None:
+async def test_what_is_processed_succeeds_later(
+    sandbox: Sandbox, provider: Stripe, hooks: "Hooks"
+) -> None:
     request = charge(faulty("processing"))
     processed = await answer(provider, request)
     with pytest.raises(Unknown):
         await provider.look_up(request, processed.reference)
+    sandbox.go_on()
     await hooks.tell(request.key, "payment_intent.succeeded")
     assert await provider.look_up(request, processed.reference) == Succeeded(
         processed.reference, request.amount, "EUR"
@@ -477,10 +490,13 @@ async def test_refunds_have_faults_too(
     assert len(sandbox.executions(refund.key)) == 1
 
 
-async def test_a_refund_may_be_pending_first(provider: Stripe, hooks: "Hooks") -> None:
+async def test_a_refund_may_be_pending_first(
+    sandbox: Sandbox, provider: Stripe, hooks: "Hooks"
+) -> None:
     made = await answer(provider, charge(5000))
     refund = Refund(secrets.token_hex(8), faulty("processing"), "EUR", 7, made.reference)
     assert type(await answer(provider, refund)) is Undecided
+    sandbox.go_on()
     await hooks.tell(refund.key, "refund.updated", times=2)
     assert isinstance(await provider.look_up(refund, None), Succeeded)
 
@@ -492,6 +508,7 @@ async def test_a_refund_may_fail_after_it_had_succeeded(
     refund = Refund(secrets.token_hex(8), faulty("refund-fails"), "EUR", 7, made.reference)
     given = await answer(provider, refund)
     assert isinstance(given, Succeeded)
+    sandbox.go_on()
     await hooks.tell(refund.key, "refund.failed")
     failed = await provider.look_up(refund, given.reference)
     assert failed == Declined("failed: expired_or_canceled_card")
