@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec import structs
 
-from icecream import doctor, gateway, payments
+from icecream import doctor, errors, gateway, payments
 from icecream.database import DB
 from icecream.gateway import Declined, Record, Request, Unknown
 from icecream.payments import corrections, notices, reconciliation, remedies
@@ -243,6 +243,8 @@ async def test_a_failed_refund_waits_until_another_one_has_ended(
 ) -> None:
     one, provider = await given(customer, 300), Told()
     await begun(one.order, 200, by=customer.user.id)
+    with pytest.raises(errors.RefundInProgress):
+        await corrections.refund_failed(one.refund, "account closed")
     provider.found = Declined("failed")
     await noticed(one, provider, "failed")
     assert (await order_of(one), await left()) == (("paid", 300), 1)

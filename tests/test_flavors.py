@@ -1,18 +1,23 @@
 """The catalogue over HTTP."""
 
 import asyncio
+from collections.abc import Collection
+from contextvars import Context
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 
-from icecream import doctor, errors, payments, settings
+from icecream import books, database, doctor, errors, payments, settings
+from icecream.database import DB
 from icecream.flavors import catalogue
 from icecream.tables import Flavor, StockMove
-from tests.conftest import Caller, new_flavor, place
+from tests.conftest import Caller, new_flavor, place, until
 
 pytestmark = pytest.mark.anyio
 FORM = "application/x-www-form-urlencoded"
+WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted"
 
 
 async def test_anybody_adds_a_flavor_by_name_at_the_default_price(customer: Caller) -> None:
@@ -405,4 +410,31 @@ async def test_counting_begins_in_the_middle_of_orders_and_cancellations(
     buyers = [place(customer.user.id, {flavor: 1}) for _ in range(20)]
     others = [payments.cancel(order, by=customer.user.id) for order in orders]
     await asyncio.gather(count(), *buyers, *others)
+    assert await doctor.examine() == {}
+
+
+@pytest.mark.only("postgres")
+async def test_counting_begins_when_an_order_that_is_being_placed_is_written(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise neither would count what that order takes."""
+    hold, counting = books.hold, list[asyncio.Task[None]]()
+
+    async def it_waits() -> bool:
+        return counting[0].done() or bool(await DB.run_ddl(WAITING))
+
+    async def begin_to_count() -> None:
+        work = partial(books.receive, flavor, 10, why="delivery", by=customer.user.id)
+        await database.transaction(work)
+
+    async def hold_while_counting_begins(wanted: Collection[int]) -> books.Shelf:
+        shelf = await hold(wanted)
+        counting.append(asyncio.create_task(begin_to_count(), context=Context()))
+        await until(it_waits)
+        return shelf
+
+    monkeypatch.setattr(books, "hold", hold_while_counting_begins)
+    await place(customer.user.id, {flavor: 3})
+    await counting[0]
+    assert await moves(flavor) == [(3, "while it was not counted"), (10, "delivery")]
     assert await doctor.examine() == {}

@@ -68,7 +68,7 @@ async def make_due(payment: int) -> None:
     await Job.update({Job.run_at: past}).where(Job.subject == payment)
 
 
-async def settled(claim: payments.Claim, answer: str | Declined) -> bool:
+async def settled(claim: payments.Claim, answer: str | Declined | payments.Parked) -> bool:
     (settled,) = await payments.settle([verdict(claim, answer)])
     return settled
 
@@ -184,6 +184,7 @@ async def test_a_definite_answer_counts_even_from_an_older_try(placed: intake.Pl
     assert await settled(older, "older")
     assert not await settled(newer, "newer")
     assert not await settled(newer, Declined("newer"))
+    assert not await settled(newer, payments.Parked("another amount"))
     assert not await payments.postpone(newer, "too late")
     assert await state(placed) == ("paid", "succeeded")
     await ledger.check()
@@ -336,7 +337,9 @@ async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
     await ledger.check()
 
 
-async def test_closing_claims_no_more_and_leaves_the_intent(placed: intake.Placed) -> None:
+async def test_closing_claims_no_more_and_leaves_the_intent(
+    placed: intake.Placed, customer: Caller, flavor: int
+) -> None:
     class Endless(Provider):
         async def charge(self, charge: Charge) -> Answer:
             self.asked.append(charge)
@@ -345,18 +348,22 @@ async def test_closing_claims_no_more_and_leaves_the_intent(placed: intake.Place
             raise AssertionError
 
     provider = Endless()
-    closing = desk(provider)
+    closing = desk(provider, places=1)
     under_way = asyncio.create_task(closing.serve([number(placed)]))
     await provider.heard.wait()
+    # This one waits for the only place, which is free once the desk closes.
+    other = await place(customer.user.id, {flavor: 1})
+    waiting = asyncio.create_task(closing.serve([number(other)]))
     await closing.close(0.01)
-    await under_way
+    await asyncio.gather(under_way, waiting)
     assert await state(placed) == ("pending", "sent")
-    await closing.serve([number(placed)])
+    await closing.serve([number(placed), number(other)])
     assert await closing.sweep() is False
+    assert await state(other) == ("pending", "new")
     assert len(provider.asked) == 1
     await due_now(placed)
-    await desk(Provider()).serve([number(placed)])
-    assert await state(placed) == ("paid", "succeeded")
+    await desk(Provider()).serve([number(placed), number(other)])
+    assert {await state(one) for one in (placed, other)} == {("paid", "succeeded")}
 
 
 async def test_a_job_whose_payment_has_ended_is_dropped(placed: intake.Placed) -> None:
@@ -520,6 +527,20 @@ async def test_what_the_provider_did_not_touch_is_no_unknown(placed: intake.Plac
     await desk(provider).serve([number(placed)])
     assert len({request.key for request in provider.asked}) == 1
     assert await state(placed) == ("paid", "succeeded")
+
+
+async def test_the_providers_reference_is_kept_when_the_next_try_gets_no_answer(
+    placed: intake.Placed,
+) -> None:
+    reference = f"pi {placed.order}"
+    provider = Provider(Undecided("processing", reference))
+    await desk(provider).serve([number(placed)])
+    provider.found = Unknown()
+    for _ in range(2):
+        await due_now(placed)
+        await desk(provider).serve([number(placed)])
+    assert [known for _, known in provider.looked_up] == [reference] * 2
+    assert len(provider.asked) == 1
 
 
 async def test_once_the_provider_may_have_forgotten_the_key_it_is_never_sent_again(
@@ -718,6 +739,57 @@ async def test_calls_that_hang_for_one_customer_leave_places_for_others(
     await ringing
     await one_desk.close(5)
     await ledger.check()
+
+
+async def test_calls_that_hang_when_tried_again_leave_places_for_what_is_fresh(
+    customers: list[int], flavor: int
+) -> None:
+    again = [await place(one, {flavor: 1}) for one in customers * 4]
+    await desk(Provider(*[Later("429")] * len(again)), places=MANY).serve(
+        [number(one) for one in again]
+    )
+    for one in again:
+        await due_now(one)
+    provider = Hangs({one.order for one in again})
+    one_desk = desk(provider, timeout=60)
+    assert await one_desk.sweep()
+    # It was due after all of those that are still to be tried again.
+    fresh = await place(customers[0], {flavor: 1})
+    assert await one_desk.sweep()
+    await until(lambda: are_paid([fresh]))
+    assert {await state(one) for one in again} == {("pending", "sent")}
+    provider.answers_again.set()
+    await until(lambda: are_paid(again))
+    await one_desk.close(5)
+    await ledger.check()
+
+
+async def test_a_job_that_does_not_say_whose_it_is_does_not_wait_for_a_customer_without_room(
+    customers: list[int], flavor: int
+) -> None:
+    bad, other, _ = customers
+    hanging = [await place(bad, {flavor: 1}) for _ in range(10)]
+    provider = Hangs({one.order for one in hanging})
+    one_desk = desk(provider, timeout=60)
+    assert await one_desk.sweep()
+    good = await place(other, {flavor: 1})
+    await Job.update({Job.customer: None}).where(Job.subject == number(good))
+    assert await one_desk.sweep()
+    await until(lambda: are_paid([good]))
+    provider.answers_again.set()
+    await until(lambda: are_paid(hanging))
+    await one_desk.close(5)
+
+
+async def test_what_one_sweep_passed_over_is_found_once_there_is_room(
+    customers: list[int], flavor: int
+) -> None:
+    """The places of one customer are too few for all of these."""
+    placed = [await place(customers[0], {flavor: 1}) for _ in range(10)]
+    one_desk = desk(Provider())
+    assert await one_desk.sweep()
+    await until(lambda: are_paid(placed))
+    await one_desk.close(5)
 
 
 async def test_a_trial_is_made_for_a_customer_who_had_no_trouble(
