@@ -19,7 +19,7 @@ from litestar.types import Message
 from icecream import accounts, app, database, errors, feed, payments
 from icecream.dashboard import assets, live, page, words
 from icecream.gateway import Declined, Succeeded
-from icecream.stats import present, reports
+from icecream.stats import figures, present, reports
 from icecream.tables import Flavor, Order, Session, User
 from tasks.publishing import publishing
 from tests.browser import sign_in_to_admin
@@ -356,6 +356,12 @@ def test_money_is_written_with_the_digits_of_its_currency(
 def test_a_headline_of_millions_leaves_out_the_cents() -> None:
     assert words.headline(99_999_999, "EUR") == "999,999.99"
     assert words.headline(123_456_789, "EUR") == "1,234,568"
+
+
+@pytest.mark.parametrize(("failed", "ended", "said"), [(1, 26, "3.8"), (15, 19, "78.9")])
+def test_a_rate_of_failures_is_rounded_once(failed: int, ended: int, said: str) -> None:
+    rate = figures._rated({"failed": failed, "ended": ended})["failure_rate"]
+    assert words.percent(rate) == f"{said}\xa0%"
 
 
 def test_a_change_says_how_much_and_whether_it_is_good() -> None:

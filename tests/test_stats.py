@@ -86,7 +86,7 @@ class Recount:
             "orders": len(status),
             "revenue": sum(line["quantity"] * line["unit_price"] for line in charged),
             "refunds": sum(line["part"] for line in self.lines),
-            "failure_rate": round(ended.count("failed") / len(ended), 4) if ended else None,
+            "failure_rate": ended.count("failed") / len(ended) if ended else None,
         }
 
 

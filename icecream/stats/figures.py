@@ -124,7 +124,7 @@ def _of(query: Select[Any], table: Any, span: Span) -> Select[Any]:
 
 def _rated(row: Row) -> Row:
     failed, ended = row.pop("failed"), row.pop("ended")
-    return row | {"failure_rate": round(failed / ended, 4) if ended else None}
+    return row | {"failure_rate": failed / ended if ended else None}
 
 
 def _grouped(query: Select[Any], table: Any, *by: Any) -> Select[Any]:
