@@ -9,10 +9,19 @@ from msgspec import structs
 from icecream import doctor, errors, gateway, payments
 from icecream.database import DB
 from icecream.gateway import Declined, Record, Request, Unknown
-from icecream.payments import corrections, notices, reconciliation, remedies
+from icecream.payments import claims, corrections, notices, reconciliation, remedies
 from icecream.tables import Event, Flavor, Job, Order, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, carry_out, new_flavor, number, parked, place
+from tests.conftest import (
+    Caller,
+    Provider,
+    carry_out,
+    new_flavor,
+    number,
+    parked,
+    place,
+    verdict,
+)
 from tests.test_doctor import Undo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_notices")]
@@ -281,8 +290,26 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
     assert (finding.what, finding.why) == ("adopt", "the refund failed after it had succeeded")
     assert (await remedies.carry_out(provider, finding)).done
     assert (await order_of(one), await refund_of(one)) == (("refunding", 0), ("parked", 0))
-    # An operator has it now.
+    # An operator has it now, whatever the list says.
     assert await found() == []
+    provider.listed = (structs.replace(failed, state="succeeded"),)
+    assert [finding.what for finding in await found()] == ["look"]
+    await ledger.check()
+
+
+async def test_only_an_operator_ends_the_review_of_a_refund_that_failed(customer: Caller) -> None:
+    """Whatever others learned from the provider meanwhile comes late."""
+    one, provider = await given(customer), Told()
+    claim = await claims.standing(one.refund, ("succeeded",))
+    assert claim is not None
+    assert await corrections.refund_failed(one.refund, "account closed")
+    failed = made(one.order, 1000, "charge", key=claim.request.key, state="declined")
+    finding = remedies.Finding("adopt", "it failed", one.order, one.refund, failed)
+    assert (await remedies.carry_out(provider, finding)).done
+    for answer in (Declined("failed"), f"late {one.refund}"):
+        assert await payments.settle([verdict(claim, answer)]) == [False]
+    assert not await payments.postpone(claim, "no answer")
+    assert (await order_of(one), await refund_of(one)) == (("refunding", 0), ("parked", 0))
     await ledger.check()
 
 

@@ -190,6 +190,17 @@ async def test_a_definite_answer_counts_even_from_an_older_try(placed: intake.Pl
     await ledger.check()
 
 
+async def test_what_was_parked_while_it_was_asked_for_stays_so_without_an_answer(
+    placed: intake.Placed,
+) -> None:
+    (claim,) = await payments.claim([number(placed)], limit=1, lease=30)
+    assert await settled(claim, payments.Parked("another amount"))
+    for later in ("unknown", "sent"):
+        assert not await payments.postpone(claim, "no answer", state=later)
+    assert await state(placed) == ("pending", "parked")
+    await ledger.check()
+
+
 async def test_first_sent_at_is_kept_from_the_first_time(placed: intake.Placed) -> None:
     times = []
     for _ in range(2):
@@ -968,6 +979,12 @@ def test_the_longest_pauses_together_are_shorter_than_a_minute() -> None:
     pauses = claims.LONGEST_PAUSE_SECONDS + breaker.LONGEST_PAUSE_SECONDS
     assert lease + sweep + pauses < BOUND_SECONDS
     assert max(claims.pause(tries) for tries in range(1, 1000)) <= claims.LONGEST_PAUSE_SECONDS
+
+
+def test_pauses_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims.random, "uniform", lambda _, most: most)
+    assert [claims.pause(tries) for tries in (1, 2, 3, 1000)] == [5, 10, 12, 12]
+    assert [claims.pause(tries, 120) for tries in (1, 4, 5, 6)] == [5, 40, 80, 120]
 
 
 @pytest.mark.parametrize("bad", [0.3, 0.9, 1.0])

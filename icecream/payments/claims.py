@@ -272,12 +272,13 @@ async def _postpone(claim: Claim, change: dict[Column | str, Any], seconds: floa
     await Job.update({Job.run_at: later}).where(
         Job.kind.is_in(list(KINDS)), Job.subject == claim.payment
     )
-    sources = states.before(states.PAYMENT, str(change[Payment.state]))
+    # As the claim left it: what was parked meanwhile is for an operator.
+    states.check(states.PAYMENT, "sent", str(change[Payment.state]))
     newest = (
         await Payment.update(change)
         .where(
             Payment.id == claim.payment,
-            Payment.state.is_in(list(sources)),
+            Payment.state == "sent",
             Payment.tries == claim.tries,
         )
         .returning(Payment.id)

@@ -6,11 +6,9 @@ from typing import Any
 from icecream import attempts, database, errors, money, states
 from icecream.gateway import Record
 from icecream.payments import balances, requests, settlement
+from icecream.payments.settlement import MOVED_BACK
 from icecream.tables import Payment
 
-# What the provider says that such a refund moved: nothing, after all. No other parked payment has
-# this, so it tells that an operator has to decide, and that no answer is waited for.
-MOVED_BACK = 0
 LONGEST_KEY = 64
 FAILED = "The refund failed after it had succeeded."
 AT_PROVIDER = "Made at the payment provider."

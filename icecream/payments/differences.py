@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from icecream import money, states
 from icecream.gateway import Record
-from icecream.payments import corrections
+from icecream.payments import settlement
 from icecream.payments.remedies import Finding
 
 
@@ -43,8 +43,9 @@ def difference(record: Record, rows: Mapping[str, Row]) -> Finding | None:
 
 def _difference(record: Record, row: Row) -> Finding | None:
     moved = record.state == "succeeded"
-    if row.state == "parked" and row.moved == corrections.MOVED_BACK and not moved:
-        return None
+    if row.kind == "refund" and row.state == "parked" and row.moved == settlement.MOVED_BACK:
+        why = "the refund succeeded, but ours failed after it had succeeded"
+        return Finding("look", why, row.order, row.id, record) if moved else None
     if row.state == "parked" and moved and _amounts(record, row, row.amount):
         return Finding("look", _amounts(record, row, row.amount), row.order, row.id, record)
     if row.state == "succeeded" and row.kind == "refund" and _failed(record, row):

@@ -26,6 +26,9 @@ COLUMNS = (
     Order.created_at,
 )
 LACKS_CHARGE = "It is a refund, but its order has no charge that succeeded."
+# What a refund moved that failed after it had succeeded: nothing, after all. No other parked
+# payment has this, so it tells that an operator has to decide, and that no answer is waited for.
+MOVED_BACK = 0
 
 
 class Parked(Struct, frozen=True):
@@ -132,7 +135,7 @@ async def write(verdicts: Sequence[Verdict]) -> list[int]:
         Late: somebody did before.
     """
     held = await hold([one.claim.order for one in verdicts])
-    if len(held) < len(verdicts):
+    if len(held) < len(verdicts) or await _are_reviewed(verdicts):
         raise Late
     await drop_jobs([one.claim.payment for one in verdicts])
     believed = [(one, one.believed) for one in verdicts]
@@ -149,6 +152,15 @@ async def write(verdicts: Sequence[Verdict]) -> list[int]:
     staged = await apply(turns, await return_stock(turns))
     reach("payments.settling")
     return staged
+
+
+async def _are_reviewed(verdicts: Sequence[Verdict]) -> bool:
+    """Whether one is about a refund that failed after it had succeeded, and not an operator's."""
+    answers = [one for one in verdicts if one.by is None]
+    refunds = [one.claim.payment for one in answers if isinstance(one.claim.request, Refund)]
+    return bool(refunds) and await Payment.exists().where(
+        Payment.id.is_in(refunds), Payment.state == "parked", Payment.moved == MOVED_BACK
+    )
 
 
 async def hold(orders: Sequence[int]) -> dict[int, dict[str, Any]]:

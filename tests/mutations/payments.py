@@ -52,7 +52,7 @@ MUTATIONS = [
         ),
         (
             "claims: what has ended is postponed",
-            "            Payment.state.is_in(list(sources)),\n            Payment.tries",
+            '            Payment.state == "sent",\n            Payment.tries',
             "            Payment.tries",
         ),
         (
@@ -305,6 +305,11 @@ MUTATIONS = [
             "settlement: an answer counts twice",
             "if len(await entering(rows)) < len(rows):",
             "if len(await entering(rows)) < 0:",
+        ),
+        (
+            "settlement: an answer ends the review of a refund that failed",
+            " or await _are_reviewed(verdicts):",
+            ":",
         ),
         ("settlement: a parked answer takes back a success", " if one in unfinished]", "]"),
         (
