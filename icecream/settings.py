@@ -39,6 +39,7 @@ Delay = Annotated[
         extra={"words": "seconds, or a range of seconds such as 0.5-2"},
     ),
 ]
+VALID_PORT = "an address with a valid port"
 # Seconds for which a worker's question to Redis stays open.
 REDIS_BLOCKS = 1
 
@@ -82,7 +83,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_format: Literal["pretty", "json"] = "pretty"
 
     def __post_init__(self) -> None:
-        self._check_addresses()
+        self._check_database()
+        self._check_redis()
+        self._check_web()
         self._check_secrets()
         self._check_provider()
         low, high = self.payment_delays
@@ -106,9 +109,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
         _require(_is_rate(self.rate_limit), "rate_limit", "a number and a period: 6000/minute")
 
-    def _check_addresses(self) -> None:
-        for name in ("redis_url", "public_url", "stripe_api_base"):
-            _require(_is_address(getattr(self, name) or ""), name, "an address with a valid port")
+    def _check_database(self) -> None:
         _require(
             _is_database_address(self.database_url),
             "database_url",
@@ -125,22 +126,30 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "database_url",
             "the path of a file after sqlite:///, without options (a database in memory is none)",
         )
-        if self.redis_url is not None:
-            _require(
-                self.redis_url.startswith(("redis://", "rediss://", "unix://")),
-                "redis_url",
-                "redis://host:6379/0",
-            )
-            _require(
-                not self.embedded,
-                "redis_url",
-                "nothing with SQLite, whose one process needs no Redis, "
-                "or set ICECREAM_DATABASE_URL to a postgresql:// address",
-            )
-            trouble = _redis_trouble(self.redis_url)
-            _require(not trouble, "redis_url", f"options that its client knows ({trouble})")
+
+    def _check_redis(self) -> None:
+        if self.redis_url is None:
+            return
+        _require(_is_address(self.redis_url), "redis_url", VALID_PORT)
+        _require(
+            self.redis_url.startswith(("redis://", "rediss://", "unix://")),
+            "redis_url",
+            "redis://host:6379/0",
+        )
+        _require(
+            not self.embedded,
+            "redis_url",
+            "nothing with SQLite, whose one process needs no Redis, "
+            "or set ICECREAM_DATABASE_URL to a postgresql:// address",
+        )
+        trouble = _redis_trouble(self.redis_url)
+        _require(not trouble, "redis_url", f"options that its client knows ({trouble})")
+
+    def _check_web(self) -> None:
         for name in ("public_url", "stripe_api_base"):
-            web = urlsplit(getattr(self, name) or "https://unset")
+            address = getattr(self, name) or "https://unset"
+            _require(_is_address(address), name, VALID_PORT)
+            web = urlsplit(address)
             plain = not (web.query or web.fragment or web.username)
             _require(
                 web.scheme in ("http", "https") and bool(web.hostname) and plain,
