@@ -1,6 +1,8 @@
 """What becomes of an order once it is placed, over HTTP: canceled, paid again, refunded."""
 
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 from litestar import Controller, post
@@ -79,12 +81,8 @@ class Changes(Controller):
         canceled already stays so. With an `Idempotency-Key` the same request is carried out once.
         """
         await views.one(order, to=request.user)
-
-        async def work() -> Changed:
-            return Changed(order, await payments.cancel(order, by=request.user.id))
-
-        changed, headers = await idempotency.once(idempotency_key, request, work, Changed)
-        return await _after(changed, request, state, headers, done="canceled")
+        stage = partial(payments.cancel, order, by=request.user.id)
+        return await _change(order, stage, request, state, idempotency_key, done="canceled")
 
     @post(
         "/pay",
@@ -118,13 +116,9 @@ class Changes(Controller):
         `Idempotency-Key` a request that comes again does not try a second time.
         """
         await views.one(order, to=request.user)
-        user, needs_method = request.user.id, settings.load().needs_payment_method
-
-        async def work() -> Changed:
-            return Changed(order, await payments.pay(order, by=user, needs_method=needs_method))
-
-        changed, headers = await idempotency.once(idempotency_key, request, work, Changed)
-        return await _after(changed, request, state, headers, done="paid")
+        needs_method = settings.load().needs_payment_method
+        stage = partial(payments.pay, order, by=request.user.id, needs_method=needs_method)
+        return await _change(order, stage, request, state, idempotency_key, done="paid")
 
     @post(
         "/refund",
@@ -162,26 +156,26 @@ class Changes(Controller):
         nothing is given back twice.
         """
         user = request.user.id
-
-        async def work() -> Changed:
-            staged = await payments.refund(order, data.amount, why=data.reason, by=user)
-            return Changed(order, staged)
-
-        changed, headers = await idempotency.once(
-            idempotency_key, request, work, Changed, body=data
-        )
-        return await _after(changed, request, state, headers)
+        stage = partial(payments.refund, order, data.amount, why=data.reason, by=user)
+        return await _change(order, stage, request, state, idempotency_key, body=data)
 
 
-async def _after(
-    changed: Changed,
+async def _change(
+    order: int,
+    stage: Callable[[], Awaitable[list[int]]],
     request: bodies.AnyBody,
     state: State,
-    headers: dict[str, str],
+    key: str | None,
     *,
+    body: Struct = idempotency.NO_BODY,
     done: str | None = None,
 ) -> ASGIApp:
-    """Ring for the payments that were staged, and answer with the order: 200 if all is done."""
+    """Stage payments of an order once, ring for them, and answer with it: 200 if all is done."""
+
+    async def work() -> Changed:
+        return Changed(order, await stage())
+
+    changed, headers = await idempotency.once(key, request, work, Changed, body=body)
     if changed.payments:
         with logs.contained(log, "Ringing for payments of a change"):
             await state.ring(changed.payments)
