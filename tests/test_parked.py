@@ -1,6 +1,7 @@
 """Parked payments: what an operator does about them, recorded with who and why."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -97,6 +98,21 @@ async def test_what_was_heard_before_a_retry_does_not_count_in_a_refund(
     await desk(provider).serve(staged)
     assert [asked.amount for asked in provider.asked] == [1000]
     assert (await state(placed))[0] == "canceled"
+    await ledger.check()
+
+
+async def test_what_was_heard_before_a_retry_cannot_be_refunded_if_it_is_not_found_again(
+    customer: Caller, staff: Caller
+) -> None:
+    placed = await parked(customer, Succeeded(f"gone {customer.user.id}", 900, "EUR"))
+    await payments.parked.retry(number(placed), why="look again", by=staff.user.id)
+    # The provider may have forgotten our key, so it is not asked to charge again.
+    long_ago = {Payment.first_sent_at: datetime(2020, 1, 1, tzinfo=UTC)}
+    await Payment.update(long_ago).where(Payment.id == number(placed))
+    await desk(Provider()).serve([number(placed)])
+    assert await state(placed) == ("pending", "parked")
+    with pytest.raises(errors.NothingCharged):
+        await payments.parked.refund(number(placed), why="wrong amount", by=staff.user.id)
     await ledger.check()
 
 
