@@ -868,6 +868,7 @@ async def test_parked_payments_are_decided_by_forms(
     said = await submit(clerk, "refund-a-parked-payment", payment=odd.payment, **why)
     assert said[1].startswith("Refund of 9.00 EUR started; then order")
     assert await latest(odd.order) == ("refund-ordered", by, "seen")
+    await carry_out(odd.order)
     await ledger.check()
 
 
