@@ -462,11 +462,15 @@ async def test_a_refusal_that_somebody_has_to_mend_is_asked_again_within_two_min
 ) -> None:
     provider = Provider(*[Refused("401")] * 12)
     for _ in range(12):
+        await due_now(placed)
         await desk(provider).serve([number(placed)])
         assert await state(placed) == ("pending", "sent")
         soon = database.seconds_from_now(claims.LONGEST_PAUSE_OF_A_REFUSAL_SECONDS)
         assert await Job.exists().where(Job.subject == placed.payment, Job.run_at <= soon)
-        await due_now(placed)
+    # It takes longer to mend than a provider is away.
+    later = database.seconds_from_now(claims.LONGEST_PAUSE_SECONDS)
+    assert await Job.exists().where(Job.subject == placed.payment, Job.run_at > later)
+    await due_now(placed)
     await desk(provider).serve([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
 
