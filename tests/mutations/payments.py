@@ -306,11 +306,6 @@ MUTATIONS = [
             "if len(await entering(rows)) < len(rows):",
             "if len(await entering(rows)) < 0:",
         ),
-        (
-            "settlement: an answer ends the review of a refund that failed",
-            " or await _are_reviewed(verdicts):",
-            ":",
-        ),
         ("settlement: a parked answer takes back a success", " if one in unfinished]", "]"),
         (
             "settlement: of several verdicts one that is late is passed over",
@@ -342,6 +337,15 @@ MUTATIONS = [
             "settlement: the reason of a decline is not kept",
             "payments.setdefault(said.code, [])",
             "payments.setdefault(None, [])",
+        ),
+    ),
+    *at(
+        SETTLEMENT,
+        "tests/test_corrections.py",
+        (
+            "settlement: an answer ends the review of a refund that failed",
+            " or await _are_reviewed(verdicts):",
+            ":",
         ),
     ),
     *at(
