@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import jwt
 import pytest
 
 from icecream import errors, tokens
@@ -35,6 +36,28 @@ async def test_a_refresh_gives_a_new_pair_that_works(
         assert list(answer.json()) == ["access", "refresh"]
         headers = {"Authorization": f"Bearer {answer.json()['access']}"}
         assert (await client.get("/api/orders/", headers=headers)).status_code == 200
+
+
+async def test_access_tokens_live_for_15_minutes_and_refresh_tokens_for_7_days(
+    customer: Caller,
+) -> None:
+    first = await tokens.first(customer.user)
+    for pair in (first, await tokens.refresh(first.refresh)):
+        access, refresh = [
+            jwt.decode(encoded, options={"verify_signature": False})
+            for encoded in (pair.access, pair.refresh)
+        ]
+        assert access["exp"] - access["iat"] == 15 * 60
+        assert refresh["exp"] - refresh["iat"] == 7 * 24 * 60 * 60
+
+
+async def test_an_access_token_cannot_be_refreshed_and_was_not_used_before(
+    customer: Caller,
+) -> None:
+    first = await tokens.first(customer.user)
+    with pytest.raises(errors.InvalidRefreshToken) as refused:
+        await tokens.refresh(first.access)
+    assert "used before" not in str(refused.value)
 
 
 async def test_the_first_token_may_be_used_again_and_again_as_with_the_original(

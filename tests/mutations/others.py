@@ -10,7 +10,6 @@ MUTATIONS = [
         TOKENS,
         "tests/test_tokens.py tests/test_accounts.py",
         ("tokens: a refresh token opens the API", 'if payload["typ"] != "access":', "if False:"),
-        # Survives: the ids of access tokens are not stored, so none is refreshed anyway.
         (
             "tokens: an access token is refreshed",
             'if token.typ != "refresh" or user is None:',
