@@ -146,6 +146,8 @@ async def test_no_answer_is_not_a_no_and_is_asked_again_with_the_same_key(
     assert await state(placed) == ("paid", "succeeded")
     assert len({charge.key for charge in provider.asked}) == 1
     assert len(provider.asked) == 3
+    # It was no fault of ours.
+    assert await Payment.exists().where(Payment.id == placed.payment, Payment.faults.is_null())
     await ledger.check()
 
 

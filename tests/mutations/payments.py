@@ -8,6 +8,16 @@ PAYMENTS_TESTS = "tests/test_payments.py"
 
 MUTATIONS = [
     *at(
+        "icecream/gateway/protocol.py",
+        PAYMENTS_TESTS,
+        (
+            "gateway: every error of the system is no answer",
+            "ConnectionError, TimeoutError, socket.gaierror)",
+            "OSError)",
+        ),
+        ("gateway: an unknown host is a fault of ours", ", socket.gaierror)", ")"),
+    ),
+    *at(
         CLAIMS,
         PAYMENTS_TESTS,
         (
@@ -119,6 +129,12 @@ MUTATIONS = [
             "old = now - claim.sent_at > life",
         ),
         ("desk: a known reference is not looked up", "if claim.reference or old", "if old"),
+        ("desk: a refund without a charge is sent", "if claim.lacks_charge:", "if False:"),
+        (
+            "desk: what was claimed is left when a later claim fails",
+            "await self._claim(ids, room, claims)",
+            "await self._claim(ids, room, more := [])\n                claims = more",
+        ),
         ("desk: what was found is not believed", "if known is not None:", "if False:"),
         (
             "desk: six errors of ours park a payment",
@@ -281,6 +297,11 @@ MUTATIONS = [
     *at(
         SETTLEMENT,
         PAYMENTS_TESTS,
+        (
+            "settlement: a refund without a charge is believed",
+            "if self.claim.lacks_charge:",
+            "if False:",
+        ),
         (
             "settlement: another amount is believed",
             "(answer.amount, answer.currency) == (asked.amount, asked.currency)",

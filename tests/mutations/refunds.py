@@ -369,6 +369,11 @@ MUTATIONS = [
             "await _tell(finding.order, request)",
             "pass",
         ),
+        (
+            "reconciliation: the history tells of a refund twice",
+            '["key"] == refund.key for row in told)',
+            '["key"] != refund.key for row in told)',
+        ),
     ),
     *at(
         NOTICES,
