@@ -76,7 +76,8 @@ serializable: ## The same on PostgreSQL alone, every transaction serializable
 	$(call install,$(development))
 	$(call run_tests,serializable,$(TESTS) --ignore=tests/peers)
 
-run_tests = ICECREAM_TEST_DATABASE=$(1) .venv/bin/python -m pytest $(2)
+# Our code is compiled once, also where that variable is set: the tests start hundreds of processes.
+run_tests = PYTHONDONTWRITEBYTECODE= ICECREAM_TEST_DATABASE=$(1) .venv/bin/python -m pytest $(2)
 
 bench: ## Measure against the peers (docs/performance.md); ROWS="hot reads" measures some, ARGS=--quick briefly
 	$(call install,$(development))

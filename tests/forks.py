@@ -6,6 +6,7 @@ by the fork, as ever: it reads its settings then.
 
 import atexit
 import builtins
+import gc
 import multiprocessing
 import multiprocessing.process
 import os
@@ -21,9 +22,16 @@ LIBRARIES = [
     "aiosqlite",
     "asyncpg",
     "chartkick",
+    "dotenv",
+    "iso4217",
     "jinja2",
+    "limits.aio.storage",
+    "limits.aio.strategies",
     "litestar",
+    "litestar.middleware",
     "litestar.openapi.plugins",
+    "litestar.plugins.attrs",
+    "litestar.plugins.pydantic",
     "litestar.security.jwt",
     "piccolo.apps.migrations.commands.backwards",
     "piccolo.apps.migrations.commands.forwards",
@@ -35,6 +43,7 @@ LIBRARIES = [
     "taskiq_redis",
     "tests.forks",
     "uvicorn",
+    "uvicorn.protocols.http.httptools_impl",
     "uvicorn.supervisors",
 ]
 _context = multiprocessing.get_context("forkserver")
@@ -78,6 +87,8 @@ class Fork:
 
 
 def _run(words: tuple[str, ...], environment: dict[str, str], folder: Path, log: Path) -> None:
+    # What was loaded before stays; collecting garbage need not look through it.
+    gc.freeze()
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
