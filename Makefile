@@ -15,8 +15,6 @@ runtime := requirements.txt pyproject.toml
 development := $(runtime) requirements-dev.txt
 # Where there is no npm, the tests that need it are left out and named.
 node := $(if $(shell command -v npm 2>/dev/null),.ci/node_modules/.package-lock.json)
-TESTS ?= tests
-PEERS ?= tests/peers
 # $(call compose,WORDS) runs the Docker Compose of this machine, the plugin or the program.
 define compose
 	for compose in "docker compose" docker-compose; do \
@@ -51,33 +49,21 @@ down: ## Stop the containers; their data stays
 .ci/node_modules/.package-lock.json: .ci/package-lock.json
 	npm --prefix .ci ci
 
-test: $(node) ## Run the tests on PostgreSQL and on SQLite; TESTS="tests -k orders" narrows them
+test: $(node) ## Run the tests on PostgreSQL and on SQLite; TESTS="tests/test_orders.py -k one" narrows them
 	$(call install,$(development))
-	@$(call on_both,$(TESTS) --ignore=tests/peers)
+	@.venv/bin/python -m tests $(TESTS)
 
 test-peers: $(node) ## Run the tests with real proxies, poolers and other servers; Debian's, where they are installed
 	$(call install,$(development))
-	@$(call on_both,$(PEERS))
-
-# Both databases at once, on two cores. The run on SQLite is printed last: its last line names what
-# was left out because this machine lacks a tool.
-define on_both
-	sqlite=$$(mktemp); trap 'kill %1 2>/dev/null; rm -f "$$sqlite"' EXIT; trap 'exit 130' INT TERM; \
-	$(call run_tests,sqlite,$(1)) >"$$sqlite" 2>&1 & \
-	$(call run_tests,postgres,$(1)); failed=$$?; \
-	wait %1 || failed=1; cat "$$sqlite"; exit $$failed
-endef
+	@.venv/bin/python -m tests $(or $(PEERS),tests/peers)
 
 mutate: ## Make small mistakes in the money rules and see that tests fail; RULES="stock" narrows them
 	$(call install,$(development))
 	@.venv/bin/python -m tests.mutations $(RULES)
 
-serializable: ## The same on PostgreSQL alone, every transaction serializable
+serializable: ## Run the tests on PostgreSQL alone, every transaction serializable
 	$(call install,$(development))
-	$(call run_tests,serializable,$(TESTS) --ignore=tests/peers)
-
-# Our code is compiled once, also where that variable is set: the tests start hundreds of processes.
-run_tests = PYTHONDONTWRITEBYTECODE= ICECREAM_TEST_DATABASE=$(1) .venv/bin/python -m pytest $(2)
+	ICECREAM_TEST_DATABASE=serializable .venv/bin/python -m pytest $(or $(TESTS),tests --ignore=tests/peers)
 
 bench: ## Measure against the peers (docs/performance.md); ROWS="hot reads" measures some, ARGS=--quick briefly
 	$(call install,$(development))

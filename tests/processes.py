@@ -52,12 +52,13 @@ asyncio.run(main())
 
 
 def until(true: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
-    """Ask again and again until the answer is true, and return it."""
-    deadline = time.monotonic() + seconds
+    """Ask again and again until the answer is true, and return it; ever more seldom."""
+    deadline, pause = time.monotonic() + seconds, 0.01
     while not (answer := true()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"Waited {seconds} s in vain: {what}.")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.1)
     return answer
 
 

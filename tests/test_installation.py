@@ -2,14 +2,15 @@
 
 import asyncio
 import os
-import sys
+import tempfile
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from icecream import installation, settings
-from tests.conftest import ADMIN_PASSWORD, Caller, place
+from tests import forks
+from tests.conftest import ADMIN_PASSWORD, PATIENCE, Caller, place
 
 pytestmark = pytest.mark.anyio
 TOP = Path(__file__).parents[1]
@@ -22,16 +23,15 @@ async def elsewhere(empty_database: str) -> dict[str, str]:
 
 
 async def run(environment: dict[str, str], *words: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *words,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, output.decode()
+    """What Python with these words ends with, and what it wrote."""
+    return await asyncio.to_thread(_run, environment, words)
+
+
+def _run(environment: dict[str, str], words: tuple[str, ...]) -> tuple[int, str]:
+    with tempfile.NamedTemporaryFile() as log:
+        path = Path(log.name)
+        code = forks.Fork(words, environment, TOP, path).wait(PATIENCE)
+        return code, path.read_text()
 
 
 async def test_several_migration_runners_at_once_are_safe(elsewhere: dict[str, str]) -> None:

@@ -145,14 +145,16 @@ async def test_the_list_is_what_was_asked_for_whole_and_by_page(
         (f"?order={2**62}", []),
     ):
         assert await walk(staff, f"/api/payments/{query}") == [expected]
-    monkeypatch.setattr("icecream.listing.CHUNK", 2)
-    (whole,) = await walk(staff, "/api/payments/")
-    assert whole == sorted(set(whole))
-    assert {number(placed), refund, lost.payment} <= set(whole)
-    for limit in (1, 3, 500):
-        pages = await walk(staff, f"/api/payments/?limit={limit}")
-        assert list(chain.from_iterable(pages)) == whole
-        assert all(len(page) == limit for page in pages[:-1])
+    for query, chunk, limits in (("?", 20, (30, 500)), (order, 2, (1, 3))):
+        monkeypatch.setattr("icecream.listing.CHUNK", chunk)
+        (whole,) = await walk(staff, f"/api/payments/{query}")
+        assert whole == sorted(set(whole))
+        assert {number(placed), refund} <= set(whole)
+        assert (lost.payment in whole) == (query == "?")
+        for limit in limits:
+            pages = await walk(staff, f"/api/payments/{query}&limit={limit}")
+            assert list(chain.from_iterable(pages)) == whole
+            assert all(len(page) == limit for page in pages[:-1])
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from icecream import errors, passwords
+from tests.conftest import ITERATIONS
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_password_matches_itself_and_nothing_else() -> None:
+async def test_a_password_matches_itself_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "ITERATIONS", ITERATIONS)
     stored = await passwords.hashed("correct horse")
     assert stored.startswith("pbkdf2_sha256$600000$")
     assert await passwords.matches("correct horse", stored)

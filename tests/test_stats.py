@@ -19,7 +19,7 @@ from piccolo.query.functions import Sum
 from icecream import feed, payments, states
 from icecream.tables import Event, Flavor, Order, OrderLine, Payment
 from tests import history
-from tests.conftest import Caller, new_flavor, place, publish_all
+from tests.conftest import Caller, new_flavor, new_user, place, publish_all
 
 pytestmark = pytest.mark.anyio
 AS_OF = re.compile(r'(\d+);at="([0-9T:.-]+Z)"')
@@ -41,14 +41,13 @@ async def test_every_order_counts_whoever_placed_it_and_whatever_became_of_it(
     ]
 
 
-@pytest.fixture
-async def past(
-    customer: Caller, stranger: Caller, staff: Caller, monkeypatch: pytest.MonkeyPatch
-) -> history.History:
-    """Orders of some days, of all kinds."""
+@pytest.fixture(scope="module")
+async def past(hashed: str) -> history.History:
+    """Orders of some days, of all kinds, which no test changes."""
     flavors = [await new_flavor(price=price, stock=stock) for price, stock in history.FLAVORS]
-    lives = history.History(7, [customer.user.id, stranger.user.id], flavors, staff.user.id)
-    with monkeypatch.context() as patched:
+    *customers, clerk = [(await new_user(hashed)).id for _ in range(3)]
+    lives = history.History(7, customers, flavors, clerk)
+    with pytest.MonkeyPatch.context() as patched:
         patched.setattr("icecream.intake.datetime", history.Clock(lives.chance))
         await lives.go_on(150)
     return lives
