@@ -5,6 +5,7 @@ import random
 import socket
 import sys
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -753,6 +754,30 @@ async def test_calls_that_hang_for_one_customer_leave_places_for_others(
     # What had no room is found once there is some, without a sweep or another ring.
     provider.answers_again.set()
     await until(lambda: are_paid(hanging))
+    await ringing
+    await one_desk.close(5)
+    await ledger.check()
+
+
+async def test_what_is_rung_for_while_its_customers_share_is_full_costs_no_transaction(
+    customers: list[int], flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = [await place(customers[0], {flavor: 1}) for _ in range(30)]
+    provider = Hangs({one.order for one in waiting})
+    one_desk = desk(provider, timeout=60)
+    ringing = asyncio.create_task(one_desk.serve([number(one) for one in waiting]))
+    await until(provider.is_asked)
+    made, real = [], database.transaction
+
+    async def transaction(work: Callable[[], Awaitable[Any]]) -> Any:
+        made.append(work)
+        return await real(work)
+
+    monkeypatch.setattr(database, "transaction", transaction)
+    await one_desk.serve([number(one) for one in waiting])
+    assert made == []
+    provider.answers_again.set()
+    await until(lambda: are_paid(waiting))
     await ringing
     await one_desk.close(5)
     await ledger.check()

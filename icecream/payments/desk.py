@@ -80,7 +80,9 @@ class Desk:
         while left and not self._closing:
             async with self._claiming:
                 room = await self._take_places(len(left))
-                now, left = left[:room], left[room:]
+                # Most of these may have to wait for room; one look finds the few that have not.
+                looked_at = len(left) if self._shares.any_is_full else room
+                now, left = left[:looked_at], left[looked_at:]
                 started |= await self._start(now, room)
             if not room:
                 break  # The provider is left alone for a while; a sweep finds what is due then.

@@ -108,8 +108,8 @@ MUTATIONS = [
         PAYMENTS_TESTS,
         (
             "claims: two workers claim one payment",
-            "pick(await database.unlocked(due.limit(limit)))",
-            "pick(await due.limit(limit))",
+            "pick(await database.unlocked(_due(ids, among).limit(limit)))",
+            "pick(await _due(ids, among).limit(limit))",
         ),
         database="postgres",
     ),
