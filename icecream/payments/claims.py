@@ -1,7 +1,7 @@
 """Whose turn it is to ask the provider: a claim for the length of a lease, or later again."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -108,7 +108,7 @@ class Late(Exception):
 
 
 async def claim(
-    ids: Iterable[int] | None,
+    ids: Collection[int] | None,
     *,
     limit: int,
     lease: float,
@@ -126,12 +126,12 @@ async def claim(
         sent: when a payment was first sent, if not now.
     """
     # What comes while its customer's share is full is only looked at: a transaction costs more.
-    if among.without and not await _due(ids, among).limit(1):
+    if ids is not None and among.without and not await _due(ids, among).limit(1):
         return []
     return await database.transaction(lambda: _claim(ids, among, pick, limit, lease, sent or {}))
 
 
-def _due(ids: Iterable[int] | None, among: Among) -> Select[Any]:
+def _due(ids: Collection[int] | None, among: Among) -> Select[Any]:
     """The due jobs, those of `ids` or any."""
     due = Job.select(Job.subject, Job.kind, Job.customer, Job.tries).where(*among.jobs())
     # Those of a list are found by their numbers; in order of time, all that are due would be read.
@@ -139,7 +139,7 @@ def _due(ids: Iterable[int] | None, among: Among) -> Select[Any]:
 
 
 async def _claim(
-    ids: Iterable[int] | None,
+    ids: Collection[int] | None,
     among: Among,
     pick: Pick,
     limit: int,
