@@ -46,13 +46,12 @@ def _taken_or_made(scope: Scope) -> str:
 
 
 def _join(scope: Scope) -> None:
-    values: dict[bytes, list[bytes]] = {}
-    for name, value in scope["headers"]:
-        if name in JOINED:
-            values.setdefault(name, []).append(value)
-    if any(len(lines) > 1 for lines in values.values()):
+    found = [field for field in scope["headers"] if field[0] in JOINED]
+    values = dict(found)
+    if len(found) > len(values):
         others = [field for field in scope["headers"] if field[0] not in JOINED]
-        scope["headers"] = others + [(name, b", ".join(values[name])) for name in values]
+        joined = [(name, b", ".join(v for n, v in found if n == name)) for name in values]
+        scope["headers"] = others + joined
 
 
 def _route(scope: HTTPScope) -> str:

@@ -18,6 +18,8 @@ def key(field: str | None, request: bodies.AnyBody, body: Struct = NO_BODY) -> k
     Raises:
         errors.IdempotencyKeyInvalid: the field holds none.
     """
+    if field is None:
+        return None
     path = request.url.path
     return keys.of(field, user=request.user.id, method=request.method, path=path, body=body)
 

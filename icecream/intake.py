@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,8 +27,15 @@ from icecream.tables import Order, OrderLine
 log = logging.getLogger(__name__)
 # Lines of orders in one transaction, and orders that may wait for the next ones.
 MOST, ROOM = 100, 2000
-Ring = Callable[[list[int]], Coroutine[Any, Any, None]]
 REFUSED = (books.UnknownFlavor, errors.Refusal)
+
+
+class Ring(Protocol):
+    """Notifies the workers of payments, whose customers may be added in the same order."""
+
+    def __call__(
+        self, payments: list[int], customers: Sequence[int] = ()
+    ) -> Coroutine[Any, Any, None]: ...
 
 
 class Wanted(Struct, frozen=True):
@@ -56,6 +63,7 @@ class Placed(Struct, frozen=True):
     """An order, the payment that is to be charged, if any, and whether it was there before."""
 
     receipt: Receipt
+    customer: int
     payment: int | None = None
     replayed: bool = False
 
@@ -110,7 +118,7 @@ class Intake:
         """Count them and ring for them, after the commit."""
         reach("intake.committed")
         placed = [one for one in outcomes if isinstance(one, Placed)]
-        if staged := [one.payment for one in placed if one.payment]:
+        if staged := {one.payment: one.customer for one in placed if one.payment}:
             # Nobody waits for it: the bell makes it sooner, the jobs in the database make it sure.
             ringing = asyncio.create_task(self._bell(staged))
             self._ringing.add(ringing)
@@ -119,10 +127,10 @@ class Intake:
         counters.ordered("placed", len(placed) - replayed)
         counters.ordered("replayed", replayed)
 
-    async def _bell(self, staged: list[int]) -> None:
+    async def _bell(self, staged: dict[int, int]) -> None:
         reach("intake.ringing")
         with logs.contained(log, "Ringing for new payments"):
-            await self._ring(staged)
+            await self._ring(list(staged), list(staged.values()))
 
     async def close(self) -> None:
         """Take no more orders, and finish those that were taken."""
@@ -215,7 +223,7 @@ async def place(calls: Sequence[Wanted]) -> list[Placed | Exception]:
         await _write(new, now)
         await keys.keep([_kept(one.key, one.receipt) for one in new if one.key], at=now)
         reach("intake.before_commit")
-    return [_outcome(one) for one in outcomes]
+    return [_outcome(call.user, one) for call, one in zip(calls, outcomes, strict=True)]
 
 
 async def _known(asked: Sequence[keys.Key]) -> Known:
@@ -267,10 +275,10 @@ def _kept(key: keys.Key, receipt: Receipt) -> keys.Kept:
     return keys.Kept(key, answer, receipt.order_id)
 
 
-def _outcome(one: Outcome) -> Placed | Exception:
+def _outcome(customer: int, one: Outcome) -> Placed | Exception:
     if isinstance(one, _New):
-        return Placed(one.receipt, one.payment)
-    return Placed(one.receipt, replayed=True) if isinstance(one, _Same) else one
+        return Placed(one.receipt, customer, one.payment)
+    return Placed(one.receipt, customer, replayed=True) if isinstance(one, _Same) else one
 
 
 async def _write(new: Sequence[_New], now: datetime) -> None:

@@ -37,6 +37,8 @@ MAX_PRICE = 100_000_000
 MAX_STOCK = 10**12
 MAX_QUANTITY = 100_000
 KINDS = ("charge", "refund")
+# Of jobs.
+JOB_KINDS = (*KINDS, "notice")
 # How long a provider's notice is tried: it may be about an order that is not here yet.
 NOTICE_TRIED = timedelta(days=7)
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 
 from redis.exceptions import RedisError
 from taskiq.exceptions import SendTaskError
@@ -16,12 +17,15 @@ READY_WAITS = 0.3
 
 
 @broker.task("payments.charge")
-async def charge(payments: list[int]) -> None:
-    """Carry these payments out, as far as nobody else has; a sweep finds what was left undone."""
+async def charge(payments: list[int], customers: Sequence[int] = ()) -> None:
+    """Carry these payments out, as far as nobody else has; a sweep finds what was left undone.
+
+    `customers` are theirs, in the same order, where they are known.
+    """
     # Taskiq would write a traceback for each message, also while the database is away.
     with logs.contained(log, "Carrying out payments that were rung for"):
         try:
-            await broker.state.desk.serve(payments)
+            await broker.state.desk.serve(payments, customers)
         except database.AWAY as error:
             logs.DATABASE.failed(error)
 
@@ -32,7 +36,7 @@ def has_bell() -> bool:
     return current.embedded or current.redis_url is not None
 
 
-async def ring(payments: list[int]) -> None:
+async def ring(payments: list[int], customers: Sequence[int] = ()) -> None:
     """Say that these payments are to be carried out; who does not hear it, sweeps."""
     if not has_bell():
         return
@@ -41,13 +45,13 @@ async def ring(payments: list[int]) -> None:
             return
         try:
             async with asyncio.timeout(RING_TIMEOUT):
-                await charge.kiq(payments)
+                await charge.kiq(payments, customers)
         except (SendTaskError, RedisError, OSError, TimeoutError) as error:
             broker.note_away(error)
         else:
             broker.note_answer()
     else:
-        await charge.kiq(payments)
+        await charge.kiq(payments, customers)
 
 
 async def redis_is_away() -> bool | None:

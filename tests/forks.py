@@ -105,6 +105,7 @@ def _run(words: tuple[str, ...], environment: dict[str, str], folder: Path, log:
     # Nobody's child: a server that finds a parent takes itself for one of several.
     multiprocessing.process._parent_process = None
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    _hash_quickly()
     option, what, *rest = words
     try:
         if option == "-m":
@@ -118,3 +119,10 @@ def _run(words: tuple[str, ...], environment: dict[str, str], folder: Path, log:
             exec(what, main.__dict__)
     finally:
         atexit._run_exitfuncs()
+
+
+def _hash_quickly() -> None:
+    """Make new passwords cheap to check; how slow they are meant to be is tested elsewhere."""
+    from icecream import passwords
+
+    passwords.ITERATIONS = 1000

@@ -1,6 +1,7 @@
 """Placing orders: everything or nothing."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -89,10 +90,12 @@ class Counter:
 
     def __init__(self) -> None:
         self.rung: list[list[int]] = []
+        self.customers: list[list[int]] = []
         self.intake = intake.Intake(self._ring)
 
-    async def _ring(self, payments: list[int]) -> None:
+    async def _ring(self, payments: list[int], customers: Sequence[int] = ()) -> None:
         self.rung.append(payments)
+        self.customers.append(list(customers))
 
     async def together(
         self, *orders: tuple[int, dict[int, int]]
@@ -121,6 +124,10 @@ async def test_orders_that_arrive_together_are_one_batch_with_one_bell(
     lines = await OrderLine.select().where(OrderLine.order.is_in(numbers))
     flavors = {line["order"]: {line["flavor"]: line["quantity"]} for line in lines}
     assert [(users[number], flavors[number]) for number in numbers] == asked * 2
+    (payments,), (customers,) = counter.rung, counter.customers
+    rows = await Payment.select(Payment.id, Payment.order).where(Payment.id.is_in(payments))
+    order_of = {row["id"]: row["order"] for row in rows}
+    assert customers == [users[order_of[one]] for one in payments]
     assert [sorted(payments) for payments in counter.rung] == [
         sorted(one.payment or 0 for one in placed if isinstance(one, intake.Placed))
     ]
@@ -130,7 +137,8 @@ async def test_orders_that_arrive_together_are_one_batch_with_one_bell(
 async def test_closing_waits_until_the_workers_are_notified(customer: Caller, flavor: int) -> None:
     closing, notified = asyncio.Event(), list[int]()
 
-    async def ring(payments: list[int]) -> None:
+    async def ring(payments: list[int], customers: Sequence[int] = ()) -> None:
+        assert customers == [customer.user.id]
         await closing.wait()
         # Longer than closing takes when nothing is left to do.
         for _ in range(100):
@@ -217,7 +225,7 @@ async def test_a_fault_after_the_commit_places_nothing_twice(
     def breaks(*_: object) -> None:
         raise ZeroDivisionError("a bug after the commit")
 
-    async def rings(_: list[int]) -> None:
+    async def rings(payments: list[int], customers: Sequence[int] = ()) -> None:
         breaks()
 
     counter, before = Counter(), await Order.count()

@@ -2,10 +2,10 @@
 
 import asyncio
 import random
+import re
 import socket
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -759,7 +759,7 @@ async def test_calls_that_hang_for_one_customer_leave_places_for_others(
     await ledger.check()
 
 
-async def test_what_is_rung_for_while_its_customers_share_is_full_costs_no_transaction(
+async def test_what_is_rung_for_while_its_customers_share_is_full_costs_no_query(
     customers: list[int], flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = [await place(customers[0], {flavor: 1}) for _ in range(30)]
@@ -767,15 +767,21 @@ async def test_what_is_rung_for_while_its_customers_share_is_full_costs_no_trans
     one_desk = desk(provider, timeout=60)
     ringing = asyncio.create_task(one_desk.serve([number(one) for one in waiting]))
     await until(provider.is_asked)
-    made, real = [], database.transaction
+    other = await place(customers[1], {flavor: 1})
+    asked, real = list[object](), settling.claim
 
-    async def transaction(work: Callable[[], Awaitable[Any]]) -> Any:
-        made.append(work)
-        return await real(work)
+    async def claim(ids: object, **how: Any) -> list[payments.Claim]:
+        asked.append(ids)
+        return await real(ids, **how)
 
-    monkeypatch.setattr(database, "transaction", transaction)
-    await one_desk.serve([number(one) for one in waiting])
-    assert made == []
+    monkeypatch.setattr(settling, "claim", claim)
+    await one_desk.serve([number(one) for one in waiting], [customers[0]] * len(waiting))
+    assert asked == []
+    # Beside another's, only that one is asked for.
+    both = [waiting[-1], other]
+    await one_desk.serve([number(one) for one in both], [customers[0], customers[1]])
+    assert asked == [[number(other)]]
+    assert await are_paid([other])
     provider.answers_again.set()
     await until(lambda: are_paid(waiting))
     await ringing
@@ -821,6 +827,22 @@ async def test_a_job_that_does_not_say_whose_it_is_does_not_wait_for_a_customer_
     provider.answers_again.set()
     await until(lambda: are_paid(hanging))
     await one_desk.close(5)
+
+
+async def test_what_is_due_is_read_in_order_of_time_and_not_sorted(opened: None) -> None:
+    query = claims._due(None, claims.Among(without=[1], only_fresh=True)).limit(10)
+    explain = "EXPLAIN QUERY PLAN {}" if query.engine_type == "sqlite" else "EXPLAIN {}"
+
+    async def planned() -> str:
+        if query.engine_type == "postgres":
+            # A table as small as this is read whole, and sorted.
+            await Job.raw("SET LOCAL enable_seqscan = off")
+            await Job.raw("SET LOCAL enable_bitmapscan = off")
+        return str(await Job.raw(explain, query.querystrings[0]))
+
+    plan = await database.transaction(planned)
+    assert "job_run_at" in plan, plan
+    assert not re.search("sort|b-tree", plan, re.IGNORECASE), plan
 
 
 async def test_what_one_sweep_passed_over_is_found_once_there_is_room(

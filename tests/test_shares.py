@@ -68,6 +68,37 @@ def test_what_is_tried_again_leaves_room_for_what_is_fresh() -> None:
     assert shares.pick([*many, *jobs(1, 1)]) == jobs(1, 1)
 
 
+def test_what_was_passed_over_is_looked_for_once_there_is_room() -> None:
+    shares = holding(*claims(40, 1), *claims(1, 2))
+    assert not shares.has_room_again
+    assert shares.pick(jobs(1, 1)) == []
+    shares.give_back(*claims(1, 2))
+    assert not shares.resume()
+    shares.give_back(*claims(1, 1))
+    assert shares.has_room_again
+    # Others were faster.
+    shares.take(*claims(1, 1))
+    assert not shares.resume()
+    shares.give_back(*claims(1, 1))
+    assert shares.resume()
+    assert not shares.resume()
+
+
+def test_what_is_full_when_something_is_looked_for_may_be_passed_over() -> None:
+    shares = holding(*claims(40, 1))
+    shares.pass_over()
+    shares.give_back(*claims(1, 1))
+    assert shares.has_room_again
+
+
+def test_payments_of_customers_without_room_are_not_looked_for() -> None:
+    shares = holding(*claims(40, 1))
+    assert shares.with_room([7, 8, 9], {7: 1, 8: 2}) == [8, 9]
+    shares.give_back(*claims(1, 1))
+    assert shares.has_room_again
+    assert shares.with_room([7, 8, 9], {7: 1, 8: 2}) == [7, 8, 9]
+
+
 def test_few_places_are_not_divided() -> None:
     for places in (1, 2, 3, 4):
         assert len(Shares(places).pick(jobs(9, 1))) == places

@@ -150,7 +150,7 @@ async def test_rings_that_cannot_be_followed_cost_one_line(
     monkeypatch.setattr(logs, "_written", {})
     heard: list[int] = []
 
-    async def serve(self: Desk, ids: list[int]) -> None:
+    async def serve(self: Desk, ids: list[int], customers: list[int]) -> None:
         heard.extend(ids)
         raise error
 

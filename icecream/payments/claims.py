@@ -13,7 +13,7 @@ from piccolo.query import Select
 from icecream import database, states
 from icecream.failpoints import reach
 from icecream.gateway import Charge, Refund, Request
-from icecream.tables import KINDS, Job, Order, Payment
+from icecream.tables import JOB_KINDS, KINDS, Job, Order, Payment
 
 # The pause after the first try without a definite answer; each next one is twice as long, up to the
 # longest. That is short: the breaker leaves a provider alone that is away, and bad luck of one
@@ -85,10 +85,15 @@ class Among(Struct, frozen=True):
     only_fresh: bool = False
     """Not what was tried before."""
 
-    def jobs(self) -> list[And | Or | Where]:
-        """As conditions, all in the row of the job itself: whatever is passed over costs little."""
+    def jobs(self, *, listed: bool) -> list[And | Or | Where]:
+        """As conditions, all in the row of the job itself: whatever is passed over costs little.
+
+        Those of a list are found by kind and number. Any others are read in order of time: a
+        condition that names their kinds would have SQLite read and sort all that are due.
+        """
+        other_kinds = [kind for kind in JOB_KINDS if kind not in self.kinds]
         asked: list[And | Or | Where] = [
-            Job.kind.is_in(list(self.kinds)),
+            Job.kind.is_in(list(self.kinds)) if listed else Job.kind.not_in(other_kinds),
             Job.run_at <= database.seconds_from_now(0),
         ]
         if self.without:
@@ -125,17 +130,15 @@ async def claim(
         pick: chooses from the jobs that were found; it has no effect, for it may be asked again.
         sent: when a payment was first sent, if not now.
     """
-    # What comes while its customer's share is full is only looked at: a transaction costs more.
-    if ids is not None and among.without and not await _due(ids, among).limit(1):
-        return []
     return await database.transaction(lambda: _claim(ids, among, pick, limit, lease, sent or {}))
 
 
 def _due(ids: Collection[int] | None, among: Among) -> Select[Any]:
     """The due jobs, those of `ids` or any."""
-    due = Job.select(Job.subject, Job.kind, Job.customer, Job.tries).where(*among.jobs())
-    # Those of a list are found by their numbers; in order of time, all that are due would be read.
-    return due.order_by(Job.run_at) if ids is None else due.where(Job.subject.is_in(list(ids)))
+    due = Job.select(Job.subject, Job.kind, Job.customer, Job.tries)
+    if ids is None:
+        return due.where(*among.jobs(listed=False)).order_by(Job.run_at)
+    return due.where(*among.jobs(listed=True), Job.subject.is_in(list(ids)))
 
 
 async def _claim(

@@ -31,7 +31,7 @@ from icecream.payments.claims import (
     postpone,
 )
 from icecream.payments.settlement import LACKS_CHARGE, Parked, Verdict, settle
-from icecream.payments.shares import Row, Shares
+from icecream.payments.shares import Shares
 from icecream.tables import KINDS
 
 log = logging.getLogger(__name__)
@@ -63,9 +63,6 @@ class Desk:
         self._shares = Shares(places)
         # Errors of ours whose traceback was logged.
         self._told: set[str] = set()
-        # Whether something due may have been passed over that there was no room for.
-        self._passed_over = False
-        self._given_back = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         # A place is free again with the answer: the next calls do not wait for it to be written.
         self._free, self._unwritten = asyncio.Semaphore(places), asyncio.Semaphore(AHEAD * places)
@@ -74,12 +71,19 @@ class Desk:
         self._running: set[asyncio.Task[None]] = set()
         self._closing = False
 
-    async def serve(self, ids: Sequence[int]) -> None:
-        """Carry out those of these payments that are due, and wait until they are done."""
+    async def serve(self, ids: Sequence[int], customers: Sequence[int] = ()) -> None:
+        """Carry out those of these payments that are due, and wait until they are done.
+
+        `customers` are theirs, in the same order, where they are known: what there is no room for
+        then costs no query. A follow-up finds it.
+        """
+        known = dict(zip(ids, customers, strict=True)) if customers else {}
         left, started = list(ids), set[asyncio.Task[None]]()
-        while left and not self._closing:
+        while (left := self._shares.with_room(left, known)) and not self._closing:
             async with self._claiming:
                 room = await self._take_places(len(left))
+                # Others may have taken it while this waited for its turn.
+                left = self._shares.with_room(left, known)
                 # Most of these may have to wait for room; one look finds the few that have not.
                 looked_at = len(left) if self._shares.any_is_full else room
                 now, left = left[:looked_at], left[looked_at:]
@@ -91,9 +95,14 @@ class Desk:
 
     async def sweep(self) -> bool:
         """Start on what is due, as much as there is room for; True if there may be more."""
+        return await self._sweep(resuming=False)
+
+    async def _sweep(self, *, resuming: bool) -> bool:
         async with self._claiming:
             room = await self._take_places(self.places)
-            return len(await self._start(None, room)) > 0
+            # Others may have taken it while this waited for its turn.
+            in_vain = not self._shares.resume() and resuming
+            return len(await self._start([] if in_vain else None, room)) > 0
 
     async def close(self, grace: float) -> None:
         """Claim no more, and give what is under way so many seconds; the intents are committed."""
@@ -109,7 +118,7 @@ class Desk:
         """Claim and begin as many as there are places taken for it; free the other places."""
         claims: list[Claim] = []
         try:
-            if room and not self._closing:
+            if room and ids != [] and not self._closing:
                 await self._claim(ids, room, claims)
         finally:
             # Also when a later claim of this round fails: what was claimed before it is ours.
@@ -121,7 +130,7 @@ class Desk:
 
     async def _claim(self, ids: Sequence[int] | None, room: int, claims: list[Claim]) -> None:
         """Add what is due and may be asked for; of a kind whose breaker is open only a trial."""
-        self._passed_over |= self._shares.any_is_full
+        self._shares.pass_over()
         calm = [kind for kind in self._shares.kinds if not self._breakers[kind].is_open]
         if calm:
             self._take(await self._claim_fairly(ids, calm, room), claims)
@@ -140,14 +149,8 @@ class Desk:
         self, ids: Sequence[int] | None, kinds: Sequence[str], room: int
     ) -> list[Claim]:
         shares = self._shares
-
-        def pick(due: list[Row]) -> list[Row]:
-            picked = shares.pick(due)
-            self._passed_over |= len(picked) < len(due)
-            return picked
-
         among = Among(kinds, shares.full_customers, shares.only_fresh)
-        return await claim(ids, among=among, pick=pick, limit=room, lease=self.lease)
+        return await claim(ids, among=among, pick=shares.pick, limit=room, lease=self.lease)
 
     async def _claim_trial(
         self, ids: Sequence[int] | None, kind: str, breaker: Breaker
@@ -185,25 +188,21 @@ class Desk:
 
     def _follow_up(self) -> None:
         """Look for what was passed over, now that there may be room for it."""
-        self._given_back.set()
         idle = self._following is None or self._following.done()
-        if self._passed_over and idle and not self._closing:
+        if self._shares.has_room_again and idle and not self._closing:
             self._following = background.start("follow-up of payments", self._sweep_again)
 
     async def _sweep_again(self) -> None:
-        while self._passed_over and not self._closing:
-            self._passed_over = False
-            self._given_back.clear()
+        while self._shares.has_room_again and not self._closing:
             try:
-                if await self.sweep():
+                # While a share is full, the others are left to the regular sweep: to find theirs,
+                # all that is due would have to be read.
+                if await self._sweep(resuming=True) and not self._shares.any_is_full:
                     # There may be more than there were places for.
-                    self._passed_over = True
-                    continue
+                    self._shares.pass_over(*KINDS)
             except database.Unavailable as error:
                 logs.DATABASE.failed(error)
                 break
-            if self._passed_over:
-                await self._given_back.wait()
 
     def _begin(self, claim: Claim) -> asyncio.Task[None]:
         task = asyncio.create_task(self._carry_out(claim), name=f"payment {claim.payment}")
@@ -283,7 +282,7 @@ class Desk:
         breaker.note(claim.customer, answered=answered)
         self._shares.note(claim.customer, answered=answered)
         if was_open and not breaker.is_open:
-            self._passed_over = True
+            self._shares.pass_over(claim.kind)
             self._follow_up()
         counters.attempted(claim.kind, result, time.perf_counter() - began)
 

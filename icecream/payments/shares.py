@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from icecream.payments.claims import Claim
@@ -24,6 +24,8 @@ class Shares:
         # By customer, by kind, and by payments that are tried again.
         self._held: Counter[int | str] = Counter()
         self._troubled: set[int] = set()
+        # Those that were full when something due was passed over, or may have been.
+        self._passed_over: set[int | str] = set()
 
     def take(self, claim: Claim) -> None:
         """A payment has a place."""
@@ -45,10 +47,35 @@ class Shares:
         held, picked = self._held.copy(), list[Row]()
         for row in due:
             groups = _groups(row["customer"], row["kind"], again=row["tries"] > 0)
-            if all(held[group] < self._most(group) for group in groups):
+            if full := [group for group in groups if held[group] >= self._most(group)]:
+                self._passed_over.update(full)
+            else:
                 held.update(groups)
                 picked.append(row)
         return picked
+
+    def pass_over(self, *kinds: str) -> None:
+        """What is due of these kinds, and what there is no room for, may not be looked for now."""
+        self._passed_over.update(kinds, filter(self._is_full, self._held))
+
+    @property
+    def has_room_again(self) -> bool:
+        """Whether there may be room for something that was passed over."""
+        return not all(map(self._is_full, self._passed_over))
+
+    def resume(self) -> bool:
+        """As `has_room_again`; what there is room for is looked for now, so it is forgotten."""
+        again = self.has_room_again
+        self._passed_over = set(filter(self._is_full, self._passed_over))
+        return again
+
+    def with_room(self, payments: Sequence[int], customers: Mapping[int, int]) -> list[int]:
+        """Those of the payments whose customer's share is not full, as far as it is known."""
+        full = set(self.full_customers)
+        left = [payment for payment in payments if customers.get(payment) not in full]
+        if len(left) < len(payments):
+            self._passed_over |= full
+        return left
 
     @property
     def kinds(self) -> list[str]:

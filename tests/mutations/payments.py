@@ -187,8 +187,8 @@ MUTATIONS = [
         ("desk: the share of a place is never given back", "self._shares.give_back(claim)", "pass"),
         ("desk: a place has no share", "self._shares.take(one)", "pass"),
         (
-            "desk: nobody looks for what was passed over",
-            "self._passed_over |= len(picked) < len(due)",
+            "desk: nobody looks for what was due while the provider was away",
+            "self._shares.pass_over(claim.kind)",
             "pass",
         ),
         (
@@ -269,8 +269,18 @@ MUTATIONS = [
         ),
         (
             "places: one more than the share is picked",
-            "held[group] < self._most(group)",
-            "held[group] <= self._most(group)",
+            "if held[group] >= self._most(group)",
+            "if held[group] > self._most(group)",
+        ),
+        (
+            "places: nobody looks for what was passed over",
+            "self._passed_over.update(full)",
+            "pass",
+        ),
+        (
+            "places: what is notified of and passed over is forgotten",
+            "self._passed_over |= full",
+            "pass",
         ),
         (
             "places: what was picked just now is not counted",
