@@ -221,7 +221,7 @@ async def place(user: int, lines: dict[int, int]) -> intake.Placed:
     return await intake.Intake(_silent).place(user, lines)
 
 
-async def _silent(payments: list[int]) -> None:
+async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:
     """Nobody charges unless a test does."""
 
 
@@ -317,7 +317,7 @@ def notified(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The payments that the workers were notified of."""
     payments: list[int] = []
 
-    async def kiq(staged: list[int]) -> None:
+    async def kiq(staged: list[int], customers: Sequence[int]) -> None:
         payments.extend(staged)
 
     monkeypatch.setattr(tasks.payments, "has_bell", lambda: True)

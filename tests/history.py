@@ -1,6 +1,7 @@
 """What may happen to orders, at random but the same again: for whatever must hold afterwards."""
 
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -122,5 +123,5 @@ class History:
             self._waiting += await decide(number, why="looked", by=self._clerk)
 
 
-async def _silent(payments: list[int]) -> None:
+async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:
     """Nobody is told."""

@@ -6,7 +6,7 @@ import platform
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,7 +130,7 @@ async def test_orders_are_counted_by_what_came_of_them(customer: Caller, told: T
     assert new["batch_duration_seconds_count", "orders"] == 3
 
 
-async def _silent(payments: list[int]) -> None:
+async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:
     """Nobody charges."""
 
 

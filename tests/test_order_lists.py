@@ -1,7 +1,7 @@
 """Lists of orders over HTTP: whose, which, in which order, whole or by page."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -70,7 +70,7 @@ async def test_a_whole_list_is_never_in_memory(
     assert happened == ["read", "sent"] * 9 + ["read"]
 
 
-async def _silent(payments: list[int]) -> None:
+async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:
     """Nobody charges."""
 
 

@@ -856,6 +856,24 @@ async def test_what_one_sweep_passed_over_is_found_once_there_is_room(
     await one_desk.close(5)
 
 
+async def test_what_comes_after_the_last_that_there_was_room_for_is_found(
+    customers: list[int], flavor: int
+) -> None:
+    """The first look finds just as many as fill the share of their customer."""
+    bad, other, _ = customers
+    hanging = [await place(bad, {flavor: 1}) for _ in range(2)]
+    provider = Hangs({one.order for one in hanging})
+    one_desk = desk(provider, timeout=60)
+    ringing = asyncio.create_task(one_desk.serve([number(one) for one in hanging]))
+    await until(provider.is_asked)
+    placed = [await place(other, {flavor: 1}) for _ in range(16)]
+    assert await one_desk.sweep()
+    await until(lambda: are_paid(placed))
+    provider.answers_again.set()
+    await ringing
+    await one_desk.close(5)
+
+
 async def test_a_trial_is_made_for_a_customer_who_had_no_trouble(
     customers: list[int], stranger: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,8 @@ async def test_staff_sign_in_see_the_dashboard_live_and_the_admin(page: Page, sh
     await signs_in(page, ADMIN_PASSWORD)
     await page.wait_for_url(f"**{ICE}/dashboard/?period=90d")
     await expect(page.locator("#live")).to_have_text("Live")
+    # Leaving while they are loaded would end the scripts that draw them.
+    await expect(page.locator("#sales canvas")).to_be_visible()
     order = shop.order()
     await expect(page.locator(f"tr[data-order='{order}']")).to_be_visible()
     await page.goto(f"{ICE}/admin/#/orders")

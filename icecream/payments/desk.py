@@ -102,7 +102,11 @@ class Desk:
             room = await self._take_places(self.places)
             # Others may have taken it while this waited for its turn.
             in_vain = not self._shares.resume() and resuming
-            return len(await self._start([] if in_vain else None, room)) > 0
+            started = await self._start([] if in_vain else None, room)
+        if started:
+            # There may be more than there was room for.
+            self._shares.pass_over()
+        return len(started) > 0
 
     async def close(self, grace: float) -> None:
         """Claim no more, and give what is under way so many seconds; the intents are committed."""

@@ -41,7 +41,11 @@ MUTATIONS = [
             "[placed] if one.total else [placed, paid]",
             "[placed]",
         ),
-        ("intake: the workers are not notified", "await self._ring(staged)", "pass"),
+        (
+            "intake: the workers are not notified",
+            "await self._ring(list(staged), list(staged.values()))",
+            "pass",
+        ),
         (
             "intake: closing does not wait for the notification of the workers",
             "await asyncio.gather(*self._ringing)",

@@ -192,11 +192,20 @@ MUTATIONS = [
             "pass",
         ),
         (
+            "desk: what one look had no room for is forgotten",
+            "        if started:\n            # There may be more than there was room for.",
+            "        if False:\n            # There may be more than there was room for.",
+        ),
+        (
             "desk: the provider may take as long as it likes",
             "asyncio.timeout(self.timeout)",
             "asyncio.timeout(None)",
         ),
-        ("desk: it claims while it closes", "if room and not self._closing:", "if room:"),
+        (
+            "desk: it claims while it closes",
+            "if room and ids != [] and not self._closing:",
+            "if room and ids != []:",
+        ),
     ),
     *at(
         "icecream/payments/breaker.py",
