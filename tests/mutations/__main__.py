@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -19,8 +20,9 @@ from tests.mutations.rules import MUTATIONS
 TOP = Path(__file__).parents[2]
 # A mutation that makes the tests hang is seen, too.
 TIMEOUT_SECONDS = 150
-# pytest's own: all passed, some failed.
-PASSED, FAILED = 0, 1
+# What pytest ends with if all passed, or some failed; and what we say if it did not end in time.
+PASSED, FAILED, TIMED_OUT = 0, 1, -1
+RESULTS = {PASSED: "SURVIVED", FAILED: "caught", TIMED_OUT: "timed out"}
 
 
 def _copy(folder: Path) -> Path:
@@ -51,10 +53,10 @@ def _code(tree: Path, tests: str, database: str, *, quiet: bool = True) -> int:
             timeout=TIMEOUT_SECONDS if quiet else None,
         ).returncode
     except subprocess.TimeoutExpired:
-        return FAILED
+        return TIMED_OUT
 
 
-def _survives(tree: Path, mutation: Mutation) -> bool:
+def _result(tree: Path, mutation: Mutation) -> str:
     path = tree / mutation.file
     text = path.read_text()
     path.write_text(text.replace(mutation.old, mutation.new, 1))
@@ -62,9 +64,9 @@ def _survives(tree: Path, mutation: Mutation) -> bool:
         code = _code(tree, mutation.tests, mutation.database)
     finally:
         path.write_text(text)
-    if code not in (PASSED, FAILED):
+    if code not in RESULTS:
         raise SystemExit(f"{mutation.name}: pytest ended with {code}, so nothing was tested.")
-    return code == PASSED
+    return RESULTS[code]
 
 
 def _check(tree: Path, chosen: list[Mutation]) -> None:
@@ -77,18 +79,18 @@ def _check(tree: Path, chosen: list[Mutation]) -> None:
             raise SystemExit(f"Without any mutation one of these fails on {database}: {files}.")
 
 
-def _survivors(chosen: list[Mutation], folder: Path) -> Iterator[tuple[Mutation, bool]]:
-    """Each with whether it survives, as it is known; as many at a time as there are processors."""
+def _results(chosen: list[Mutation], folder: Path) -> Iterator[tuple[Mutation, str]]:
+    """Each with its result, as soon as it is known; as many at a time as there are processors."""
     trees: Queue[Path] = Queue()
     trees.put(first := _copy(folder / "first"))
     _check(first, chosen)
     for n in range(1, os.cpu_count() or 1):
         trees.put(shutil.copytree(first, folder / str(n)))
 
-    def attempt(mutation: Mutation) -> tuple[Mutation, bool]:
+    def attempt(mutation: Mutation) -> tuple[Mutation, str]:
         tree = trees.get()
         try:
-            return mutation, _survives(tree, mutation)
+            return mutation, _result(tree, mutation)
         finally:
             trees.put(tree)
 
@@ -100,13 +102,13 @@ def _survivors(chosen: list[Mutation], folder: Path) -> Iterator[tuple[Mutation,
 def main() -> None:
     words = sys.argv[1:]
     chosen = [one for one in MUTATIONS if all(word in one.name for word in words)]
-    survived = 0
+    found = Counter[str]()
     with tempfile.TemporaryDirectory(prefix="icecream-mutations-") as folder:
-        for n, (mutation, lives) in enumerate(_survivors(chosen, Path(folder)), start=1):
-            survived += lives
-            said = "SURVIVED" if lives else "caught"
-            click.echo(f"{n:3} of {len(chosen)}  {said:8}  {mutation.name}")
-    click.echo(f"{len(chosen) - survived} of {len(chosen)} mutations caught.")
+        for n, (mutation, result) in enumerate(_results(chosen, Path(folder)), start=1):
+            found[result] += 1
+            click.echo(f"{n:3} of {len(chosen)}  {result:9}  {mutation.name}")
+    survived, late = found[RESULTS[PASSED]], found[RESULTS[TIMED_OUT]]
+    click.echo(f"{len(chosen) - survived} of {len(chosen)} mutations caught, {late} by a time-out.")
     sys.exit(survived > 0.05 * len(chosen))
 
 
