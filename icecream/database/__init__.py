@@ -1,4 +1,4 @@
-"""The engine for SQLite or PostgreSQL; transactions that cannot leak, and are tried again."""
+"""The database engine (SQLite or PostgreSQL), with transactions that are owned and retried."""
 
 import logging
 import sqlite3
@@ -68,8 +68,8 @@ __all__ = [
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-# The one thing to catch where an outage is expected: the engines turn what their drivers raise
-# into it. Any other error of a driver, and any other OSError, is a bug.
+# The error to catch where an outage is expected. The engines turn the errors of their drivers into
+# it. Any other driver error, and any other OSError, is a bug.
 AWAY = (Unavailable,)
 # The database refused a row: a unique, check or foreign key constraint.
 REFUSED = (asyncpg.IntegrityConstraintViolationError, sqlite3.IntegrityError)
@@ -83,11 +83,11 @@ def _engine() -> SQLite | Postgres:
 
 
 DB = _engine()
-# The database's clock, in SQL: what is due is due by it, however the clocks of our machines differ.
+# The database's clock, in SQL. Due times are compared with it, because our machines' clocks differ.
 NOW = (
     "now()"
     if isinstance(DB, Postgres)
-    else "strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')"  # As the engine writes a time.
+    else "strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')"  # The format in which the engine writes.
 )
 TABLE = "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = '{}'"
 _told: list[Callable[[], None]] = []
@@ -95,12 +95,12 @@ _told: list[Callable[[], None]] = []
 
 @asynccontextmanager
 async def running(command: str = "", *, patient: bool = False) -> AsyncIterator[None]:
-    """Hold the pool of connections open, in the name of a command of `icecream`.
+    """Keep the connection pool open, under the name of a command of `icecream`.
 
-    A short command is `patient`, as nobody waits for it.
+    A short command is `patient`: its queries have no time limit, because no caller waits for it.
     """
     try:
-        # Within: an open that is interrupted leaves threads, which would keep the process alive.
+        # Inside the try: an interrupted start leaves threads that would keep the process alive.
         await DB.start(f"icecream {command}".strip(), patient=patient)
         yield
     finally:
@@ -108,13 +108,13 @@ async def running(command: str = "", *, patient: bool = False) -> AsyncIterator[
 
 
 async def transaction(work: Callable[[], Awaitable[T]]) -> T:
-    """Do `work` in one transaction, from the start again when the database says so.
+    """Run `work` in one transaction, and retry it from the start when the database asks for that.
 
-    `work` may run several times and must have no effect but on the database. Within another
-    transaction it is a part of that one, which alone can be done again.
+    `work` may run several times and must have no effect except on the database. Inside another
+    transaction, `work` becomes a part of that transaction; then only the whole can be retried.
 
     Raises:
-        Unsettled: nobody knows what came of its COMMIT, which is never tried again.
+        Unsettled: the outcome of COMMIT is unknown. A COMMIT is never retried.
     """
     if DB.transaction_exists():
         return await work()
@@ -131,13 +131,13 @@ async def transaction(work: Callable[[], Awaitable[T]]) -> T:
 
 
 async def snapshot(work: Callable[[], Awaitable[T]]) -> T:
-    """Do `work`, which only reads, and sees one moment however many queries it makes."""
+    """Run `work`, which only reads, on one snapshot of the database for all of its queries."""
     async with DB.snapshot():
         return await work()
 
 
 def seconds_from_now(seconds: float) -> QueryString:
-    """A moment by the database's clock, to compare a column with or to write into one."""
+    """Return a time by the database's clock, to compare a column with or to write into one."""
     if isinstance(DB, Postgres):
         step = "CAST({} AS double precision) * interval '1 second'"
         return QueryString(f"now() + {step}", float(seconds)) if seconds else QueryString("now()")
@@ -145,7 +145,7 @@ def seconds_from_now(seconds: float) -> QueryString:
 
 
 async def now() -> datetime:
-    """What the database's clock says."""
+    """Return the time by the database's clock."""
     if isinstance(DB, Postgres):
         rows: list[dict[str, datetime]] = await DB.run_querystring(
             QueryString("SELECT now() AS now")
@@ -155,18 +155,18 @@ async def now() -> datetime:
 
 
 def first_day(of: str, day: Column) -> QueryString:
-    """The first day of the (ISO) week or month in which a day is, or the day itself."""
+    """Return the first day of the (ISO) week or month that contains `day`, or `day` itself."""
     if of == "day":
         return QueryString("{}", day)
     if isinstance(DB, Postgres):
         return QueryString(f"CAST(date_trunc('{of}', CAST({{}} AS timestamp)) AS date)", day)
-    # The Sunday that ends the week, less six days.
+    # The Sunday that ends the week, minus six days.
     steps = {"week": "'weekday 0', '-6 days'", "month": "'start of month'"}
     return QueryString(f"date({{}}, {steps[of]})", day)
 
 
 async def has_table(table: type[Table]) -> bool:
-    """Whether it is there, in the schema where ours are made and looked for first."""
+    """Return whether the table exists in the current schema, in which ours are created."""
     if isinstance(DB, Postgres):
         return bool(await DB.run_ddl(TABLE.format(table._meta.tablename)))
     there: bool = await table.table_exists()
@@ -174,11 +174,11 @@ async def has_table(table: type[Table]) -> bool:
 
 
 async def write() -> None:
-    """Commit something that changes nothing, which fails when other commits would fail.
+    """Commit a transaction that changes nothing, to find out whether commits work.
 
     Raises:
-        ReadOnly: this database takes no writes.
-        Unavailable: or not now.
+        ReadOnly: the database accepts no writes.
+        Unavailable: the database accepts no writes now.
     """
     if isinstance(DB, Postgres):
         await DB.write()
@@ -188,9 +188,9 @@ async def write() -> None:
 
 @contextmanager
 def told(tell: Callable[[], None]) -> Iterator[None]:
-    """Have this called after each transaction of this process, until the block ends.
+    """Call `tell` after each transaction of this process, until the block ends.
 
-    If it fails, that is logged; the transaction is committed all the same.
+    An error in `tell` is logged; the transaction stays committed.
     """
     _told.append(tell)
     try:
@@ -200,9 +200,9 @@ def told(tell: Callable[[], None]) -> Iterator[None]:
 
 
 async def unlocked(query: Select[Any]) -> list[dict[str, Any]]:
-    """Lock the rows of a query, passing over those that another transaction holds.
+    """Lock the rows of a query, and skip rows that another transaction has locked.
 
-    SQLite has one writer, so there is never another transaction to pass over.
+    SQLite has one writer, so no other transaction can hold a lock.
     """
     if isinstance(DB, Postgres):
         query = query.lock_rows("UPDATE", skip_locked=True)
@@ -211,7 +211,7 @@ async def unlocked(query: Select[Any]) -> list[dict[str, Any]]:
 
 
 async def locked(query: Select[Any]) -> list[dict[str, Any]]:
-    """Lock the rows of a query, waiting for whoever holds them; others may still refer to them."""
+    """Lock the rows of a query, and wait for other locks; foreign keys to them stay possible."""
     if isinstance(DB, Postgres):
         query = query.lock_rows("NO KEY UPDATE")
     rows: list[dict[str, Any]] = await query
@@ -219,7 +219,7 @@ async def locked(query: Select[Any]) -> list[dict[str, Any]]:
 
 
 async def kept(query: Select[Any]) -> list[dict[str, Any]]:
-    """Refer to the rows of a query: many transactions may do so, while none has them for itself."""
+    """Lock the rows of a query for reference: many may do so, unless one has them by `owned`."""
     if isinstance(DB, Postgres):
         query = query.lock_rows("KEY SHARE")
     rows: list[dict[str, Any]] = await query
@@ -227,7 +227,7 @@ async def kept(query: Select[Any]) -> list[dict[str, Any]]:
 
 
 async def owned(query: Select[Any]) -> list[dict[str, Any]]:
-    """Have the rows of a query to oneself: meanwhile nobody may even refer to them."""
+    """Lock the rows of a query exclusively: others cannot even insert foreign keys to them."""
     if isinstance(DB, Postgres):
         query = query.lock_rows("UPDATE")
     rows: list[dict[str, Any]] = await query

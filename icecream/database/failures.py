@@ -1,4 +1,4 @@
-"""What the errors of both drivers mean: the database is unavailable, or there is a bug."""
+"""The meaning of both drivers' errors: the database is unavailable, or there is a bug."""
 
 import sqlite3
 from collections.abc import Callable
@@ -13,25 +13,25 @@ class Unavailable(Exception):
 
 
 class ReadOnly(Unavailable):
-    """The database takes no writes."""
+    """The database accepts no writes."""
 
 
 class Again(Unavailable):
-    """Another transaction was faster: this one has to run again from its start."""
+    """Another transaction was faster: this one has to be retried from its start."""
 
 
 class Unsettled(Unavailable):
     """COMMIT was sent, and its outcome is unknown."""
 
 
-# PostgreSQL asks to run the transaction again after a serialization failure or a deadlock, and
-# asyncpg after a migration changed a table that a prepared statement reads.
+# PostgreSQL requires a retry of the transaction after a serialization failure or a deadlock.
+# asyncpg requires it after a migration changed a table that a prepared statement reads.
 AGAIN = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.InvalidCachedStatementError,
 )
-# What asyncpg may raise of its own accord; a TimeoutError and an OSError come from its sockets.
+# All errors that asyncpg may raise; TimeoutError and OSError come from its sockets.
 DRIVER_ERRORS = (
     OSError,
     TimeoutError,
@@ -43,9 +43,9 @@ DRIVER_ERRORS = (
 UNAVAILABLE_CLASSES = ("08", "28", "53", "57", "58")
 # The database does not exist; a lock or a transaction took longer than the server allows.
 UNAVAILABLE_STATES = ("3D000", "55P03", "25P03", "25P04")
-# After these the connection is of no use: it is closed, about to be, or its server is read-only.
+# After these the connection is unusable: it is closed or closing, or its server is read-only.
 BROKEN_STATES = ("08", "57P", "25P03", "25P04", "25006")
-# What asyncpg says of a connection, or a pool, that is gone. Its InterfaceError also reports
+# Parts of asyncpg's messages about a connection or pool that is gone. InterfaceError also reports
 # mistakes of the caller, such as a missing argument.
 GONE = ("connection is closed", "pool is clos", "is cancelling", "released back")
 SQLITE_UNAVAILABLE = {
@@ -59,7 +59,7 @@ SQLITE_UNAVAILABLE = {
 
 
 def of_postgres(error: Exception) -> Unavailable | None:
-    """What an error of asyncpg means; None if it is a bug, or about the data."""
+    """Return the meaning of an asyncpg error; None if it is a bug, or about the data."""
     said = str(error) or "no answer in time"
     if isinstance(error, AGAIN):
         return Again(said)
@@ -71,21 +71,21 @@ def of_postgres(error: Exception) -> Unavailable | None:
         return Unavailable(said) if away else None
     if isinstance(error, asyncpg.InterfaceError):
         return Unavailable(said) if any(words in said for words in GONE) else None
-    # An InternalClientError is asyncpg's state after the server ended a connection in between, or
-    # no server with the `target_session_attrs` that were asked for.
+    # asyncpg raises InternalClientError when the server ended a connection during its work, or when
+    # no server has the requested `target_session_attrs`.
     away = isinstance(error, OSError | TimeoutError | asyncpg.InternalClientError)
     return Unavailable(said) if away else None
 
 
 def breaks_connection(error: Exception) -> bool:
-    """Whether the connection that raised this must not be used again."""
+    """Return whether the connection that raised this error must not be used again."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(BROKEN_STATES)
     return True
 
 
 def of_sqlite(error: Exception) -> Unavailable | None:
-    """The same for an error of SQLite."""
+    """Return the meaning of an SQLite error; None if it is a bug, or about the data."""
     if not isinstance(error, sqlite3.OperationalError):
         return None
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -95,12 +95,12 @@ def of_sqlite(error: Exception) -> Unavailable | None:
 
 
 class _Meanings:
-    """A block in which errors of a driver that mean "unavailable" are raised as such."""
+    """A block that raises driver errors with the meaning "unavailable" as `Unavailable`."""
 
     meaning: ClassVar[Callable[[Exception], Unavailable | None]]
 
     def __enter__(self) -> None:
-        """Nothing has to be prepared."""
+        """Do nothing: there is nothing to prepare."""
 
     def __exit__(
         self,
@@ -113,12 +113,12 @@ class _Meanings:
 
 
 class PostgresErrors(_Meanings):
-    """Those of asyncpg."""
+    """The block for errors of asyncpg."""
 
     meaning = of_postgres
 
 
 class SQLiteErrors(_Meanings):
-    """Those of SQLite."""
+    """The block for errors of SQLite."""
 
     meaning = of_sqlite

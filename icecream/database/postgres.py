@@ -17,60 +17,61 @@ from icecream.database.failures import ReadOnly
 from icecream.database.sessions import DURABLE, Session, Sessions
 from icecream.database.transactions import CleanExit, OwnedByTask, persistently
 
-# Seconds to wait for a free connection, and for an answer: a caller has left by then.
+# Seconds to wait for a free connection, and for an answer; after that, the client is gone.
 ACQUIRE_TIMEOUT, COMMAND_TIMEOUT = 5, 30
-# Seconds until a query that was given up has ended; a connection that takes longer is dropped.
+# Seconds until a canceled query has ended; a connection that takes longer is dropped.
 RELEASE_TIMEOUT = 1
-# After a failover, connections to what is a standby now are replaced, at most so often.
+# Minimum seconds between two replacements of the pool's connections, after a failover has made
+# their server a standby.
 EXPIRE_EVERY_SECONDS = 1.0
-# A message in the write-ahead log that nobody reads; it is committed like any order, also on a
-# synchronous standby. A standby, or a session that is read-only, would refuse it.
+# Writes a message to the write-ahead log. No program reads it, but it is committed like an order,
+# also on a synchronous standby. A standby or a read-only session refuses it.
 WRITE = """
     SELECT current_setting('transaction_read_only') AS read_only,
         CASE current_setting('transaction_read_only') WHEN 'off'
             THEN pg_logical_emit_message(true, 'icecream', '') END"""
-# Seconds to say goodbye to a database that may have stopped answering.
+# Seconds to close connections to a database that may have stopped answering.
 CLOSE_TIMEOUT = 1
-# Any number will do, as long as every migration runner takes the same.
+# Any number works, as long as every migration runner uses the same one.
 MIGRATION_LOCK = 0x1CEC2EA3
 
 
 async def _as_it_is(connection: Any) -> None:
-    """Nobody changes a session's settings here, so putting them back would cost a trip for nothing.
+    """Skip the reset of a session: no code here changes its settings, and it costs a round trip.
 
-    asyncpg itself still rolls back what was left open.
+    asyncpg itself still rolls back an open transaction.
     """
 
 
 def drop(connection: Any) -> None:
-    """Close a connection without a word to the server, which may not listen any more."""
-    with contextlib.suppress(asyncpg.InterfaceError):  # Its pool has it back already.
+    """Close a connection without notifying the server, which may no longer answer."""
+    with contextlib.suppress(asyncpg.InterfaceError):  # It was returned to its pool already.
         connection.terminate()
 
 
 async def _write(connection: Any) -> None:
     (row,) = await connection.fetch(WRITE)
     if row["read_only"] == "on":
-        # What the database says to any other write.
+        # The error that the database raises for any other write.
         raise asyncpg.ReadOnlySQLTransactionError("the database is read-only")
 
 
 class PostgresExit(CleanExit, PostgresTransaction):
-    """Piccolo's transaction with a clean way out."""
+    """Piccolo's transaction with a reliable exit."""
 
     def prepare(self) -> None:
         self.transaction = self.connection.transaction()
 
 
 class PostgresSnapshot(PostgresExit):
-    """One moment, whatever is committed meanwhile."""
+    """A snapshot: later commits of other transactions are not visible."""
 
     def prepare(self) -> None:
         self.transaction = self.connection.transaction(isolation="repeatable_read", readonly=True)
 
 
 class Postgres(PostgresEngine):
-    """Piccolo's engine, with bounded waits."""
+    """Piccolo's engine, with limits on all waiting times."""
 
     def __init__(self, url: str, connections: int = 20) -> None:
         super().__init__(config={})
@@ -81,10 +82,10 @@ class Postgres(PostgresEngine):
         self.current_transaction = OwnedByTask()  # type: ignore[assignment]  # see OwnedByTask
 
     async def check_version(self) -> None:
-        """Not at import, as Piccolo would: a database that is away is told by whoever needs it."""
+        """Skip Piccolo's check at import; an outage is reported where the database is needed."""
 
     async def start(self, name: str = "icecream", *, patient: bool = False) -> None:
-        # A migration or the doctor reads every order there is.
+        # A migration or the doctor may read every order.
         self._command_seconds = None if patient else COMMAND_TIMEOUT
         self.sessions.name(name)
         with failures.PostgresErrors():
@@ -114,7 +115,7 @@ class Postgres(PostgresEngine):
                 pool.terminate()
 
     async def ask(self, connection: Any, work: Awaitable[Any]) -> Any:
-        """Await what a connection was asked for; errors come out as what they mean."""
+        """Await the work of a connection, and translate driver errors into our exceptions."""
         try:
             return await work
         except failures.DRIVER_ERRORS as error:
@@ -134,12 +135,12 @@ class Postgres(PostgresEngine):
             return await self.pool.acquire(timeout=ACQUIRE_TIMEOUT)
 
     async def take_alone(self) -> Session:
-        """A connection beside the pool."""
+        """Return a connection outside of the pool."""
         with failures.PostgresErrors():
             return await self.get_new_connection()
 
     async def give_back(self, connection: Any) -> None:
-        # What is wrong with it was told to the caller already: then it is dropped, and replaced.
+        # The caller has already received the error; then the connection is dropped and replaced.
         with contextlib.suppress(*failures.DRIVER_ERRORS):
             if self.pool is None:
                 await connection.close()
@@ -155,7 +156,7 @@ class Postgres(PostgresEngine):
     async def _run(self, query: str, args: Sequence[Any]) -> Any:
         if current := self.current_transaction.get():
             return await self.ask(current.connection, current.connection.fetch(query, *args))
-        # Alone, it is a transaction of its own.
+        # Outside of a transaction, a single query is its own transaction.
         return await persistently(lambda: self._run_once(query, args))
 
     async def _run_once(self, query: str, args: Sequence[Any]) -> Any:
@@ -169,7 +170,7 @@ class Postgres(PostgresEngine):
             await self.give_back(connection)
 
     async def write(self) -> None:
-        """Commit something that changes nothing."""
+        """Commit a transaction that changes nothing."""
         await self._alone(_write)
 
     async def _expire(self) -> None:
@@ -180,7 +181,7 @@ class Postgres(PostgresEngine):
             await self.pool.expire_connections()
 
     def warnings(self) -> list[str]:
-        """What an operator should know about this database."""
+        """Return problems of this database that an operator should know about."""
         level = self.sessions.synchronous_commit
         if level in DURABLE:
             return []
@@ -197,10 +198,13 @@ class Postgres(PostgresEngine):
 
     @asynccontextmanager
     async def migration_lock(self) -> AsyncIterator[None]:
-        """One migration runner at a time; the lock goes with its connection, even after a crash."""
+        """Let one migration runner work at a time.
+
+        The lock ends with its connection, even after a crash.
+        """
         connection = await self.take_alone()
         try:
-            # In a transaction, because a pooler may give its session to others after it.
+            # In a transaction, because a pooler may give the session to others afterwards.
             async with connection.transaction():
                 await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK)

@@ -1,8 +1,8 @@
-"""Many rows in one statement; the one place with raw SQL, and with two dialects of it.
+"""Statements about many rows; the only place with raw SQL, in two dialects.
 
-Piccolo builds an object and a query per row, which costs 50 us and more of each; and its DO UPDATE
-cannot say `excluded`. Here the text of a statement is made once, and used as it is. On PostgreSQL a
-list of rows comes as one array per column, so that the text is the same however many there are.
+Piccolo builds an object and a query per row, each of which costs 50 us or more, and its DO UPDATE
+cannot use `excluded`. Here the text of a statement is built once and then reused. On PostgreSQL a
+list of rows is sent as one array per column, so the text is the same for any number of rows.
 """
 
 import itertools
@@ -19,7 +19,7 @@ Rows = Sequence[tuple[Any, ...]]
 
 
 class _Final(QueryString):
-    """A query as the database takes it: Piccolo would look for placeholders in it each time."""
+    """A query that is sent unchanged; Piccolo would search its text for placeholders each time."""
 
     def __init__(self, text: str, arguments: list[Any]) -> None:
         super().__init__(text)
@@ -30,17 +30,17 @@ class _Final(QueryString):
 
 
 class Statement:
-    """SQL about a list of rows, which its text calls `{rows}`; what comes after them is `{}`.
+    """SQL about a list of rows, which its text calls `{rows}`; each further argument is `{}`.
 
     Args:
-        columns: what each row has a value for.
+        columns: the columns for which each row has a value.
     """
 
     def __init__(self, columns: Sequence[Column], text: str) -> None:
         self._columns, self.text, self.width = columns, text, len(columns)
 
     async def __call__(self, rows: Rows, *more: Any) -> list[dict[str, Any]]:
-        """Run it, unless there are no rows; what it returns comes in no particular order."""
+        """Run the statement, unless there are no rows; the result has no particular order."""
         if not rows:
             return []
         if self.takes_arrays:
@@ -50,14 +50,14 @@ class Statement:
         return await self.run(text, arguments)
 
     async def run(self, text: str, arguments: list[Any]) -> list[dict[str, Any]]:
-        """Run a text in the database that has its table."""
+        """Run a text in the database of the statement's table."""
         engine: Any = self._columns[0]._meta.table._meta.db
         found: list[dict[str, Any]] = await engine.run_querystring(_Final(text, arguments))
         return found
 
     @property
     def takes_arrays(self) -> bool:
-        """Whether it is about a table in PostgreSQL."""
+        """Whether the table is in PostgreSQL."""
         return self._columns[0]._meta.engine_type == "postgres"
 
     @cached_property
@@ -65,12 +65,12 @@ class Statement:
         return self.with_arrays(1)
 
     def arrays_of(self, rows: Rows) -> list[list[Any]]:
-        """The values of each column, also where there are none."""
+        """Return one list of values per column; empty lists if there are no rows."""
         return [list(values) for values in zip(*rows, strict=True)] or [[] for _ in self._columns]
 
     def with_arrays(self, first: int) -> str:
-        """The text for PostgreSQL, whose placeholders begin with this number."""
-        # A key's own type is the name of a sequence.
+        """Return the text for PostgreSQL, with placeholders that start at the number `first`."""
+        # The column type of a primary key is the name of a sequence, so it is replaced.
         types = ["bigint" if one._meta.primary_key else one.column_type for one in self._columns]
         arrays = ", ".join(f"${n}::{one}[]" for n, one in enumerate(types, start=first))
         after = (f"${n}" for n in range(first + len(types), 100))
@@ -85,10 +85,10 @@ Asked = tuple[Statement, Rows]
 
 
 async def together(*asked: Asked) -> list[dict[str, Any]]:
-    """Run statements of which none needs what another did; returned is what the last one returns.
+    """Run independent statements and return the result of the last one.
 
-    On PostgreSQL they are parts of one, and cost one trip instead of one each: there, too, locks
-    are always taken in the same order.
+    On PostgreSQL they become parts of one statement, which needs one round trip in total. Locks
+    are always taken in the same order there, too.
     """
     (*_, (last, _)) = asked
     if not any(rows for _, rows in asked):
@@ -131,16 +131,16 @@ def insert(
     anew: bool = False,
     at: tuple[Column, str] | None = None,
 ) -> Statement:
-    """Insert rows.
+    """Return a statement that inserts rows.
 
     Args:
-        anew: leave out the rows that are there already, instead of failing.
-        at: one more column, and the SQL that says its value.
+        anew: skip rows that exist already, instead of failing.
+        at: one more column, and the SQL expression for its value.
     """
     names, rows = _names(columns), "{rows}"
     if at is not None:
         names = _names((*columns, at[0]))
-        # SQLite would take what follows for the condition of a join, if there was no WHERE.
+        # Without a WHERE, SQLite would parse the ON CONFLICT that follows as a join condition.
         rows = f"SELECT given.*, {at[1]} FROM ({{rows}}) AS given WHERE true"
     text = f'INSERT INTO "{table._meta.tablename}" ({names}) {rows}'
     if anew:
@@ -151,11 +151,11 @@ def insert(
 
 
 class InsertListed:
-    """Insert rows, and a list of their ids in a column of another table.
+    """Insert rows, and write a list of their ids into a column of another table.
 
     Args:
-        column: of that table; it is JSON.
-        by: by what the list is sorted before the ids.
+        column: the JSON column of that table.
+        by: the column by which the list is sorted, before the ids.
     """
 
     def __init__(self, columns: Sequence[Column], *, by: Column, column: Column) -> None:
@@ -163,7 +163,7 @@ class InsertListed:
         key = table._meta.primary_key
         self._rows = insert(table, columns, returning=(key, by))
         self._list = insert(column._meta.table, (column,))
-        # A trip less, on the way of every order; SQLite has no such statement, and needs none.
+        # Saves one round trip per order. SQLite has no such statement, and needs none.
         self._both = Statement(
             columns,
             f"WITH written AS ({self._rows.text}) INSERT INTO {_table(column)} ({_name(column)}) "
@@ -172,7 +172,7 @@ class InsertListed:
         self._by, self._key = by._meta.name, key._meta.name
 
     async def __call__(self, rows: Rows) -> None:
-        """Do it, unless there are no rows."""
+        """Insert the rows, unless there are none."""
         if self._both.takes_arrays or not rows:
             await self._both(rows)
             return
@@ -182,10 +182,10 @@ class InsertListed:
 
 
 def add(table: type[Table], *, keys: Sequence[Column], sums: Sequence[Column]) -> Statement:
-    """Add to counters, making the ones that are missing.
+    """Return a statement that adds to counters, and creates missing ones.
 
-    Each row holds the keys' values, then what is added to each sum. No two have the same keys, and
-    they are sorted, so that two transactions take the locks in the same order.
+    Each row holds the values of the keys, then the amount to add to each sum. No two rows may have
+    the same keys. Rows must be sorted, so that two transactions take their locks in the same order.
     """
     name, columns = f'"{table._meta.tablename}"', (*keys, *sums)
     updates = (f"{_name(one)} = {name}.{_name(one)} + excluded.{_name(one)}" for one in sums)
@@ -197,21 +197,27 @@ def add(table: type[Table], *, keys: Sequence[Column], sums: Sequence[Column]) -
 
 
 def move(column: Column) -> Statement:
-    """Add to a column of the rows with these ids, which the transaction holds already."""
+    """Return a statement that adds to a column of the rows with these ids.
+
+    The transaction must hold locks on the rows.
+    """
     name = _name(column)
     return _update(column, f"{name} = {_table(column)}.{name} + given.value")
 
 
 def put(column: Column) -> Statement:
-    """Write a value of its own into a column of each row, which the transaction holds already."""
+    """Return a statement that writes a separate value into a column of each row.
+
+    The transaction must hold locks on the rows.
+    """
     return _update(column, f"{_name(column)} = given.value", returning="")
 
 
 def enter(state: Column, entered: str, *, among: Sequence[str], column: Column) -> Statement:
-    """Let rows enter a state from one of others, and write a value of its own into each.
+    """Return a statement that moves rows into a state, and writes a separate value into each.
 
-    Each row holds an id and that value. Returned are those that entered: the others were in no
-    such state.
+    Each row holds an id and that value. Only rows whose state is `among` the given ones are
+    changed, and only their ids are returned.
     """
     words = ", ".join(f"'{word}'" for word in among)
     return _update(

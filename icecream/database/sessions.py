@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: how they are opened, and how a dead one is noticed."""
+"""Connections to PostgreSQL: how they are opened, and how dead ones are detected."""
 
 import asyncio
 import contextlib
@@ -15,39 +15,39 @@ import asyncpg
 from icecream.database import failures
 
 log = logging.getLogger(__name__)
-# For one host, and for what is asked of a new connection.
+# Seconds to connect to one host, and for each query on a new connection.
 CONNECT_SECONDS = 3.0
-# What is idle is asked for a sign of life; what was sent has to be acknowledged in this time.
+# TCP keepalive probes for idle connections, and the time limit for acknowledging sent data.
 KEEPALIVE_IDLE_SECONDS, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_COUNT = 5, 2, 3
 UNACKNOWLEDGED_MILLISECONDS = 5_000
-# After which an open transaction that does nothing is ended by the database: what it holds, an
-# order or the feed, others want.
+# The database ends a transaction that is open and idle for this long, because others wait for its
+# locks, for example on an order or the feed.
 IDLE_IN_TRANSACTION_MILLISECONDS = 5_000
-# A query that takes this long may wait for a connection that is dead, which is then found out.
+# A query that takes longer than SILENCE_SECONDS may be on a dead connection, so that is checked.
 SILENCE_SECONDS, LOOK_EVERY_SECONDS, ANSWER_ON_ITS_WAY_SECONDS = 1.5, 0.5, 0.5
-# After connecting, because a pooler such as PgBouncer drops such parameters of the connection.
+# Sent after connecting, because a pooler such as PgBouncer drops such connection parameters.
 SET_UP = f"""
     SELECT pg_backend_pid() AS pid,
         set_config('idle_in_transaction_session_timeout',
             '{IDLE_IN_TRANSACTION_MILLISECONDS}', false),
         set_config('synchronous_commit', CASE current_setting('synchronous_commit')
             WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false) AS synchronous_commit"""
-# Where a session may be another one in each transaction, nothing can be set for it.
+# Where each transaction may get another session, nothing can be set for a session.
 READ_BACK = "SELECT NULL AS pid, current_setting('synchronous_commit') AS synchronous_commit"
-# With these, a commit that was acknowledged is on the disk.
+# With these values, an acknowledged commit is on the disk.
 DURABLE = ("on", "remote_apply")
-# How often two connections are compared to find out what kind of pooler there is.
+# How often two connections are compared to detect the kind of pooler.
 POOLER_ROUNDS = 10
 WORKING = "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1) AND state NOT LIKE 'idle%'"
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg carries no types
-    """A connection that knows how long it has been waiting for an answer."""
+    """A connection that records how long it has been waiting for an answer."""
 
-    # Of the process that serves it; None where a pooler may take another one each time.
+    # The PID of the server process; None where a pooler may use another process each time.
     pid: int | None = None
     asked_at: float | None = None
-    # When it was last found at work in the server.
+    # When the server last reported the process as active.
     seen_at = 0.0
 
     def __init__(self, protocol: Any, transport: Any, *more: Any) -> None:
@@ -72,7 +72,7 @@ class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg carries no t
 
 
 def _notice_silence(connected: socket.socket) -> None:
-    """Let the system close a connection whose other end is gone, as a NAT or a switch leaves it."""
+    """Make the system close a connection whose other end is gone, for example behind a NAT."""
     if connected.family not in (socket.AF_INET, socket.AF_INET6):
         return
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -82,7 +82,7 @@ def _notice_silence(connected: socket.socket) -> None:
         ("TCP_KEEPCNT", KEEPALIVE_COUNT),
         ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_MILLISECONDS),
     ):
-        if hasattr(socket, name):  # Not every system has them all.
+        if hasattr(socket, name):  # Not every system has all of them.
             connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
@@ -98,7 +98,7 @@ async def _connected(**options: Any) -> Session:
     try:
         session: Session = await asyncpg.connect(**options)
     except asyncpg.PostgresError as error:
-        # Whatever the reason is, a server that lets nobody in is unavailable.
+        # A server that accepts no connection is unavailable, for any reason.
         raise failures.Unavailable(str(error)) from error
     return session
 
@@ -109,9 +109,10 @@ async def _served_by(session: Session) -> int:
 
 
 async def _share(one: Session, other: Session) -> bool:
-    """Whether a pooler takes any free session for each transaction of these.
+    """Return whether a pooler uses any free session for each transaction of these connections.
 
-    It usually takes the one that was used last. Several times, because others use it too.
+    A pooler usually picks the session that was used last. The check runs several times, because
+    other clients use the pooler too.
     """
     seen: dict[Session, set[int]] = {one: set(), other: set()}
     for holder, asker in [(one, other), (other, one)] * POOLER_ROUNDS:
@@ -124,30 +125,30 @@ async def _share(one: Session, other: Session) -> bool:
 
 
 class Sessions:
-    """Opens connections to the database at an address, and keeps an eye on them."""
+    """Opens connections to the database at a URL, and watches them."""
 
     def __init__(self, url: str) -> None:
         self.hosts, self._query = _hosts(url), parse_qs(urlsplit(url).query)
         self.synchronous_commit = "on"
-        # Whether there is a pooler, and whether it may take another session for each transaction,
-        # as PgBouncer does in its transaction mode. Then nothing may be kept in a session: no
-        # settings, no statements.
+        # `pooled`: there is a pooler. `shared`: it may use another session for each transaction, as
+        # PgBouncer does in transaction mode. Then nothing may be kept in a session: no settings and
+        # no prepared statements.
         self.shared = self.pooled = False
         self._options: dict[str, Any] = {
             "dsn": url,
             "connection_class": Session,
-            # PgBouncer keeps these two apart for each of its clients.
+            # PgBouncer keeps application_name and timezone separate for each of its clients.
             "server_settings": {"timezone": "UTC"},
         }
         self._open: WeakSet[Session] = WeakSet()
 
     def name(self, name: str) -> None:
-        """What the database calls its connections, unless the address says something else."""
+        """Set the name that the database shows for its connections, unless the URL sets one."""
         if "application_name" not in self._query:
             self._options["server_settings"]["application_name"] = name
 
     async def open(self, command_seconds: float | None) -> Session:
-        """Connect to the first host that answers, and is what `target_session_attrs` asks for."""
+        """Connect to the first host that answers and matches `target_session_attrs`."""
         session = await self._connect(command_timeout=command_seconds)
         try:
             query = READ_BACK if self.shared else SET_UP
@@ -168,13 +169,13 @@ class Sessions:
             try:
                 return await _connected(**options | host)
             except (*failures.DRIVER_ERRORS, failures.Unavailable):
-                # Next time this one is the last that is tried.
+                # Next time this host is tried last.
                 self.hosts.remove(host)
                 self.hosts.append(host)
         return await _connected(**options | last)
 
     async def find_out_whether_shared(self) -> None:
-        """Look whether one of two connections is ever served by another session than before."""
+        """Find out whether a pooler may serve one connection with different sessions."""
         options = {"command_timeout": CONNECT_SECONDS, "statement_cache_size": 0}
         async with contextlib.AsyncExitStack() as stack:
             one = await self._connect(**options)
@@ -187,7 +188,7 @@ class Sessions:
             self.shared = await _share(one, other)
 
     async def watch(self) -> None:
-        """Drop connections that died without a word, until this is cancelled."""
+        """Drop connections that died silently, until this task is cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
             before = time.monotonic() - SILENCE_SECONDS
@@ -209,7 +210,7 @@ class Sessions:
         dead = [one for one, at in late.items() if one.asked_at == at and one.pid not in working]
         if not dead:
             return
-        # What was not heard since is as old, and died of the same.
+        # Idle connections that have received nothing since then have probably died too.
         since = min(late[one] for one in dead)
         old = [one for one in self._open if one.asked_at is None and one.heard_at < since]
         log.warning("%d connections to the database were dead, and are replaced.", len(dead + old))
@@ -217,9 +218,9 @@ class Sessions:
             one.terminate()
 
     async def _working(self, pids: list[int | None]) -> set[int] | None:
-        """Those of the server's processes that are at work; None if it is only too busy to say.
+        """Return which of these server processes are active; None if the server is only too busy.
 
-        Any answer of the others has arrived once this returns.
+        Any answer to the other sessions has arrived when this returns.
         """
         try:
             session = await self.open(CONNECT_SECONDS)
@@ -230,7 +231,7 @@ class Sessions:
             finally:
                 session.terminate()
         except TimeoutError:
-            # A pooler may only have no session left.
+            # Perhaps the pooler just has no session left.
             return None if self.pooled else set()
         except (OSError, asyncpg.InternalClientError):
             return set()

@@ -1,4 +1,4 @@
-"""SQLite the way a server needs it: one writer, some readers, every commit on the disk."""
+"""SQLite for a server: one writer, several readers, every commit on the disk."""
 
 import asyncio
 import contextlib
@@ -16,9 +16,9 @@ from piccolo.engine.sqlite import SQLiteEngine, SQLiteTransaction, TransactionTy
 from icecream.database.failures import SQLiteErrors, Unavailable
 from icecream.database.transactions import CleanExit, OwnedByTask
 
-# WAL lets readers and the writer work at once; FULL syncs the log at each commit, so that what was
-# acknowledged survives a power cut (NORMAL would not); the timeout covers the short commands that
-# run beside the server.
+# WAL lets readers and the writer work at the same time. FULL syncs the log at each commit, so that
+# an acknowledged commit survives a power cut (NORMAL would not ensure that). The timeout covers the
+# short commands that run next to the server.
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -33,11 +33,11 @@ class InUse(Exception):
 
 
 class SQLiteExit(CleanExit, SQLiteTransaction):
-    """Piccolo's transaction with a clean way out, on the one writing connection."""
+    """Piccolo's transaction with a reliable exit, on the only writing connection."""
 
 
 class SQLiteSnapshot(SQLiteExit):
-    """One moment, seen through a reading connection: no writer waits for it."""
+    """A snapshot on a reading connection; it blocks no writer."""
 
     engine: "SQLite"
 
@@ -51,14 +51,14 @@ class SQLiteSnapshot(SQLiteExit):
 class SQLite(SQLiteEngine):
     """Piccolo's engine with connections that stay open.
 
-    Writers of one process stand in line for one connection, so none ever meets a locked database.
-    Before `start` (Piccolo's own commands) each query opens a connection, as Piccolo does.
+    Writers of one process queue for one connection, so they never find the database locked.
+    Before `start` (in Piccolo's own commands) each query opens a connection, as in Piccolo.
     """
 
     errors = SQLiteErrors()
 
     def __init__(self, path: Path) -> None:
-        # Used from two threads, but never at once: see `_run_in_existing_connection`.
+        # Two threads use it, but never at the same time: see `_run_in_existing_connection`.
         super().__init__(path=str(path), check_same_thread=False)
         self.current_transaction = OwnedByTask()  # type: ignore[assignment]  # see OwnedByTask
         self._writer: aiosqlite.Connection | None = None
@@ -66,7 +66,7 @@ class SQLite(SQLiteEngine):
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
 
     async def ask(self, connection: aiosqlite.Connection, work: Awaitable[Any]) -> Any:
-        """Await what a connection was asked for; errors come out as what they mean."""
+        """Await the work of a connection, and translate driver errors into our exceptions."""
         with self.errors:
             return await work
 
@@ -86,7 +86,7 @@ class SQLite(SQLiteEngine):
         return connection
 
     async def start(self, name: str = "icecream", *, patient: bool = False) -> None:
-        # Here nothing runs out of time, patient or not, and nobody else sees a name.
+        # SQLite queries have no time limit, patient or not, and its connections have no names.
         self.make_file()
         self._line, self._readers = asyncio.Lock(), asyncio.LifoQueue()
         self._writer = await self.get_connection()
@@ -96,21 +96,24 @@ class SQLite(SQLiteEngine):
             await reader.execute_fetchall("PRAGMA query_only = ON")
 
     def make_file(self) -> None:
-        """The file and its folder, for their owner alone: they hold password hashes and a key."""
+        """Create the file and its folder, readable only by the owner.
+
+        They hold password hashes and a secret key.
+        """
         path = Path(self.path)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # SQLite gives its -wal and -shm files the same mode, and its errors say less.
+            # SQLite copies this mode to its -wal and -shm files; errors of os.open say more.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
             raise Unavailable(str(error)) from error
 
     def warnings(self) -> list[str]:
-        """What an operator should know about this database."""
+        """Return problems of this database that an operator should know about."""
         return []
 
     async def stop(self) -> None:
-        # A connection is a thread: one left open would keep the process from ending.
+        # A connection is a thread: an open one would keep the process from ending.
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.close()
@@ -123,7 +126,7 @@ class SQLite(SQLiteEngine):
         await self._line.acquire()
         try:
             if self._writer.in_transaction:
-                # Somebody was cancelled so hard that not even a rollback came through.
+                # A task was canceled in a way that also prevented its rollback.
                 with contextlib.suppress(sqlite3.OperationalError):
                     await self._writer.rollback()
         except BaseException:
@@ -171,9 +174,9 @@ class SQLite(SQLiteEngine):
         with self.errors:
             if isinstance(self.current_transaction.get(), SQLiteSnapshot):
                 return await connection.execute_fetchall(query, args or [])
-            # Here and not in the connection's thread: a transaction holds the write lock from BEGIN
-            # on, so there is nothing to wait for, and the way to that thread and back costs ten
-            # times more.
+            # Runs in this thread, not in the connection's: a transaction holds the write lock since
+            # BEGIN, so there is nothing to wait for. Switching to the other thread and back costs
+            # ten times more.
             return connection._conn.execute(query, args or []).fetchall()
 
     def transaction(
@@ -188,16 +191,19 @@ class SQLite(SQLiteEngine):
 
     @asynccontextmanager
     async def migration_lock(self) -> AsyncIterator[None]:
-        """One migration runner at a time; the lock goes with the process, even after a crash."""
+        """Let one migration runner work at a time.
+
+        The lock ends with its process, even after a crash.
+        """
         with _locked(self._beside("migrating"), fcntl.LOCK_EX):
             yield
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Be the one process that serves this file.
+        """Hold the lock of the one process that serves this file.
 
         Raises:
-            InUse: another one does.
+            InUse: another process serves it.
         """
         self.make_file()
         with contextlib.ExitStack() as held:

@@ -1,4 +1,4 @@
-"""What Piccolo's transactions lack, for both engines: an owner, and a clean way out."""
+"""Two additions to Piccolo's transactions, for both engines: an owner, and a reliable exit."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,13 @@ from icecream.database.failures import Again, Unsettled
 
 T = TypeVar("T")
 
-# Where every transaction is serializable, of a hundred that want one row only one gets through at a
-# time: so many tries, with pauses of up to so many seconds.
+# Where every transaction is serializable, only one of a hundred transactions on the same row
+# commits at a time. So there are this many attempts, with pauses of up to this many seconds.
 TRIES, LONGEST_PAUSE = 25, 0.5
 
 
 class StrayQuery(RuntimeError):
-    """A query in another task than the transaction that it was started in."""
+    """A query in another task than the one that owns the open transaction."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -31,7 +31,7 @@ class StrayQuery(RuntimeError):
 
 
 async def persistently(work: Callable[[], Awaitable[T]]) -> T:
-    """Run it again when it ends in `Again`, and had no effect."""
+    """Run `work`, and retry it when it raises `Again`; it had no effect then."""
     for again in range(TRIES - 1):
         try:
             return await work()
@@ -41,17 +41,18 @@ async def persistently(work: Callable[[], Awaitable[T]]) -> T:
 
 
 class OwnedByTask:
-    """Stands where an engine keeps its ContextVar of the current transaction.
+    """Replaces the ContextVar in which an engine keeps the current transaction.
 
-    A ContextVar is copied into every task started meanwhile, which would then write into somebody
-    else's transaction, or into one that has ended. Here a transaction belongs to the task that
-    began it, and to no other. A task that was started within it, and queries while it is open, is
-    a mistake: the query would be outside on PostgreSQL, and wait for ever on SQLite.
+    A ContextVar is copied into every task that is started while it is set. Such a task would write
+    into a transaction of another task, or into one that has ended. Here a transaction belongs only
+    to the task that began it. It is a mistake to start a task inside a transaction and to query
+    there while the transaction is open: on PostgreSQL the query would be outside of the
+    transaction, and on SQLite it would wait forever.
     """
 
     def __init__(self) -> None:
         self._current: WeakKeyDictionary[asyncio.Task[Any], Any] = WeakKeyDictionary()
-        # The transaction in which this task was started, or that it has begun itself.
+        # The transaction in which this task was started, or which it has begun itself.
         self._around: ContextVar[Any] = ContextVar("around", default=None)
 
     def get(self) -> Any:
@@ -80,10 +81,11 @@ class OwnedByTask:
 
 
 class CleanExit:
-    """Gives the connection back whatever BEGIN, COMMIT or ROLLBACK do; Piccolo keeps it on errors.
+    """Releases the connection after any result of BEGIN, COMMIT or ROLLBACK.
 
-    Mixed into Piccolo's transaction classes, whose `begin`, `commit` and `rollback` it calls; the
-    engine says how to `take` a connection, `ask` it and `give_back` it.
+    Piccolo keeps the connection on errors. This class is mixed into Piccolo's transaction classes,
+    and calls their `begin`, `commit` and `rollback`. The engine provides `take`, `ask` and
+    `give_back` for a connection.
     """
 
     engine: Any
@@ -127,15 +129,15 @@ class CleanExit:
         return False
 
     async def take(self) -> Any:
-        """A connection of one's own."""
+        """Return a connection for exclusive use."""
         return await self.engine.take()
 
     async def give_back(self, connection: Any) -> None:
-        """Let others have it."""
+        """Release the connection for others."""
         await self.engine.give_back(connection)
 
     def prepare(self) -> None:
-        """Make what `begin` needs from the connection; SQLite needs nothing."""
+        """Prepare the connection for `begin`; SQLite needs nothing."""
 
     async def _finish(self) -> None:
         try:
@@ -147,7 +149,7 @@ class CleanExit:
             raise Unsettled(f"COMMIT may have failed: {error}") from error
 
     async def _abandon(self) -> None:
-        # The first error is the one to tell; a connection that cannot roll back is of no use
-        # to anybody else, and is dropped when it is given back.
+        # Only the first error is reported. A connection that cannot roll back is unusable, and is
+        # dropped when it is released.
         with contextlib.suppress(Exception):
             await self.engine.ask(self.connection, self.rollback())
