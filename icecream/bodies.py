@@ -1,4 +1,4 @@
-"""A body, sent as JSON or as either kind of form, becomes one struct or an exact refusal."""
+"""Parsing of request bodies: JSON or a form becomes one struct, or a precise refusal."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -18,14 +18,14 @@ from icecream import edge, errors, sentences, settings
 from icecream.tables import User
 
 T = TypeVar("T")
-# An id on the wire, as wide as the tables have them.
+# An id in requests and responses, with the same range as in the tables.
 MAX_ID = 2**63 - 1
 Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
 PathId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Its id.")]
 Number = Annotated[int, Meta(ge=0, le=MAX_ID)]
-# A line of text that can be seen.
+# A line of visible text.
 LINE = r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+(?!\n)$"
-# For the extras of a type with such a pattern: our sentences never repeat a pattern.
+# For the extras of a type with such a pattern: error messages never show the pattern.
 VISIBLE = {"words": "{} without control characters"}
 Reason = Annotated[
     str,
@@ -34,7 +34,7 @@ Reason = Annotated[
 FORMS = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
 # Our largest form has three fields.
 MOST_FIELDS = 1000
-# What the original's clients may send back to it; nothing is ever written from these.
+# Members that clients of the original service may send back to it; they are ignored.
 READ_ONLY = frozenset({"id", "user", "status", "created_at"})
 
 
@@ -50,7 +50,7 @@ class Body(Struct, forbid_unknown_fields=True):
 
 
 class AnyBody(Request[User, Any, Any]):
-    """Reads whichever kind of body was sent, into the struct that the handler asks for."""
+    """Parses a body of any supported kind into the struct that the handler requires."""
 
     async def json(self) -> Any:
         wanted = self.route_handler.parsed_data_field
@@ -77,12 +77,12 @@ class AnyBody(Request[User, Any, Any]):
             ) from None
 
     async def _form_members(self) -> dict[str, Any]:
-        # Counted before it is taken apart, which costs microseconds a field, on the event loop.
+        # Counted before parsing, because parsing costs microseconds per field on the event loop.
         if (await self.body()).count(b"&") > MOST_FIELDS:
             raise errors.ValidationFailed("", "malformed", "The form has too many fields.")
         try:
             if self.content_type[0] == RequestEncodingType.URL_ENCODED:
-                # Litestar would put U+FFFD in place of what is not UTF-8.
+                # Litestar would replace bytes that are not UTF-8 by U+FFFD.
                 unquote_to_bytes(await self.body()).decode()
             form = await self.form()
         except (HTTPException, ValueError, LookupError) as error:
@@ -95,9 +95,10 @@ class AnyBody(Request[User, Any, Any]):
 
 
 class Json:
-    """A JSON answer, ready to be sent: Litestar's costs as much as the rest of its work on a call.
+    """A JSON response that is ready to send.
 
-    A handler says that it returns an `ASGIApp`.
+    Litestar's own response costs as much as the rest of its work on a call. A handler declares
+    `ASGIApp` as its return type.
     """
 
     def __init__(
@@ -117,10 +118,10 @@ class Json:
 
 
 def require_plain(content_encoding: str | None) -> None:
-    """Refuse a compressed body: nothing here unpacks one.
+    """Refuse a compressed body, because there is no code here to decompress it.
 
     Raises:
-        errors.UnsupportedMediaType: it says what is taken instead (RFC 9110, 15.5.16).
+        errors.UnsupportedMediaType: with the accepted encoding (RFC 9110, 15.5.16).
     """
     if content_encoding and content_encoding.strip().lower() != "identity":
         refusal = errors.UnsupportedMediaType("Send the body without a Content-Encoding.")
@@ -129,14 +130,14 @@ def require_plain(content_encoding: str | None) -> None:
 
 
 def converted(values: Any, kind: type[T]) -> T:
-    """What was sent as the struct that it should be; numbers may be written as text.
+    """Convert the received values into a struct; numbers may be text.
 
     Raises:
-        errors.ValidationFailed: it is not one; points at the member.
+        errors.ValidationFailed: the values do not fit; the error points at the member.
     """
     wanted: Any = kind
     for name, words in sentences.null_words(wanted).items():
-        # A refund of "null" is a mistake, and not one of all that is left.
+        # A refund of "null" is a mistake; it must not mean a refund of the rest.
         if isinstance(values, dict) and str(values.get(name)).lower() == "null":
             raise errors.ValidationFailed(f"/{name}", "invalid", f"{name} must be {words}.")
     try:
@@ -146,7 +147,7 @@ def converted(values: Any, kind: type[T]) -> T:
 
 
 async def exact_ids(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Guard: only what is written as we write an id is one; Python reads other digits too."""
+    """Guard: accept only ids in the format that we write; Python reads other digits too."""
     segments = connection.scope["raw_path"].split(b"/")
     for value in connection.path_params.values():
         if isinstance(value, int) and not (
@@ -156,10 +157,10 @@ async def exact_ids(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
 
 
 def said(reason: str) -> str:
-    """A reason without the white space round it.
+    """Return a reason without surrounding white space.
 
     Raises:
-        sentences.Unfit: nothing else is in it.
+        sentences.Unfit: it consists only of white space.
     """
     if not (words := reason.strip()):
         raise sentences.Unfit("reason", "must be more than white space")
@@ -170,7 +171,7 @@ def require_chargeable(field: str, amount: int) -> None:
     """Refuse an amount of money that the payment provider would not move.
 
     Raises:
-        sentences.Unfit: it is no multiple of the smallest amount that the provider moves.
+        sentences.Unfit: it is not a multiple of the smallest unit that the provider moves.
     """
     step = settings.load().amount_step
     if amount % step:
@@ -178,11 +179,11 @@ def require_chargeable(field: str, amount: int) -> None:
 
 
 def pointer(steps: Iterable[str]) -> str:
-    """A JSON Pointer (RFC 6901) to a member of a member, and so on."""
+    """Return the JSON Pointer (RFC 6901) for a path of member names."""
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
 def refused(error: msgspec.ValidationError, kind: Any) -> errors.ValidationFailed:
-    """What msgspec found wrong with something of this kind, as a refusal that names the field."""
+    """Return the refusal for an error that msgspec found; it names the field."""
     found = sentences.fault(error, kind)
     return errors.ValidationFailed(pointer(found.steps), found.code, found.sentence)

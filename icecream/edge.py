@@ -1,4 +1,4 @@
-"""The one wrapper round every request: its id, the security headers, and the line in the log."""
+"""The wrapper around every request: request id, security headers, and the access log line."""
 
 import asyncio
 import logging
@@ -16,22 +16,22 @@ from icecream import counters, errors, logs, settings
 from icecream.logs import hide, request_id
 
 log = logging.getLogger("icecream.access")
-# Taken over only when it cannot break a log line: visible ASCII, and not too long.
+# A client's request id is used only if it is safe in a log line: visible ASCII, and not too long.
 _TAKEN = re.compile(rb"[!-~]{1,128}")
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # Pages bring a wider one; data needs nothing at all.
+    # Pages set a wider policy; data needs nothing.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-# In several lines they mean the same as in one, with commas (RFC 9110, 5.3); Litestar would take
-# the last and overlook the others.
+# Several lines of these headers mean the same as one line with commas (RFC 9110, 5.3). Litestar
+# would use the last line and ignore the others.
 JOINED = frozenset({b"if-match", b"if-none-match", b"idempotency-key", b"prefer"})
 UNAVAILABLE = errors.Unavailable.status
-# The route of a path that is none of ours.
+# The route of requests whose path is not one of ours.
 UNKNOWN = "unknown"
 _encode = msgspec.json.Encoder().encode
 HSTS = ("Strict-Transport-Security", "max-age=31536000")
@@ -41,7 +41,7 @@ def _taken_or_made(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _TAKEN.fullmatch(value):
             return value.decode("ascii")
-    # A name, not a secret: the system's randomness would cost a call into the kernel.
+    # An id, not a secret: the system's random source would cost a system call.
     return f"{random.getrandbits(64):016x}"
 
 
@@ -55,11 +55,11 @@ def _join(scope: Scope) -> None:
 
 
 def _route(scope: HTTPScope) -> str:
-    """The template of the path, so that a million orders are one route; never the path itself."""
+    """Return the path template, so that a million orders are one route; never the path itself."""
     handler = scope.get("route_handler")
     if handler is None:
         return UNKNOWN
-    # Of whatever is beneath a mount, Litestar tells the template of the root.
+    # For any path below a mount, Litestar returns the template of the mount's root.
     if isinstance(handler, ASGIRouteHandler) and handler.is_mount:
         return min(handler.paths)
     return scope["path_template"]
@@ -77,7 +77,7 @@ async def _refuse(scope: HTTPScope, send: Send) -> None:
 
 
 def _put_beneath(scope: HTTPScope, prefix: str) -> None:
-    """Have the path begin with the prefix; proxies cut it off, or do not."""
+    """Make the path begin with the prefix, whether or not the proxy has removed it."""
     path = scope["path"]
     if path != prefix and not path.startswith(f"{prefix}/"):
         scope["path"], scope["raw_path"] = prefix + path, prefix.encode() + scope["raw_path"]
@@ -85,23 +85,23 @@ def _put_beneath(scope: HTTPScope, prefix: str) -> None:
 
 
 def public_path(scope: Scope) -> str:
-    """The path as clients know it; Litestar's routing cuts the prefix off those that it knows."""
+    """Return the path as clients know it; Litestar removes the prefix from paths of its routes."""
     path, prefix = scope["path"], scope["root_path"]
     return path if path.startswith(prefix) else prefix + path
 
 
 def beneath_prefix(page: str) -> str:
-    """A page whose links and assets are those of the public address."""
+    """Return the page with the links and assets of the public URL."""
     return page.replace('="/', f'="{settings.load().prefix}/')
 
 
 def encoded(fields: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """Header fields as ASGI has them."""
+    """Return header fields in the format of ASGI."""
     return [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()]
 
 
 def add(message: Message, fields: Iterable[tuple[bytes, bytes]]) -> None:
-    """Add header fields to the start of an answer, those that it has not got already."""
+    """Add those header fields to the start of a response that it does not have yet."""
     assert message["type"] == "http.response.start"
     headers = list(message["headers"])
     there = {name for name, _ in headers}
@@ -109,7 +109,7 @@ def add(message: Message, fields: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 class _Line(msgspec.Struct):
-    """A line of the access log as JSON; the names are those of all lines (see logs.lines)."""
+    """A line of the access log as JSON, with the field names of all log lines (see logs.lines)."""
 
     timestamp: str
     request_id: str
@@ -123,15 +123,15 @@ class _Line(msgspec.Struct):
 
 
 class AccessLog:
-    """A line for each request, and what is counted of it.
+    """Writes a log line for each request, and updates the counters.
 
-    Those that end in one turn of the event loop are written at once, and counted at once: alone,
-    each would find what it counts with gone from the processor's cache, which costs five times as
-    much. Of requests that are answered 503, one a minute has its line, and another line says how
-    many more there were: an outage must not fill the log.
+    The requests that end in the same turn of the event loop are written and counted together.
+    Counted one by one, each would find the counters' data evicted from the processor's cache, which
+    costs five times as much. Of the requests that are answered with 503, one per minute gets a
+    line, and another line reports the number of the others: an outage must not fill the log.
 
     Args:
-        as_json: write JSON, else text.
+        as_json: write JSON instead of text.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -142,17 +142,17 @@ class AccessLog:
         self._minute: asyncio.TimerHandle | None = None
 
     def add(self, method: str, path: str, route: str, status: int, seconds: float) -> None:
-        """Write it in a moment, with its time and the request's id."""
+        """Schedule the log line, with the current time and request id."""
         if not self._counted:
             asyncio.get_running_loop().call_soon(self._write)
         self._counted.append((method, route, status, seconds))
         if status != UNAVAILABLE or self._is_first_unavailable():
-            # Our own paths bear no secrets; what somebody else made up may.
+            # Our own paths contain no secrets; unknown paths may.
             shown = path if route != UNKNOWN else hide(path)
             self._lines.append(self._format(method, shown, status, seconds * 1000))
 
     def close(self) -> None:
-        """Say what the minute that has begun would have said."""
+        """Report the number of 503 responses of the current minute."""
         if self._minute is not None:
             self._minute.cancel()
             self._tell_unavailable()
@@ -190,7 +190,7 @@ def _as_json(method: str, path: str, status: int, milliseconds: float) -> str:
 
 
 class Edge:
-    """Stands round the whole application, so that it holds for refusals and errors too."""
+    """Wraps the whole application, so that it also applies to refusals and errors."""
 
     def __init__(self, app: ASGIApp, *, https: bool, prefix: str = "") -> None:
         self.app, self.prefix = app, prefix
@@ -200,7 +200,7 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
-            # The one that lasts as long as the server has ended.
+            # The lifespan scope has ended, and with it the server.
             self.access_log.close()
             return
         name, began, status = _taken_or_made(scope), time.perf_counter(), 0
@@ -221,12 +221,12 @@ class Edge:
         try:
             await self.app(scope, receive, send_with_headers)
         except asyncio.CancelledError:
-            # The server is stopping, and what was under way may have been committed or not.
+            # The server is stopping. The work of this request may or may not have been committed.
             if not status:
                 await _refuse(scope, send_with_headers)
             raise
         finally:
             spent = time.perf_counter() - began
-            # As it was sent: decoded, a path could bring a line break into the log.
+            # The raw path: decoded, a path could bring a line break into the log.
             path, method = raw_path.decode("latin-1"), scope["method"]
             self.access_log.add(method, path, _route(scope), status, spent)

@@ -1,14 +1,14 @@
-"""What we refuse and why; a class's docstring is what people read, its name is the code.
+"""All refusals of requests. A class's docstring is its public text, and its name is its code.
 
-Each stands for an RFC 9457 problem document; `app.py` has the one handler that writes them. A rule
-raises these and never an HTTP exception.
+Each class is an RFC 9457 problem document; `app.py` has the one handler that writes them. Business
+rules raise these classes and never an HTTP exception.
 """
 
 import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-# So many characters of what was sent are repeated at most: no refusal grows with its request.
+# Maximum number of characters of the request that a refusal repeats, so that it stays small.
 LONGEST = 1000
 
 
@@ -17,7 +17,7 @@ class Refusal(Exception):
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"
-    # Header fields that such an answer always has.
+    # Header fields that every response of this kind has.
     always: ClassVar[dict[str, str]] = {}
 
     def __init__(self, detail: str | None = None, **members: Any) -> None:
@@ -30,7 +30,7 @@ class Refusal(Exception):
         cls.code = re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
 
     def document(self, *, address: str, instance: str, request_id: str) -> dict[str, Any]:
-        """The problem document (RFC 9457); its type is explained under our `address`."""
+        """Return the problem document (RFC 9457); `type` is a page below our `address`."""
         return {
             "type": f"{address}/problems#{self.code}",
             "title": self.title(),
@@ -43,7 +43,7 @@ class Refusal(Exception):
 
     @classmethod
     def title(cls) -> str:
-        """The first sentence of the docstring, without its full stop."""
+        """Return the first sentence of the docstring, without its period."""
         return (cls.__doc__ or "").split("\n")[0].rstrip(".")
 
 
@@ -56,7 +56,7 @@ class ValidationFailed(Refusal):
 
 
 def _challenge(problem: str = "") -> dict[str, str]:
-    """How to sign in, and what is wrong with the token that was sent (RFC 6750, 3)."""
+    """Return the header that requests sign-in, with the error of the sent token (RFC 6750, 3)."""
     told = f', error="invalid_token", error_description="{problem}"' if problem else ""
     return {"WWW-Authenticate": f'Bearer realm="icecream"{told}'}
 

@@ -1,4 +1,4 @@
-"""Every knob, read once from the environment and `.env`; a bad one stops the boot with one line."""
+"""All settings, read once from the environment and `.env`; a bad one stops the start."""
 
 import ipaddress
 import os
@@ -18,17 +18,18 @@ from msgspec import Meta, Struct
 from icecream import money, sentences, stripe_units
 
 PREFIX = "ICECREAM_"
-# RFC 7518 3.2: an HS256 key must have at least the size of the hash.
+# RFC 7518, 3.2: an HS256 key must be at least as long as the hash.
 SECRET_KEY_BYTES = 32
-# A sweep finds whatever the bell missed: at once where it costs nothing (one process beside its
-# file), gently where many workers ask one PostgreSQL.
+# Seconds between two sweeps. A sweep finds the work that notifications missed. It runs often where
+# it costs nothing (one process and its file), and less often where many workers query one
+# PostgreSQL.
 SWEEP_EMBEDDED, SWEEP_AT_SCALE = 1.0, 5.0
-# A public address ends with such a path; one that begins as ours do could not be told from them.
+# The path of a public URL. Paths that begin like our own are excluded, because they are ambiguous.
 PREFIX_OF_PATHS = re.compile(
     r"(?!/(admin|api|assets|dashboard|health|metrics|problems|schema)(/|$))(/[\w.~-]+)*/?", re.ASCII
 )
 
-# `words` is what the line says of one that does not match; a pattern is never shown.
+# `words` is the text of the error message for a value that does not match, instead of the pattern.
 RedisPrefix = Annotated[
     str, Meta(pattern=r"^[\w:.-]+$", extra={"words": "letters, digits and any of _ : . -"})
 ]
@@ -40,15 +41,15 @@ Delay = Annotated[
     ),
 ]
 VALID_PORT = "an address with a valid port"
-# Seconds for which a worker's question to Redis stays open.
+# Seconds for which a worker's blocking read from Redis waits.
 REDIS_BLOCKS = 1
 
-# Shorter pauses would keep a processor busy, and in a shorter time nobody answers.
+# Shorter pauses would keep a processor busy, and no service answers in a shorter time.
 Seconds = Annotated[float, Meta(ge=0.01, le=86_400)]
 
 
 class BadSetting(Exception):
-    """One line that says which setting is wrong and what to set."""
+    """One line that says which setting is wrong, and which values are valid."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,7 +91,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         self._check_provider()
         low, high = self.payment_delays
         _require(low <= high, "payment_delay", "a range from low to high, such as 0.5-2")
-        # The delay is the simulated provider's alone.
+        # Only the simulated provider uses the delay.
         _require(
             high < self.payment_timeout or self.payment_provider != "simulated",
             "payment_timeout",
@@ -198,17 +199,17 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def embedded(self) -> bool:
-        """One process on SQLite, with its worker inside."""
+        """Whether this is one process on SQLite, with its worker inside."""
         return self.database_url.startswith("sqlite:")
 
     @property
     def database_path(self) -> Path:
-        """The SQLite file; `sqlite:///a` is relative, `sqlite:////a` absolute."""
+        """The SQLite file; `sqlite:///a` is relative, `sqlite:////a` is absolute."""
         return Path(self.database_url.removeprefix("sqlite:///"))
 
     @property
     def database_label(self) -> str:
-        """The database in words for people, without its user, password and options."""
+        """The database address for display, without user, password and options."""
         if self.embedded:
             return str(self.database_path.absolute())
         parts = urlsplit(self.database_url)
@@ -216,23 +217,23 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def payment_delays(self) -> tuple[float, float]:
-        """Shortest and longest time in seconds that a simulated payment takes."""
+        """The shortest and the longest time in seconds that a simulated payment takes."""
         low, _, high = self.payment_delay.partition("-")
         return float(low), float(high or low)
 
     @property
     def needs_payment_method(self) -> bool:
-        """Whether the provider charges only what a customer has registered with it."""
+        """Whether the provider charges only a payment method that the customer has registered."""
         return self.payment_provider != "simulated"
 
     @property
     def amount_step(self) -> int:
-        """Amounts of money are multiples of this many minor units; the provider takes no others."""
+        """The number of minor units of which all amounts must be multiples, for the provider."""
         return stripe_units.step(self.currency) if self.payment_provider == "stripe" else 1
 
     @property
     def staff_alone_add_flavors(self) -> bool:
-        """A flavor with a default price is worth nothing, until real money is moved."""
+        """Whether only staff may add flavors; by default, only where real money is moved."""
         if self.flavors_added_by is None:
             return self.needs_payment_method
         return self.flavors_added_by == "staff"
@@ -246,27 +247,27 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def address(self) -> str:
-        """Where people reach the service, without a slash at the end."""
-        # A server that listens everywhere is reached here by the name of this machine itself.
+        """The URL of the service, without a slash at the end."""
+        # A server that listens on all interfaces is reached here by the loopback address.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         host = f"[{host}]" if ":" in host else host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def secrets(self) -> list[str]:
-        """What must not stand in the log, wherever it comes from; nor do passwords in addresses."""
+        """Values that must never appear in the log; `logs` also hides passwords in addresses."""
         found = [self.secret_key, *self.previous_secret_keys, self.admin_password]
         found += [self.stripe_api_key, self.stripe_webhook_secret]
         return [secret for secret in found if secret]
 
     @property
     def prefix(self) -> str:
-        """The path of the public address: `/ice` of `https://your.host/ice`, mostly none."""
+        """The path of the public URL: `/ice` in `https://your.host/ice`; usually empty."""
         return urlsplit(self.address).path
 
     @property
     def signing_keys(self) -> tuple[str, ...]:
-        """The key that signs, then the older ones that are still believed."""
+        """The key that signs, followed by older keys whose signatures are still accepted."""
         return (self.secret_key or _kept_secret(self.database_path), *self.previous_secret_keys)
 
 
@@ -278,12 +279,12 @@ def _is_address(text: str) -> bool:
 
 
 def _is_file(path: str) -> bool:
-    """Whether SQLite opens a file of this name; `:memory:` and `file:...?mode=` mean others."""
+    """Return whether SQLite opens a plain file; `:memory:` and `file:...?mode=` are not files."""
     return bool(path) and not path.startswith((":", "file:")) and "?" not in path
 
 
 def _is_database_address(text: str) -> bool:
-    """Whether it is an address, perhaps of several hosts, as PostgreSQL's clients take it."""
+    """Return whether the text is an address, perhaps of several hosts as PostgreSQL allows."""
     try:
         hosts = urlsplit(text).netloc.rpartition("@")[2].split(",")
     except ValueError:
@@ -292,8 +293,8 @@ def _is_database_address(text: str) -> bool:
 
 
 def _redis_trouble(url: str) -> str | None:
-    """What is wrong with the options of an address of Redis, which only its client knows."""
-    # Loaded where one is used: it takes as long as all the rest.
+    """Return the error in the options of a Redis address; only the Redis client can check them."""
+    # Imported only where Redis is used: the import takes as long as all the others together.
     from redis.asyncio import ConnectionPool
     from redis.exceptions import RedisError
 
@@ -314,9 +315,9 @@ def _redis_trouble(url: str) -> str | None:
 
 
 def _is_origin(text: str) -> bool:
-    """Whether a browser may send this as `Origin` (RFC 6454, 6.2); `*` stands for all of them.
+    """Return whether a browser may send this as `Origin` (RFC 6454, 6.2); `*` means all origins.
 
-    It is in lower case, and without a port that its scheme implies.
+    An origin is in lower case, and has no port if it is the default port of the scheme.
     """
     if text == "*":
         return True
@@ -356,7 +357,7 @@ def _require(true: bool, name: str, what: str) -> None:
 
 @cache
 def _kept_secret(database: Path) -> str:
-    """Read the key beside the database, made at the first start; mode 0600."""
+    """Return the key from the file next to the database; the first start creates it, mode 0600."""
     path = database.with_suffix(".secret")
     try:
         if not path.exists():
@@ -376,7 +377,7 @@ def _make_secret(path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     try:
-        # A link appears whole or not at all, and the first of two processes wins.
+        # A hard link appears atomically, and the first of two processes wins.
         path.hardlink_to(draft)
     except FileExistsError:
         pass
@@ -390,16 +391,16 @@ def _explain(error: msgspec.ValidationError) -> str:
     if found.code == "unknown-field":
         names = [PREFIX + known.upper() for known in Settings.__struct_fields__]
         return f"{PREFIX}{name}: there is no such setting{sentences.meant(PREFIX + name, names)}."
-    # There is no way to set one to null but to leave it out.
+    # A setting cannot be set to null, only be left out.
     what = found.predicate.removeprefix("must be ").removesuffix(", or null")
     return f"{PREFIX}{name}: set it to {what}."
 
 
 def read(variables: dict[str, str]) -> Settings:
-    """Turn `ICECREAM_...` variables into settings; an empty one counts as unset.
+    """Convert `ICECREAM_...` variables into settings; an empty variable counts as unset.
 
     Raises:
-        BadSetting: with the one line to show.
+        BadSetting: a setting is wrong; it has the line to show.
     """
     many = ("previous_secret_keys", "trusted_proxies", "cors_origins")
     values: dict[str, object] = {}
@@ -408,18 +409,18 @@ def read(variables: dict[str, str]) -> Settings:
         if variable.startswith(PREFIX) and value:
             _require(value.isprintable(), name, "printable text")
             values[name] = [one.strip() for one in value.split(",")] if name in many else value
-    # msgspec would take the word for a setting that was left out.
+    # msgspec would treat the word "null" as a setting that was left out.
     for name, words in sentences.null_words(Settings).items():
         _require(str(values.get(name)).lower() != "null", name, words.removesuffix(", or null"))
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
-        # msgspec wraps what __post_init__ raises only when it is a ValueError or TypeError.
+        # msgspec wraps errors of __post_init__ only if they are ValueError or TypeError.
         raise BadSetting(_explain(error)) from None
 
 
 @cache
 def load() -> Settings:
-    """Read the environment, and `.env` in the current folder for what it leaves out."""
+    """Read the environment; variables that it lacks come from `.env` in the current folder."""
     kept = {name: value or "" for name, value in dotenv_values(".env").items()}
     return read(kept | dict(os.environ))

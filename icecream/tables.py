@@ -1,8 +1,8 @@
-"""The whole schema on one page.
+"""The whole database schema.
 
-Money is whole minor units (cents), times are UTC. Every foreign key is RESTRICT: nothing that
-somebody paid for disappears with something else. Columns get no DEFAULT from the database, so that
-a forgotten value is an error and not a silent zero.
+Money is in whole minor units (cents), and times are UTC. Every foreign key is RESTRICT: deleting a
+row never deletes a paid order or anything of it. Columns have no DEFAULT in the database, so a
+missing value is an error and not a silent zero.
 """
 
 from datetime import timedelta
@@ -37,16 +37,16 @@ MAX_PRICE = 100_000_000
 MAX_STOCK = 10**12
 MAX_QUANTITY = 100_000
 KINDS = ("charge", "refund")
-# Of jobs.
+# The kinds of jobs.
 JOB_KINDS = (*KINDS, "notice")
-# How long a provider's notice is tried: it may be about an order that is not here yet.
+# How long a provider's notice is retried: its order may not be in the database yet.
 NOTICE_TRIED = timedelta(days=7)
 
 
 class Bounded(BigInt):
-    """A whole number with its bounds as a CHECK beside it, the one form both databases take.
+    """A whole number with its bounds as a CHECK on the column, in a form both databases accept.
 
-    `high` is a number or another column of the row.
+    `high` is a number, or the name of another column of the row.
     """
 
     def __init__(self, low: int, high: int | str | None = None, **kwargs: Any) -> None:
@@ -63,11 +63,11 @@ class Bounded(BigInt):
 
 
 class Word(Varchar):
-    """One of a few words, as a CHECK beside the column."""
+    """One of a few words, with a CHECK on the column."""
 
     def __init__(self, words: tuple[str, ...], **kwargs: Any) -> None:
         self.words = tuple(words)
-        # What people choose from in the admin; no part of the schema, which the migrations compare.
+        # The choices in the admin; they are not part of the schema that the migrations compare.
         named: Any = {word: word for word in self.words}
         choices: Any = Enum("Word", named)  # type: ignore[misc]  # mypy wants literals
         super().__init__(length=20, **kwargs | {"choices": choices})
@@ -81,7 +81,7 @@ class Word(Varchar):
 
 
 def reference(table: type[Table], **kwargs: Any) -> Any:
-    """A foreign key that is required, indexed and forbids deleting what it points to."""
+    """Return a foreign key that is required and indexed, and forbids deleting its target."""
     kwargs = {"null": False, "index": True, "default": None} | kwargs
     return ForeignKey(table, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict, **kwargs)
 
@@ -99,7 +99,7 @@ class User(BaseUser, tablename="users"):
 
     @classmethod
     async def login(cls, username: str, password: str) -> int | None:
-        """The id of the active user with that password, in the same time whoever asks."""
+        """Return the id of the active user with that password, in constant time for any name."""
         user = await cls.objects().where(cls.username == username).first()
         matches = await passwords.matches(password, user.password if user else None)
         return user.id if user is not None and matches and user.active else None

@@ -1,10 +1,11 @@
-"""Access and refresh tokens: both signed, each good for its own purpose only.
+"""Access and refresh tokens: both are signed, and each is valid for its own purpose only.
 
-A refresh gives a new pair. A spent refresh token that comes back gets another successor as long as
-none of its successors was used: the answer may have been lost, and the original's clients use their
-first refresh token again and again. Once a successor was used, a spent token means that two parties
-hold the same one, and the whole family is revoked (RFC 9700, section 4.14.2). For some
-seconds after its first use a spent token revokes nothing: two tabs of a page may refresh at once.
+A refresh returns a new pair. A used refresh token that is sent again gets another successor, as
+long as none of its successors was used: the response may have been lost, and clients of the
+original service send their first refresh token repeatedly. After a successor was used, a used token
+means that two parties hold the same token. Then the whole family is revoked (RFC 9700, section
+4.14.2). For some seconds after its first use, a used token revokes nothing, because two tabs of a
+page may refresh at the same time.
 """
 
 import hashlib
@@ -26,13 +27,13 @@ from icecream.tables import RefreshToken, User
 ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "icecream"
 ACCESS, REFRESH = timedelta(minutes=15), timedelta(days=7)
-# Seconds by which two machines' clocks may differ.
+# Maximum difference in seconds between the clocks of two machines.
 LEEWAY = 10
-# A spent token may come back for so many seconds after its first use, and a successor that was
-# replaced works for so many seconds more. It is as long as requests sent at the same time may be
-# apart on a slow network, and short for a thief.
+# A used token may be sent again for this many seconds after its first use. A replaced successor
+# stays valid for this many seconds. Requests that were sent at the same time may arrive this far
+# apart on a slow network; for a thief the time is short.
 GRACE_SECONDS = 10
-# Ours have some 400 characters; nobody's work is wasted on more.
+# Our tokens have about 400 characters; longer ones are not decoded.
 LONGEST = 2048
 MAX_USER = 2**31 - 1  # Piccolo's user ids are 32-bit integers.
 CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti", "typ", "pwd"]
@@ -50,13 +51,13 @@ class Pair(Struct):
 
 @dataclass
 class Signed(Token):
-    """Litestar's token, with its purpose, and bound to the password it was given for."""
+    """Litestar's token with a purpose (`typ`), and bound to the password at its issue (`pwd`)."""
 
     typ: str = ""
     pwd: str = ""
 
     def __post_init__(self) -> None:
-        """The times were checked with leeway while decoding; Litestar would again, without."""
+        """Skip Litestar's check of the times: decoding has already checked them, with leeway."""
 
     @classmethod
     def decode_payload(
@@ -87,7 +88,7 @@ class Signed(Token):
 
 
 class AccessToken(Signed):
-    """Opens the API; refused where a refresh token is asked for, and the other way round."""
+    """A token for the API; not valid as a refresh token, nor a refresh token as this one."""
 
     @classmethod
     def decode_payload(cls, *args: Any, **kwargs: Any) -> Any:
@@ -105,11 +106,11 @@ class _Known(Struct):
 
 
 class Memory:
-    """Tokens that were found good a moment ago, so that a busy caller is not looked up each time.
+    """A cache of tokens that were recently found valid, which saves a busy caller's lookups.
 
-    After half of `longest` seconds one caller checks the token again in full, while the others go
-    on. So `longest` is how long a revoked token, or one of an account that was shut or got another
-    password, may still open the API, in any process.
+    After half of `longest` seconds, one caller checks the token again in full, while the others
+    still use the cache. So `longest` is the maximum time for which a revoked token still works in
+    any process. The same holds for a token whose account was deactivated or got another password.
     """
 
     def __init__(self, *, longest: float, room: int) -> None:
@@ -118,7 +119,7 @@ class Memory:
         self._forgot = 0.0
 
     def find(self, encoded: str) -> tuple[AccessToken, User] | None:
-        """The token and its holder; None if it is to be checked in full, by whoever asked."""
+        """Return the token and its user; None if the caller must check it in full."""
         if (known := self._known.get(encoded)) is None:
             return None
         age = time.monotonic() - known.checked
@@ -131,21 +132,21 @@ class Memory:
         return known.token, known.user
 
     def keep(self, encoded: str, token: AccessToken, user: User, *, checked: float) -> None:
-        """Remember a token whose full check began at that time (monotonic)."""
+        """Cache a token whose full check began at the (monotonic) time `checked`."""
         self._known.pop(encoded, None)
         if checked < self._forgot:
-            # What it found may be what was to be forgotten.
+            # The check may have read data from before a `forget`.
             return
         if len(self._known) >= self._room:
             del self._known[next(iter(self._known))]
         self._known[encoded] = _Known(token, user, checked)
 
     def drop(self, encoded: str) -> None:
-        """It was found to be no good."""
+        """Remove a token that was found invalid."""
         self._known.pop(encoded, None)
 
     def forget(self, user: int) -> None:
-        """Check every token of this user in full again."""
+        """Make all tokens of this user be checked in full again."""
         self._forgot = time.monotonic()
         for encoded in [one for one, known in self._known.items() if known.user.id == user]:
             del self._known[encoded]
@@ -155,7 +156,7 @@ known = Memory(longest=1, room=10_000)
 
 
 def fingerprint(user: User) -> str:
-    """Changes with the password, and with it every token given for the old one ends."""
+    """Return a hash that changes with the password, so that a new password ends all old tokens."""
     return hashlib.sha256(user.password.encode()).hexdigest()[:16]
 
 
@@ -186,7 +187,7 @@ def _pair(user: User, refresh_jti: str) -> Pair:
 
 
 async def _remember(user: int, family: str, parent: str | None = None) -> str:
-    """Give out an id for a refresh token; the user's expired ones are dropped meanwhile."""
+    """Store a new refresh token and return its id; also delete the user's expired ones."""
     jti = secrets.token_hex(16)
     await RefreshToken.delete().where(
         RefreshToken.user == user, RefreshToken.expires_at <= database.seconds_from_now(0)
@@ -203,17 +204,18 @@ def _expiry() -> datetime:
 
 
 async def first(user: User) -> Pair:
-    """Begin a family of tokens for somebody who just signed in."""
+    """Start a family of tokens for a user who has just signed in."""
     family = secrets.token_hex(16)
     jti = await database.transaction(lambda: _remember(user.id, family))
     return _pair(user, jti)
 
 
 async def refresh(encoded: str) -> Pair:
-    """Trade a refresh token for a new pair.
+    """Exchange a refresh token for a new pair.
 
     Raises:
-        errors.InvalidRefreshToken: it is not one, or it is over, or its family was revoked.
+        errors.InvalidRefreshToken: it is not a refresh token, has expired, or its family was
+            revoked.
     """
     try:
         token = Signed.decode(encoded, "", ALGORITHM)
@@ -229,7 +231,7 @@ async def refresh(encoded: str) -> Pair:
 
 
 async def holder(token: Signed) -> User | None:
-    """The active user whom the token names, if it was given for the present password."""
+    """Return the active user of the token, if it was issued for the current password."""
     if not (token.sub.isascii() and token.sub.isdigit() and int(token.sub) <= MAX_USER):
         return None
     user: User | None = await User.objects().where(User.id == int(token.sub)).first()
@@ -239,7 +241,10 @@ async def holder(token: Signed) -> User | None:
 
 
 async def _spend(jti: str) -> str | None:
-    """The successor's id for a token's; None if there is none, revoking what a thief may hold."""
+    """Return the id of a successor of a token.
+
+    Return None if the token is not valid. After an attempt to reuse it, also revoke its family.
+    """
     columns = (RefreshToken.family, RefreshToken.user, RefreshToken.successor, RefreshToken.used_at)
     mine = RefreshToken.jti == jti
     valid = RefreshToken.expires_at > database.seconds_from_now(0)
@@ -249,7 +254,7 @@ async def _spend(jti: str) -> str | None:
     (row,) = held
     now = await database.now()
     if row["used_at"] is None:
-        # It may have been replaced, and is in use now: it is kept as long as any other.
+        # It may have been replaced, but is in use now: it is valid as long as any other.
         await RefreshToken.update(
             {RefreshToken.used_at: now, RefreshToken.expires_at: _expiry()}
         ).where(mine)
@@ -264,15 +269,15 @@ async def _spend(jti: str) -> str | None:
 
 
 async def _has_heir(row: dict[str, Any], jti: str) -> bool:
-    """Whether a token that was made from this one was used."""
-    # There is an index on families, and a family has few tokens; there is none on parents.
+    """Return whether a successor of this token was used."""
+    # Families have an index, parents have none; and a family has few tokens.
     made = (RefreshToken.family == row["family"]) & (RefreshToken.parent == jti)
     used: bool = await RefreshToken.exists().where(made, RefreshToken.used_at.is_not_null())
     return used
 
 
 async def _replace(jti: str) -> None:
-    """Let a token that was not used end soon."""
+    """Let an unused token expire soon."""
     soon = database.seconds_from_now(GRACE_SECONDS)
     await RefreshToken.update({RefreshToken.expires_at: soon}).where(
         RefreshToken.jti == jti, RefreshToken.used_at.is_null()
@@ -280,6 +285,6 @@ async def _replace(jti: str) -> None:
 
 
 async def revoke(user: int) -> None:
-    """End every refresh token of a user, and in this process every access token at once."""
+    """End all refresh tokens of a user, and in this process also the cached access tokens."""
     known.forget(user)
     await RefreshToken.delete().where(RefreshToken.user == user)

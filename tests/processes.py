@@ -1,4 +1,4 @@
-"""The `icecream` command in real processes, each of which ends with the test that started it."""
+"""The `icecream` command in real processes; each ends with the test that started it."""
 
 import json
 import os
@@ -22,12 +22,12 @@ from tests import forks, servers
 
 T = TypeVar("T")
 TOP = Path(__file__).parents[1]
-# The shell reads from a pipe that this process holds open, until it lets go of it or is gone; then
-# it ends what it guards, and every process that came of that.
+# The shell reads from a pipe that this process holds open. When a line arrives, or the pipe closes
+# because this process has ended, the shell kills the whole process group that it guards.
 GUARD = 'read -r _; kill -s KILL -- "-$1" 2> /dev/null'
-# Seconds until a test gives up waiting: far more than anything here takes.
+# Seconds until a test stops waiting: far more than any step takes.
 PATIENCE = 25.0
-# Payments that end soon, and leases that soon run out.
+# Settings with quick payments, and with leases that expire soon.
 BRISK = {
     "ICECREAM_PAYMENT_DELAY": "0.01-0.05",
     "ICECREAM_PAYMENT_TIMEOUT": "1",
@@ -52,7 +52,7 @@ asyncio.run(main())
 
 
 def until(true: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
-    """Ask again and again until the answer is true, and return it; ever more seldom."""
+    """Poll until the answer is true, and return it; the pauses grow."""
     deadline, pause = time.monotonic() + seconds, 0.01
     while not (answer := true()):
         if time.monotonic() > deadline:
@@ -63,7 +63,7 @@ def until(true: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
 
 
 class Process:
-    """A command that runs until it is told to end; what it writes goes to a file."""
+    """A command that runs until it is stopped; its output goes to a file."""
 
     def __init__(
         self,
@@ -88,12 +88,12 @@ class Process:
         return self._process.code is None
 
     def says(self, text: str) -> None:
-        """Return once it wrote this."""
+        """Wait until the process has written this text."""
         until(lambda: text in self.output or not self.running, f"{self.words} says {text!r}")
         assert text in self.output, self.output
 
     def kill(self) -> None:
-        """What nobody can prepare for: this process alone ends, its children stay."""
+        """Kill this process without warning; its children stay alive."""
         self.signal(signal.SIGKILL)
         self.wait()
 
@@ -104,7 +104,7 @@ class Process:
         return self._process.wait(seconds)
 
     def left_behind(self) -> list[int]:
-        """The processes that came of it and are still there."""
+        """Return the processes of its group that are still running."""
         return [pid for pid, one in _living().items() if one.group == self.pid]
 
     def end(self) -> None:
@@ -113,7 +113,7 @@ class Process:
 
 
 def stop(*processes: Process, codes: Container[int] = (0,)) -> float:
-    """Tell them to end as an operator would; the seconds that it took."""
+    """Stop processes like an operator would, and return the seconds that it took."""
     began = time.monotonic()
     for process in processes:
         process.signal(signal.SIGTERM)
@@ -124,7 +124,7 @@ def stop(*processes: Process, codes: Container[int] = (0,)) -> float:
 
 
 class Living(NamedTuple):
-    """A process of this machine."""
+    """A running process of this machine."""
 
     parent: int
     group: int
@@ -144,7 +144,7 @@ def _living() -> dict[int, Living]:
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """A process and its children stand still; others wait for their answers in vain."""
+    """Stop a process and its children by SIGSTOP; other processes wait for their answers."""
     family = [pid, *(child for child, one in _living().items() if one.parent == pid)]
     for one in family:
         os.kill(one, signal.SIGSTOP)
@@ -156,14 +156,13 @@ def frozen(pid: int) -> Iterator[None]:
 
 
 class Shop:
-    """An installation of a test's own: its folder, its settings, and what was started there.
+    """An installation for one test: its folder, its settings, and the processes started there.
 
-    None of its processes may write a traceback, unless `troubled` says that it may, nor ever a
-    secret.
+    No process may write a traceback, unless `troubled` is true. No process may ever write a secret.
     """
 
     troubled = False
-    # Tokens, the provider's keys, and what somebody pays with.
+    # Tokens, the provider's keys, and payment methods.
     secret = re.compile(r"eyJ[\w-]+\.[\w-]+|\b[sr]k_(?:test|live)_\w+|\bwhsec_\w+|\bpm_\w+")
 
     def __init__(self, folder: Path, database_url: str, **settings: str) -> None:
@@ -208,7 +207,7 @@ class Shop:
         assert not found, f"{found} in {output}"
 
     def _secrets(self, environment: dict[str, str]) -> Iterator[str]:
-        """The passwords that somebody signed in with, and what is secret in the settings."""
+        """Yield the passwords that were used to sign in, and the secrets in the settings."""
         yield from self._passwords
         for name, value in environment.items():
             if name.startswith("ICECREAM_") and name.endswith(("_KEY", "_SECRET", "_PASSWORD")):
@@ -217,9 +216,9 @@ class Shop:
                 yield f":{password}@"
 
     def run(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Carry out a short command of `icecream`; its output and its errors come together."""
+        """Run a short command of `icecream`; its output and its errors are combined."""
         done = self._python("-m", "icecream", *words, **settings)
-        # The documents of the API, and the help, have examples.
+        # The API documents and the help contain examples of secrets.
         if not {"openapi", "postman", "--help", "-h"} & set(words):
             self._check_secrets(done.stdout, self.environment | settings)
         return done
@@ -227,7 +226,7 @@ class Shop:
     def run_all(
         self, commands: Sequence[Sequence[str]], **settings: str
     ) -> list[subprocess.CompletedProcess[str]]:
-        """Carry out several short commands at once."""
+        """Run several short commands at the same time."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(lambda words: self.run(*words, **settings), commands))
 
@@ -246,7 +245,7 @@ class Shop:
         return self._begin(words, ("-m", "icecream"), **settings)
 
     def begin_altered(self, alteration: str, *words: str) -> Process:
-        """The same of a program in which something was altered before it runs."""
+        """Start a command of `icecream` in which code is altered before it runs."""
         return self._begin(words, ("-c", f"{alteration}\nfrom icecream.cli import main\nmain()"))
 
     def _begin(self, words: tuple[str, ...], program: tuple[str, ...], **settings: str) -> Process:
@@ -256,7 +255,7 @@ class Shop:
         return process
 
     def ready(self, *processes: Process) -> None:
-        """Return once these servers answer and these workers work."""
+        """Wait until these servers answer and these workers work."""
         for process in processes:
             if process.words[0] == "serve":
                 self._answered_by(process)
@@ -268,7 +267,7 @@ class Shop:
         assert process.running, f"It ended with {process.wait()}: {process.output}"
 
     def serve(self, *words: str, **settings: str) -> Process:
-        """A server, once it answers."""
+        """Start a server, and wait until it answers."""
         process = self.begin("serve", *words, **settings)
         self.ready(process)
         return process
@@ -280,13 +279,13 @@ class Shop:
             return False
 
     def worker(self, *words: str, **settings: str) -> Process:
-        """A worker, once it works."""
+        """Start a worker, and wait until it works."""
         process = self.begin("worker", *words, **settings)
         self.ready(process)
         return process
 
     def sign_in(self, username: str, password: str) -> dict[str, str]:
-        """Send every later call in this name; the pair of tokens."""
+        """Sign in for all later calls, and return the pair of tokens."""
         self._passwords.add(password)
         answer = self.http.post("/api/token/", data={"username": username, "password": password})
         assert answer.status_code == 200, answer.text
@@ -295,23 +294,23 @@ class Shop:
         return pair
 
     def order(self, quantity: int = 1, flavor: int = 1) -> int:
-        """Place an order; its id."""
+        """Place an order, and return its id."""
         answer = self.http.post("/api/orders/", json={"quantity": quantity, "flavor": flavor})
         assert answer.status_code == 200, answer.text
         number: int = answer.json()["order_id"]
         return number
 
     def statuses(self) -> Counter[str]:
-        """How many of the caller's orders have each status."""
+        """Count the caller's orders by status."""
         return Counter(one["status"] for one in self.http.get("/api/orders/").json())
 
     def all_ended(self, seconds: float = PATIENCE) -> Counter[str]:
-        """The statuses, once no order is pending."""
+        """Wait until no order is pending, and return the counts by status."""
         until(lambda: "pending" not in self.statuses(), "all orders end", seconds)
         return self.statuses()
 
     def books(self) -> dict[str, Any]:
-        """All orders, all payments and the kinds of jobs, once the ledger was found right."""
+        """Check the ledger, and return all orders, all payments and the kinds of jobs."""
         answer = self._python("-c", BOOKS)
         assert answer.returncode == 0, answer.stdout
         read: dict[str, Any] = json.loads(answer.stdout)
