@@ -1,4 +1,4 @@
-"""Who is calling: signing in, the guard for staff, and what operators do to accounts."""
+"""Authentication of callers, the guard for staff, and account management by operators."""
 
 import re
 import time
@@ -58,7 +58,7 @@ class Refresh(bodies.Body):
 
 
 class BearerOnly(JWTAuthenticationMiddleware):
-    """Litestar's middleware takes any scheme (`Basic <token>`) and the first of several headers."""
+    """Accepts only one `Bearer` header; Litestar takes any scheme, and the first of several."""
 
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
@@ -72,7 +72,7 @@ class BearerOnly(JWTAuthenticationMiddleware):
             return await self.authenticate_token(token, connection)
         except NotAuthorizedException as error:
             tokens.known.drop(token)
-            # Only a token of ours is found to be expired: its signature is checked first.
+            # The signature is checked first, so only our own tokens are reported as expired.
             expired = isinstance(error.__cause__, jwt.ExpiredSignatureError)
             refusal = errors.ExpiredToken() if expired else errors.InvalidToken()
             raise _counted(refusal, connection) from None
@@ -101,7 +101,7 @@ async def _user(token: tokens.AccessToken, _: ASGIConnection[Any, Any, Any, Any]
 
 
 class BearerAuth(JWTAuth[User]):
-    """Litestar's, but OpenAPI gives a bearer scheme no name."""
+    """Litestar's JWTAuth without the scheme's name, which OpenAPI does not allow for bearer."""
 
     @property
     def openapi_components(self) -> Components:
@@ -134,7 +134,7 @@ async def staff_only(connection: ASGIConnection[Any, User, Any, Any], _: BaseRou
 
 
 async def of_session(session: str, *, extend: timedelta | None = None) -> User | None:
-    """Who is signed in to the admin with this cookie; `extend` says that it is a person's doing."""
+    """Return the user of this admin session cookie; `extend` prolongs it after a user's action."""
     user = await Session.get_user_id(session, increase_expiry=extend) if session else None
     if user is None:
         return None
@@ -218,10 +218,10 @@ async def create(
 
 
 async def named(name: str) -> int:
-    """The id of the account with this name.
+    """Return the id of the account with this name.
 
     Raises:
-        errors.NotFound: there is none.
+        errors.NotFound: there is no such account.
     """
     row = await User.select(User.id).where(User.username == name).first()
     if row is None:
@@ -231,10 +231,10 @@ async def named(name: str) -> int:
 
 
 async def set_password(user: int, password: str) -> None:
-    """Change a password; whoever is signed in with the old one no longer is.
+    """Change a password, and sign the user out everywhere.
 
     Raises:
-        ValueError: its length is wrong.
+        ValueError: the password is too short or too long.
     """
     hashed = await passwords.hashed(password)
 
@@ -267,12 +267,12 @@ async def enable(user: int) -> None:
 
 
 async def keep_an_admin(user: int) -> None:
-    """Hold all active admins, within a transaction that takes this one away.
+    """Lock all active admins, in a transaction that is going to disable this one.
 
     Two admins that disable each other at the same time wait for each other here.
 
     Raises:
-        errors.LastAdmin: there is no other.
+        errors.LastAdmin: there is no other active admin.
     """
     admins = (User.active.eq(True), User.admin.eq(True), User.superuser.eq(True))
     rows = await database.locked(User.select(User.id).where(*admins).order_by(User.id))

@@ -1,4 +1,4 @@
-"""HTTP/1 on a connection: what uvicorn leaves to the proxy that it expects to be there."""
+"""HTTP/1 connections: the work that uvicorn leaves to a proxy in front of it."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -7,9 +7,9 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-# After an answer that went out before its request was read, the rest of the request is discarded
-# for a while, so that the client can read the answer: a socket closed with unread data sends a
-# reset.
+# A response may be sent before its request was read completely. Then the rest of the request is
+# read and discarded for this time, so that the client can read the response: closing a socket with
+# unread data sends a reset.
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 8_000_000
 MAPPED_IPV4 = "::ffff:"
@@ -19,8 +19,8 @@ OF_UPGRADES = (b"upgrade", b"http2-settings")
 class Connection(HttpToolsProtocol):
     """A client's connection.
 
-    It is used again only once a request was read to its end (RFC 9112, 9.3): an answer that goes
-    out before says `Connection: close`, and is the last one.
+    It is reused only after a request was read completely (RFC 9112, 9.3). A response that is sent
+    earlier has `Connection: close`, and is the last one.
     """
 
     _reusable = False
@@ -30,7 +30,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         self._unread = cast(asyncio.Transport, _Unread(self))
-        # A socket for IPv6 that takes IPv4 too: the address of the client is its IPv4 address.
+        # An IPv6 socket may also accept IPv4: then the client's address is its IPv4 address.
         if self.client and self.client[0].startswith(MAPPED_IPV4):
             self.client = (self.client[0].removeprefix(MAPPED_IPV4), self.client[1])
 
@@ -38,7 +38,7 @@ class Connection(HttpToolsProtocol):
         if self._lingering is not None:
             self._lingering.cancel()
         super().connection_lost(exc)
-        # The two name each other.
+        # Break the reference cycle between the two.
         del self._unread
 
     def data_received(self, data: bytes) -> None:
@@ -59,11 +59,11 @@ class Connection(HttpToolsProtocol):
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as error:
-                # The parser takes what follows for another protocol's. Nobody is obliged to change
-                # it (RFC 9110, 7.8), so the same request is parsed without the wish to.
+                # The parser treats the following bytes as another protocol. A server need not
+                # upgrade (RFC 9110, 7.8), so the request is parsed again without the upgrade.
                 data = memoryview(data)[error.args[0] :]
                 head = self._head_without_upgrade()
-                # After a last request the old one takes no other.
+                # After `Connection: close`, the old parser accepts no other request.
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
                 self.parser.feed_data(head)
@@ -71,7 +71,7 @@ class Connection(HttpToolsProtocol):
                 return
 
     def _is_ignored(self) -> bool:
-        """Whether a request that wishes for an upgrade comes again without it."""
+        """Whether a request for an upgrade is parsed again without it."""
         return self.parser.get_method() != b"CONNECT"
 
     def _head_without_upgrade(self) -> bytes:
@@ -91,7 +91,7 @@ class Connection(HttpToolsProtocol):
         self._reusable, cycle.keep_alive = cycle.keep_alive, False
         cycle.transport = self._unread
         if self.scope["http_version"] == "1.0":
-            # Nor may it be told to continue.
+            # HTTP/1.0 has no 100 Continue.
             cycle.waiting_for_100_continue = False
             cycle.send = _without_chunks(cycle)  # type: ignore[method-assign]  # for this one alone
 
@@ -109,12 +109,12 @@ class Connection(HttpToolsProtocol):
         super().shutdown()
 
     def linger(self) -> None:
-        """Close it for us, and for the client once it had time to read the answer (9.6)."""
+        """Close the connection after the client had time to read the response (RFC 9112, 9.6)."""
         if self._lingering is None and not self.transport.is_closing():
             self._lingering = self.loop.call_later(LINGER_SECONDS, self.transport.close)
             self.transport.write_eof()
             self.flow.resume_reading()
-            # No other request is waited for.
+            # No further request is expected.
             self.cycle.on_response = _nothing
 
 
@@ -130,7 +130,7 @@ def _kept(name: bytes, value: bytes) -> bytes:
 
 
 class _Unread:
-    """The transport of an answer while its request has not been read to the end."""
+    """The transport of a response while its request has not been read completely."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -142,7 +142,7 @@ class _Unread:
 
 
 def _without_chunks(cycle: RequestResponseCycle) -> Callable[..., Coroutine[Any, Any, None]]:
-    """HTTP/1.0 has no chunks: an answer of unknown length goes on until the connection ends."""
+    """Send without chunks, for HTTP/1.0: a body of unknown length ends with the connection."""
     send = cycle.send
 
     async def send_as_it_is(message: Any) -> None:

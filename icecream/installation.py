@@ -1,4 +1,4 @@
-"""An empty database becomes an installation: migrations, the first admin, Vanilla."""
+"""Installation of the service in a database: migrations, the first admin, the flavor Vanilla."""
 
 import contextlib
 import io
@@ -21,34 +21,35 @@ FIRST_ADMIN, FIRST_FLAVOR = "admin", "Vanilla"
 
 
 class NotReady(Exception):
-    """One line that says what keeps the service from starting."""
+    """One line that says why the service cannot start."""
 
 
 @cache
 def known_migrations() -> list[str]:
-    """The ids of the migrations that came with this code."""
+    """Return the ids of the migrations of this code."""
     manager = BaseMigrationManager()
     return sorted(manager.get_migration_modules(APP_CONFIG.resolved_migrations_folder_path))
 
 
 async def pending() -> list[str]:
-    """The ids of the migrations that this database still lacks."""
+    """Return the ids of the migrations that this database lacks."""
     there = await database.has_table(Migration)
     ran = await Migration.get_migrations_which_ran() if there else []
     return [name for name in known_migrations() if name not in ran]
 
 
 async def migrate(announce: Callable[[str], None]) -> None:
-    """Bring the database up to date; safe to call from several processes at once.
+    """Apply all pending migrations; safe to call from several processes at once.
 
-    All of it is one transaction: an interrupted run leaves nothing behind. A new admin's random
-    password is announced just before the commit, so that it is never lost, though it may be void.
+    Everything is one transaction, so an interrupted run changes nothing. The random password of a
+    new admin is announced just before the commit. So it is never lost, but if the commit fails, it
+    is not valid.
     """
     async with DB.migration_lock():
         if not await pending():
             return
         async with DB.transaction():
-            # Piccolo would not make it if another schema has one.
+            # Piccolo would not create its table if another schema has one.
             if not await database.has_table(Migration):
                 await Migration.create_table()
             await _quietly(run_forwards("icecream"))
@@ -57,13 +58,13 @@ async def migrate(announce: Callable[[str], None]) -> None:
 
 
 async def migrate_to(migration: str) -> None:
-    """Go back to before this migration, dropping what it and later ones made; `all` drops all."""
+    """Revert this migration and all later ones, which drops their tables; `all` reverts all."""
     async with DB.migration_lock(), DB.transaction():
         await _quietly(run_backwards("icecream", migration, auto_agree=True))
 
 
 async def _quietly(run: object) -> None:
-    # Piccolo prints as it goes; a migration that fails says so with its return value.
+    # Piccolo prints its progress; a failed migration is reported only by the return value.
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         result = await run  # type: ignore[misc]  # Piccolo's commands carry no types
@@ -91,10 +92,10 @@ async def _first_rows(announce: Callable[[str], None]) -> None:
 
 
 async def prepare(announce: Callable[[str], None]) -> None:
-    """Make the database fit to be used: an embedded one by migrating it, another by checking.
+    """Prepare the database: migrate an embedded one, and check any other.
 
     Raises:
-        NotReady: with what to do.
+        NotReady: the message says what to do.
     """
     if settings.load().embedded:
         await migrate(announce)

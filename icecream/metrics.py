@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus: what was counted, and how things stand right now (HTTP)."""
+"""`/metrics` for Prometheus (HTTP): counters, and gauges of the current state."""
 
 import asyncio
 import platform
@@ -23,15 +23,15 @@ from icecream.tables import Job
 T = TypeVar("T")
 # The format's name; Litestar adds the charset.
 TEXT = "text/plain; version=0.0.4"
-# Seconds for which a page is told to everybody: it takes some milliseconds to write, and anybody
-# may ask for it as often as they like.
+# Seconds for which a page is cached: it takes some milliseconds to write, and any client may
+# request it as often as it likes.
 FRESH = 1.0
-# Seconds that a scrape waits, less than Prometheus' own ten; and after which a question that still
-# hangs is asked anew, over another connection.
+# Seconds that a scrape waits, less than the ten of Prometheus. Seconds after which a query that
+# still hangs is repeated on another connection.
 PATIENCE, GIVEN_UP = 2.0, 60.0
-# Nothing is counted further: it would take the longer, the worse things are.
+# Counting stops at this number: without a limit, a large backlog would make the query slow.
 MOST = 100_000
-# What proxies add to a request; a client can add it too, but not take it away.
+# Headers that proxies add to a request; a client can add them too, but cannot remove them.
 FORWARDED = ("forwarded", "via", "x-forwarded-for")
 UP = "Whether the database answered just now; if not, what it knows is missing here."
 AWAY = "Whether the bell could not be written to Redis and read just now; missing without Redis."
@@ -41,8 +41,8 @@ STANDING = {
     "jobs_in_flight": "Payments that the provider is being asked for.",
     "payments_parked": "Payments that wait for a person.",
 }
-# In flight is what was sent within the last lease. (What the provider put off for less than a lease
-# looks the same.)
+# Payments that were sent within the last lease are in flight. (A payment that the provider
+# postponed for less than a lease looks the same.)
 _COUNTS = f"""
     SELECT
         (SELECT count(*) FROM (SELECT 1 FROM job WHERE run_at <= {{}} LIMIT {MOST}) a) AS jobs_due,
@@ -52,7 +52,7 @@ _COUNTS = f"""
 
 
 async def _standing() -> dict[str, float] | None:
-    """What the database knows; None if it does not answer."""
+    """Return the gauges from the database; None if it does not answer."""
     try:
         now = await database.now()
         leased = now + timedelta(seconds=settings.load().lease)
@@ -66,9 +66,9 @@ async def _standing() -> dict[str, float] | None:
 
 
 class Question(Generic[T]):
-    """Asked once at a time, however many want to know, and nobody waits for it for long.
+    """A query that runs once at a time for all callers, with a limit on the waiting time.
 
-    What hangs is left to itself: to cancel it may hang too.
+    A query that hangs is not canceled, because the cancellation may hang too.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
@@ -77,7 +77,7 @@ class Question(Generic[T]):
         self._asked = 0.0
 
     async def answer(self) -> T | None:
-        """None: there is none in time."""
+        """Return the answer; None if there is no answer in time."""
         now = time.monotonic()
         if self._task is None or self._task.done() or now - self._asked > GIVEN_UP:
             self._task, self._asked = asyncio.ensure_future(self._ask()), now
@@ -94,10 +94,10 @@ class _Told(Collector):
 
 
 class Page:
-    """What is told to whoever asks.
+    """The cached metrics page.
 
     Args:
-        redis_is_away: asks Redis; its answer is None where there is none.
+        redis_is_away: checks Redis; returns None if no Redis is in use.
     """
 
     def __init__(self, redis_is_away: Callable[[], Awaitable[bool | None]]) -> None:
@@ -106,7 +106,7 @@ class Page:
         self._text, self._written = b"", -FRESH
 
     async def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """Return the page in Prometheus' text format."""
         async with self._writing:
             if time.monotonic() - self._written >= FRESH:
                 self._text = await self._write()
@@ -128,7 +128,7 @@ def _gauges(standing: dict[str, float] | None, redis_is_away: bool | None) -> It
         yield GaugeMetricFamily(f"icecream_{name}", STANDING[name], value)
 
 
-# Not counted by the rate limit, and no part of the API's document.
+# Not counted by the rate limit, and not part of the API document.
 @get("/metrics", include_in_schema=False, exclude_from_auth=True, uncounted=True, any_query=True)
 async def read(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
     """The page, for whoever reaches this process itself: a proxy's clients are the whole world."""
@@ -138,7 +138,7 @@ async def read(request: Request[Any, Any, Any], state: State) -> Response[bytes]
 
 
 class _Beside(uvicorn.Server):
-    """Leaves the signals to the process that it serves beside."""
+    """A server without signal handlers: the main program of the process handles the signals."""
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]  # a generator there
         return nullcontext()
@@ -146,11 +146,11 @@ class _Beside(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(listener: socket.socket, page: Page) -> AsyncIterator[None]:
-    """Answer for a process that serves nothing else."""
+    """Serve the page in a process that serves nothing else."""
     app = Litestar([read], state=State({"metrics": page}), openapi_config=None, logging_config=None)
     config = uvicorn.Config(
         methods.Methods(app),
-        # Its call is a plain function that returns a coroutine, which uvicorn takes for ASGI 2.
+        # Its __call__ is a plain function that returns a coroutine; uvicorn would guess ASGI 2.
         interface="asgi3",
         lifespan="off",
         http=connections.Connection,

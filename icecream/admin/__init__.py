@@ -1,4 +1,4 @@
-"""Piccolo Admin for staff: from our own host alone, and held to the rules of the API."""
+"""Piccolo Admin for staff: served only from our own host, with the rules of the API."""
 
 import asyncio
 import gc
@@ -29,19 +29,19 @@ from icecream import bodies, edge, errors, intake, quotas, settings, tables
 from icecream.admin import door, forms, rules
 
 log = logging.getLogger(__name__)
-# They log every refusal with a traceback; what nobody expected is logged where it ends up.
+# These log every refusal with a traceback; unexpected errors are logged where they are handled.
 for _name in ("piccolo_admin.endpoints", "piccolo_api.crud.exceptions"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
-# Neither is news: http is for one's own machine, and SQLite's LIKE looks past case by itself.
+# Both warnings are known: http is for local use, and SQLite's LIKE ignores case by default.
 warnings.filterwarnings("ignore", "If running sessions in production")
 warnings.filterwarnings("ignore", ".*SQLite doesn't support ILIKE")
 
-# Piccolo's other pages load from elsewhere, and whoever signs in does so at /admin/.
+# Piccolo's other pages load files from other hosts, and staff sign in at /admin/.
 DOCS = ("/admin/api/docs", "/admin/public/docs")
 FORMS = ("/admin/public/login", "/admin/public/logout", "/admin/sign-in")
 PASSWORD = "/admin/api/change-password"
 SAFE = ("GET", "HEAD", "OPTIONS")
-# What the tables' URLs may hold that fits no column: too big, of another type, not text.
+# Errors for values in a table's URL that do not fit the column: too big, wrong type, not text.
 UNFIT = (ValueError, OverflowError, asyncpg.DataError, asyncpg.UndefinedFunctionError)
 AT_MOST = {"limit": 1000, "offset": 10**9, "__page_size": 1000, "__page": 10**6}
 
@@ -51,16 +51,16 @@ WRITES = ("post_single", "patch_single", "put_single", "delete_single", "delete_
 
 
 def _as_sent(_: PiccoloCRUD, data: dict[str, Any]) -> dict[str, Any]:
-    """Piccolo takes the word "null" for no value. JSON has a null, and names may be that word."""
+    """Keep the word "null" as text: Piccolo treats it as null, but a name may be that word."""
     return data
 
 
-# There is no setting for it.
+# Piccolo has no setting for this.
 PiccoloCRUD._clean_data = _as_sent  # type: ignore[assignment,method-assign]  # replaced on purpose
 
 
 def bounded(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
-    """Refuse what Piccolo takes for everything there is, such as a page of -1 rows."""
+    """Refuse parameters that Piccolo treats as "all rows", such as a page of -1 rows."""
     for name, most in AT_MOST.items():
         given = request.query_params.getlist(name)
         if len(given) > 1 or not all(n.isascii() and n.isdigit() and int(n) <= most for n in given):
@@ -77,7 +77,7 @@ def _columns(piccolo_crud: PiccoloCRUD) -> list[Column]:
 
 
 def limited(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
-    """Refuse to name all rows at once."""
+    """Refuse to list the names of all rows at once."""
     if "limit" not in request.query_params:
         raise HTTPException(400, "limit is required.")
 
@@ -93,7 +93,7 @@ def _without(calls: tuple[str, ...], why: str) -> Validators:
 def _shown(
     group: str, table: type[Table], names: str, *, by: str = "-id", **options: Any
 ) -> TableConfig:
-    """A table that can only be read, with filters for the columns that it shows."""
+    """Return the configuration of a read-only table, with filters for its visible columns."""
     columns = [table._meta.get_column_by_name(name) for name in names.split()]
     first = table._meta.get_column_by_name(by.lstrip("-"))
     return TableConfig(
@@ -150,9 +150,10 @@ LINKS = {
     "Front page": "/",
 }
 _links = "".join(f'<a href="{address}">{name}</a>' for name, address in LINKS.items())
-# What is put into Piccolo's page, and before what. Piccolo itself has links below all tables and
-# forms, and none beside a form. Without an icon the page asks for /favicon.ico. Its menu links to
-# a page for a second factor, which is there only with a provider for it.
+# HTML that is inserted into Piccolo's page, by the text before which it goes. Piccolo itself shows
+# links below all tables and forms, but none next to an open form. Without an icon, the page would
+# request /favicon.ico. Piccolo's menu links to a page for a second factor, which exists only with a
+# provider for it.
 ADDED = {
     "</head>": """<link rel="icon" href="data:,"><style>
 #links { display: flex; gap: 0 1.5rem; overflow-x: auto; padding: 0 1rem; background: #23507a; }
@@ -173,7 +174,7 @@ def _build(host: str, *, https: bool, ring: intake.Ring) -> Any:
         site_name=NAME,
         production=https,
         allowed_hosts=[host],
-        # Without a duration, whoever is blocked stays so until the next start.
+        # Without a duration, a blocked client stays blocked until the next start.
         rate_limit_provider=InMemoryLimitProvider(limit=20, timespan=300, block_duration=300),
     )
     piccolo.form_config_map = forms.ByAddress(piccolo.form_config_map)
@@ -181,13 +182,13 @@ def _build(host: str, *, https: bool, ring: intake.Ring) -> Any:
     piccolo.template = piccolo.template.replace("Piccolo Admin", NAME)
     for place, text in ADDED.items():
         piccolo.template = piccolo.template.replace(place, edge.beneath_prefix(text) + place)
-    # As in `app`: it is here to stay.
+    # As in `app`: these objects live as long as the process.
     gc.freeze()
     return piccolo
 
 
 def _at_first_need(build: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
-    """Build it beside the requests that go on meanwhile, for whoever comes first."""
+    """Build the admin in a thread at its first use, while other requests continue."""
     built: list[Any] = []
     building = asyncio.Lock()
 
@@ -201,10 +202,10 @@ def _at_first_need(build: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
 
 
 def mount(ring: intake.Ring) -> ASGIRouteHandler:
-    """Piccolo Admin for everything under `/admin`.
+    """Return the handler of Piccolo Admin for all paths below `/admin`.
 
-    Building it takes as long as all the rest of a start, and most processes never need it.
-    `ring` tells the workers of payments to be carried out.
+    Building the admin takes as long as the rest of the start, and most processes never need it.
+    `ring` notifies the workers of payments.
     """
     address = urlsplit(settings.load().address)
     https = address.scheme == "https"
@@ -221,7 +222,7 @@ def mount(ring: intake.Ring) -> ASGIRouteHandler:
         any_query=True,
     )
     async def admin(scope: Scope, receive: Receive, send: Send) -> None:
-        # Litestar cuts the mount's own path off, which Starlette does not expect.
+        # Litestar removes the mount's path, but Starlette expects the full path.
         prefix = scope["root_path"]
         path = unquote(scope["raw_path"].split(b"?")[0].decode("latin-1")).removeprefix(prefix)
         call: Any = scope | {"path": prefix + path, "root_path": f"{prefix}/admin"}
@@ -240,7 +241,7 @@ def mount(ring: intake.Ring) -> ASGIRouteHandler:
             return
         if scope["method"] not in SAFE:
             if path.startswith(PASSWORD):
-                # It asks for the present password too, which is not to be guessed.
+                # The form also checks the present password, so guesses must be limited.
                 quotas.count_login("change password", quotas.address(scope))
             bodies.require_plain(PiccoloRequest(call).headers.get("content-encoding"))
             receive = await door.whole(receive, path)

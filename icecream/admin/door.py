@@ -1,4 +1,4 @@
-"""What stands before Piccolo Admin: a page to sign in, whole bodies, and our headers."""
+"""The entrance to Piccolo Admin: a sign-in page, complete bodies, and our headers."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,43 +13,43 @@ from starlette.responses import HTMLResponse
 
 from icecream import accounts, edge, errors
 
-# Vue sets styles on elements, and icons come as data; the rest is two files beside Piccolo.
+# Vue sets styles on elements, and icons are data URLs; the rest is in two files of Piccolo.
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-# The names of these hold a hash of what is in them.
+# The names of these files contain a hash of their content.
 ASSETS, FOREVER = "/admin/assets/", "public, max-age=31536000, immutable"
-# A flavor with its description has some kilobytes.
+# A flavor with its description has a few kilobytes.
 LARGEST_BODY = 100_000
-# A key names an attribute, of which those with an underscore are Python's. Signing in and changing
-# one's password take text alone.
+# A key is the name of an attribute, and names with a leading underscore are Python's own. The
+# forms for signing in and for changing a password accept only text.
 Members = dict[Annotated[str, Meta(pattern="^[a-z]")], Any]
 OF_MEMBERS = ("/admin/api/tables/", "/admin/api/forms/")
 SIGN_IN = "/admin/sign-in/"
 PAGE = edge.beneath_prefix((Path(__file__).parent / "sign-in.html").read_text())
-# As Piccolo calls the one with the session.
+# The name of Piccolo's session cookie.
 COOKIE = "id"
 
 
 async def sign_in(_: PiccoloRequest) -> HTMLResponse:
-    """A page of our own, among Piccolo's routes because of the cookie that its login asks for."""
+    """Return our sign-in page, as a Piccolo route: the login requires Piccolo's CSRF cookie."""
     return HTMLResponse(PAGE)
 
 
 async def knows(scope: Any) -> bool:
-    """Whether the caller is signed in, as an active member of staff.
+    """Return whether the caller is signed in as an active member of staff.
 
-    Piccolo's own page learns that from being refused, four times, and the browser's console tells
-    of each as of an error.
+    Piccolo's own page finds that out by four refused requests, and the browser's console shows each
+    as an error.
     """
     user = await accounts.of_session(PiccoloRequest(scope).cookies.get(COOKIE, ""))
     return user is not None and user.admin
 
 
 async def whole(receive: Receive, path: str) -> Receive:
-    """The body, read to its end and found to be a JSON object that fits, to be received again."""
+    """Read the whole body, check that it is a valid JSON object, and return a receive for it."""
     kind: Any = Members if path.startswith(OF_MEMBERS) else dict[str, str]
     body, more = b"", True
     while more:
@@ -71,7 +71,7 @@ async def whole(receive: Receive, path: str) -> Receive:
 
 
 def told(_: Request[Any, Any, Any], refusal: errors.Refusal) -> Response[str]:
-    """A refusal as plain text, of which Piccolo's page shows the words alone."""
+    """Return a refusal as plain text, because Piccolo's page shows only text."""
     return Response(
         refusal.detail,
         status_code=refusal.status,
@@ -81,7 +81,7 @@ def told(_: Request[Any, Any, Any], refusal: errors.Refusal) -> Response[str]:
 
 
 def _kept_in(cookie: bytes, *, https: bool, prefix: str) -> bytes:
-    """A cookie of Piccolo's, which is sent to us alone."""
+    """Restrict one of Piccolo's cookies to our HTTPS host and path."""
     if https and b"Secure" not in cookie:
         # Piccolo leaves it out of the cookie with the CSRF token.
         cookie += b"; Secure"
@@ -89,7 +89,7 @@ def _kept_in(cookie: bytes, *, https: bool, prefix: str) -> bytes:
 
 
 def protect(message: Any, path: str, *, https: bool, prefix: str) -> None:
-    """Give the start of an answer our headers."""
+    """Add our headers to the start of a response."""
     message["headers"] = [
         (name, _kept_in(value, https=https, prefix=prefix) if name == b"set-cookie" else value)
         for name, value in message["headers"]

@@ -1,4 +1,4 @@
-"""The processes that stay: servers and workers."""
+"""The long-running processes: servers and workers."""
 
 import asyncio
 import gc
@@ -18,9 +18,9 @@ from uvicorn.supervisors import Multiprocess
 from icecream import connections, settings, stopping
 from icecream.cli.commands import log_configuration, main, one_line
 
-# Seconds that open requests may take when the server is told to stop; its payments have six more.
+# Seconds for open requests after the stop signal; then payments have six more.
 GRACE = 2
-# Seconds from the signal to a worker's end, whatever still hangs, such as a frozen database.
+# Seconds from the signal to a worker's end, even if something hangs, such as a frozen database.
 STOP_SECONDS = 9
 
 
@@ -30,7 +30,7 @@ STOP_SECONDS = 9
 @click.option("--workers", type=click.IntRange(1), default=1, help="How many processes.")
 def serve(host: str | None, port: int | None, workers: int) -> None:
     """Serve the API, the admin and the docs; with SQLite, payments too."""
-    # Through the environment, so that further processes see the same.
+    # Set in the environment, so that further processes use the same values.
     for name, value in (("ICECREAM_HOST", host), ("ICECREAM_PORT", port)):
         if value is not None:
             os.environ[name] = str(value)
@@ -53,7 +53,7 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
 async def _prepare() -> None:
     from icecream import database, installation
 
-    # Every process that stays begins here, also one that only supervises others.
+    # Every long-running process begins here, also one that only supervises others.
     logging.config.dictConfig(log_configuration("INFO"))
     async with database.running():
         await installation.prepare(click.echo)
@@ -61,15 +61,15 @@ async def _prepare() -> None:
 
 @contextmanager
 def _counted_together(processes: int) -> Iterator[None]:
-    """Several processes count in one folder, so that any of them answers /metrics for all."""
+    """Let several processes count in one folder, so that each can answer /metrics for all."""
     if processes == 1:
         yield
         return
-    # In memory if possible, unless somebody said where: who counts has to wait for no disk.
+    # In memory if possible, unless TMPDIR is set: counting must not wait for a disk.
     in_memory = "TMPDIR" not in os.environ and os.access("/dev/shm", os.W_OK)
     where = "/dev/shm" if in_memory else None
     with tempfile.TemporaryDirectory(prefix="icecream-metrics-", dir=where) as folder:
-        # Found there by `counters`, here and in every process that is started from here.
+        # `counters` reads this variable, here and in all child processes.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         yield
 
@@ -87,7 +87,7 @@ def _listen(host: str, port: int, hint: str) -> socket.socket:
 
 
 def _announce() -> None:
-    """Say where the service answers, now that it does."""
+    """Print the addresses of the service, which answers now."""
     address = settings.load().address
     click.echo(
         f"Ice cream at {address}/\n"
@@ -98,7 +98,7 @@ def _announce() -> None:
 
 
 class OneServer(uvicorn.Server):
-    """Announces itself once its port answers."""
+    """A server that prints its addresses when its port answers."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -107,7 +107,7 @@ class OneServer(uvicorn.Server):
 
 
 class SeveralServers(Multiprocess):
-    """Announces itself once the first of its processes answers."""
+    """Several server processes; prints their addresses when the first of them answers."""
 
     announced = False
 
@@ -133,7 +133,7 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
         forwarded_allow_ips=list(current.trusted_proxies),
         timeout_graceful_shutdown=GRACE,
     )
-    # uvicorn ends by raising once more the signal that stopped it; that is no failure.
+    # uvicorn ends by raising again the signal that stopped it; that is not a failure.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         if workers > 1:
@@ -148,7 +148,7 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
 
 
 def _exit_as_forced(codes: Iterable[int | None]) -> None:
-    """Of several processes one had to be ended by force: whoever started them all is told so."""
+    """Exit with FORCED_STOP if one of several processes had to be ended by force."""
     if stopping.FORCED_STOP in codes:
         sys.exit(stopping.FORCED_STOP)
 
@@ -165,7 +165,7 @@ def worker(
     processes: int, concurrency: int, metrics_port: int | None, metrics_host: str, kept: bool
 ) -> None:
     """Charge payments; beside `serve` on PostgreSQL, as many as you like."""
-    # First, because `one_line` imports the counters, which then look for the folder.
+    # First, because `one_line` imports the counters, and these look for the folder.
     with _counted_together(processes if metrics_port else 1), one_line():
         if settings.load().embedded:
             raise ValueError("with SQLite, `icecream serve` charges payments itself.")
@@ -204,7 +204,7 @@ def _stop_at_end_of_input(stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def _open(listener: socket.socket | None) -> AsyncIterator[None]:
-    """The database, the bell and the feed, and /metrics for whoever comes to `listener`."""
+    """Open the database, the broker and the feed, and serve /metrics on `listener`."""
     from icecream import database, metrics
     from tasks import broker, payments
     from tasks.publishing import publishing
@@ -222,7 +222,7 @@ async def _work(concurrency: int, kept: bool, listener: socket.socket | None) ->
     if kept:
         _stop_at_end_of_input(stop)
     async with _open(listener), working(concurrency):
-        # As in `app`: what is here by now need not be looked through by every collection.
+        # As in `app`: the garbage collector need not scan objects that exist by now.
         gc.collect()
         gc.freeze()
         click.echo(f"Charging payments, {concurrency} at a time.")
@@ -231,32 +231,32 @@ async def _work(concurrency: int, kept: bool, listener: socket.socket | None) ->
 
 
 async def _supervise(processes: int, concurrency: int, listener: socket.socket | None) -> list[int]:
-    """Keep so many workers running, each a process of its own, until told to stop; their codes."""
+    """Keep several worker processes running until the stop signal; return their exit codes."""
     stop = _stop_signal()
     keepers = [asyncio.create_task(_keep(stop, concurrency)) for _ in range(processes)]
     told = asyncio.create_task(stop.wait())
-    # No longer: what this holds open may take its time to close, as the workers may to end.
+    # Closed here already: closing may take as long as the workers need to end.
     async with _open(listener) if listener else nullcontext():
         await asyncio.wait({told, *keepers}, return_when=asyncio.FIRST_COMPLETED)
-    # All of them, also when one gives up: none is left to work unsupervised.
+    # Wait for all of them, even if one fails: no worker may run unsupervised.
     await asyncio.wait(keepers)
     return await asyncio.gather(*keepers)
 
 
 async def _keep(stop: asyncio.Event, concurrency: int) -> int:
-    """Have one worker run until told to stop; what the last one ended with."""
+    """Keep one worker running until the stop signal, and return the last exit code."""
     options = ["--concurrency", str(concurrency), "--kept"]
     command = [sys.executable, "-m", "icecream", "worker", *options]
     told, code = asyncio.ensure_future(stop.wait()), 0
     while not stop.is_set():
-        # The pipe ends when this process does, even killed, and the worker with the pipe.
+        # The pipe closes when this process ends, even by SIGKILL; then the worker ends too.
         process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
         ended = asyncio.ensure_future(process.wait())
         await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             process.terminate()
-        # Killed, or unable to start while the database is away: the next one may do better, but
-        # must not spin.
+        # The worker was killed, or could not start while the database is away. The next one may
+        # succeed, but the pause below avoids a busy loop.
         code = await ended
         await asyncio.wait({told}, timeout=1)
     return code

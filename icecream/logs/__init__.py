@@ -1,4 +1,4 @@
-"""What goes into the log: which request or payment a line is about, and troubles told once.
+"""The log: the request or payment of each line, and limits for repeated errors.
 
 Modules write with the standard library's `logging`; `lines` turns each record into text or JSON.
 """
@@ -12,14 +12,14 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-# The same trouble is written once in so many seconds, with how often it came meanwhile.
+# The same error is written once in this many seconds, with the number of its repetitions.
 SECONDS_BETWEEN_LINES = 60.0
-# An outage is over once something succeeds and nothing has failed for so many seconds.
+# An outage ends with a success, if nothing has failed for this many seconds.
 QUIET_SECONDS = 2.0
 NO_REQUEST = "-"
 request_id: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)
 HIDDEN = "[hidden]"
-# What must never be written, by its shape: a last guard, for texts that are not ours.
+# The patterns of secrets that must never be logged: a last protection, for texts of other sources.
 SHAPES = re.compile(
     r"""
     \beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?              # a token of ours
@@ -36,34 +36,34 @@ _about: ContextVar[dict[str, object] | None] = ContextVar("about", default=None)
 
 
 def timestamp() -> str:
-    """The time of a line."""
+    """Return the current time in the format of the log."""
     return datetime.now(UTC).isoformat(" ", "milliseconds")
 
 
 def hide(text: str) -> str:
-    """The text without tokens, keys, passwords and names of payment methods."""
+    """Replace tokens, keys, passwords and payment methods in a text."""
     return SHAPES.sub(HIDDEN, text)
 
 
 def about(**ids: object) -> None:
-    """Name the order or payment of every line that the current task writes from now on."""
+    """Add these ids, of an order or payment, to all later log lines of the current task."""
     _about.set((_about.get() or {}) | ids)
 
 
 def context() -> dict[str, Any]:
-    """What the lines of the current task are about."""
+    """Return the ids for the log lines of the current task."""
     name = request_id.get()
     return ({} if name == NO_REQUEST else {"request_id": name}) | (_about.get() or {})
 
 
 class Outage:
-    """Something we need does not answer: a line when that begins, one a minute, one at its end.
+    """An outage of something we need: one line at the start, one per minute, one at the end.
 
-    If it comes and goes, it is still one line a minute, and one for each end.
+    If the outage stops and starts repeatedly, there is still one line per minute, and one per end.
 
     Args:
-        what: does not answer, as a sentence begins with it.
-        effect: what this means, as a sentence ends with it.
+        what: the thing that is away, as the subject of the sentence.
+        effect: the consequence, as the end of the sentence.
     """
 
     def __init__(self, log: logging.Logger, what: str, effect: str = "") -> None:
@@ -74,11 +74,11 @@ class Outage:
 
     @property
     def lasts(self) -> bool:
-        """Whether something failed, and nothing succeeded since."""
+        """Whether there was a failure, and no success after it."""
         return self._began is not None
 
     def failed(self, error: Exception | str) -> None:
-        """It did not answer just now."""
+        """Record a failure."""
         now = self._failed_at = time.monotonic()
         if self._began is None:
             self._began, self._failures = now, 0
@@ -95,7 +95,7 @@ class Outage:
         self.log.warning(line, self._what, seconds, said, self._failures, self._effect)
 
     def succeeded(self) -> None:
-        """It answered; this may be called often."""
+        """Record a success; this may be called often."""
         if self._began is None or (now := time.monotonic()) - self._failed_at < QUIET_SECONDS:
             return
         began, self._began = self._began, None
@@ -105,17 +105,17 @@ class Outage:
 
 
 DATABASE = Outage(logging.getLogger("icecream.database"), "The database")
-# When a fault was last written with its traceback, by where it was raised; and how often it came
-# since without a line.
+# By the place where a fault was raised: when its traceback was last written, and how many
+# repetitions were not written since then.
 _written: dict[str, float] = {}
 _unwritten: dict[str, int] = {}
 
 
 def fault(log: logging.Logger, what: str, error: BaseException, *, every: bool = False) -> None:
-    """Write a bug of ours with its traceback; the same one again a minute later at the earliest.
+    """Log a bug with its traceback; the same bug at most once a minute.
 
     Args:
-        every: write the others too, as one line each.
+        every: log the repetitions too, as one line each.
     """
     place, now = _place(error), time.monotonic()
     again = place in _written and now - _written[place] < SECONDS_BETWEEN_LINES
@@ -130,10 +130,10 @@ def fault(log: logging.Logger, what: str, error: BaseException, *, every: bool =
 
 @contextmanager
 def contained(log: logging.Logger, what: str) -> Iterator[None]:
-    """Log an error of this block and go on: what follows a commit must not fail the caller.
+    """Log an error of this block and continue: errors after a commit must not reach the caller.
 
     Args:
-        what: is done here, as a line of the log begins with it.
+        what: the work of the block, as the subject of the log line.
     """
     try:
         yield
@@ -142,7 +142,7 @@ def contained(log: logging.Logger, what: str) -> Iterator[None]:
 
 
 def _place(error: BaseException) -> str:
-    """The kind of an error and the line that raised it; its text may differ each time."""
+    """Return the type of an error and the line that raised it, because its text may vary."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

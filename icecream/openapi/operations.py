@@ -1,4 +1,4 @@
-"""What the API's document says of every operation: its bodies, its answers, its refusals."""
+"""The parts of the API document for every operation: bodies, responses and refusals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ PROBLEM = "application/problem+json"
 STREAM = "text/event-stream"
 Moment = Annotated[datetime, Meta(tz=True, extra_json_schema={"maxLength": 27})]
 URI, KEBAB = {"format": "uri"}, r"^[a-z]+(-[a-z]+)*$"
-# Told, not checked: what the database holds is shown.
+# Documented, not validated: values of the database are always shown.
 Name = Annotated[str, Meta(extra_json_schema={"maxLength": 100, "pattern": r"\S"})]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217.")]
 Word = Annotated[str, Meta(max_length=100, pattern=KEBAB)]
 Text = Annotated[str, Meta(max_length=errors.LONGEST, pattern=r"\S")]
-# A stream has no end: this is as long as any reader of the document can count.
+# A stream has no end: this is the largest number that every reader of the document supports.
 BLOCKS = Schema(type=OpenAPIType.STRING, max_length=2**31 - 1, pattern="^(retry|id|event|data|): ")
 Path = Annotated[str, Meta(max_length=errors.LONGEST, pattern="^(/|$)")]
-# A structured field's string, or the same without its quotes.
+# A string of a structured field (with quotes), or the same text without quotes.
 KEY_PATTERN = r'^("([!#-\[\]-~]|\\["\\])+"|[!#-~]+)$'
 
 
@@ -48,7 +48,7 @@ class Failure(Struct):
 
 
 def failure(code: str | None) -> Failure:
-    """What is said of a declined payment; without a word for it, it was declined."""
+    """Return the failure of a declined payment; the default code is DECLINED."""
     code = code or failures.DECLINED
     return Failure(code, failures.message(code))
 
@@ -77,7 +77,7 @@ class Problem(Struct, rename={"kind": "type"}):
 
 
 SHEET = "flavor__name,total_qty_ordered\r\nChoclate,4\r\n"
-# What any call may meet, any that needs a token, and any that brings a body.
+# The refusals of any call, of any call with a token, and of any call with a body.
 ANY = (
     errors.UnknownParameter("limitt", " (did you mean limit?)"),
     errors.QuotaExceeded("Too many requests; try again in 42 s."),
@@ -90,20 +90,20 @@ BODY = (
     errors.PayloadTooLarge(),
     errors.UnsupportedMediaType(),
 )
-# And any that may come under a key.
+# The refusals of any call with an idempotency key.
 KEY = (
     errors.IdempotencyKeyInvalid(),
     errors.IdempotencyKeyInUse(),
     errors.IdempotencyKeyReused(),
 )
-# Whatever is answered somewhere, for its schema.
+# The types of all response bodies, for the schemas.
 answered: list[Any] = [Problem]
 
 
 def answers(
     status: int, body: Any, example: Any, *refusals: errors.Refusal
 ) -> dict[int, ResponseSpec]:
-    """All answers of an operation: the expected one, and the refusals, each with an example."""
+    """Return all responses of an operation: the expected one and the refusals, with examples."""
     answered.append(body)
     good = ResponseSpec(
         body,
@@ -115,7 +115,7 @@ def answers(
 
 
 def emptied(*refusals: errors.Refusal) -> dict[int, ResponseSpec]:
-    """All answers of an operation that has nothing to say once it is done."""
+    """Return all responses of an operation that succeeds without a body."""
     return {204: ResponseSpec(None, description=HTTPStatus.NO_CONTENT.phrase)} | _by_status(
         refusals
     )
@@ -128,14 +128,14 @@ def _by_status(refusals: Sequence[errors.Refusal]) -> dict[int, ResponseSpec]:
 
 
 def streamed(example: str, *refusals: errors.Refusal) -> dict[int, ResponseSpec]:
-    """The same of an operation that answers with server-sent events."""
+    """Return all responses of an operation that answers with server-sent events."""
     given = answers(200, str, example, *refusals)
     given[200].media_type = STREAM
     return given
 
 
 def or_unchanged(given: dict[int, ResponseSpec]) -> dict[int, ResponseSpec]:
-    """The same, or that it is what the caller has already."""
+    """Add the response 304 (not modified) to the given ones."""
     return given | {304: ResponseSpec(None, description=HTTPStatus.NOT_MODIFIED.phrase)}
 
 
@@ -191,7 +191,7 @@ SOMETIMES = {
     "429": {"Retry-After": _seconds(42)},
     "503": {"Retry-After": _seconds(1)},
 }
-# What an answer has beside these, by a parameter that its operation takes.
+# Further header fields of a response, by a parameter of its operation.
 BY_PARAMETER = {
     "limit": {
         "Link": _text(
@@ -219,7 +219,7 @@ IdempotencyKey = Annotated[
     HeaderParameter(
         name="Idempotency-Key",
         description="A word for this request: what comes again is answered again, for 7 days.",
-        # Told, not checked: who reads it refuses in words of its own.
+        # Documented, not validated: the code that reads the key has its own refusals.
         schema_extra={"pattern": KEY_PATTERN, "maxLength": 512, "examples": ["8e03978e-40d5-43dd"]},
     ),
 ]
@@ -227,14 +227,14 @@ IdempotencyKey = Annotated[
 
 @dataclass
 class ApiOperation(Operation):
-    """An operation with what is true of all of them."""
+    """An operation with the parts that all of them share."""
 
     def __post_init__(self) -> None:
         content: dict[str, OpenAPIMediaType] = getattr(self.request_body, "content", None) or {}
         if RequestEncodingType.JSON in content:
             for form in bodies.FORMS:
                 content[form.value] = content[RequestEncodingType.JSON.value]
-        # Litestar adds a 400 of its own to whatever has a parameter.
+        # Litestar adds its own 400 to every operation with a parameter.
         given: dict[str, Any] = self.responses or {}
         responses: dict[str, Any] = {
             status: response
@@ -253,7 +253,7 @@ class ApiOperation(Operation):
 
 @dataclass
 class Tagged(ApiOperation):
-    """An operation whose good answer has an ETag, and may be that there is nothing new."""
+    """An operation whose successful response has an ETag, and may be 304."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -264,7 +264,7 @@ class Tagged(ApiOperation):
 
 @dataclass
 class Figures(ApiOperation):
-    """An operation whose good answer says as of when it is."""
+    """An operation whose successful response has the header As-Of."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -274,7 +274,7 @@ class Figures(ApiOperation):
 
 @dataclass
 class Sheet(Figures):
-    """The same, where it may also be a sheet (CSV)."""
+    """An operation with figures that can also be returned as a sheet (CSV)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
