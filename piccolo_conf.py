@@ -1,4 +1,4 @@
-"""Where Piccolo and its own commands find the database and the tables."""
+"""Configuration of Piccolo and its commands: the database and the tables."""
 
 from piccolo.conf.apps import AppRegistry
 

@@ -1,4 +1,4 @@
-"""What to do about each of the doctor's findings, in a sentence for the operator."""
+"""Advice for the operator on each of the doctor's findings."""
 
 from icecream import doctor
 

@@ -1,4 +1,4 @@
-"""Where the pieces meet; imported only by the server, the command and the tests."""
+"""The assembly of the application; imported only by the server, the command and the tests."""
 
 import asyncio
 import gc
@@ -54,13 +54,13 @@ from tasks.publishing import publishing
 from tasks.worker import working
 
 log = logging.getLogger(__name__)
-# The largest body anybody needs is an order of 100 lines, some kilobytes.
+# The largest valid body is an order of 100 lines, some kilobytes.
 LARGEST_BODY = 256_000
-# Seconds from the end of serving to the end of the process, whatever else hangs meanwhile.
+# Seconds from the end of serving to the end of the process, even if something hangs.
 STOP_SECONDS = 7
-# Parameters of paths that lines of the log name.
+# Path parameters that are added to log lines.
 IDS = {"order", "payment"}
-# Litestar's own refusals, told in our words.
+# Litestar's own refusals, translated into ours.
 BY_STATUS: dict[int, type[errors.Refusal]] = {
     401: errors.Unauthenticated,
     403: errors.Forbidden,
@@ -95,7 +95,7 @@ def _refusal(request: Request[Any, Any, Any], error: Exception) -> errors.Refusa
 
 
 def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> errors.Refusal:
-    """A query or path parameter, or a body that is missing altogether."""
+    """Return the refusal for an invalid query or path parameter, or for a missing body."""
     for one in error.extra if isinstance(error.extra, list) else []:
         if (name := one.get("key")) and name != "data":
             return queries.unfit(request.route_handler, name)
@@ -103,7 +103,7 @@ def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> err
 
 
 def problem(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    """Any error at all as a problem document (RFC 9457)."""
+    """Return the problem document (RFC 9457) for any error."""
     parameters = request.scope.get("path_params", {})
     logs.about(**{name: parameters[name] for name in IDS & parameters.keys()})
     refusal = _refusal(request, error)
@@ -121,7 +121,7 @@ def problem(request: Request[Any, Any, Any], error: Exception) -> Response[dict[
 
 
 def _end_with_parent() -> None:
-    """One of several server processes must not outlive the first and hold on to the port."""
+    """End this process with the first server process, so that it does not keep the port."""
     parent, loop = multiprocessing.parent_process(), asyncio.get_running_loop()
     if parent is None:
         return
@@ -136,9 +136,9 @@ def _end_with_parent() -> None:
 
 
 def _at_the_signal(stop: Callable[[], None]) -> None:
-    """Do this as soon as the server is told to stop.
+    """Call `stop` as soon as the server receives a stop signal.
 
-    uvicorn tells the application only after all streams have ended.
+    uvicorn notifies the application only after all streams have ended.
     """
     loop = asyncio.get_running_loop()
     if threading.current_thread() is not threading.main_thread():
@@ -162,7 +162,7 @@ def _told(
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
-    """Hold the database, the bell and the feed open, and with SQLite the worker too."""
+    """Keep the database, the broker and the feed open, and with SQLite the worker too."""
     _end_with_parent()
     _at_the_signal(app.state.reader.close)
     async with AsyncExitStack() as stack:
@@ -172,20 +172,20 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         if settings.load().embedded:
             await stack.enter_async_context(working())
         await stack.enter_async_context(publishing())
-        # What is here by now stays. Looked through again and again, it would stop all requests for
-        # a tenth of a second each time.
+        # These objects live as long as the process. If the garbage collector scanned them again and
+        # again, all requests would stop for a tenth of a second each time.
         gc.collect()
         gc.freeze()
         yield
         app.state.reader.close()
         end = stopping.force_after(STOP_SECONDS)
         await app.state.intake.close()
-    # Nothing hung; whoever runs the application inside another process goes on.
+    # Nothing hung; a process that embeds the application continues.
     end.cancel()
 
 
 def create() -> Callable[[Scope, Receive, Send], Any]:
-    """The ASGI application."""
+    """Return the complete ASGI application."""
     current = settings.load()
     app: ASGIApp = methods.Methods(litestar())
     if current.cors_origins:
@@ -194,7 +194,7 @@ def create() -> Callable[[Scope, Receive, Send], Any]:
 
 
 def litestar() -> Litestar:
-    """The application without its edge."""
+    """Return the Litestar application without its wrappers."""
     current = settings.load()
     reader = feed.Reader()
     return Litestar(

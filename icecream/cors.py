@@ -1,4 +1,4 @@
-"""Pages of other origins may call the API, and read what its answers say in header fields."""
+"""Access for pages of other origins: they may call the API, and read its header fields."""
 
 from typing import cast
 
@@ -16,7 +16,7 @@ SENT = (
     "Prefer",
     "X-Request-Id",
 )
-# What a script may read beside the fields that every script may read.
+# Header fields that scripts may read, in addition to the fields that are always readable.
 READ = (
     "Allow",
     "As-Of",
@@ -35,7 +35,7 @@ READ = (
 
 
 def across_origins(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
-    """The application, for pages of these origins too."""
+    """Wrap the application, so that pages of these origins may call it."""
     allowed = CORSMiddleware(
         app,  # type: ignore[arg-type]  # Starlette has types of its own for the same protocol
         allow_origins=origins,

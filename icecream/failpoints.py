@@ -1,8 +1,8 @@
-"""Places where a test may crash, stop or disturb the process; otherwise nothing happens there."""
+"""Places where a test may crash, stop or disturb the process; without a test, they do nothing."""
 
 from collections.abc import Callable
 
-# Every place, so that none is misspelt and none is left untested.
+# The list of all places, to detect misspelled names and untested places.
 NAMES = (
     "intake.before_commit",
     "intake.committed",
@@ -23,13 +23,13 @@ _armed: dict[str, Callable[[], None]] = {}
 
 
 def arm(name: str, what: Callable[[], None]) -> None:
-    """Have this happen whenever that place is reached."""
+    """Call `what` each time the process reaches this place."""
     if name not in NAMES:
         raise KeyError(name)
     _armed[name] = what
 
 
 def reach(name: str) -> None:
-    """The process is at this place."""
+    """Mark that the process has reached this place."""
     if _armed and name in _armed:
         _armed[name]()

@@ -1,4 +1,4 @@
-"""Whether this process lives, and whether it can serve."""
+"""Health checks: whether this process is alive, and whether it can serve."""
 
 import asyncio
 import time
@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from icecream import background, batches, database, installation
 
-# A write has to be committed in this time; and there is at most one in so many seconds, however
-# many ask, because anybody may.
+# The time limit for a test write, and the minimum time between two of them. Any client may request
+# them, so their number must not depend on the number of requests.
 WRITE_SECONDS, WRITE_EVERY_SECONDS = 2.0, 1.0
 
 
@@ -22,14 +22,14 @@ class Health(Struct):
 
 
 class Readiness:
-    """Whether the database can be written to, looked at once for all who ask."""
+    """Whether the database accepts writes, checked once for all concurrent callers."""
 
     def __init__(self) -> None:
         self._looking = asyncio.Lock()
         self._status, self._looked_at = "", -WRITE_EVERY_SECONDS
 
     async def status(self) -> str:
-        """`ok`, or what is wrong."""
+        """Return `ok`, or the problem."""
         async with self._looking:
             if time.monotonic() - self._looked_at >= WRITE_EVERY_SECONDS:
                 self._status = await _look()
@@ -53,7 +53,7 @@ async def _look() -> str:
 
 
 class HealthChecks(Controller):
-    """For load balancers and orchestrators, and so no part of the API's document."""
+    """Endpoints for load balancers and orchestrators; not part of the API document."""
 
     path = "/health"
     include_in_schema = False

@@ -1,4 +1,4 @@
-"""HEAD wherever there is GET, and OPTIONS everywhere: Litestar knows neither for a whole path."""
+"""HEAD for every path with GET, and OPTIONS for all paths; Litestar supports neither."""
 
 from collections.abc import Awaitable, Iterable
 
@@ -9,18 +9,18 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Message, Receive, Scope, Send
 from litestar.utils import normalize_path
 
-# A mount has routes of its own, which take these.
+# The methods of a mount, which has its own routes.
 OF_A_MOUNT = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 def allow(methods: Iterable[str]) -> str:
-    """The value of `Allow` where handlers take these."""
+    """Return the value of `Allow` for a path whose handlers accept these methods."""
     head = {"HEAD"} if "GET" in methods else set()
     return ", ".join(sorted({*methods, "OPTIONS"} | head))
 
 
 class Methods:
-    """Stands in front of Litestar's application."""
+    """Wraps Litestar's application."""
 
     def __init__(self, app: Litestar) -> None:
         self.app = app
@@ -29,7 +29,7 @@ class Methods:
             methods = getattr(route, "methods", ())
             self._of_path.setdefault(route.path_format, set()).update(methods)
 
-    # Not a coroutine of its own, which every request would pay for.
+    # Not a coroutine, which would add a cost to every request.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == ScopeType.HTTP:
             if scope["method"] == "HEAD":
@@ -39,7 +39,7 @@ class Methods:
         return self.app(scope, receive, send)
 
     async def _head(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        """As GET; the answer ends where its body begins, so that a stream ends at once."""
+        """Run GET and send only the header, so that a stream ends at once, too."""
         get: HTTPScope = {**scope, "method": "GET"}
 
         async def send_head(message: Message) -> None:
@@ -51,12 +51,12 @@ class Methods:
             await self.app(get, receive, send_head)
         finally:
             if "route_handler" in get:
-                # For the log and the metrics.
+                # The log and the metrics use these.
                 scope["route_handler"] = get["route_handler"]
                 scope["path_template"] = get["path_template"]
 
     async def _options(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        """Answered without a token, as a browser asks before it sends one."""
+        """Answer without a token, because a browser sends OPTIONS before it sends a token."""
         path = scope["path"].removeprefix(scope["root_path"])
         try:
             _, handler, _, _, template = self.app.asgi_router.handle_routing(

@@ -1,4 +1,4 @@
-"""The front door and the API's pages; nothing in them comes from another host."""
+"""The front page and the pages of the API; they load nothing from other hosts."""
 
 from html import escape
 from importlib.util import find_spec
@@ -12,27 +12,27 @@ from litestar.params import FromPath
 from icecream import edge, errors, settings
 
 OURS = Path(__file__).parent / "static"
-# Swagger UI and ReDoc, from the package that carries them for pages without the internet.
+# Swagger UI and ReDoc, from a package that contains them for use without the internet.
 _spec = find_spec("fastapi_offline")
 THEIRS = Path(_spec.origin if _spec and _spec.origin else "").parent / "static"
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-# Swagger UI and ReDoc write styles into the page, draw icons from data, and ReDoc searches in a
-# worker made from a blob.
+# Swagger UI and ReDoc write styles into the page and use icons as data URLs. ReDoc searches in a
+# worker that is created from a blob.
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src blob:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# For a day, so that two megabytes come once; after an upgrade no page is older than that.
+# Cached for a day, to save two megabytes; after an upgrade, no page is older than that.
 CACHE = "max-age=86400"
 HEADERS = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache"}
-# ReDoc fetches its maker's logo from the maker's host.
+# ReDoc would load its vendor's logo from the vendor's host.
 REDOC_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
 ICON = f"{settings.load().prefix}/assets/icon.svg".encode()
 
 
 def _load() -> dict[str, tuple[bytes, str]]:
-    """Every asset that is served, by name, with its type; there are no others."""
+    """Return all assets that are served, by name, with their types."""
     files = [file for file in OURS.iterdir() if file.suffix in TYPES]
     files += [
         THEIRS / name for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")
@@ -48,7 +48,7 @@ PAGES = {file.stem: edge.beneath_prefix(file.read_text()) for file in OURS.glob(
 
 
 class Page(OpenAPIRenderPlugin):
-    """One of our pages, which fetches the document by itself."""
+    """One of our pages; its script fetches the API document."""
 
     def __init__(self, name: str, path: str) -> None:
         super().__init__(path=path)

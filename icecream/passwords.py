@@ -1,8 +1,8 @@
-"""Hashing, in one thread off the event loop, with a bounded line in front of it.
+"""Password hashing in one thread outside of the event loop, with a bounded queue.
 
-PBKDF2 with SHA-256 as Piccolo stores it (`pbkdf2_sha256$iterations$salt$hash`), 600,000 rounds as
-the OWASP Password Storage Cheat Sheet asks: about 0.2 s of one core, which on the event loop would
-stop every other request.
+Hashes are PBKDF2 with SHA-256 in Piccolo's format (`pbkdf2_sha256$iterations$salt$hash`). The
+600,000 rounds follow the OWASP Password Storage Cheat Sheet. They cost about 0.2 s of one core,
+which would block all other requests on the event loop.
 """
 
 import asyncio
@@ -15,26 +15,26 @@ from icecream import errors
 
 ITERATIONS = 600_000
 MIN_LENGTH, MAX_LENGTH = 6, 128
-# Some ten seconds of work: who stands behind it would have given up.
+# About ten seconds of work; a client behind this queue would no longer wait.
 LINE = 50
-# In the form of a stored one, and what no password is hashed to.
+# In the format of a stored hash, but no password has this hash.
 NONE = f"pbkdf2_sha256${ITERATIONS}$nobody$x"
 _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
 _waiting = 0
 
 
 def _hash(password: str, salt: str, iterations: int) -> str:
-    # A lone surrogate has no UTF-8; it can be hashed all the same, and matches nothing.
+    # A lone surrogate cannot be encoded as UTF-8. It is still hashed, and matches nothing.
     secret = password.encode("utf-8", "surrogatepass")
     digest = hashlib.pbkdf2_hmac("sha256", secret, salt.encode(), iterations).hex()
     return f"pbkdf2_sha256${iterations}${salt}${digest}"
 
 
 def require_place() -> None:
-    """Refuse early, before anything is looked up or counted.
+    """Refuse early if the queue is full, before other work.
 
     Raises:
-        errors.Unavailable: the line is full.
+        errors.Unavailable: the queue is full.
     """
     if _waiting >= LINE:
         raise errors.Unavailable("Too many people are signing in right now.")
@@ -52,11 +52,11 @@ async def _in_line(password: str, salt: str, iterations: int) -> str:
 
 
 async def hashed(password: str) -> str:
-    """Hash a new password for storing.
+    """Hash a new password for storage.
 
     Raises:
         ValueError: it is too short or too long.
-        errors.Unavailable: the line is full.
+        errors.Unavailable: the queue is full.
     """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise ValueError(f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.")
@@ -64,10 +64,10 @@ async def hashed(password: str) -> str:
 
 
 async def matches(password: str, stored: str | None) -> bool:
-    """Whether it is the stored password; just as slow when there is none.
+    """Return whether the password matches the stored hash; takes as long if there is no hash.
 
     Raises:
-        errors.Unavailable: the line is full.
+        errors.Unavailable: the queue is full.
     """
     _, iterations, salt, _ = (stored or NONE).split("$")
     again = await _in_line(password[: MAX_LENGTH + 1], salt, int(iterations))

@@ -1,18 +1,18 @@
-"""The API's document becomes a Postman collection that can be run from top to bottom."""
+"""Conversion of the API document into a Postman collection that can run from top to bottom."""
 
 import json
 from typing import Any
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
-# What a request sends from a variable: the caller's own, what an earlier answer gave, and a name
-# that is new whenever the collection is run again.
+# Values that requests take from variables: the caller's own, values from earlier responses, and a
+# name that is new in each run of the collection.
 SENT = {
     "username": "{{username}}",
     "password": "{{password}}",
     "refresh": "{{refresh}}",
     "name": "Choclate {{$guid}}",
 }
-# The members of an operation's answer that are kept, each in its variable.
+# The members of responses that are stored, each with its variable.
 TOKENS = {"access": "access", "refresh": "refresh"}
 KEPT = {
     "signIn": TOKENS,
@@ -24,9 +24,9 @@ KEPT = {
 
 
 def collection(document: dict[str, Any], address: str) -> dict[str, Any]:
-    """A collection (format 2.1.0) of all operations that end, a folder per tag.
+    """Return a collection (format 2.1.0) of all operations that end, with a folder per tag.
 
-    Its variables: `address`, `username`, `password`, and what is kept of answers.
+    Its variables are `address`, `username`, `password`, and the stored members of responses.
     """
     kept = [name for members in KEPT.values() for name in members.values()]
     variables = {"address": address, "username": "admin", "password": ""} | dict.fromkeys(kept, "")
@@ -55,7 +55,7 @@ def collection(document: dict[str, Any], address: str) -> dict[str, Any]:
 
 
 def _goes_on(operation: dict[str, Any]) -> bool:
-    """Whether the answer has no end, so that whoever runs the collection would wait for ever."""
+    """Return whether the response never ends, so that a run of the collection would hang."""
     return any(
         "text/event-stream" in one.get("content", ()) for one in operation["responses"].values()
     )
@@ -90,7 +90,7 @@ def _item(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(parameters: list[dict[str, Any]], place: str) -> list[dict[str, Any]]:
-    """Those that may be sent, each to be ticked."""
+    """Return the parameters of one place, all disabled until the user selects them."""
     return [
         {"key": one["name"], "value": "", "description": one["description"], "disabled": True}
         for one in parameters
@@ -111,11 +111,11 @@ def _url(path: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _script(operation: dict[str, Any]) -> list[str]:
-    """Test for a documented success, and keep what later requests send."""
+    """Return a test for a documented success, and store the members that later requests send."""
     statuses = sorted(int(status) for status in operation["responses"] if status < "300")
     refusals = json.dumps(operation["responses"].get("409", {}))
     if "invalid-transition" in refusals or "not-parked" in refusals:
-        # Whoever runs it may be slower than the payment, of which none is parked.
+        # The payment may be faster than the run, and no payment is parked.
         statuses.append(409)
     kept = KEPT.get(operation["operationId"], {}).items()
     keep = "    pm.collectionVariables.set({}, pm.response.json().{});"

@@ -1,7 +1,8 @@
-"""How often somebody may call, and what they are told about it.
+"""Rate limits, and the header fields that report them.
 
-The header fields are those of draft-ietf-httpapi-ratelimit-headers; the counters are this process's
-own (`limits` in memory: 10 us a call, where one shared in Redis would cost every order a trip).
+The header fields follow draft-ietf-httpapi-ratelimit-headers. The counters belong to this process:
+`limits` in memory costs 10 us per call, while a shared counter in Redis would cost a round trip per
+order.
 """
 
 import time
@@ -16,7 +17,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from icecream import edge, errors, settings
 
-# Wrong passwords for one name from one address: enough for a typing mistake, not for guessing.
+# Wrong passwords for one name from one address: enough for typing errors, not for guessing.
 FAILED_LOGINS = limits.parse("10/minute")
 _counter = FixedWindowRateLimiter(MemoryStorage())
 
@@ -33,7 +34,7 @@ def _refusal(fields: dict[str, str], wait: int) -> errors.QuotaExceeded:
 def _told(
     policy: str, item: limits.RateLimitItem, left: int, reset: float
 ) -> tuple[dict[str, str], int]:
-    """The header fields, and the seconds until the next window."""
+    """Return the header fields, and the seconds until the next window."""
     wait = max(1, round(reset - time.time()))
     return {
         "RateLimit-Policy": f'"{policy}";q={item.amount};w={item.get_expiry()}',
@@ -42,10 +43,10 @@ def _told(
 
 
 def count_login(name: str, address: str) -> None:
-    """Count an attempt before its password is checked, so that many at once gain nothing.
+    """Count a sign-in attempt before the check of its password, so that parallel attempts count.
 
     Raises:
-        errors.QuotaExceeded: with the time to wait.
+        errors.QuotaExceeded: there were too many attempts; it has the time to wait.
     """
     who = ("login", name, address)
     if not _counter.hit(FAILED_LOGINS, *who):
@@ -54,18 +55,18 @@ def count_login(name: str, address: str) -> None:
 
 
 def forget_logins(name: str, address: str) -> None:
-    """The password was right: earlier attempts do not count."""
+    """Reset the attempts after a correct password."""
     _counter.clear(FAILED_LOGINS, "login", name, address)
 
 
 def spend(who: str) -> dict[str, str]:
-    """Count a call by a user or an address; the answer's header fields.
+    """Count a call by a user or an address, and return the header fields for the response.
 
     Raises:
-        errors.QuotaExceeded: there were too many.
+        errors.QuotaExceeded: there were too many calls.
     """
-    # Each call pays for this, so the storage is asked itself: `limits` makes a key of several words
-    # for each of three questions.
+    # Every call pays for this, so the storage is used directly: `limits` itself would build the key
+    # three times.
     item, key = _policy(settings.load().rate_limit), f"default {who}"
     count = _counter.storage.incr(key, item.get_expiry())
     fields, wait = _told("default", item, item.amount - count, _counter.storage.get_expiry(key))
@@ -75,13 +76,13 @@ def spend(who: str) -> dict[str, str]:
 
 
 def address(scope: Any) -> str:
-    """Where a call comes from; uvicorn has put the trusted proxies' word for it here."""
+    """Return the client's address; for a trusted proxy, uvicorn has set the address it reports."""
     client = scope.get("client")
     return client[0] if client else "unknown"
 
 
 class Quota:
-    """Counts calls by user where there is one, by address otherwise."""
+    """Counts calls by user if the caller has signed in, else by address."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""What a value may be, in words for people: read from the type that it has to have."""
+"""Sentences for people about the values that a type allows."""
 
 import difflib
 import re
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 from msgspec import ValidationError, inspect
 
-# msgspec says what is missing or too much in its text alone, and where it was in JSONPath.
+# msgspec reports missing and unknown fields only in its text, with the place in JSONPath.
 _FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*?)`(?: - at `(.*)`)?$")
 _PLACE = re.compile(r" - at `(\$.*)`$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 
 class Unfit(ValueError):
-    """What a struct's own check refuses: which field, and the rest of the sentence about it."""
+    """A refusal by a struct's own check: the field, and the rest of the sentence about it."""
 
     def __init__(self, field: str, predicate: str) -> None:
         super().__init__(f"{field} {predicate}")
@@ -23,7 +23,7 @@ class Unfit(ValueError):
 
 
 class Fault(NamedTuple):
-    """What is wrong: at which place, and what to say of it ("must be a whole number")."""
+    """An invalid value: its place, and the predicate about it ("must be a whole number")."""
 
     steps: tuple[str, ...]
     code: str
@@ -46,17 +46,17 @@ def _is_index(step: str) -> bool:
 
 
 def steps(path: str) -> tuple[str, ...]:
-    """The members and items that msgspec's `$.lines[0].quantity` passes."""
+    """Return the members and items of a path such as msgspec's `$.lines[0].quantity`."""
     return tuple(key or index for key, index in _STEP.findall(path))
 
 
 def fault(error: ValidationError, kind: Any) -> Fault:
-    """What msgspec found wrong with something that should have been of this kind."""
+    """Return the fault for an error that msgspec found in a value of this type."""
     text, cause = str(error), error.__cause__
     if isinstance(cause, Unfit):
         return Fault((cause.field,), "invalid", cause.predicate)
     if field := _FIELD.match(text):
-        # A name that was sent may hold anything, so it is never read as a path.
+        # A received name may contain any text, so it is never parsed as a path.
         place = (*steps(field[3] or "$"), field[2])
         if field[1].startswith("missing"):
             return Fault(place, "missing", "is required")
@@ -68,26 +68,26 @@ def fault(error: ValidationError, kind: Any) -> Fault:
 
 
 def meant(name: str, names: Iterable[str]) -> str:
-    """The name that was probably meant, in brackets, if one is near."""
+    """Return a hint with the most similar name, or an empty text if none is similar."""
     near = difflib.get_close_matches(name[:100], names, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
 def of(kind: Any) -> str:
-    """What a value of this kind may be."""
+    """Return the description of the allowed values of a type."""
     return allowed(_type(kind))
 
 
 @cache
 def null_words(kind: Any) -> dict[str, str]:
-    """The members for which msgspec takes the word "null" as null, and what each may be."""
+    """Return the members for which msgspec reads the word "null" as null, with their values."""
     found = _type(kind)
     fields = found.fields if isinstance(found, inspect.StructType) else ()
     return {one.encode_name: allowed(one.type) for one in fields if _takes_word(one.type)}
 
 
 def takes_null_word(kind: Any) -> bool:
-    """Whether msgspec takes the word "null" as null: that is allowed, and text is not."""
+    """Return whether msgspec reads the word "null" as null: if null is allowed and text is not."""
     return _takes_word(_type(kind))
 
 
@@ -134,7 +134,7 @@ def _names(kind: inspect.Type) -> list[str]:
 
 
 def allowed(kind: inspect.Type) -> str:
-    """What a value of this type may be; `words` among the extras of a `Meta` say it better."""
+    """Describe the allowed values of a type; `words` among the extras of a `Meta` come first."""
     match kind:
         case inspect.Metadata():
             return str((kind.extra or {}).get("words", "{}")).format(allowed(kind.type))
@@ -160,7 +160,7 @@ _SIMPLE: dict[type[inspect.Type], str] = {
 
 
 def one_of(words: Iterable[str]) -> str:
-    """A choice of a few words."""
+    """Return the text for a choice of a few words."""
     return f"one of {', '.join(words)}"
 
 

@@ -1,4 +1,4 @@
-"""A process that was told to stop does stop, also when something in it hangs."""
+"""Forced end of a process that hangs after a stop signal."""
 
 import asyncio
 import gc
@@ -14,15 +14,15 @@ from types import FrameType
 from typing import Any
 
 log = logging.getLogger(__name__)
-# What the process ends with then: EX_SOFTWARE of sysexits.h.
+# The exit code of a forced end: EX_SOFTWARE of sysexits.h.
 FORCED_STOP = 70
 
 
 def force_after(seconds: float) -> threading.Timer:
-    """End this process in so many seconds, unless it has ended or the timer was cancelled.
+    """End this process after some seconds, unless it has ended or the timer was canceled.
 
-    Nothing is lost by this: what was acknowledged is on the disk, and each lease runs out. A thread
-    does it, because what hangs may be the event loop.
+    No data is lost: acknowledged work is on the disk, and each lease expires. The timer is a
+    thread, because the event loop itself may hang.
     """
     timer = threading.Timer(seconds, _force, (seconds, asyncio.get_running_loop()))
     timer.daemon = True
@@ -42,7 +42,7 @@ def _force(seconds: float, loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _what_hangs(loop: asyncio.AbstractEventLoop) -> str:
-    """Where the tasks of the loop wait, and what the main thread does."""
+    """Return where the tasks of the loop wait, and what the main thread does."""
     tasks = Counter(" > ".join(map(_place, _frames(task))) for task in asyncio.all_tasks(loop))
     found = [f"{where} ({count} tasks)" if count > 1 else where for where, count in tasks.items()]
     main = sys._current_frames().get(threading.main_thread().ident or 0)
@@ -50,12 +50,12 @@ def _what_hangs(loop: asyncio.AbstractEventLoop) -> str:
 
 
 def _frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:
-    """Those that a task waits in, the innermost last."""
+    """Yield the frames in which a task waits, the innermost last."""
     one: Any = task.get_coro()
     while one is not None:
         if frame := _attribute(one, "frame"):
             yield frame
-        # A step of an asynchronous generator does not say of which one.
+        # A step of an asynchronous generator does not refer to its generator by an attribute.
         steps = gc.get_referents(one) if type(one).__name__.startswith("async_generator_") else []
         one = next(filter(isasyncgen, steps), None) or _attribute(one, "await")
 

@@ -1,4 +1,4 @@
-"""A real browser that watches what pages do behind the screen; the fixtures want a `shop`."""
+"""A real browser, and a check of what pages do in the background; the fixtures need a `shop`."""
 
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
@@ -17,10 +17,10 @@ from playwright.async_api import (
 from tests.conftest import ADMIN_PASSWORD, tool
 from tests.processes import PATIENCE, Shop
 
-# As patient as with any other process: a busy machine is no fault of a page.
+# The same time limit as for other processes: a busy machine is not an error of a page.
 expect.set_options(timeout=PATIENCE * 1000)
 
-# Whatever a page asks for, nothing leaves this machine.
+# No request of a page leaves this machine.
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
@@ -33,7 +33,7 @@ async def a_browser(opened: None) -> AsyncIterator[Browser]:
 
 
 class Watch:
-    """What a page does that it should not: every line is one thing too many."""
+    """Records everything that a page should not do, one line each."""
 
     def __init__(self, context: BrowserContext, origin: str) -> None:
         self.lines: list[str] = []
@@ -49,7 +49,7 @@ class Watch:
             self.add(f"left the host: {url}")
 
     def _failed(self, url: str, why: str) -> None:
-        # The dashboard's stream lasts for as long as its page, and no longer.
+        # The dashboard's stream ends with its page.
         if not (url.endswith("/dashboard/live") and why == "net::ERR_ABORTED"):
             self.add(f"failed: {url} {why}")
 
@@ -90,7 +90,7 @@ async def signs_in(page: Page, password: str) -> None:
 
 
 def sign_in_to_admin(http: httpx.Client) -> None:
-    """The same without a browser: the cookie with the session is then the client's."""
+    """Sign in without a browser; the client then has the session cookie."""
     http.get("/admin/")
     body = {"username": "admin", "password": ADMIN_PASSWORD}
     token = {"X-CSRFToken": http.cookies["csrftoken"]}

@@ -1,7 +1,7 @@
-"""Python processes that need not load their libraries first, which takes most of a start.
+"""Python processes that start quickly, because the libraries are already loaded.
 
-A process that has loaded them waits, and what is started is forked from it. Our own code is loaded
-by the fork, as ever: it reads its settings then.
+Loading libraries takes most of a start. One process loads them and waits, and new processes are
+forked from it. A fork loads our own code as usual, and reads its settings then.
 """
 
 import atexit
@@ -48,14 +48,14 @@ LIBRARIES = [
 ]
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(LIBRARIES)
-# What a process ended with can be read once; starting one reads it of all that have ended.
+# An exit code can be read only once; starting a process reads those of all that have ended.
 _one_at_a_time = threading.Lock()
 
 
 class Fork:
-    """Python with these `words` on its command line, in a session of its own.
+    """A Python process with these `words` on its command line, in its own session.
 
-    What it writes goes to `log`.
+    Its output goes to `log`.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Fork:
 
     @property
     def code(self) -> int | None:
-        """What it ended with, or minus the signal that ended it; nothing while it runs."""
+        """The exit code, or the negative number of the signal that ended it; None while it runs."""
         with _one_at_a_time:
             return self._process.exitcode
 
@@ -87,7 +87,7 @@ class Fork:
 
 
 def _run(words: tuple[str, ...], environment: dict[str, str], folder: Path, log: Path) -> None:
-    # What was loaded before stays; collecting garbage need not look through it.
+    # Modules that are loaded already stay in memory, so the garbage collector need not scan them.
     gc.freeze()
     os.setsid()
     os.chdir(folder)
@@ -102,7 +102,7 @@ def _run(words: tuple[str, ...], environment: dict[str, str], folder: Path, log:
         os.dup2(opened, target)
         os.close(opened)
     sys.stdin = os.fdopen(0)
-    # Nobody's child: a server that finds a parent takes itself for one of several.
+    # No parent process: a server that finds one acts as one of several server processes.
     multiprocessing.process._parent_process = None
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _hash_quickly()
@@ -122,7 +122,7 @@ def _run(words: tuple[str, ...], environment: dict[str, str], folder: Path, log:
 
 
 def _hash_quickly() -> None:
-    """Make new passwords cheap to check; how slow they are meant to be is tested elsewhere."""
+    """Make new passwords cheap to check; other tests cover the real cost."""
     from icecream import passwords
 
     passwords.ITERATIONS = 1000

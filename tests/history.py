@@ -1,4 +1,4 @@
-"""What may happen to orders, at random but the same again: for whatever must hold afterwards."""
+"""Random but reproducible histories of orders, for tests of rules that must always hold."""
 
 import random
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from icecream.tables import Payment
 
 ODD_CHARGE = "an order that was charged another amount is given back whole"
 
-# A leap day, the end of a month and the end of an ISO week are in it.
+# The period contains a leap day, the end of a month and the end of an ISO week.
 FIRST, DAYS = datetime(2024, 2, 26, tzinfo=UTC), 9
 
-# Prices and stocks: one costs nothing, one is scarce.
+# Prices and stocks: one flavor is free, and one is scarce.
 FLAVORS = ((250, None), (99, 40), (0, None), (333, 10_000))
 
 
 class Clock:
-    """Stands where `intake` keeps `datetime`."""
+    """Replaces `datetime` in `intake`."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -29,9 +29,9 @@ class Clock:
 
 
 class History:
-    """Some customers order some flavors; payments end, orders are canceled, paid again, refunded.
+    """Customers order flavors; payments end; orders are canceled, paid again and refunded.
 
-    `clerk` is who refunds.
+    `clerk` is the user who refunds.
     """
 
     def __init__(self, seed: int, users: list[int], flavors: list[int], clerk: int) -> None:
@@ -46,7 +46,7 @@ class History:
         )
 
     async def go_on(self, steps: int) -> None:
-        """So many things happen, of which some are refused."""
+        """Run this many random steps; some of them are refused."""
         for _ in range(steps):
             try:
                 await self.chance.choice(self._steps)()
@@ -55,7 +55,7 @@ class History:
         await self._give_back_odd_charges()
 
     async def _give_back_odd_charges(self) -> None:
-        """What the doctor says is to be done about orders that were charged another amount."""
+        """Refund orders that were charged another amount, as the doctor advises."""
         for order in (await doctor.examine()).get(ODD_CHARGE, ()):
             give_back = partial(payments.refund, why="odd", by=self._clerk)
             staged = await database.transaction(partial(give_back, int(str(order[0])), None))
@@ -72,7 +72,7 @@ class History:
         self._waiting += [placed.payment] if placed.payment else []
 
     async def _settle(self) -> None:
-        """Several at once, as a desk does it."""
+        """Settle several payments at once, like a desk."""
         now, later = self._waiting[:10], self._waiting[10:]
         claims = await payments.claim(now, limit=10, lease=0) if now else []
         verdicts = [
@@ -112,7 +112,7 @@ class History:
             )
 
     async def _decide(self) -> None:
-        """What an operator does about a parked payment."""
+        """Decide on a parked payment, like an operator."""
         rows = await Payment.select(Payment.id).where(
             Payment.state == "parked", Payment.order.is_in(self.orders or [0])
         )
@@ -124,4 +124,4 @@ class History:
 
 
 async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:
-    """Nobody is told."""
+    """Notify no worker."""

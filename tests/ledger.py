@@ -1,9 +1,9 @@
-"""What must hold after every test that moves orders or money."""
+"""The check after every test that moves orders or money."""
 
 from icecream import doctor
 
 
 async def check() -> None:
-    """Every rule of the doctor holds."""
+    """Assert that all rules of the doctor hold."""
     broken = await doctor.examine()
     assert broken == {}, broken

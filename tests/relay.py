@@ -1,4 +1,4 @@
-"""A small TCP proxy that can lose its connections without a word, as a NAT does."""
+"""A small TCP proxy that can lose its connections silently, like a NAT."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Relay:
-    """Passes on to another port of this machine what comes to its own."""
+    """Forwards connections to another port of this machine."""
 
     def __init__(self, target: int) -> None:
         self.target, self.port = target, 0
@@ -15,7 +15,7 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def lose(self) -> None:
-        """From now on nothing passes through the connections of today; new ones work."""
+        """Stop forwarding data of all present connections; new connections work."""
         self._lost |= self._writers
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,7 +44,7 @@ class Relay:
 
 @asynccontextmanager
 async def relay(target: int) -> AsyncIterator[Relay]:
-    """One that listens on `port`."""
+    """Run a relay that listens on its `port`."""
     one = Relay(target)
     server = await asyncio.start_server(one.accept, "127.0.0.1", 0)
     one.port = server.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""What staff do in the admin beside editing: forms whose bodies and rules are those of the API."""
+"""Forms in the admin for other actions than edits; bodies and rules are those of the API."""
 
 import logging
 import re
@@ -29,9 +29,9 @@ from icecream.orders import changes
 from icecream.tables import Flavor, Order, Payment
 
 log = logging.getLogger(__name__)
-# What is told, and the payments that are to be carried out next.
+# The message for the user, and the payments to carry out next.
 Done = tuple[str, list[int]]
-# An id, which is no larger than a database takes.
+# An id that fits into the database's type.
 FITS = re.compile("[0-9]{1,18}")
 
 
@@ -125,7 +125,7 @@ async def _status(order: int) -> str:
 
 
 class Form(NamedTuple):
-    """A form: the `subject` it is about, what else it says, and what is done then, by whom."""
+    """A form: its `subject`, the `body` with other fields, and the action with the user's id."""
 
     group: str
     name: str
@@ -208,7 +208,7 @@ FORMS = (
 
 
 def configs(ring: intake.Ring) -> list[FormConfig]:
-    """The forms as Piccolo takes them; `ring` tells of payments to be carried out."""
+    """Return the forms for Piccolo; `ring` notifies the workers of payments."""
     return [_config(form, ring) for form in FORMS]
 
 
@@ -217,7 +217,7 @@ def _config(form: Form, ring: intake.Ring) -> FormConfig:
         try:
             said, staged = await _submit(form, given.model_extra or {}, request.user.user.id)
         except errors.Refusal as refusal:
-            # The one kind of error whose words Piccolo's page shows.
+            # Piccolo's page shows only the messages of this type of error.
             raise ValueError(refusal.detail) from None
         if staged:
             with logs.contained(log, "Ringing for payments of a form"):
@@ -230,7 +230,7 @@ def _config(form: Form, ring: intake.Ring) -> FormConfig:
 
 async def _submit(form: Form, given: dict[str, Any], by: int) -> Done:
     (name,) = form.subject.__struct_fields__
-    # A field that was left empty comes all the same.
+    # Piccolo also sends fields that were left empty.
     given = {key: value for key, value in given.items() if value not in ("", None)}
     subject = {key: given.pop(key) for key in given.keys() & {name}}
     number = getattr(bodies.converted(subject, form.subject), name)
@@ -241,9 +241,9 @@ async def _submit(form: Form, given: dict[str, Any], by: int) -> Done:
 
 
 class ByAddress(dict[str, FormConfig]):
-    """The forms by their addresses, as Piccolo looks them up.
+    """The forms by address, for Piccolo's look-up.
 
-    A number at the end is written into the form already, as what it is about: `refund-an-order-7`.
+    A number at the end is the subject's id, and is filled into the form: `refund-an-order-7`.
     """
 
     def get(self, address: str, default: Any = None) -> Any:
@@ -260,7 +260,7 @@ class ByAddress(dict[str, FormConfig]):
 
 
 def _model(properties: dict[str, Any]) -> type[BaseModel]:
-    """What Piccolo asks for the form's fields; it takes anything, since the API's rules judge."""
+    """Return the model of a form's fields; it accepts any value, as the API's rules check them."""
     shown = {"type": "object", "properties": properties}
 
     class Anything(BaseModel, extra="allow"):

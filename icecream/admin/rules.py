@@ -1,4 +1,4 @@
-"""What staff may write in the admin: what the API would take, and no more."""
+"""Rules for edits of staff in the admin: the same as those of the API."""
 
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ Line = Annotated[str, Meta(max_length=255, pattern=rf"^\Z|{bodies.LINE}", extra=
 
 
 class Person(Struct):
-    """What a user may be called, and be."""
+    """The rules for the fields of a user."""
 
     username: accounts.Username
     first_name: Line | None = None
@@ -37,7 +37,7 @@ class Person(Struct):
 
 
 class AddedFlavor(catalogue.NewFlavor):
-    """A flavor as staff may add one."""
+    """A new flavor from staff."""
 
     archived: bool = False
 
@@ -45,12 +45,12 @@ class AddedFlavor(catalogue.NewFlavor):
 class Account(User, tablename="users"):
     """A user as the admin knows one: only staff sign in, and hashing stays off the loop."""
 
-    # What the form for a new user begins with.
+    # The default in the form for a new user.
     active = Boolean(default=True)
 
     @classmethod
     async def login(cls, username: str, password: str) -> int | None:
-        """The id of the active member of staff with that password."""
+        """Return the id of the active member of staff with that password."""
         try:
             given = msgspec.convert((username, password), tuple[accounts.Username, str])
         except msgspec.ValidationError:
@@ -61,7 +61,7 @@ class Account(User, tablename="users"):
 
     @classmethod
     async def update_password(cls, user: int | str, password: str) -> None:
-        """Set it as the command line does: the user is then signed out everywhere."""
+        """Set a password like the command line does: the user is signed out everywhere."""
         await accounts.set_password(int(user), _plain(password))
 
     @classmethod
@@ -77,7 +77,7 @@ class Account(User, tablename="users"):
         return user
 
 
-# What links to a user, as far as it is shown.
+# The tables that refer to a user and are shown in the admin.
 Account._meta._foreign_key_references = [
     key for key in User._meta.foreign_key_references if key._meta.table is not RefreshToken
 ]
@@ -90,7 +90,7 @@ def _plain(password: Any) -> str:
 
 
 def _checked(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
-    """Those of the values that the rules know, normalised."""
+    """Return the values that the rules have fields for, normalized."""
     known = {name: values[name] for name in rules.__struct_fields__ if name in values}
     try:
         return msgspec.structs.asdict(msgspec.convert(known, rules))
@@ -101,13 +101,13 @@ def _checked(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
 async def _change(
     table: type[Table], row_id: int, values: dict[Column, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The row as it is, and what is to change in it."""
+    """Return the present row, and the sent values by column name."""
     row = await table.select().where(table._meta.primary_key == row_id).first()
     return row or {}, {column._meta.name: value for column, value in values.items()}
 
 
 async def add_flavor(row: Flavor) -> Flavor:
-    """Hold a new flavor to the rules of the API."""
+    """Check a new flavor by the rules of the API."""
     row.version = row.version or 1
     if row.stock is not None or row.version != 1:
         raise errors.ValidationFailed("/stock", "read-only", f"Leave the stock empty. {STOCK}")
@@ -118,9 +118,9 @@ async def add_flavor(row: Flavor) -> Flavor:
 
 
 async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
-    """Edit as the API does.
+    """Edit a flavor like the API does.
 
-    The form sends all columns, so that those which are nobody's to edit may come unchanged.
+    The form sends all columns, so read-only columns are accepted if they are unchanged.
     """
     row, sent = await _change(Flavor, row_id, values)
     if sent.pop("stock", row["stock"]) != row["stock"]:
@@ -139,7 +139,7 @@ async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
 
 
 async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
-    """Hold an edit to the rules; a new password, or becoming inactive, signs the user out."""
+    """Check an edit of a user; a new password, or becoming inactive, signs the user out."""
     row, sent = await _change(User, row_id, values)
     password = sent.pop("password", None)
     new = row | sent | _checked(row | sent, Person)
@@ -151,9 +151,9 @@ async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
     if not new["active"]:
         await accounts.disable(row_id)
     if new["payment_method"] != row["payment_method"]:
-        # Here, not by Piccolo: the user's next order is to be paid with it.
+        # Set here, not by Piccolo, so that it applies to the user's next order.
         await wallet.choose(row_id, new["payment_method"])
-    # An update must set something, if only the id to what it is.
+    # An update must set at least one column, so the id is set to its present value.
     return {name: new[name] for name in sent} | {"id": row_id}
 
 

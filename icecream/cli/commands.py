@@ -1,4 +1,4 @@
-"""What every command shares: good settings, an open database, and errors that are one line."""
+"""Shared parts of all commands: valid settings, an open database, and one-line errors."""
 
 import asyncio
 import logging.config
@@ -17,12 +17,12 @@ from icecream import __version__, logs, settings
 
 log = logging.getLogger(__name__)
 
-# The rest of the house opens the database when it is imported, which needs good settings: commands
-# import it once these were read, and `--help` needs neither.
+# The other modules open the database at import, which requires valid settings. So commands import
+# them after the settings were read, and `--help` needs neither.
 
 
 def log_configuration(level: str) -> dict[str, Any]:
-    """The log of every command: on standard error, in the chosen form, without secrets."""
+    """Return the log configuration of all commands: standard error, chosen format, no secrets."""
     from icecream.logs import lines
 
     current = settings.load()
@@ -30,15 +30,15 @@ def log_configuration(level: str) -> dict[str, Any]:
 
 
 def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Instead of the traceback that Python prints, which may show a secret."""
+    """Log a bug, instead of Python's own traceback, which may show a secret."""
     log.critical("The command failed: %r", error, exc_info=(kind, error, trace))
 
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Whatever an operator can mend is told in one line, without a traceback or a secret."""
+    """Report errors that an operator can fix in one line, without a traceback or a secret."""
     try:
-        # What a short command has to say it prints.
+        # A short command prints its output; the log shows only warnings.
         logging.config.dictConfig(log_configuration("WARNING"))
         sys.excepthook = _log_bug
         from icecream import database, errors, installation
@@ -57,7 +57,7 @@ def one_line() -> Iterator[None]:
     ) as error:
         sys.exit(f"icecream: {logs.hide(str(error))}")
     except (*database.AWAY, sqlite3.DatabaseError, asyncpg.PostgresError) as error:
-        # Not only away: the file is something else, there is no such database, no such role.
+        # Other causes than an outage: the file is no database; the database or the role is missing.
         current = settings.load()
         where = current.database_label if current.embedded else "ICECREAM_DATABASE_URL"
         what = " ".join((str(error) or repr(error)).split())
@@ -65,10 +65,10 @@ def one_line() -> Iterator[None]:
 
 
 def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Turn a coroutine into a command that finds the database open and up to date.
+    """Turn a coroutine into a command with an open, up-to-date database.
 
-    It never makes a database: started in the wrong folder, a command would then say that all is
-    well with an empty one.
+    The command never creates a database. Otherwise, in the wrong folder, it would report that an
+    empty database is correct.
     """
 
     async def run(*args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""`icecream demo`: a season, so that there is something to look at."""
+"""`icecream demo`: creates a season of sample orders."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""Money: our payments beside the provider's list."""
+"""Commands for money: comparison of our payments with the provider's list."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ async def reconcile(days: int, yes: bool) -> None:
 
 
 async def _compare(provider: gateway.Gateway, period: timedelta, *, do: bool) -> int:
-    """How many differences are left."""
+    """Print the differences, and return how many are left."""
     from icecream.payments import reconciliation, remedies
 
     left, until = 0, datetime.now(UTC) - reconciliation.YOUNG

@@ -1,4 +1,4 @@
-"""`icecream sandbox`: needs neither settings nor a database."""
+"""`icecream sandbox`: requires neither settings nor a database."""
 
 import sys
 from pathlib import Path

@@ -14,7 +14,7 @@ def user() -> None:
 
 
 def _chosen(password: str | None) -> tuple[str, bool]:
-    """The password, and whether it has to be told: given, asked for, or made up."""
+    """Return the password (given, prompted or generated), and whether it must be shown."""
     if password is not None:
         return password, False
     if sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""The page that staff open in the morning: how sales are, what waits, what needs a hand."""
+"""The dashboard for staff: sales, waiting work, and problems that need a person."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,14 +19,14 @@ from icecream.stats.asked import TYPICAL, Period, Since, Until
 from icecream.stats.asked import days as asked_for
 from icecream.tables import User
 
-# Scripts, styles and figures from us alone, nothing written into the page; Chart.js moves its
-# canvas through the style object, which is no style of the page.
+# Scripts, styles and figures only from our host, and none inline. Chart.js moves its canvas with
+# the style object, which does not count as an inline style.
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 HEADERS = {"Content-Security-Policy": CSP, "Cache-Control": "no-store"}
-# As the admin does it: whoever opens a page shortly before the session's end stays signed in.
+# As in the admin: opening a page shortly before the session's end prolongs the session.
 LONGER = timedelta(minutes=20)
 SIGN_IN = "Sign in to the admin first."
 AWAY = "The database does not answer, so there are no figures right now."
@@ -55,7 +55,7 @@ def _html(text: str, status: int = 200) -> Response[str]:
     return Response(text, status_code=status, media_type=MediaType.HTML, headers=HEADERS)
 
 
-# It checks its query by itself: what is wrong with one is told on the page.
+# It checks its query itself, and shows errors of the query on the page.
 @get("/", any_query=True)
 async def dashboard(
     request: Call, period: Period = None, since: Since = None, until: Until = None

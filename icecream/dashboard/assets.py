@@ -1,4 +1,4 @@
-"""Scripts and styles of the dashboard: compressed once, and named by what is in them."""
+"""Scripts and styles of the dashboard: compressed once, and named by a hash of their content."""
 
 import gzip
 import hashlib
@@ -13,8 +13,8 @@ from litestar.params import FromPath
 from icecream import errors, settings
 
 OURS = Path(__file__).parent / "static"
-# Chart.js and Chartkick, from the package that carries them. Its Python code, which wants Django or
-# Flask, is not run.
+# Chart.js and Chartkick, from the package that contains them. Its Python code requires Django or
+# Flask, so it is not run.
 _spec = find_spec("chartkick")
 THEIRS = Path(_spec.origin if _spec and _spec.origin else "").parent / "django/static/chartkick"
 TYPES = {".js": "text/javascript", ".css": "text/css"}
@@ -22,7 +22,7 @@ FOREVER = "public, max-age=31536000, immutable"
 
 
 class Asset:
-    """A file that never changes: another version has another name."""
+    """A file that never changes: a new version has a new name."""
 
     def __init__(self, file: Path) -> None:
         self.body = file.read_bytes()
@@ -32,7 +32,7 @@ class Asset:
 
     @cached_property
     def compressed(self) -> bytes:
-        """Made when it is first asked for: commands that serve nothing do not wait for it."""
+        """The compressed body, made at the first request, so that other commands start quickly."""
         return gzip.compress(self.body, mtime=0)
 
 
@@ -47,11 +47,11 @@ BY_NAME = {one.name: one for one in _assets.values()}
 
 
 def address(file: str) -> str:
-    """Where a page finds it."""
+    """Return the path of a file for use in a page."""
     return f"{settings.load().prefix}/dashboard/assets/{_assets[file].name}"
 
 
-# In a thread: the first one to ask waits for its compression, the orders do not.
+# In a thread: the first request waits for the compression, but orders do not.
 @get("/assets/{name:str}", sync_to_thread=True)
 def asset(request: Request[None, None, State], name: FromPath[str]) -> Response[bytes]:
     """A script or a style sheet."""

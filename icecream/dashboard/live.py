@@ -1,4 +1,4 @@
-"""Open pages are told at once that something happened; then they fetch the figures."""
+"""Notifications for open pages that something has happened; then they fetch the figures."""
 
 import asyncio
 import logging
@@ -11,11 +11,11 @@ from litestar.types import Receive, Scope, Send
 from icecream import database, edge, errors, feed, logs
 
 log = logging.getLogger(__name__)
-# Seconds between two looks whether a page's session still holds, and of silence before a comment.
+# Seconds between two checks that a page's session is still valid, and of silence before a comment.
 CHECK, BEAT = 5.0, 15.0
-# Pages of one session: a browser has six connections to a host, and needs one for the figures.
+# Pages per session: a browser has six connections to a host, and needs one for the figures.
 EACH = 5
-# Milliseconds after which a browser comes again.
+# Milliseconds after which a browser reconnects.
 RETRY = 1000
 HEADERS = edge.encoded(
     {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -24,7 +24,7 @@ CHANGED = b"event: changed\ndata: {}\n\n"
 
 
 class OpenPage:
-    """A page that is open somewhere: whether it has news to fetch."""
+    """An open page, and whether it has news to fetch."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -40,7 +40,7 @@ class OpenPage:
         self._news.set()
 
     async def news(self, seconds: float) -> bool:
-        """Whether there are some within so many seconds; several at once are one."""
+        """Wait up to `seconds` for news, and return whether there is any; several count as one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
@@ -50,7 +50,7 @@ class OpenPage:
 
 
 class OpenPages:
-    """Those of this process, and how many of them a session has."""
+    """The open pages of this process, counted by session."""
 
     def __init__(self, reader: feed.Reader) -> None:
         self.reader = reader
@@ -58,10 +58,10 @@ class OpenPages:
 
     @contextmanager
     def counted(self, session: str) -> Iterator[None]:
-        """One more.
+        """Count one more page of a session.
 
         Raises:
-            errors.QuotaExceeded: there are too many.
+            errors.QuotaExceeded: the session has too many pages.
         """
         if self._by_session[session] >= EACH:
             refusal = errors.QuotaExceeded(f"{EACH} dashboards are live already; close one first.")
@@ -76,7 +76,7 @@ class OpenPages:
 
 
 class Stream:
-    """What an open page is told, as an answer; a handler says that it returns an `ASGIApp`."""
+    """The event stream of an open page; a handler declares `ASGIApp` as its return type."""
 
     def __init__(
         self, pages: OpenPages, session: str, holds: Callable[[str], Awaitable[bool]]
@@ -105,7 +105,7 @@ class Stream:
 
     async def _blocks(self) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
-        # What happened before this began is fetched too.
+        # The page also fetches events from before this stream.
         yield b"retry: %d\n" % RETRY + CHANGED
         said = checked = loop.time()
         while not self._page.closed:

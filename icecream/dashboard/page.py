@@ -1,4 +1,4 @@
-"""What the dashboard shows, rendered from its figures: here alone they become words."""
+"""The rendering of the dashboard: only here do figures become texts."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,9 +14,9 @@ from icecream.stats.asked import PERIODS
 from icecream.stats.figures import CustomerFigures, Figures, Outcome
 from icecream.stats.reports import Dashboard, Days
 
-# Flavors with a color of their own; the others are shown as one.
+# The number of flavors with their own color; the others are combined.
 COLORS = 6
-# Parts that are replaced whenever something happened, each a macro of its name.
+# The parts that are replaced after each event; each is a macro of that name.
 PARTS = (
     "attention",
     "headline",
@@ -31,7 +31,7 @@ PARTS = (
 
 
 class Card(Struct, frozen=True):
-    """A headline figure beside the one before."""
+    """A headline figure, next to that of the period before."""
 
     name: str
     value: str
@@ -41,7 +41,7 @@ class Card(Struct, frozen=True):
 
 
 class Share(Struct, frozen=True):
-    """A flavor's part of the revenue, or that of several together."""
+    """The part of a flavor in the revenue, or of several flavors together."""
 
     name: str
     quantity: int
@@ -50,7 +50,7 @@ class Share(Struct, frozen=True):
 
 
 class View(Struct, frozen=True):
-    """Figures as they are shown."""
+    """The figures in the form in which they are shown."""
 
     figures: Dashboard
     cards: list[Card]
@@ -60,7 +60,7 @@ class View(Struct, frozen=True):
 
     @property
     def empty(self) -> bool:
-        """Nobody ever ordered anything."""
+        """Whether there are no orders at all."""
         return not self.figures.latest_orders
 
 
@@ -81,7 +81,7 @@ _jinja.globals |= {
 
 
 def view(figures: Dashboard, upto: feed.Last) -> View:
-    """What is shown of these figures."""
+    """Return the view of these figures."""
     return View(figures, _cards(figures), _shares(figures), datetime.now(UTC), upto.position)
 
 
@@ -129,7 +129,7 @@ def _average(figures: Figures, outcomes: Sequence[Outcome]) -> int:
 
 
 def _shares(figures: Dashboard) -> list[Share]:
-    """The best flavors first, and what is left of them as one."""
+    """Return the best flavors first, and all others combined."""
     flavors = sorted(figures.flavors, key=lambda one: (-one.revenue, one.flavor))
     total = sum(one.revenue for one in flavors)
     most = COLORS + (len(flavors) == COLORS + 1)
@@ -141,7 +141,7 @@ def _shares(figures: Dashboard) -> list[Share]:
 
 
 def charts(view: View) -> dict[str, Any]:
-    """What the script draws."""
+    """Return the data for the charts."""
     figures = view.figures
     return {
         "currency": figures.currency,
@@ -161,13 +161,13 @@ def _number(minor: int, currency: str) -> float:
 
 
 def parts(view: View) -> dict[str, str]:
-    """What changes while the page is open."""
+    """Return the parts that change while the page is open."""
     macros = _jinja.get_template("parts.html").module
     return {name: str(getattr(macros, name)(view)) for name in PARTS}
 
 
 def data(view: View) -> dict[str, Any]:
-    """All of it, for a page that is open."""
+    """Return all data for a page that is open."""
     order = view.figures.latest_orders[0].id if view.figures.latest_orders else 0
     return {
         "event": view.event,
@@ -182,7 +182,7 @@ def data(view: View) -> dict[str, Any]:
 def whole(
     view: View, customers: list[CustomerFigures], days: Days, period: str | None, trouble: str
 ) -> str:
-    """The page with its figures; `trouble` says what was asked for that cannot be."""
+    """Return the page with its figures; `trouble` is a message about an invalid query."""
     shown = data(view)
     return _render(
         days=days,
@@ -197,12 +197,12 @@ def whole(
 
 
 def without_figures(days: Days, period: str | None, trouble: str) -> str:
-    """The page while there are none."""
+    """Return the page without figures."""
     return _render(days=days, period=period, trouble=trouble, view=None)
 
 
 def for_staff() -> str:
-    """What a customer is told."""
+    """Return the page for a customer, who may not see the dashboard."""
     return _jinja.get_template("for-staff.html").render()
 
 

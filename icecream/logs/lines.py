@@ -1,4 +1,4 @@
-"""One record of the log as one line of text or JSON, without what must not be read there."""
+"""Conversion of log records to lines of text or JSON, without secrets."""
 
 import logging
 from collections.abc import Iterable
@@ -12,15 +12,15 @@ from icecream import logs
 
 
 class Formatter(structlog.stdlib.ProcessorFormatter):
-    """Every record, ours or a library's, in the one form that was chosen.
+    """Formats all records, ours and those of libraries, in the chosen format.
 
     Args:
         log_format: `pretty` or `json`.
-        secrets: texts that are hidden wherever they stand.
+        secrets: texts that are hidden everywhere.
     """
 
     def __init__(self, log_format: str, secrets: Iterable[str] = ()) -> None:
-        # The longest first: one may be a part of another.
+        # The longest first, because one secret may be a part of another.
         self._secrets = sorted(secrets, key=len, reverse=True)
         super().__init__(
             foreign_pre_chain=[
@@ -44,7 +44,7 @@ class Formatter(structlog.stdlib.ProcessorFormatter):
 
 
 def _add_context(_: Any, __: str, event: EventDict) -> EventDict:
-    # uvicorn says the same once more, for a terminal.
+    # uvicorn adds the same message again, for a terminal.
     event.pop("color_message", None)
     event["timestamp"] = logs.timestamp()
     event.update(logs.context())
@@ -62,13 +62,13 @@ def _as_text(_: Any, __: str, event: EventDict) -> ProcessorReturnValue:
     request, text = event.pop("request_id", logs.NO_REQUEST), str(event.pop("event"))
     trace = event.pop("exception", None)
     rest = "".join(f" {key}={value}" for key, value in event.items())
-    # Whoever sends a line break must not begin a line of the log.
+    # A text with a line break must not be able to forge a log line.
     line = f"{time} {level.upper()} [{request}] {name}: {text}{rest}".replace("\n", "\\n")
     return f"{line}\n{trace}" if trace else line
 
 
 def configuration(log_format: str, secrets: Iterable[str], level: str = "INFO") -> dict[str, Any]:
-    """What `logging.config.dictConfig` takes; lines below `level` are left out."""
+    """Return the argument for `logging.config.dictConfig`; lines below `level` are left out."""
     line = {"()": Formatter, "log_format": log_format, "secrets": list(secrets)}
     handler = "logging.StreamHandler"
     return {
@@ -81,11 +81,11 @@ def configuration(log_format: str, secrets: Iterable[str], level: str = "INFO") 
         },
         "root": {"level": level, "handlers": ["console"]},
         "loggers": {
-            # Its lines come ready, many at a time.
+            # Its lines are formatted already, many per record.
             "icecream.access": {"handlers": ["access"], "propagate": False},
             "taskiq": {"level": "WARNING"},
             "uvicorn": {"level": "WARNING"},
-            # While the database is away it writes a traceback a second; we write that it is away.
+            # During a database outage it writes a traceback per second; we log the outage.
             "asyncpg.pool": {"level": "ERROR"},
         },
     }

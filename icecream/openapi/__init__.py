@@ -1,4 +1,4 @@
-"""What the API's document says of every operation: its bodies, its answers, its refusals."""
+"""The API document: its operations with their bodies, responses and refusals."""
 
 from icecream.openapi.document import config
 from icecream.openapi.operations import (

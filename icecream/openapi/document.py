@@ -1,4 +1,4 @@
-"""The document as a whole, with schemas by msgspec."""
+"""The whole API document, with schemas by msgspec."""
 
 from typing import Any
 
@@ -33,10 +33,11 @@ TAGS = [
     Tag("Payments", "What you pay with; and for staff, what became of each payment."),
     Tag("Stats", "How much was ordered."),
 ]
-# Of a whole list: as many as any reader of the document can count. Our ids go further.
+# For a complete list: the largest number that every reader of the document supports. Our ids may be
+# larger.
 MOST_ITEMS = 2**31 - 1
 REFERENCE = "#/components/schemas/{name}"
-# Text in UTF-8 has none, and few readers of a pattern can read of them.
+# UTF-8 has no surrogates, and few readers of a pattern support them.
 SURROGATES = r"\ud800-\udfff"
 
 
@@ -52,19 +53,19 @@ def _schemas() -> dict[str, Any]:
         for field in schema["properties"].values():
             if "pattern" in field:
                 field["pattern"] = field["pattern"].replace(SURROGATES, "")
-    # RFC 9457 3.2: some kinds have further members.
+    # RFC 9457, 3.2: some problem types have further members.
     schemas["Problem"]["additionalProperties"] = True
     return schemas
 
 
 def _example(kind: type[bodies.Body], schema: dict[str, Any]) -> dict[str, Any]:
-    """A body with what it must have, or typically has."""
+    """Return an example of a body, with its required members, or else its typical ones."""
     names = schema["required"] or kind.typical
     return {name: schema["properties"][name]["examples"][0] for name in names}
 
 
 def _sized(node: Any) -> None:
-    """Say of whole numbers and of lists how large they get, where their types do not."""
+    """Add limits to whole numbers and lists whose types have none."""
     if isinstance(node, dict):
         if node.get("type") == "integer":
             node.setdefault("format", "int64")
@@ -78,12 +79,12 @@ def _sized(node: Any) -> None:
 class Document(OpenAPI):
     """Litestar's document, with schemas by msgspec.
 
-    Litestar's leave out a minimum of 0, the docstrings, and that unknown members are refused, and
-    make floats of bounds: that of an id becomes more than 64 bits.
+    Litestar's own schemas lack a minimum of 0, the docstrings, and the refusal of unknown members.
+    They also turn bounds into floats, so the bound of an id needs more than 64 bits.
     """
 
     def to_schema(self) -> dict[str, Any]:
-        """The document, always in the same order."""
+        """Return the document, always in the same order."""
         document, schemas = super().to_schema(), _schemas()
         examples = {
             REFERENCE.format(name=kind.__name__): _example(kind, schemas[kind.__name__])
@@ -93,7 +94,7 @@ class Document(OpenAPI):
             for media in operation.get("requestBody", {}).get("content", {}).values():
                 media["example"] = examples[media["schema"]["$ref"]]
             for parameter in operation.get("parameters", []):
-                # It is there or it is not; there is no way to send null.
+                # A parameter is present or absent; null cannot be sent.
                 for kind in parameter["schema"].pop("oneOf", ())[:1]:
                     parameter["schema"] = kind | parameter["schema"]
         used = document["components"]["schemas"]
@@ -105,15 +106,15 @@ class Document(OpenAPI):
 
 
 class Config(OpenAPIConfig):
-    """Litestar's configuration of our kind of document."""
+    """Litestar's configuration for our class of document."""
 
     def to_openapi_schema(self) -> OpenAPI:
-        """The document, so far without its paths."""
+        """Return the document, still without its paths."""
         return Document(**vars(super().to_openapi_schema()))
 
 
 def config(*pages: OpenAPIRenderPlugin, csp: str) -> OpenAPIConfig:
-    """Litestar's configuration, with the pages that show the document."""
+    """Return Litestar's configuration, with the pages that show the document."""
     return Config(
         title="Ice Cream Distribution",
         version=__version__,

@@ -1,4 +1,4 @@
-"""A payment provider to try things with: the part of Stripe's API that we use, and its mishaps."""
+"""A payment provider for experiments: the part of Stripe's API that we use, with its faults."""
 
 from icecream.sandbox.bank import Bank
 from icecream.sandbox.desk import Desk, create

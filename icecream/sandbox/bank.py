@@ -1,4 +1,4 @@
-"""Whose money moved, and what was answered under which key: the ledger, in memory."""
+"""The bank's state in memory: money that moved, and the response to each idempotency key."""
 
 import secrets
 import time
@@ -19,7 +19,7 @@ from icecream.sandbox.things import (
 )
 
 DECLINED = {"code": "card_declined", "decline_code": "generic_decline"}
-# Stripe's own names for cards that it pretends to know, and why it declines them.
+# Stripe's names of test cards, and the reason for which each is declined.
 METHODS: dict[str, dict[str, str] | None] = {
     "pm_card_visa": None,
     "pm_card_mastercard": None,
@@ -44,17 +44,17 @@ CHARGE = {
     "customer",
 }
 REFUND = {"payment_intent", "amount"}
-# The most that Stripe takes at once: eight digits.
+# Stripe's maximum amount: eight digits.
 MOST = 99_999_999
 
 Form = dict[str, str]
 
 
 class Bank:
-    """Decides and remembers.
+    """Decides on requests, and records them.
 
     Args:
-        key_life: in seconds; afterwards the same key is a new request, as at Stripe.
+        key_life: the seconds after which a key starts a new request, as at Stripe.
     """
 
     def __init__(self, path: Path, key_life: float) -> None:
@@ -89,7 +89,7 @@ class Bank:
             self._given[thing.payment_intent] += thing.amount * (thing.status != "failed")
 
     def _end(self, reference: str, status: str) -> None:
-        """What was processed succeeds, or a refund that had succeeded fails."""
+        """End a processing payment or refund as succeeded, or let a succeeded refund fail."""
         thing = self.intents.get(reference) or self.refunds[reference]
         thing.status = status
         if isinstance(thing, Intent):
@@ -99,13 +99,13 @@ class Bank:
             self._given[thing.payment_intent] -= thing.amount
 
     def meets(self, key: str | None) -> bool:
-        """Whether nothing was ever asked under this key; from now on something was."""
+        """Record the use of a key, and return whether it was new."""
         known = key is not None and key in self._asked
         self._asked.add(key)
         return not known
 
     def remembered(self, asked: Asked) -> Answer | None:
-        """What was answered under this key, while its life lasts."""
+        """Return the response that was given under this key, if the key has not expired."""
         done, answer = self._done.get(asked.key, (None, None))
         if done is None or asked.key is None or time.time() - done.at > self._key_life:
             return None
@@ -114,7 +114,7 @@ class Bank:
         return answer
 
     def charge(self, form: Form, fault: str | None) -> Intent:
-        """What will come of it; nothing has happened yet."""
+        """Return the result of a charge, without recording it."""
         amount, metadata = _amount(form), _metadata(form, CHARGE)
         _need(form.get("confirm") == "true", "confirm")
         _need("currency" in form, "currency")
@@ -139,7 +139,7 @@ class Bank:
         )
 
     def refund(self, form: Form, fault: str | None) -> Refund:
-        """What will come of it; nothing has happened yet."""
+        """Return the result of a refund, without recording it."""
         metadata = _metadata(form, REFUND)
         intent = self.intents.get(form.get("payment_intent", ""))
         if intent is None:
@@ -165,9 +165,9 @@ class Bank:
 
 
 def _metadata(form: Form, known: set[str]) -> dict[str, str]:
-    """Once nothing else is in the form that is unknown; Stripe refuses that too."""
+    """Return the metadata; refuse a form with unknown fields, as Stripe does."""
     for name in form:
-        # Nothing here refers to anything that could be shown in full.
+        # `expand[` is accepted and ignored: the objects here have nothing to expand.
         if name not in known and not name.startswith(("metadata[", "expand[")):
             raise Refusal(400, code="parameter_unknown", param=name)
     return {name[9:-1]: form[name] for name in form if name.startswith("metadata[")}

@@ -1,4 +1,4 @@
-"""Stripe's paths, idempotency keys, and what may befall a request on its way."""
+"""Stripe's paths, idempotency keys, and the faults of requests."""
 
 import asyncio
 import base64
@@ -34,7 +34,7 @@ from icecream.sandbox.webhooks import Webhooks
 log = logging.getLogger(__name__)
 Call = Request[Any, Any, Any]
 Work = Callable[[Form, str | None], Thing]
-# What a fault is where no money moves.
+# The equivalent of each fault for a request that moves no money.
 IN_READING = {
     "refuse": "reset-before",
     "reset-after": "reset-before",
@@ -45,16 +45,16 @@ IN_READING = {
 
 
 class Gone(Exception):
-    """There is nobody left to be answered."""
+    """The client has closed the connection, so there is no response."""
 
 
 class Desk:
-    """Takes the requests.
+    """Handles the requests.
 
     Args:
-        slow: in seconds, what a slow answer takes.
-        late: in seconds, how long after its client has left a late request is carried out, and how
-            long a payment is processed.
+        slow: the seconds that a slow response takes.
+        late: the seconds from the client's disconnect until a late request is carried out, and also
+            the seconds for which a payment is processed.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Desk:
         self._processing: set[asyncio.Task[None]] = set()
 
     async def move(self, request: Call, work: Work) -> Response[Any]:
-        """A request that moves money."""
+        """Handle a request that moves money."""
         asked = await self._heard(request)
         if asked.fault == "refuse":
             _reset(request)
@@ -96,17 +96,17 @@ class Desk:
         )
 
     async def read(self, request: Call, body: Callable[[], Any]) -> Response[Any]:
-        """A request that moves none."""
+        """Handle a request that moves no money."""
         _caller(request)
         fault = self._faults.draw("", first=False) or ""
         await self._befall(request, IN_READING.get(fault, fault))
         read = body()
-        # Nobody hears of what a crash could still undo.
+        # A response must not report anything that a crash could still undo.
         await self._bank.ledger.kept()
         return _response(Answer(200, read))
 
     async def _befall(self, request: Call, fault: str | None) -> None:
-        """What hinders a request on its way here."""
+        """Apply a fault that hits a request before it is carried out."""
         if fault is not None:
             await self._bank.ledger.kept()
         if fault == "429":
@@ -162,7 +162,7 @@ class Desk:
 
     @asynccontextmanager
     async def open(self, app: Litestar) -> AsyncIterator[None]:
-        """What was processed when the sandbox ended ends now."""
+        """Finish what was still processing when the sandbox was stopped."""
         for books in (self._bank.intents, self._bank.refunds):
             for thing in books.values():
                 self._await_end(thing)
@@ -171,10 +171,10 @@ class Desk:
 
 
 def _caller(request: Call) -> str:
-    """Who asks, without what could be a secret: the end of the key."""
+    """Return the end of the caller's API key; the whole key could be a secret."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme == "Basic":
-        # As a user name without a password, which is how `curl -u sk_test_...:` sends it.
+        # `curl -u sk_test_...:` sends the key as a user name without a password.
         key = _decoded(key).partition(":")[0]
     if scheme not in ("Bearer", "Basic") or not key.startswith("sk_test_"):
         raise Refusal(401, code="api_key_invalid")
@@ -189,7 +189,7 @@ def _decoded(text: str) -> str:
 
 
 def _failed(_: Call, error: Exception) -> Response[Any]:
-    """A fault of the sandbox's own, in a form that every SDK takes for an error."""
+    """Return an internal error of the sandbox in a format that all SDKs read as an error."""
     log.error("The sandbox failed: %r", error, exc_info=error)
     return _response(Refusal(500, "api_error").answer)
 
@@ -205,7 +205,7 @@ def _response(answered: Answer, more: dict[str, str] | None = None) -> Response[
 
 
 def create(bank: Bank, desk: Desk, *, search_lag: float) -> Litestar:
-    """The paths."""
+    """Return the application with Stripe's paths."""
 
     @post("/v1/payment_intents")
     async def charge(request: Call) -> Response[Any]:

@@ -1,4 +1,4 @@
-"""What may go wrong, and when it does."""
+"""The faults of the sandbox, and how they are chosen."""
 
 import random
 
@@ -21,18 +21,18 @@ KINDS = (
     "requires-action",
     "refund-fails",
 )
-# The last two digits of an amount that bring it about: 01 declines, and so on.
+# The last two digits of an amount that select a fault: 01 declines, and so on.
 BY_AMOUNT = dict(enumerate(KINDS, start=1))
 
 
 class Faults:
-    """Draws a fault for each request; a request that comes again draws again.
+    """Draws a fault for each request; a repeated request draws again.
 
     Args:
-        rates: the share of the requests that each kind befalls, 0 to 1.
-        by_amount: whether the amount's last two digits decide, for the first request of a key, so
-            that whoever asks again gets through.
-        seed: the same requests in the same order draw the same.
+        rates: the share of requests with each kind of fault, 0 to 1.
+        by_amount: whether the amount's last two digits select the fault. That applies only to the
+            first request of a key, so that a retry succeeds.
+        seed: the same requests in the same order draw the same faults.
     """
 
     def __init__(self, rates: dict[str, float], *, by_amount: bool = False, seed: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""The sandbox's only file: a line of JSON for whatever was asked and done, none ever changed."""
+"""The sandbox's only file: an append-only list of requests and executions, in lines of JSON."""
 
 import asyncio
 import fcntl
@@ -13,10 +13,10 @@ from icecream.sandbox.things import Entry
 
 
 class Ledger:
-    """Lines are on the disk before anybody is answered; those that wait together go together.
+    """A file whose lines are on the disk before a response; concurrent writes are combined.
 
     Raises:
-        OSError: it cannot be opened, or another sandbox has it.
+        OSError: the file cannot be opened, or another sandbox has locked it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,7 +27,7 @@ class Ledger:
         self._lock = asyncio.Lock()
 
     def read(self) -> Iterator[Entry]:
-        """All entries; a last line that was torn by a crash was never answered for, and goes."""
+        """Yield all entries; an incomplete last line, after a crash, had no response: remove it."""
         decoder, good = msgspec.json.Decoder(Entry), 0
         for line in self._path.read_bytes().splitlines(keepends=True):
             if not line.endswith(b"\n"):
@@ -37,11 +37,11 @@ class Ledger:
             yield decoder.decode(line)
 
     def note(self, entry: Entry) -> None:
-        """Write it with the next that somebody waits for."""
+        """Queue an entry; the next call of `kept` writes it."""
         self._lines.append(msgspec.json.encode(entry) + b"\n")
 
     async def kept(self) -> None:
-        """Return once all that was noted so far is on the disk."""
+        """Wait until all queued entries are on the disk."""
         async with self._lock:
             lines, self._lines = self._lines, []
             if lines:
@@ -54,7 +54,7 @@ class Ledger:
                 left = left[os.write(self._file, left) :]
             os.fdatasync(self._file)
         except OSError as error:
-            # It has told itself what the disk does not know: there is no going on from here.
+            # The state in memory is ahead of the disk, so the process cannot continue.
             sys.stderr.write(f"icecream: cannot write {self._path}: {error.strerror}\n")
             os._exit(1)
 

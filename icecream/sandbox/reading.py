@@ -1,4 +1,4 @@
-"""Lists and searches: the newest first."""
+"""Lists and searches, the newest objects first."""
 
 import operator
 import re
@@ -16,14 +16,14 @@ CREATED = {
     "created[lt]": operator.lt,
     "created[lte]": operator.le,
 }
-# What a list may be narrowed by besides the time.
+# The filters of each list, besides the time.
 FILTERS = {"/v1/payment_intents": {"customer"}, "/v1/refunds": {"payment_intent"}}
 PAGING = {"limit", "starting_after", "ending_before"}
 DEFAULT_PAGE, LONGEST_PAGE = 10, 100
 
 
 def page(path: str, things: Mapping[str, Thing], query: dict[str, str]) -> dict[str, Any]:
-    """Some of them, the newest first, and whether there are more."""
+    """Return a page of the objects, the newest first, and whether there are more."""
     filters = FILTERS[path]
     for name in query:
         if name not in PAGING | CREATED.keys() | filters and not name.startswith("expand["):
@@ -39,7 +39,7 @@ def page(path: str, things: Mapping[str, Thing], query: dict[str, str]) -> dict[
 def _cut(
     fitting: list[Thing], things: Mapping[str, Thing], query: dict[str, str], limit: int
 ) -> tuple[list[Thing], bool]:
-    """The page beside the one that the caller has, and whether there is more beyond it."""
+    """Return the page after or before the caller's, and whether there are more beyond it."""
     after, before = query.get("starting_after"), query.get("ending_before")
     for name in ("starting_after", "ending_before"):
         if name in query and query[name] not in things:
@@ -72,7 +72,7 @@ def _whole(query: dict[str, str], name: str, default: int = 0) -> int:
 
 
 def search(intents: Mapping[str, Intent], query: dict[str, str], lag: float) -> dict[str, Any]:
-    """By our metadata; what is younger than `lag` seconds is not found yet."""
+    """Search by our metadata; objects younger than `lag` seconds are not found yet."""
     for name in query:
         if name not in ("query", "limit") and not name.startswith("expand["):
             raise Refusal(400, code="parameter_unknown", param=name)

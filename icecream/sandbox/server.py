@@ -1,4 +1,4 @@
-"""The process: its socket, and connections that can be reset."""
+"""The sandbox's server process, with connections that can be reset."""
 
 import asyncio
 import signal
@@ -13,11 +13,11 @@ from litestar import Litestar, Request
 
 from icecream.connections import Connection
 
-# Seconds that requests in flight have when the sandbox is told to end.
+# Seconds for requests in flight after the stop signal.
 GRACE = 1
-# Seconds that an idle connection stays: longer than clients keep one, so that none is lost to this.
+# Seconds for which an idle connection stays open: longer than clients use one, so none is lost.
 IDLE = 75
-# Where a request finds its connection.
+# The key under which a request finds its transport.
 TRANSPORT = "icecream.transport"
 
 
@@ -28,22 +28,22 @@ class Resettable(Connection):
 
 
 def reset(request: Request[Any, Any, Any]) -> None:
-    """End the connection as a crash does: not a FIN but a RST."""
+    """End the connection like a crash does: by RST, not by FIN."""
     transport: asyncio.Transport = request.scope["state"][TRANSPORT]
-    # To linger for no time at all: what was not sent yet is thrown away.
+    # SO_LINGER with zero seconds: unsent data is discarded.
     linger = struct.pack("ii", 1, 0)
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     transport.abort()
 
 
 async def gone(request: Request[Any, Any, Any]) -> None:
-    """Return once the client has left."""
+    """Wait until the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def run(app: Litestar, host: str, port: int, ready: str) -> None:
-    """Serve until told to end; prints `ready` once it can be reached."""
+    """Serve until a stop signal; print `ready` when the port accepts connections."""
     listener = socket.create_server((host, port), backlog=1024)
     config = uvicorn.Config(
         app,
@@ -56,7 +56,7 @@ def run(app: Litestar, host: str, port: int, ready: str) -> None:
     )
     sys.stdout.write(f"{ready} http://{host}:{listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    # uvicorn ends by raising once more the signal that stopped it; that is no failure.
+    # uvicorn ends by raising again the signal that stopped it; that is not a failure.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])

@@ -1,4 +1,4 @@
-"""What the sandbox keeps and says, in Stripe's words as far as we use them."""
+"""The objects and messages of the sandbox, in Stripe's terms as far as we use them."""
 
 from typing import Any
 
@@ -38,9 +38,9 @@ Thing = Intent | Refund
 
 
 class Asked(Struct, kw_only=True, tag_field="entry", tag="request"):
-    """Somebody asked for money to be moved, which need not have led to anything.
+    """A request to move money, which may have had no effect.
 
-    `by` is the end of the API key, `fault` what befell the request.
+    `by` is the end of the API key, and `fault` is the fault that was applied.
     """
 
     at: float
@@ -52,7 +52,7 @@ class Asked(Struct, kw_only=True, tag_field="entry", tag="request"):
 
 
 class Done(Struct, kw_only=True, tag_field="entry", tag="execution"):
-    """It was carried out, once; `error`: the answer was a 500 all the same."""
+    """The execution of a request, once; `error`: its response was still a 500."""
 
     at: float
     asked: Asked
@@ -61,7 +61,7 @@ class Done(Struct, kw_only=True, tag_field="entry", tag="execution"):
 
 
 class Changed(Struct, kw_only=True, tag_field="entry", tag="change"):
-    """What was processing has ended, or a refund that had succeeded failed."""
+    """The end of a processing payment or refund, or the failure of a succeeded refund."""
 
     at: float
     reference: str
@@ -76,7 +76,7 @@ class Answer(Struct):
     body: Any
 
 
-# What an error says to people, by its code or else by its type.
+# The messages of errors, by code or else by type.
 MESSAGES = {
     "api_key_invalid": "Send an API key that begins with sk_test_.",
     "amount_too_large": "The amount is larger than a payment may be.",
@@ -96,7 +96,7 @@ MESSAGES = {
 
 
 class Refusal(Exception):
-    """An error in Stripe's form."""
+    """An error in Stripe's format."""
 
     def __init__(self, status: int, type_: str = "invalid_request_error", **more: Any) -> None:
         message = MESSAGES.get(more.get("code", type_), "The request is not valid.")
@@ -109,7 +109,7 @@ def in_use() -> Refusal:
 
 
 def answer(done: Done) -> Answer:
-    """What is answered, and answered again under the same key."""
+    """Return the response, also for later requests with the same key."""
     shown = msgspec.to_builtins(done.thing)
     if done.error:
         return Refusal(500, "api_error").answer

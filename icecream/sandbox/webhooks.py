@@ -1,4 +1,4 @@
-"""What the sandbox tells a shop by itself."""
+"""The webhooks that the sandbox sends to a shop."""
 
 import asyncio
 import hashlib
@@ -11,17 +11,17 @@ import msgspec
 
 from icecream.sandbox.things import Intent, Thing
 
-# Seconds until it tells again what was not heard; twice as many each time.
+# Seconds until a failed delivery is retried; they double each time.
 FIRST, LONGEST = 0.2, 60.0
-# The last is what anyio raises under uvloop when a connection is reset while it is being made.
+# anyio raises AttributeError under uvloop if a connection is reset while it is being made.
 NOT_HEARD = (httpx.HTTPError, AttributeError)
 
 
 class Webhooks:
-    """Signed as Stripe signs, told until somebody answers with 2xx; lost when the sandbox ends.
+    """Sends signed webhooks like Stripe, and retries until a 2xx; unsent ones end with the sandbox.
 
     Args:
-        url: where to; nothing is told without it.
+        url: the receiver; without it nothing is sent.
     """
 
     def __init__(self, url: str | None, secret: str) -> None:
