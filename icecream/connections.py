@@ -93,7 +93,7 @@ class Connection(HttpToolsProtocol):
         if self.scope["http_version"] == "1.0":
             # HTTP/1.0 has no 100 Continue.
             cycle.waiting_for_100_continue = False
-            cycle.send = _without_chunks(cycle)  # type: ignore[method-assign]  # for this one alone
+            cycle.send = _without_chunks(cycle)  # type: ignore[method-assign]  # only for this cycle
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade() and self._is_ignored():

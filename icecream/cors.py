@@ -37,7 +37,7 @@ READ = (
 def across_origins(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
     """Wrap the application, so that pages of these origins may call it."""
     allowed = CORSMiddleware(
-        app,  # type: ignore[arg-type]  # Starlette has types of its own for the same protocol
+        app,  # type: ignore[arg-type]  # Starlette has its own types for this protocol
         allow_origins=origins,
         allow_methods=METHODS,
         allow_headers=SENT,

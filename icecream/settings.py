@@ -228,7 +228,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def amount_step(self) -> int:
-        """The number of minor units of which all amounts must be multiples, for the provider."""
+        """All amounts are multiples of this many minor units; the provider accepts no others."""
         return stripe_units.step(self.currency) if self.payment_provider == "stripe" else 1
 
     @property

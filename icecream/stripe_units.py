@@ -17,7 +17,7 @@ def _shift(currency: str) -> int:
 
 
 def step(currency: str) -> int:
-    """Return the number of our minor units of which Stripe charges only multiples."""
+    """Return the smallest step of amounts that Stripe charges, in our minor units."""
     if money.digits(currency) == 3:
         return 10
     return int(10 ** max(0, -_shift(currency)))

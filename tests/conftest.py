@@ -315,7 +315,7 @@ async def forget_notices() -> None:
 
 @pytest.fixture
 def notified(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The payments of which the workers were notified."""
+    """The payments in all notifications of the workers."""
     payments: list[int] = []
 
     async def kiq(staged: list[int], customers: Sequence[int]) -> None:
