@@ -1,7 +1,8 @@
-"""The money rule: commit the intent, ask the provider, settle once; unknown is not failed.
+"""The money rule: commit the intent, call the provider, settle once. Unknown is not failed.
 
-Every change of a payment is one UPDATE guarded by the states it may come from; who finds no row
-came late, and stops. Locks are taken in one order: orders, jobs, payments, flavors, totals.
+Every state change of a payment is one UPDATE, guarded by the states from which it is allowed. A
+writer that matches no row came too late and stops. Locks are taken in one order: orders, jobs,
+payments, flavors, totals.
 """
 
 from icecream.payments import corrections, notices, parked

@@ -1,4 +1,4 @@
-"""What the provider still holds of an order's money, and how much of it may be given back."""
+"""The money of an order that the provider still holds, and how much of it can be refunded."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,9 +9,9 @@ from icecream.tables import Payment
 
 
 class Balance(Struct):
-    """What was charged for an order of that total, and what was given back, in minor units.
+    """The charged and refunded amounts of an order, in minor units.
 
-    A provider may charge another amount than the total; what it moved counts.
+    A provider may charge another amount than the total. The balance counts the amount that moved.
     """
 
     total: int
@@ -20,26 +20,26 @@ class Balance(Struct):
 
     @property
     def held(self) -> int:
-        """What the provider still holds."""
+        """The amount that the provider still holds."""
         return max(self.charged - self.given_back, 0)
 
     @property
     def refunded(self) -> int:
-        """How much of the total counts as given back: all of it once nothing is held."""
+        """The part of the total that counts as refunded: all of it once nothing is held."""
         return min(self.given_back, self.total) if self.held else self.total
 
     @property
     def left(self) -> int:
-        """The most that a refund may ask for."""
+        """The largest amount that a refund may request."""
         return min(self.total - self.refunded, self.held)
 
     def to_give_back(self, asked: int) -> int:
-        """What a refund of so much moves: a surplus goes only with the last refund."""
+        """Return the amount that a refund of `asked` moves; the last one includes a surplus."""
         return self.held if asked == self.left else asked
 
 
 async def read(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
-    """The balances of orders that the transaction holds, by id."""
+    """Return the balances, by order id, of orders that the transaction holds."""
     found = {order["id"]: Balance(order["total"]) for order in orders}
     if not found:
         return found
@@ -56,5 +56,5 @@ async def read(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
 
 
 async def of(order: dict[str, Any]) -> Balance:
-    """The balance of one order that the transaction holds."""
+    """Return the balance of one order that the transaction holds."""
     return (await read([order]))[order["id"]]

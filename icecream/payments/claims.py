@@ -1,4 +1,4 @@
-"""Whose turn it is to ask the provider: a claim for the length of a lease, or later again."""
+"""Claims: the right to carry a payment out for the length of a lease, and retries after that."""
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,11 +15,12 @@ from icecream.failpoints import reach
 from icecream.gateway import Charge, Refund, Request
 from icecream.tables import JOB_KINDS, KINDS, Job, Order, Payment
 
-# The pause after the first try without a definite answer; each next one is twice as long, up to the
-# longest. That is short: the breaker leaves a provider alone that is away, and bad luck of one
-# payment must not make its customer wait. They vary by half, so that payments do not come in waves.
+# The pause after the first try without a definite answer. Each next pause is twice as long, up to
+# the longest. The longest pause is short: the breaker protects a provider that is down, and bad
+# luck with one payment must not make its customer wait. Pauses are shortened at random by up to
+# half, so that payments do not come in waves.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 12.0
-# After a refusal that somebody has to mend, or an error of ours.
+# The longest pause after a refusal that a person has to fix, or after an internal error.
 LONGEST_PAUSE_OF_A_REFUSAL_SECONDS = 120.0
 COLUMNS = (
     Payment.id,
@@ -35,19 +36,19 @@ COLUMNS = (
     Payment.first_sent_at,
     Payment.faults,
 )
-# The charge of a refund whose order has none.
+# The charge reference of a refund whose order has no charge.
 NO_CHARGE = ""
 _SENT = database.put(Payment.first_sent_at)
 
 
 class Claim(Struct, frozen=True):
-    """A payment that is ours to carry out for the length of a lease. `tries` is the fence.
+    """A payment that this process may carry out for the length of a lease.
 
-    `reference` is the provider's, where we know it. `sent_at` is when we sent it first, as far as
-    we know: a restored backup may have forgotten that we did, but not when the order was placed. So
-    the provider may know our key since `known_since`. `faults` counts the tries that ended in an
-    error of ours. `moved` is what the provider moved as far as is known, if it was not what we
-    asked for.
+    `tries` is the fencing token. `reference` is the provider's, if known. `sent_at` is the time of
+    the first send, as far as we know: a restored backup may have lost it, but it still has the time
+    of the order. So the provider may know our key since `known_since`. `faults` counts the tries
+    that ended in an internal error. `moved` is the amount that the provider moved, if known and
+    different from the requested amount.
     """
 
     payment: int
@@ -72,24 +73,24 @@ class Claim(Struct, frozen=True):
 
     @property
     def lacks_charge(self) -> bool:
-        """It is a refund of an order that was never charged: no rule makes one."""
+        """Whether this is a refund of an order that was never charged; no rule creates one."""
         return isinstance(self.request, Refund) and self.request.charge == NO_CHARGE
 
 
 class Among(Struct, frozen=True):
-    """Which of the due jobs may be claimed."""
+    """A filter: which due jobs may be claimed."""
 
     kinds: Sequence[str] = KINDS
     without: Sequence[int] = ()
-    """Not those of these customers."""
+    """Customers whose jobs are excluded."""
     only_fresh: bool = False
-    """Not what was tried before."""
+    """Exclude jobs that were tried before."""
 
     def jobs(self, *, listed: bool) -> list[And | Or | Where]:
-        """As conditions, all in the row of the job itself: whatever is passed over costs little.
+        """Return the filter as conditions on the job's own row, so that skipped jobs cost little.
 
-        Those of a list are found by kind and number. Any others are read in order of time: a
-        condition that names their kinds would have SQLite read and sort all that are due.
+        Listed jobs are found by kind and subject. Other jobs are read in order of time: with a
+        condition that names their kinds, SQLite would read and sort all due jobs.
         """
         other_kinds = [kind for kind in JOB_KINDS if kind not in self.kinds]
         asked: list[And | Or | Where] = [
@@ -109,7 +110,7 @@ Pick = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
 class Late(Exception):
-    """Somebody else already did it."""
+    """Another worker already did this."""
 
 
 async def claim(
@@ -121,20 +122,21 @@ async def claim(
     pick: Pick = list,
     sent: Mapping[int, datetime] | None = None,
 ) -> list[Claim]:
-    """Take due payments, those of `ids` or any, and commit the intent to carry them out.
+    """Claim due payments, those of `ids` or any, and commit the intent to carry them out.
 
     Args:
-        limit: the most to take.
-        lease: seconds until others may take them again.
-        among: which ones may be taken.
-        pick: chooses from the jobs that were found; it has no effect, for it may be asked again.
+        limit: the maximum number of claims.
+        lease: seconds until other workers may claim these payments again.
+        among: which jobs may be claimed.
+        pick: chooses from the jobs that were found. It must have no side effect, because it may be
+            called again.
         sent: when a payment was first sent, if not now.
     """
     return await database.transaction(lambda: _claim(ids, among, pick, limit, lease, sent or {}))
 
 
 def _due(ids: Collection[int] | None, among: Among) -> Select[Any]:
-    """The due jobs, those of `ids` or any."""
+    """Return the query for the due jobs, those of `ids` or any."""
     due = Job.select(Job.subject, Job.kind, Job.customer, Job.tries)
     if ids is None:
         return due.where(*among.jobs(listed=False)).order_by(Job.run_at)
@@ -178,7 +180,7 @@ async def _mark_sent(
         .returning(*COLUMNS)
     )
     first = [row["id"] for row in rows if row["first_sent_at"] is None]
-    # Kept from the first time on: from then the provider may know the key.
+    # Set only once: from this time on the provider may know the key.
     await _SENT([(payment, sent.get(payment, now)) for payment in first])
     return rows
 
@@ -212,7 +214,7 @@ def _as_claim(
 
 
 async def _references(orders: Sequence[int]) -> dict[int, str]:
-    """What the provider calls the charges of these orders, by order."""
+    """Return the provider's references of these orders' charges, by order."""
     if not orders:
         return {}
     charges = await Payment.select(Payment.order, Payment.provider_ref).where(
@@ -229,10 +231,11 @@ def _request(row: dict[str, Any], currency: str, charges: dict[int, str]) -> Req
 
 
 async def standing(payment: int, among: Sequence[str] | None = None) -> Claim | None:
-    """A payment as a claim that nobody made, to look it up by; None if it has ended.
+    """Return a payment as a claim, without claiming it, to look it up; None if it has ended.
 
     Args:
-        among: the states that it may be in, if not those of a payment that was sent.
+        among: the allowed states. The default is the states of a payment that was sent and has not
+            ended.
     """
     among = among or states.unfinished(states.PAYMENT)
     rows = await Payment.select(*COLUMNS).where(
@@ -242,7 +245,7 @@ async def standing(payment: int, among: Sequence[str] | None = None) -> Claim | 
 
 
 def pause(tries: int, longest: float | None = None) -> float:
-    """Seconds until the next try, after so many without a definite answer."""
+    """Return the seconds until the next try, after `tries` tries without a definite answer."""
     grown = FIRST_PAUSE_SECONDS * 2.0 ** min(tries - 1, 20)
     return random.uniform(0.5, 1.0) * min(longest or LONGEST_PAUSE_SECONDS, grown)
 
@@ -256,13 +259,13 @@ async def postpone(
     longest: float | None = None,
     fault: bool = False,
 ) -> bool:
-    """Ask again later with the same key; False if we are not the newest.
+    """Schedule a retry with the same key; return False if this is not the newest claim.
 
     Args:
         state: `unknown` when money may have moved, `sent` when this try did nothing.
-        reference: what the provider calls it, if it said so.
-        longest: the longest pause in seconds, if another one.
-        fault: it was an error of ours.
+        reference: the provider's reference, if it sent one.
+        longest: the longest pause in seconds, if not the default.
+        fault: whether the cause was an internal error.
     """
     change: dict[Column | str, Any] = {
         Payment.state: state,
@@ -283,7 +286,8 @@ async def _postpone(claim: Claim, change: dict[Column | str, Any], seconds: floa
     await Job.update({Job.run_at: later}).where(
         Job.kind.is_in(list(KINDS)), Job.subject == claim.payment
     )
-    # As the claim left it: what was parked meanwhile is for an operator.
+    # The state must still be the one that the claim set. A payment that was parked since then is
+    # for an operator.
     states.check(states.PAYMENT, "sent", str(change[Payment.state]))
     newest = (
         await Payment.update(change)

@@ -1,4 +1,4 @@
-"""What happens to refunds at the provider without us: one fails days later, or is made there."""
+"""Corrections for refunds that change at the provider: one fails days later, or is made there."""
 
 import secrets
 from typing import Any
@@ -15,21 +15,22 @@ AT_PROVIDER = "Made at the payment provider."
 
 
 def waits_for_review(payment: dict[str, Any]) -> bool:
-    """Whether a refund is parked because it failed after it had succeeded."""
+    """Return whether a refund is parked because it failed after it had succeeded."""
     return (payment["state"], payment["moved"]) == ("parked", MOVED_BACK)
 
 
 async def refund_failed(refund: int, why: str) -> bool:
-    """A refund that had succeeded failed: its money is ours again, and an operator has to look.
+    """Park a refund that failed after it had succeeded: its money is ours again.
 
-    It is parked. The order is as before the refund, except that one that was canceled stays so,
-    with its stock given back.
+    An operator has to review it. The order returns to its state before the refund. A canceled order
+    is the exception: it stays canceled, and its stock stays returned.
 
     Returns:
         False if this was known.
 
     Raises:
-        errors.RefundInProgress: another refund has to end first, for one at a time is open.
+        errors.RefundInProgress: another refund has to end first, because only one may be open at a
+            time.
     """
     return await database.transaction(lambda: _refund_failed(refund, why))
 
@@ -54,7 +55,7 @@ async def _refund_failed(refund: int, why: str) -> bool:
     ).where(Payment.id == refund)
     new = settlement.turn(order)
     new.refunded = (await balances.of(order)).refunded - order["refunded"]
-    # What the provider said is for staff, beside the payment; the history is for the customer too.
+    # The provider's reason is for staff, with the payment. The customer can read the history too.
     new.tell("refund-failed", payment=refund, amount=row["amount"], reason=FAILED)
     if new.status == "refunded":
         new.enter("refunding")
@@ -63,13 +64,14 @@ async def _refund_failed(refund: int, why: str) -> bool:
 
 
 async def refund_found(charge: int, record: Record) -> None:
-    """Book a refund of this charge that was made at the provider, by its dashboard for example.
+    """Book a refund of this charge that was made at the provider, for example in its dashboard.
 
-    It counts as any other: in the order's history, its sums and the totals, and what is left.
+    It counts like any other refund: in the order's history, its sums, the totals and the amount
+    left.
 
     Raises:
-        errors.RefundInProgress: another refund has to end first: it may be too large now.
-        errors.RefundTooLarge: less of the order is left, or it is in another currency.
+        errors.RefundInProgress: another refund has to end first, because it may be too large now.
+        errors.RefundTooLarge: less of the order is left, or the refund is in another currency.
     """
     await database.transaction(lambda: _refund_found(charge, record))
 
@@ -97,9 +99,9 @@ async def _refund_found(charge: int, record: Record) -> None:
 
 
 async def _write(order: int, record: Record) -> None:
-    """The payment of a refund that succeeded before we heard of it."""
+    """Insert the payment row of a refund that succeeded before we knew of it."""
     n = await attempts.next_n(order, "refund")
-    # A key that is none of ours may be of a payment that was lost with a restored backup.
+    # A key that we do not know may belong to a payment that was lost with a restored backup.
     key = record.key or secrets.token_hex(16)
     await Payment.insert(
         Payment(

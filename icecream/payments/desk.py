@@ -1,4 +1,4 @@
-"""Carrying payments out, so many at a time in this process."""
+"""The desk: carries payments out, a limited number at a time in this process."""
 
 import asyncio
 import logging
@@ -35,22 +35,22 @@ from icecream.payments.shares import Shares
 from icecream.tables import KINDS
 
 log = logging.getLogger(__name__)
-# Payments settled in one transaction.
+# The maximum number of payments settled in one transaction.
 SETTLED = 100
-# So many times more payments than there are places may be under way, from the claim to the commit.
+# From claim to commit, this many times as many payments as places may be under way.
 AHEAD = 4
 RESULTS: dict[type, str] = {Succeeded: "succeeded", Declined: "declined", Parked: "parked"}
-# From the third try on, which follows the second unknown, it is first asked what it knows.
+# From this try on, look the payment up before sending it. It follows the second unknown answer.
 LOOK_UP_FIRST = 3
-# So many tries may end in an error of ours before a payment is parked.
+# A payment is parked after this many tries that ended in an internal error.
 MAX_FAULTS = 5
 
 
 class Desk:
-    """Carries out at most `places` payments at a time, in this process.
+    """The executor of payments: at most `places` at a time in this process.
 
     Args:
-        lease: seconds that a claimed payment is ours; longer than `timeout`.
+        lease: seconds for which a claimed payment belongs to this process; longer than `timeout`.
         timeout: seconds to wait for the provider.
     """
 
@@ -61,12 +61,13 @@ class Desk:
         )
         self._breakers = {kind: Breaker() for kind in KINDS}
         self._shares = Shares(places)
-        # Errors of ours whose traceback was logged.
+        # The internal errors whose traceback was already logged.
         self._told: set[str] = set()
         self._following: asyncio.Task[None] | None = None
-        # A place is free again with the answer: the next calls do not wait for it to be written.
+        # A place is free again as soon as the answer arrives: the next calls do not wait for the
+        # commit.
         self._free, self._unwritten = asyncio.Semaphore(places), asyncio.Semaphore(AHEAD * places)
-        # One claim after the other: the places that become free meanwhile are one claim too.
+        # One claim at a time. Places that become free during a claim are all used by the next one.
         self._claiming = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -74,33 +75,34 @@ class Desk:
     async def serve(self, ids: Sequence[int], customers: Sequence[int] = ()) -> None:
         """Carry out those of these payments that are due, and wait until they are done.
 
-        `customers` are theirs, in the same order, where they are known: what there is no room for
-        then costs no query. A follow-up finds it.
+        `customers` are their customers, if known, in the same order. Payments without room then
+        cost no query; a follow-up finds them.
         """
         known = dict(zip(ids, customers, strict=True)) if customers else {}
         left, started = list(ids), set[asyncio.Task[None]]()
         while (left := self._shares.with_room(left, known)) and not self._closing:
             async with self._claiming:
                 room = await self._take_places(len(left))
-                # Others may have taken it while this waited for its turn.
+                # Other tasks may have taken the room while this one waited.
                 left = self._shares.with_room(left, known)
-                # Most of these may have to wait for room; one look finds the few that have not.
+                # If a share is full, most of these payments may have to wait. One query for all of
+                # them finds the few that do not.
                 looked_at = len(left) if self._shares.any_is_full else room
                 now, left = left[:looked_at], left[looked_at:]
                 started |= await self._start(now, room)
             if not room:
-                break  # The provider is left alone for a while; a sweep finds what is due then.
+                break  # Calls to the provider are paused; a sweep finds what is due later.
         if started:
             await asyncio.wait(started)
 
     async def sweep(self) -> bool:
-        """Start on what is due, as much as there is room for; True if there may be more."""
+        """Start due payments, as many as there is room for; return True if there may be more."""
         return await self._sweep(resuming=False)
 
     async def _sweep(self, *, resuming: bool) -> bool:
         async with self._claiming:
             room = await self._take_places(self.places)
-            # Others may have taken it while this waited for its turn.
+            # Other tasks may have taken the room while this one waited.
             in_vain = not self._shares.resume() and resuming
             started = await self._start([] if in_vain else None, room)
         if started:
@@ -109,7 +111,7 @@ class Desk:
         return len(started) > 0
 
     async def close(self, grace: float) -> None:
-        """Claim no more, and give what is under way so many seconds; the intents are committed."""
+        """Stop claiming, and give running payments `grace` seconds; their intents are committed."""
         self._closing = True
         if self._following is not None:
             self._following.cancel()
@@ -119,13 +121,13 @@ class Desk:
         await self._settling.close()
 
     async def _start(self, ids: Sequence[int] | None, room: int) -> set[asyncio.Task[None]]:
-        """Claim and begin as many as there are places taken for it; free the other places."""
+        """Claim and start as many payments as places were taken; free the other places."""
         claims: list[Claim] = []
         try:
             if room and ids != [] and not self._closing:
                 await self._claim(ids, room, claims)
         finally:
-            # Also when a later claim of this round fails: what was claimed before it is ours.
+            # Also when a later claim of this round fails: the earlier claims are already ours.
             started = {self._begin(claim) for claim in claims}
             for _ in range(room - len(claims)):
                 self._free.release()
@@ -133,7 +135,7 @@ class Desk:
         return started
 
     async def _claim(self, ids: Sequence[int] | None, room: int, claims: list[Claim]) -> None:
-        """Add what is due and may be asked for; of a kind whose breaker is open only a trial."""
+        """Add due payments that may be sent; for a kind with an open breaker add only a trial."""
         self._shares.pass_over()
         calm = [kind for kind in self._shares.kinds if not self._breakers[kind].is_open]
         if calm:
@@ -159,7 +161,7 @@ class Desk:
     async def _claim_trial(
         self, ids: Sequence[int] | None, kind: str, breaker: Breaker
     ) -> list[Claim]:
-        """One payment, of a customer who had no trouble if there is one."""
+        """Claim one payment, if possible of a customer whose calls were answered."""
         for without in (sorted(breaker.failed), ()):
             among = Among([kind], without)
             trial = await claim(ids, among=among, limit=1, lease=self.lease)
@@ -169,13 +171,13 @@ class Desk:
         return []
 
     def _most(self, wanted: int) -> int:
-        """How many of these may be asked for now; none while the provider is left alone."""
+        """Return how many of these may be sent now; 0 while calls to the provider are paused."""
         if not all(breaker.is_open for breaker in self._breakers.values()):
             return wanted
         return min(wanted, sum(breaker.may_try for breaker in self._breakers.values()))
 
     async def _take_places(self, most: int) -> int:
-        """Wait for one free place, and take as many more as are free right now."""
+        """Wait for one free place, and take more if they are free right now."""
         await self._take_one()
         taken, most = 1, self._most(most)
         while taken < most and not (self._free.locked() or self._unwritten.locked()):
@@ -191,7 +193,7 @@ class Desk:
         await self._free.acquire()
 
     def _follow_up(self) -> None:
-        """Look for what was passed over, now that there may be room for it."""
+        """Search for payments that were passed over, now that there may be room for them."""
         idle = self._following is None or self._following.done()
         if self._shares.has_room_again and idle and not self._closing:
             self._following = background.start("follow-up of payments", self._sweep_again)
@@ -199,8 +201,8 @@ class Desk:
     async def _sweep_again(self) -> None:
         while self._shares.has_room_again and not self._closing:
             try:
-                # While a share is full, the others are left to the regular sweep: to find theirs,
-                # all that is due would have to be read.
+                # While a share is full, leave the rest to the regular sweep: a query for the
+                # payments of other customers would have to read all due jobs.
                 if await self._sweep(resuming=True) and not self._shares.any_is_full:
                     # There may be more than there were places for.
                     self._shares.pass_over(*KINDS)
@@ -218,7 +220,7 @@ class Desk:
         self._unwritten.release()
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            # The lease runs out, and the same key is sent again.
+            # The lease expires, and then the same key is sent again.
             if isinstance(error, database.Unavailable):
                 logs.DATABASE.failed(error)
             else:
@@ -237,7 +239,8 @@ class Desk:
             reference = error.reference if isinstance(error, Unknown) else None
             await postpone(claim, repr(error), reference=reference)
         except Exception as error:
-            # Whatever an adapter raises beside that is a bug; it must end, and be seen.
+            # Any other error of an adapter is a bug. The payment must end, and the bug must be
+            # visible.
             await self._fail(claim, error, began)
         else:
             await self._settle(Verdict(claim, answer), began)
@@ -266,7 +269,7 @@ class Desk:
     async def _fail(
         self, claim: Claim, error: Exception, began: float, answer: Answer | Parked | None = None
     ) -> None:
-        """An error of ours: the payment is tried a few times, then it waits for a person."""
+        """Handle an internal error: retry the payment a few times, then park it for review."""
         counters.attempted(claim.kind, "error", time.perf_counter() - began)
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{type(error).__name__} at {where.filename}:{where.lineno}"
@@ -303,7 +306,7 @@ class Desk:
         if claim.lacks_charge:
             return Parked(LACKS_CHARGE)
         now, life = datetime.now(UTC), self.gateway.key_life
-        # The provider may have carried it out and forgotten its key; after a restore we may have
+        # The provider may have carried it out and forgotten the key. After a restore we may have
         # forgotten it too.
         old = now - claim.known_since > life
         if claim.reference or old or claim.tries >= LOOK_UP_FIRST:
@@ -322,7 +325,7 @@ class Desk:
 
 
 def _parked(why: str, answer: Answer | Parked | None) -> Parked:
-    """For a person to look at, with what the provider said, if it said anything."""
+    """Park for manual review, with the provider's answer if there is one."""
     if isinstance(answer, Succeeded):
         return Parked(why, answer.reference, answer.amount)
     if isinstance(answer, Parked):

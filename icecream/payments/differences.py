@@ -1,4 +1,4 @@
-"""How one line of the provider's list differs from our payment."""
+"""The differences between one line of the provider's list and our payment."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -12,7 +12,7 @@ from icecream.payments.remedies import Finding
 
 
 class Row(Struct):
-    """A payment of ours, as far as it is compared."""
+    """A payment of ours, with the columns that are compared."""
 
     id: int
     order: int
@@ -26,7 +26,7 @@ class Row(Struct):
 
 
 def difference(record: Record, rows: Mapping[str, Row]) -> Finding | None:
-    """What a line of the list says otherwise; `rows` are our payments by key and by reference."""
+    """Return how a line of the list differs; `rows` are our payments by key and by reference."""
     row = rows.get(record.key or "")
     if row is None and record.kind == "refund":
         row = rows.get(record.reference)
@@ -58,7 +58,7 @@ def _difference(record: Record, row: Row) -> Finding | None:
         if record.state != "processing":
             return Finding("adopt", f"it {record.state}", row.order, row.id, record)
     elif moved:
-        # One that is new is asked for under the same key, and then it stands for this money.
+        # A new payment will be sent under the same key, and then this money belongs to it.
         for_nothing = record.kind == "charge" and row.state != "new"
         what: Literal["refund", "look"] = "refund" if for_nothing else "look"
         why = f"{money.text(record.amount, record.currency)}, but ours is {row.state}"
@@ -71,7 +71,11 @@ def _failed(record: Record, row: Row) -> bool:
 
 
 def _of_nobody(record: Record) -> Finding:
-    """Its order's number says nothing: after a restored backup another order may have it."""
+    """Return the finding for a payment that we do not know.
+
+    The order number in the record proves nothing: after a restored backup, another order may have
+    it.
+    """
     what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
     amount = money.text(record.amount, record.currency)
     why = f"{amount} under the key {record.key}, which is none of ours"
@@ -81,7 +85,7 @@ def _of_nobody(record: Record) -> Finding:
 
 
 def _differs(record: Record, row: Row) -> str:
-    """What the list says otherwise of a payment that succeeded."""
+    """Return how the list differs for a payment that succeeded."""
     said = []
     if record.state != "succeeded":
         said.append(f"they have it as {record.state}, we have it as succeeded")
@@ -95,7 +99,7 @@ def _differs(record: Record, row: Row) -> str:
 
 
 def _amounts(record: Record, row: Row, amount: int) -> str:
-    """How amount or currency differ."""
+    """Return how amount or currency differ."""
     if (record.amount, record.currency) == (amount, row.currency):
         return ""
     theirs, ours = money.text(record.amount, record.currency), money.text(amount, row.currency)

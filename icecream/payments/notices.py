@@ -1,7 +1,7 @@
-"""What providers tell us: a hint, kept once, upon which the payment is looked up.
+"""Notices from providers: each is a hint, stored once, after which the payment is looked up.
 
-A notice by itself changes nothing: what the provider answers when asked is settled as any other
-answer. So notices may come in any order, any number of times, and to several workers at once.
+A notice alone changes nothing. The provider is queried, and its answer is settled like any other
+answer. So notices may arrive in any order, any number of times, and at several workers at once.
 """
 
 import asyncio
@@ -17,16 +17,17 @@ from icecream.payments.settlement import Verdict, settle
 from icecream.tables import NOTICE_TRIED, Job, Notice, Payment
 
 log = logging.getLogger(__name__)
-# The answer to our own call comes at about the same time as the notice of it: given so many seconds
-# to settle the payment, it saves the provider a second question about each.
+# The answer to our own call arrives at about the same time as the notice of it. After this delay
+# that answer is usually settled, which saves one query to the provider per payment.
 DELAY = timedelta(seconds=5)
-# Looked up at a time, beside the payments that the desk carries out.
+# Notices that are looked up at a time, in addition to the payments that the desk carries out.
 PLACES = 10
-# How long an applied notice is kept to be read; and how many old ones are deleted in one step.
+# How long an applied notice stays readable, and how many old notices are deleted in one step.
 KEPT, STEP = timedelta(days=30), 1000
-# A payment that the notice is about is asked for by itself, and more often.
+# The longest pause between two tries of a notice. The payment itself is retried separately, and
+# more often.
 LONGEST_PAUSE_SECONDS = 3600.0
-# As wide as the columns are.
+# The width of the columns.
 LONGEST = 255
 OURS = Job.kind == "notice"
 _NOTICES = database.insert(
@@ -45,7 +46,7 @@ _NOTICES = database.insert(
 
 
 class Hint(Struct, frozen=True):
-    """A notice whose turn it is, for the `tries`-th time."""
+    """A notice that is due, for the `tries`-th time."""
 
     id: int
     key: str
@@ -55,15 +56,16 @@ class Hint(Struct, frozen=True):
 
     @property
     def is_old(self) -> bool:
-        """Whether it was tried for long enough."""
+        """Whether it was retried for long enough."""
         return self.received_at < datetime.now(UTC) - NOTICE_TRIED
 
 
 async def receive(provider: str, notice: gateway.Notice) -> bool:
-    """Keep a notice that was verified, and the job to look its payment up, in one transaction.
+    """Store a verified notice and the job to look its payment up, in one transaction.
 
     Returns:
-        Whether it is new. One that came before is kept already; one that cannot be ours is not.
+        Whether it is new. A notice that came before is stored already. A notice that cannot be
+        about our payments is not stored.
     """
     if not all(_fits(text) for text in (notice.event, notice.key, notice.reference)):
         log.warning("A notice of %s bears no key of ours.", provider)
@@ -72,13 +74,16 @@ async def receive(provider: str, notice: gateway.Notice) -> bool:
 
 
 def _fits(text: str) -> bool:
-    """Our own keys do; others may write theirs into the provider's records too."""
+    """Return whether a text fits its column.
+
+    Our keys do. Others can write their own texts into the provider's records too.
+    """
     return len(text) <= LONGEST and text.isprintable()
 
 
 async def _receive(provider: str, notice: gateway.Notice) -> bool:
     now, open_states = datetime.now(UTC), list(states.unfinished(states.PAYMENT))
-    # A refund that succeeded may fail days later, so a notice of one is looked up all the same.
+    # A refund that succeeded may fail days later, so a notice about one is always looked up.
     surely = (Payment.kind == "charge") | (Payment.state != "succeeded")
     ended = await Payment.exists().where(
         Payment.provider_key == notice.key, Payment.state.not_in(open_states), surely
@@ -94,10 +99,11 @@ async def _receive(provider: str, notice: gateway.Notice) -> bool:
 
 
 class Inbox:
-    """Applies the notices that are due.
+    """The processor of due notices.
 
     Args:
-        lease: seconds that a payment or a notice belongs to who claimed it; longer than `timeout`.
+        lease: seconds for which a claimed payment or notice belongs to its claimer; longer than
+            `timeout`.
         timeout: seconds to wait for the provider.
     """
 
@@ -105,7 +111,7 @@ class Inbox:
         self.gateway, self.lease, self.timeout = provider, lease, timeout
 
     async def sweep(self) -> bool:
-        """Apply some notices that are due; True if there may be more."""
+        """Apply some due notices; return True if there may be more."""
         hints = await database.transaction(self._claim)
         reach("notices.claimed")
         outcomes = await asyncio.gather(*map(self._apply, hints), return_exceptions=True)
@@ -117,7 +123,7 @@ class Inbox:
         return len(hints) == PLACES
 
     async def _claim(self) -> list[Hint]:
-        """Put them off first of all: whatever becomes of us, or of this try, they come again."""
+        """Claim due notices by postponing them, so that they are retried after any failure."""
         due = Job.select(Job.subject, Job.tries).where(
             OURS, Job.run_at <= database.seconds_from_now(0)
         )
@@ -140,7 +146,7 @@ class Inbox:
             await _drop_jobs([hint.id])
 
     async def _is_done(self, hint: Hint) -> bool:
-        """Look its payment up and settle it, unless it has ended; False: once more, later."""
+        """Look the payment up and settle it, unless it has ended; return False to retry later."""
         payment = (
             await Payment.select(Payment.id, Payment.kind, Payment.state, Payment.moved)
             .where(Payment.provider_key == hint.key)
@@ -163,7 +169,7 @@ class Inbox:
         return True
 
     async def _look_again(self, refund: int, hint: Hint) -> bool:
-        """Whether a refund that succeeded still stands, or its failure is written."""
+        """Return whether a succeeded refund is confirmed, or its later failure is written."""
         claim = await claims.standing(refund, ("succeeded",))
         if claim is None:
             return False
@@ -177,9 +183,10 @@ class Inbox:
         return answer is not None
 
     def _in_other_hands(self, payment: dict[str, object], hint: Hint) -> bool:
-        """Whether somebody is about to hear the answer; by the end of the lease they have let go.
+        """Return whether another worker probably waits for the provider's answer now.
 
-        Whoever claimed it later asks the provider too: then our question is only one too many.
+        A claim that is older than the notice expires within one lease. A worker that claimed the
+        payment later queries the provider too. In that case our query is redundant, but harmless.
         """
         age = datetime.now(UTC) - hint.received_at
         return payment["state"] == "sent" and age < timedelta(seconds=self.lease)
@@ -196,7 +203,7 @@ class Inbox:
 
 
 async def _read(tries: dict[int, int]) -> list[Hint]:
-    """These notices; of those that somebody deleted, nothing is left to be done."""
+    """Read these notices, and delete the jobs of notices that were deleted."""
     columns = (Notice.id, Notice.key, Notice.reference, Notice.received_at)
     rows = await Notice.select(*columns).where(Notice.id.is_in(sorted(tries)))
     if gone := tries.keys() - {row["id"] for row in rows}:
@@ -205,7 +212,7 @@ async def _read(tries: dict[int, int]) -> list[Hint]:
 
 
 async def _leave(hint: Hint, error: BaseException) -> None:
-    """Tell of a notice that failed, with the traceback once; it comes again, but not for ever."""
+    """Log a notice that failed, with the traceback once; it is retried, but not forever."""
     traceback = error if hint.tries == 1 else None
     log.error("Notice %s was left as it is: %r", hint.id, error, exc_info=traceback)
     counters.failed("notice")
@@ -225,9 +232,9 @@ async def _finish(hint: Hint) -> None:
 
 
 async def prune() -> bool:
-    """Delete some notices that were applied long ago; True if there may be more.
+    """Delete some notices that were applied long ago; return True if there may be more.
 
-    One that was not applied stays, for a person to see.
+    A notice that was not applied is kept for manual review.
     """
     old = Notice.select(Notice.id).where(Notice.applied_at < datetime.now(UTC) - KEPT).limit(STEP)
     ids = [row["id"] for row in await old]

@@ -1,4 +1,4 @@
-"""What operators do about parked payments; each is recorded with who and why."""
+"""The decisions of operators about parked payments; each is recorded with its author and reason."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -21,10 +21,10 @@ COLUMNS = (
 
 
 async def retry(payment: int, *, why: str, by: int, reference: str | None = None) -> list[int]:
-    """Ask the provider once more: by its own `reference`, where the operator found one.
+    """Query the provider once more, by its own `reference` if the operator found one.
 
-    It is looked up first, and asked for again only while the provider still knows our key; so this
-    never charges twice. What cannot be believed is parked again.
+    The payment is looked up first. It is sent again only while the provider still knows our key, so
+    this never charges twice. An answer that cannot be trusted parks the payment again.
 
     Returns:
         The payment, to be carried out now.
@@ -57,10 +57,10 @@ async def _adopt(payment: int, reference: str) -> None:
 
 
 async def release(payment: int, *, why: str, by: int) -> list[int]:
-    """No money was moved: the operator knows; as if the provider had declined it.
+    """Record the operator's decision that no money moved, as if the provider had declined it.
 
     Returns:
-        The refunds to be carried out now, where a cancellation waited for this one.
+        The refunds to be carried out now, if a cancellation waited for this payment.
 
     Raises:
         errors.NotFound: there is no such payment.
@@ -76,7 +76,7 @@ async def release(payment: int, *, why: str, by: int) -> list[int]:
 
 
 async def refund(payment: int, *, why: str, by: int) -> list[int]:
-    """The provider charged something else: take it as paid, and give all of it back.
+    """Accept a charge of another amount as paid, and refund all of it.
 
     Returns:
         The refund, to be carried out now.
@@ -105,9 +105,9 @@ async def refund(payment: int, *, why: str, by: int) -> list[int]:
 
 
 async def book(payment: int, *, why: str, by: int) -> list[int]:
-    """The provider gave back another amount: count that much, and the rest may be given back.
+    """Accept a refund of another amount: count that amount, so that the rest can be refunded.
 
-    A cancellation goes on with the rest by itself.
+    If the order was being canceled, the rest is refunded automatically.
 
     Returns:
         The refund of the rest, to be carried out now, if there is one.
@@ -134,9 +134,9 @@ async def book(payment: int, *, why: str, by: int) -> list[int]:
 
 
 def allowed(row: Row) -> list[str]:
-    """What may be decided about a payment; only what is known to have moved is counted."""
+    """Return the allowed decisions; `refund` and `book` need an amount known to have moved."""
     decisions = [name for name, one in states.DECISIONS.items() if row["state"] in one.sources]
-    # Of a refund that failed afterwards, 0 was moved.
+    # A refund that failed after it had succeeded moved 0.
     moved = bool(row["moved"]) and row["provider_ref"] is not None
     counted = {"charge": "refund", "refund": "book"}[row["kind"]] if moved else None
     return [name for name in decisions if name not in ("refund", "book") or name == counted]
@@ -145,7 +145,7 @@ def allowed(row: Row) -> list[str]:
 async def _decide(
     name: str, payment: int, work: Callable[[Row], Awaitable[list[int]]]
 ) -> list[int]:
-    """Do something about a payment that waits for it, holding its order."""
+    """Apply a decision to a parked payment, while holding its order."""
 
     async def run() -> list[int]:
         query = Payment.select(*COLUMNS).where(Payment.id == payment)
@@ -162,7 +162,7 @@ async def _decide(
 
 
 async def _reopen(row: Row) -> None:
-    """It may be asked for again; what was heard before counts no more, as refunds go by it."""
+    """Allow the payment to be sent again, and clear `moved`, because refunds are based on it."""
     state = states.DECISIONS["retry"].target
     states.check(states.PAYMENT, row["state"], state)
     await Payment.update({Payment.state: state, Payment.moved: None}).where(

@@ -1,4 +1,4 @@
-"""Our payments beside the provider's own list of them: who knows what the other does not."""
+"""Reconciliation: compares our payments with the provider's own list of them."""
 
 import logging
 from collections import Counter
@@ -17,29 +17,30 @@ from icecream.payments.remedies import Finding
 from icecream.tables import Job, Payment
 
 log = logging.getLogger(__name__)
-# What is younger may still be under way; what is older was compared before, or is asked for.
+# Payments younger than YOUNG may still be under way. Payments older than PERIOD were compared
+# before, or are compared on request.
 YOUNG, PERIOD = timedelta(minutes=10), timedelta(days=3)
-# Lines of a list that are compared at once.
+# The number of list lines that are compared at once.
 CHUNK = 500
-# One of all workers compares, once a day; one that dies meanwhile leaves it to the next, and a
-# provider that does not answer is asked again soon.
+# One of all workers compares once a day (EVERY). If it dies, another worker takes over after LEASE.
+# If the provider does not answer, the comparison is repeated after RETRY.
 KIND, EVERY, LEASE = "reconcile", timedelta(days=1), timedelta(hours=1)
 RETRY = timedelta(minutes=5)
-# The first comparison is due at once, whatever the database's clock says.
+# The run time of the first comparison. It is due at once, even if the database's clock is wrong.
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 async def compare(gateway: Gateway, since: datetime, until: datetime) -> AsyncIterator[Finding]:
-    """Every difference between our payments first sent in that time and the provider's list.
+    """Yield every difference between the provider's list and our payments first sent in that time.
 
     Raises:
-        gateway.NO_ANSWER, gateway.Later: the provider does not say its list.
+        gateway.NO_ANSWER, gateway.Later: the provider does not return its list.
     """
     seen: set[int] = set()
-    # Charges may have been given back at the provider: their refunds come later in the list.
+    # A charge may have been refunded at the provider. Its refunds come later in the list.
     for_nothing: list[Finding] = []
     went_back: Counter[str] = Counter()
-    # For them a payment begins a little later than for us.
+    # At the provider a payment begins a little later than here.
     async for records in _chunks(gateway, since, until + YOUNG):
         rows = await _matching(records)
         seen.update(row.id for row in rows.values())
@@ -57,7 +58,7 @@ async def compare(gateway: Gateway, since: datetime, until: datetime) -> AsyncIt
 
 
 def _went_back(records: Iterable[Record]) -> Counter[str]:
-    """How much these refunds gave back, by the reference of the charge."""
+    """Return the amounts that these refunds returned, by the reference of the charge."""
     sums: Counter[str] = Counter()
     for record in records:
         if record.kind == "refund" and record.charge and record.state == "succeeded":
@@ -66,7 +67,7 @@ def _went_back(records: Iterable[Record]) -> Counter[str]:
 
 
 async def _lacking(since: datetime, until: datetime, seen: set[int]) -> AsyncIterator[Finding]:
-    """Our payments of that time that succeeded, and that were not seen in the list."""
+    """Yield our payments of that time that succeeded, but are missing in the list."""
     sent = (Payment.first_sent_at >= since) & (Payment.first_sent_at < until)
     known, last = sent & (Payment.state == "succeeded"), 0
     while rows_left := await _ours(known & (Payment.id > last)):
@@ -91,9 +92,10 @@ async def _chunks(
 
 
 async def _matching(records: list[Record]) -> dict[str, Row]:
-    """Our payments by their keys; for refunds that we have none of, also by references.
+    """Return our payments by their keys; for unknown refunds, also by provider references.
 
-    Such a refund may be of a charge of ours, or be booked already under the provider's reference.
+    An unknown refund may belong to a charge of ours, or may already be booked under the provider's
+    reference.
     """
     rows = await _by(Payment.provider_key, {record.key for record in records})
     strange = [one for one in records if one.kind == "refund" and one.key not in rows]
@@ -103,7 +105,7 @@ async def _matching(records: list[Record]) -> dict[str, Row]:
 
 
 async def _by(column: Column, names: Iterable[str | None]) -> dict[str, Row]:
-    """Our payments that have one of these, by it."""
+    """Return our payments that have one of these values in the column, by that value."""
     given = sorted(filter(None, names))
     found = await _ours(column.is_in(given)) if given else []
     return {getattr(row, column._meta.name): row for row in found}
@@ -130,7 +132,7 @@ async def _ours(which: And | Where) -> list[Row]:
 
 
 async def _undecided(gateway: Gateway, finding: Finding, went_back: Counter[str]) -> Finding | None:
-    """The finding, unless its money was given back: there, or because an operator said so here."""
+    """Return the finding, unless its money was refunded at the provider or by an operator here."""
     assert finding.record is not None
     if went_back[finding.record.reference] >= finding.record.amount:
         return None
@@ -142,7 +144,7 @@ async def _undecided(gateway: Gateway, finding: Finding, went_back: Counter[str]
 
 
 async def run_due(gateway: Gateway) -> bool:
-    """Compare if it is time: adopt what can be adopted, and tell of the rest in the log."""
+    """Compare if it is due: adopt outcomes where possible, and log the other differences."""
     if not gateway.keeps_list or not await database.transaction(_claim):
         return False
     again = EVERY

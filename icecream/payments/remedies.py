@@ -1,4 +1,4 @@
-"""What is done about a difference between our payments and the provider's list."""
+"""Remedies: the actions on differences between our payments and the provider's list."""
 
 import hashlib
 import logging
@@ -26,18 +26,18 @@ from icecream.payments.settlement import Verdict, hold, settle
 from icecream.tables import Event
 
 log = logging.getLogger(__name__)
-# The key of a refund that no payment of ours stands for begins so; the rest is made from the
-# charge's reference, so that it is one refund however often somebody decides on it.
+# The prefix of the key of a refund that has no payment of ours. The rest of the key is derived from
+# the charge's reference, so that repeated decisions make only one refund.
 BY_US = "reconciled-"
 
 
 class Finding(Struct, frozen=True):
-    """A difference, and what is to be done about it.
+    """A difference, and the action for it.
 
-    `adopt`: they know how a payment of ours ended, or that a refund failed afterwards. `refund`:
-    they took money for nothing that we know of, or for a payment that came to nothing. `book`: they
-    gave money back for a charge of ours, `payment`, without our word. `look`: only a person can say
-    what is true. `order` is the payment's, which is found by its key.
+    `adopt`: the provider knows how a payment of ours ended, or that a refund failed afterwards.
+    `refund`: the provider took money for no payment of ours, or for a payment that did not succeed.
+    `book`: somebody refunded a charge of ours, `payment`, at the provider without us. `look`: only
+    a person can decide. `order` is the order of the payment, which is found by its key.
     """
 
     what: Literal["adopt", "refund", "book", "look"]
@@ -53,7 +53,7 @@ class Finding(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What came of a finding, as words to follow it, and whether nothing is left to be done."""
+    """The result of a finding: words to print after it, and whether nothing is left to do."""
 
     said: str
     done: bool
@@ -63,10 +63,10 @@ LEFT = Outcome("", False)
 
 
 async def carry_out(gateway: Gateway, finding: Finding) -> Outcome:
-    """Do what a finding asks for; one that fails is told, so that the others are done all the same.
+    """Carry a finding out; report a failure as its outcome, so that the other findings continue.
 
     Raises:
-        database.AWAY: nothing can be done about any of them.
+        database.AWAY: the database is unavailable, so no finding can be carried out.
     """
     try:
         return await _carry_out(gateway, finding)
@@ -75,7 +75,7 @@ async def carry_out(gateway: Gateway, finding: Finding) -> Outcome:
     except (errors.RefundInProgress, errors.RefundTooLarge) as refusal:
         return Outcome(f" - not now: {refusal}", False)
     except Exception as error:
-        # Whatever is wrong with this one, the next one has nothing to do with it.
+        # Continue with the next finding: this error says nothing about it.
         log.exception("Nothing could be done about: %s", finding)
         counters.failed("finding")
         return Outcome(f" - failed: {error!r}", False)
@@ -96,7 +96,7 @@ async def _carry_out(gateway: Gateway, finding: Finding) -> Outcome:
 
 
 async def _adopt(finding: Finding) -> None:
-    """Believe the list about a payment whose outcome we do not know, as if it was their answer."""
+    """Accept the list's state of a payment with unknown outcome, like an answer to our call."""
     record = finding.record
     assert record is not None
     assert finding.payment is not None
@@ -112,10 +112,10 @@ async def _adopt(finding: Finding) -> None:
 
 
 async def _give_back(gateway: Gateway, finding: Finding) -> Outcome:
-    """Give all of a charge back that stands for nothing; as often as it is tried, it is one refund.
+    """Refund all of a charge that belongs to no order; repeated calls make one refund.
 
-    The history of the payment's order tells of it. A charge under a key that is none of ours has no
-    order here, whatever number its record names: that may be another customer's order by now.
+    The refund is added to the history of the payment's order. A charge under an unknown key has no
+    order here, even if its record names a number: that may be another customer's order by now.
     """
     assert finding.record is not None
     request = _refund(finding.record)
@@ -131,7 +131,7 @@ async def _give_back(gateway: Gateway, finding: Finding) -> Outcome:
 
 
 async def _tell(order: int, refund: Refund) -> None:
-    """Add it to the order's history, once: two people may decide on it at the same time."""
+    """Add the refund to the order's history, once: two people may decide at the same time."""
     about = {"charge": refund.charge, "amount": refund.amount, "key": refund.key}
 
     async def work() -> None:
@@ -148,10 +148,10 @@ async def _tell(order: int, refund: Refund) -> None:
 
 
 async def given_back(gateway: Gateway, finding: Finding) -> bool:
-    """Whether an operator decided so before; a refund that is under way counts.
+    """Return whether an operator already decided on this refund; one under way counts.
 
     Raises:
-        gateway.NO_ANSWER, gateway.Later: the provider does not say.
+        gateway.NO_ANSWER, gateway.Later: the provider gives no definite answer.
     """
     assert finding.record is not None
     try:

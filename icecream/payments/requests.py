@@ -1,4 +1,4 @@
-"""What people ask for once an order is placed: cancel it, pay it again, give money back."""
+"""Requests about an order after it is placed: cancel it, pay it again, refund money."""
 
 from datetime import datetime
 from typing import Any
@@ -9,9 +9,10 @@ from icecream.tables import Job, OrderLine, Payment, User
 
 
 async def cancel(order: int, *, by: int, at: datetime | None = None) -> list[int]:
-    """Give an order up: at once before its payment is asked for, otherwise as soon as that ended.
+    """Cancel an order: at once if its charge was never sent, otherwise after the charge ended.
 
-    What was paid is given back, and then the stock. Twice is once. `at` is when, if not now.
+    The paid amount is refunded, and then the stock is returned. Repeating a cancellation has no
+    further effect. `at` is the time of the cancellation, if not now.
 
     Returns:
         The payments to be carried out now.
@@ -41,12 +42,13 @@ async def _cancel(order: int, by: int, at: datetime | None) -> list[int]:
 
 
 async def _void(order: int) -> bool:
-    """Call the charge off, unless somebody may have asked for it."""
+    """Void the charge, unless it may have been sent."""
     rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.state == "new")
     if not rows:
         return False
     payment: int = rows[0]["id"]
-    # A claim holds the job while it makes the payment `sent`: who comes second sees that.
+    # A claim holds the job while it makes the payment `sent`. The second of the two sees the change
+    # of the first.
     await database.locked(Job.select(Job.id).where(Job.kind == "charge", Job.subject == payment))
     voided = (
         await Payment.update({Payment.state: "void"})
@@ -61,7 +63,7 @@ async def _void(order: int) -> bool:
 
 
 async def has_open_refund(order: int) -> bool:
-    """Whether one is under way, or parked."""
+    """Return whether a refund is under way or parked."""
     unfinished = list(states.unfinished(states.PAYMENT))
     return await Payment.exists().where(
         Payment.order == order, Payment.kind == "refund", Payment.state.is_in(unfinished)
@@ -69,18 +71,18 @@ async def has_open_refund(order: int) -> bool:
 
 
 async def pay(order: int, *, by: int, needs_method: bool) -> list[int]:
-    """Try once more to charge an order that failed; one that is pending or paid stays as it is.
+    """Charge a failed order once more; an order that is pending or paid stays as it is.
 
-    The stock is taken again, the prices stay as they were.
+    The stock is taken again, and the prices stay the same.
 
     Returns:
         The payments to be carried out now.
 
     Raises:
         errors.InvalidTransition: it was canceled or refunded.
-        errors.InsufficientStock: there is not enough left any more.
+        errors.InsufficientStock: there is not enough stock left.
         errors.FlavorArchived: some of it is no longer sold.
-        errors.PaymentMethodRequired: there is nothing to pay it with.
+        errors.PaymentMethodRequired: the user has no payment method.
     """
     return await database.transaction(lambda: _pay(order, by, needs_method))
 
@@ -122,16 +124,16 @@ async def _method(user: int, needed: bool) -> str | None:
 async def refund(
     order: int, amount: int | None, *, why: str, by: int, at: datetime | None = None
 ) -> list[int]:
-    """Give back some of what was paid for an order, or all that is left; within a transaction.
+    """Refund part of what was paid for an order, or all that is left, within a transaction.
 
-    `at` is when, if not now.
+    `at` is the time of the refund, if not now.
 
     Returns:
         The payments to be carried out now.
 
     Raises:
         errors.NotFound: there is no such order.
-        errors.InvalidTransition: it is not paid, nor canceled with money left to give back.
+        errors.InvalidTransition: it is neither paid nor canceled with money left to refund.
         errors.RefundTooLarge: there is less left.
         errors.RefundInProgress: another refund is in progress.
     """
@@ -157,5 +159,5 @@ async def refund(
 
 
 async def is_owed(order: dict[str, Any]) -> bool:
-    """Whether money of a canceled order is left: its refund failed after it had succeeded."""
+    """Return whether a canceled order has money left: its refund failed after succeeding."""
     return order["status"] == "canceled" and (await balances.of(order)).held > 0

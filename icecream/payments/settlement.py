@@ -1,4 +1,4 @@
-"""How a payment ends: by a definite answer, once; and what that makes of its order."""
+"""Settlement: a definite answer ends a payment once, and changes its order."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -26,15 +26,16 @@ COLUMNS = (
     Order.created_at,
 )
 LACKS_CHARGE = "It is a refund, but its order has no charge that succeeded."
-# What a refund moved that failed after it had succeeded: nothing, after all. No other parked
-# payment has this, so it tells that an operator has to decide, and that no answer is waited for.
+# The value of `moved` for a refund that failed after it had succeeded: in the end, no money moved.
+# No other parked payment has this value. So it shows that an operator has to decide and that no
+# answer is expected.
 MOVED_BACK = 0
 
 
 class Parked(Struct, frozen=True):
-    """Neither a yes nor a no that we can believe: a person has to look.
+    """Neither a yes nor a no that we can trust: a person has to review the payment.
 
-    `moved` and `reference` are what the provider says, if anything.
+    `moved` and `reference` are the provider's values, if it sent any.
     """
 
     reason: str
@@ -43,9 +44,9 @@ class Parked(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """What is known of a payment for certain; `by` is the operator who said so.
+    """A certain result of a payment; `by` is the operator who decided it, if any.
 
-    An operator is believed also where another amount was moved. `at` is since when, if not now.
+    An operator's result is accepted even if another amount moved. `at` is its time, if not now.
     """
 
     claim: Claim
@@ -55,7 +56,7 @@ class Verdict(Struct, frozen=True):
 
     @property
     def believed(self) -> Answer | Parked:
-        """What it says, unless something else was moved than we asked for."""
+        """The answer, or `Parked` if the provider moved something else than requested."""
         asked, answer = self.claim.request, self.answer
         if not isinstance(answer, Succeeded) or self.by is not None:
             return answer
@@ -65,17 +66,18 @@ class Verdict(Struct, frozen=True):
             return answer
         texts = [money.text(one.amount, one.currency) for one in (answer, asked)]
         said = " instead of ".join(texts)
-        # What a refund moved in another currency is no part of the order's money.
+        # An amount that a refund moved in another currency does not count as the order's money.
         counts = isinstance(asked, Charge) or answer.currency == asked.currency
         moved = answer.amount if counts else None
         return Parked(f"The provider moved {said}.", answer.reference, moved)
 
 
 class Turn(Struct):
-    """What becomes of an order: the statuses that it enters, one after the other.
+    """The changes of an order: the statuses that it enters, one after the other.
 
-    `refunded` is added to what was, `refund` is what the provider is to move back next, and `back`
-    says that its stock is returned. `at` is when it happens, if not now.
+    `refunded` is added to the refunded amount so far. `refund` is the amount that the provider has
+    to refund next. `back` means that the stock is returned. `at` is the time of the changes, if not
+    now.
     """
 
     order: dict[str, Any]
@@ -89,32 +91,32 @@ class Turn(Struct):
 
     @property
     def status(self) -> str:
-        """The last of them."""
+        """The last status of the path."""
         return self.path[-1] if self.path else str(self.order["status"])
 
     def enter(self, status: str, by: int | None = None, **about: Any) -> None:
-        """Enter one more status, which is told in the order's history."""
+        """Enter one more status, and add it to the order's history."""
         states.check(states.ORDER, self.status, status)
         self.path.append(status)
         self.tell(status, by, **about)
 
     def tell(self, kind: str, by: int | None = None, **about: Any) -> None:
-        """Add to the order's history."""
+        """Add an entry to the order's history."""
         self.happened.append(events.Happened(self.order["id"], kind, about, by, self.at))
 
 
 def turn(order: dict[str, Any], at: datetime | None = None) -> Turn:
-    """An order, of which nothing has become yet; what will happens `at` that moment, or now."""
+    """Return an empty turn of an order, for changes `at` that moment or now."""
     return Turn(order, [], cancel_requested=order["cancel_requested"], at=at)
 
 
 async def settle(verdicts: Sequence[Verdict]) -> list[bool]:
-    """Write what is certain: payment, order, history, totals, and stock back where it goes back.
+    """Write certain results: payment, order, history, totals, and stock where it is returned.
 
-    A definite answer counts whoever brings it; False means that somebody brought it before.
+    A definite answer counts from any source. False means that the same answer was written before.
 
     Raises:
-        Late: some of several were brought before, and nothing was written.
+        Late: some of several answers were written before; nothing was written now.
     """
     try:
         await database.transaction(lambda: write(verdicts))
@@ -126,13 +128,13 @@ async def settle(verdicts: Sequence[Verdict]) -> list[bool]:
 
 
 async def write(verdicts: Sequence[Verdict]) -> list[int]:
-    """Write what is certain, within a transaction.
+    """Write certain results, within a transaction.
 
     Returns:
         The refunds that are to be carried out next.
 
     Raises:
-        Late: somebody did before.
+        Late: an answer was written before.
     """
     held = await hold([one.claim.order for one in verdicts])
     if len(held) < len(verdicts) or await _are_reviewed(verdicts):
@@ -141,7 +143,7 @@ async def write(verdicts: Sequence[Verdict]) -> list[int]:
     believed = [(one, one.believed) for one in verdicts]
     for kind, entering in _ENTERING.items():
         await _enter(entering, [(one, said) for one, said in believed if isinstance(said, kind)])
-    # Only where money goes back, so that a charge costs no query more.
+    # Only for orders with a refund, so that a charge needs no extra query.
     to_refund = {one.claim.order for one in verdicts if isinstance(one.claim.request, Refund)}
     to_refund |= {order for order, row in held.items() if row["cancel_requested"]}
     known = await balances.read(held[order] for order in to_refund)
@@ -155,7 +157,7 @@ async def write(verdicts: Sequence[Verdict]) -> list[int]:
 
 
 async def _are_reviewed(verdicts: Sequence[Verdict]) -> bool:
-    """Whether one is about a refund that failed after it had succeeded, and not an operator's."""
+    """Return whether a verdict, not by an operator, is about a refund that failed afterwards."""
     answers = [one for one in verdicts if one.by is None]
     refunds = [one.claim.payment for one in answers if isinstance(one.claim.request, Refund)]
     return bool(refunds) and await Payment.exists().where(
@@ -164,13 +166,13 @@ async def _are_reviewed(verdicts: Sequence[Verdict]) -> bool:
 
 
 async def hold(orders: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Orders by id, held: whatever is decided about one is decided by its holder."""
+    """Lock orders, and return them by id; only the holder of an order changes it."""
     query = Order.select(*COLUMNS).where(Order.id.is_in(sorted(set(orders)))).order_by(Order.id)
     return {row["id"]: row for row in await database.locked(query)}
 
 
 async def drop_jobs(payments: Sequence[int]) -> None:
-    """Nothing is to be done for these payments any more."""
+    """Delete the jobs of these payments: nothing is left to do for them."""
     ours = Job.kind.is_in(list(KINDS))
     await Job.delete().where(ours, Job.subject.is_in(sorted(payments)))
 
@@ -183,7 +185,8 @@ def _turn(
         name: value for name, value in msgspec.structs.asdict(answer).items() if value is not None
     }
     if isinstance(answer, Declined) and verdict.by is None:
-        # What the provider said is for staff, beside the payment; the history is for everybody.
+        # The provider's reason is for staff, with the payment. The customer can read the history
+        # too.
         about["reason"] = failures.message(answer.code)
     if isinstance(answer, Parked):
         new.tell("parked", verdict.by, **about)
@@ -213,9 +216,9 @@ def _refund_declined(new: Turn, by: int | None, about: dict[str, Any]) -> None:
 
 
 def refunded(new: Turn, balance: Balance, by: int | None = None, **about: Any) -> None:
-    """Count a refund that succeeded, with the balance after it.
+    """Count a refund that succeeded, using the balance after it.
 
-    The order has ended once the provider holds nothing of its money.
+    The order has ended once the provider holds none of its money.
     """
     new.refunded = balance.refunded - new.order["refunded"]
     if balance.held or new.status == "canceled":
@@ -229,11 +232,11 @@ def refunded(new: Turn, balance: Balance, by: int | None = None, **about: Any) -
 
 
 def begin_refund(new: Turn, balance: Balance, by: int | None = None, **about: Any) -> None:
-    """Give back all that is left of an order that was paid."""
+    """Refund all that is left of a paid order."""
     new.enter("refunding", by, **about)
     new.refund = balance.held
     if not new.refund:
-        # Of nothing there is nothing to be given back.
+        # Nothing is left to refund.
         _end_refunded(new, by)
 
 
@@ -243,7 +246,7 @@ def _end_refunded(new: Turn, by: int | None, **about: Any) -> None:
 
 
 async def return_stock(turns: Sequence[Turn]) -> dict[int, list[books.Line]]:
-    """Give the stock back where it goes back; the lines of all these orders."""
+    """Return the stock of the turns that require it; return the lines of all their orders."""
     lines = await _lines([one.order["id"] for one in turns])
     await books.give_back([line for one in turns if one.back for line in lines[one.order["id"]]])
     return lines
@@ -259,7 +262,8 @@ async def _lines(orders: Sequence[int]) -> dict[int, list[books.Line]]:
 
 
 def _entering(state: str, column: Column) -> database.Statement:
-    # What has ended stays so for every answer; a refund that fails later is no answer to a call.
+    # A payment that has ended stays so for every answer. The failure of a succeeded refund is not
+    # an answer to a call, and is handled elsewhere.
     unfinished = states.unfinished(states.PAYMENT)
     among = [one for one in states.before(states.PAYMENT, state) if one in unfinished]
     return database.enter(Payment.state, state, among=among, column=column)
@@ -288,7 +292,8 @@ async def _enter(
                 {Payment.provider_ref: said.reference, Payment.moved: said.moved}
             ).where(mine)
         elif isinstance(said, Succeeded) and one.by is None and one.claim.moved is not None:
-            # It moved what we asked for after all. What an operator decides goes by what it moved.
+            # The provider moved the requested amount after all. But an operator's decision keeps
+            # `moved`, because it is based on it.
             await Payment.update({Payment.moved: None}).where(mine)
     await _say_why(
         [(one.claim.payment, said) for one, said in ending if isinstance(said, Declined)]
@@ -304,7 +309,7 @@ async def _say_why(declined: Sequence[tuple[int, Declined]]) -> None:
 
 
 async def apply(turns: Sequence[Turn], lines: dict[int, list[books.Line]]) -> list[int]:
-    """Write what became of orders that are held; the refunds that are to be carried out next."""
+    """Write the changes of held orders; return the refunds that are to be carried out next."""
     now = datetime.now(UTC)
     await _move_orders(turns)
     staged = [await _stage_refund(one) for one in turns if one.refund]
@@ -314,7 +319,7 @@ async def apply(turns: Sequence[Turn], lines: dict[int, list[books.Line]]) -> li
 
 
 async def _count(turns: Sequence[Turn], lines: dict[int, list[books.Line]]) -> None:
-    """Let the totals follow, and give each line its part of what was given back."""
+    """Update the totals, and save each line's share of the refunded amount."""
     come, gone, parts = [], [], list[books.Line]()
     for one in turns:
         before = after = lines[one.order["id"]]
@@ -330,7 +335,7 @@ async def _count(turns: Sequence[Turn], lines: dict[int, list[books.Line]]) -> N
 
 
 async def _move_orders(turns: Sequence[Turn]) -> None:
-    """Those that change alike are changed at once."""
+    """Update orders with the same change in one statement."""
     alike: dict[tuple[str, int, bool], list[int]] = {}
     for one in turns:
         change = (one.status, one.refunded, one.cancel_requested)
@@ -354,10 +359,10 @@ async def _stage_refund(one: Turn) -> int:
 
 
 async def held(order: int) -> dict[str, Any]:
-    """One order, held.
+    """Lock one order and return it.
 
     Raises:
-        errors.NotFound: there is none.
+        errors.NotFound: there is no such order.
     """
     rows = await hold([order])
     if order not in rows:
