@@ -1,1 +1,1 @@
-"""What runs in the background: payments, and the sweep that finds forgotten ones."""
+"""Background work: payments, and the sweep that finds forgotten payments."""

@@ -1,8 +1,8 @@
-"""The one Taskiq broker, in this process or on a Redis Stream: a doorbell, not the truth.
+"""The Taskiq broker, in this process or on a Redis Stream: a notification, not the truth.
 
-What a message asks for is a row in the database already, so a message may be lost, doubled or late.
-That is why the stream is read without acknowledgements: nothing stays pending under the name of a
-worker that died, and nothing needs to be reclaimed; the sweep finds what was not done.
+The work behind a message is already a row in the database, so a message may be lost, doubled or
+late. That is why the stream is read without acknowledgements: no message stays pending for a dead
+worker, and none has to be reclaimed. The sweep finds the work that was not done.
 """
 
 import asyncio
@@ -26,16 +26,16 @@ from taskiq_redis import RedisStreamBroker
 from icecream import background, logs, settings
 
 log = logging.getLogger(__name__)
-# Messages that may wait: with more work than that, a sweep finds it just as soon.
+# The maximum number of waiting messages. With more work than that, a sweep finds it just as soon.
 LONGEST_QUEUE = 10_000
 LONGEST_STREAM = 100_000
-# Seconds that ringing may take, and that we leave an unreachable Redis alone.
+# Seconds that a notification may take, and seconds without calls to an unreachable Redis.
 RING_TIMEOUT, REST = 1.0, 2.0
-# Seconds between two looks whether Redis can be written and read, however many ask.
+# Seconds between two probes that write and read Redis, for any number of callers.
 PROBE_EVERY = 1.0
 GO_ON = "; payments go on by sweeping"
 _CLUSTER = "this is a node of a Redis Cluster, set ICECREAM_REDIS_URL to a single server"
-# What to do, by the first word of the answer.
+# Advice for the operator, by the error code of the answer.
 HINTS = {
     "MOVED": _CLUSTER,
     "ASK": _CLUSTER,
@@ -49,7 +49,7 @@ HINTS = {
 
 
 class InProcess(AsyncBroker):
-    """A queue in memory, for the one process that both takes orders and charges them."""
+    """A queue in memory, for the single process that both takes orders and charges them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,10 +65,10 @@ class InProcess(AsyncBroker):
 
 
 class Stream(RedisStreamBroker):
-    """taskiq-redis's stream, read by a listener that outlives Redis and strange entries."""
+    """taskiq-redis's stream, with a listener that survives outages and unknown entries."""
 
     away_since: float | None = None
-    # What it answered last, while it is away.
+    # The last error of Redis, while it is away.
     said = ""
 
     def __init__(self, url: str, **options: Any) -> None:
@@ -78,11 +78,11 @@ class Stream(RedisStreamBroker):
         self._probed_at = -PROBE_EVERY
 
     async def startup(self) -> None:
-        # The group is made when it is first read from: Redis may be down right now.
+        # The group is created on the first read, because Redis may be down now.
         await AsyncBroker.startup(self)
 
     async def listen(self) -> AsyncGenerator[bytes, None]:  # type: ignore[override]  # no acks
-        # Taskiq cancels a read once and then waits for it; that cancellation can get lost.
+        # Taskiq cancels a read once and then waits for it. That cancellation can get lost.
         while not background.is_being_cancelled():
             try:
                 async with Redis(connection_pool=self.connection_pool) as redis:
@@ -90,24 +90,24 @@ class Stream(RedisStreamBroker):
                         for message in await self._read(redis):
                             yield message
             except Exception as error:
-                # Whatever it is, also a bug: nothing else would listen again.
+                # Catch everything, also bugs: nothing else would restart the listener.
                 if not await self._has_group_again(error):
                     self.note_away(error)
                     await asyncio.sleep(REST)
 
     async def _has_group_again(self, error: Exception) -> bool:
-        """Whether that was Redis being new, or flushed, and it could be mended."""
+        """Return whether the group was missing (Redis is new or was flushed) and now exists."""
         if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
             return False
         try:
             async with Redis(connection_pool=self.connection_pool) as redis:
-                # From the start of the stream: what came before us counts too.
+                # Read from the start of the stream, because earlier messages count too.
                 await redis.xgroup_create(
                     self.queue_name, self.consumer_group_name, id=self.consumer_id, mkstream=True
                 )
         except (RedisError, OSError) as refused:
-            # Another worker was faster; or Redis is full or read-only, and asking again at once
-            # would keep us busy for nothing.
+            # BUSYGROUP: another worker created it first. For other errors, Redis is full or
+            # read-only. An immediate retry would only use CPU.
             return str(refused).startswith("BUSYGROUP")
         return True
 
@@ -124,7 +124,7 @@ class Stream(RedisStreamBroker):
         return [entry[b"data"] for entry in _entries(fetched) if b"data" in entry]
 
     async def is_away(self, seconds: float) -> bool:
-        """Whether writing and reading the stream fails, as far as is known in so many seconds."""
+        """Return whether writing or reading the stream fails, as far as known within `seconds`."""
         idle = self._probe is None or self._probe.done()
         if idle and time.monotonic() - self._probed_at >= PROBE_EVERY:
             self._probed_at = time.monotonic()
@@ -134,24 +134,24 @@ class Stream(RedisStreamBroker):
         return self.away_since is not None
 
     async def _write_and_read(self) -> None:
-        """What orders and workers need; PING is answered by servers that are of no use to us."""
+        """Write and read like orders and workers do; PING also succeeds on unusable servers."""
         try:
             async with (
                 asyncio.timeout(RING_TIMEOUT),
                 Redis(connection_pool=self.connection_pool) as redis,
             ):
-                # An entry without a message is passed over by who reads it.
+                # Readers skip an entry without a message.
                 await redis.xadd(self.queue_name, {b"probe": b""}, maxlen=self.maxlen)
                 await redis.xrevrange(self.queue_name, count=1)
         except Exception as error:
-            # Also a bug: metrics and health go on.
+            # Also a bug: metrics and health must continue.
             self.note_away(error)
         else:
             self.note_answer()
 
     def note_away(self, error: Exception) -> None:
-        """It could not be read or written; a bug of ours is told as one."""
-        cause = error.__cause__ if isinstance(error, SendTaskError) else error  # It says nothing.
+        """Record that Redis could not be read or written; report our own bugs as such."""
+        cause = error.__cause__ if isinstance(error, SendTaskError) else error  # It has no details.
         if not isinstance(cause, RedisError | OSError):
             logs.fault(log, "Reading or writing Redis failed", cause or error)
         self.said = answer_of(cause or error)
@@ -159,7 +159,7 @@ class Stream(RedisStreamBroker):
         self.away_since = time.monotonic()
 
     def note_answer(self) -> None:
-        """It was read or written just now."""
+        """Record that Redis was read or written just now."""
         self._outage.succeeded()
         self.away_since = None
 
@@ -176,14 +176,14 @@ class Stream(RedisStreamBroker):
 
 
 def _entries(fetched: Any) -> list[dict[bytes, bytes]]:
-    """What XREADGROUP answered, in either version of the protocol."""
+    """Return the entries of an XREADGROUP answer, in either version of the protocol."""
     if isinstance(fetched, dict):
         return [entry for lists in fetched.values() for one in lists for _, entry in one]
     return [entry for _, stream in fetched or () for _, entry in stream]
 
 
 def answer_of(error: BaseException) -> str:
-    """What Redis answered, with its code, and what is to be done about it."""
+    """Return the answer of Redis, with its code and advice for the operator."""
     code = getattr(error, "status_code", None) or ""
     text = re.split(", with args|, otherwise", str(error))[0] or repr(error)
     if code == "ERR" and text.startswith("unknown command"):
@@ -215,7 +215,7 @@ broker = _broker()
 
 @asynccontextmanager
 async def running() -> AsyncIterator[None]:
-    """Hold the broker open."""
+    """Keep the broker open until the block ends."""
     await broker.startup()
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the worker runs: one line into `icecream.payments`; and the bell that asks for it."""
+"""The worker's task, one call into `icecream.payments`, and the notification that starts it."""
 
 import asyncio
 import logging
@@ -12,17 +12,17 @@ from icecream import database, logs, settings
 from tasks.broker import GO_ON, REST, RING_TIMEOUT, Stream, broker
 
 log = logging.getLogger(__name__)
-# Seconds that readiness waits for Redis: a load balancer gives it one in all.
+# Seconds that readiness waits for Redis: a load balancer allows one second in total.
 READY_WAITS = 0.3
 
 
 @broker.task("payments.charge")
 async def charge(payments: list[int], customers: Sequence[int] = ()) -> None:
-    """Carry these payments out, as far as nobody else has; a sweep finds what was left undone.
+    """Carry out these payments unless another worker has; a sweep finds the payments left.
 
-    `customers` are theirs, in the same order, where they are known.
+    `customers` are their customers, if known, in the same order.
     """
-    # Taskiq would write a traceback for each message, also while the database is away.
+    # Taskiq would log a traceback for each message, also while the database is away.
     with logs.contained(log, "Carrying out payments that were rung for"):
         try:
             await broker.state.desk.serve(payments, customers)
@@ -31,13 +31,13 @@ async def charge(payments: list[int], customers: Sequence[int] = ()) -> None:
 
 
 def has_bell() -> bool:
-    """PostgreSQL without Redis has none; its workers sweep."""
+    """Return whether workers can be notified; with PostgreSQL but no Redis they only sweep."""
     current = settings.load()
     return current.embedded or current.redis_url is not None
 
 
 async def ring(payments: list[int], customers: Sequence[int] = ()) -> None:
-    """Say that these payments are to be carried out; who does not hear it, sweeps."""
+    """Notify workers of payments to be carried out; a sweep finds them if this fails."""
     if not has_bell():
         return
     if isinstance(broker, Stream):
@@ -55,14 +55,14 @@ async def ring(payments: list[int], customers: Sequence[int] = ()) -> None:
 
 
 async def redis_is_away() -> bool | None:
-    """Whether Redis cannot be written or read right now; None where none is used."""
+    """Return whether Redis cannot be written or read right now; None if Redis is not used."""
     if not isinstance(broker, Stream):
         return None
     return await broker.is_away(RING_TIMEOUT)
 
 
 async def warnings() -> list[str]:
-    """What an operator should know about the bell."""
+    """Return warnings for the operator about notifications."""
     if isinstance(broker, Stream) and await broker.is_away(READY_WAITS):
         return [f"Redis is away ({broker.said}){GO_ON}."]
     return []

@@ -1,4 +1,4 @@
-"""The publisher in every process that serves or works; whichever dies, the others go on."""
+"""The feed's publisher, which runs in every process; if one process dies, the others continue."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,14 +7,15 @@ from contextlib import asynccontextmanager, suppress
 from icecream import background, database, feed
 from tasks import sweep
 
-# Seconds between two looks while this process writes, so that a busy one publishes much at once;
-# and otherwise, for what somebody left who died before he could publish it.
+# Seconds between two runs while this process writes, so that a busy process publishes many at once.
+# EVERY is the interval without own writes, for the entries of a process that died before
+# publishing.
 PAUSE, EVERY = 0.2, 1.0
 
 
 @asynccontextmanager
 async def publishing() -> AsyncIterator[None]:
-    """Publish what this process writes, and what others left, until the block ends."""
+    """Publish the entries of this process, and those left by others, until the block ends."""
     written = asyncio.Event()
 
     async def step() -> bool:
@@ -22,7 +23,7 @@ async def publishing() -> AsyncIterator[None]:
             async with asyncio.timeout(EVERY):
                 await written.wait()
         written.clear()
-        # What it publishes is a transaction too, after which it looks once more.
+        # Publishing is a transaction too, so one more run follows it.
         return await feed.publish()
 
     with database.told(written.set):

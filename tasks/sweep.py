@@ -1,4 +1,4 @@
-"""Whatever fell through is found again here; this loop is the whole recovery story."""
+"""The sweep: finds all work that was lost; this loop is the only recovery mechanism."""
 
 import asyncio
 import random
@@ -8,11 +8,11 @@ from icecream import database, logs
 
 
 async def run(step: Callable[[], Awaitable[bool]], every: float) -> None:
-    """Take a step for ever, every so many seconds, and at once while it says that there is more.
+    """Run a step forever: every `every` seconds, and at once while it returns True (more to do).
 
-    An unexpected error ends this; its owner in `background` starts it again.
+    An unexpected error ends this; `background` starts it again.
 
-    The pauses vary by a quarter, so that many workers do not ask at the same moment.
+    The pauses vary by a quarter, so that many workers do not query at the same moment.
     """
     while True:
         try:

@@ -1,4 +1,4 @@
-"""A worker: the desk, what hears the bell, and the sweep; started and stopped together."""
+"""A worker: the desk, the listener for notifications, and the sweeps, started together."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,21 +11,20 @@ from icecream.payments import Desk, notices, reconciliation
 from tasks import payments, sweep
 from tasks.broker import broker
 
-# Payments in flight: they only wait for the provider.
+# The maximum number of payments in flight. Each only waits for the provider.
 CONCURRENCY = 50
-# Seconds for what is under way when the process is told to stop; all of it ends within ten.
+# Seconds for running payments when the process is stopped. The whole stop takes at most ten.
 GRACE = 6.0
-# Seconds for the listener to say goodbye to Redis.
+# Seconds for the listener to leave Redis.
 LAST_WORDS = 1.0
-# Seconds between two looks for keys and notices whose time is over, and for lists that are to be
-# compared.
+# Seconds between two searches for expired keys, old notices, and a due reconciliation.
 PRUNE = 60.0
 Step = Callable[[], Awaitable[bool]]
 
 
 @asynccontextmanager
 async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
-    """Carry payments out, at most so many at a time, until the block ends."""
+    """Carry payments out, at most `concurrency` at a time, until the block ends."""
     current = settings.load()
     provider = gateway.chosen(current)
     lease, timeout = current.lease, current.payment_timeout
@@ -60,7 +59,7 @@ def _sweeper(name: str, step: Step, every: float) -> asyncio.Task[None]:
 
 
 async def _listen(stop: asyncio.Event, concurrency: int) -> None:
-    """Hear the bell until the worker stops."""
+    """Listen for notifications until the worker stops."""
     receiver = Receiver(
         broker, max_async_tasks=concurrency, run_startup=False, wait_tasks_timeout=GRACE
     )
