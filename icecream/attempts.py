@@ -1,4 +1,4 @@
-"""Attempts to move money: each a row with a key of its own, and a job that will carry it out."""
+"""Attempts to move money: each has a payment row with its own key, and a job to carry it out."""
 
 import secrets
 from collections.abc import Sequence
@@ -29,9 +29,10 @@ _JOBS = database.insert(
 
 
 class Attempt(Struct, frozen=True):
-    """Money to be moved for an order, in minor units; the `n`-th time that this is tried.
+    """An amount to be moved for an order, in minor units, for the `n`-th time.
 
-    `customer` placed the order, `method` is the provider's reference of what it is paid with.
+    `customer` is the user who placed the order. `method` is the provider's reference of the payment
+    method.
     """
 
     order: int
@@ -43,9 +44,9 @@ class Attempt(Struct, frozen=True):
 
 
 def beginning(attempts: Sequence[Attempt]) -> database.Asked:
-    """The attempts' own rows; returned are their ids, each with its order's."""
-    # A random key, stored before anybody can use it: keys made from ids would come again after a
-    # restored backup, and be taken by the provider for the older payment.
+    """Return the insert of the attempts' payments; it returns their ids and order ids."""
+    # A random key, stored before it is used. Keys made from ids would repeat after a restored
+    # backup, and the provider would take them for the older payments.
     return _PAYMENTS, [
         (one.order, one.kind, one.n, "new", secrets.token_hex(16), one.amount, one.method, 0)
         for one in attempts
@@ -53,12 +54,12 @@ def beginning(attempts: Sequence[Attempt]) -> database.Asked:
 
 
 def due(attempts: Sequence[Attempt], payments: dict[int, int]) -> database.Asked:
-    """The jobs that will carry them out, due at once; the payments' ids by order."""
+    """Return the insert of the jobs, due at once; `payments` are the payments' ids by order."""
     return _JOBS, [(one.kind, payments[one.order], one.customer, 0) for one in attempts]
 
 
 async def stage(attempts: Sequence[Attempt]) -> dict[int, int]:
-    """Write them, due at once, within the transaction that wants them; their ids by order."""
+    """Write the attempts, due at once, within a transaction; return their ids by order."""
     rows = await database.together(beginning(attempts))
     payments: dict[int, int] = {row["order"]: row["id"] for row in rows}
     await database.together(due(attempts, payments))
@@ -66,6 +67,6 @@ async def stage(attempts: Sequence[Attempt]) -> dict[int, int]:
 
 
 async def next_n(order: int, kind: str) -> int:
-    """How many there were, and one more; for whoever holds the order."""
+    """Return the number of the next attempt; the caller must hold the order."""
     before: int = await Payment.count().where(Payment.order == order, Payment.kind == kind)
     return before + 1

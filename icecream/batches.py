@@ -1,4 +1,4 @@
-"""Calls that arrive together are answered together."""
+"""Batches: calls that arrive together are answered together."""
 
 import asyncio
 import logging
@@ -16,8 +16,8 @@ Answer = TypeVar("Answer")
 Work = Callable[[list[Call]], Awaitable[Sequence[Answer | Exception]]]
 
 log = logging.getLogger(__name__)
-# A batch that takes longer than this many seconds is reported: nobody is served meanwhile. It is
-# longer than the database may take for one statement.
+# A batch that takes longer than this many seconds is reported, because other calls wait for it. The
+# limit is longer than the database's limit for one statement.
 STUCK_SECONDS = 40.0
 _all: "WeakSet[Batches[Any, Any]]" = WeakSet()
 
@@ -32,21 +32,23 @@ Batch = list[_Asked[Call, Answer]]
 
 
 class Batches(Generic[Call, Answer]):
-    """Whoever waits at the same moment goes into one batch, and the next one forms meanwhile.
+    """A queue of calls: all calls that wait at the same moment go into one batch.
 
-    There is no timer: in an idle process a batch is one call.
+    While a batch is served, the next one forms. There is no timer: in an idle process a batch is
+    one call.
 
     Args:
-        work: answers a batch, an outcome per call, in their order. All or nothing: when it raises
-            an exception other than `database.AWAY`, it is done again with half of the calls, down
-            to one, so that a call that cannot be answered fails alone. So nothing may follow its
-            COMMIT. When it was cancelled, nobody knows how far it got, and it is not done again.
-        of: what they are called where they are counted.
-        most: what the calls of a batch may weigh together.
-        room: calls that may wait for the next batches.
-        weight: of one call; one that is too heavy makes a batch of its own.
-        done: called with the outcomes after the work; if it fails, the callers are answered all
-            the same.
+        work: answers a batch with one outcome per call, in their order. It is all or nothing. When
+            it raises an exception other than `database.AWAY`, it is repeated with half of the
+            calls, down to one call, so that a call that cannot be answered fails alone. So nothing
+            may follow its COMMIT. When it was cancelled, its effect is unknown, and it is not
+            repeated.
+        of: the name of the calls in the counters.
+        most: the maximum total weight of the calls in a batch.
+        room: the maximum number of calls that wait for the next batches.
+        weight: returns the weight of one call; a call above `most` gets its own batch.
+        done: called with the outcomes after the work; if it fails, the callers still get their
+            answers.
     """
 
     def __init__(
@@ -69,11 +71,11 @@ class Batches(Generic[Call, Answer]):
         _all.add(self)
 
     async def ask(self, call: Call) -> Answer:
-        """Wait in line, and for the answer.
+        """Queue the call, and wait for its answer.
 
         Raises:
-            errors.Unavailable: the line is full, or closed; the call had and will have no effect.
-            database.Unsettled: the work was stopped; nobody knows whether it had an effect.
+            errors.Unavailable: the queue is full or closed; the call has no effect.
+            database.Unsettled: the work was stopped, and its effect is unknown.
         """
         if self._closed or len(self._waiting) >= self._room:
             raise errors.Unavailable("Too much at once; try again in a second.")
@@ -81,14 +83,14 @@ class Batches(Generic[Call, Answer]):
         asked = _Asked[Call, Answer](call, self._weight(call), loop.create_future())
         self._waiting.append(asked)
         if self._runner is None:
-            # In nobody's context: whoever happened to be first may leave, the others stay.
+            # Use an empty context: the task must not depend on the first caller, who may leave.
             self._runner = loop.create_task(self._run(), context=Context())
         return await asked.answer
 
     async def close(self) -> None:
-        """Take no more calls, and answer those that were taken.
+        """Accept no more calls, and answer those that were accepted.
 
-        When this is cancelled, they are told that there will be no answer.
+        If this is cancelled, the remaining calls fail.
         """
         self._closed = True
         if (runner := self._runner) is None:
@@ -96,18 +98,18 @@ class Batches(Generic[Call, Answer]):
         try:
             await asyncio.wait({runner})
         finally:
-            # At once: the work may take its time to notice.
+            # Do not wait: the work may take some time to react to the cancellation.
             runner.cancel()
             self._give_up()
 
     @property
     def seconds(self) -> float:
-        """How long the batch that is under way has taken; 0 if there is none."""
+        """How long the current batch has taken; 0 if there is none."""
         return 0.0 if self._began is None else time.monotonic() - self._began
 
     @property
     def stuck(self) -> str | None:
-        """What to tell an operator while nobody is served."""
+        """A message for the operator while a batch takes too long."""
         if self._began is None or (seconds := self.seconds) < STUCK_SECONDS:
             return None
         return f"a batch of {self._of} has taken {seconds:.0f} seconds"
@@ -119,19 +121,19 @@ class Batches(Generic[Call, Answer]):
                 self._serving = self._next()
                 await self._serve(self._serving)
         finally:
-            # Whatever ended it: the next call starts another.
+            # After any kind of end, the next call starts another runner.
             self._runner = self._began = None
             self._give_up()
 
     def _give_up(self) -> None:
-        """Answer everybody who still waits; nobody does unless this was stopped."""
+        """Fail the calls that still wait; there are none unless the runner was stopped."""
         _fail(self._serving, database.Unsettled("The work was stopped before its end."))
         self._serving = []
         _fail(self._waiting, errors.Unavailable("The service is stopping."))
         self._waiting.clear()
 
     async def _gathered(self) -> None:
-        """Let those in who are at the door: as long as each turn of the event loop brings more."""
+        """Let pending calls join, as long as each turn of the event loop brings more."""
         before = 0
         while before < len(self._waiting) < self._most:
             before = len(self._waiting)
@@ -142,7 +144,8 @@ class Batches(Generic[Call, Answer]):
         room = self._most
         while self._waiting:
             asked = self._waiting[0]
-            # Who left before its turn is not served; who leaves later was.
+            # A caller who left before the batch forms is not served. A caller who leaves later was
+            # served.
             if not asked.answer.done():
                 room -= asked.weight
                 if batch and room < 0:
@@ -171,13 +174,13 @@ class Batches(Generic[Call, Answer]):
     async def _outcomes(
         self, batch: Batch[Call, Answer]
     ) -> Sequence[Answer | Exception] | BaseException:
-        # In a task of its own, so that its cancellation is not that of the runner.
+        # Run the work in its own task, so that its cancellation does not cancel the runner.
         work = self._work([asked.call for asked in batch])
         (outcomes,) = await asyncio.gather(work, return_exceptions=True)
         return outcomes
 
     def _answer(self, batch: Batch[Call, Answer], outcomes: Sequence[Answer | Exception]) -> None:
-        """Tell each caller what came of it; the work is done, and is not done again."""
+        """Give each caller its outcome; the work is done, and is not repeated."""
         if len(outcomes) != len(batch):
             error = RuntimeError(f"{len(outcomes)} outcomes for {len(batch)} {self._of}")
             log.error("%s", error)
@@ -204,5 +207,5 @@ def _fail(batch: Iterable[_Asked[Any, Any]], error: BaseException) -> None:
 
 
 def stuck() -> list[str]:
-    """Where in this process nobody is served any more."""
+    """Return a message for each queue of this process whose batch takes too long."""
     return [said for one in _all if (said := one.stuck)]

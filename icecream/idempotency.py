@@ -1,4 +1,4 @@
-"""Idempotency-Key over HTTP: the one way in which an endpoint carries a request out once."""
+"""Idempotency-Key over HTTP: the one way in which endpoints carry a request out only once."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -13,10 +13,10 @@ NO_BODY = bodies.Body()
 
 
 def key(field: str | None, request: bodies.AnyBody, body: Struct = NO_BODY) -> keys.Key | None:
-    """The key of a request, from its header field.
+    """Return the key of a request, from its header field.
 
     Raises:
-        errors.IdempotencyKeyInvalid: the field holds none.
+        errors.IdempotencyKeyInvalid: the field holds no valid key.
     """
     if field is None:
         return None
@@ -25,7 +25,7 @@ def key(field: str | None, request: bodies.AnyBody, body: Struct = NO_BODY) -> k
 
 
 def headers(*, replayed: bool) -> dict[str, str]:
-    """What says that an answer is a replay."""
+    """Return the header fields that mark an answer as a replay."""
     return dict(REPLAYED) if replayed else {}
 
 
@@ -38,18 +38,18 @@ async def once(
     body: Struct = NO_BODY,
     status: int = 200,
 ) -> tuple[T, dict[str, str]]:
-    """Do some work in one transaction, or answer as before where the request comes again.
+    """Do some work in one transaction, or replay the answer if the request is repeated.
 
     Args:
         field: the request's Idempotency-Key.
         kind: the type of the answer, a struct, which is stored as JSON.
-        status: of the answer over HTTP.
+        status: the HTTP status of the answer.
 
     Returns:
         The answer, and the header fields that say whether it is a replay.
 
     Raises:
-        errors.IdempotencyKeyInvalid: the field holds no key.
+        errors.IdempotencyKeyInvalid: the field holds no valid key.
         errors.IdempotencyKeyReused: the key came with another request.
     """
     answer, replayed = await keys.once(key(field, request, body), work, kind, status=status)

@@ -1,4 +1,4 @@
-"""Placing orders: those that arrive together are written together, in one transaction."""
+"""Placing orders: orders that arrive together are written together, in one transaction."""
 
 import asyncio
 import logging
@@ -25,13 +25,13 @@ from icecream.failpoints import reach
 from icecream.tables import Order, OrderLine
 
 log = logging.getLogger(__name__)
-# Lines of orders in one transaction, and orders that may wait for the next ones.
+# The maximum number of order lines in one transaction, and of orders that may wait.
 MOST, ROOM = 100, 2000
 REFUSED = (books.UnknownFlavor, errors.Refusal)
 
 
 class Ring(Protocol):
-    """Notifies the workers of payments, whose customers may be added in the same order."""
+    """Notifies the workers of payments; `customers` may follow in the same order."""
 
     def __call__(
         self, payments: list[int], customers: Sequence[int] = ()
@@ -39,9 +39,9 @@ class Ring(Protocol):
 
 
 class Wanted(Struct, frozen=True):
-    """An order to be placed: quantities by flavor id, perhaps under an Idempotency-Key.
+    """An order to be placed: quantities by flavor id, with an optional Idempotency-Key.
 
-    `method` is what it is paid with, which the provider may insist on; `at` is when it is placed,
+    `method` is the payment method, which the provider may require. `at` is the time of the order,
     if not now.
     """
 
@@ -60,7 +60,7 @@ class Receipt(Struct):
 
 
 class Placed(Struct, frozen=True):
-    """An order, the payment that is to be charged, if any, and whether it was there before."""
+    """A placed order, its payment to be charged, if any, and whether this is a replay."""
 
     receipt: Receipt
     customer: int
@@ -69,15 +69,15 @@ class Placed(Struct, frozen=True):
 
     @property
     def order(self) -> int:
-        """Its id."""
+        """The id of the order."""
         return self.receipt.order_id
 
 
 class Intake:
-    """Where orders are placed.
+    """The intake of orders.
 
     Args:
-        ring: tells the workers of payments to be charged; called after the commit.
+        ring: notifies the workers of payments to be charged; called after the commit.
     """
 
     def __init__(self, ring: Ring) -> None:
@@ -96,17 +96,17 @@ class Intake:
     ) -> Placed:
         """Order these quantities, by flavor id, for a user.
 
-        Once this returns, the order is on the disk with its lines, its payment, the job that will
-        charge it, its history and its part of the totals, and its key. An order of no cost is paid
-        at once. What was placed under the same key before is answered again.
+        When this returns, the order is on disk, together with its lines, its payment, the job that
+        will charge it, its history, its part of the totals, and its key. An order with a total of 0
+        is paid at once. A repeated request under the same key gets the first answer again.
 
         Raises:
             books.UnknownFlavor: a flavor does not exist, or is no longer sold.
-            errors.InsufficientStock: there is less left than wanted.
+            errors.InsufficientStock: there is less stock left than ordered.
             errors.IdempotencyKeyReused: the key came with another request.
-            errors.PaymentMethodRequired: there is nothing to pay it with.
-            errors.Unavailable: too many are waiting.
-            database.Unsettled: nobody knows whether it was placed.
+            errors.PaymentMethodRequired: the user has no payment method.
+            errors.Unavailable: too many orders are waiting.
+            database.Unsettled: it is unknown whether the order was placed.
         """
         try:
             return await self._line.ask(Wanted(user, lines, key, method))
@@ -115,11 +115,12 @@ class Intake:
             raise
 
     def _placed(self, outcomes: Sequence[Placed | Exception]) -> None:
-        """Count them and ring for them, after the commit."""
+        """Count the orders, and notify the workers, after the commit."""
         reach("intake.committed")
         placed = [one for one in outcomes if isinstance(one, Placed)]
         if staged := {one.payment: one.customer for one in placed if one.payment}:
-            # Nobody waits for it: the bell makes it sooner, the jobs in the database make it sure.
+            # The notification is not awaited: it only makes payments faster. The jobs in the
+            # database make them certain.
             ringing = asyncio.create_task(self._bell(staged))
             self._ringing.add(ringing)
             ringing.add_done_callback(self._ringing.discard)
@@ -133,13 +134,13 @@ class Intake:
             await self._ring(list(staged), list(staged.values()))
 
     async def close(self) -> None:
-        """Take no more orders, and finish those that were taken."""
+        """Accept no more orders, and finish those that were accepted."""
         await self._line.close()
         await asyncio.gather(*self._ringing)
 
 
 def _reason(error: Exception) -> str:
-    """Why there is no order, as a code."""
+    """Return the reason why there is no order, as a code."""
     if isinstance(error, books.UnknownFlavor):
         return "unknown-flavor"
     return error.code if isinstance(error, errors.Refusal) else errors.Unavailable.code
@@ -167,7 +168,7 @@ class _New(Struct):
 
 
 class _Same(Struct):
-    """What was asked for again, under the key of the first time."""
+    """A repeated request under the key of the first one."""
 
     first: "_New | str"
 
@@ -178,8 +179,8 @@ class _Same(Struct):
         return self.first.receipt
 
 
-# What was asked for under a key, and what came of it: an order of this batch, or the answer that
-# was kept, which is a receipt only if the same was asked for.
+# By key: the fingerprint of the request, and its result. The result is an order of this batch or
+# the stored answer. The stored answer is a receipt only if the fingerprints are equal.
 Known = dict[tuple[int, str], tuple[str, _New | str]]
 Outcome = _New | _Same | Exception
 
@@ -202,7 +203,7 @@ _LINES = database.insert(
 
 
 async def place_at_once(calls: list[Wanted]) -> list[Placed | Exception]:
-    """Place these orders in a transaction; nothing follows its COMMIT, as this may be repeated."""
+    """Place these orders in a transaction; nothing follows its COMMIT, as it may be repeated."""
     return await database.transaction(lambda: place(calls))
 
 
@@ -211,7 +212,7 @@ def _weight(call: Wanted) -> int:
 
 
 async def place(calls: Sequence[Wanted]) -> list[Placed | Exception]:
-    """Place these orders, within a transaction; what came of each, in their order."""
+    """Place these orders, within a transaction; return the outcome of each, in their order."""
     now = datetime.now(UTC)
     known = await _known([call.key for call in calls if call.key])
     fresh = [call for call in calls if call.key is None or call.key.name not in known]
@@ -232,9 +233,9 @@ async def _known(asked: Sequence[keys.Key]) -> Known:
 
 
 async def _look_again(calls: Sequence[Wanted], outcomes: list[Outcome]) -> list[Outcome]:
-    """Replay what another process placed under the same key while this one waited for its locks.
+    """Replay orders that another process placed under the same key while this one waited for locks.
 
-    It may have taken the last of the stock, for which the same order was now refused.
+    That process may have taken the last stock, so that the same order was refused here.
     """
     refused = {
         n: call.key
@@ -247,7 +248,7 @@ async def _look_again(calls: Sequence[Wanted], outcomes: list[Outcome]) -> list[
 
 
 def _again(key: keys.Key, known: Known) -> _Same | errors.IdempotencyKeyReused | None:
-    """What a key that is known answers with."""
+    """Return the answer for a key, if it is known."""
     if key.name not in known:
         return None
     fingerprint, first = known[key.name]
@@ -286,7 +287,7 @@ async def _write(new: Sequence[_New], now: datetime) -> None:
     rows = await _ORDERS(
         [(one.user, one.status, one.total, 0, currency, False, one.at) for one in new]
     )
-    # In whatever order they come back: rows of one user, one total and one moment are the same.
+    # The rows may be returned in any order: rows with the same user, total and time are equal.
     ids: dict[tuple[int, int, datetime], list[int]] = {}
     for row in sorted(rows, key=lambda row: row["id"], reverse=True):
         ids.setdefault((row["user"], row["total"], row["created_at"]), []).append(row["id"])

@@ -1,8 +1,8 @@
-"""Idempotency-Key: a request that comes again under its key is answered again, not carried out.
+"""Idempotency keys: a repeated request gets the first answer, and is not carried out again.
 
-The rules are those of draft-ietf-httpapi-idempotency-key-header. A key is kept in the transaction
-of what was done under it: two at once have one effect, and a crash between commit and answer is
-mended by asking again.
+The rules follow draft-ietf-httpapi-idempotency-key-header. A key is stored in the transaction of
+its request. So two simultaneous requests have one effect. After a crash between commit and answer,
+the client repeats the request and gets the answer.
 """
 
 import asyncio
@@ -19,18 +19,21 @@ from icecream import database, errors
 from icecream.tables import IdempotencyKey
 
 T = TypeVar("T")
-# How long a key is remembered, as we promise; and how many old ones are forgotten in one step.
+# How long a key is remembered, as promised to clients, and how many old keys are deleted in one
+# step.
 LIFE, STEP = timedelta(days=7), 1000
-# Seconds to wait for whoever is carrying out the same request; some milliseconds are usual.
+# Seconds to wait for another process that carries out the same request. Some milliseconds are
+# usual.
 PATIENCE = 5
-# A structured field's string (RFC 9651, 3.3.3), or the same bare. Without spaces.
+# The string of a structured field (RFC 9651, 3.3.3), or the same without quotes. Unquoted keys
+# contain no spaces.
 _QUOTED = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])+)"')
 _BARE = re.compile(r"[!#-~]+")
 LONGEST = 255
 
 
 class Key(Struct, frozen=True):
-    """A user's word for a request, and what the request was."""
+    """The key that a user sent with a request, and the fingerprint of the request."""
 
     user: int
     word: str
@@ -38,12 +41,12 @@ class Key(Struct, frozen=True):
 
     @property
     def name(self) -> tuple[int, str]:
-        """What there is only once."""
+        """The unique identity of the key."""
         return self.user, self.word
 
 
 class Kept(Struct):
-    """What was answered, as JSON, to a request that came under a key; the order it made, if any."""
+    """The stored answer, as JSON, to a request with a key, and the order created, if any."""
 
     key: Key
     answer: str
@@ -52,15 +55,15 @@ class Kept(Struct):
 
     @property
     def fingerprint(self) -> str:
-        """Of the request."""
+        """The fingerprint of the request."""
         return self.key.fingerprint
 
 
 def read(field: str) -> str:
-    """The key in a header field.
+    """Return the key in a header field.
 
     Raises:
-        errors.IdempotencyKeyInvalid: it is none.
+        errors.IdempotencyKeyInvalid: the field holds no valid key.
     """
     quoted = _QUOTED.fullmatch(field)
     word = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else field
@@ -70,22 +73,22 @@ def read(field: str) -> str:
 
 
 def fingerprint(method: str, path: str, body: Struct) -> str:
-    """Tells one request from another: by its method, its path and its body as it was understood."""
+    """Return a hash that identifies a request: its method, its path and its parsed body."""
     text = msgspec.json.encode([method, path.rstrip("/"), body], order="sorted")
     return hashlib.sha256(text).hexdigest()
 
 
 def of(field: str | None, *, user: int, method: str, path: str, body: Struct) -> Key | None:
-    """The key under which a request came, if it has one.
+    """Return the key of a request, if it has one.
 
     Raises:
-        errors.IdempotencyKeyInvalid: the field holds none.
+        errors.IdempotencyKeyInvalid: the field holds no valid key.
     """
     return None if field is None else Key(user, read(field), fingerprint(method, path, body))
 
 
 async def find(keys: Iterable[Key]) -> dict[tuple[int, str], Kept]:
-    """What was kept under these keys, by their names."""
+    """Return the stored answers under these keys, by the keys' names."""
     table, wanted = IdempotencyKey, {key.name for key in keys}
     if not wanted:
         return {}
@@ -114,13 +117,14 @@ _KEYS = database.insert(
 
 
 async def keep(done: Sequence[Kept], *, at: datetime) -> None:
-    """Remember what was done, within the transaction that did it.
+    """Store answers under their keys, within the transaction of the work.
 
-    Sorted, and last of all: who waits for a key holds nothing that its holder still wants.
+    Keys are written in sorted order and last, to prevent deadlocks: a process that waits for a key
+    holds no lock that the key's holder still needs.
 
     Raises:
-        database.Again: meanwhile somebody else did it.
-        errors.IdempotencyKeyInUse: somebody else is still doing it.
+        database.Again: another process stored the key first.
+        errors.IdempotencyKeyInUse: another process is still carrying the request out.
     """
     rows = [
         (*one.key.name, one.fingerprint, one.order, one.status, one.answer, at)
@@ -138,11 +142,11 @@ async def keep(done: Sequence[Kept], *, at: datetime) -> None:
 async def once(
     key: Key | None, work: Callable[[], Awaitable[T]], kind: type[T], *, status: int = 200
 ) -> tuple[T, bool]:
-    """Do some work in one transaction, or answer as it was answered before under this key.
+    """Do some work in one transaction, or return the earlier answer under this key.
 
     Args:
-        kind: the type of the answer, a struct, which is kept as JSON.
-        status: of the answer over HTTP.
+        kind: the type of the answer, a struct, which is stored as JSON.
+        status: the HTTP status of the answer.
 
     Returns:
         The answer, and whether it is a replay.
@@ -164,15 +168,15 @@ async def once(
     try:
         return await database.transaction(run)
     except (errors.Refusal, *database.REFUSED):
-        # Perhaps because the same request was carried out by another process meanwhile: it took
-        # the last of the stock, or began the refund that is now under way.
+        # Another process may have carried out the same request first: it took the last stock, or
+        # began the refund that is now under way.
         if found := await _replay(key, kind):
             return found, True
         raise
 
 
 async def _replay(key: Key, kind: type[T]) -> T | None:
-    """What was answered under this key before, if anything.
+    """Return the earlier answer under this key, if any.
 
     Raises:
         errors.IdempotencyKeyReused: the key came with another request.
@@ -186,7 +190,7 @@ async def _replay(key: Key, kind: type[T]) -> T | None:
 
 
 async def prune() -> bool:
-    """Forget some keys whose time is over; True if there may be more."""
+    """Delete some expired keys; return True if there may be more."""
     table, over = IdempotencyKey, datetime.now(UTC) - LIFE
     old = table.select(table.id).where(table.created_at < over).limit(STEP)
     rows = await old

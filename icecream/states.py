@@ -24,29 +24,29 @@ PAYMENT: Arrows = {
     "declined": (),
     "void": (),
 }
-# Nobody waits for these to change, though the provider may take a refund back.
+# The final states, although the provider may still reverse a refund.
 ENDED = ("refunded", "canceled", "succeeded", "declined", "void")
 
-# In these an order was charged, and what was not given back is ours.
+# In these statuses an order was charged, and the amount not refunded is ours.
 CHARGED = ("paid", "refunding", "refunded")
-# In these an order holds the stock that it took.
+# In these statuses an order holds the stock that it took.
 LIVE = ("pending", "paid", "refunding", "refunded")
 
 
 class Action(NamedTuple):
-    """What people may do: in which states, and which it gets in the end."""
+    """An action of people: the states in which it is allowed, and the state that it leads to."""
 
     sources: tuple[str, ...]
     target: str
 
 
-# With an order.
+# Actions on an order.
 ACTIONS = {
     "cancel": Action(("pending", "paid", "refunding"), "canceled"),
     "pay": Action(("failed",), "paid"),
     "refund": Action(("paid",), "refunded"),
 }
-# What operators may decide about a payment that nobody else can.
+# Decisions about a payment that only operators can make.
 DECISIONS = {
     "retry": Action(("parked",), "unknown"),
     "release": Action(("parked",), "declined"),
@@ -56,23 +56,23 @@ DECISIONS = {
 
 
 def before(arrows: Arrows, state: str) -> tuple[str, ...]:
-    """The states from which `state` may be entered: what a guarded update asks for."""
+    """Return the states from which `state` may be entered, for a guarded update."""
     return tuple(name for name, following in arrows.items() if state in following)
 
 
 def check(arrows: Arrows, source: str, state: str) -> None:
-    """Raise a KeyError unless the table has this arrow: nothing else may be written."""
+    """Raise a KeyError unless the table allows this change: no other change may be written."""
     if state not in arrows[source]:
         raise KeyError(f"{source} -> {state}")
 
 
 def unfinished(arrows: Arrows) -> tuple[str, ...]:
-    """The states that something is to follow."""
+    """Return the states that are not final."""
     return tuple(name for name in arrows if name not in ENDED)
 
 
 def mermaid(arrows: Arrows) -> str:
-    """The diagram that the documentation shows."""
+    """Return the diagram for the documentation."""
     first = next(iter(arrows))
     lines = ["stateDiagram-v2", f"    [*] --> {first}"]
     for name, following in arrows.items():
