@@ -1,4 +1,4 @@
-"""Payment providers seen from our side: the protocol, and one file for each provider."""
+"""The interface to payment providers: the protocol, and one module for each provider."""
 
 from icecream.gateway.protocol import (
     NO_ANSWER,
@@ -42,9 +42,9 @@ __all__ = [
 
 
 def chosen(current: Settings) -> Gateway:
-    """The provider that the settings name."""
+    """Return the provider that the settings name."""
     if current.payment_provider == "stripe":
-        # The SDK is an extra, and takes a while to import.
+        # The SDK is an optional dependency, and its import takes a while.
         from icecream.gateway.stripe import Stripe
 
         return Stripe(

@@ -1,7 +1,7 @@
-"""Why a payment was declined: a few words that stay the same whoever the provider is."""
+"""The codes for why a payment was declined; they are the same for all providers."""
 
 DECLINED = "declined"
-# Each with what is said to people; what exactly the provider said is kept apart, for staff.
+# The message for each code. The provider's exact words are stored separately, for staff.
 MESSAGES = {
     DECLINED: "The payment was declined.",
     "card-declined": "The bank declined the card. Ask the bank, or use another payment method.",
@@ -21,5 +21,5 @@ MESSAGES = {
 
 
 def message(code: str) -> str:
-    """What is said to people; a code of a later version is a decline."""
+    """Return the message of a code; an unknown code of a later version is a plain decline."""
     return MESSAGES.get(code, MESSAGES[DECLINED])

@@ -1,4 +1,4 @@
-"""What a payment provider is asked and what it answers; implemented once per provider."""
+"""The protocol of a payment provider: requests and answers, implemented once per provider."""
 
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -11,11 +11,11 @@ from icecream.gateway import failures
 
 
 class Charge(Struct, frozen=True):
-    """Money to be taken; `amount` in minor units of `currency`.
+    """A request to take money; `amount` is in minor units of `currency`.
 
     `key` makes the request idempotent: however often it arrives, money moves once, and every answer
-    is the same. It is also the reference under which the provider's records name this payment.
-    `method` is the provider's own reference of what the customer pays with.
+    is the same. `key` also names this payment in the provider's records. `method` is the provider's
+    own reference of the payment method.
     """
 
     key: str
@@ -26,7 +26,7 @@ class Charge(Struct, frozen=True):
 
 
 class Refund(Struct, frozen=True):
-    """Money to be given back, of the charge that the provider calls `charge`."""
+    """A request to refund money; `charge` is the provider's reference of the charge."""
 
     key: str
     amount: int
@@ -39,7 +39,7 @@ Request = Charge | Refund
 
 
 class Succeeded(Struct, frozen=True):
-    """A definite yes: that much was moved, under the provider's own reference."""
+    """A definite yes: `amount` was moved; `reference` is the provider's own."""
 
     reference: str
     amount: int
@@ -49,7 +49,7 @@ class Succeeded(Struct, frozen=True):
 class Declined(Struct, frozen=True):
     """A definite no: no money moved and none will.
 
-    `reason` is the provider's, for staff; `code` is our word for it (`failures`).
+    `reason` is the provider's text, for staff. `code` is our own code for it (`failures`).
     """
 
     reason: str
@@ -60,10 +60,10 @@ Answer = Succeeded | Declined
 
 
 class Unknown(Exception):
-    """No definite answer: the money may have moved. Ask again with the same key.
+    """No definite answer: money may have moved, so retry with the same key.
 
     Args:
-        reference: what the provider calls it, if it said so (a payment that is still processed).
+        reference: the provider's reference, if it sent one (a payment that is still processed).
     """
 
     def __init__(self, reason: str = "", reference: str | None = None) -> None:
@@ -72,30 +72,31 @@ class Unknown(Exception):
 
 
 class Undecided(Unknown):
-    """The provider answers, but not with a yes or a no: it is no sign that it is away."""
+    """The provider answered, but with neither yes nor no; this does not mean that it is down."""
 
 
-# There was no definite answer: also because a connection was lost, something took too long, or a
-# host's name was not found. Any other error, also of the operating system, is a fault of ours.
+# There was no definite answer, for example because a connection was lost, a timeout expired, or a
+# host name was not found. All other errors, also those of the operating system, are internal
+# errors.
 NO_ANSWER = (Unknown, ConnectionError, TimeoutError, socket.gaierror)
 
 
 class Later(Exception):
-    """The provider did nothing about this request (too many, or the key is in use): ask again."""
+    """The provider did nothing (rate limit, or the key is in use): retry later."""
 
 
 class Refused(Later):
-    """The provider refuses our account, or a request of that form: somebody has to mend that."""
+    """The provider refuses our account or this form of request: a person has to fix that."""
 
 
 class Unsigned(Exception):
-    """What claims to come from the provider does not."""
+    """A message that claims to come from the provider does not."""
 
 
 class Notice(Struct, frozen=True):
-    """The provider says that something happened to a payment: a hint to look it up.
+    """A message from the provider that a payment changed: a hint to look the payment up.
 
-    `event` tells one notice from another, `key` is ours, `reference` the provider's.
+    `event` identifies the notice, `key` is ours, `reference` is the provider's.
     """
 
     event: str
@@ -104,10 +105,10 @@ class Notice(Struct, frozen=True):
 
 
 class Record(Struct, frozen=True):
-    """A line in the provider's own list; `key` is ours, and `state` what came of it.
+    """A line in the provider's own list; `key` is ours, and `state` is the outcome.
 
-    `order` is the number that we gave with it. A refund that somebody made at the provider has no
-    key of ours; `charge` is the provider's reference of the charge that it is of.
+    `order` is the number that we sent with the payment. A refund that a person made at the provider
+    has no key of ours. `charge` is the provider's reference of the refunded charge.
     """
 
     kind: Literal["charge", "refund"]
@@ -122,38 +123,38 @@ class Record(Struct, frozen=True):
 
 
 class Gateway(Protocol):
-    """A provider. No method is called while a transaction is open.
+    """A payment provider. No method is called while a transaction is open.
 
-    Each may raise one of NO_ANSWER, or Later. Only the former, and not Undecided, say that the
-    provider may be away.
+    Each method may raise one of NO_ANSWER, or Later. Only NO_ANSWER without Undecided means that
+    the provider may be down.
     """
 
-    # For so long after its first use a key that comes again moves no money again.
+    # How long after its first use a key prevents a second movement of money.
     key_life: timedelta
-    # Whether it has a list of what it did; without one there is nothing to compare with.
+    # Whether the provider has a list of its payments. Without one, no reconciliation is possible.
     keeps_list: bool
 
     async def charge(self, charge: Charge) -> Answer:
         """Take money."""
 
     async def refund(self, refund: Refund) -> Answer:
-        """Give money back."""
+        """Refund money."""
 
     async def look_up(self, request: Request, reference: str | None) -> Answer | None:
-        """What became of a request, found by the provider's reference or else by our key.
+        """Return the outcome of a request, found by the provider's reference or else by our key.
 
-        None: the provider knows of none. It may still be under way.
+        None means that the provider knows no such request; the request may still be on its way.
         """
 
     def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
-        """The provider's list of our charges, and of all refunds, made in that time."""
+        """Yield the provider's list of our charges, and of all refunds, made in that time."""
 
     def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
-        """Read what the provider sent to us; None if it is about nothing of ours.
+        """Read a message from the provider; return None if it is not about a payment of ours.
 
         Raises:
-            Unsigned: it did not come from the provider, or too long ago.
+            Unsigned: it did not come from the provider, or is too old.
         """
 
     async def close(self) -> None:
-        """Let go of its connections."""
+        """Close the connections."""

@@ -1,4 +1,4 @@
-"""The simulated provider: in this process, decided by the key alone."""
+"""The simulated provider: it runs in this process, and its answer depends only on the key."""
 
 import asyncio
 import hashlib
@@ -20,13 +20,13 @@ from icecream.gateway.protocol import (
 
 
 class Simulated:
-    """Takes a random time and decides by the key alone, so that asking twice gives one answer.
+    """A provider with random delays and answers derived from the key: a retry gets the same answer.
 
-    It keeps no records: what it would answer is all it knows.
+    It keeps no records; `look_up` computes the same answer again.
 
     Args:
         delays: the shortest and the longest time in seconds.
-        failure_rate: the share of charges that is declined, 0 to 1; refunds never are.
+        failure_rate: the share of charges that is declined, 0 to 1; refunds are never declined.
     """
 
     key_life = timedelta.max
@@ -62,4 +62,4 @@ class Simulated:
         raise Unsigned("The simulated provider sends nothing.")
 
     async def close(self) -> None:
-        """It has no connections."""
+        """Do nothing: there are no connections."""

@@ -31,14 +31,14 @@ from icecream.gateway.protocol import (
 
 log = logging.getLogger(__name__)
 API = "https://api.stripe.com"
-# Seconds that a notice may be old: long enough for a slow clock, too short to replay one later.
+# The maximum age of a notice in seconds. It allows for a slow clock, and prevents later replays.
 TOLERANCE = 300
-# Digits of an order's number; others may write what they like into Stripe's records.
+# The limit for the digits of an order number: others can write any text into Stripe's records.
 LONGEST_NUMBER = 19
 # The most that one page of a list may hold.
 PAGE = 100
 
-# At lower levels the SDK logs whole answers, the card's last digits among them; with STRIPE_LOG in
+# At lower levels the SDK logs whole answers, including the card's last digits. With STRIPE_LOG in
 # the environment it prints them. Telemetry would describe this machine.
 logging.getLogger("stripe").setLevel(logging.WARNING)
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -50,7 +50,7 @@ Pages = stripe.ListObject[Any] | stripe.SearchResultObject[Any]
 
 
 class Paper(Struct):
-    """What we read of a PaymentIntent or a Refund."""
+    """The fields that we read of a PaymentIntent or a Refund."""
 
     id: str
     object: str
@@ -58,33 +58,33 @@ class Paper(Struct):
     amount: int
     currency: str
     created: int
-    # A PaymentIntent's; what has arrived may differ from what was asked for.
+    # Only in a PaymentIntent; the amount received may differ from the requested one.
     amount_received: int | None = None
     last_payment_error: dict[str, Any] | None = None
-    # A Refund's.
+    # Only in a Refund.
     payment_intent: str | None = None
     failure_reason: str | None = None
     metadata: dict[str, str] | None = None
 
     @property
     def key(self) -> str | None:
-        """Ours, if it is ours."""
+        """Our idempotency key, if the object has one."""
         return (self.metadata or {}).get("reference")
 
     @property
     def asked_for(self) -> int:
-        """How much money was to be moved, in minor units."""
+        """The requested amount, in minor units."""
         return stripe_units.from_stripe(self.amount, self.currency.upper())
 
     @property
     def moved(self) -> int:
-        """How much money was; Stripe says it of every PaymentIntent that succeeded."""
+        """The moved amount; Stripe includes it in every PaymentIntent that succeeded."""
         moved = self.amount if self.amount_received is None else self.amount_received
         return stripe_units.from_stripe(moved, self.currency.upper())
 
 
 class Told(Struct):
-    """What we read of the object that an event is about."""
+    """The fields that we read of an event's object."""
 
     object: str
     id: str = ""
@@ -101,11 +101,11 @@ class Event(Struct):
 
 
 class Unreadable(stripe.APIError):
-    """What came is not Stripe's, but that of a proxy in between, say."""
+    """The answer is not from Stripe, but for example from a proxy in between."""
 
 
 class Body(Struct):
-    """What the SDK relies on in every answer."""
+    """The fields that the SDK relies on in every answer."""
 
     object: str = ""
     error: dict[str, Any] | None = None
@@ -113,7 +113,7 @@ class Body(Struct):
 
 
 class Reader(stripe.HTTPXClient):
-    """Looks at each answer before the SDK does, which stumbles over what it does not expect."""
+    """An HTTP client that checks each answer before the SDK, which fails on unexpected ones."""
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
@@ -123,7 +123,7 @@ class Reader(stripe.HTTPXClient):
         except stripe.APIConnectionError as error:
             if isinstance(error.__cause__, httpx.HTTPError):
                 raise
-            # The SDK takes every error for one of the network; this one is a fault of ours.
+            # The SDK treats every error as a network error, but this one is an internal error.
             raise (error.__cause__ or error) from None
         try:
             body = msgspec.json.decode(content, type=Body)
@@ -135,17 +135,18 @@ class Reader(stripe.HTTPXClient):
 
 
 class Stripe:
-    """Takes and gives money at Stripe, or at whatever speaks its language at `api`.
+    """The gateway to Stripe, or to a server at `api` with the same API.
 
     A customer's method is `pm_...`, or `cus_.../pm_...` if it is saved for a customer of Stripe's.
 
     Args:
         key: the account's secret key.
-        secret: signs the notices; without it none is believed.
+        secret: signs the notices; without it no notice is accepted.
         timeout: in seconds, for each step of a call.
     """
 
-    # Stripe forgets a key after 24 hours; the hour is for clocks and for requests on their way.
+    # Stripe forgets a key after 24 hours. One hour less allows for clock differences and for
+    # requests on their way.
     key_life = timedelta(hours=23)
     keeps_list = True
 
@@ -158,7 +159,7 @@ class Stripe:
             key,
             http_client=self._http,
             base_addresses={"api": api.rstrip("/")},
-            # To try again is the worker's part: it knows what came before.
+            # The worker does the retries, because it knows the earlier attempts.
             max_network_retries=0,
         )
         self._intents, self._refunds = client.v1.payment_intents, client.v1.refunds
@@ -172,8 +173,8 @@ class Stripe:
             "currency": charge.currency.lower(),
             "payment_method": method,
             "confirm": True,
-            # Nobody is there: a bank that wants to ask declines at once, and nobody can be sent
-            # to another page and back.
+            # The customer is not present: a bank that requires confirmation declines at once, and a
+            # redirect to another page is not possible.
             "off_session": True,
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
             "metadata": _metadata(charge),
@@ -197,10 +198,10 @@ class Stripe:
             papers = (
                 self._find(request) if reference is None else self._retrieve(request, reference)
             )
-            # Also where people said which it is: what bears another key is another payment.
+            # Also with a reference from an operator: an object with another key is another payment.
             found = [one async for one in papers if one.key == request.key]
-        # Two of one key: it was sent again after Stripe had forgotten it. Money that moved counts,
-        # and what may yet move.
+        # Two objects with one key: the request was repeated after Stripe had forgotten the key.
+        # Money that moved comes first, then money that may still move.
         found.sort(key=lambda one: ("succeeded", "processing", "declined").index(_state(one)))
         return _verdict(found[0]) if found else None
 
@@ -226,7 +227,8 @@ class Stripe:
                 found = room.list_async({"created": {"gte": begin, "lt": end}, "limit": PAGE})
                 async for thing in (await found).auto_paging_iter():
                     paper = _readable(thing)
-                    # Without our key: a refund made in Stripe's dashboard, perhaps of our charge.
+                    # A payment without our key may be a refund made in Stripe's dashboard, perhaps
+                    # of our charge.
                     if paper is not None and (paper.key or paper.payment_intent):
                         yield _record(paper)
 
@@ -241,8 +243,8 @@ class Stripe:
         try:
             event = msgspec.json.decode(body, type=Event)
         except (msgspec.DecodeError, RecursionError):
-            # Signed, but in another form, such as a "thin" event: not about a payment. Stripe would
-            # send again for days what we refuse.
+            # Signed, but in another form, such as a "thin" event: it is not about a payment. If we
+            # refused it, Stripe would send it again for days.
             return None
         told = event.data.object
         key = (told.metadata or {}).get("reference")
@@ -263,7 +265,7 @@ def _paper(thing: stripe.StripeObject) -> Paper:
 
 
 def _readable(thing: stripe.StripeObject) -> Paper | None:
-    """A line of a list; one that cannot be read is told, and the others are read."""
+    """Return a line of a list; an unreadable line is logged and skipped."""
     try:
         return _paper(thing)
     except msgspec.ValidationError as error:
@@ -274,7 +276,7 @@ def _readable(thing: stripe.StripeObject) -> Paper | None:
 
 
 async def _ours(listing: Coroutine[Any, Any, Pages]) -> AsyncIterator[Paper]:
-    """What bears a reference of ours, from every page."""
+    """Yield the objects with a reference of ours, from every page."""
     async for thing in (await listing).auto_paging_iter():
         paper = _paper(thing)
         if paper.key is not None:
@@ -282,8 +284,8 @@ async def _ours(listing: Coroutine[Any, Any, Pages]) -> AsyncIterator[Paper]:
 
 
 async def _answer(call: Coroutine[Any, Any, stripe.StripeObject], request: Request) -> Answer:
-    """Await a call that moves money, and say what came of it."""
-    # What went wrong is told in words of ours: the SDK's errors carry whole answers along.
+    """Await a call that moves money, and return its outcome."""
+    # Errors are raised again with our own words, because the SDK's errors contain whole answers.
     try:
         paper = _paper(await call)
     except stripe.CardError as error:
@@ -302,7 +304,7 @@ async def _answer(call: Coroutine[Any, Any, stripe.StripeObject], request: Reque
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """What goes wrong while we read says nothing about any payment."""
+    """Convert errors while reading: they say nothing about any payment."""
     try:
         yield
     except stripe.StripeError as error:
@@ -312,7 +314,7 @@ def _reading() -> Iterator[None]:
 
 
 def _verdict(paper: Paper) -> Answer:
-    """What a PaymentIntent or a Refund says.
+    """Return the outcome of a PaymentIntent or a Refund.
 
     Raises:
         Undecided: it is not decided yet.
@@ -330,12 +332,12 @@ def _verdict(paper: Paper) -> Answer:
 
 
 def _is_over(paper: Paper) -> bool:
-    """No money moved, and none will."""
+    """Return whether no money moved and none will."""
     if paper.object == "refund":
         return paper.status in ("failed", "canceled")
-    # Without an error it is being confirmed at this moment.
+    # Without an error it is being confirmed right now.
     refused = paper.status == "requires_payment_method" and paper.last_payment_error is not None
-    # Only the customer could act, and is never told how.
+    # Only the customer could act, but the customer is not asked.
     return refused or paper.status in ("requires_action", "canceled")
 
 

@@ -1,14 +1,14 @@
-"""What the errors of Stripe mean for a payment."""
+"""The meaning of Stripe's errors for a payment."""
 
 import stripe
 
 from icecream.gateway.failures import DECLINED
 from icecream.gateway.protocol import Charge, Declined, Later, Refused, Request, Undecided, Unknown
 
-# A charge that Stripe will not carry out was declined: asking again is in vain, for Stripe repeats
-# its answer under the same key, and no money was moved. Only where the account or our request is at
-# fault somebody may mend it: then a code begins so, or a parameter is named that is not one of
-# those that come from the payment itself.
+# If Stripe refuses to carry a charge out, the charge is declined: a retry is useless, because
+# Stripe repeats its answer under the same key, and no money moved. The exception is a fault of the
+# account or of our request, which a person may fix. Then the code has one of these prefixes, or the
+# error names a parameter that does not come from the payment.
 OF_THE_ACCOUNT = (
     "account_",
     "api_key_",
@@ -23,9 +23,9 @@ OF_THE_ACCOUNT = (
     "url_",
 )
 OF_THIS_PAYMENT = {"amount", "charge", "currency", "customer", "payment_intent", "payment_method"}
-# A refund is asked for again, unless it can never be made: what Stripe lacks may come.
+# A refund is retried, unless it can never be made: the cause at Stripe may disappear later.
 NEVER_REFUNDED = {"charge_already_refunded", "charge_disputed", "payment_intent_unexpected_state"}
-# By a decline code, a code, or the parameter that an error names.
+# By decline code, code, or the parameter that an error names.
 FAILURES = {
     "amount": "amount-not-possible",
     "amount_too_large": "amount-not-possible",
@@ -43,7 +43,7 @@ FAILURES = {
 
 
 def failure(*words: str | None) -> str:
-    """Our word for why a payment was declined, by the first of theirs that says it."""
+    """Return our code for a decline, from the first of Stripe's words that has one."""
     for word in filter(None, words):
         if word in FAILURES:
             return FAILURES[word]
@@ -53,7 +53,7 @@ def failure(*words: str | None) -> str:
 
 
 def refused(error: stripe.InvalidRequestError, request: Request) -> Declined | Refused:
-    """What it means that Stripe will not carry a request out: it moved no money."""
+    """Return what Stripe's refusal to carry a request out means; it moved no money."""
     code, param = error.code or "", (error.param or "").partition("[")[0]
     if isinstance(request, Charge):
         bare = not code and not param
@@ -64,20 +64,21 @@ def refused(error: stripe.InvalidRequestError, request: Request) -> Declined | R
     if not (final or param in OF_THIS_PAYMENT):
         return Refused(reason(error))
     if isinstance(request, Charge) and not code and not param:
-        # So it says that a payment method was used before, or detached, and is of no more use.
+        # An error without code and parameter says that a payment method was used before, or was
+        # detached, and cannot be used again.
         return Declined(reason(error), "payment-method-invalid")
     return Declined(reason(error), failure(code, param))
 
 
 def declined(error: stripe.CardError) -> Declined:
-    """A card was declined."""
+    """Return the decline of a card."""
     decline: str | None = _told(error).get("decline_code")
     word = failure(decline, error.code, error.param)
     return Declined(reason(error), "card-declined" if word == DECLINED else word)
 
 
 def trouble(error: stripe.StripeError) -> Later | Unknown:
-    """What a call that went wrong means for a payment; never that it was declined."""
+    """Return what a failed call means for a payment; never that it was declined."""
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         return Refused(reason(error))
     # 409: a request with the same key is being carried out.
@@ -88,7 +89,7 @@ def trouble(error: stripe.StripeError) -> Later | Unknown:
 
 
 def reason(error: stripe.StripeError) -> str:
-    """Words for the books and the log: codes alone, for messages may quote what was sent."""
+    """Return a text for the database and the log, of codes only: messages may quote sent data."""
     codes = (_told(error).get(name) for name in ("type", "code", "decline_code", "param"))
     words = ": ".join(code for code in codes if isinstance(code, str))
     what = f"{error.http_status or ''} {words or type(error).__name__}".strip()
