@@ -34,7 +34,7 @@ NO_METHOD = errors.PaymentMethodRequired()
 
 
 class Orders(Controller):
-    """Ordering."""
+    """The handlers for placing and reading orders."""
 
     path = "/api"
     tags = ["Orders"]

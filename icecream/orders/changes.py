@@ -1,4 +1,4 @@
-"""What becomes of an order once it is placed, over HTTP: canceled, paid again, refunded."""
+"""Changes of an order after it is placed, over HTTP: cancel, pay again, refund."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -46,14 +46,14 @@ class NewRefund(bodies.Body):
 
 
 class Changed(Struct):
-    """What became of an order, and the payments to be carried out; kept with the key."""
+    """The changed order and the payments to be carried out; stored with the key."""
 
     order_id: int
     payments: list[int]
 
 
 class Changes(Controller):
-    """What becomes of an order."""
+    """The handlers that change an order."""
 
     path = "/api/orders/{order:int}"
     tags = ["Orders"]
@@ -170,7 +170,7 @@ async def _change(
     body: Struct = idempotency.NO_BODY,
     done: str | None = None,
 ) -> ASGIApp:
-    """Stage payments of an order once, ring for them, and answer with it: 200 if all is done."""
+    """Stage payments once, notify the workers, and answer the order: 200 if done, else 202."""
 
     async def work() -> Changed:
         return Changed(order, await stage())

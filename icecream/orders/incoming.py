@@ -1,4 +1,4 @@
-"""An order as it comes in: of one flavor, as the original had it, or of several."""
+"""The body of a new order: one flavor, as in the original API, or several."""
 
 from collections import Counter
 from typing import Annotated, ClassVar
@@ -41,10 +41,10 @@ class NewOrder(bodies.Body):
 
     @property
     def wanted(self) -> dict[int, int]:
-        """Quantities by flavor id.
+        """The ordered quantities by flavor id.
 
         Raises:
-            errors.ValidationFailed: added up, a flavor is too much.
+            errors.ValidationFailed: the sum for one flavor is too large.
         """
         sums: Counter[int] = Counter()
         for place, line in self._places():
@@ -55,7 +55,7 @@ class NewOrder(bodies.Body):
         return dict(sums)
 
     def unknown(self, error: books.UnknownFlavor) -> errors.ValidationFailed:
-        """Point to a flavor that does not exist."""
+        """Return the error that points to an unknown flavor."""
         place = next(place for place, line in self._places() if line.flavor == error.flavor)
         return errors.ValidationFailed(f"{place}/flavor", "unknown-flavor", str(error))
 

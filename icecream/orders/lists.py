@@ -1,4 +1,4 @@
-"""Lists of orders: which, and in which order."""
+"""Lists of orders: filters and sorting."""
 
 import re
 from datetime import UTC, datetime
@@ -15,9 +15,10 @@ from icecream import bodies, errors, listing, sentences, states, tokens
 from icecream.orders import views
 from icecream.tables import Order, OrderLine, User
 
-# By what a list may be sorted; orders are numbered as they come.
+# The sort keys of lists. Order ids increase in the order of arrival.
 KEYS: dict[str, Column] = {"id": Order.id, "total": Order.total}
-# Told, not checked: Litestar would take a number for seconds, and so a year for one in 1970.
+# Documented, not checked here: Litestar would read a number as seconds, so a year would become a
+# time in 1970.
 MOMENT = {"format": "date-time", "maxLength": 35}
 Moment = Annotated[datetime, Meta(tz=True)]
 STATUS = Schema(type=OpenAPIType.STRING, enum=list(states.ORDER))
@@ -26,10 +27,10 @@ SORTS = tuple(sign + name for name in KEYS for sign in ("", "-"))
 
 
 class Asked(Struct, frozen=True):
-    """Which orders, and in which order; None asks for nothing in particular.
+    """A filter and a sort order for lists of orders; None means no filter.
 
-    `user` is an id, or None for everybody's; `status` holds several, or none for any. From
-    `created_from`, and before `created_to`.
+    `user` is an id, or None for all users. `status` holds one or several statuses, or none for any.
+    `created_from` is inclusive, `created_to` is exclusive.
     """
 
     user: int | None
@@ -41,12 +42,12 @@ class Asked(Struct, frozen=True):
 
     @property
     def key(self) -> Column:
-        """What it is sorted by."""
+        """The column of the sort key."""
         return KEYS[self.sort.lstrip("-")]
 
     @property
     def falling(self) -> bool:
-        """The largest first."""
+        """Whether the largest value comes first."""
         return self.sort.startswith("-")
 
 
@@ -81,7 +82,7 @@ def asked(
         Parameter(schema_extra={"enum": list(SORTS)}, description="`-` for the largest first."),
     ] = None,
 ) -> Asked:
-    """What a query asks for."""
+    """Return the filter and the sort order of a query."""
     return Asked(
         user=_whose(user, request.user),
         status=listing.some_of("status", status, states.ORDER),
@@ -115,7 +116,7 @@ def _whose(user: str | None, caller: User) -> int | None:
 
 
 async def page(asked: Asked, after: listing.Place | None, limit: int) -> list[views.OrderView]:
-    """At most so many orders, from there on."""
+    """Return at most `limit` orders after a place."""
     query = _which(asked).limit(limit)
     if after is not None:
         query = query.where(_beyond(asked, after))

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from icecream import bodies, errors, intake, openapi, payments, states
 from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, Payment, User
 
-# Flavors in one order.
+# The maximum number of flavors in one order.
 MAX_LINES = 100
 MAX_TOTAL = MAX_LINES * MAX_QUANTITY * MAX_PRICE
 Status = Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
@@ -138,7 +138,7 @@ COLUMNS = (
 
 
 async def with_lines(orders: Sequence[dict[str, Any]]) -> list[OrderView]:
-    """Rows of orders, each with its lines."""
+    """Return these rows of orders, each with its lines."""
     if not orders:
         return []
     lines: dict[int, list[LineView]] = {}
@@ -153,7 +153,7 @@ async def with_lines(orders: Sequence[dict[str, Any]]) -> list[OrderView]:
 
 
 def summary(lines: list[LineView]) -> dict[str, Any]:
-    """What the original's clients look at, beside the lines."""
+    """Return the lines, with the summary fields that clients of the original API read."""
     return {
         "quantity": sum(line.quantity for line in lines),
         "flavor": lines[0].flavor if len(lines) == 1 else None,
@@ -162,10 +162,11 @@ def summary(lines: list[LineView]) -> dict[str, Any]:
 
 
 async def one(order: int, *, to: User) -> OrderDetail:
-    """An order in full.
+    """Return an order with all details.
 
     Raises:
-        errors.NotFound: there is none, or it is somebody else's and not for staff to see.
+        errors.NotFound: there is no such order, or it belongs to another user and `to` is not
+            staff.
     """
     rows = await Order.select(*COLUMNS, Order.cancel_requested).where(Order.id == order)
     if not rows or not (to.admin or rows[0]["user"] == to.id):
@@ -182,7 +183,7 @@ async def one(order: int, *, to: User) -> OrderDetail:
 
 
 async def _failure(order: int) -> openapi.Failure:
-    """Why the newest charge of a failed order was declined."""
+    """Return why the newest charge of a failed order was declined."""
     charges = Payment.select(Payment.failure).where(
         Payment.order == order, Payment.kind == "charge"
     )
