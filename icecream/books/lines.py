@@ -1,4 +1,4 @@
-"""The lines of an order, and what was given back of each."""
+"""The lines of an order, and the refunded part of each."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -13,9 +13,9 @@ _SHARES = database.put(OrderLine.refunded)
 
 
 class Line(Struct, frozen=True):
-    """So much of a flavor at that price each, in minor units, and what was given back of it.
+    """A quantity of a flavor, its unit price in minor units, and the refunded amount.
 
-    `id` is that of its row, once there is one.
+    `id` is the id of its row, once the row exists.
     """
 
     flavor: int
@@ -26,15 +26,15 @@ class Line(Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """In minor units."""
+        """The price of the line, in minor units."""
         return self.quantity * self.unit_price
 
 
 def share(lines: Sequence[Line], refunded: int) -> list[Line]:
-    """The lines of an order, each with its part of all that was given back of the order.
+    """Return the lines of an order, each with its share of the order's refunded amount.
 
-    It goes by price: the running sum, in the order of the lines, is rounded down, so that the parts
-    add up to the cent and no line gets more than it cost.
+    The shares are proportional to the prices. The running sum, in the order of the lines, is
+    rounded down. So the shares add up exactly, and no line gets more than its price.
     """
     total, before, after = sum(line.total for line in lines), 0, []
     for line, price in zip(lines, accumulate(line.total for line in lines), strict=True):
@@ -45,5 +45,5 @@ def share(lines: Sequence[Line], refunded: int) -> list[Line]:
 
 
 async def save_shares(lines: Sequence[Line]) -> None:
-    """Write what was given back of these lines, whose orders the transaction holds."""
+    """Write the refunded amounts of these lines; the transaction must hold their orders."""
     await _SHARES([(line.id, line.refunded) for line in sorted(lines, key=lambda line: line.id)])

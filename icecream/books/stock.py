@@ -1,4 +1,4 @@
-"""What is left of each flavor: taken, given back, received."""
+"""The stock of each flavor: taken, returned, received."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -24,7 +24,7 @@ class UnknownFlavor(Exception):
 
 
 class Shelf:
-    """The flavors that some orders ask for, as they are at that moment."""
+    """A snapshot of the prices and the stock of some flavors."""
 
     def __init__(self, prices: dict[int, int], stock: dict[int, int]) -> None:
         self._prices, self._stock = prices, stock
@@ -35,7 +35,7 @@ class Shelf:
 
         Raises:
             UnknownFlavor: a flavor does not exist, or is no longer sold.
-            errors.InsufficientStock: there is less left than wanted; nothing was taken.
+            errors.InsufficientStock: there is less left than ordered; nothing was taken.
         """
         for flavor in wanted:
             if flavor not in self._prices:
@@ -56,21 +56,21 @@ class Shelf:
         return self._stock[flavor] - self._taken[flavor] if flavor in self._stock else None
 
     async def save(self) -> None:
-        """Write what was taken."""
+        """Write the taken quantities."""
         await _MOVE_STOCK([(flavor, -n) for flavor, n in self._taken.items()])
 
 
 async def look(wanted: Collection[int]) -> Shelf:
-    """Read these flavors, and hold none of them: what is left may be gone in a moment."""
+    """Read these flavors without a lock: the stock may be gone soon."""
     rows = await _on_sale(wanted)
     return _shelf(rows, rows)
 
 
 async def hold(wanted: Collection[int]) -> Shelf:
-    """Read these flavors, and hold the stock of those where it is counted.
+    """Read these flavors, and lock the counted stock.
 
-    The others are held only against being counted from now on: orders for them need not stand in
-    line.
+    Flavors without counted stock get only a shared lock, which prevents the start of counting. So
+    orders for them do not wait for each other.
     """
     rows = await database.kept(_on_sale(wanted)) if wanted else []
     counted = [row["id"] for row in rows if row["stock"] is not None]
@@ -96,17 +96,17 @@ def _shelf(rows: list[dict[str, Any]], held: list[dict[str, Any]]) -> Shelf:
 async def receive(
     flavor: int, quantity: int, *, why: str, by: int, at: datetime | None = None
 ) -> None:
-    """Add a receipt to a flavor's stock, or with a negative quantity take a loss from it.
+    """Add a receipt to a flavor's stock; a negative quantity removes a loss from it.
 
-    Where stock was not counted, it is from now on, beginning with nothing. `at` is when, if not
-    now.
+    If the stock was not counted, counting starts now, from 0. `at` is the time of the receipt, if
+    not now.
 
     Raises:
         errors.NotFound: there is no such flavor.
-        errors.InsufficientStock: there is less to be lost.
-        errors.ValidationFailed: there would be more than can be counted.
+        errors.InsufficientStock: the loss is larger than the stock.
+        errors.ValidationFailed: the stock would exceed the maximum.
     """
-    # To ourselves: what begins to be counted must not be in anybody's hands.
+    # Lock the row exclusively: when counting starts, no other transaction may use this flavor.
     rows = await database.owned(_flavors([flavor]))
     if not rows:
         raise errors.NotFound
@@ -129,17 +129,17 @@ async def receive(
 
 
 async def _unaccounted(flavor: int) -> int:
-    """What live orders took, beyond all that was ever received."""
+    """Return the quantity in live orders minus the quantity received so far."""
     sold = await FlavorTotal.select(Sum(FlavorTotal.quantity)).where(
         FlavorTotal.flavor == flavor, FlavorTotal.status.is_in(list(states.LIVE))
     )
     received = await StockMove.select(Sum(StockMove.quantity)).where(StockMove.flavor == flavor)
-    # No rows sum up to null; and PostgreSQL's sum of bigint is numeric.
+    # The sum of no rows is null, and PostgreSQL's sum of bigint is numeric.
     return int(sold[0]["sum"] or 0) - int(received[0]["sum"] or 0)
 
 
 async def give_back(lines: Sequence[Line]) -> None:
-    """Return what orders took, where stock is counted."""
+    """Return the quantities that orders took, for flavors with counted stock."""
     back: Counter[int] = Counter()
     for line in lines:
         back[line.flavor] += line.quantity
@@ -148,5 +148,5 @@ async def give_back(lines: Sequence[Line]) -> None:
         await database.locked(
             Flavor.select(Flavor.id).order_by(Flavor.id).where(Flavor.id.is_in(flavors))
         )
-        # Where it is not counted, it is null and stays so.
+        # Where the stock is not counted, it is null and stays null.
         await _MOVE_STOCK([(flavor, back[flavor]) for flavor in flavors])

@@ -1,4 +1,4 @@
-"""Totals, which move with the orders: all that is known of sales without reading one."""
+"""Sales totals, updated with the orders: sales figures without reading the orders."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from icecream.tables import CustomerDay, DayTotal, FlavorDay, FlavorTotal
 
 
 class Sale(Struct, frozen=True):
-    """An order as the totals see it: whose, when placed, in which status, and its lines."""
+    """An order as the totals see it: its user, its time, its status and its lines."""
 
     user: int
     placed: datetime
@@ -20,7 +20,7 @@ class Sale(Struct, frozen=True):
     lines: Sequence[Line]
 
 
-# Quantity, orders, revenue, what was given back.
+# Quantity, orders, revenue, refunded amount.
 Sum = tuple[int, int, int, int]
 Sums = dict[tuple[Any, ...], Sum]
 NOTHING: Sum = (0, 0, 0, 0)
@@ -38,15 +38,15 @@ _DAYS = _total(DayTotal, DayTotal.day, DayTotal.status)
 
 
 async def count(come: Sequence[Sale], gone: Sequence[Sale] = ()) -> None:
-    """Add orders to the totals as they are now, and take them from where they were before.
+    """Add orders to the totals in their new status, and remove them from the old one.
 
-    Totals belong to the UTC day on which an order was placed, whatever becomes of it later.
+    Totals belong to the UTC day on which an order was placed, also after later changes.
     """
     await database.together(*counted(come, gone))
 
 
 def counted(come: Sequence[Sale], gone: Sequence[Sale] = ()) -> list[database.Asked]:
-    """The same, to be done together with something else."""
+    """Return the statements of `count`, to be run together with others."""
     flavors: Sums = {}
     customers: Sums = {}
     for sign, sales in ((1, come), (-1, gone)):
@@ -63,7 +63,7 @@ def counted(come: Sequence[Sale], gone: Sequence[Sale] = ()) -> list[database.As
 def _count(sale: Sale, sign: int, flavors: Sums, customers: Sums) -> None:
     day, status = sale.placed.date(), sale.status
     whole = (sale.user, day, status)
-    # One order, of however many lines.
+    # Count one order, for any number of lines.
     _add(customers, whole, (0, sign, 0, 0))
     for line in sale.lines:
         quantity = sign * line.quantity
@@ -73,13 +73,13 @@ def _count(sale: Sale, sign: int, flavors: Sums, customers: Sums) -> None:
 
 
 def _add(sums: Sums, key: tuple[Any, ...], more: Sum) -> None:
-    # Written out: this is done several times for each order.
+    # Written without a loop, because this runs several times for each order.
     quantity, orders, revenue, refunded = sums.get(key, NOTHING)
     sums[key] = quantity + more[0], orders + more[1], revenue + more[2], refunded + more[3]
 
 
 def _rows(sums: Sums, key: Callable[..., tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """One row for each of these keys, sorted, with its sums."""
+    """Return one row per key, sorted, with its sums."""
     added: Sums = {}
     for detailed, values in sums.items():
         _add(added, key(*detailed), values)
