@@ -1,4 +1,4 @@
-"""Figures over HTTP: how much was ordered, and for staff all that the totals say."""
+"""Figures over HTTP: ordered quantities for everybody, and all totals for staff."""
 
 from datetime import UTC
 from typing import Any
@@ -18,13 +18,13 @@ NOT_YOURS = "Only staff may see more than how much was ordered."
 
 
 def _as_of(upto: feed.Last) -> dict[str, str]:
-    """Up to which event all are in the figures, as a structured field (RFC 9651)."""
+    """Return the last event included in the figures, as a structured field (RFC 9651)."""
     at = f';at="{upto.at.astimezone(UTC).isoformat()[:-6]}Z"' if upto.at else ""
     return {"As-Of": f"{upto.position}{at}"}
 
 
 class Stats(Controller):
-    """Figures."""
+    """The handlers for figures."""
 
     path = "/api"
     tags = ["Stats"]

@@ -1,4 +1,4 @@
-"""What a query asks for: of which days, in which status, by which interval, and in which form."""
+"""The parameters of a statistics query: days, status, interval and format."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
@@ -36,7 +36,7 @@ Until = Annotated[
 
 
 def _span(since: str | None, until: str | None, *, latest: date | None = None) -> Span:
-    """From a day on, and before another one, or before `latest`."""
+    """Return the span from a day on (inclusive), and before another one or `latest` (exclusive)."""
     first, last = _day("from", since), _day("to", until) or latest
     if first is not None and last is not None and first >= last:
         if until is None:
@@ -55,7 +55,7 @@ def _day(name: str, text: str | None) -> date | None:
 
 
 class Asked(Struct, frozen=True):
-    """Of which orders, by which interval, if any, and whether as CSV."""
+    """The selected orders, the interval, if any, and whether the answer is CSV."""
 
     span: Span
     interval: str | None
@@ -63,7 +63,7 @@ class Asked(Struct, frozen=True):
 
     @property
     def plain(self) -> bool:
-        """Nothing was asked for in particular: what the original answers."""
+        """Whether no parameter was given: then the answer is that of the original API."""
         return self.span == Span() and self.interval is None
 
 
@@ -88,7 +88,7 @@ def asked(
         ),
     ] = None,
 ) -> Asked:
-    """What a query of sales asks for."""
+    """Return the parameters of a sales query."""
     span = _span(since, until)
     best = request.accept.best_match(list(FORMS.values()), default=JSON)
     wanted = FORMS.get(listing.one_of("format", form, FORMS) or "", best)
@@ -104,7 +104,7 @@ def days(
     since: Since = None,
     until: Until = None,
 ) -> Days:
-    """Which days the dashboard is to show."""
+    """Return the days that the dashboard shows."""
     if period is not None and not since is until is None:
         raise listing.invalid("period", "cannot come together with from or to")
     tomorrow = datetime.now(UTC).date() + timedelta(1)

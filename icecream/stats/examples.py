@@ -1,4 +1,4 @@
-"""What the API's document shows."""
+"""The examples in the API's document."""
 
 FIGURES = {
     "quantity": 4,

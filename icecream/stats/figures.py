@@ -1,4 +1,4 @@
-"""Figures of sales, from the totals: their cost does not depend on the number of orders."""
+"""Sales figures from the totals: their cost does not depend on the number of orders."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -12,7 +12,7 @@ from piccolo.querystring import QueryString
 from icecream import bodies, database, feed, openapi, states
 from icecream.tables import CustomerDay, DayTotal, FlavorDay, FlavorTotal, User
 
-# Customers in a list of the best ones.
+# The number of customers in the list of top customers.
 TOP = 10
 INTERVALS = ("day", "week", "month")
 Interval = Annotated[str, Meta(extra_json_schema={"enum": list(INTERVALS)})]
@@ -24,9 +24,9 @@ Row = dict[str, Any]
 
 
 class Span(Struct, frozen=True):
-    """Orders that were placed from this UTC day on, and before that one, in that status.
+    """A filter for orders: placed from one UTC day on, before another day, in a status.
 
-    None asks for nothing in particular.
+    None means no filter.
     """
 
     since: date | None = None
@@ -87,7 +87,7 @@ def _words(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-# One that was canceled had been charged what it was given back, or nothing.
+# For a canceled order, the charged amount equals the refunded amount, or is 0.
 CHARGED = (
     f"CASE WHEN {{}} IN ({_words(states.CHARGED)}) THEN {{}}"
     " WHEN {} = 'canceled' THEN {} ELSE 0 END"
@@ -95,7 +95,7 @@ CHARGED = (
 
 
 def _sum(what: str, *columns: Column, alias: str) -> QueryString:
-    # No rows sum up to null; and PostgreSQL's sum of bigint is numeric.
+    # The sum of no rows is null, and PostgreSQL's sum of bigint is numeric.
     return QueryString(f"CAST(COALESCE(SUM({what}), 0) AS bigint)", *columns, alias=alias)
 
 
@@ -128,13 +128,13 @@ def _rated(row: Row) -> Row:
 
 
 def _grouped(query: Select[Any], table: Any, *by: Any) -> Select[Any]:
-    """Of each of these keys that has orders; where all have left, nothing is told."""
+    """Group by these keys; groups without orders left are omitted."""
     any_left = QueryString("SUM({}) <> 0", table.orders)
     return query.columns(*by).group_by(*by).having(any_left)
 
 
 async def sales() -> tuple[list[FlavorSales], feed.Last]:
-    """What the original answers, and as of when: one query, which sees one moment."""
+    """Return the original API's answer, and its last event, from one query (one snapshot)."""
     name = FlavorTotal.flavor.name
     quantity = _sum("{}", FlavorTotal.quantity, alias="total_qty_ordered")
     rows = (
@@ -147,27 +147,27 @@ async def sales() -> tuple[list[FlavorSales], feed.Last]:
 
 
 async def total(span: Span) -> Figures:
-    """Of all, each order counted once."""
+    """Return the figures of all orders, each counted once."""
     (row,) = await _figures(DayTotal, span)
     return convert(_rated(row), Figures)
 
 
 async def by_period(span: Span, interval: str) -> list[PeriodFigures]:
-    """Of each period in which there were orders, the first one first; weeks begin on Monday."""
+    """Return the figures of each period with orders, in order; weeks begin on Monday."""
     start = database.first_day(interval, DayTotal.day).as_alias("start")
     rows = await _grouped(_figures(DayTotal, span), DayTotal, start).order_by(start)
     return convert([_rated(row) for row in rows], list[PeriodFigures])
 
 
 async def by_flavor(span: Span) -> dict[int, Row]:
-    """Of each flavor of which there were orders, by its id."""
+    """Return the figures of each flavor with orders, by its id."""
     table: Any = FlavorTotal if span.since is span.until is None else FlavorDay
     rows = await _grouped(_figures(table, span), table, table.flavor)
     return {row.pop("flavor"): _rated(row) for row in rows}
 
 
 async def by_flavor_and_period(span: Span, interval: str) -> list[Row]:
-    """Of each period and flavor of which there were orders, in that order."""
+    """Return the figures of each period and flavor with orders, in that order."""
     start = database.first_day(interval, FlavorDay.day).as_alias("start")
     query = _grouped(_figures(FlavorDay, span), FlavorDay, start, FlavorDay.flavor)
     rows = await query.order_by(start, FlavorDay.flavor)
@@ -175,7 +175,7 @@ async def by_flavor_and_period(span: Span, interval: str) -> list[Row]:
 
 
 async def by_customer(span: Span) -> list[CustomerFigures]:
-    """Of the customers who paid most, at most ten."""
+    """Return the customers who paid most, at most ten."""
     user = CustomerDay.user
     query = _grouped(_figures(CustomerDay, span), CustomerDay, user)
     rows = await query.order_by(QueryString('"revenue"'), ascending=False).order_by(user).limit(TOP)
@@ -189,7 +189,7 @@ async def by_customer(span: Span) -> list[CustomerFigures]:
 
 
 async def by_status(span: Span) -> list[Outcome]:
-    """What became of the orders."""
+    """Return the number and the sum of orders in each status."""
     query = _of(
         DayTotal.select(
             DayTotal.status,

@@ -1,4 +1,4 @@
-"""How things are right now: stock, payments that wait, the queue, the latest orders."""
+"""The current situation: stock, pending payments, the queue, the latest orders."""
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -12,12 +12,12 @@ from icecream import bodies, database, openapi, states
 from icecream.stats.figures import Count, Money, Status
 from icecream.tables import KINDS, Flavor, FlavorDay, Job, Order, OrderLine, Payment
 
-# The days by which we say how fast a flavor sells, today among them.
+# The number of days, including today, from which the pace of sales is computed.
 PACE = 28
-# It is time to order more when stock lasts for fewer days; so many are named.
+# Stock that lasts for fewer than LOW days is low. At most MOST_LOW flavors are listed.
 LOW, MOST_LOW = 7, 10
 LATEST, MOST_PARKED = 10, 20
-# As the partial indexes say it: a parameter in its place would keep SQLite from using them.
+# The same text as in the partial indexes: with a parameter instead, SQLite would not use them.
 OPEN = WhereRaw("\"payment\".\"state\" IN ('new', 'sent', 'unknown', 'parked')")
 PARKED = WhereRaw('"payment"."state" = \'parked\'')
 Days = Annotated[float, Meta(ge=0, description="At the pace of the last 28 days.")]
@@ -77,7 +77,7 @@ class ParkedPayment(Struct):
 
 
 async def stock(today: date) -> list[Stock]:
-    """Of every flavor."""
+    """Return the stock of every flavor."""
     sold = await _sold(today)
     columns = (Flavor.id.as_alias("flavor"), Flavor.name, Flavor.stock, Flavor.archived)
     return [
@@ -103,7 +103,7 @@ def _days(stock: int | None, sold: int) -> float | None:
 
 
 def low(stocks: Iterable[Stock]) -> list[Stock]:
-    """Those on sale that are sold out, or will be soon; the most pressing ones first."""
+    """Return flavors on sale that are sold out or will be soon; the most urgent ones first."""
     left = [
         (0.0 if not one.stock else one.stock_days, one)
         for one in stocks
@@ -116,7 +116,7 @@ def low(stocks: Iterable[Stock]) -> list[Stock]:
 
 
 async def waiting(now: datetime) -> Waiting | None:
-    """The oldest order that is pending."""
+    """Return the oldest pending order."""
     rows = (
         await Payment.select(Payment.order, Payment.order.created_at.as_alias("created_at"))
         .where(OPEN, Payment.kind == "charge")
@@ -131,7 +131,7 @@ def _since(then: datetime, now: datetime) -> float:
 
 
 async def queue(now: datetime) -> Queue:
-    """The state of the queue."""
+    """Return the state of the queue."""
     moment = database.seconds_from_now(0)
     is_due, is_later = Job.run_at <= moment, Job.run_at > moment
     oldest = await Job.select(Job.run_at).where(is_due).order_by(Job.run_at).limit(1)
@@ -147,7 +147,7 @@ async def queue(now: datetime) -> Queue:
 
 
 async def latest() -> list[Latest]:
-    """The orders that were placed last, the newest one first."""
+    """Return the latest orders, the newest one first."""
     columns: Any = (
         *(Order.id, Order.user, Order.user.username.as_alias("username"), Order.status),
         *(Order.total, Order.refunded, Order.created_at),
@@ -163,7 +163,7 @@ async def latest() -> list[Latest]:
 
 
 async def parked() -> list[ParkedPayment]:
-    """Payments that wait for a person, the oldest ones first."""
+    """Return payments that wait for manual review, the oldest ones first."""
     payment = Payment
     rows = (
         await payment.select(

@@ -1,4 +1,4 @@
-"""Figures put together: a report on any span of days, and all that the dashboard shows."""
+"""Combined figures: a report on any span of days, and the data of the dashboard."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,7 +9,7 @@ from icecream import database, feed, openapi, settings
 from icecream.stats import figures, present
 from icecream.stats.figures import Day, Figures, Row, Span
 
-# The dashboard's periods, by their days; up to so many days it shows days, then weeks, then months.
+# The interval of the dashboard by the longest number of days: days, then weeks, then months.
 LONGEST = 3660
 STEPS = {92: "day", 731: "week", LONGEST: "month"}
 NOTHING: Row = {"quantity": 0, "orders": 0, "revenue": 0, "refunds": 0, "failure_rate": None}
@@ -69,7 +69,7 @@ class Dashboard(Struct, rename={"since": "from", "until": "to"}):
 
 
 async def report(span: Span, interval: str | None) -> tuple[Report, feed.Last]:
-    """Sales of a span, and up to which event all are in the figures."""
+    """Return the sales of a span, and the last event included in them."""
     return await database.snapshot(lambda: _report(span, interval))
 
 
@@ -95,7 +95,7 @@ async def _report(span: Span, interval: str | None) -> tuple[Report, feed.Last]:
 def _flavors(
     stocks: dict[int, present.Stock], ordered: dict[int, Row], *, quiet: bool = True
 ) -> list[FlavorReport]:
-    """Of flavors that were ordered, and with `quiet` of all that are on sale."""
+    """Return reports of the ordered flavors, and with `quiet` of all flavors on sale."""
     return [
         FlavorReport(
             **ordered.get(one.flavor, NOTHING),
@@ -124,24 +124,24 @@ async def _periods(
 
 
 class Days(Struct, frozen=True):
-    """From this UTC day on, and before that one."""
+    """A span of UTC days: `since` is inclusive, `until` is exclusive."""
 
     since: date
     until: date
 
     @property
     def before(self) -> "Days":
-        """As many, before these."""
+        """The span of the same length before this one."""
         return Days(self.since - (self.until - self.since), self.since)
 
     @property
     def interval(self) -> str:
-        """By what these are best shown."""
+        """The best interval to show these days."""
         return next(word for days, word in STEPS.items() if (self.until - self.since).days <= days)
 
     @property
     def starts(self) -> list[date]:
-        """The first days of the periods in which these are."""
+        """The first days of the periods that contain these days."""
         days = (self.since + timedelta(n) for n in range((self.until - self.since).days))
         return sorted({_start(self.interval, day) for day in days})
 
@@ -153,7 +153,7 @@ def _start(interval: str, day: date) -> date:
 
 
 async def dashboard(days: Days) -> tuple[Dashboard, feed.Last]:
-    """All of it, and up to which event all are in the figures."""
+    """Return the dashboard's data, and the last event included in it."""
     return await database.snapshot(lambda: _dashboard(days))
 
 
@@ -183,7 +183,7 @@ async def _dashboard(days: Days) -> tuple[Dashboard, feed.Last]:
 
 
 async def _all_periods(days: Days) -> list[figures.PeriodFigures]:
-    """Also those without any orders."""
+    """Return all periods, also those without orders."""
     there = await figures.by_period(Span(days.since, days.until), days.interval)
     found = {one.start: one for one in there}
     return [

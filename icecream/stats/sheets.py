@@ -1,4 +1,4 @@
-"""Figures as CSV (RFC 4180), in UTF-8 and with a row of names."""
+"""Figures as CSV (RFC 4180), in UTF-8 and with a header row."""
 
 import csv
 import io
@@ -11,14 +11,14 @@ from icecream import money
 from icecream.stats.figures import FlavorSales
 from icecream.stats.reports import Report
 
-# A spreadsheet takes a text that begins so for a formula.
+# A spreadsheet reads a text with such a first character as a formula.
 RISKY = ("=", "+", "-", "@", "\t", "\r")
 MONEY = ("revenue", "refunds")
 FIGURES = ("flavor", "name", "quantity", "orders", "revenue", "refunds", "failure_rate")
 
 
 def sheet(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """The text of a file."""
+    """Return the text of a CSV file."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\r\n")
     writer.writerow(names)
@@ -31,15 +31,15 @@ def _harmless(value: Any) -> Any:
 
 
 def sales(rows: Iterable[FlavorSales]) -> str:
-    """How much of each flavor was ordered."""
+    """Return the ordered quantity of each flavor."""
     names = ("flavor__name", "total_qty_ordered")
     return sheet(names, ((row.flavor_name, row.total_qty_ordered) for row in rows))
 
 
 def of(report: Report) -> str:
-    """A row for each flavor, or with an interval for each period and flavor.
+    """Return a row for each flavor, or with an interval for each period and flavor.
 
-    Money stands in the currency's own unit, such as `revenue_eur`, and in minor units beside it.
+    Amounts are given twice: in the currency's own unit, such as `revenue_eur`, and in minor units.
     """
     if report.interval is None:
         names = (*FIGURES, "stock", "stock_days")
