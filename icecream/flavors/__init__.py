@@ -21,12 +21,12 @@ BAD_TAG = errors.ValidationFailed(
     "/If-Match", "malformed", 'If-Match must be entity tags such as "3", in their quotes, or *.'
 )
 SHORT = errors.InsufficientStock(lines=[{"flavor": 2, "quantity": 50, "available": 40}])
-# Whoever has it may keep it, and asks each time whether it is still so.
+# Clients may keep the answer, but must revalidate it each time.
 KEPT = {"Cache-Control": "private, no-cache"}
 
 
 def _version(found: tuple[catalogue.FlavorView, int]) -> Response[catalogue.FlavorView]:
-    """Tagged with what people edit: stock, which moves with every order, is not in it."""
+    """Return a flavor with its tag; the tag ignores stock, which changes with every order."""
     view, version = found
     return Response(view, headers={"ETag": _tag(version)})
 
@@ -36,7 +36,7 @@ def _tag(version: int) -> str:
 
 
 class Flavors(Controller):
-    """What can be ordered."""
+    """The handlers of the catalogue."""
 
     path = "/api/flavors"
     tags = ["Flavors"]

@@ -1,4 +1,4 @@
-"""What is sold: listed, added and edited; stock moves by receipts, and is never overwritten."""
+"""The catalogue: list, add and edit flavors; stock changes by receipts, never by overwriting."""
 
 import unicodedata
 from collections.abc import Callable
@@ -45,7 +45,7 @@ COLUMNS = (
 
 
 def _spelt(name: str) -> str:
-    """As the original did, and so that two names that look the same are the same."""
+    """Normalize a name as the original did, so that names that look the same are the same."""
     name = unicodedata.normalize("NFC", name).strip()
     if not 1 <= len(name) <= 100:
         raise sentences.Unfit("name", "must be text of 1 to 100 characters besides white space")
@@ -138,16 +138,16 @@ def _view(row: dict[str, Any]) -> FlavorView:
 
 
 async def listed(*, archived: bool) -> list[FlavorView]:
-    """Everything that can be ordered, or no longer, oldest first."""
+    """Return all flavors on sale, or all archived ones, oldest first."""
     rows = await Flavor.select(*COLUMNS).where(Flavor.archived.eq(archived)).order_by(Flavor.id)
     return [_view(row) for row in rows]
 
 
 async def one(flavor: int) -> tuple[FlavorView, int]:
-    """A flavor, sold or not, and its version, which counts the edits.
+    """Return a flavor, sold or not, and its version, which counts the edits.
 
     Raises:
-        errors.NotFound: there is none.
+        errors.NotFound: there is no such flavor.
     """
     row = await Flavor.select(*COLUMNS).where(Flavor.id == flavor).first()
     if row is None:
@@ -176,7 +176,7 @@ async def create(new: NewFlavor, *, by: User) -> FlavorView:
     """Add a flavor; its first stock is a receipt like any later one.
 
     Raises:
-        errors.Forbidden: this user may not, or not with more than a name.
+        errors.Forbidden: this user may not add flavors, or may only set the name.
         errors.NameTaken: the name is taken.
     """
     _allow(new, by)
@@ -199,19 +199,19 @@ async def create(new: NewFlavor, *, by: User) -> FlavorView:
 async def edit(
     flavor: int, edited: FlavorEdit, *, check: Callable[[int], None]
 ) -> tuple[FlavorView, int]:
-    """Change a flavor; its version counts on if that changed anything.
+    """Change a flavor; its version increases if anything changed.
 
     Args:
-        check: is told the version that is to be edited, and may refuse.
+        check: called with the version that is to be edited, and may refuse.
 
     Raises:
-        errors.NotFound: there is none.
+        errors.NotFound: there is no such flavor.
         errors.NameTaken: the name is taken.
     """
     given = {name: value for name, value in asdict(edited).items() if value is not UNSET}
 
     async def write() -> tuple[FlavorView, int]:
-        # To ourselves: what stops being counted must not be in anybody's hands.
+        # Lock the row exclusively: when counting stops, no other transaction may use this flavor.
         found = await database.owned(Flavor.select(*COLUMNS).where(Flavor.id == flavor))
         if not found:
             raise errors.NotFound

@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, 13.1): only while it is what I saw, or only if it is not."""
+"""Conditional requests (RFC 9110, 13.1): If-Match and If-None-Match."""
 
 import re
 from typing import Annotated
@@ -10,9 +10,10 @@ from icecream import errors
 _TAG = r'(?:W/)?"[!#-~\x80-\xff]*"'
 _TAGS = re.compile(_TAG)
 _FIELD = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
-# Proxies change a tag when they compress an answer: nginx weakens it, Apache and Caddy add a word.
+# Proxies change a tag when they compress an answer: nginx weakens it, Apache and Caddy add a
+# suffix.
 _COMPRESSED = re.compile(r'^W/|-(?:gzip|br|zstd|deflate)(?="$)')
-# Told, not checked: who reads it refuses in words of its own.
+# Documented, not checked by Litestar: the code below refuses with its own error messages.
 _TOLD = {"pattern": r'^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)$', "maxLength": 1000}
 
 IfMatch = Annotated[
@@ -34,19 +35,19 @@ IfNoneMatch = Annotated[
 
 
 def require(field: str | None, tag: str) -> None:
-    """Go on if there is no `If-Match`, or it names this tag, also as a proxy changed it.
+    """Accept a request without `If-Match`, or with this tag, also if a proxy changed it.
 
     Raises:
-        errors.PreconditionFailed: it names others.
+        errors.PreconditionFailed: it names other tags.
         errors.ValidationFailed: it is malformed.
     """
-    # Our tag counts edits and not bytes, so its weak form is as good.
+    # Our tag counts edits and not bytes, so its weak form is equally good.
     if field is not None and field.strip() != "*" and tag not in _tags("If-Match", field):
         raise errors.PreconditionFailed(f"This is version {tag} now; look at it again.")
 
 
 def unchanged(field: str | None, tag: str) -> bool:
-    """Whether `If-None-Match` names this tag, also as a proxy changed it.
+    """Return whether `If-None-Match` names this tag, also if a proxy changed it.
 
     Raises:
         errors.ValidationFailed: it is malformed.
@@ -57,7 +58,7 @@ def unchanged(field: str | None, tag: str) -> bool:
 
 
 def _tags(name: str, field: str) -> list[str]:
-    """The tags of a field as we gave them out."""
+    """Return the tags of a field in the form in which we sent them."""
     if not _FIELD.fullmatch(field.strip()):
         detail = f'{name} must be entity tags such as "3", in their quotes, or *.'
         raise errors.ValidationFailed(f"/{name}", "malformed", detail)
