@@ -1,7 +1,7 @@
-"""A season made up, so that there is something to look at: placed, paid and returned by the rules.
+"""Demo data: a made-up season of orders, placed, paid and refunded by the usual rules.
 
 Orders are placed and settled in one transaction, so that no worker of a running service ever finds
-their payments. Nobody outside is asked: the answers are made up here.
+their payments. No provider is called: the answers are made up here.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from icecream.flavors import catalogue
 from icecream.gateway import Answer, Charge, Declined, Request, Succeeded
 from icecream.tables import Flavor, FlavorTotal, Order, User
 
-# The most popular first, with what one costs, in minor units.
+# The most popular first, with the description and the price of one, in minor units.
 FLAVORS = {
     "Vanilla": ("Bourbon vanilla and cream.", 250),
     "Chocolate": ("Dark, with a little salt.", 260),
@@ -37,23 +37,24 @@ PLACES = ("Harbour", "Station", "Park", "Lido", "Market", "Castle", "Riverside",
 SHOPS = ("Kiosk", "Gelateria", "Bistro", "Bakery", "Cinema", "Hotel")
 MAIL = "@demo.example"
 GIVEN_BACK = ("canceled", "refunded", "refunded in part")
-# Orders in one transaction, and seconds in which a server beside us has the database to itself.
+# The number of orders in one transaction, and the pause in seconds after it, in which a running
+# server can use the database.
 TOGETHER, PAUSE = 60, 0.02
-# How long an answer takes, and seconds in which nobody else may ask.
+# The time between a request and its answer, and the lease of the claims in seconds.
 ANSWERED, LEASE = timedelta(seconds=2), 60
 
 
 async def make(
     orders: int, days: int, *, seed: int, again: bool, told: Callable[[int], None]
 ) -> Counter[str]:
-    """Make a season up; how many orders met which fate.
+    """Create a season; return the number of orders per fate.
 
     Args:
-        again: also where there are orders already.
-        told: is told of each batch how many orders it had.
+        again: whether to continue if there are orders already.
+        told: called with the number of orders in each batch.
 
     Raises:
-        ValueError: this is no place for it.
+        ValueError: a season cannot be created here.
     """
     if settings.load().payment_provider != "simulated":
         raise ValueError("no season is made up where payments are real.")
@@ -74,13 +75,13 @@ async def make(
 
 
 async def _customers() -> list[int]:
-    """Shops that nobody can sign in as; those of the last time, where there are any."""
+    """Return the ids of the demo shops, which cannot sign in; create those that are missing."""
     names = [f"{place} {shop}" for shop in SHOPS for place in PLACES]
     rows = await User.select(User.username).where(User.username.is_in(names))
     missing = [name for name in names if name not in {row["username"] for row in rows}]
     if missing:
         await User.insert(*map(_customer, missing))
-    # Not somebody else who has the name.
+    # Exclude another user who has the same name.
     ours = User.username.is_in(names) & User.email.like(f"%{MAIL}")
     return [row["id"] for row in await User.select(User.id).where(ours).order_by(User.id)]
 
@@ -91,7 +92,7 @@ def _customer(name: str) -> User:
 
 
 async def _catalogue(staff: User) -> list[int]:
-    """The flavors by popularity; one that is there already stays as it is."""
+    """Return the flavors by popularity; existing flavors are not changed."""
     for name, (description, price) in FLAVORS.items():
         if not await Flavor.exists().where(Flavor.name == name):
             new = catalogue.NewFlavor(name, description, price, stock=0)
@@ -101,13 +102,13 @@ async def _catalogue(staff: User) -> list[int]:
 
 
 class _Season:
-    """A season as it goes by; `staff` receives stock and gives money back."""
+    """A season in progress; `staff` receives stock and makes refunds."""
 
     def __init__(self, staff: int, now: datetime, sales: Counter[int], *, weeks: int) -> None:
         self._staff, self._now = staff, now
-        # Some flavors are received for most of a week ahead, others just as they are needed.
+        # Some flavors are received for most of a week ahead, others only for the current need.
         self._ahead = {flavor: n // weeks * (flavor % 4) // 4 for flavor, n in sales.items()}
-        # Orders to be canceled or refunded, and when.
+        # Orders to be canceled or refunded, with the time of that.
         self._later: list[tuple[datetime, int, Planned]] = []
         self._made: Counter[str] = Counter()
 
@@ -124,7 +125,7 @@ class _Season:
         return self._made
 
     async def _receive(self, sales: Counter[int], monday: datetime) -> None:
-        """What the week will need, where stock is counted."""
+        """Receive the stock that the week will need, where stock is counted."""
         wanted = Flavor.id.is_in(sorted(sales)) & Flavor.stock.is_not_null()
         for row in await Flavor.select(Flavor.id, Flavor.stock).where(wanted).order_by(Flavor.id):
             missing = sales[row["id"]] + self._ahead[row["id"]] - row["stock"]
@@ -146,7 +147,7 @@ class _Season:
 
 
 async def _sold(batch: Sequence[Planned]) -> list[tuple[Planned, intake.Placed]]:
-    """The orders, placed and settled; without those for which there is not enough left."""
+    """Place and settle the orders; return them without those that had too little stock."""
     await _hold(demand(batch))
     wanted = [intake.Wanted(one.user, one.lines, at=one.at) for one in batch]
     came = zip(batch, await intake.place(wanted), strict=True)
@@ -161,7 +162,7 @@ async def _sold(batch: Sequence[Planned]) -> list[tuple[Planned, intake.Placed]]
 
 
 async def _hold(flavors: Iterable[int]) -> None:
-    """Stand in line once for what is counted twice here: by the order and by the answer."""
+    """Lock the stock and totals once, because both the order and the answer change them."""
     ids = sorted(flavors)
     await database.locked(Flavor.select(Flavor.id).where(Flavor.id.is_in(ids)).order_by(Flavor.id))
     total = FlavorTotal
@@ -186,7 +187,7 @@ async def _half(order: int) -> int:
 
 
 async def _settle(asked: Mapping[int, tuple[datetime, str]]) -> None:
-    """Send these payments, and write what becomes of them, each at its own moment."""
+    """Send these payments, and write their outcomes, each at its own time."""
     if not asked:
         return
     sent = {payment: at for payment, (at, _) in asked.items()}
@@ -206,6 +207,6 @@ def _answer(request: Request, fate: str) -> Answer | payments.Parked:
         return Declined("The bank said no.")
     if charged and fate == "parked":
         return payments.Parked("The provider knows nothing of it, and would charge it anew.")
-    # What is not what was asked for is parked by the rules.
+    # An amount that differs from the requested one is parked by the usual rules.
     moved = request.amount + 50 * (fate == "parked over its amount")
     return Succeeded(f"demo_{request.key}", moved, request.currency)

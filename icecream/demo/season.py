@@ -1,4 +1,4 @@
-"""What is ordered in a season, when and by whom, and what becomes of it: drawn, not placed."""
+"""The plan of a season: random orders with their times, users and fates, not yet placed."""
 
 import math
 import random
@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-# Of these one is drawn for each line, and for each order how many flavors it has.
+# The values from which the quantity of a line and the number of flavors of an order are drawn.
 QUANTITIES = (1, 2, 2, 3, 4, 4, 5, 6, 6, 8, 10, 12, 20)
 LINES = (1, 1, 1, 1, 1, 1, 2, 2, 2, 3)
-# What becomes of an order, and of how many in a thousand; and what becomes of the last ones.
+# The fates of orders, with their frequency per thousand, and the fates of the last orders.
 FATES = {
     "paid": 880,
     "failed": 75,
@@ -21,12 +21,12 @@ FATES = {
     "refunded in part": 10,
 }
 LAST = ("parked", "parked over its amount", "pending", "pending", "pending", "pending")
-# How busy it is from Monday to Sunday.
+# How busy each day is, from Monday to Sunday.
 WEEK = (0.8, 0.8, 0.9, 1.0, 1.3, 1.9, 1.7)
 
 
 class Planned(Struct, frozen=True):
-    """An order to be placed at that moment, quantities by flavor id, and what becomes of it."""
+    """An order to be placed at that time: quantities by flavor id, and the order's fate."""
 
     at: datetime
     user: int
@@ -49,7 +49,7 @@ def plan(
     seed: int,
     now: datetime,
 ) -> list[Planned]:
-    """So many orders of these last days, by moment; the first users and flavors have the most."""
+    """Plan orders of the last days, sorted by time; the first users and flavors get the most."""
     chance = random.Random(seed)
     hours = [now - timedelta(hours=n) for n in range(24 * days, 0, -1)]
     busy = chance.choices(hours, [_busy(hour) for hour in hours], k=orders)
@@ -65,7 +65,7 @@ def plan(
 
 
 def _busy(at: datetime) -> float:
-    """How much is ordered at that hour: by day, at weekends, and most of all in July."""
+    """Return how busy that hour is: more by day, at weekends, and most of all in July."""
     daylight = max(0.0, math.sin(math.pi * (at.hour - 6) / 16))
     season = math.cos(math.tau * (at.timetuple().tm_yday - 200) / 365)
     return daylight * WEEK[at.weekday()] * (1 + 0.7 * season)
@@ -81,7 +81,7 @@ def _basket(chance: random.Random, flavors: Sequence[int]) -> dict[int, int]:
 
 
 def demand(planned: Iterable[Planned]) -> Counter[int]:
-    """How much of each flavor is ordered."""
+    """Return how much of each flavor is ordered."""
     wanted: Counter[int] = Counter()
     for one in planned:
         wanted.update(one.lines)
