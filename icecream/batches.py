@@ -41,7 +41,7 @@ class Batches(Generic[Call, Answer]):
         work: answers a batch with one outcome per call, in their order. It is all or nothing. When
             it raises an exception other than `database.AWAY`, it is repeated with half of the
             calls, down to one call, so that a call that cannot be answered fails alone. So nothing
-            may follow its COMMIT. When it was cancelled, its effect is unknown, and it is not
+            may follow its COMMIT. When it was canceled, its effect is unknown, and it is not
             repeated.
         of: the name of the calls in the counters.
         most: the maximum total weight of the calls in a batch.
@@ -90,7 +90,7 @@ class Batches(Generic[Call, Answer]):
     async def close(self) -> None:
         """Accept no more calls, and answer those that were accepted.
 
-        If this is cancelled, the remaining calls fail.
+        If this is canceled, the remaining calls fail.
         """
         self._closed = True
         if (runner := self._runner) is None:
