@@ -1,4 +1,4 @@
-"""Tasks that run as long as the process: each has an owner that starts it again when it fails."""
+"""Background tasks that run as long as the process; each is restarted when it fails."""
 
 import asyncio
 import logging
@@ -11,30 +11,30 @@ from contextvars import Context
 from icecream import counters, logs
 
 log = logging.getLogger(__name__)
-# Seconds before a task that failed is started again. They double each time it fails again, up to
-# the longest pause, and begin anew for one that ran for as long as STEADY_SECONDS.
+# Seconds before a failed task is restarted. The pause doubles with each failure, up to the longest.
+# It is reset for a task that ran for STEADY_SECONDS.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
 STEADY_SECONDS = 60.0
-# Seconds after which a task that was cancelled, and goes on, is cancelled again.
+# Seconds after which a canceled task that is still running is canceled again.
 CANCEL_AGAIN_SECONDS = 0.5
-# How many tasks of each name wait to be started again.
+# How many tasks of each name wait for their restart.
 _down: Counter[str] = Counter()
 
 
 def warnings() -> list[str]:
-    """The tasks of this process that are down, for whoever asks whether it is ready."""
+    """Return the tasks of this process that are down, for readiness checks."""
     return [f"The {name} failed and will be started again." for name in sorted(+_down)]
 
 
 def start(name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-    """Run this until it returns, or until the task is cancelled; start it again when it fails."""
-    # In no request's context: it outlives whatever made it necessary.
+    """Run `work` until it returns, or until the task is canceled; restart it when it fails."""
+    # Use an empty context: the task outlives the request that started it.
     return asyncio.create_task(_keep(name, work), name=name, context=Context())
 
 
 @asynccontextmanager
 async def running(name: str, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Run this until the block ends; start it again when it fails."""
+    """Run `work` until the block ends; restart it when it fails."""
     task = start(name, work)
     try:
         yield
@@ -45,8 +45,9 @@ async def running(name: str, work: Callable[[], Awaitable[None]]) -> AsyncIterat
 async def cancel(tasks: set[asyncio.Task[None]]) -> None:
     """Cancel these tasks, and return once they have ended.
 
-    Again and again, because a cancellation can get lost: on Python 3.11 `asyncio.wait_for` returns
-    what has just arrived instead of being cancelled, and redis-py sends its commands with it.
+    The tasks are canceled repeatedly, because a cancellation can get lost. On Python 3.11,
+    `asyncio.wait_for` may return a result that has just arrived instead of being canceled, and
+    redis-py sends its commands with it.
     """
     left = tasks
     while left:
@@ -67,7 +68,7 @@ async def _keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
                 raise
             _tell(name, error)
         except Exception as error:
-            # Whatever it is, also a bug: nothing else would start the task again.
+            # Catch every error, also a bug: nothing else would restart the task.
             _tell(name, error)
         if time.monotonic() - began >= STEADY_SECONDS:
             pause = FIRST_PAUSE_SECONDS
@@ -76,7 +77,7 @@ async def _keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
 
 
 def is_being_cancelled() -> bool:
-    """Whether somebody cancelled the current task, also if it lost that cancellation."""
+    """Return whether the current task was canceled, even if that cancellation got lost."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -1,7 +1,7 @@
-"""What is counted as it happens, for `/metrics`; rules may call this.
+"""Counters for `/metrics`; the business code may call this module.
 
-Each process counts for itself. Several processes of one command count in files of one folder, so
-that any of them can tell for all, and what a process counted stays when it is gone.
+Each process counts its own events. Several processes of one command write their counts to files in
+one folder. So any process can report for all, and the counts of an ended process are kept.
 """
 
 import fcntl
@@ -23,12 +23,12 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-# Where the library looks for the folder: set before this is imported, if at all.
+# The library reads the folder from here: if used, it is set before this module is imported.
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-# Seconds: an order takes some milliseconds, a provider may take as long as it is given.
+# In seconds: an order takes some milliseconds, and a provider up to its timeout.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SIZES = (1, 2, 5, 10, 20, 50, 100)
-# A client may send any word at all as its method.
+# A client may send any word as its method.
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 KINDS, RESULTS = (
     ("charge", "refund"),
@@ -42,16 +42,17 @@ KINDS, RESULTS = (
         "parked",
     ),
 )
-# One item of several that were done one by one: the others were done.
+# Kinds of items that are processed one by one: if one fails, the others are still processed.
 FAILURES = ("finding", "notice", "task")
 _seats: list[IO[str]] = []
 
 
 def _seat(folder: Path) -> str:
-    """A number that no other process has, for as long as this one lives.
+    """Return a number that no other process has while this process lives.
 
-    The next process takes over what a dead one counted, and goes on from there: so counters never
-    fall, and there are no more files than there were processes at a time.
+    The next process takes over the number and the counts of a dead one, and continues them. So
+    counters never decrease, and the number of files is the largest number of simultaneous
+    processes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for number in count():
@@ -69,7 +70,7 @@ def _seat(folder: Path) -> str:
 if FOLDER:
     seat = _seat(Path(FOLDER))
     values.ValueClass = values.MultiProcessValue(lambda: seat)
-# Twice the lines, to say when this process began.
+# They would double the number of lines, to report the start time of this process.
 disable_created_metrics()
 _own = CollectorRegistry()
 _REQUESTS = Histogram(
@@ -112,7 +113,8 @@ _FAILURES = Counter(
     ("of",),
     registry=_own,
 )
-# What an alert waits for begins at 0: Prometheus does not see a series begin at 1 as an increase.
+# Counters used by alerts must start at 0: Prometheus does not treat a new series with value 1 as an
+# increase.
 for _outcome in ("placed", "replayed", "unavailable"):
     _ORDERS.labels(_outcome)
 for _kind in KINDS:
@@ -122,42 +124,42 @@ for _of in FAILURES:
     _FAILURES.labels(_of)
 
 
-# The children of a metric, found by what they are labeled with; `labels` itself takes a lock.
+# The children of a metric by their label values; `labels` itself takes a lock.
 _request, _order = cache(_REQUESTS.labels), cache(_ORDERS.labels)
 
 
 def answered(method: str, route: str, status: int, seconds: float) -> None:
-    """A request came to its end; `route` is the template of its path, never the path."""
+    """Count a finished request; `route` is the template of its path, never the path itself."""
     _request(method if method in METHODS else "other", route, status).observe(seconds)
 
 
 def ordered(outcome: str, orders: int = 1) -> None:
-    """So many orders were placed or replayed, or were refused with this code."""
+    """Count orders that were placed or replayed, or that were refused with this code."""
     _order(outcome).inc(orders)
 
 
 def written(of: str, size: int, seconds: float) -> None:
-    """So many were written in one transaction."""
+    """Count items that were written in one transaction."""
     _BATCH_SIZES.labels(of).observe(size)
     _BATCH_SECONDS.labels(of).observe(seconds)
 
 
 def attempted(kind: str, result: str, seconds: float) -> None:
-    """A payment was asked for, and this came of it."""
+    """Count an attempt to carry a payment out, with its result."""
     _ATTEMPTS.labels(kind, result).observe(seconds)
 
 
 def failed(of: str) -> None:
-    """Nothing could be done about one of these."""
+    """Count an item whose processing failed."""
     _FAILURES.labels(of).inc()
 
 
 def collect() -> Iterable[Metric]:
-    """All that was counted, by all processes that share a folder."""
+    """Return all metrics, from all processes that share a folder."""
     return MultiProcessCollector(None, FOLDER).collect() if FOLDER else _own.collect()
 
 
 def forget() -> None:
-    """Remove the folder: the process that made it was killed, and cannot."""
+    """Remove the folder; used when the process that created it was killed."""
     if FOLDER:
         shutil.rmtree(FOLDER, ignore_errors=True)

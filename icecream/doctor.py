@@ -1,4 +1,4 @@
-"""What must always hold, asked of the tables: each query finds the rows where it does not."""
+"""Invariants of the tables: each query finds the rows that break one."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -17,10 +17,10 @@ def _words(names: Iterable[str]) -> str:
 
 OPEN = _words(state for state in states.unfinished(states.PAYMENT) if state != "parked")
 LIVE = _words(states.LIVE)
-# What was charged for such an order was given back, to the last cent; unless a refund failed after
-# its order was canceled.
+# The charges of such an order were refunded completely, unless a refund failed after the order was
+# canceled.
 ENDED = "'refunded', 'canceled'"
-# Of each order: what the provider moved for it, and what an open refund asks for.
+# For each order: the amounts that the provider moved, and the amount that an open refund requests.
 BALANCES = f"""
     SELECT o.id, o.status, o.total, o.refunded,
         sum(CASE WHEN p.kind = 'charge' THEN {{money}} ELSE 0 END) AS charged,
@@ -34,13 +34,13 @@ BALANCES = f"""
 # A refund failed after its order was canceled, so money is left.
 OWED = """status = 'canceled' AND EXISTS (SELECT 1 FROM payment f WHERE f."order" = b.id
             AND f.kind = 'refund' AND f.state <> 'succeeded')"""
-# The provider gave back more than we asked for, and staff have counted it: nothing is left to do.
+# The provider refunded more than we requested, and staff have booked it: nothing is left to do.
 BOOKED_TOO_MUCH = """SELECT 1 FROM payment m WHERE m."order" = b.id AND m.kind = 'refund'
             AND m.state = 'succeeded' AND m.moved > m.amount"""
 # Both databases write a time in UTC as text that begins with the day.
 DAY = "substr(CAST(o.created_at AS text), 1, 10)"
 LINES = 'orders o JOIN order_line l ON l."order" = o.id'
-# What the totals count.
+# The facts that the totals sum up.
 LINE_FACTS = f"""
     SELECT l.flavor, {DAY} AS day, o.status, l.quantity, 1 AS orders,
         l.quantity * l.unit_price AS revenue, l.refunded FROM {LINES}"""
@@ -49,7 +49,7 @@ ORDER_FACTS = f"""
     FROM orders o JOIN (
         SELECT "order", sum(quantity) AS quantity FROM order_line GROUP BY "order"
     ) q ON q."order" = o.id"""
-# The table of each, its keys, and what it counts.
+# For each rule: the table, its keys, and its facts.
 TOTALS = {
     "totals by flavor equal a recount": ("flavor_total", "flavor, status", LINE_FACTS),
     "totals by flavor and day equal a recount": ("flavor_day", "flavor, day, status", LINE_FACTS),
@@ -60,32 +60,32 @@ TOTALS = {
     ),
     "totals by day equal a recount": ("day_total", "day, status", ORDER_FACTS),
 }
-# How much there is of a flavor.
+# The stock of a flavor.
 STOCK = f"""((SELECT COALESCE(sum(m.quantity), 0) FROM stock_move m WHERE m.flavor = flavor.id) -
     (SELECT COALESCE(sum(l.quantity), 0) FROM {LINES}
      WHERE l.flavor = flavor.id AND o.status IN ({LIVE})))"""
 
-# PostgreSQL gives out ids from sequences. One that a restored backup left behind gives out ids that
-# are taken, so that nothing can be added. Piccolo's own table has one too.
+# PostgreSQL takes ids from sequences. After a restored backup, a sequence may be behind and yield
+# ids that are taken, so that every insert fails. Piccolo's own table has a sequence too.
 ON_POSTGRES = isinstance(database.DB, database.Postgres)
 TABLES: list[type[Table]] = [*APP_CONFIG.table_classes, Migration]
 WITH_SEQUENCE = [f'"{table._meta.tablename}"' for table in TABLES]
 
 
 def sequence(table: str) -> str:
-    """The sequence of a table's ids, in SQL."""
+    """Return the SQL for the sequence of a table's ids."""
     return f"CAST(pg_get_serial_sequence('{table}', 'id') AS regclass)"
 
 
 def if_behind(table: str) -> str:
-    """The end of a query of `max(id)`, which then finds a row only if the sequence is behind."""
+    """Return the end of a `max(id)` query that finds a row only if the sequence is behind."""
     last = f"COALESCE(pg_sequence_last_value({sequence(table)}), 0)"
     return f"FROM {table} HAVING max(id) > {last}"
 
 
 def _sides(recount: str, stored: str) -> str:
-    """The rows of each that the other lacks."""
-    # SQLite takes no brackets round the parts of a UNION, but subqueries.
+    """Return the SQL for the rows that only one of the two sides has."""
+    # SQLite does not allow parentheses around the parts of a UNION, but allows subqueries.
     return (
         f"SELECT * FROM ({recount} EXCEPT {stored}) a"
         f" UNION ALL SELECT * FROM ({stored} EXCEPT {recount}) b"
@@ -93,7 +93,7 @@ def _sides(recount: str, stored: str) -> str:
 
 
 def _totals(table: str, keys: str, facts: str) -> str:
-    """Where the sums of these facts, and what the table says, are not the same."""
+    """Return the SQL for the differences between the sums of these facts and the table."""
     stored = keys.replace("day", "CAST(day AS text)")
     return _sides(
         f"""SELECT {keys}, sum(quantity), sum(orders), sum(revenue), sum(refunded)
@@ -174,7 +174,7 @@ RULES = {
     "the events of an order have their positions in order": """
         SELECT b.id FROM event a JOIN event b ON b."order" = a."order" AND b.seq = a.seq + 1
         WHERE b.position IS NOT NULL AND (a.position IS NULL OR a.position > b.position)""",
-    # Whether or not anybody publishes right now.
+    # This holds at any time, also while a publisher runs.
     "an event has a position or is to get one": """
         SELECT count(*) - count(position) FROM event HAVING count(*) - count(position) <>
             (SELECT COALESCE(sum(json_array_length(events)), 0) FROM unpublished)""",
@@ -184,7 +184,7 @@ RULES = {
         SELECT o.id FROM {LINES} GROUP BY o.id, o.refunded
         HAVING o.refunded <> sum(l.refunded) OR max(l.refunded - l.quantity * l.unit_price) > 0""",
 } | {rule: _totals(*total) for rule, total in TOTALS.items()}
-# Rules of PostgreSQL alone; the first column is the name of a table.
+# Rules only for PostgreSQL. The first column is the name of a table.
 OF_SEQUENCES = {
     "the next id of each table is a new one": " UNION ALL ".join(
         f"SELECT '{table}' AS behind {if_behind(table)}" for table in WITH_SEQUENCE
@@ -193,7 +193,7 @@ OF_SEQUENCES = {
 if ON_POSTGRES:
     RULES |= OF_SEQUENCES
 
-# How long ago what a rule asks for with {} was.
+# The age that replaces {} in a rule.
 AGES = {
     "a notice that was not applied has its job, until it is given up": NOTICE_TRIED,
     "a payment that was sent is answered within a day": timedelta(days=1),
@@ -201,15 +201,15 @@ AGES = {
 
 
 async def examine() -> dict[str, list[tuple[object, ...]]]:
-    """The rules that do not hold, each with the rows that break it; an empty answer is good.
+    """Return the rules that do not hold, each with the rows that break it.
 
-    The first column of a row is an id, a day or a table. Each rule is one query, which sees one
-    moment, so it can be asked of a running service.
+    An empty result is good. The first column of a row is an id, a day or a table. Each rule is one
+    query, which sees one snapshot, so this can run on a running service.
     """
     answers = {rule: await Order.raw(query, *_since(rule)) for rule, query in RULES.items()}
     return {rule: [tuple(row.values()) for row in rows] for rule, rows in answers.items() if rows}
 
 
 def _since(rule: str) -> list[QueryString]:
-    """The time that the rule's query asks for, by the database's clock, if it asks for one."""
+    """Return the time parameter of a rule's query, by the database's clock, if it has one."""
     return [database.seconds_from_now(-AGES[rule].total_seconds())] if rule in AGES else []

@@ -1,4 +1,4 @@
-"""What happened to an order, in the order in which it happened."""
+"""The history of orders: events in the order in which they happened."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,9 +13,9 @@ from icecream.tables import Event, Unpublished
 
 
 class Happened(Struct, frozen=True):
-    """A line in an order's history; `by` is a user's id, or None for the service itself.
+    """An entry in an order's history; `by` is a user's id, or None for the service.
 
-    `at` is when, if not at the moment at which it is written.
+    `at` is the time of the event, if not the time of writing.
     """
 
     order: int
@@ -27,21 +27,21 @@ class Happened(Struct, frozen=True):
 
 _EVENTS = database.InsertListed(
     (Event.order, Event.seq, Event.type, Event.payload, Event.by, Event.at),
-    # Those of one order in their order, whatever ids a database gives.
+    # Sort the events of one order by `seq`, because ids may be in another order.
     by=Event.seq,
     column=Unpublished.events,
 )
 
 
 async def begin(happened: Sequence[Happened], *, at: datetime) -> None:
-    """Begin the histories of new orders, within the transaction that places them."""
+    """Start the histories of new orders, within the transaction that places them."""
     await _EVENTS(_rows(happened, {}, at))
 
 
 async def record(happened: Sequence[Happened], *, at: datetime) -> None:
-    """Add to the histories of orders, within the transaction that made it happen.
+    """Add to the histories of orders, within the transaction of the change.
 
-    That transaction must hold the orders' rows, so that nobody else takes the same `seq`.
+    That transaction must hold the orders' rows, so that no other transaction takes the same `seq`.
     """
     orders = sorted({one.order for one in happened})
     rows = (

@@ -1,7 +1,7 @@
-"""All that happened to all orders, in one order in which nobody who reads on misses anything.
+"""The feed: all events of all orders in one order, so that readers never miss an event.
 
-Ids do not do for that: on PostgreSQL they are committed in another order than they are given. An
-event gets its `position` after its commit, from one publisher at a time, without holes.
+Ids cannot be used for that: on PostgreSQL, ids are committed in another order than they are
+assigned. An event gets its `position` after its commit, from one publisher at a time, without gaps.
 """
 
 import asyncio
@@ -22,24 +22,25 @@ from icecream.failpoints import reach
 from icecream.tables import Event, Feed, Unpublished
 
 log = logging.getLogger(__name__)
-# Events, and transactions that wrote them, which get their positions in one transaction.
+# The maximum number of events, and of transactions that wrote them, published in one transaction.
 MOST, TRANSACTIONS = 500, 100
 # Positions read at once.
 PAGE = 500
-# Seconds between two looks of the reader; and after the database was found to be away.
+# Seconds between two reads, and seconds of pause when the database is away.
 EVERY, REST = 0.05, 1.0
-# Events that may wait for somebody who follows; who is that slow is cut off, and comes again.
+# The maximum number of events that wait for a follower. A slower follower is disconnected, and has
+# to reconnect.
 ROOM = 1000
-# Seconds of silence after which those who follow are told that there is nothing.
+# Seconds without events after which followers get an empty list.
 BEAT = 15.0
-# How many may read what is long past at once: it is not what the database is there for.
+# How many streams may read old events at once; this limits the load on the database.
 CATCHING_UP = 2
 
 _POSITIONS = database.put(Event.position)
 
 
 async def publish() -> bool:
-    """Give the next events their positions; True if there may be more right now."""
+    """Give the next events their positions; return True if there may be more right now."""
     if not await Unpublished.exists():
         return False
     more = await database.transaction(_publish)
@@ -48,11 +49,11 @@ async def publish() -> bool:
 
 
 async def _publish() -> bool:
-    # A row rather than an advisory lock, which CockroachDB has not got. Looking for what is to be
-    # published is a statement of its own, after that: it sees what the last publisher did.
+    # A row lock, because CockroachDB has no advisory locks. The search for unpublished events is a
+    # separate statement after that, so that it sees the changes of the last publisher.
     heads = await database.unlocked(Feed.select(Feed.last))
     if not heads:
-        # Somebody else publishes just now, and looks once more after that.
+        # Another process is publishing now, and checks once more after that.
         return False
     last: int = heads[0]["last"]
     rows = await Unpublished.select().order_by(Unpublished.id).limit(TRANSACTIONS)
@@ -67,7 +68,7 @@ async def _publish() -> bool:
 
 
 def _first(rows: Sequence[dict[str, Any]]) -> tuple[list[int], list[int]]:
-    """The events of the first transactions, and which those are."""
+    """Return the events of the first transactions, and the row ids of those transactions."""
     ids, done = list[int](), list[int]()
     for row in rows:
         if len(ids) >= MOST:
@@ -78,14 +79,14 @@ def _first(rows: Sequence[dict[str, Any]]) -> tuple[list[int], list[int]]:
 
 
 class Last(Struct, frozen=True):
-    """The last event that was published, and when it happened; of none, position 0."""
+    """The last published event and its time; position 0 if there is none."""
 
     position: int
     at: datetime | None
 
 
 NOTHING = Last(0, None)
-# The last one as columns of another query, which so sees both at one moment.
+# The last event as columns for another query, so that one query reads both in one snapshot.
 LAST = (
     QueryString('(SELECT COALESCE(max("position"), 0) FROM "event")', alias="position"),
     QueryString(
@@ -96,7 +97,7 @@ LAST = (
 
 
 async def last() -> Last:
-    """How far the feed goes: what is read in the same snapshot, or later, counts all of that."""
+    """Return the last published event; a read in the same snapshot, or later, includes it."""
     row = (
         await Event.select(Event.position, Event.at)
         .where(Event.position.is_not_null())
@@ -107,9 +108,9 @@ async def last() -> Last:
 
 
 class _Data(Struct):
-    """What is told of an event: its line in the order's history, and what a list shows.
+    """The published data of an event: its entry in the order's history, and list fields.
 
-    `status` is the order's after the event, whenever it is read.
+    `status` is the order's status after this event, also when the event is read later.
     """
 
     order: int
@@ -126,22 +127,22 @@ class _Data(Struct):
 
 
 class Told(Struct, frozen=True, dict=True, eq=False):
-    """A published event as it is told to whoever may know."""
+    """A published event, as it is sent to authorized listeners."""
 
     position: int
     data: _Data
 
     @cached_property
     def block(self) -> bytes:
-        """As a server-sent event; the same bytes whoever sends it, in any process."""
+        """The event as a server-sent event; all processes send the same bytes."""
         data = msgspec.json.encode(self.data)
         return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.position, self.data.type.encode(), data)
 
 
 async def read(after: int, upto: int, *, user: int | None = None) -> list[Told]:
-    """What was published after a position, up to another; only of a user's orders if one is given.
+    """Return the events after a position, up to another, optionally of one user's orders only.
 
-    By range, so that it costs no more when few of the events are that user's.
+    The query selects by range, so it costs no more if few of the events belong to the user.
     """
     order = Event.order
     query = Event.select(
@@ -172,12 +173,12 @@ def _data(row: dict[str, Any], statuses: dict[tuple[int, int], str]) -> _Data:
 
 
 def _entered(kind: str) -> str | None:
-    """The status that an order enters by such an event, if any."""
+    """Return the status that an order enters by such an event, if any."""
     return kind if kind in states.ORDER else "pending" if kind == "placed" else None
 
 
 async def _statuses(rows: Sequence[dict[str, Any]]) -> dict[tuple[int, int], str]:
-    """What the orders were when something happened that did not change it."""
+    """Return the statuses of orders after events that did not change the status."""
     asked = {row["order"] for row in rows if not _entered(row["type"])}
     found: dict[tuple[int, int], str] = {}
     if asked:
@@ -193,26 +194,27 @@ async def _statuses(rows: Sequence[dict[str, Any]]) -> dict[tuple[int, int], str
 
 
 class Follower(Protocol):
-    """Somebody who follows the feed in this process."""
+    """A follower of the feed in this process."""
 
     def hear(self, told: Sequence[Told]) -> None:
-        """These come next; there are some."""
+        """Receive the next events; there is at least one."""
 
     def close(self) -> None:
-        """No more will come."""
+        """Stop: no more events will follow."""
 
 
 def _tell(follower: Follower, told: Sequence[Told]) -> None:
     try:
         follower.hear(told)
     except Exception as error:
-        # A bug; the others must not miss anything for it, and this one comes again.
+        # A bug. The other followers must still get all events. This one is closed, and may
+        # reconnect.
         logs.fault(log, "Somebody who follows the feed could not be told", error)
         follower.close()
 
 
 class Reader:
-    """Reads the feed once for all who follow it in this process, as long as somebody does."""
+    """Reads the feed once for all followers in this process, while there are any."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -224,7 +226,7 @@ class Reader:
 
     @asynccontextmanager
     async def follow(self, follower: Follower) -> AsyncIterator[int]:
-        """Have somebody hear of all that comes after the position that this gives.
+        """Add a follower for all events after the position that this yields.
 
         Raises:
             errors.Unavailable: the service is stopping.
@@ -263,12 +265,12 @@ class Reader:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if self._task is task:
-            # It was cancelled: those who follow must come again.
+            # The reader was canceled: the followers must reconnect.
             self._task = None
             self._close_all()
 
     def close(self) -> None:
-        """End all that follow, and let nobody begin: the service is stopping."""
+        """Close all followers, and refuse new ones: the service is stopping."""
         self.closed = True
         self._close_all()
 
@@ -278,11 +280,11 @@ class Reader:
 
 
 class Stream:
-    """What one listener is told, from a position on: of one user's orders, or of all.
+    """The events for one listener from a position on, of one user's orders or of all.
 
-    To be iterated over once: it gives lists of events, an empty one after a while of silence, and
-    ends when it or the reader is closed, or when more events wait than there is room for. What was
-    given goes up to `position`, from where another stream goes on.
+    It can be iterated over once. It yields lists of events, and an empty list after some time
+    without events. It ends when it or the reader is closed, or when too many events wait. The
+    yielded events reach up to `position`, where another stream can continue.
     """
 
     def __init__(self, reader: Reader, *, user: int | None, after: int) -> None:
@@ -303,13 +305,13 @@ class Stream:
             self._news.set()
 
     def close(self) -> None:
-        """End it, with whatever was not given yet."""
+        """End the stream, and drop the waiting events."""
         self.closed = True
         self._told.clear()
         self._news.set()
 
     async def __aiter__(self) -> AsyncGenerator[list[Told], None]:
-        # What is past may be much, so it is read before anything has to wait for it in memory.
+        # There may be many old events, so read them before new events have to wait in memory.
         async with aclosing(self._past((await last()).position)) as past:
             async for told in past:
                 yield told
@@ -319,7 +321,7 @@ class Stream:
             try:
                 upto = await stack.enter_async_context(self._reader.follow(self))
             except errors.Unavailable:
-                return  # The service began to stop meanwhile.
+                return  # The service has begun to stop.
             async with aclosing(self._past(upto)) as past:
                 async for told in past:
                     yield told
@@ -343,7 +345,7 @@ class Stream:
                 yield told
 
     async def _news_or_silence(self) -> bool:
-        """Whether it goes on, once there is something to give, or has not been for long."""
+        """Wait for events, or for the end of a silence; return whether the stream continues."""
         with suppress(TimeoutError):
             async with asyncio.timeout(BEAT):
                 await self._news.wait()
@@ -351,7 +353,7 @@ class Stream:
         return not self._over
 
     def _take(self) -> list[Told]:
-        # A stream may begin beyond where the reader is.
+        # A stream may begin after the reader's position.
         told = [one for one in self._told if one.position > self.position]
         self._told.clear()
         self.position = max(self.position, self._heard)

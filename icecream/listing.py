@@ -1,4 +1,4 @@
-"""Lists over HTTP: the whole of one as a stream, or a page of it with a link to the next."""
+"""Lists over HTTP: a whole list as a stream, or a page with a link to the next page."""
 
 import base64
 import binascii
@@ -15,8 +15,8 @@ from msgspec import Struct
 from icecream import bodies, errors, sentences
 
 MAX_PAGE = 500
-# Rows read at once while a whole list is streamed: enough to keep the database out of the way,
-# little enough that a list of a million takes no more memory than a list of a thousand.
+# The rows read at once while a whole list is streamed. That is enough to keep the number of queries
+# low, and so few that a list of a million takes no more memory than a list of a thousand.
 CHUNK = 500
 BAD_PAGE = errors.ValidationFailed("/after", "invalid", "This is not where a page ended.")
 Limit = Annotated[
@@ -33,7 +33,7 @@ After = Annotated[
 
 
 class Place(Struct, frozen=True):
-    """Where a page ended: the key and the id of its last row, and the sort it was made by."""
+    """The end of a page: the key and the id of its last row, and the sort order."""
 
     sort: str
     key: bodies.Number
@@ -41,16 +41,16 @@ class Place(Struct, frozen=True):
 
     @property
     def word(self) -> str:
-        """For an address."""
+        """The place as text for a URL."""
         return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")
 
 
-# At most so many rows, from a place on.
+# Read at most so many rows, from a place on.
 Read = Callable[[Place | None, int], Awaitable[list[Any]]]
 
 
 def place(after: str, sort: str) -> Place:
-    """Read where a page ended.
+    """Decode the end of a page.
 
     Raises:
         errors.ValidationFailed: no page of a list in this order ended there.
@@ -67,17 +67,17 @@ def place(after: str, sort: str) -> Place:
 
 
 def end(sort: str, last: Any) -> Place:
-    """Where a page with this row as its last ended; `sort` names the key, `-` the largest first."""
+    """Return the place of a page's last row; `sort` is the key, with `-` if descending."""
     return Place(sort, getattr(last, sort.lstrip("-")), last.id)
 
 
 async def answer(
     request: bodies.AnyBody, read: Read, *, sort: str = "id", limit: int | None, after: str | None
 ) -> ASGIApp:
-    """A list that is read by its key: all of it, or with a `limit` a page."""
+    """Answer a list that is read by its key: all of it, or with a `limit` a page."""
     start = place(after, sort) if after is not None else None
     if limit is None:
-        # The first rows are read before the answer begins, while it can still be a refusal.
+        # Read the first rows before the answer begins, while an error response is still possible.
         whole = _stream(await read(start, CHUNK), read, sort)
         return Stream(whole, media_type="application/json").to_asgi_response(None, request)
     rows, headers = await read(start, limit + 1), {}
@@ -89,7 +89,7 @@ async def answer(
 
 
 async def _stream(rows: list[Any], read: Read, sort: str) -> AsyncIterator[bytes]:
-    """The whole list as JSON, whose first rows were read already."""
+    """Yield the whole list as JSON; its first rows are already read."""
     before = b"["
     while rows:
         yield before + msgspec.json.encode(rows)[1:-1]
@@ -98,19 +98,19 @@ async def _stream(rows: list[Any], read: Read, sort: str) -> AsyncIterator[bytes
 
 
 def one_of(name: str, word: str | None, words: Iterable[str]) -> str | None:
-    """A parameter that is one of a few words, or was not given."""
+    """Return a parameter that must be one of a few words, or None if it is not given."""
     if word is None or word in words:
         return word
     raise invalid(name, f"must be {sentences.one_of(words)}")
 
 
 def some_of(name: str, given: list[str] | None, words: Iterable[str]) -> tuple[str, ...]:
-    """A parameter that may be repeated, each time one of a few words; empty if it is not there."""
+    """Return the words of a repeatable parameter; empty if it is not given."""
     for word in given or ():
         one_of(name, word, words)
     return tuple(dict.fromkeys(given or ()))
 
 
 def invalid(name: str, what: str) -> errors.ValidationFailed:
-    """A parameter that asks for what cannot be."""
+    """Return the error for a parameter with an impossible value."""
     return errors.ValidationFailed(f"/{name}", "invalid", f"{name} {what}.")

@@ -1,4 +1,4 @@
-"""What happens to orders, as it happens: server-sent events over HTTP."""
+"""The live feed of order events: server-sent events over HTTP."""
 
 import asyncio
 import logging
@@ -19,14 +19,14 @@ from icecream import bodies, database, edge, errors, feed, logs, openapi
 from icecream.tables import User
 
 log = logging.getLogger(__name__)
-# Streams that a user, and all together, may have open in one process: browsers have a few tabs, and
-# a stream takes some kilobytes, or with a slow listener some hundred.
+# The maximum number of open streams in one process, per user and in total. A browser has a few
+# tabs. A stream takes some kilobytes of memory, or some hundred with a slow listener.
 EACH, ALL = 10, 1000
-# Seconds between two looks whether who listens still may.
+# Seconds between two checks whether the listeners are still authorized.
 CHECK = 1.0
-# Seconds in which a listener has to take what it is sent.
+# Seconds that a listener has to receive a block.
 SLOW = 15.0
-# Milliseconds after which a browser comes again.
+# Milliseconds after which a browser reconnects.
 RETRY = 1000
 HEADERS = edge.encoded(
     {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -34,14 +34,14 @@ HEADERS = edge.encoded(
 
 
 class Listener(Struct, frozen=True, eq=False):
-    """Who listens, and until when at most: staff hear of all orders, others of their own."""
+    """A listener and the end of its authorization: staff get all orders, others only their own."""
 
     user: User
     until: datetime
 
     @property
     def whose(self) -> int | None:
-        """Whose orders it hears of; None for all."""
+        """The user whose orders are sent; None for all."""
         return None if self.user.admin else self.user.id
 
 
@@ -55,7 +55,7 @@ class Streams:
 
     @contextmanager
     def open(self, listener: Listener, after: int) -> Iterator[feed.Stream]:
-        """A stream from a position on, which is closed once the listener may not listen any more.
+        """Open a stream from a position on; it is closed when the authorization ends.
 
         Raises:
             errors.QuotaExceeded: the user has too many open.
@@ -84,7 +84,7 @@ class Streams:
             with logs.contained(log, "The watch of live streams (they end, and come again)"):
                 await self._watch_all()
         finally:
-            # Whatever ended it: nobody goes on listening unwatched.
+            # After any kind of end, no stream may continue without this check.
             self._watch = None
             for stream in self._open:
                 stream.close()
@@ -106,8 +106,8 @@ class Streams:
         rows = await User.select(User.id, User.active, User.admin, User.password).where(
             User.id.is_in(ids)
         )
-        # Whoever got another password signs in again, and who became staff, or no longer is, hears
-        # of other orders.
+        # A user with a new password has to sign in again. A user who became staff, or no longer is
+        # staff, gets other orders.
         good = {(row["id"], row["admin"], row["password"]) for row in rows if row["active"]}
         for stream, listener in self._open.items():
             user = listener.user
@@ -116,10 +116,9 @@ class Streams:
 
 
 class Answer:
-    """A stream as an answer; a handler says that it returns an `ASGIApp`.
+    """A stream as an answer; the return type of a handler is `ASGIApp`.
 
-    Litestar's own takes a thread for each, and leaves it to chance when a stream ends whose
-    listener went away.
+    Litestar's own streams use a thread each, and do not reliably end when the listener disconnects.
     """
 
     def __init__(self, streams: Streams, listener: Listener, after: int) -> None:
@@ -134,7 +133,7 @@ class Answer:
             except TimeoutError:
                 log.info("A listener took nothing for %.0f s; its stream ends.", SLOW)
             except database.AWAY as error:
-                # The listener comes again, from where it was.
+                # The listener reconnects, and continues from its last position.
                 logs.DATABASE.failed(error)
             finally:
                 leaving.cancel()
@@ -154,9 +153,10 @@ async def _send(stream: feed.Stream, send: Send) -> None:
 
 
 async def blocks(stream: feed.Stream) -> AsyncGenerator[bytes, None]:
-    """What is sent; the last is empty.
+    """Yield the blocks to send; the last one is empty.
 
-    A block with an id and no data is no event, but lets whoever comes again begin there.
+    A block with an id and no data is not an event, but a client that reconnects starts from that
+    id.
     """
     yield b"retry: %d\nid: %d\n\n" % (RETRY, stream.position)
     async with aclosing(aiter(stream)) as lists:
@@ -168,7 +168,7 @@ async def blocks(stream: feed.Stream) -> AsyncGenerator[bytes, None]:
 
 
 async def beginning(**given: str | int | None) -> int:
-    """The position after which a stream begins: the first that is given, or now.
+    """Return the position after which a stream begins: the first given one, or the current end.
 
     Raises:
         errors.ValidationFailed: there is no such event.
@@ -190,7 +190,7 @@ EXAMPLE = (
 
 
 class Events(Controller):
-    """The live feed."""
+    """The handlers of the live feed."""
 
     path = "/api/events"
     tags = ["Orders"]
@@ -215,7 +215,7 @@ class Events(Controller):
             Parameter(
                 ge=0,
                 le=bodies.MAX_ID,
-                # Litestar leaves a minimum of 0 out.
+                # Litestar omits a minimum of 0.
                 schema_extra={"minimum": 0},
                 description="The id of the last event that was seen; 0 for all there ever were.",
             ),

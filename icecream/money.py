@@ -1,4 +1,4 @@
-"""Money as people read it: whole minor units become an amount with the digits of its currency."""
+"""Money in readable form: minor units become an amount with the digits of its currency."""
 
 from decimal import Decimal
 from functools import cache
@@ -8,9 +8,9 @@ from iso4217 import Currency
 
 @cache
 def digits(currency: str) -> int | None:
-    """How many decimal places a currency has (ISO 4217); None if there is no such currency.
+    """Return the number of decimal places of a currency (ISO 4217); None if it does not exist.
 
-    Codes that are no money, such as that of gold, have none either.
+    Codes that are not money, such as the code of gold, have none either.
     """
     try:
         exponent: int | None = Currency(currency).exponent
@@ -20,15 +20,15 @@ def digits(currency: str) -> int | None:
 
 
 def major(minor: int, currency: str) -> Decimal:
-    """An amount of minor units in the currency's own unit: 104000 of EUR is 1040.00."""
+    """Return minor units in the currency's own unit: 104000 of EUR is 1040.00."""
     return Decimal(minor).scaleb(-(digits(currency) or 0))
 
 
 def number(minor: int, currency: str) -> str:
-    """Such an amount without its currency: `1,040.00`."""
+    """Return the amount as a number without its currency: `1,040.00`."""
     return f"{major(minor, currency):,.{digits(currency) or 0}f}"
 
 
 def text(minor: int, currency: str) -> str:
-    """Such an amount in a sentence for people: `1,040.00 EUR`."""
+    """Return the amount with its currency, for messages: `1,040.00 EUR`."""
     return f"{number(minor, currency)} {currency}"

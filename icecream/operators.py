@@ -1,4 +1,4 @@
-"""Payments over HTTP, for staff: what became of each, and what an operator decides about it."""
+"""Payments over HTTP, for staff: their outcomes, and the decisions of operators."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -142,10 +142,10 @@ def _view(row: dict[str, Any]) -> PaymentView:
 
 
 async def one(payment: int) -> PaymentView:
-    """A payment.
+    """Return a payment.
 
     Raises:
-        errors.NotFound: there is none.
+        errors.NotFound: there is no such payment.
     """
     rows = await Payment.select(*COLUMNS).where(Payment.id == payment)
     if not rows:
@@ -154,7 +154,7 @@ async def one(payment: int) -> PaymentView:
 
 
 class Operators(Controller):
-    """Payments, for staff."""
+    """The handlers of payments, for staff."""
 
     path = "/api/payments"
     tags = ["Payments"]
@@ -335,7 +335,7 @@ async def _decide(
     *,
     status: int = 200,
 ) -> ASGIApp:
-    """Decide once, notify the workers of what is to be carried out next, answer the payment."""
+    """Decide once, notify the workers of the next payments, and answer the payment."""
 
     async def work() -> Decided:
         return Decided(payment, await decision(payment, why=data.reason, by=request.user.id))

@@ -1,4 +1,4 @@
-"""Query parameters, checked like bodies: only those that a handler declares, each once."""
+"""Query parameters are checked like bodies: only declared ones are allowed, each once."""
 
 from functools import cache
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from icecream import errors, sentences
 
 
 class Parameter(NamedTuple):
-    """A parameter as a handler declares it; `several` says that it may be repeated."""
+    """A parameter as a handler declares it; `several` means that it may be repeated."""
 
     field: str
     kind: Any
@@ -24,15 +24,15 @@ class Parameter(NamedTuple):
 
     @property
     def allowed(self) -> str:
-        """What its value may be: one cannot send null, only leave it out."""
+        """The description of the allowed values; null cannot be sent, only omitted."""
         return sentences.of(self.kind).removesuffix(", or null")
 
 
 async def only_declared(request: Request[Any, Any, Any]) -> None:
-    """Before each request: refuse what its handler does not declare, unless that is `any_query`.
+    """Before each request: refuse undeclared parameters, unless the handler has `any_query`.
 
-    This option is for pages without data, and for what is called by programs that add to an
-    address by themselves, such as health checks. (As a guard this would cost every request a copy
+    That option is for pages without data, and for handlers called by programs that add parameters
+    to a URL on their own, such as health checks. (As a guard, this would cost every request a copy
     of its handler.)
     """
     # Nearly all calls have no query, and must not pay for this.
@@ -54,14 +54,14 @@ def check(request: Request[Any, Any, Any]) -> None:
         if len(values) > 1 and not known[name].several:
             detail = f"{name} must be given once, not {len(values)} times."
             raise errors.ValidationFailed(f"/{name}", "repeated", detail)
-        # msgspec takes the word for no value at all.
+        # msgspec would read the word as no value.
         if values[0].lower() == "null" and known[name].takes_null_word:
             raise unfit(request.route_handler, name)
 
 
 @cache
 def declared(handler: BaseRouteHandler) -> dict[str, Parameter]:
-    """The parameters of a handler and its dependencies, by the names that callers use."""
+    """Return the parameters of a handler and its dependencies, by the names in the query."""
     kinds = _kinds(handler)
     return {
         one.field_alias: Parameter(one.field_name, kinds[one.field_name], one.is_sequence)
@@ -79,7 +79,7 @@ def _kinds(handler: BaseRouteHandler) -> dict[str, Any]:
 
 
 def unfit(handler: BaseRouteHandler, field: str) -> errors.ValidationFailed:
-    """A parameter, of the query or the path, whose value does not fit; by its name or its field."""
+    """Return the error for a query or path parameter with a bad value, by its name or field."""
     known = declared(handler)
     name = next((name for name, one in known.items() if field in (name, one.field)), field)
     one = known.get(name) or Parameter(field, _kinds(handler).get(field), False)

@@ -1,4 +1,4 @@
-"""What of the doctor's findings follows from orders and payments, and is made from them anew."""
+"""Repairs of the doctor's findings that can be recomputed from orders and payments."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -6,7 +6,7 @@ from functools import partial
 from icecream import database, doctor
 from icecream.tables import MAX_STOCK, Flavor
 
-# Whatever else is broken is a fact against a fact, and no program can know which one is true.
+# All other findings are contradictions between two facts, and no program can decide which is true.
 REPAIRS: dict[str, tuple[str, ...]] = {
     "an open payment has its job": (
         f"""INSERT INTO job (kind, subject, customer, run_at, tries)
@@ -38,7 +38,7 @@ def _recount(table: str, keys: str, facts: str) -> tuple[str, str]:
 
 REPAIRS |= {rule: _recount(*totals) for rule, totals in doctor.TOTALS.items()}
 if doctor.ON_POSTGRES:
-    # Never back: others may be given ids meanwhile.
+    # Never set a sequence back: other processes may get ids at the same time.
     REPAIRS |= dict.fromkeys(
         doctor.OF_SEQUENCES,
         tuple(
@@ -50,12 +50,12 @@ if doctor.ON_POSTGRES:
 
 
 def possible(rule: str) -> bool:
-    """Whether what this rule is about follows from something else."""
+    """Return whether a rule can be repaired from other data."""
     return rule in REPAIRS
 
 
 async def apply(broken: Iterable[str]) -> dict[str, str]:
-    """Put these rules right as far as possible, each by itself, while nobody moves any order.
+    """Repair these rules as far as possible, each in its own transaction, while orders are locked.
 
     Returns:
         The rules whose repair the database refused, and why.
@@ -71,7 +71,7 @@ async def apply(broken: Iterable[str]) -> dict[str, str]:
 
 async def _apply(statements: Sequence[str]) -> None:
     if doctor.ON_POSTGRES:
-        # Whoever moves money or stock holds an order or a flavor: they wait, readers do not.
+        # Every writer of money or stock holds an order or a flavor: writers wait, readers do not.
         await Flavor.raw("LOCK TABLE orders, flavor, payment, job IN SHARE ROW EXCLUSIVE MODE")
     for statement in statements:
         await Flavor.raw(statement)

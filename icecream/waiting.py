@@ -7,32 +7,32 @@ from collections.abc import Iterable, Sequence
 from icecream import database, errors, feed, logs
 from icecream.tables import Order
 
-# The longest anybody may wait, in seconds.
+# The longest wait in seconds.
 LONGEST = 30
 _WAIT = re.compile(r'wait\s*=\s*(?:"([0-9]+)"|([0-9]+))', re.IGNORECASE)
 
 
 def asked(field: str | None) -> int | None:
-    """The seconds in a Prefer field, as many as we grant; what it says beside that is ignored."""
+    """Return the seconds in a Prefer field, at most LONGEST; other preferences are ignored."""
     for preference in (field or "").split(","):
         if found := _WAIT.fullmatch(preference.partition(";")[0].strip()):
-            # Longer than any number of seconds we grant is its number.
+            # Ten digits are enough: any longer number exceeds LONGEST.
             return min(LONGEST, int((found[1] or found[2])[:10]))
     return None
 
 
 class Waiting:
-    """Those who wait for orders to settle in this process; they follow the feed as one."""
+    """The waiting requests of this process; together they are one follower of the feed."""
 
     def __init__(self, reader: feed.Reader) -> None:
         self._reader = reader
         self._waiters: dict[int, set[asyncio.Future[bool]]] = {}
 
     async def settled(self, order: int, seconds: float) -> bool:
-        """Return once an order is not pending any more, or after so many seconds.
+        """Return when an order is no longer pending, or after so many seconds.
 
-        False says that the server is stopping, or the database away: who waits is answered with
-        what there is.
+        False means that the server is stopping, or that the database is away. Then the caller
+        answers with the data that it has.
         """
         if not seconds:
             return True
@@ -41,7 +41,7 @@ class Waiting:
         waiters.add(waiter)
         try:
             async with asyncio.timeout(seconds), self._reader.follow(self):
-                # Looked at once, after it follows: what settles later comes by the feed.
+                # Check once after following began: later changes arrive by the feed.
                 pending = await Order.exists().where(Order.id == order, Order.status == "pending")
                 return await waiter if pending else True
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""What somebody pays with: the payment provider's reference for it, never a card."""
+"""Payment methods of users: the payment provider's reference, never a card number."""
 
 import re
 from typing import Annotated
@@ -11,21 +11,21 @@ from icecream import bodies, errors, openapi, sentences, tokens
 from icecream.tables import User
 
 VISIBLE = r"^[!-~]{1,255}$"
-# Told, not checked: `reference` refuses in words of its own.
+# Documented, not checked here: `reference` refuses with its own error messages.
 Reference = Annotated[
     str, Meta(extra_json_schema={"minLength": 1, "maxLength": 255, "pattern": VISIBLE})
 ]
-# ISO/IEC 7812: 13 to 19 digits in use, of which the last makes the Luhn sum a multiple of ten.
+# ISO/IEC 7812: 13 to 19 digits in use; the last digit makes the Luhn sum a multiple of ten.
 _NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .-]?[0-9]){12,18}(?![0-9A-Za-z])")
 EXAMPLE = {"reference": "pm_1N3T00LkdIwHu7ixt44h1F8k"}
 CARD = "must be the provider's reference; this looks like the number of a card"
 
 
 def reference(text: str, field: str = "reference") -> str:
-    """What was said to be a provider's reference. What is refused is never repeated.
+    """Return the text if it is a provider's reference; a refused text is never repeated.
 
     Raises:
-        sentences.Unfit: it is none, or looks like the number of a card.
+        sentences.Unfit: it is no reference, or looks like the number of a card.
     """
     if any(_luhn(found) for found in _NUMBER.findall(text)):
         raise sentences.Unfit(field, CARD)
@@ -57,14 +57,14 @@ class MethodView(Struct):
 
 
 async def choose(user: int, method: str | None) -> None:
-    """What a user pays with from now on; what is under way stays with what it began with."""
+    """Set a user's payment method; payments under way keep the method that they began with."""
     await User.update({User.payment_method: method}).where(User.id == user)
-    # After the commit: whoever is looked up from now on is found with the new one.
+    # After the commit, so that the next look-up of the user finds the new method.
     tokens.known.forget(user)
 
 
 class Wallet(Controller):
-    """What you pay with."""
+    """The handlers of the payment method."""
 
     path = "/api/payment-method"
     tags = ["Payments"]
@@ -78,7 +78,7 @@ class Wallet(Controller):
     )
     async def mine(self, request: bodies.AnyBody) -> MethodView:
         """The payment provider's reference that your next order is charged to; null for none."""
-        # Another process may have written it since this one looked the caller up.
+        # Another process may have changed it since this one looked the caller up.
         rows = await User.select(User.payment_method).where(User.id == request.user.id)
         return MethodView(rows[0]["payment_method"] or None)
 

@@ -1,4 +1,4 @@
-"""What payment providers tell us, over HTTP: believed for its signature, and kept."""
+"""Webhooks of payment providers over HTTP: their signature is checked, and they are stored."""
 
 from litestar import post
 from litestar.datastructures import State
@@ -7,8 +7,9 @@ from litestar.params import FromPath
 from icecream import bodies, errors, gateway, payments, quotas, settings
 
 
-# No part of the API's document: what is sent here, and how it is signed, is the provider's to say.
-# A provider is never told to slow down, whatever address it shares; who cannot sign is counted.
+# Not part of the API's document: the provider defines the messages and their signature. A provider
+# never gets a rate limit, also on a shared address. Only requests with an invalid signature are
+# counted.
 @post(
     "/api/payments/webhooks/{provider:str}",
     status_code=200,
