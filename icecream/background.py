@@ -47,7 +47,7 @@ async def cancel(tasks: set[asyncio.Task[None]]) -> None:
 
     The tasks are canceled repeatedly, because a cancellation can get lost. On Python 3.11,
     `asyncio.wait_for` may return a result that has just arrived instead of being canceled, and
-    redis-py sends its commands with it.
+    redis-py uses it to send commands.
     """
     left = tasks
     while left:

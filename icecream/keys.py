@@ -22,7 +22,7 @@ T = TypeVar("T")
 # How long a key is remembered, as promised to clients, and how many old keys are deleted in one
 # step.
 LIFE, STEP = timedelta(days=7), 1000
-# Seconds to wait for another process that carries out the same request. Some milliseconds are
+# Seconds to wait for another transaction that carries out the same request. Some milliseconds are
 # usual.
 PATIENCE = 5
 # The string of a structured field (RFC 9651, 3.3.3), or the same without quotes. Unquoted keys
@@ -119,12 +119,12 @@ _KEYS = database.insert(
 async def keep(done: Sequence[Kept], *, at: datetime) -> None:
     """Store answers under their keys, within the transaction of the work.
 
-    Keys are written in sorted order and last, to prevent deadlocks: a process that waits for a key
-    holds no lock that the key's holder still needs.
+    Keys are written in sorted order and last, to prevent deadlocks: a transaction that waits for a
+    key holds no lock that the key's holder still needs.
 
     Raises:
-        database.Again: another process stored the key first.
-        errors.IdempotencyKeyInUse: another process is still carrying the request out.
+        database.Again: another transaction stored the key first.
+        errors.IdempotencyKeyInUse: another transaction is still carrying the request out.
     """
     rows = [
         (*one.key.name, one.fingerprint, one.order, one.status, one.answer, at)
