@@ -139,7 +139,7 @@ async def _unaccounted(flavor: int) -> int:
 
 
 async def give_back(lines: Sequence[Line]) -> None:
-    """Return the quantities that orders took, for flavors with counted stock."""
+    """Put the quantities that orders took back into stock, where stock is counted."""
     back: Counter[int] = Counter()
     for line in lines:
         back[line.flavor] += line.quantity

@@ -113,7 +113,7 @@ def turn(order: dict[str, Any], at: datetime | None = None) -> Turn:
 async def settle(verdicts: Sequence[Verdict]) -> list[bool]:
     """Write certain results: payment, order, history, totals, and stock where it is returned.
 
-    A definite answer counts from any source. False means that the same answer was written before.
+    A definite answer counts from any source. False means that an answer was written before.
 
     Raises:
         Late: some of several answers were written before; nothing was written now.
@@ -246,7 +246,7 @@ def _end_refunded(new: Turn, by: int | None, **about: Any) -> None:
 
 
 async def return_stock(turns: Sequence[Turn]) -> dict[int, list[books.Line]]:
-    """Return the stock of the turns that require it; return the lines of all their orders."""
+    """Put the stock back where a turn requires it; return the lines of all the orders."""
     lines = await _lines([one.order["id"] for one in turns])
     await books.give_back([line for one in turns if one.back for line in lines[one.order["id"]]])
     return lines
