@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A request that offers an upgrade to HTTP/2 (Upgrade: h2c) and has a body reaches an application behind
-# uvicorn without its body, when uvicorn parses with httptools. With h11 the body is there.
+# If a request has a body and offers an upgrade to HTTP/2 (Upgrade: h2c), uvicorn with httptools passes it
+# to the application without the body. With h11 the application gets the body.
 #
-# What surprises: RFC 9110 (7.8) lets a server ignore Upgrade, and uvicorn does not speak h2c; the request
-# is then an ordinary HTTP/1.1 request, with its body. Java's HttpClient and `curl --http2` send such
-# requests to plain http addresses by default, so their POSTs arrive empty.
+# Expected: RFC 9110 (7.8) lets a server ignore Upgrade, and uvicorn does not speak h2c. So the request is
+# an ordinary HTTP/1.1 request with its body. Java's HttpClient and `curl --http2` send such requests to
+# plain http addresses by default, so their POSTs arrive empty.
 #
-# Seen on 2026-11-28 with Python 3.11, uvicorn 0.54.0, httptools 0.9.0, h11 0.16.0.
+# Observed on 2026-11-28 with Python 3.11, uvicorn 0.54.0, httptools 0.9.0, h11 0.16.0.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

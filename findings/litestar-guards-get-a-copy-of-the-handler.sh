@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Litestar hands each guard a new copy of the route handler, on every request.
+# Litestar passes each guard a new copy of the route handler, on every request.
 #
-# What surprises: a guard's second argument looks like the handler that was registered, so what a guard
-# remembers by the handler (a cache, a set of handlers that were checked) never matches again and grows
-# with every request. Each guard also pays for the copy.
+# Why this matters: a guard's second argument looks like the registered handler. But if a guard stores data
+# by handler (a cache, a set of checked handlers), the data never matches again and grows with every
+# request. Each guard call also costs a copy.
 #
-# Seen on 2026-11-28 with Python 3.11, litestar 2.25.0.
+# Observed on 2026-11-28 with Python 3.11, litestar 2.25.0.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

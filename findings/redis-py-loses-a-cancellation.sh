@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# A task that waits for a Redis command, and is cancelled, may go on as if it had not been: redis-py's
-# asyncio client loses the cancellation on Python 3.11 when it comes while the command is being sent.
+# If a task that waits for a Redis command is cancelled, it may continue as if it had not been cancelled:
+# on Python 3.11, redis-py's asyncio client loses a cancellation that arrives while it sends the command.
 #
-# What surprises: a cancellation usually ends whatever a task waits for. redis-py sends each command
-# with asyncio.wait_for if there is a socket_timeout, and that function, until Python 3.11, returns the
-# result of what ended just before the cancellation. So the command is carried out, its answer is
-# awaited, and the task ends normally, although it says that it is being cancelled (cancelling() is 1).
-# Without a socket_timeout nothing is lost, and with Python 3.12 or later neither.
-# A loop that reads a stream for ever and is cancelled once can go on reading for ever.
+# Expected: a cancellation ends the wait of a task. The cause: with a socket_timeout, redis-py sends each
+# command with asyncio.wait_for. Up to Python 3.11 that function returns the result if the awaited operation
+# ended just before the cancellation. So the command is executed, its answer is awaited, and the task
+# ends normally, although it reports that it is being cancelled (cancelling() is 1). Nothing is lost without
+# a socket_timeout, nor with Python 3.12 or later.
+# A loop that reads a stream for ever and is cancelled once can continue to read for ever.
 #
-# Seen on 2026-11-28 with Python 3.11, redis 8.1.0.
+# Observed on 2026-11-28 with Python 3.11, redis 8.1.0.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 
 
 async def serve(reader, writer):
-    """As much of Redis as it takes: every command, which comes as an array of texts, is answered OK."""
+    """A minimal Redis: answer OK to every command, which arrives as an array of texts."""
     with contextlib.suppress(ConnectionResetError):
         while line := await reader.readline():
             for _ in range(int(line[1:])):
@@ -33,7 +33,7 @@ async def serve(reader, writer):
 
 
 async def ends_normally(client, steps):
-    """Cancel a command after so many steps of the loop; whether it ends as if nothing had been."""
+    """Cancel a command after this many steps of the loop; True if it ends as if not cancelled."""
     command = asyncio.create_task(client.execute_command("SET", "name", "value"))
     for _ in range(steps):
         await asyncio.sleep(0)
