@@ -2,12 +2,12 @@ ARG BASE_IMAGE
 FROM ${BASE_IMAGE:-python:3.13-slim-trixie} AS base
 
 FROM base AS build
-# A file in this folder, in PEM form, with the certificate authorities that pip shall trust.
+# A PEM file in this folder with the certificate authorities that pip trusts.
 ARG CA_BUNDLE
 RUN python3 -m venv /opt/icecream
 WORKDIR /build
-# The list is whole; pip would take the newest release of what is asked for with an extra.
-# The list once more where there is no bundle: a source cannot be empty.
+# --no-deps: the list is complete, and pip would take the newest release of a requirement with an extra.
+# Without a bundle the list is copied twice, because a source of COPY cannot be empty.
 COPY requirements.txt ${CA_BUNDLE:-requirements.txt} ./
 RUN if [ -n "$CA_BUNDLE" ]; then export PIP_CERT="/build/${CA_BUNDLE##*/}"; fi \
     && /opt/icecream/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement requirements.txt
@@ -20,7 +20,7 @@ RUN /opt/icecream/bin/pip install --no-deps --no-build-isolation . \
 
 FROM base
 WORKDIR /app
-# Nothing here can install anything.
+# Remove all installers.
 RUN mkdir var && chown 10001:10001 var \
     && for module in ensurepip pip setuptools; do \
         python3 -c "import shutil, $module; shutil.rmtree($module.__path__[0])" 2>/dev/null || true; \
@@ -28,7 +28,7 @@ RUN mkdir var && chown 10001:10001 var \
     && ! python3 -m pip --version 2>/dev/null
 COPY --from=build /opt/icecream /opt/icecream
 ENV PATH=/opt/icecream/bin:$PATH ICECREAM_HOST=0.0.0.0
-# The libraries came compiled; this compiles what they use of a base whose own modules did not.
+# The libraries are already compiled. This compiles the modules of the base image that they import.
 RUN icecream openapi >/dev/null
 USER 10001:10001
 EXPOSE 8000

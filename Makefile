@@ -1,7 +1,7 @@
 .PHONY: help run up down test test-peers mutate serializable bench check format lock screenshots clean
 .DEFAULT_GOAL := help
 
-# $(call install,FILES) brings .venv up to date with the first Python that will do.
+# $(call install,FILES) updates .venv, with the first suitable Python.
 define install
 	@trap 'exit 130' INT; set -- "$$PYTHON"; [ -n "$$1" ] || set -- python3 python3.13 python3.12 python3.11 python; \
 	for python do \
@@ -13,9 +13,9 @@ define install
 endef
 runtime := requirements.txt pyproject.toml
 development := $(runtime) requirements-dev.txt
-# Where there is no npm, the tests that need it are left out and named.
+# Without npm, the tests that need it are skipped and named.
 node := $(if $(shell command -v npm 2>/dev/null),.ci/node_modules/.package-lock.json)
-# $(call compose,WORDS) runs the Docker Compose of this machine, the plugin or the program.
+# $(call compose,WORDS) runs this machine's Docker Compose: the plugin or the program.
 define compose
 	for compose in "docker compose" docker-compose; do \
 		if $$compose version >/dev/null 2>&1; then exec $$compose $(1); fi; \
@@ -26,18 +26,18 @@ endef
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
-run: ## Install what is needed and start the service
+run: ## Install everything needed and start the service
 	$(call install,$(runtime))
 	@exec .venv/bin/icecream serve
 
 up: .env ## Build and start the service in containers, with PostgreSQL and Redis
 	@$(call compose,up --build --detach)
-	@echo "In a moment at http://127.0.0.1:8000/, or where .env says; admin's password is in .env too"
+	@echo "Soon at http://127.0.0.1:8000/, or at the address in .env; the admin's password is in .env too"
 
 down: ## Stop the containers; their data stays
 	@$(call compose,down)
 
-# Made once and whole: an existing one belongs to its owner, and to the data made with it.
+# Written once, in one step. An existing file is never changed: the data was created with its secrets.
 .env:
 	@set -e; umask 077; draft=$$(mktemp .env.XXXXXX); trap 'rm -f "$$draft"' EXIT; \
 	for name in ICECREAM_SECRET_KEY ICECREAM_ADMIN_PASSWORD POSTGRES_PASSWORD REDIS_PASSWORD; do \
@@ -45,43 +45,43 @@ down: ## Stop the containers; their data stays
 	done >"$$draft"; \
 	mv "$$draft" .env
 
-# npm writes it last.
+# npm writes this file last.
 .ci/node_modules/.package-lock.json: .ci/package-lock.json
 	npm --prefix .ci ci
 
-test: $(node) ## Run the tests on PostgreSQL and on SQLite; TESTS="tests/test_orders.py -k one" narrows them
+test: $(node) ## Run the tests on PostgreSQL and on SQLite; TESTS="tests/test_orders.py -k one" selects some
 	$(call install,$(development))
 	@.venv/bin/python -m tests $(TESTS)
 
-test-peers: $(node) ## Run the tests with real proxies, poolers and other servers; Debian's, where they are installed
+test-peers: $(node) ## Run the tests with real proxies, poolers and other servers (Debian packages), if installed
 	$(call install,$(development))
 	@.venv/bin/python -m tests $(or $(PEERS),tests/peers)
 
-mutate: ## Make small mistakes in the money rules and see that tests fail; RULES="stock" narrows them
+mutate: ## Put small mistakes into the rules for money and stock and check that tests fail; RULES="stock" selects some
 	$(call install,$(development))
 	@.venv/bin/python -m tests.mutations $(RULES)
 
-serializable: ## Run the tests on PostgreSQL alone, every transaction serializable
+serializable: ## Run the tests on PostgreSQL only, with every transaction serializable
 	$(call install,$(development))
 	ICECREAM_TEST_DATABASE=serializable .venv/bin/python -m pytest $(or $(TESTS),tests --ignore=tests/peers)
 
-bench: ## Measure against the peers (docs/performance.md); ROWS="hot reads" measures some, ARGS=--quick briefly
+bench: ## Measure against the peers (docs/performance.md); ROWS="hot reads" selects some, ARGS=--quick is brief
 	$(call install,$(development))
 	@.venv/bin/python -m benchmarks $(ARGS) $(ROWS)
 
-check: ## Lint, formatting, types and import rules
+check: ## Check lint, formatting, types and import rules
 	$(call install,$(development))
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-format: ## Format the code and fix what can be fixed
+format: ## Format the code and apply automatic fixes
 	$(call install,$(development))
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-lock: ## Pin the dependencies of pyproject.toml and .ci/package.json; ARGS=--upgrade takes the newest
+lock: ## Pin the dependencies of pyproject.toml and .ci/package.json; ARGS=--upgrade takes the newest versions
 	$(call install,$(development))
 	$(compile) --output-file requirements.txt
 	$(compile) --group dev --constraint requirements.txt --output-file requirements-dev.txt
@@ -91,7 +91,7 @@ pin = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gener
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 compile = $(pin) pyproject.toml --group build --extra stripe
 
-screenshots: ## Take the pictures in docs/screenshots anew; needs chromium
+screenshots: ## Update the pictures in docs/screenshots; needs chromium
 	$(call install,$(development))
 	@PYTHONPATH=. .venv/bin/python .ci/screenshots.py
 
