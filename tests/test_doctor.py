@@ -27,6 +27,8 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     claims = await payments.claim(
         [one.payment for one in placed[1:] if one.payment], limit=3, lease=9
     )
+    # They come in any order.
+    claims.sort(key=lambda claim: claim.payment)
     answers = (f"doctor {flavor}", Declined("no"), f"given back {flavor}")
     for claim, answer in zip(claims, answers, strict=True):
         await payments.settle([verdict(claim, answer)])

@@ -215,7 +215,7 @@ async def test_nobody_waits_long_for_what_hangs_and_it_is_asked_once_until_it_is
 
     question, began = metrics.Question(hang), time.monotonic()
     assert [await question.answer() for _ in range(3)] == [None, None, None]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     assert asked == 1
     monkeypatch.setattr(metrics, "GIVEN_UP", 0)
     assert (await question.answer(), asked) == (None, 2)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -97,6 +98,38 @@ async def test_a_slow_query_is_not_taken_for_a_dead_connection(
     async with engine_at() as engine:
         assert await engine.run_ddl("SELECT pg_sleep(1)")
     assert looked.is_set()
+
+
+async def test_a_busy_event_loop_is_not_taken_for_dead_connections(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("SILENCE_SECONDS", "LOOK_EVERY_SECONDS"):
+        monkeypatch.setattr(sessions, name, 0.05)
+    # Each turn of the loop takes longer than half of what a new connection may take.
+    monkeypatch.setattr(sessions, "CONNECT_SECONDS", 0.4)
+    async with engine_at() as engine:
+        await engine.run_ddl("SELECT 1")
+        query = asyncio.create_task(engine.run_ddl("SELECT pg_sleep(2)"))
+        while not query.done():
+            time.sleep(0.25)  # noqa: ASYNC251  # another task that computes
+            await asyncio.sleep(0)
+        assert await query
+    assert "dead" not in caplog.text
+
+
+async def test_a_query_of_several_round_trips_is_not_taken_for_a_dead_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server was idle just when it was looked at, between two parts of a query."""
+    async with engine_at() as engine:
+        monkeypatch.setattr(sessions, "ANSWER_ON_ITS_WAY_SECONDS", 0.3)
+        async with engine.transaction() as transaction:
+            connection = transaction.connection
+            looking = asyncio.create_task(engine.sessions._working([connection.pid]))
+            await asyncio.sleep(0.15)
+            await connection.fetch("SELECT 1")
+            assert await looking == {connection.pid}
+            assert await engine.sessions._working([connection.pid]) == set()
 
 
 async def test_the_system_watches_the_connection_too() -> None:

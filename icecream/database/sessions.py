@@ -1,12 +1,14 @@
 """Connections to PostgreSQL: how they are opened, and how dead ones are detected."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import socket
+import threading
 import time
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 from weakref import WeakSet
 
@@ -14,6 +16,7 @@ import asyncpg
 
 from icecream.database import failures
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 # Seconds to connect to one host, and for each query on a new connection.
 CONNECT_SECONDS = 3.0
@@ -23,7 +26,8 @@ UNACKNOWLEDGED_MILLISECONDS = 5_000
 # The database ends a transaction that is open and idle for this long, because others wait for its
 # locks, for example on an order or the feed.
 IDLE_IN_TRANSACTION_MILLISECONDS = 5_000
-# A query that takes longer than SILENCE_SECONDS may be on a dead connection, so that is checked.
+# A query that takes longer than SILENCE_SECONDS may be on a dead connection, so that is checked. An
+# answer that the server has sent arrives within ANSWER_ON_ITS_WAY_SECONDS.
 SILENCE_SECONDS, LOOK_EVERY_SECONDS, ANSWER_ON_ITS_WAY_SECONDS = 1.5, 0.5, 0.5
 # Sent after connecting, because a pooler such as PgBouncer drops such connection parameters.
 SET_UP = f"""
@@ -38,7 +42,10 @@ READ_BACK = "SELECT NULL AS pid, current_setting('synchronous_commit') AS synchr
 DURABLE = ("on", "remote_apply")
 # How often two connections are compared to detect the kind of pooler.
 POOLER_ROUNDS = 10
-WORKING = "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1) AND state NOT LIKE 'idle%'"
+# The busy server processes, and since when the others are idle.
+ACTIVITY = """
+    SELECT pid, state NOT LIKE 'idle%' AS working, state_change
+    FROM pg_stat_activity WHERE pid = ANY($1)"""
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg carries no types
@@ -124,6 +131,21 @@ async def _share(one: Session, other: Session) -> bool:
     return False
 
 
+async def _in_a_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run `work` in another event loop; the process does not wait for it when it stops."""
+    future = concurrent.futures.Future[T]()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(asyncio.run(work()))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="watch of connections", daemon=True).start()
+    return await asyncio.wrap_future(future)
+
+
 class Sessions:
     """Opens connections to the database at a URL, and watches them."""
 
@@ -201,7 +223,11 @@ class Sessions:
                 await self._drop_the_dead(late)
 
     async def _drop_the_dead(self, late: dict[Session, float]) -> None:
-        working = await self._working([one.pid for one in late])
+        pids = [one.pid for one in late]
+        # This event loop may be busy. That it is late is no sign of a dead connection.
+        working = await _in_a_thread(lambda: self._working(pids))
+        # Let this loop read the answers that have arrived.
+        await asyncio.sleep(ANSWER_ON_ITS_WAY_SECONDS)
         for one in late:
             if working is None or one.pid in working:
                 one.seen_at = time.monotonic()
@@ -220,14 +246,16 @@ class Sessions:
     async def _working(self, pids: list[int | None]) -> set[int] | None:
         """Return which of these server processes are active; None if the server is only too busy.
 
-        Any answer to the other sessions has arrived when this returns.
+        Any answer to the other sessions has arrived when this returns. A process that was idle at
+        two moments, and worked in between, is active too: some queries take several round trips.
         """
         try:
-            session = await self.open(CONNECT_SECONDS)
+            session = await self._connect(command_timeout=CONNECT_SECONDS)
             try:
-                working = {row["pid"] for row in await session.fetch(WORKING, pids)}
+                before = await session.fetch(ACTIVITY, pids)
                 await asyncio.sleep(ANSWER_ON_ITS_WAY_SECONDS)
-                return working
+                unchanged = {tuple(row) for row in before}
+                after = await session.fetch(ACTIVITY, pids)
             finally:
                 session.terminate()
         except TimeoutError:
@@ -237,3 +265,4 @@ class Sessions:
             return set()
         except (asyncpg.PostgresError, asyncpg.InterfaceError):
             return None
+        return {row["pid"] for row in after if row["working"] or tuple(row) not in unchanged}
