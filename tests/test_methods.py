@@ -1,4 +1,4 @@
-"""HEAD and OPTIONS, for every path."""
+"""Test HEAD and OPTIONS on every path."""
 
 import asyncio
 import logging
@@ -9,9 +9,9 @@ import pytest
 from icecream import app
 from tests.conftest import Caller, new_flavor, place
 
-# The same with either database.
+# The database makes no difference here.
 pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
-# What may differ from one answer to the next.
+# Headers that may differ between two responses.
 CHANGING = ("x-request-id", "ratelimit", "content-length")
 
 

@@ -1,4 +1,4 @@
-"""`/metrics`: what moves it, what it tells when something is away, and for how many processes."""
+"""Test what `/metrics` counts, what it reports during outages, and that it covers all processes."""
 
 import asyncio
 import os
@@ -36,7 +36,10 @@ Figures = Counter[tuple[str, ...]]
 
 
 def read(text: str) -> Figures:
-    """The figures by name (without the prefix) and the values of their labels in order of names."""
+    """Return the figures by metric name (without the prefix) and label values.
+
+    The label values are in the order of the label names.
+    """
     return Counter(
         {
             (
@@ -54,7 +57,7 @@ Told = Callable[[], Awaitable[Figures]]
 
 @pytest.fixture
 def told(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> Told:
-    """The figures of this moment."""
+    """Return a function that reads the current figures."""
     monkeypatch.setattr(metrics, "FRESH", 0)
 
     async def told() -> Figures:
@@ -131,7 +134,7 @@ async def test_orders_are_counted_by_what_came_of_them(customer: Caller, told: T
 
 
 async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:
-    """Nobody charges."""
+    """Notify no worker, so that no payment is charged."""
 
 
 async def test_payments_are_counted_by_what_came_of_each_attempt(
@@ -170,7 +173,7 @@ async def test_payments_are_counted_by_what_came_of_each_attempt(
 
 
 async def test_the_queue_is_told_as_it_stands(customer: Caller, told: Told) -> None:
-    # The payments of earlier tests wait for a day that does not come.
+    # Jobs of earlier tests must not be due: move them to a date far in the future.
     await Job.update({Job.run_at: datetime(2099, 1, 1, tzinfo=UTC)}, force=True)
     before = await told()
     assert (before["jobs_due",], before["oldest_due_job_age_seconds",]) == (0, 0)
@@ -223,11 +226,11 @@ async def test_nobody_waits_long_for_what_hangs_and_it_is_asked_once_until_it_is
     assert (await question.answer(), asked) == (True, 3)
 
 
-# Real processes.
+# Tests with real processes.
 
 
 class Together:
-    """A shop with two processes that serve and two that work, and the pages of both commands."""
+    """A shop with two server processes and two worker processes, and the pages of both commands."""
 
     def __init__(self, shop: Shop) -> None:
         port = servers.free_port()
@@ -239,7 +242,7 @@ class Together:
         shop.sign_in("admin", ADMIN_PASSWORD)
 
     def pages(self) -> list[Figures]:
-        """What the server and the worker tell, whichever of their processes answers."""
+        """Return the figures of the server and of the worker; any of their processes may answer."""
         answers = [
             httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5) for port in self.addresses
         ]
@@ -249,7 +252,7 @@ class Together:
         return [read(one.text) for one in answers]
 
     def order(self, count: int) -> None:
-        """Over connections of their own, so that all processes get some."""
+        """Place orders, each over a new connection, so that all processes get some."""
         for _ in range(count):
             httpx.post(
                 f"http://127.0.0.1:{self.shop.port}/api/orders/",
@@ -263,20 +266,20 @@ class Together:
         return Path(os.fsdecode(fields[b"PROMETHEUS_MULTIPROC_DIR"]))
 
     def children(self, process: Process) -> list[int]:
-        """Those that serve or work."""
+        """Return the ids of the processes that serve or work."""
         words, found = (b"spawn_main", b"--kept"), []
         for pid in process.left_behind():
             try:
                 command = Path(f"/proc/{pid}/cmdline").read_bytes()
             except FileNotFoundError:
-                continue  # It ended just now.
+                continue  # It has just ended.
             found += [pid] if any(word in command for word in words) else []
         return found
 
 
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """A server of the test's own and its process."""
+    """A PostgreSQL server for one test, and its process id."""
     with servers.postgres(tmp_path / "pg") as url:
         pid = (tmp_path / "pg/postgres/postmaster.pid").read_text().split()[0]
         yield url, int(pid)

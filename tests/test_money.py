@@ -1,4 +1,4 @@
-"""Money as people read it."""
+"""Test how amounts of money are shown to people."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The list of mutations is about the code as it is now."""
+"""Test that every mutation still fits the current code."""
 
 import pytest
 

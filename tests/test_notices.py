@@ -1,4 +1,4 @@
-"""Notices: hints that are applied in any order, any number of times, by several workers at once."""
+"""Test that workers can apply notices in any order, any number of times and at the same time."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ _events = count(1)
 
 
 class Told(Provider):
-    """Answers every look-up with a yes, unless it has found something else."""
+    """A provider that finds every payment succeeded, unless `found` says something else."""
 
     async def look_up(self, request: Request, reference: str | None) -> Answer | None:
         assert not database.DB.transaction_exists()
@@ -47,7 +47,7 @@ def number(placed: intake.Placed) -> int:
 
 
 async def carry_out(payment: int, *answers: str | Answer | Exception) -> None:
-    """Let a worker of its own ask for it once."""
+    """Carry out a payment once, with a new desk."""
     desk = payments.Desk(Provider(*answers), places=1, lease=LEASE, timeout=5)
     await desk.serve([payment])
 
@@ -70,7 +70,7 @@ async def key_of(payment: int) -> str:
 
 
 async def told(key: str, reference: str = "their reference") -> int:
-    """The provider says that something happened to the payment of that key; the notice's id."""
+    """Receive a provider's notice about the payment with this key, and return the notice's id."""
     event = f"evt_{next(_events)}"
     assert await notices.receive("simulated", gateway.Notice(event, key, reference))
     (row,) = await Notice.select(Notice.id).where(Notice.event == event)
@@ -79,7 +79,7 @@ async def told(key: str, reference: str = "their reference") -> int:
 
 
 async def due_now() -> None:
-    """Let the delay, the lease or the pause be over."""
+    """Make all jobs of notices due: end their delay, lease or pause."""
     past = datetime.now(UTC) - timedelta(seconds=1)
     await Job.update({Job.run_at: past}).where(Job.kind == "notice")
 
@@ -90,7 +90,7 @@ async def aged(notice: int, age: timedelta) -> None:
 
 
 async def applied(notice: int) -> bool:
-    """Whether it was; an applied one has no job, any other has one."""
+    """Return whether a notice was applied, and check that it has a job only if it was not."""
     was = await Notice.exists().where(Notice.id == notice, Notice.applied_at.is_not_null())
     assert await has_job(notice) == (not was)
     return was
@@ -105,7 +105,7 @@ def inbox(provider: Provider, *, seconds: float = 5) -> notices.Inbox:
 
 
 async def apply(provider: Provider, *, seconds: float = 5) -> None:
-    """Apply what there is, due or not."""
+    """Apply all notices, due or not."""
     await due_now()
     await sweep(inbox(provider, seconds=seconds))
 
@@ -255,7 +255,7 @@ async def test_a_parked_payment_is_ended_by_a_late_and_verified_answer(
     await apply(provider)
     assert await state(placed) == ("pending", "parked")
     assert await applied(first)
-    # The same again is no reason to believe it.
+    # A second notice with the same wrong answer changes nothing.
     second = await told(key)
     await apply(provider)
     assert await state(placed) == ("pending", "parked")
@@ -348,7 +348,8 @@ async def test_a_bug_in_one_look_up_disturbs_no_other(
     assert await applied(other)
     assert await state(good) == ("paid", "succeeded")
     assert await state(bad) == ("pending", "unknown")
-    # The traceback is logged once, and the notice is given up as any other that leads nowhere.
+    # The traceback is logged once. After NOTICE_TRIED the notice is given up, as any other that
+    # leads to no payment.
     await aged(left, NOTICE_TRIED)
     await apply(Stumbles())
     told_of = [one for one in caplog.records if "was left as it is" in one.message]

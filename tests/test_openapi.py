@@ -1,4 +1,4 @@
-"""The API's document."""
+"""Test the OpenAPI document of the API."""
 
 import os
 import re
@@ -248,7 +248,7 @@ async def test_refusals_too_are_what_the_document_says(
         assert problem.status == status
         said = document["paths"][path][method.lower()]["responses"][str(status)]["headers"]
         for name, header in said.items():
-            # Without a page of an origin that may call, there is nothing to allow.
+            # This header is absent: no page of an allowed origin made the call.
             if name != "Access-Control-Allow-Origin":
                 pattern = header["schema"].get("pattern", "^[0-9]+$")
                 assert re.search(pattern, answer.headers[name]), (status, path, name)
@@ -264,7 +264,7 @@ LINTERS = {
 @pytest.mark.only("sqlite")
 @pytest.mark.parametrize("linter", LINTERS)
 def test_linters_find_nothing(document: dict[str, Any], linter: str, tmp_path: Path) -> None:
-    """Spectral with OWASP's rules, and Redocly's recommended ones."""
+    """Check the document with Spectral (OWASP's rules) and Redocly (its recommended rules)."""
     path = tmp_path / "openapi.json"
     path.write_bytes(msgspec.json.encode(document))
     run = subprocess.run(

@@ -1,4 +1,4 @@
-"""Payments over HTTP: for staff alone, listed and seen, and what an operator decides."""
+"""Test payments over HTTP: the list, the details and the decisions of an operator."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -20,12 +20,12 @@ WHY = {"reason": "seen in their list"}
 
 
 def wrong(moved: int = 900) -> Succeeded:
-    """The provider says that it charged something else."""
+    """Return an answer of the provider that charged another amount."""
     return Succeeded(f"wrong {datetime.now(UTC).timestamp()}", moved, "EUR")
 
 
 class Desk:
-    """A parked payment over 1000 and the operator who looks at it."""
+    """A parked payment of 1000 and the operator who reviews it."""
 
     def __init__(self, staff: Caller, order: int, payment: int) -> None:
         self.staff, self.order, self.payment = staff, order, payment
@@ -35,7 +35,7 @@ class Desk:
         return await self.staff.post(f"{self.path}{what}/", body or WHY, headers=headers)
 
     async def now(self) -> tuple[str, str]:
-        """The state of the payment and the status of its order."""
+        """Return the state of the payment and the status of its order."""
         order = (await self.staff.get(f"/api/orders/{self.order}/")).json()
         return (await self.staff.get(self.path)).json()["state"], order["status"]
 
@@ -46,14 +46,14 @@ class Desk:
 
 @pytest.fixture
 async def lost(customer: Caller, staff: Caller) -> Desk:
-    """Nobody knows what came of it."""
+    """A parked payment without a definite answer."""
     placed = await parked(customer)
     return Desk(staff, placed.order, number(placed))
 
 
 @pytest.fixture
 async def odd(customer: Caller, staff: Caller) -> Desk:
-    """The provider charged 900."""
+    """A parked payment for which the provider charged 900."""
     placed = await parked(customer, wrong())
     return Desk(staff, placed.order, number(placed))
 
@@ -115,11 +115,11 @@ async def test_what_is_not_there_is_not_found(staff: Caller, path: str) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
 
 
-# The list
+# The list.
 
 
 async def walk(caller: Caller, path: str) -> list[list[int]]:
-    """The ids of each page."""
+    """Return the ids of each page."""
     pages = []
     while path:
         answer = await caller.get(path)
@@ -177,7 +177,7 @@ async def test_a_bad_query_is_refused_by_name(staff: Caller, query: str, pointer
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
-# What an operator decides
+# The decisions of an operator.
 
 
 async def test_a_retry_is_carried_out_and_told_with_who_and_why(
@@ -237,7 +237,7 @@ async def test_what_nobody_saw_charged_is_not_given_back(lost: Desk) -> None:
     answer = await lost.do("refund", **{"Idempotency-Key": "nothing-to-give"})
     assert (answer.status_code, answer.json()["code"]) == (409, "nothing-charged")
     assert await lost.now() == ("parked", "pending")
-    # What had no effect is not kept under its key.
+    # A request without an effect is not stored under its key.
     answer = await lost.do("refund", {"reason": "other"}, **{"Idempotency-Key": "nothing-to-give"})
     assert answer.json()["code"] == "nothing-charged"
 

@@ -1,4 +1,4 @@
-"""Canceling, paying again and refunding: repeat-safe, with stock, totals and history following."""
+"""Test canceling, paying again and refunding, with stock, totals, history and repeated calls."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -24,14 +24,14 @@ async def stock(flavor: int) -> int:
 
 
 async def charge_of(order: int) -> int:
-    """The newest charge of an order."""
+    """Return the newest charge of an order."""
     rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.kind == "charge")
     newest: int = max(row["id"] for row in rows)
     return newest
 
 
 class Shelf:
-    """An order of 4 out of 10, at 250 each."""
+    """An order of 4 out of a stock of 10, at 250 each."""
 
     def __init__(self, customer: Caller, staff: Caller, flavor: int, order: int) -> None:
         self.customer, self.staff, self.flavor, self.order = customer, staff, flavor, order
@@ -44,7 +44,7 @@ class Shelf:
         return await self.do("refund", self.staff, json=body, headers=headers)
 
     async def now(self) -> tuple[str, int, int]:
-        """Its status, what was given back, and what is left on the shelf."""
+        """Return the order's status, the refunded amount and the stock that is left."""
         order = (await self.customer.get(f"/api/orders/{self.order}/")).json()
         return order["status"], order["refunded"], await stock(self.flavor)
 
@@ -78,7 +78,7 @@ async def test_before_it_is_sent_canceling_ends_it_at_once(shelf: Shelf) -> None
         assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
     assert answer.json()["cancel_requested"] is False
     assert await shelf.now() == ("canceled", 0, 10)
-    # Also the job of the charge is gone.
+    # The job of the charge is gone too.
     await ledger.check()
     assert (await carry_out(shelf.order)).asked == []
     assert await shelf.history() == ["placed", "canceled"]
@@ -94,7 +94,7 @@ async def test_a_payment_that_is_tried_again_is_canceled_at_once_too(failed: She
 
 
 async def payment_in(order: int, state: str) -> int:
-    """The one payment of an order that is in this state."""
+    """Return the one payment of an order that is in this state."""
     rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.state == state)
     (row,) = rows
     number: int = row["id"]
@@ -137,7 +137,7 @@ async def test_while_it_is_charged_a_no_still_is_a_no(shelf: Shelf) -> None:
     assert (await shelf.do("cancel")).status_code == 202
     await payments.settle([verdict(claim, Declined("no"))])
     assert await shelf.now() == ("failed", 0, 10)
-    # Whoever pays again wants it after all.
+    # A customer who pays again withdraws the request to cancel.
     assert (await shelf.do("pay")).json()["cancel_requested"] is False
     await carry_out(shelf.order)
     assert await shelf.now() == ("paid", 0, 6)
@@ -205,7 +205,7 @@ async def test_a_part_is_given_back_and_the_order_stays_paid(paid: Shelf) -> Non
     assert await paid.now() == ("paid", 300, 6)
     await paid.refund(700)
     await carry_out(paid.order)
-    # Refunding is money only.
+    # A refund returns money only, no stock.
     assert await paid.now() == ("refunded", 1000, 6)
     assert await paid.history() == [
         *("placed", "paid", "refund-requested", "partly-refunded", "refunding", "refunded")
@@ -223,7 +223,7 @@ async def test_never_more_is_given_back_than_is_left(paid: Shelf) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "refund-too-large")
     assert answer.json()["left"] == 1000
     await paid.refund(600)
-    # Not even while nobody knows what comes of the first.
+    # A second refund is refused even while the result of the first one is unknown.
     for amount in (600, 1):
         answer = await paid.refund(amount)
         assert (answer.status_code, answer.json()["code"]) == (409, "refund-in-progress")
@@ -302,7 +302,7 @@ async def test_a_refund_without_an_answer_is_sent_again_with_its_key(paid: Shelf
 
 
 async def _due(payment: int) -> list[payments.Claim]:
-    """The payment, claimed as if its pause was over."""
+    """Claim a payment as if its pause was over."""
     await Job.update({Job.run_at: datetime(2020, 1, 1, tzinfo=UTC)}).where(Job.subject == payment)
     return await payments.claim([payment], limit=1, lease=30)
 
@@ -427,12 +427,12 @@ async def test_canceling_and_charging_at_once_come_to_one_end(
     assert {answer.status_code for answer in answers} <= {200, 202}
     rows = await Payment.select(Payment.id).where(Payment.order.user == customer.user.id)
     left = [row["id"] for row in rows]
-    # One customer has a share of the places, so not all may be carried out the first time.
+    # The payments of one customer get a share of the places only: one call may not carry out all.
     while await Job.exists().where(Job.kind.is_in(list(KINDS)), Job.subject.is_in(left)):
         await desk(provider).serve(left)
     statuses = [order["status"] for order in (await customer.get("/api/orders/")).json()]
     assert statuses == ["canceled"] * 20
-    # A worker that has room also carries out what is left of other tests.
+    # A worker with free places also carries out payments that other tests left.
     asked = [one for one in provider.asked if one.order in {one.order for one in placed}]
     charged = [one for one in asked if isinstance(one, Charge)]
     assert len(asked) == 2 * len(charged)
@@ -459,7 +459,7 @@ async def test_without_a_payment_method_nothing_is_written_where_one_is_needed(
 
 @pytest.fixture
 def rung(customer: Caller, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """The payments that the workers are told of, each time."""
+    """Record the payments of each notification to the workers."""
     told: list[list[int]] = []
 
     async def ring(staged: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""Lists of orders over HTTP: whose, which, in which order, whole or by page."""
+"""Test lists of orders over HTTP: access, filters, sorting and pages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -40,7 +40,7 @@ async def test_a_whole_list_of_any_length_is_streamed_oldest_first(
 async def test_a_whole_list_is_never_in_memory(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each part is on its way before the next one is read."""
+    """Each part of the list is sent before the next one is read."""
     monkeypatch.setattr("icecream.listing.CHUNK", 5)
     counter = intake.Intake(_silent)
     await asyncio.gather(*(counter.place(customer.user.id, {flavor: 1}) for _ in range(43)))
@@ -66,16 +66,16 @@ async def test_a_whole_list_is_never_in_memory(
 
     monkeypatch.setattr(lists, "page", page)
     await customer.client._transport.app(_call("/api/orders/", customer.access), receive, send)
-    # The last one finds nothing more.
+    # The last read finds no more orders.
     assert happened == ["read", "sent"] * 9 + ["read"]
 
 
 async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:
-    """Nobody charges."""
+    """Notify no worker, so that no payment is charged."""
 
 
 def _call(path: str, access: str) -> dict[str, Any]:
-    """As a server hands it to the application."""
+    """Return a request as a server passes it to the application."""
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -156,7 +156,7 @@ async def test_a_bad_query_is_refused_by_name(staff: Caller, query: str, pointer
 
 
 async def walk(caller: Caller, path: str) -> list[int]:
-    """The ids of all pages."""
+    """Return the ids of all pages."""
     found = []
     while path:
         answer = await caller.get(path)
@@ -176,7 +176,7 @@ async def orders(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     for n, number in enumerate(numbers):
         await Order.update({Order.created_at: start + timedelta(hours=n)}).where(Order.id == number)
     yield {"numbers": numbers, "cheap": cheap, "dear": dear}
-    # Their totals belong to the day of today again.
+    # Restore the date: the totals by day count these orders today.
     await Order.update({Order.created_at: datetime.now(UTC)}).where(Order.id.is_in(numbers))
 
 

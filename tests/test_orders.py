@@ -1,4 +1,4 @@
-"""Placing and listing orders over HTTP."""
+"""Test placing and listing orders over HTTP."""
 
 import asyncio
 import gzip
@@ -28,7 +28,7 @@ WRITTEN = (IdempotencyKey, Order, OrderLine, Payment, Job, Event, FlavorTotal, D
 
 
 async def everything() -> list[Any]:
-    """All that an order writes."""
+    """Return the rows of all tables to which an order writes."""
     return [await table.select().order_by(table._meta.primary_key) for table in WRITTEN]
 
 

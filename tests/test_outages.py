@@ -1,4 +1,4 @@
-"""Whatever is stopped, killed, emptied or frozen: no order is lost, and none is charged twice."""
+"""Test that outages and killed processes lose no order and charge none twice."""
 
 import os
 import signal
@@ -18,11 +18,11 @@ from tests.conftest import ADMIN_PASSWORD, WHICH
 from tests.processes import Process, Shop, frozen, stop, until
 
 at_scale = pytest.mark.only("postgres")
-# Seconds in which every process of ours ends after SIGTERM.
+# Each of our processes must end within so many seconds after SIGTERM.
 BOUND = 10
-# Whatever happens before that was not found by sweeping.
+# With this setting the sweep runs too rarely to find anything during a test.
 NO_SWEEP = {"ICECREAM_SWEEP": "600"}
-# Payments that are in flight long enough for something to happen to whoever makes them.
+# Payments that are in flight long enough for a test to disturb the process that makes them.
 SLOW = {
     "ICECREAM_PAYMENT_DELAY": "5",
     "ICECREAM_PAYMENT_TIMEOUT": "6",
@@ -39,7 +39,7 @@ def migrated(folder: Path, url: str) -> str:
 
 @pytest.fixture(scope="module")
 async def database_url(opened: None, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of the database that these tests share."""
+    """Return the address of the database that these tests share."""
     folder = tmp_path_factory.mktemp("outages")
     if WHICH == "sqlite":
         return migrated(folder, f"sqlite:///{folder}/shop.sqlite")
@@ -49,14 +49,14 @@ async def database_url(opened: None, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def shop(tmp_path: Path, database_url: str) -> Iterator[Shop]:
-    """Nothing of it was started yet."""
+    """A shop without running processes."""
     with Shop(tmp_path / "shop", database_url) as shop:
         yield shop
 
 
 @pytest.fixture
 def redis(tmp_path: Path, shop: Shop) -> Iterator[servers.Server]:
-    """The shop's bell; a shop with SQLite has none."""
+    """The shop's Redis for notifications; a shop with SQLite uses none."""
     with servers.redis(tmp_path / "redis") as server:
         if WHICH == "postgres":
             shop.environment["ICECREAM_REDIS_URL"] = server.url
@@ -83,7 +83,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Serve
 
 
 def opened_with(shop: Shop, *commands: str, **settings: str) -> list[Process]:
-    """These processes, or with SQLite the only one, once they are ready; and an admin signed in."""
+    """Start processes (SQLite: only `serve`), wait until they are ready, and sign an admin in."""
     embedded = WHICH == "sqlite"
     processes = [
         shop.begin(*command.split(), **settings)
@@ -109,7 +109,7 @@ def ended(shop: Shop) -> dict[str, Any] | None:
 
 
 def check_books(shop: Shop) -> None:
-    """Every order ends, and was settled once."""
+    """Check that every order has ended and was settled once."""
     books = until(lambda: ended(shop), "all payments end")
     assert books is not None
     assert "pending" not in {one["status"] for one in books["orders"]}
@@ -127,7 +127,7 @@ def warnings(shop: Shop) -> list[str]:
 
 @pytest.fixture
 def cut_off(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Process]]:
-    """A server and a worker whose PostgreSQL does not answer any more; none with SQLite."""
+    """A server and a worker whose PostgreSQL no longer answers; no processes with SQLite."""
     if WHICH == "sqlite":
         yield []
         return
@@ -150,7 +150,7 @@ def test_everything_ends_in_time_when_told_to_and_what_was_in_flight_ends_after_
     orders = ordered(shop, 10)
     until(lambda: in_flight(shop, orders), "the payments are in flight")
     redis.stop()
-    # With a database that does not answer there may be no other way than by force.
+    # Without an answer of the database a process may have to force its stop.
     codes = {0, stopping.FORCED_STOP} if cut_off else {0}
     assert stop(*processes, *cut_off, codes=codes) < BOUND
     assert {process.wait() for process in processes} == {0}
@@ -233,7 +233,7 @@ def test_without_redis_and_through_a_restart_of_postgresql_all_goes_on(
 
 
 def check_lines_of_outage(output: str) -> None:
-    """However many requests are refused, there are a few lines, each of them JSON."""
+    """Check that an outage logs only a few lines, each of them JSON, for any number of requests."""
     begin = output.rindex("\n", 0, output.index("The database is away"))
     lines = [msgspec.json.decode(line) for line in output[begin:].splitlines() if line]
     assert len(lines) < 20, output

@@ -1,4 +1,4 @@
-"""The pages, and that they need no other host."""
+"""Test the pages, and that they load nothing from other hosts."""
 
 import re
 
@@ -60,7 +60,7 @@ async def test_the_makers_logo_is_not_fetched() -> None:
 
 
 async def test_trying_it_out_calls_the_host_the_page_came_from(client: httpx.AsyncClient) -> None:
-    """The pages' policy forbids any other, and people give it several names (localhost)."""
+    """The pages' policy forbids other hosts, and a host may have several names (localhost)."""
     (server,) = (await client.get("/schema/openapi.json")).json()["servers"]
     assert server["url"] == "/"
 

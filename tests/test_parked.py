@@ -1,4 +1,4 @@
-"""Parked payments: what an operator does about them, recorded with who and why."""
+"""Test the decisions of operators about parked payments, recorded with operator and reason."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ async def history(placed: intake.Placed) -> Sequence[tuple[str, int | None, str 
 
 
 async def left(placed: intake.Placed) -> int:
-    """The stock of the order's one flavor."""
+    """Return the stock of the order's one flavor."""
     rows = await OrderLine.select(OrderLine.flavor.stock.as_alias("stock")).where(
         OrderLine.order == placed.order
     )
@@ -106,7 +106,7 @@ async def test_what_was_heard_before_a_retry_cannot_be_refunded_if_it_is_not_fou
 ) -> None:
     placed = await parked(customer, Succeeded(f"gone {customer.user.id}", 900, "EUR"))
     await payments.parked.retry(number(placed), why="look again", by=staff.user.id)
-    # The provider may have forgotten our key, so it is not asked to charge again.
+    # The provider may have forgotten our key, so the charge is not sent again.
     long_ago = {Payment.first_sent_at: datetime(2020, 1, 1, tzinfo=UTC)}
     await Payment.update(long_ago).where(Payment.id == number(placed))
     await desk(Provider()).serve([number(placed)])
@@ -154,7 +154,7 @@ async def test_there_is_nothing_to_give_back_of_what_was_never_seen(
     placed = await parked(customer)
     with pytest.raises(errors.NothingCharged):
         await payments.parked.refund(number(placed), why="wrong", by=staff.user.id)
-    # Nor of what an operator has a reference of, and the provider knows nothing of.
+    # The same holds if an operator names a reference that the provider does not know.
     await payments.parked.retry(number(placed), why="seen", by=staff.user.id, reference="unknown")
     await desk(Provider()).serve([number(placed)])
     with pytest.raises(errors.NothingCharged):

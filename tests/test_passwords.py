@@ -1,4 +1,4 @@
-"""Hashing."""
+"""Test the hashing of passwords."""
 
 import asyncio
 import threading

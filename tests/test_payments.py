@@ -1,4 +1,4 @@
-"""Charging: once, whatever comes twice, late or not at all."""
+"""Test that a payment is charged once, also with repeated, late or missing answers."""
 
 import asyncio
 import random
@@ -31,7 +31,7 @@ from tests import ledger
 from tests.conftest import Caller, Provider, new_flavor, new_user, place, until, verdict
 
 pytestmark = pytest.mark.anyio
-# Places of which no share is used up, so that all are asked for at once.
+# So many places that no share is used up: all payments are sent at once.
 MANY = 100
 
 
@@ -41,7 +41,7 @@ def desk(provider: Provider, places: int = 10, timeout: float = 5) -> payments.D
 
 @pytest.fixture
 async def customers(hashed: str) -> list[int]:
-    """Three of them: fewer do not open the breaker. Nothing is due of earlier tests."""
+    """Three customers, because fewer do not open the breaker; jobs of earlier tests are not due."""
     await Job.update({Job.run_at: datetime(2099, 1, 1, tzinfo=UTC)}, force=True)
     return [(await new_user(hashed)).id for _ in range(breaker.CUSTOMERS)]
 
@@ -60,7 +60,7 @@ async def state(placed: intake.Placed) -> tuple[str, str]:
 
 
 async def due_now(placed: intake.Placed) -> None:
-    """Let the lease, or the pause, be over."""
+    """Make a payment due: end its lease or its pause."""
     await make_due(number(placed))
 
 
@@ -147,7 +147,7 @@ async def test_no_answer_is_not_a_no_and_is_asked_again_with_the_same_key(
     assert await state(placed) == ("paid", "succeeded")
     assert len({charge.key for charge in provider.asked}) == 1
     assert len(provider.asked) == 3
-    # It was no fault of ours.
+    # The lost answers are not counted as faults of our code.
     assert await Payment.exists().where(Payment.id == placed.payment, Payment.faults.is_null())
     await ledger.check()
 
@@ -261,7 +261,7 @@ async def test_the_sweep_finds_what_nobody_rang_for(customer: Caller, flavor: in
 async def test_never_more_are_in_flight_than_there_are_places(
     customer: Caller, flavor: int
 ) -> None:
-    """The first calls are answered when there are as many as places."""
+    """The first calls are answered only once as many calls as places are waiting."""
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(30)]
     all_in_use = asyncio.Event()
 
@@ -323,7 +323,7 @@ async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
 ) -> None:
     failed = await place(customer.user.id, {flavor: 1})
     await desk(Provider(Declined("no"))).serve([number(failed)])
-    # A refund of an order that was never charged: no rule makes one.
+    # Create a refund of an order that was never charged. No rule of the service creates one.
     refund = Payment(
         order=failed.order, kind="refund", n=1, state="sent", provider_key="of nothing", amount=1
     )
@@ -339,7 +339,7 @@ async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
     row = await Payment.select(*columns).where(Payment.id == refund.id).first()
     assert row == {"state": "parked", "last_error": settlement.LACKS_CHARGE}
     assert not await Job.exists().where(Job.kind == "refund", Job.subject == refund.id)
-    # Money that the provider moved for it all the same is for a person too.
+    # If the provider moved money for it anyway, staff have to review it too.
     claim = await payments.standing(refund.id)
     assert claim is not None
     await payments.parked.retry(refund.id, why="to be sure", by=staff.user.id)
@@ -367,7 +367,7 @@ async def test_closing_claims_no_more_and_leaves_the_intent(
     closing = desk(provider, places=1)
     under_way = asyncio.create_task(closing.serve([number(placed)]))
     await provider.heard.wait()
-    # This one waits for the only place, which is free once the desk closes.
+    # This payment waits for the only place, which becomes free once the desk closes.
     other = await place(customer.user.id, {flavor: 1})
     waiting = asyncio.create_task(closing.serve([number(other)]))
     await closing.close(0.01)
@@ -392,7 +392,7 @@ async def test_a_job_whose_payment_has_ended_is_dropped(placed: intake.Placed) -
     assert not await Job.exists().where(Job.subject == placed.payment)
 
 
-# A file of ours that is not there says nothing about the provider.
+# A missing file on our side says nothing about the provider.
 @pytest.mark.parametrize("bug", [KeyError("gone"), FileNotFoundError("gone")])
 async def test_a_bug_in_a_provider_costs_a_pause_and_not_the_payment(
     placed: intake.Placed, caplog: pytest.LogCaptureFixture, bug: Exception
@@ -404,7 +404,7 @@ async def test_a_bug_in_a_provider_costs_a_pause_and_not_the_payment(
         row = await Payment.select().where(Payment.id == placed.payment).first()
         assert row is not None
         assert (row["last_error"], row["faults"]) == (repr(bug), faults)
-        # It is not asked for again at once.
+        # The payment is not sent again at once.
         assert await payments.claim([number(placed)], limit=1, lease=30) == []
         await due_now(placed)
     assert caplog.text.count("Traceback") == 1
@@ -440,14 +440,14 @@ async def test_an_answer_that_cannot_be_written_ends_in_a_manual_review(
         row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
         assert row is not None
         assert (row["faults"], row["last_error"]) == (faults, "KeyError('gone')")
-        # It is not asked for again at once.
+        # The payment is not sent again at once.
         assert await payments.claim([number(placed)], limit=1, lease=30) == []
         await due_now(placed)
     await desk(Provider()).serve([number(placed)])
     assert await state(placed) == ("pending", "parked")
     row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
     assert row is not None
-    # Staff may count what the provider moved.
+    # Staff can see how much the provider moved.
     assert (row["moved"], row["amount"]) == (500, 500)
     assert not await Job.exists().where(Job.subject == placed.payment)
 
@@ -472,7 +472,7 @@ async def test_a_refusal_that_somebody_has_to_mend_is_asked_again_within_two_min
         assert await state(placed) == ("pending", "sent")
         soon = database.seconds_from_now(claims.LONGEST_PAUSE_OF_A_REFUSAL_SECONDS)
         assert await Job.exists().where(Job.subject == placed.payment, Job.run_at <= soon)
-    # It takes longer to mend than a provider is away.
+    # Fixing such a refusal takes longer than an outage of a provider, so the pause is longer too.
     later = database.seconds_from_now(claims.LONGEST_PAUSE_SECONDS)
     assert await Job.exists().where(Job.subject == placed.payment, Job.run_at > later)
     await due_now(placed)
@@ -497,7 +497,7 @@ async def test_a_decline_is_kept_with_a_word_and_the_words_of_the_provider_apart
     assert answer.json()["history"][-1]["reason"] == failure["message"]
     payment = (await staff.get(f"/api/payments/{placed.payment}/")).json()
     assert (payment["failure"], payment["last_error"]) == (failure, words)
-    # Paid again, it has failed no more.
+    # Once the customer pays again, the order shows no failure.
     await payments.pay(placed.order, by=customer.user.id, needs_method=False)
     assert (await customer.get(path)).json()["failure"] is None
 
@@ -511,7 +511,7 @@ async def test_from_the_second_unknown_on_the_provider_is_asked_what_it_knows(
         await due_now(placed)
     assert provider.looked_up == []
     (first, second) = provider.asked
-    # It knows nothing yet, which proves nothing: the same key goes out once more.
+    # The look-up finds nothing yet. This proves nothing, so the same key is sent once more.
     provider.answers = [Unknown()]
     await desk(provider).serve([number(placed)])
     assert provider.looked_up == [(first, None)]
@@ -596,14 +596,15 @@ async def test_what_was_charged_before_the_key_was_forgotten_is_adopted(
 async def test_an_old_payment_that_we_never_sent_is_looked_up_first(
     placed: intake.Placed, charged: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As in a restored backup: it may have been sent before, and the provider has forgotten its key.
+    # As after a restored backup: the payment may have been sent before, and the provider has
+    # forgotten its key.
     for module in (settling, claims):
         monkeypatch.setattr(module, "datetime", Tomorrow)
     provider = Provider(Unknown)
     provider.found = Unknown("no answer")
     await desk(provider).serve([number(placed)])
     assert provider.asked == []
-    # It still is, now that we know of a first try.
+    # It is still looked up first, although we now know of a first try.
     known = Succeeded(f"before the restore {placed.order}", 500, "EUR")
     provider.found = known if charged else None
     for _ in range(2):
@@ -647,7 +648,7 @@ async def test_another_amount_than_ours_is_not_believed(
     assert row is not None
     assert (row["provider_ref"], row["moved"]) == (reference, amount)
     assert row["last_error"] == f"The provider moved {said} instead of 5.00 EUR."
-    # A late and true answer ends it.
+    # A late answer with the right amount ends the manual review.
     claim = await payments.standing(number(placed))
     assert claim is not None
     assert await settled(claim, reference)
@@ -669,7 +670,7 @@ async def test_a_provider_that_does_not_answer_is_left_alone_and_no_order_fails_
     await one_desk.serve(numbers)
     assert len(provider.asked) == breaker.FAILURES
     clock.now += breaker.FIRST_PAUSE_SECONDS
-    # One tries; as it is answered, the others follow.
+    # One payment is the trial. Once the provider answers it, the others follow.
     await one_desk.serve(numbers[-1:])
     assert provider.asked[breaker.FAILURES].order == placed[-1].order
     await until(lambda: are_paid(placed[breaker.FAILURES :]))
@@ -707,7 +708,7 @@ async def test_the_trouble_of_one_customer_does_not_stop_the_payments_of_others(
 
 
 class Hangs(Provider):
-    """It answers none of a customer's calls, until it is told to."""
+    """A provider that does not answer calls for these orders until a test allows it."""
 
     def __init__(self, orders: set[int]) -> None:
         super().__init__()
@@ -715,7 +716,7 @@ class Hangs(Provider):
         self.hanging = False
 
     async def is_asked(self) -> bool:
-        """Whether a call hangs."""
+        """Return whether a call hangs."""
         return self.hanging
 
     async def _answer(self, request: Request) -> Answer:
@@ -726,7 +727,7 @@ class Hangs(Provider):
 
 
 async def swept(one_desk: payments.Desk, orders: list[intake.Placed]) -> bool:
-    """Sweep once; whether all is paid."""
+    """Sweep once and return whether all orders are paid."""
     await one_desk.sweep()
     return await are_paid(orders)
 
@@ -753,7 +754,7 @@ async def test_calls_that_hang_for_one_customer_leave_places_for_others(
         assert await one_desk.sweep()
     await until(lambda: are_paid(good))
     assert {await state(one) for one in hanging} <= {("pending", "new"), ("pending", "sent")}
-    # What had no room is found once there is some, without a sweep or another ring.
+    # Payments without a free place are found once there is one, without a sweep or a notification.
     provider.answers_again.set()
     await until(lambda: are_paid(hanging))
     await ringing
@@ -779,7 +780,7 @@ async def test_what_is_rung_for_while_its_customers_share_is_full_costs_no_query
     monkeypatch.setattr(settling, "claim", claim)
     await one_desk.serve([number(one) for one in waiting], [customers[0]] * len(waiting))
     assert asked == []
-    # Beside another's, only that one is asked for.
+    # With another customer's payment in the same notification, only that one is claimed.
     both = [waiting[-1], other]
     await one_desk.serve([number(one) for one in both], [customers[0], customers[1]])
     assert asked == [[number(other)]]
@@ -803,7 +804,7 @@ async def test_calls_that_hang_when_tried_again_leave_places_for_what_is_fresh(
     provider = Hangs({one.order for one in again})
     one_desk = desk(provider, timeout=60)
     assert await one_desk.sweep()
-    # It was due after all of those that are still to be tried again.
+    # The fresh payment became due after all retries.
     fresh = await place(customers[0], {flavor: 1})
     assert await one_desk.sweep()
     await until(lambda: are_paid([fresh]))
@@ -837,7 +838,7 @@ async def test_what_is_due_is_read_in_order_of_time_and_not_sorted(opened: None)
 
     async def planned() -> str:
         if query.engine_type == "postgres":
-            # A table as small as this is read whole, and sorted.
+            # Without these settings PostgreSQL scans and sorts so small a table.
             await Job.raw("SET LOCAL enable_seqscan = off")
             await Job.raw("SET LOCAL enable_bitmapscan = off")
         return str(await Job.raw(explain, query.querystrings[0]))
@@ -850,7 +851,7 @@ async def test_what_is_due_is_read_in_order_of_time_and_not_sorted(opened: None)
 async def test_what_one_sweep_passed_over_is_found_once_there_is_room(
     customers: list[int], flavor: int
 ) -> None:
-    """The places of one customer are too few for all of these."""
+    """The share of one customer is smaller than the number of these payments."""
     placed = [await place(customers[0], {flavor: 1}) for _ in range(10)]
     one_desk = desk(Provider())
     assert await one_desk.sweep()
@@ -861,7 +862,7 @@ async def test_what_one_sweep_passed_over_is_found_once_there_is_room(
 async def test_what_comes_after_the_last_that_there_was_room_for_is_found(
     customers: list[int], flavor: int
 ) -> None:
-    """The first look finds just as many as fill the share of their customer."""
+    """The first query finds only as many payments as fill the share of their customer."""
     bad, other, _ = customers
     hanging = [await place(bad, {flavor: 1}) for _ in range(2)]
     provider = Hangs({one.order for one in hanging})
@@ -888,7 +889,7 @@ async def test_a_trial_is_made_for_a_customer_who_had_no_trouble(
     assert await one_desk.sweep() is False
     clock.now += breaker.FIRST_PAUSE_SECONDS
     assert await one_desk.sweep() is True
-    # The older ones follow once it was answered.
+    # The older payments follow once the trial was answered.
     await until(lambda: are_paid([*troubled[breaker.FAILURES :], good]))
     assert provider.asked[breaker.FAILURES].order == good.order
     await one_desk.close(5)
@@ -906,7 +907,7 @@ async def test_the_trouble_of_refunds_does_not_stop_charges(
     good = await place(customers[0], {flavor: 1})
     await one_desk.serve([number(good)])
     assert await state(good) == ("paid", "succeeded")
-    # The kind that is in trouble is left alone, the other one is not.
+    # Refunds stop, because they had the trouble. Charges continue.
     (refund,) = await payments.cancel(good.order, by=customers[0])
     await one_desk.serve([refund])
     assert await Payment.exists().where(Payment.id == refund, Payment.state == "new")
@@ -914,14 +915,14 @@ async def test_the_trouble_of_refunds_does_not_stop_charges(
 
 
 class Refunds(Provider):
-    """It never says what became of a refund."""
+    """A provider that answers charges and never answers a refund."""
 
     async def refund(self, refund: Refund) -> Answer:
         raise Unknown
 
 
 class Clock:
-    """The breaker's clock."""
+    """The breaker's clock, set by the test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
@@ -929,7 +930,7 @@ class Clock:
 
 
 class Tomorrow:
-    """What our clock says after the provider has forgotten our key."""
+    """A clock on our side after the provider has forgotten our key."""
 
     @staticmethod
     def now(tz: tzinfo) -> datetime:
@@ -937,7 +938,7 @@ class Tomorrow:
 
 
 class Ahead(datetime):
-    """What the clock of a machine says that is 40 s ahead of the database's."""
+    """The clock of a machine that is 40 s ahead of the database's clock."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> "Ahead":
@@ -964,11 +965,11 @@ async def test_what_is_due_is_due_by_the_clock_of_the_database(
     (refund,) = await payments.cancel(placed.order, by=customer.user.id)
     assert await due(refund)
     await desk(Provider(Unknown)).serve([refund])
-    # Not yet, but within the longest pause.
+    # Not due yet, but due within the longest pause.
     assert not await due(refund)
     soon = database.seconds_from_now(claims.LONGEST_PAUSE_SECONDS)
     assert await Job.exists().where(Job.subject == refund, Job.run_at <= soon)
-    # The same of a claim: nobody has it for longer than the lease.
+    # The same holds for a claim: it lasts no longer than the lease.
     await make_due(refund)
     await payments.claim([refund], limit=1, lease=30)
     over = database.seconds_from_now(30)
@@ -978,7 +979,7 @@ async def test_what_is_due_is_due_by_the_clock_of_the_database(
 
 @pytest.fixture
 def one_breaker() -> breaker.Breaker:
-    """One that is about to open: the next call of a third customer without an answer opens it."""
+    """A breaker that is about to open: the next unanswered call of a third customer opens it."""
     made = breaker.Breaker()
     for customer in range(breaker.FAILURES - 1):
         made.note(customer % 2, answered=False)
@@ -1042,7 +1043,8 @@ def test_however_often_the_calls_of_two_customers_fail_the_breaker_stays_closed(
     assert not one.is_open
 
 
-# With the default settings, also if a worker dies with the payment: then all pauses come together.
+# The bound with the default settings. The worst case is a worker that dies with the payment: then
+# all pauses add up.
 BOUND_SECONDS = 60
 
 
@@ -1064,7 +1066,7 @@ def test_pauses_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_all_payments_end_within_a_minute_of_the_last_fault(
     monkeypatch: pytest.MonkeyPatch, bad: float
 ) -> None:
-    """Second by second, with the pauses and the breaker as they are, and calls of a second."""
+    """Simulate second by second, with the real pauses and breaker; a call takes a second."""
     clock, chance, one = Clock(monkeypatch), random.Random(7), breaker.Breaker()
     monkeypatch.setattr(claims.random, "uniform", chance.uniform)
     due, tries = dict.fromkeys(range(300), clock.now), Counter[int]()
