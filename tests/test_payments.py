@@ -447,7 +447,7 @@ async def test_an_answer_that_cannot_be_written_ends_in_a_manual_review(
     assert await state(placed) == ("pending", "parked")
     row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
     assert row is not None
-    # Staff can see how much the provider moved.
+    # Staff may book the amount that the provider moved.
     assert (row["moved"], row["amount"]) == (500, 500)
     assert not await Job.exists().where(Job.subject == placed.payment)
 

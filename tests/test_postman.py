@@ -1,4 +1,4 @@
-"""The Postman collection."""
+"""Test the Postman collection."""
 
 import json
 import subprocess

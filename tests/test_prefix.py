@@ -1,4 +1,4 @@
-"""The service below a path of its host, behind a proxy that cuts the path off or does not."""
+"""Test the service below a path of its host, behind proxies that keep or remove this path."""
 
 import json
 import re
@@ -24,7 +24,7 @@ from tests.processes import Shop
 pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
 browsing = pytest.mark.needs("chromium")
 PAGES = ["/", "/problems", "/schema", "/schema/redoc", "/admin/", "/dashboard/"]
-# Begins with a path of ours, and is none.
+# This prefix begins like one of our paths, but is not one of them.
 ICE = "/api-ice/v1"
 
 
@@ -93,7 +93,7 @@ async def test_staff_sign_in_see_the_dashboard_live_and_the_admin(page: Page, sh
     await signs_in(page, ADMIN_PASSWORD)
     await page.wait_for_url(f"**{ICE}/dashboard/?period=90d")
     await expect(page.locator("#live")).to_have_text("Live")
-    # Leaving while they are loaded would end the scripts that draw them.
+    # Leaving the page while its scripts load would stop them, and they draw the chart.
     await expect(page.locator("#sales canvas")).to_be_visible()
     order = shop.order()
     await expect(page.locator(f"tr[data-order='{order}']")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Publishing in the processes that serve and work: soon, and whichever of them dies."""
+"""Test that servers and workers publish events soon, even if one of them dies."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from tests.processes import PATIENCE, Process, Shop, stop, until
 
 async def published(upto: int) -> None:
     async with asyncio.timeout(PATIENCE):
-        while (await feed.last()).position < upto:  # noqa: ASYNC110  # nothing tells of it
+        while (await feed.last()).position < upto:  # noqa: ASYNC110  # there is no notification
             await asyncio.sleep(0.01)
 
 
@@ -65,7 +65,7 @@ async def test_a_fault_does_not_end_it(
 
 
 class Listener:
-    """Follows the feed of one server after the other, as an integrator's program would."""
+    """Follows the feed on one server after the other, as an integrator's program would."""
 
     def __init__(self, *shops: Shop, patience: float = PATIENCE) -> None:
         self.shops, self.patience, self.last = shops, patience, "0"
@@ -105,7 +105,7 @@ class Listener:
 
 @pytest.fixture
 def shops(tmp_path: Path, empty_database: str) -> Iterator[list[Shop]]:
-    """Servers of one database, each on a port of its own; with SQLite there is one."""
+    """Servers on one database, each on its own port; with SQLite there is one server."""
     with contextlib.ExitStack() as stack:
         folders = ["first"] if WHICH == "sqlite" else ["first", "second"]
         shops = [stack.enter_context(Shop(tmp_path / name, empty_database)) for name in folders]
@@ -125,7 +125,7 @@ def test_nothing_is_missed_and_nothing_comes_twice_though_servers_are_killed(
     processes = [opened(shop) for shop in shops]
     if WHICH == "postgres":
         shops[0].worker()
-    # It also goes away by itself, whenever it heard nothing for a second.
+    # The listener also disconnects each time it received nothing for a second.
     with Listener(*shops, patience=1) as listener:
         for _ in range(2):
             orders = [shop.order() for _ in range(10) for shop in shops]

@@ -1,4 +1,4 @@
-"""Query parameters: only those that a handler declares, each as often as it may come."""
+"""Test that a handler accepts only the query parameters that it declares, as often as it allows."""
 
 import asyncio
 import re
@@ -14,10 +14,10 @@ from tests.conftest import Caller, place
 from tests.test_app import check_problem
 from tests.test_dashboard import session
 
-# The same with either database.
+# The database makes no difference here.
 pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
-# What ignores a query: pages without data, and what is called by programs that may add to an
-# address. The dashboard's page checks its query by itself.
+# Paths that ignore unknown query parameters: pages without data, and paths that are called by
+# programs which may add to an address. The dashboard's page checks its query in its own code.
 PASSED_OVER = {
     "/",
     "/admin",
@@ -44,7 +44,7 @@ def handlers() -> Iterator[tuple[str, HTTPRouteHandler]]:
 
 
 async def test_an_unknown_parameter_is_refused_everywhere(staff: Caller) -> None:
-    # The dashboard takes the admin's cookie.
+    # The dashboard accepts the admin's cookie.
     cookie = {"Cookie": f"id={await session(staff.user)}"}
     passed_over = {"/admin"}
     for path, handler in handlers():
@@ -141,7 +141,7 @@ async def test_a_call_without_a_query_is_not_looked_through(
 
 
 async def test_a_stream_goes_on_where_a_replacement_for_eventsource_says(staff: Caller) -> None:
-    """Such scripts send the last id in the query: headers of their own need a preflight."""
+    """Such scripts send the last id in the query, because custom headers need a preflight."""
     async with asyncio.timeout(10):
         answer = await staff.get("/api/events/?lastEventId=99999999999")
     problem = check_problem(answer, 400, "validation-failed")
@@ -149,7 +149,7 @@ async def test_a_stream_goes_on_where_a_replacement_for_eventsource_says(staff: 
 
 
 async def test_what_a_handler_declares_is_read_once(customer: Caller) -> None:
-    """Litestar hands a copy of the handler to each guard: a cache by it would grow for ever."""
+    """Litestar copies the handler for each guard; a cache with it as key would grow forever."""
     await customer.get("/api/orders/?limit=1")
     before = queries.declared.cache_info().currsize
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Rate limits."""
+"""Test rate limits."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Reconciliation: what we hold beside the provider's list, in all four outcomes."""
+"""Test the comparison of our payments with the provider's list, in all four outcomes."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 
 
 class Bank(Provider):
-    """A provider that keeps its list, and gives back what it is asked to."""
+    """A provider that lists its payments and knows the result of each refund."""
 
     keeps_list = True
 
@@ -42,7 +42,7 @@ class Bank(Provider):
 
 async def find(bank: Bank) -> list[remedies.Finding]:
     until = datetime.now(UTC) + DAY
-    # Other tests' payments are on nobody's list.
+    # Ignore payments of other tests: they are on no list.
     keys = {record.key for record in bank.listed} | {charge.key for charge in bank.asked}
     ours = {
         row["id"]
@@ -58,7 +58,7 @@ async def find(bank: Bank) -> list[remedies.Finding]:
 
 
 async def charged(bank: Bank, customer: Caller, flavor: int) -> tuple[int, int, Request]:
-    """An order, its payment after the bank was asked, and what it was asked."""
+    """Place and charge an order; return the order, its payment and the request to the bank."""
     placed = await place(customer.user.id, {flavor: 2})
     assert placed.payment is not None
     await payments.Desk(bank, places=5, lease=30, timeout=5).serve([placed.payment])
@@ -66,7 +66,7 @@ async def charged(bank: Bank, customer: Caller, flavor: int) -> tuple[int, int, 
 
 
 def record(asked: Request, reference: str, **values: Any) -> Record:
-    """How the list has what was asked."""
+    """Return the entry of the provider's list for a request."""
     known: dict[str, Any] = {
         "kind": "charge",
         "key": asked.key,
@@ -123,7 +123,7 @@ async def test_another_amount_is_parked_and_not_adopted(customer: Caller, flavor
     assert (await remedies.carry_out(bank, finding)).done
     row = await Payment.select(Payment.state).where(Payment.id == payment).first()
     assert (row, await status(order)) == ({"state": "parked"}, "pending")
-    # It was adopted once; now only a person can say what is true.
+    # The provider's answer was adopted once. Now only a person can decide what is true.
     (finding,) = await find(bank)
     assert (finding.what, finding.why) == ("look", "they have 0.01 EUR; we asked for 5.00 EUR")
     await ledger.check()
@@ -153,7 +153,7 @@ async def test_money_for_what_came_to_nothing_is_given_back_once(
 async def test_money_for_a_payment_that_is_still_new_is_not_given_back(
     customer: Caller, flavor: int
 ) -> None:
-    # As in a restored backup, until a worker asks for it under the same key.
+    # As after a restored backup, until a worker sends the payment under the same key.
     bank = Bank()
     placed = await place(customer.user.id, {flavor: 2})
     columns = (Payment.id, Payment.provider_key, Payment.amount)
@@ -278,7 +278,7 @@ async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
     sent = datetime.now(UTC) - timedelta(hours=1)
     bank.listed = [record(asked, f"daily {order}", created=sent)]
     await Job.delete().where(Job.kind == reconciliation.KIND)
-    # This one dies.
+    # The first worker claims the comparison and dies.
     assert await reconciliation._claim()
     await reconciliation.run_due(bank)
     assert await status(order) == "pending"
@@ -296,7 +296,7 @@ async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
 
 
 async def due() -> None:
-    """Let it be time to compare."""
+    """Make the comparison due."""
     now = {Job.run_at: datetime.now(UTC) - timedelta(seconds=1)}
     await Job.update(now).where(Job.kind == reconciliation.KIND)
 
@@ -333,7 +333,7 @@ async def test_a_provider_that_does_not_give_its_list_is_asked_again_soon(
     class Away(Bank):
         async def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
             raise trouble
-            yield  # A generator, as the others.
+            yield  # This makes it a generator, like the others.
 
     await due()
     await reconciliation.run_due(Away())
@@ -405,7 +405,8 @@ async def test_a_charge_is_matched_by_its_key_and_never_by_its_orders_number(
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
     bank = Bank()
-    # A restored backup: the charge's order was lost, and this customer's order has its number now.
+    # After a restored backup: the order of this charge was lost, and this customer's new order has
+    # its number.
     lost = Refund("lost with the backup", 700, "EUR", placed.order, "")
     bank.listed = [record(lost, "ch of the lost order")]
     (finding,) = await find(bank)

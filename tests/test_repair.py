@@ -1,4 +1,4 @@
-"""Repairing: what follows from something else is made anew, and nothing else is touched."""
+"""Test that a repair recomputes what is derived from other data and changes nothing else."""
 
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ async def test_a_repaired_job_is_carried_out_at_once(customer: Caller, flavor: i
         await worker.sweep()
         return await Order.exists().where(Order.id == placed.order, Order.status == "paid")
 
-    # A worker finds it by its time, for nobody rings.
+    # A worker finds the job by its due time, without a notification.
     await until(is_paid)
     assert await doctor.examine() == {}
 

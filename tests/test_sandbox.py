@@ -1,4 +1,4 @@
-"""The sandbox: Stripe's manners, its mishaps, and a ledger that outlives it."""
+"""Test the sandbox: it behaves like Stripe, causes faults, and its ledger survives a kill."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ from tests.sandbox import WEBHOOK_SECRET, Sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
 HOOKS = servers.free_port()
-# Seconds until somebody loses patience.
+# Seconds until a client gives up.
 PATIENT, IMPATIENT = 5.0, 0.5
 FORM = {
     "amount": "1200",
@@ -44,7 +44,7 @@ FORM = {
 
 @pytest.fixture(scope="module")
 async def hooks(anyio_backend: str) -> AsyncIterator["Hooks"]:
-    """Open for longer than the sandbox lives: none of its calls is cut off in the middle."""
+    """A receiver that outlives the sandbox, so that no webhook is cut off halfway."""
     reader = Stripe("sk_test_tests", secret=WEBHOOK_SECRET)
     hooks = Hooks(reader)
     server = await asyncio.start_server(hooks.serve, "127.0.0.1", HOOKS)
@@ -88,12 +88,12 @@ def charge(amount: int = 1200, method: str = "pm_card_visa") -> Charge:
 
 
 def faulty(fault: str) -> int:
-    """An amount that brings it about."""
+    """Return an amount that triggers this fault."""
     return 1200 + next(digits for digits, kind in BY_AMOUNT.items() if kind == fault)
 
 
 async def answer(provider: Stripe, request: Request) -> Any:
-    """The answer, or what was raised instead."""
+    """Return the provider's answer or the exception that was raised."""
     try:
         if isinstance(request, Charge):
             return await provider.charge(request)
@@ -328,7 +328,7 @@ async def test_a_list_that_stripe_would_refuse_is_refused_in_its_form(
 async def test_a_fault_of_its_own_has_stripes_form_too(
     by_hand: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """An SDK takes a 500 without an error in it for an answer."""
+    """An SDK would treat a 500 without an error object as an answer."""
     bank = Bank(tmp_path / "ledger.jsonl", key_life=1)
     monkeypatch.setattr(bank, "intents", None)
     webhooks = Webhooks(None, "secret")
@@ -385,17 +385,18 @@ async def test_a_search_may_lag_behind(forgetful: Sandbox) -> None:
     await provider.close()
 
 
-# Faults: how often it was done after the first request, and what comes of asking again.
+# Faults: the first answer, the executions by then, the answer to a retry, the executions in the
+# end.
 
 FAULTS: dict[str, tuple[type, int, type, int]] = {
-    # A charge does not fail afterwards.
+    # This fault concerns refunds: a charge does not fail later.
     "refund-fails": (Succeeded, 1, Succeeded, 1),
     "decline": (Declined, 1, Declined, 1),
     "refuse": (Unknown, 0, Succeeded, 1),
     "reset-before": (Unknown, 0, Succeeded, 1),
     "reset-after": (Unknown, 1, Succeeded, 1),
     "500-before": (Unknown, 0, Succeeded, 1),
-    # The error is the answer that was saved: only a look-up tells.
+    # The saved answer under this key is the error: only a look-up shows the charge.
     "500-after": (Unknown, 1, Unknown, 1),
     "timeout-before": (Unknown, 0, Succeeded, 1),
     "timeout-after": (Unknown, 1, Succeeded, 1),
@@ -427,7 +428,7 @@ async def test_a_fault_befalls_one_request_and_money_moves_once_at_most(
         sandbox.go_on()
     until(lambda: len(sandbox.executions(request.key)) == in_the_end, "it was done")
     if fault == "late":
-        # It has been carried out once the next request is answered.
+        # The late request is carried out before the next request is answered.
         await answer(provider, charge())
         assert len(sandbox.executions(request.key)) == in_the_end
     heard = [one["fault"] for one in sandbox.requests(request.key)]
@@ -443,7 +444,7 @@ async def test_a_late_request_is_carried_out_after_its_client_left(
     sandbox.go_on()
     await asyncio.to_thread(until, lambda: sandbox.executions(request.key), "it is carried out")
     assert isinstance(await provider.look_up(request, None), Succeeded)
-    # Its key may be in use for a moment yet.
+    # The key may still be in use for a short time.
     assert type(await answer(provider, request)) in (Succeeded, Later)
     assert len(sandbox.executions(request.key)) == 1
 
@@ -512,7 +513,7 @@ async def test_a_refund_may_fail_after_it_had_succeeded(
     await hooks.tell(refund.key, "refund.failed")
     failed = await provider.look_up(refund, given.reference)
     assert failed == Declined("failed: expired_or_canceled_card")
-    # The same request is answered as before, and its money can be given back again.
+    # The same request gets the same answer as before, and its money can be refunded again.
     assert await answer(provider, refund) == given
     again = await by_hand.post("/v1/refunds", data={"payment_intent": made.reference})
     assert again.json()["amount"] == 5000
@@ -595,7 +596,7 @@ def test_a_fault_that_makes_no_sense_is_told_in_one_line(
 
 
 class Hooks:
-    """Hears what the sandbox tells, and refuses each notice once."""
+    """Receives the webhooks of the sandbox, and refuses each of them once."""
 
     def __init__(self, reader: Stripe) -> None:
         self._reader = reader
@@ -621,7 +622,7 @@ class Hooks:
             self.heard.append((notice.event, notice.key, json.loads(body)["type"]))
 
     async def tell(self, key: str, type_: str, times: int = 1) -> list[str]:
-        """The ids of the events of that type about a payment, once there were so many."""
+        """Return the ids of the events of that type about a payment, once there are so many."""
 
         def events() -> list[str]:
             return [event for event, about, kind in self.heard if (about, kind) == (key, type_)]

@@ -1,4 +1,4 @@
-"""Sentences for people about values that do not fit."""
+"""Test the sentences that tell people which values are allowed."""
 
 import re
 from typing import Any, get_type_hints
@@ -14,7 +14,7 @@ from icecream.flavors.catalogue import NewFlavor, StockReceipt
 from icecream.orders.incoming import NewOrder
 from icecream.wallet import NewMethod
 
-# The same with either database.
+# The database makes no difference here.
 pytestmark = pytest.mark.only("sqlite")
 
 FOR_PROGRAMS = re.compile(r"`|Expected|matching|regex|\^|\$|enum value|msgspec|of another kind")
@@ -38,7 +38,7 @@ BAD: list[Any] = [
 
 
 def kinds() -> list[type[Struct]]:
-    """Every struct that something from outside becomes."""
+    """Return every struct that input from outside is converted to."""
     subjects = [form.subject for form in forms.FORMS]
     return [*bodies.Body.__subclasses__(), *subjects, rules.Person, rules.AddedFlavor]
 
@@ -64,7 +64,7 @@ def test_every_field_is_refused_in_words_that_say_what_is_allowed(kind: type[Str
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("word", ["null", "Null", "NULL"])
 def test_the_word_null_is_never_taken_for_no_value(kind: type[Struct], word: str) -> None:
-    """A template without a value sends it: a refund of all that is left was nobody's wish."""
+    """A template without a value sends it. It must not become a refund of all that is left."""
     for name, wanted in get_type_hints(kind, include_extras=True).items():
         if name in kind.__struct_fields__:
             alone = defstruct("Alone", [(name, wanted)])

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: several hosts, dead ones, and what they are set to."""
+"""Test connections to PostgreSQL: several hosts, dead connections, and session settings."""
 
 import asyncio
 import socket
@@ -17,15 +17,15 @@ from tests import servers
 from tests.relay import relay
 
 pytestmark = [pytest.mark.anyio, pytest.mark.only("postgres")]
-# Long enough that each of several at once has a connection of its own.
+# Long enough that several such queries at once use one connection each.
 WAITING = "SELECT pg_backend_pid() AS pid, pg_sleep(0.02)"
-# For what takes seconds if all is well.
+# The limit for steps that take seconds if all is well.
 PATIENCE = 25
 
 
 @asynccontextmanager
 async def engine_at(place: str = "", query: str = "", **options: Any) -> AsyncIterator[Any]:
-    """An engine of the test's own, at these hosts and ports."""
+    """Yield an engine for one test, at these hosts and ports."""
     whole = urlsplit(settings.load().database_url)
     netloc = f"postgres@{place}" if place else whole.netloc
     engine = database.Postgres(whole._replace(netloc=netloc, query=query).geturl(), **options)
@@ -57,7 +57,7 @@ async def test_connections_that_died_without_a_word_are_found_out_and_replaced(
         asked = (engine.run_ddl("SELECT 1") for _ in range(3))
         answers = await asyncio.gather(*asked, return_exceptions=True)
         assert {type(one) for one in answers} == {database.Unavailable}
-        # Nobody has asked the other five yet.
+        # The other five connections were not used since they died.
         await asyncio.gather(*(engine.run_ddl("SELECT 1") for _ in range(8)))
 
 
@@ -151,7 +151,7 @@ async def test_of_several_hosts_the_first_that_takes_writes_is_used() -> None:
 
 async def test_a_database_that_lets_nobody_in_is_unavailable() -> None:
     whole = urlsplit(settings.load().database_url)
-    # Every PostgreSQL has this one, and it takes no connections.
+    # Every PostgreSQL has this database, and it accepts no connections.
     opening = sessions.Sessions(whole._replace(path="/template0").geturl()).open(None)
     with pytest.raises(database.Unavailable, match="not currently accepting connections"):
         await opening

@@ -1,4 +1,4 @@
-"""Settings: what is read, and the one line that a bad one gets."""
+"""Test how settings are read, and the one line that reports a bad setting."""
 
 import stat
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How many places the payments of one customer, of one kind, and those tried again may hold."""
+"""Test how many places the payments of one customer, of one kind, and retries may hold."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from icecream.gateway import Charge, Refund
 from icecream.payments import Claim
 from icecream.payments.shares import Shares
 
-# The same with either database.
+# The database makes no difference here.
 pytestmark = pytest.mark.only("sqlite")
 
 
@@ -76,7 +76,7 @@ def test_what_was_passed_over_is_looked_for_once_there_is_room() -> None:
     assert not shares.resume()
     shares.give_back(*claims(1, 1))
     assert shares.has_room_again
-    # Others were faster.
+    # Other payments took the place first.
     shares.take(*claims(1, 1))
     assert not shares.resume()
     shares.give_back(*claims(1, 1))

@@ -1,4 +1,4 @@
-"""The state tables."""
+"""Test the state tables."""
 
 import re
 from pathlib import Path

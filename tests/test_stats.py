@@ -1,4 +1,4 @@
-"""Figures of sales: as the original had them, and for staff all that the totals say."""
+"""Test the sales figures: those of the original service, and all totals for staff."""
 
 import asyncio
 import csv
@@ -43,7 +43,7 @@ async def test_every_order_counts_whoever_placed_it_and_whatever_became_of_it(
 
 @pytest.fixture(scope="module")
 async def past(hashed: str) -> history.History:
-    """Orders of some days, of all kinds, which no test changes."""
+    """Orders of some days and of all kinds, which no test changes."""
     flavors = [await new_flavor(price=price, stock=stock) for price, stock in history.FLAVORS]
     *customers, clerk = [(await new_user(hashed)).id for _ in range(3)]
     lives = history.History(7, customers, flavors, clerk)
@@ -66,7 +66,7 @@ STARTS: dict[str, Callable[[date], date]] = {
 
 
 class Recount:
-    """Figures of lines, the slow way, and of what was charged for."""
+    """Figures that are recomputed line by line; revenue counts only lines that were charged."""
 
     def __init__(self, lines: Iterable[dict[str, Any]]) -> None:
         self.lines = list(lines)
@@ -90,12 +90,12 @@ class Recount:
 
 
 def _waits_for_review(line: dict[str, Any]) -> bool:
-    """Whether it is of a canceled order whose refund failed after it had succeeded."""
+    """Return whether a line is of a canceled order whose refund failed after it had succeeded."""
     return line["status"] == "canceled" and bool(line["refunded"] < line["total"])
 
 
 async def recount(query: dict[str, str]) -> Recount:
-    """Of the orders that a query asks for."""
+    """Recount the orders that a query selects."""
     lines = [dict(row) for row in await Order.raw(FACTS)]
     for line in lines:
         line["day"] = convert(str(line["created_at"])[:10], date)
@@ -228,7 +228,7 @@ async def test_a_sheet_has_the_same_figures(
 
 
 def as_cells(figures: dict[str, Any]) -> dict[str, str]:
-    """Figures as a row of a sheet has them."""
+    """Return figures as the cells of a row in a sheet."""
     cells = {name: "" if value is None else str(value) for name, value in figures.items()}
     for name in {"revenue", "refunds"} & cells.keys():
         minor = figures[name]
@@ -269,7 +269,7 @@ async def test_every_answer_says_up_to_which_event_all_are_in_it(
     await place(customer.user.id, {flavor: 1})
     end = await publish_all()
     happened = (await feed.last()).at
-    # It is in the figures already, and in the feed only later.
+    # This order is in the figures already. It gets into the feed later.
     await place(customer.user.id, {flavor: 1})
     for path in (PATH, f"{PATH}?format=csv", f"{PATH}?interval=day", "/api/dashboard/"):
         assert as_of(await staff.get(path)) == (end, happened), path
@@ -296,7 +296,7 @@ async def test_figures_are_of_one_moment_and_whoever_reads_on_from_there_misses_
         assert sum(one["orders"] for one in report["periods"]) == counted
         placed = Event.type == "placed"
         assert await Event.count().where(placed, Event.position <= upto) <= counted
-        # Nothing is counted but what is told up to there, or by now after it.
+        # Every counted order has an event: up to that position or, by now, after it.
         assert await Event.count().where(placed) >= counted
         answer = await staff.get(PATH)
         told = Event.select(Event.order).where(placed, Event.position <= as_of(answer)[0])
@@ -331,13 +331,13 @@ async def test_stock_lasts_as_long_as_it_did_in_the_last_28_days(
             await place(customer.user.id, lines)
     report = (await staff.get(f"{PATH}?interval=month")).json()
     lasts = {one["flavor"]: (one["stock"], one["stock_days"]) for one in report["flavors"]}
-    # 2 left, 28 sold in 28 days; what was sold a day earlier no longer counts.
+    # 2 are left, and 28 were sold in 28 days; what was sold a day earlier no longer counts.
     assert lasts[quick] == (2, 2.0)
     assert lasts[slow] == (9972, 9972.0)
     assert lasts[out] == (0, 0.0)
     assert lasts[uncounted] == (None, None)
     assert lasts[unsold] == (3, None)
-    # Whatever other tests have left on their shelves.
+    # Exclude the stock of other tests.
     mine = [quick, slow, out, uncounted, unsold]
     await Flavor.update({Flavor.stock: None}).where(Flavor.id.not_in(mine))
     low = (await staff.get("/api/dashboard/")).json()["low_stock"]

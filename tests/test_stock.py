@@ -1,4 +1,4 @@
-"""Many buyers, little stock, two processes: what there is is sold, and nothing that is not."""
+"""Test that many buyers in two processes get all of a small stock, and no more than that."""
 
 import asyncio
 import json
@@ -17,8 +17,8 @@ from tests.processes import TOP, Shop
 
 pytestmark = pytest.mark.anyio
 BUYERS, STOCK = 500, 50
-# Half of the buyers, at once: through a server, or through the application in a process of its own,
-# which shares the database with the server.
+# The program of half of the buyers, who all order at once. They use a server, or the application in
+# their own process, which shares the database with the server.
 BUYING = """
 import asyncio, json, sys
 import httpx
@@ -47,7 +47,7 @@ LEFT_AND_SOLD = """
 
 @asynccontextmanager
 async def sampling(database_url: str) -> AsyncIterator[Callable[[], Awaitable[int]]]:
-    """Asks, at any moment, how much is left and sold together."""
+    """Yield a function that returns how much is left and sold together at that time."""
     if WHICH == "sqlite":
         connection = sqlite3.connect(database_url.removeprefix("sqlite:///"), timeout=30)
 
@@ -116,6 +116,6 @@ async def test_what_there_is_is_sold_and_nothing_that_is_not(
             for status, lines in answers
             if status == 409
         )
-        # What a declined payment gives back may be sold again.
+        # Stock that a declined payment releases may be sold again.
         assert statuses[200] == STOCK if failure_rate == "0" else statuses[200] >= STOCK
         assert len(shop.books()["orders"]) == statuses[200]

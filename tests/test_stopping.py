@@ -1,4 +1,4 @@
-"""A process that hangs when it is told to stop: it says where, and what code it ends with."""
+"""Test that a process which hangs while it stops logs where it hangs and has its own exit code."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ from icecream import stopping
 from icecream.cli import serving
 from tests.processes import PATIENCE, Shop, until
 
-# Processes that hang when they are told to stop, which are given a moment only.
+# Programs that hang when they have to stop. The time limit for a stop is short here.
 SOON = """
 import asyncio, time
 from icecream import app, intake, payments

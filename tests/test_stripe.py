@@ -1,4 +1,4 @@
-"""The adapter for Stripe: against two independent servers, and against whatever may go wrong."""
+"""Test the adapter for Stripe against two independent servers and against all kinds of errors."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ async def charged(provider: Stripe, amount: int = 1250) -> tuple[Charge, Succeed
     return asked, answer
 
 
-# What both show.
+# Tests against both servers.
 
 
 @pytest.fixture(scope="module")
@@ -141,11 +141,11 @@ def _seen(record: Record) -> tuple[object, ...]:
     return one.kind, one.order, one.reference, one.amount, one.currency, one.state
 
 
-# What may go wrong.
+# Errors.
 
 
 class Stub:
-    """A server that gives one answer, whatever it is asked; None ends the connection."""
+    """A server that gives the same answer to every request; None closes the connection."""
 
     url = ""
 
@@ -221,13 +221,13 @@ CHARGES: list[tuple[int, object, type]] = [
     (200, intent(status="requires_action"), Declined),
     (200, intent(status="canceled"), Declined),
     (200, intent(status="requires_payment_method", last_payment_error=REFUSED), Declined),
-    # It is being confirmed at this very moment.
+    # Stripe is confirming the payment at this time.
     (200, intent(status="requires_payment_method"), Undecided),
     (200, intent(status="requires_confirmation"), Undecided),
     (200, intent(status="requires_capture"), Undecided),
     (200, intent(status="processing"), Undecided),
     (200, intent(status="something new"), Undecided),
-    # Not Stripe's, or cut off.
+    # An answer that is not Stripe's, or that is cut off.
     (200, {}, Unknown),
     (200, [], Unknown),
     (200, None, Unknown),
@@ -245,14 +245,14 @@ CHARGES: list[tuple[int, object, type]] = [
     (400, error(INVALID, code="resource_missing", param="payment_method"), Declined),
     (400, error(INVALID, code="resource_missing", param="customer"), Declined),
     (400, error(INVALID, code="amount_too_small", param="amount"), Declined),
-    # A mistake of ours or of the account: no customer's fault, and somebody may mend it.
+    # An error of ours or of the account: the customer cannot fix it, but somebody else may.
     (400, error(INVALID, code="parameter_unknown", param="confirm"), Refused),
     (400, error(INVALID, code="testmode_charges_only"), Refused),
     (400, error(INVALID, param="off_session"), Refused),
     (404, error(INVALID), Refused),
     (401, error(INVALID), Refused),
     (403, error(INVALID), Refused),
-    # No more than a type and a message: a payment method that was used before, or detached.
+    # Only a type and a message: the payment method was used before, or is detached.
     (400, error(INVALID), Declined),
     (400, error(INVALID, code="payment_method_unactivated"), Declined),
     (400, error(INVALID, code="payment_intent_authentication_failure"), Declined),
@@ -260,7 +260,7 @@ CHARGES: list[tuple[int, object, type]] = [
     (429, error("rate_limit_error"), Later),
     (429, error(INVALID, code="lock_timeout"), Later),
     (409, error("idempotency_error", code="idempotency_key_in_use"), Later),
-    # The key moved other money, so there is no telling what became of this.
+    # The key belongs to a request that moved other money, so the result of this one is unknown.
     (400, error("idempotency_error"), Undecided),
 ]
 REFUNDS: list[tuple[int, object, type]] = [
@@ -286,7 +286,7 @@ def _names(rows: list[tuple[int, object, type]]) -> list[str]:
 
 
 async def asked(stub: tuple[Stub, Stripe], request: Request) -> object:
-    """The answer, or what was raised instead."""
+    """Return the provider's answer or the exception that was raised."""
     try:
         if isinstance(request, Charge):
             return await stub[1].charge(request)
@@ -444,7 +444,7 @@ async def test_what_is_sent_names_the_order_and_carries_the_key(
 async def test_a_currency_that_stripe_counts_otherwise_is_converted_both_ways(
     stub: tuple[Stub, Stripe],
 ) -> None:
-    """100 Icelandic krones have no decimal places with us, and two at Stripe."""
+    """100 Icelandic krones have no decimal places in our amounts, and two in Stripe's."""
     krones = Charge("key of krones", 100, "ISK", 7, "pm_1")
     stub[0].says(200, intent(amount=10_000, amount_received=10_000, currency="isk"))
     assert await asked(stub, krones) == Succeeded("pi_1", 100, "ISK")
@@ -474,7 +474,7 @@ LOOKS: list[tuple[int, object, type]] = [
     (200, intent(status="processing", metadata=BEARS_OUR_KEY), Undecided),
     (200, intent(status="canceled", metadata=BEARS_OUR_KEY), Declined),
     (200, intent(metadata=BEARS_OUR_KEY), Succeeded),
-    # Somebody else's payment.
+    # A payment of somebody else.
     (200, intent(metadata={"reference": "another"}), type(None)),
     (200, intent(), type(None)),
 ]
@@ -524,7 +524,7 @@ async def test_a_line_of_a_list_that_cannot_be_read_is_told_and_left_out(
     ]
     stub[0].says(200, {"object": "list", "data": lines, "has_more": False})
     found = stub[1].records(datetime.now(UTC), datetime.now(UTC))
-    # The stub tells the same list twice: of charges, and of refunds.
+    # The stub returns the same list twice: for charges and for refunds.
     assert [one.reference async for one in found] == ["pi_1", "pi_2"] * 2
     assert caplog.text.count("pi_odd is left out") == 2
 

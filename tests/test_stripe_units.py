@@ -1,4 +1,4 @@
-"""Stripe's units of money."""
+"""Test the conversion of amounts to Stripe's units and back."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The suite itself: what it leaves out, it names."""
+"""Test that the suite names the tests that it leaves out."""
 
 import os
 import subprocess
@@ -25,12 +25,12 @@ def test_nobody_asked_for(): ...
 def test_nothing_is_needed_for(): ...
 """
 
-# Neither is about a database.
+# These tests do not use a database.
 pytestmark = pytest.mark.only("sqlite")
 
 
 def without_tools(folder: Path, *, ci: str) -> subprocess.CompletedProcess[str]:
-    """Run such tests where there is nothing on the PATH."""
+    """Run such tests with an empty PATH."""
     (folder / "conftest.py").write_text("from tests.conftest import *")
     (folder / "test_it.py").write_text(TESTS)
     options = ["-q", "-p", "no:cacheprovider", "-c", str(TOP / "pyproject.toml"), "--rootdir", "."]

@@ -1,4 +1,4 @@
-"""The loop that forgets nothing."""
+"""Test the loop that sweeps again and again, so that no job is forgotten."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Desk:
-    """Tells how often it was swept, and what it says to that."""
+    """A desk whose sweeps return or raise these answers in turn; `done` is set after the last."""
 
     def __init__(self, *answers: bool | Exception) -> None:
         self.answers = list(answers)
@@ -34,7 +34,7 @@ async def test_it_goes_on_at_once_while_there_is_more_and_after_a_pause_otherwis
     real = asyncio.sleep
 
     async def noted(seconds: float) -> None:
-        # What other tests left running may sleep, too.
+        # Tasks of other tests may still run and sleep, too.
         if seconds < 60 and asyncio.current_task() is loop:
             pauses.append(seconds)
             seconds = 0

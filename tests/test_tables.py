@@ -1,4 +1,4 @@
-"""The schema: what it refuses, even from somebody who writes past the code."""
+"""Test that the schema refuses bad data, also from SQL that bypasses the code."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +33,7 @@ async def ids(customer: Caller, flavor: int) -> dict[str, Any]:
 PAYMENT = 'INSERT INTO payment ("order", kind, n, state, provider_key, amount, tries) VALUES '
 LINE = 'INSERT INTO order_line ("order", flavor, quantity, unit_price) VALUES '
 REFUSED = [
-    # Bounds
+    # Bounds.
     "UPDATE flavor SET stock = -1 WHERE id = {flavor}",
     "UPDATE flavor SET stock = 1000000000001 WHERE id = {flavor}",
     "UPDATE flavor SET price = -1 WHERE id = {flavor}",
@@ -48,11 +48,11 @@ REFUSED = [
     LINE + "({order}, {flavor}, 0, 1)",
     LINE + "({order}, {flavor}, 100001, 1)",
     LINE + "({order}, {flavor}, 1, -1)",
-    # Nothing is missing
+    # Missing values.
     "UPDATE orders SET created_at = NULL WHERE id = {order}",
     'UPDATE orders SET "user" = NULL WHERE id = {order}',
     "INSERT INTO flavor (name) VALUES ('No price')",
-    # Nothing is twice
+    # Duplicates.
     "INSERT INTO flavor (name, description, price, archived, version)"
     " SELECT name, '', 1, archived, 1 FROM flavor WHERE id = {flavor}",
     PAYMENT + "({order}, 'charge', 1, 'declined', 'a', 1, 0)",
@@ -63,7 +63,7 @@ REFUSED = [
     "INSERT INTO job (kind, subject, run_at, tries) VALUES ('charge', {payment}, {now}, 0)",
     'INSERT INTO event ("order", seq, type, payload, at) VALUES'
     " ({order}, 1, 'placed', '{{}}', {now})",
-    # Nothing goes that something else still needs
+    # Rows that other rows still need.
     "DELETE FROM users WHERE id = {user}",
     "DELETE FROM flavor WHERE id = {flavor}",
     "DELETE FROM orders WHERE id = {order}",
@@ -86,7 +86,7 @@ async def test_one_charge_of_an_order_can_succeed(ids: dict[str, Any]) -> None:
     with pytest.raises(database.REFUSED):
         await DB.run_ddl((PAYMENT + "({order}, 'charge', 2, 'succeeded', 'd', 1, 0)").format(**ids))
     await DB.run_ddl((PAYMENT + "({order}, 'charge', 2, 'declined', 'e', 1, 0)").format(**ids))
-    # The books are to balance for the tests that follow.
+    # Restore the rows, because the books must balance in later tests.
     await DB.run_ddl('DELETE FROM payment WHERE "order" = {order} AND n = 2'.format(**ids))
     await DB.run_ddl("UPDATE payment SET state = 'new' WHERE id = {payment}".format(**ids))
 
@@ -100,7 +100,7 @@ async def test_every_foreign_key_restricts_and_is_indexed() -> None:
 
 
 async def first_columns(table: str) -> set[str]:
-    """The columns by which some index of the table is looked up."""
+    """Return the columns that come first in some index of the table."""
     if WHICH == "sqlite":
         rows = await DB.run_ddl(
             f"SELECT i.name FROM pragma_index_list('{table}') l, pragma_index_info(l.name) i"

@@ -1,4 +1,4 @@
-"""Two server processes on one database, and callers who do not behave; on SQLite one process."""
+"""Test two server processes on one database, and misbehaving callers; SQLite has one process."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from tests.conftest import ADMIN_PASSWORD, FOLDER, WHICH
 from tests.processes import Shop, stop
 
 pytestmark = pytest.mark.anyio
-# Nobody is in the way of anybody by asking too often, and what is charged is paid.
+# No caller reaches the rate limit, and every charge succeeds.
 SETTINGS = {"ICECREAM_RATE_LIMIT": "1000000/minute", "ICECREAM_PAYMENT_FAILURE_RATE": "0"}
 STOCK = 10_000
 
@@ -33,7 +33,7 @@ async def database_url(opened: None, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def shops(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[list[Shop]]:
-    """Those of whom the caller is admin."""
+    """Shops in which the caller is signed in as admin."""
     folder = tmp_path_factory.mktemp("shops")
     with (
         Shop(folder / "one", database_url, **SETTINGS) as one,
@@ -49,7 +49,7 @@ def shops(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterat
 
 @pytest.fixture
 async def callers(shops: Sequence[Shop]) -> Any:
-    """One of each shop, who may call it many times at once."""
+    """One client for each shop, which can make many calls at once."""
     limits = httpx.Limits(max_connections=64)
     callers = [
         httpx.AsyncClient(
@@ -82,7 +82,11 @@ async def test_two_hundred_under_one_key_are_one_order_in_all_processes(
 async def twice_at_once(
     callers: Sequence[httpx.AsyncClient], path: str, body: dict[str, Any], key: str
 ) -> list[tuple[int, bool]]:
-    """Send a request under a key to all processes at once; the statuses, and what is a replay."""
+    """Send a request with this key to all processes at once.
+
+    Returns:
+        The status of each answer, and whether the answer is a replay.
+    """
     call: dict[str, Any] = {"json": body, "headers": {"Idempotency-Key": key}}
     senders = callers if len(callers) > 1 else [*callers, *callers]
     answers = await asyncio.gather(*(caller.post(path, **call) for caller in senders))
@@ -138,14 +142,14 @@ async def test_a_refund_asked_for_twice_under_one_key_is_one_refund_and_a_replay
 
 
 def deadlocks() -> int:
-    """How often PostgreSQL had to end one, in all tests so far; a retry would hide it."""
+    """Return the number of deadlocks in PostgreSQL's log in all tests so far; retries hide them."""
     return 0 if WHICH == "sqlite" else (FOLDER / "pg/postgres.log").read_text().count("deadlock")
 
 
 async def test_many_flavors_in_any_order_never_lock_each_other_out(
     callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
 ) -> None:
-    """Ordered, edited and received at once; half of the flavors are counted."""
+    """Order, edit and receive flavors at the same time; half of them have counted stock."""
     chance, before = Random(1207), deadlocks()
     new = [{"name": f"Flavor {n}", "stock": STOCK if n % 2 else None} for n in range(8)]
     flavors = [shops[0].http.post("/api/flavors/add/", json=one).json()["id"] for one in new]
@@ -205,7 +209,7 @@ async def test_who_hangs_up_changes_nothing_for_the_others(
 async def test_a_token_is_over_within_a_second_in_every_process(
     shops: Sequence[Shop], callers: Sequence[httpx.AsyncClient]
 ) -> None:
-    """By a command, which is a third process and can tell nobody."""
+    """A command makes the change: it is a third process and cannot notify the servers."""
 
     async def statuses(token: str) -> list[int]:
         headers = {"Authorization": f"Bearer {token}"}
@@ -234,7 +238,7 @@ async def test_a_token_is_over_within_a_second_in_every_process(
 
 
 async def _ask_on(callers: Sequence[httpx.AsyncClient], tokens: Sequence[str]) -> None:
-    """Busy callers, whose tokens are remembered everywhere."""
+    """Call with these tokens again and again, so that all processes remember them."""
     while True:
         for token in tokens:
             for caller in callers:
@@ -244,7 +248,7 @@ async def _ask_on(callers: Sequence[httpx.AsyncClient], tokens: Sequence[str]) -
 async def test_what_was_accepted_is_finished_when_the_server_is_told_to_stop(
     shops: Sequence[Shop], callers: Sequence[httpx.AsyncClient]
 ) -> None:
-    """Last in this file: these servers end here."""
+    """This test is the last in this file, because it stops the servers."""
     before = {one["id"] for one in shops[0].books()["orders"]}
     calls = [
         asyncio.create_task(caller.post("/api/orders/", json={"flavor": 1, "quantity": 1}))

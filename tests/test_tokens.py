@@ -1,4 +1,4 @@
-"""Trading refresh tokens."""
+"""Test the exchange of refresh tokens."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def later(customer: Caller) -> None:
-    """Let the grace of all tokens of a user be over."""
+    """End the grace period of all tokens of a user."""
     past = timedelta(seconds=tokens.GRACE_SECONDS + 1)
     rows = RefreshToken.user == customer.user.id
     for row in await RefreshToken.objects().where(rows):
@@ -69,8 +69,8 @@ async def test_the_first_token_may_be_used_again_and_again_as_with_the_original(
         await later(customer)
     assert len(family) == 5
     kept = await RefreshToken.count().where(RefreshToken.user == customer.user.id)
-    # The caller's own, the first one, its newest successor, and the one that ended since: no rows
-    # pile up.
+    # The caller's own token, the first one, its newest successor, and the one that ended since.
+    # Rows do not pile up.
     assert kept == 4
 
 
@@ -87,7 +87,7 @@ async def test_a_spent_token_after_its_successor_was_used_revokes_the_family(
 
 
 async def test_two_refreshes_at_the_same_time_give_two_tokens_that_work(customer: Caller) -> None:
-    """As two tabs of one page do it, and each goes on with its own."""
+    """Two tabs of one page refresh at once, and each continues with its own token."""
     first = await tokens.first(customer.user)
     tabs = await asyncio.gather(*(tokens.refresh(first.refresh) for _ in range(2)))
     for _ in range(2):
@@ -95,7 +95,7 @@ async def test_two_refreshes_at_the_same_time_give_two_tokens_that_work(customer
         await later(customer)
     with pytest.raises(errors.InvalidRefreshToken):
         await tokens.refresh(first.refresh)
-    # It came back after the grace, and all that was made from it ended.
+    # The first token was used after its grace period, so all tokens made from it are revoked.
     for pair in tabs:
         with pytest.raises(errors.InvalidRefreshToken):
             await tokens.refresh(pair.refresh)
@@ -114,7 +114,7 @@ async def test_a_token_may_come_again_for_a_moment_after_its_successor_was_used(
 async def test_a_token_in_use_goes_on_though_its_parent_came_again(customer: Caller) -> None:
     first = await tokens.first(customer.user)
     second = await tokens.refresh(first.refresh)
-    # This answer gets lost, and meanwhile another tab sends the parent once more.
+    # This answer gets lost. At the same time another tab sends the parent token again.
     await tokens.refresh(second.refresh)
     await tokens.refresh(first.refresh)
     await later(customer)
@@ -251,7 +251,7 @@ async def test_a_check_that_began_before_something_was_forgotten_is_not_remember
 
 
 async def test_a_change_made_elsewhere_counts_within_a_second(customer: Caller) -> None:
-    """By another process, which cannot tell this one."""
+    """Another process makes the change and cannot notify this one."""
     assert (await customer.get("/api/orders/")).status_code == 200
     await User.update({User.active: False}).where(User.id == customer.user.id)
     await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""Prefer: wait, over HTTP and within."""
+"""Test `Prefer: wait`, over HTTP and inside the service."""
 
 import asyncio
 import time
@@ -46,13 +46,13 @@ def test_a_preference_is_understood_or_ignored(field: str | None, seconds: int |
 
 @pytest.fixture(autouse=True)
 async def published(opened: None) -> AsyncIterator[None]:
-    """Whatever happens is published, as it is wherever somebody serves."""
+    """Publish events, as every serving process does."""
     async with publishing():
         yield
 
 
 async def charge_of(caller: Caller) -> int | None:
-    """The payment of the caller's one order, once there is one."""
+    """Return the payment of the caller's one order, once there is one."""
     row = await Payment.select(Payment.id).where(Payment.order.user == caller.user.id).first()
     return row["id"] if row else None
 
@@ -68,7 +68,7 @@ async def test_the_answer_comes_with_the_settled_order(customer: Caller, answer:
             headers={"Prefer": "wait=20", "Idempotency-Key": "wait"},
         )
     )
-    # What happens in the database can only be looked for.
+    # The test gets no notification of the new row, so poll for it.
     number = None
     async with asyncio.timeout(20):
         while number is None:
@@ -85,7 +85,7 @@ async def test_the_answer_comes_with_the_settled_order(customer: Caller, answer:
     order = response.json()["order"]
     assert order["id"] == response.json()["order_id"]
     assert order["status"] == ("paid" if isinstance(answer, str) else "failed")
-    # Read fresh, and never stored with the key.
+    # The order in the answer is read fresh and never stored with the key.
     again = await customer.request(
         "POST",
         "/api/orders/",

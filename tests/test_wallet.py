@@ -1,4 +1,4 @@
-"""What somebody pays with: a provider's reference, whoever sets it, and never a card."""
+"""Test a user's payment method: a provider's reference, set here or elsewhere, never a card."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from tests.conftest import Caller
 
 pytestmark = pytest.mark.anyio
 METHOD = "/api/payment-method/"
-# Numbers that card networks and providers give out for tests, written as people write them.
+# Card numbers for tests from card networks and providers, written as people write them.
 CARDS = [
     "4242424242424242",
     "4242 4242 4242 4242",
@@ -105,7 +105,7 @@ async def test_anything_else_is_refused_by_name_and_neither_kept_nor_repeated(
 async def test_the_very_next_order_is_paid_with_it(customer: Caller, flavor: int) -> None:
     order = {"flavor": flavor, "quantity": 1}
     for method in ("pm_1", "pm_2", None):
-        # Others that are checked at the same moment must not bring the old one back.
+        # The authentication of concurrent calls must not restore the old method.
         others = [asyncio.create_task(customer.get("/api/flavors/")) for _ in range(10)]
         await put(customer, {"reference": method})
         number = (await customer.post("/api/orders/", order)).json()["order_id"]
@@ -117,7 +117,7 @@ async def test_the_very_next_order_is_paid_with_it(customer: Caller, flavor: int
 async def test_one_that_was_set_elsewhere_counts_within_a_second(
     customer: Caller, flavor: int
 ) -> None:
-    """By another process, which cannot tell this one."""
+    """Another process makes the change and cannot notify this one."""
     assert (await customer.get("/api/orders/")).status_code == 200
     await User.update({User.payment_method: "pm_there"}).where(User.id == customer.user.id)
     assert (await customer.get(METHOD)).json() == {"reference": "pm_there"}

@@ -1,4 +1,4 @@
-"""What a payment provider tells us: believed when it is signed, kept once, answered after that."""
+"""Test that a provider's webhook is checked for its signature, stored once, and then answered."""
 
 import asyncio
 import signal
@@ -23,7 +23,7 @@ SIGNED = {"Signature": "good"}
 
 
 class Signing(Provider):
-    """Believes a signature that is `good`; then the body is a notice, or about nothing of ours."""
+    """A provider that accepts the signature `good`; the body is a notice or not about us."""
 
     def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
         if headers.get("signature") != "good":
@@ -39,7 +39,7 @@ Visitor = Callable[[str], httpx.AsyncClient]
 
 @pytest.fixture(scope="module")
 def visitor(opened: None) -> Visitor:
-    """Somebody at an address, who calls a service with this provider."""
+    """Return a function that makes a client at an address, for a service with this provider."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gateway, "chosen", lambda _: Signing())
         whole = app.create()
@@ -223,5 +223,5 @@ def test_a_kill_before_the_commit_leaves_nothing(tmp_path: Path, empty_database:
             assert shop.http.post(PATH, content=b"evt_1").status_code == 200
         assert shop.books()["jobs"] == ["notice"]
         stop(server)
-        # With SQLite the worker inside lets go of its own.
+        # With SQLite the worker inside the server closes its own provider too.
         assert server.output.count("The provider was let go.") == 1 + (WHICH == "sqlite")

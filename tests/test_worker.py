@@ -1,4 +1,4 @@
-"""The worker and its bell: how much at once, and what becomes of rings lost, strange or late."""
+"""Test how much a worker does at once, and how it handles lost, odd or late notifications."""
 
 import asyncio
 import logging
@@ -26,13 +26,13 @@ from tests.conftest import Caller, Provider, place, until, yes
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.anyio
-# So seldom that whatever was done was not found by sweeping.
+# So rare that the sweep finds nothing during a test.
 NO_SWEEP = "86400"
 
 
 @pytest.fixture(autouse=True)
 async def alone(opened: None) -> None:
-    """The payments of earlier tests wait for a day that does not come."""
+    """Move the jobs of earlier tests to a date far in the future."""
     await Job.update({Job.run_at: datetime(2099, 1, 1, tzinfo=UTC)}, force=True)
 
 
@@ -44,7 +44,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, *, redis: int | None = None, **chosen: str) -> Any:
-    """A broker of the test's own, in memory or on a port of Redis, and settings that lead to it."""
+    """Use a broker for one test, in memory or on a port of Redis, with settings that fit."""
     if redis is not None:
         chosen |= {
             "redis_url": f"redis://127.0.0.1:{redis}/0",
@@ -63,7 +63,7 @@ def use(monkeypatch: pytest.MonkeyPatch, *, redis: int | None = None, **chosen: 
 
 
 async def placed(customer: Caller, flavor: int, count: int) -> list[int]:
-    """The payments of so many new orders."""
+    """Place so many orders and return their payments."""
     orders = [await place(customer.user.id, {flavor: 1}) for _ in range(count)]
     return [order.payment for order in orders if order.payment is not None]
 
@@ -214,7 +214,7 @@ async def test_no_fault_at_all_ends_the_sweep(
         background.running("sweep", lambda: sweep.run(desk.sweep, 0.001)),
     ):
         await done.wait()
-    # The same fault is told once a minute.
+    # The same fault is logged once a minute.
     assert caplog.text.count("RuntimeError: a bug") == 1
 
 
@@ -226,7 +226,7 @@ def nobody() -> Iterator[int]:
 
 @contextmanager
 def silence() -> Iterator[int]:
-    """A port on which somebody listens who never answers."""
+    """A port with a listener that never answers."""
     with socket.create_server(("127.0.0.1", servers.free_port())) as listening:
         yield listening.getsockname()[1]
 
@@ -321,11 +321,11 @@ async def test_a_stream_that_was_emptied_is_made_again_but_not_without_end(
     gone = ResponseError("NOGROUP No such key or consumer group")
     async with Redis.from_url(redis.url) as client:
         await client.config_set("maxmemory", 1)
-        # A full Redis refuses: the listener has to rest, as if Redis were away.
+        # A full Redis refuses. The listener has to pause, as it does while Redis is unavailable.
         assert not await bell._has_group_again(gone)
         await client.config_set("maxmemory", 0)
         assert await bell._has_group_again(gone)
-        # Another worker was faster.
+        # Another worker created the group first.
         assert await bell._has_group_again(gone)
         assert not await bell._has_group_again(ResponseError("WRONGTYPE"))
     await bell.shutdown()
@@ -387,7 +387,7 @@ async def test_a_task_that_fails_is_named_by_readiness_and_comes_back(
 
 async def test_a_bell_that_ends_by_itself_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     async def listen(self: Receiver, stop: asyncio.Event) -> None:
-        """As if there was nothing to hear."""
+        """End at once, as if no message could arrive."""
 
     use(monkeypatch)
     monkeypatch.setattr(Receiver, "listen", listen)
