@@ -1,6 +1,6 @@
-"""Pictures of the pages for README and docs: make screenshots
+"""Take the pictures of the pages for README and docs: make screenshots
 
-A shop of its own, in a folder that goes away, with the season of `icecream demo`.
+They show a temporary shop with the season of `icecream demo`.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from tests.conftest import tool
 from tests.processes import TOP, Shop
 
 DESK, PHONE = {"width": 1240, "height": 900}, {"width": 390, "height": 844}
-# What a reader loads with the README stays small.
+# The largest size of a picture in bytes: a reader loads the pictures with the README.
 LARGEST = 170_000
 
 
 async def take(context: BrowserContext, path: str, name: str, ready: str) -> None:
-    """A picture of a page, once it shows what is to be seen."""
+    """Take a picture of a page once the expected element is visible."""
     page = await context.new_page()
     await page.goto(path)
     await page.wait_for_selector(ready)
@@ -36,7 +36,7 @@ async def take(context: BrowserContext, path: str, name: str, ready: str) -> Non
 
 
 async def take_all(shop: Shop) -> None:
-    """Of the dashboard and the admin, by day, by night, and on a phone."""
+    """Take pictures of the dashboard and the admin, light and dark, and on a phone."""
     url, live = str(shop.http.base_url), "#live[data-state=live]"
     cookie = {"name": "id", "value": shop.http.cookies["id"], "url": url}
     async with (
@@ -62,7 +62,7 @@ async def take_all(shop: Shop) -> None:
 
 
 def main() -> None:
-    """Make up a season, serve it, and take the pictures."""
+    """Create the season of a demo, serve it, and take the pictures."""
     (TOP / "docs/screenshots").mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -1,8 +1,8 @@
 """Install the given files into .venv, in this order: python .ci/venv.py FILE...
 
-A .txt file is a list of hashed requirements, pyproject.toml is the project itself,
-editable. The interpreter running this is the one .venv is made of. Files installed
-before and unchanged since are skipped, which makes a repeated call nearly free.
+A .txt file is a list of hashed requirements. pyproject.toml is the project itself, which is
+installed as editable. .venv is made from the interpreter that runs this script. Files that have not
+changed since they were installed are skipped, so a repeated call costs almost nothing.
 """
 
 import fcntl
@@ -18,26 +18,26 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
-# What .venv holds, a line per step. Absent while steps run, so that a run cut short
-# at any moment is told from a complete one and the next run starts afresh.
+# The content of .venv, one line per step. The file is absent while steps run. So an interrupted
+# run is recognized, and the next run starts from the beginning.
 STAMP = VENV / "installed"
 PYTHON = VENV / "bin/python"
-# The lists are whole. Left to look for dependencies, pip takes the newest release of one that is
-# asked for with an extra, such as pydantic[email], and then misses its hash.
+# The lists are complete. If pip looked for dependencies, it would take the newest release of a
+# package that is required with an extra, such as pydantic[email], and then miss its hash.
 PIP = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
 
 
 def environment() -> tuple[str, list[str]]:
-    """The step that makes .venv, due again when the folder moved or the interpreter changed."""
+    """Return the step that makes .venv; it is due again for a new folder or interpreter."""
     place = f"{str(VENV)!a} {sys.base_prefix!a} {platform.python_version()}"
     python = Path(sys.executable)
-    if VENV in python.parents:  # .venv is activated, and this is not to be made of itself
+    if VENV in python.parents:  # .venv is activated, and it must not be made from its own python
         python = python.resolve()
     return place, [str(python), "-m", "venv", "--clear", str(VENV)]
 
 
 def installation(name: str) -> tuple[str, list[str]]:
-    """The step that installs one file, due again when its content changed."""
+    """Return the step that installs one file; it is due again when the content changes."""
     digest = hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
     if name.endswith(".txt"):
         return f"{name} {digest}", [*PIP, "--require-hashes", "--requirement", name]
@@ -45,9 +45,9 @@ def installation(name: str) -> tuple[str, list[str]]:
 
 
 def run(command: list[str], lock: IO[bytes]) -> None:
-    """Run one step, its progress visible; exit with its last complaint when it fails."""
-    # As standard input the lock reaches pip and everything pip starts: it stays taken
-    # until the last of them is gone, even after a kill of this process alone.
+    """Run one step with visible progress; if it fails, exit with its last error."""
+    # pip and all processes that it starts inherit the lock as standard input. So the lock is held
+    # until the last of them has ended, even if only this process is killed.
     result = subprocess.run(command, cwd=ROOT, stdin=lock, stderr=subprocess.PIPE)
     if result.returncode:
         said = os.fsdecode(result.stderr)
@@ -57,7 +57,7 @@ def run(command: list[str], lock: IO[bytes]) -> None:
 
 
 def due(steps: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The steps from the first that was not done: each one builds on those before it."""
+    """Return the steps from the first one that is not done: each step needs those before it."""
     rest = dict(steps)
     for line in STAMP.read_text().splitlines() if STAMP.exists() and PYTHON.exists() else []:
         if line != next(iter(rest), None):
@@ -70,7 +70,7 @@ def bring_up_to_date(steps: dict[str, list[str]]) -> None:
     sys.stderr.write("Setting up .venv\n")
     with Path(__file__).open("r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Whoever had the lock before may have done it all.
+        # The previous holder of the lock may have done all steps.
         if rest := due(steps):
             STAMP.unlink(missing_ok=True)
             for command in rest.values():

@@ -1,1 +1,1 @@
-"""How fast the service is, as ratios to peers that are measured beside it in the same run."""
+"""Measure the speed of the service as ratios to peers, which are measured in the same run."""

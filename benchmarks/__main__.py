@@ -47,7 +47,7 @@ def main(
 
 
 class Progress:
-    """One line of the terminal, written again and again; a line each where there is none."""
+    """A progress line, rewritten in place on a terminal; elsewhere each text gets its own line."""
 
     def __init__(self, before: str) -> None:
         self._before = before

@@ -1,4 +1,4 @@
-"""Our own server with two calls more, which do nothing: what HTTP, the token and JSON cost."""
+"""Our server with two more calls, which do nothing: they show the cost of HTTP, token and JSON."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ async def answer() -> ASGIApp:
 
 
 def create() -> Any:
-    """The application, with these two calls."""
+    """Return the application with these two calls."""
     application = app.litestar()
     application.register(decode)
     application.register(answer)

@@ -1,4 +1,4 @@
-"""Other programs, run to their end."""
+"""Run other programs and wait until they end."""
 
 import subprocess
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from pathlib import Path
 def said(
     *command: str | Path, folder: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> str:
-    """What a program says.
+    """Return the output of a program.
 
     Raises:
-        RuntimeError: it failed, with all it said.
+        RuntimeError: the program failed; the error contains all its output.
     """
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False

@@ -1,11 +1,11 @@
-"""A database with the orders of three years: every table, and totals that agree with them."""
+"""Fill a database with the orders of three years: every table, with totals that agree."""
 
 from collections.abc import Callable
 
 from benchmarks import services
 
 FLAVORS = 20
-# Orders that are written in one transaction, and are one step of the progress line.
+# Each transaction writes so many orders. It is one step of the progress line.
 STEP = 500_000
 PEOPLE = f"""
 INSERT INTO users (username, password, active, admin, superuser)
@@ -13,9 +13,9 @@ INSERT INTO users (username, password, active, admin, superuser)
 INSERT INTO flavor (name, description, price, archived, version)
     SELECT 'Flavor ' || n, '', 200 + n, false, 1 FROM generate_series(2, {FLAVORS}) n;
 """
-# Everything follows from an order's number, so that each table is filled by itself; foreign keys
-# are not looked up meanwhile. One order in ten failed, one in `apart` is the caller's, and the
-# moments go evenly through the three years up to today.
+# All values follow from the number of the order, so each table can be filled independently. Foreign
+# keys are not checked during this. One order in ten failed, and one in `apart` is the caller's. The
+# times are spread evenly over the three years up to today.
 ORDERS = """
 SET session_replication_role = replica;
 CREATE TEMP VIEW wanted AS
@@ -62,7 +62,12 @@ SEQUENCES = ("orders", "order_line", "payment", "event")
 
 
 def fill(address: str, *, orders: int, mine: int, say: Callable[[str], None]) -> None:
-    """Fill a migrated database with so many settled orders, so many of them the first user's."""
+    """Fill a migrated database with settled orders.
+
+    Args:
+        orders: the number of orders.
+        mine: how many of them belong to the first user.
+    """
     services.psql(address, PEOPLE)
     for first in range(1, orders + 1, STEP):
         last = min(orders, first + STEP - 1)

@@ -1,4 +1,4 @@
-"""Load by wrk: so many connections, each with its next request as soon as it has its answer."""
+"""Make load with wrk: each connection sends its next request as soon as it has an answer."""
 
 import json
 import re
@@ -26,15 +26,15 @@ function done(summary, latency, requests)
 end
 """
 BODY = "'{\"quantity\": 1, \"flavor\": ' .. ids[n % #ids + 1] .. '}'"
-# Seconds before the measured ones, in which pools fill and caches warm.
+# Seconds before the measurement, in which pools fill and caches warm up.
 WARMUP = 2
 
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it: answers a second; milliseconds that half, and 99 of 100, took at most.
+    """The result: answers per second, and the median and 99th percentile of the latency in ms.
 
-    `everything` counts all answers, those before the measured seconds too.
+    `everything` counts all answers, also those of the warm-up.
     """
 
     rate: float
@@ -55,7 +55,7 @@ def run(
     """POST orders of these flavors in turn, or GET if there are none.
 
     Raises:
-        RuntimeError: an answer was no success; its speed would mean nothing.
+        RuntimeError: a call failed; the speed of failed calls would mean nothing.
     """
     values = {
         "ids": ", ".join(map(str, flavors)),

@@ -1,4 +1,4 @@
-"""When, where and with what it was measured."""
+"""Describe when, where and with which versions a run was measured."""
 
 import platform
 import re
@@ -15,7 +15,7 @@ PACKAGES = ("litestar", "piccolo", "asyncpg", "uvicorn", "taskiq", "msgspec")
 
 
 def described() -> str:
-    """The moment and the commit, the machine, and the versions; a line each."""
+    """Return the time and commit, the machine, the servers and the versions, each on a line."""
     commit = commands.said("git", "describe", "--always", "--dirty", folder=services.TOP)
     versions = [
         f"Python {platform.python_version()}",
@@ -47,6 +47,6 @@ def _hardware() -> str:
 
 
 def _wrk() -> str:
-    # It tells its version as a failure.
+    # wrk prints its version and exits with an error code.
     done = subprocess.run(["wrk", "--version"], capture_output=True, text=True, check=False)
     return done.stdout.partition(" [")[0]

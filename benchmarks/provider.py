@@ -1,6 +1,7 @@
-"""A provider that speaks of payments as Stripe does: it pays, refuses or never answers.
+"""A provider with Stripe's API for payments, which pays, refuses or never answers.
 
-By the payment method: `pm_refused` gets a 400, `pm_unanswered` nothing at all, others are paid.
+The payment method decides: `pm_refused` gets a 400, `pm_unanswered` gets no answer, and all others
+are paid.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from urllib.parse import parse_qsl
 import uvicorn
 
 REFUSED = {"error": {"type": "invalid_request_error", "message": "It cannot be used again."}}
-# Longer than anybody waits for an answer.
+# Longer than any client waits for an answer.
 NEVER_SECONDS = 600
 _numbers = itertools.count(1)
 

@@ -1,4 +1,4 @@
-"""What is measured: each function is a command of `make bench`, and makes a line or more."""
+"""The measurements: each function is a row of `make bench` and yields one or more lines."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,18 +14,19 @@ from benchmarks.load import Load
 from benchmarks.table import Goal, Line
 
 T = TypeVar("T")
-# Connections, unless a line says otherwise; seconds between orders that come one by one.
+# The number of connections unless a line says otherwise, and the seconds between orders that are
+# sent one by one.
 MANY = 64
 PAUSE = 0.02
-# Orders that cannot be paid, beside those that are measured.
+# Orders of another customer that cannot be paid, placed before the measured orders.
 OTHERS = 500
 
 
 @dataclass(frozen=True)
 class Run:
-    """How often and how long, how large a large database is, and how long a snapshot is held.
+    """The rounds, the seconds of each, the size of the large database, the time under a snapshot.
 
-    `say` tells how far it got.
+    `say` reports the progress.
     """
 
     rounds: int
@@ -35,7 +36,7 @@ class Run:
     say: Callable[[str], None]
 
     def turns(self, **things: Callable[[], T]) -> list[list[T]]:
-        """Measure one after the other, again and again, so that a slow moment meets them all."""
+        """Measure everything in turns, once per round, so that a slow period affects all of it."""
         found: dict[str, list[T]] = {name: [] for name in things}
         for n in range(self.rounds):
             for name, measure in things.items():
@@ -45,22 +46,22 @@ class Run:
 
 
 def rates(loads: list[Load]) -> list[float]:
-    """Answers a second."""
+    """Return the answers per second."""
     return [one.rate for one in loads]
 
 
 def at_least(bound: float, unit: str = "x") -> Goal:
-    """Figures that are good when they are large."""
+    """Return a goal for figures that should be large."""
     return Goal(">=", bound, unit)
 
 
 def at_most(bound: float, unit: str = "x") -> Goal:
-    """Figures that are good when they are small."""
+    """Return a goal for figures that should be small."""
     return Goal("<=", bound, unit)
 
 
 def original(run: Run) -> Iterator[Line]:
-    """Two processes and a worker, against the original at its best."""
+    """Compare two processes and a worker against the original at its best."""
     against = "original at its best"
     with services.ours(processes=2, workers=1) as our, services.original() as peer:
         for connections, bound in ((64, 10), (256, 15)):
@@ -76,7 +77,7 @@ def original(run: Run) -> Iterator[Line]:
 
 
 def embedded(run: Run) -> Iterator[Line]:
-    """SQLite in one process with its worker inside, against the original as shipped."""
+    """Compare one process with SQLite and its worker inside against the original as shipped."""
     against = "original as shipped, accepting"
     with services.original(best=False) as peer:
         with services.ours(embedded=True) as our:
@@ -93,7 +94,7 @@ def embedded(run: Run) -> Iterator[Line]:
 
 
 def _settled(seconds: float) -> float:
-    """Orders a second from the first one until all of them are settled."""
+    """Return the settled orders per second, from the first order until all are settled."""
     with services.ours(embedded=True, delay="0") as our:
         began = time.monotonic()
         placed = our.orders(MANY, seconds).everything
@@ -102,7 +103,7 @@ def _settled(seconds: float) -> float:
 
 
 def ceiling(run: Run) -> Iterator[Line]:
-    """One process without a worker, against the same process when it writes nothing."""
+    """Compare one process without a worker against the same process when it writes nothing."""
     with services.ours(module="benchmarks.ceiling") as our:
         ours, empty = run.turns(
             ours=partial(our.orders, MANY, run.seconds),
@@ -112,7 +113,7 @@ def ceiling(run: Run) -> Iterator[Line]:
 
 
 def hot(run: Run) -> Iterator[Line]:
-    """One flavor with counted stock, against what PostgreSQL does when pgbench asks it."""
+    """Compare orders of one flavor with counted stock against the same orders by pgbench."""
     with services.ours(processes=2, stock=True) as our, services.ours(stock=True) as their:
         peers = {
             name: partial(pgbench.rate, their.database, name, their.flavors[0], run.seconds)
@@ -124,7 +125,7 @@ def hot(run: Run) -> Iterator[Line]:
 
 
 def even(run: Run) -> Iterator[Line]:
-    """All orders for one flavor, against twenty flavors in turn."""
+    """Compare orders for one flavor against orders for twenty flavors in turn."""
     with services.ours(processes=2, stock=True, flavors=21) as our:
         first, *others = our.flavors
         ours, theirs = run.turns(
@@ -135,7 +136,7 @@ def even(run: Run) -> Iterator[Line]:
 
 
 def plain(run: Run) -> Iterator[Line]:
-    """One process, against the same stack written plainly."""
+    """Compare one process against a plain service on the same stack."""
     with services.ours(stock=True) as our, services.plain() as peer:
         ours, theirs = run.turns(
             ours=partial(our.orders, MANY, run.seconds),
@@ -145,7 +146,7 @@ def plain(run: Run) -> Iterator[Line]:
 
 
 def scaling(run: Run) -> Iterator[Line]:
-    """Two processes against one, and four against two."""
+    """Compare two processes against one, and four against two."""
     with (
         services.ours() as one,
         services.ours(processes=2) as two,
@@ -161,7 +162,7 @@ def scaling(run: Run) -> Iterator[Line]:
 
 
 def lone(run: Run) -> Iterator[Line]:
-    """One connection, where a batch is one order, against no batches at all."""
+    """Compare one connection, where a batch is one order, against a server without batches."""
     with services.ours() as our, services.ours(module="benchmarks.unbatched") as peer:
         ours, theirs = run.turns(
             ours=lambda: our.orders(1, run.seconds).p50,
@@ -171,7 +172,7 @@ def lone(run: Run) -> Iterator[Line]:
 
 
 def reads(run: Run) -> Iterator[Line]:
-    """What is read, against an authenticated GET that answers at once."""
+    """Compare reads against an authenticated GET that answers at once."""
     with services.ours(module="benchmarks.ceiling") as our:
         for _ in range(100):
             our.call("POST", "/api/orders/", {"flavor": 1, "quantity": 1})
@@ -186,7 +187,7 @@ def reads(run: Run) -> Iterator[Line]:
 
 
 def large(run: Run) -> Iterator[Line]:
-    """A database with very many orders, against one with 10,000."""
+    """Compare a database with very many orders against one that has 10,000."""
     with _filled(run, 10_000) as small, _filled(run, run.orders) as our:
         size = f"{run.orders:,} orders"
         ours, theirs = run.turns(
@@ -213,14 +214,14 @@ def large(run: Run) -> Iterator[Line]:
 
 @contextmanager
 def _filled(run: Run, orders: int) -> Iterator[services.Service]:
-    """A service with so many orders, one in a hundred the caller's."""
+    """Yield a service with so many orders; one in a hundred is the caller's."""
     fill = partial(history.fill, orders=orders, mine=orders // 100, say=run.say)
     with services.ours(fill=fill) as service:
         yield service
 
 
 def _growth(service: services.Service) -> float:
-    """MB by which the process grows while it streams the caller's whole list."""
+    """Return the MB by which the process grows while it streams the caller's whole list."""
     before = peak = service.memory()
     address = f"{service.address}/api/orders/"
     with httpx.stream("GET", address, headers=service.headers, timeout=60) as answer:
@@ -231,7 +232,7 @@ def _growth(service: services.Service) -> float:
 
 
 def memory(run: Run) -> Iterator[Line]:
-    """The largest process while orders come from 256 connections, at the end of each round."""
+    """Measure the largest process under orders from 256 connections, at the end of each round."""
 
     def loaded(service: services.Service) -> float:
         service.orders(256, run.seconds)
@@ -243,7 +244,7 @@ def memory(run: Run) -> Iterator[Line]:
 
 
 def start(run: Run) -> Iterator[Line]:
-    """From the command to the first answer, on a database that is there."""
+    """Measure the time from the command to the first answer, on an existing database."""
     with services.ours() as our:
 
         def started() -> float:
@@ -258,7 +259,7 @@ def start(run: Run) -> Iterator[Line]:
 
 
 def pickup(run: Run) -> Iterator[Line]:
-    """From the moment an order has until its payment is claimed, with a worker that has time."""
+    """Measure the time from an order's creation to the claim of its payment by an idle worker."""
     late = """SELECT extract(epoch FROM percentile_cont(0.99) WITHIN GROUP
         (ORDER BY first_sent_at - created_at)) * 1000
         FROM payment JOIN orders ON orders.id = payment."order" WHERE first_sent_at IS NOT NULL"""
@@ -277,7 +278,7 @@ def pickup(run: Run) -> Iterator[Line]:
 
 
 def fair(run: Run) -> Iterator[Line]:
-    """A customer's orders, until they are paid, beside 500 of another one that cannot be paid."""
+    """Measure how soon a customer's orders are paid next to 500 of another that cannot be paid."""
     late = """SELECT extract(epoch FROM percentile_cont(0.99) WITHIN GROUP
         (ORDER BY event.at - created_at)) * 1000 FROM event JOIN orders ON orders.id = event."order"
         JOIN users ON users.id = orders."user" WHERE username = 'good' AND type = 'paid'"""
@@ -312,7 +313,7 @@ def fair(run: Run) -> Iterator[Line]:
 
 
 def settling(run: Run) -> Iterator[Line]:
-    """One worker whose provider answers at once, against acceptance and the original's worker."""
+    """Compare one worker, whose provider answers at once, against acceptance and other workers."""
     with services.ours(delay="0") as our, services.original(worker=False, sleep=False) as peer:
         accepted = [our.orders(MANY, 3 * run.seconds).rate]
         peer.orders(MANY, 3 * run.seconds)
@@ -328,7 +329,7 @@ def settling(run: Run) -> Iterator[Line]:
 
 
 def held(run: Run) -> Iterator[Line]:
-    """While an idle transaction holds a snapshot, so that no dead row can be cleared away."""
+    """Measure under an idle transaction with a snapshot, so that no dead row can be removed."""
 
     def measure(service: services.Service) -> tuple[float, float, float]:
         began = time.monotonic()
@@ -339,7 +340,7 @@ def held(run: Run) -> Iterator[Line]:
         return placed.rate, settled, service.get("/api/stats/", MANY, run.seconds).rate
 
     def order_and_settle(service: services.Service) -> None:
-        # Longer than a token lives.
+        # Sign in again, because the whole run takes longer than a token is valid.
         service.sign_in()
         service.orders(MANY, min(5, run.held))
         while service.pending():

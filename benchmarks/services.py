@@ -1,7 +1,7 @@
-"""The services that are compared, started as an operator would start them, each on its own port.
+"""The compared services, started as an operator would start them, each on its own port.
 
-They use a PostgreSQL and a Redis that run already: `BENCH_POSTGRES` and `BENCH_REDIS`. Each service
-gets a database of its own there and keys of its own, which go with it.
+They use an existing PostgreSQL and Redis: `BENCH_POSTGRES` and `BENCH_REDIS`. Each service gets its
+own database and its own keys there, which are deleted with the service.
 """
 
 import os
@@ -28,18 +28,18 @@ POSTGRES = os.environ.get("BENCH_POSTGRES", "postgresql://postgres@127.0.0.1:543
 REDIS = os.environ.get("BENCH_REDIS", "redis://127.0.0.1:6379/9")
 PASSWORD = "vanilla-sky-42"
 ORIGINAL = TOP / "benchmarks/original"
-# Seconds that a start, or an end, may take.
+# Seconds that a start or a stop may take.
 PATIENCE = 30
 
 
 def psql(address: str, query: str) -> str:
-    """What a query answers, without any decoration."""
+    """Return the plain result of a query."""
     return commands.said("psql", address, "-XAtqv", "ON_ERROR_STOP=1", "-c", query)
 
 
 @contextmanager
 def database() -> Iterator[str]:
-    """The address of an empty PostgreSQL database."""
+    """Yield the address of an empty PostgreSQL database, and drop the database at the end."""
     name = f"icecream_bench_{os.getpid()}_{time.monotonic_ns()}"
     psql(POSTGRES, f"CREATE DATABASE {name}")
     try:
@@ -50,7 +50,7 @@ def database() -> Iterator[str]:
 
 @contextmanager
 def snapshot(address: str) -> Iterator[None]:
-    """Hold a snapshot of a database, idle, as a forgotten session or a long dump does."""
+    """Hold an idle snapshot of a database, as a forgotten session or a long dump does."""
     begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM job;"
     session = subprocess.Popen(
         ["psql", address, "-XAtq"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -68,7 +68,7 @@ def snapshot(address: str) -> Iterator[None]:
 
 @contextmanager
 def prefix() -> Iterator[str]:
-    """What keys in Redis may begin with."""
+    """Yield a prefix for keys in Redis, and delete these keys at the end."""
     name = f"icecream-bench-{os.getpid()}-{time.monotonic_ns()}"
     try:
         yield name
@@ -79,7 +79,7 @@ def prefix() -> Iterator[str]:
 
 
 class Service:
-    """Some processes that answer at one address."""
+    """Processes that answer at one address."""
 
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
         self.port, self.folder = _free_port(), folder
@@ -92,11 +92,11 @@ class Service:
         self.flavors = [1]
 
     def run(self, *command: str | Path) -> None:
-        """Run a command of the service's to its end."""
+        """Run a command of the service and wait until it ends."""
         commands.said(*command, folder=self.folder, environment=self.environment)
 
     def begin(self, *command: str | Path) -> subprocess.Popen[bytes]:
-        """Start a process that stays; what it says goes to a file, as a service's log does."""
+        """Start a process that keeps running; its output goes to a log file."""
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
@@ -109,10 +109,10 @@ class Service:
         self.begin(*self.main)
 
     def ready(self, path: str = "/health/ready") -> None:
-        """Wait until it answers.
+        """Wait until the service answers.
 
         Raises:
-            RuntimeError: it does not, with what it said.
+            RuntimeError: it does not answer; the error contains its log.
         """
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
@@ -124,12 +124,12 @@ class Service:
         raise RuntimeError((self.folder / "log").read_text())
 
     def sign_in(self, username: str = "admin") -> None:
-        """As its first admin, or as somebody else with the same password."""
+        """Sign in as the first admin, or as another user with the same password."""
         body = {"username": username, "password": PASSWORD}
         self.token = self.call("POST", "/api/token/", body)["access"]
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The JSON that answers a call."""
+        """Return the JSON answer of a call."""
         answer = httpx.request(
             method, self.address + path, json=body, headers=self.headers, timeout=60
         )
@@ -138,11 +138,11 @@ class Service:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of whoever signed in."""
+        """The headers of the user who signed in."""
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     def add_customer(self, name: str) -> None:
-        """Make an account that has the same password as the first admin."""
+        """Create an account with the password of the first admin."""
         self.run(*OURS, "user", "create", "--password", PASSWORD, name)
 
     def orders(
@@ -153,7 +153,7 @@ class Service:
         path: str = "/api/orders/",
         flavors: list[int] | None = None,
     ) -> load.Load:
-        """Place orders, of all its flavors in turn or of these."""
+        """Place orders, of all the service's flavors in turn or of these."""
         return load.run(
             self.address,
             path,
@@ -164,7 +164,7 @@ class Service:
         )
 
     def get(self, path: str, connections: int, seconds: float) -> load.Load:
-        """Ask for the same again and again."""
+        """Send the same request again and again."""
         return load.run(self.address, path, self.token, connections=connections, seconds=seconds)
 
     def until_settled(self) -> None:
@@ -173,11 +173,15 @@ class Service:
             time.sleep(0.1)
 
     def pending(self) -> int:
-        """Orders that are not settled yet."""
+        """Return the number of orders that are not settled yet."""
         return int(psql(self.database, "SELECT count(*) FROM orders WHERE status = 'pending'"))
 
     def settled(self, seconds: float) -> float:
-        """Orders that are settled a second, from the first one on, while there are some left."""
+        """Return the orders that are settled per second, measured from the first one.
+
+        Raises:
+            RuntimeError: all orders were settled before the time was over.
+        """
         before = self.pending()
         while (left := self.pending()) == before:
             time.sleep(0.05)
@@ -189,11 +193,11 @@ class Service:
         return (left - end) / (time.monotonic() - began)
 
     def memory(self) -> float:
-        """MB that the largest of its processes has in memory."""
+        """Return the MB in memory of the service's largest process."""
         return max(_memory(pid) for process in self.processes for pid in _family(process.pid))
 
     def stop(self) -> None:
-        """As an operator would, so that what was accepted is finished."""
+        """Stop as an operator would, so that accepted work is finished."""
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
@@ -246,13 +250,13 @@ def ours(
     provider: bool = False,
     fill: Callable[[str], None] = lambda address: None,
 ) -> Iterator[Service]:
-    """Ours, as shipped but for the rate limit, which would end the measurement.
+    """Yield our service as shipped, but without the rate limit, which would end the measurement.
 
     Args:
-        delay: of the simulated payments, in seconds; as shipped it is a random one.
-        module: what is run instead of `icecream`.
-        provider: whether payments are made at a provider of the benchmark's own.
-        fill: gets the migrated database's address before anything else starts.
+        delay: the seconds that a simulated payment takes; as shipped they are random.
+        module: the module that runs instead of `icecream`.
+        provider: whether payments are made at the benchmark's own provider.
+        fill: called with the address of the migrated database before anything else starts.
     """
     environment = {
         "PYTHONPATH": str(TOP),
@@ -311,9 +315,10 @@ def _add_flavors(service: Service, count: int, more: dict[str, int]) -> list[int
 
 @contextmanager
 def original(*, best: bool = True, worker: bool = True, sleep: bool = True) -> Iterator[Service]:
-    """The original at its best (two gunicorn workers, PostgreSQL), or as shipped (one, SQLite).
+    """Yield the original at its best or as shipped.
 
     Args:
+        best: two gunicorn workers and PostgreSQL; as shipped it has one worker and SQLite.
         worker: whether its Celery worker runs.
         sleep: whether a payment takes its 0.5 to 2 seconds.
     """
@@ -340,12 +345,12 @@ def original(*, best: bool = True, worker: bool = True, sleep: bool = True) -> I
 
 
 def begin_celery(service: Service) -> None:
-    """Start the original's worker, with a process per core as Celery does by itself."""
+    """Start the original's worker with Celery's default of one process per core."""
     service.begin(_program("celery"), "--app=service:celery", "worker", "--loglevel=WARNING")
 
 
 def procrastinate(seconds: float) -> float:
-    """Jobs a second that one worker of procrastinate finishes."""
+    """Return how many jobs per second one worker of procrastinate finishes."""
     with database() as address:
         done = subprocess.run(
             [_program("python"), TOP / "benchmarks/procrastinate/service.py", str(seconds)],
@@ -364,7 +369,7 @@ def _program(name: str) -> Path:
 
 @contextmanager
 def plain() -> Iterator[Service]:
-    """The same stack written plainly, in one process."""
+    """Yield the plain service on the same stack, in one process."""
     with database() as address, _service({"PLAIN_DATABASE": address}) as service:
         service.environment["PLAIN_PORT"] = str(service.port)
         service.begin(sys.executable, TOP / "benchmarks/plain/service.py")
@@ -374,7 +379,7 @@ def plain() -> Iterator[Service]:
 
 
 def install_original() -> None:
-    """Install the original into an environment of its own, unless that was done."""
+    """Install the original into its own environment, unless this was done before."""
     requirements = ORIGINAL / "requirements.txt"
     stamp = ORIGINAL / ".venv/installed"
     if stamp.exists() and stamp.read_text() == requirements.read_text():

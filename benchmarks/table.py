@@ -1,4 +1,4 @@
-"""The table: ours beside the peer, the ratio and its spread, and whether the goal is met."""
+"""The table: our figure and the peer's, the ratio and its spread, and whether the goal is met."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ HEAD = ("row", "what", "ours", "peer", "against", "ratio", "spread", "goal", "")
 
 @dataclass(frozen=True)
 class Goal:
-    """At least, or at most, so much: of the ratio (`x`), or of our own figure in a unit."""
+    """A lower or upper bound for the ratio (`x`), or for our own figure in a unit."""
 
     sign: str
     bound: float
     unit: str = "x"
 
     def met(self, figure: float) -> bool:
-        """Whether a figure is good enough."""
+        """Return whether a figure meets the goal."""
         return figure >= self.bound if self.sign == ">=" else figure <= self.bound
 
     def __str__(self) -> str:
@@ -25,7 +25,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Line:
-    """What was measured in turns, ours and the peer's; no peer where the goal is in a unit."""
+    """Our figures and the peer's, measured in turns; without a peer if the goal is in a unit."""
 
     what: str
     goal: Goal
@@ -36,14 +36,14 @@ class Line:
 
     @property
     def figures(self) -> list[float]:
-        """What the goal is about, once per round."""
+        """Return the figures that the goal is about, one per round."""
         if not self.peer:
             return list(self.ours)
         return [ours / peer for ours, peer in zip(self.ours, self.peer, strict=True)]
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """As text, in the order of HEAD but for its first."""
+        """Return the line as text, in the order of HEAD without its first column."""
         figures, unit = self.figures, self.goal.unit
         return (
             self.what,
@@ -58,7 +58,7 @@ class Line:
 
 
 def shown(value: float, unit: str = "") -> str:
-    """With three digits that count."""
+    """Return a value with about three significant digits."""
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:,.{digits}f}{_after(unit)}"
 
@@ -68,7 +68,7 @@ def _after(unit: str) -> str:
 
 
 def render(lines: Iterable[tuple[str, Line]]) -> str:
-    """A Markdown table of lines, each with its row's name, that is a table in a terminal too."""
+    """Return the lines, each with the name of its row, as a Markdown table with aligned columns."""
     rows = [HEAD, *((name, *line.cells) for name, line in lines)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows.insert(1, tuple("-" * width for width in widths))

@@ -1,10 +1,10 @@
-"""Our own server without the line: each order is a transaction of its own, begun at once."""
+"""Our server without batches: each order starts its own transaction at once."""
 
 from icecream import cli, intake, keys
 
 
 class Unbatched(intake.Intake):
-    """Orders that wait for nobody, and share nothing."""
+    """An intake in which an order waits for no other order and shares no transaction."""
 
     async def place(
         self,
@@ -22,5 +22,5 @@ class Unbatched(intake.Intake):
 
 
 if __name__ == "__main__":
-    intake.Intake = Unbatched  # type: ignore[misc]  # before the application makes one
+    intake.Intake = Unbatched  # type: ignore[misc]  # before the application creates an intake
     cli.main(["serve"])

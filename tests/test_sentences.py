@@ -1,4 +1,4 @@
-"""Test the sentences that tell people which values are allowed."""
+"""Test that refusals of a value say in plain words which values are allowed."""
 
 import re
 from typing import Any, get_type_hints

@@ -1,4 +1,4 @@
-"""The same stack written plainly: Litestar and Piccolo, one transaction per order, with stock."""
+"""A plain service on the same stack: Litestar, Piccolo, one transaction per order, and stock."""
 
 import os
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""A widely used job queue in PostgreSQL, doing what the original's task does, without a sleep.
+"""A widely used job queue in PostgreSQL that does the work of the original's task without a sleep.
 
-`service.py SECONDS` prints how many jobs a second one worker finishes.
+`service.py SECONDS` prints how many jobs per second one worker finishes.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import procrastinate
 from psycopg_pool import AsyncConnectionPool
 
 DATABASE = os.environ["PEER_DATABASE"]
-# As many jobs in flight as a worker of ours has; and enough of them for any machine.
+# One of our workers has as many jobs in flight. The number of jobs is enough for any machine.
 CONCURRENCY, JOBS = 50, 20_000
 app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=DATABASE))
 pool = AsyncConnectionPool(DATABASE, min_size=1, max_size=20, open=False)

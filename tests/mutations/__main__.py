@@ -18,15 +18,15 @@ from tests.mutations import Mutation
 from tests.mutations.rules import MUTATIONS
 
 TOP = Path(__file__).parents[2]
-# A mutation that makes the tests hang is seen, too.
+# A mutation that makes the tests hang counts as caught.
 TIMEOUT_SECONDS = 150
-# What pytest ends with if all passed, or some failed; and what we say if it did not end in time.
+# The exit codes of pytest if all tests passed or some failed, and our code for a time-out.
 PASSED, FAILED, TIMED_OUT = 0, 1, -1
 RESULTS = {PASSED: "SURVIVED", FAILED: "caught", TIMED_OUT: "timed out"}
 
 
 def _copy(folder: Path) -> Path:
-    """The files of this tree as they are now, also those that are not committed."""
+    """Copy the current files of this tree, also those that are not committed."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=TOP,
@@ -41,7 +41,10 @@ def _copy(folder: Path) -> Path:
 
 
 def _code(tree: Path, tests: str, database: str, *, quiet: bool = True) -> int:
-    """What pytest ends with in this tree; what is compiled without a mutation is kept."""
+    """Return the exit code of pytest in this tree.
+
+    Only a run that is not quiet writes compiled files, because it runs without a mutation.
+    """
     words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     try:
         return subprocess.run(
@@ -70,7 +73,7 @@ def _result(tree: Path, mutation: Mutation) -> str:
 
 
 def _check(tree: Path, chosen: list[Mutation]) -> None:
-    """Stop if a test fails without any mutation: then it would seem to see each of them."""
+    """Stop if a test fails without a mutation, because it would seem to catch every mutation."""
     for database in sorted({one.database for one in chosen}):
         tests = {one.tests for one in chosen if one.database == database}
         words = {word for one in tests for word in shlex.split(one)}
@@ -80,7 +83,10 @@ def _check(tree: Path, chosen: list[Mutation]) -> None:
 
 
 def _results(chosen: list[Mutation], folder: Path) -> Iterator[tuple[Mutation, str]]:
-    """Each with its result, as soon as it is known; as many at a time as there are processors."""
+    """Yield each mutation with its result, as soon as the result is known.
+
+    As many mutations run at a time as there are processors.
+    """
     trees: Queue[Path] = Queue()
     trees.put(first := _copy(folder / "first"))
     _check(first, chosen)

@@ -1,4 +1,4 @@
-"""Calls that are answered together: nothing is done twice, and nobody is left waiting."""
+"""Mutations of batched calls: no call is carried out twice, and every caller gets an answer."""
 
 from tests.mutations import at
 

@@ -1,4 +1,4 @@
-"""Placing orders: intake, idempotency keys, stock, totals."""
+"""Mutations of placing orders: intake, idempotency keys, stock, totals."""
 
 from tests.mutations import at
 

@@ -1,4 +1,4 @@
-"""Tokens, the history and its feed, transactions, and what checks and repairs the rest."""
+"""Mutations of tokens, the history and its feed, transactions, checks and repairs."""
 
 from tests.mutations import at
 
@@ -227,7 +227,7 @@ MUTATIONS = [
     *at(
         TRANSACTIONS,
         "tests/test_database.py -k task",
-        # On SQLite such a query waits for ever.
+        # With SQLite such a query waits forever.
         ("transactions: a query astray is let through", "raise StrayQuery", "pass"),
         database="postgres",
     ),

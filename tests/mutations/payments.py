@@ -1,4 +1,4 @@
-"""Carrying payments out: claims, the desk, breaker and shares of places, settlement."""
+"""Mutations of carrying out payments: claims, desk, breaker, shares of places, settlement."""
 
 from tests.mutations import at
 

@@ -1,4 +1,4 @@
-"""What is asked for after an order is placed, manual review, corrections, reconciliation."""
+"""Mutations of requests after an order, manual review, corrections and reconciliation."""
 
 from tests.mutations import at
 

@@ -1,4 +1,7 @@
-"""All mutations, by the rule that they break. Beside a survivor stands why it may live."""
+"""All mutations, by the rule that they break.
+
+A comment next to a mutation that survives says why this is acceptable.
+"""
 
 from tests.mutations import batches, orders, others, payments, refunds
 
