@@ -1,4 +1,4 @@
-"""Signing in, who may come in, and what operators do to accounts."""
+"""Test sign-in, access tokens and how operators manage accounts."""
 
 import base64
 import json
@@ -115,7 +115,7 @@ async def test_refresh_and_access_tokens_are_not_interchangeable(
 
 
 def forged(access: str) -> dict[str, str]:
-    """Headers with tokens that nobody gave out, made from one that was."""
+    """Return Authorization headers with forged tokens, made from a valid one."""
     claims = jwt.decode(access, options={"verify_signature": False})
     key = settings.load().signing_keys[0]
     head, body, signature = access.split(".")
@@ -186,7 +186,7 @@ async def test_a_token_of_ours_that_is_over_says_so(customer: Caller) -> None:
 async def test_without_a_token_the_challenge_says_nothing_of_one(
     customer: Caller, value: str
 ) -> None:
-    """RFC 6750, 3.1: no error code where no token was sent."""
+    """RFC 6750, 3.1: the challenge has no error code if the request sent no token."""
     headers = {"Authorization": value.format(customer.access)}
     answer = await customer.client.get("/api/orders/", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")

@@ -1,4 +1,4 @@
-"""Piccolo Admin: who gets in, what it shows, and what it lets nobody write."""
+"""Test Piccolo Admin: access, displayed data, read-only tables and forms."""
 
 import re
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ from tests.conftest import (
 
 pytestmark = [
     pytest.mark.anyio,
-    # pytest forgets what icecream.admin told Python to ignore.
+    # pytest resets the warning filters that icecream.admin sets.
     pytest.mark.filterwarnings("ignore:If running sessions in production"),
     pytest.mark.filterwarnings("ignore:.*SQLite doesn't support ILIKE"),
 ]
@@ -64,7 +64,7 @@ def site(opened: None) -> httpx.ASGITransport:
 
 
 def browser(site: httpx.ASGITransport, **cookies: str) -> httpx.AsyncClient:
-    """Somebody's browser, which has seen the page and so sends the CSRF token back."""
+    """Return a client like a browser that has loaded the page: it sends the CSRF token."""
     return httpx.AsyncClient(
         transport=site,
         base_url="http://test",
@@ -74,7 +74,7 @@ def browser(site: httpx.ASGITransport, **cookies: str) -> httpx.AsyncClient:
 
 
 async def session(user: User) -> str:
-    hour = datetime.now() + timedelta(hours=1)  # noqa: DTZ005  # as Piccolo keeps it
+    hour = datetime.now() + timedelta(hours=1)  # noqa: DTZ005  # Piccolo stores naive times
     return str((await Session.create_session(user.id, hour, hour)).token)
 
 
@@ -91,14 +91,14 @@ async def boss(hashed: str) -> User:
 
 @pytest.fixture
 async def admin(site: httpx.ASGITransport, boss: User) -> AsyncIterator[httpx.AsyncClient]:
-    """An admin, signed in."""
+    """Yield the client of an admin who is signed in."""
     async with browser(site, id=await session(boss)) as client:
         yield client
 
 
 @pytest.fixture
 async def clerk(site: httpx.ASGITransport, hashed: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Staff, signed in."""
+    """Yield the client of a staff user who is signed in."""
     async with browser(site, id=await session(await new_user(hashed, admin=True))) as client:
         yield client
 
@@ -186,7 +186,7 @@ async def test_a_redirect_stays_behind_the_mount(admin: httpx.AsyncClient) -> No
     assert (answer.status_code, answer.headers["location"]) == (307, f"http://test{API}/flavor/")
 
 
-# Who gets in
+# Access
 
 
 async def test_staff_get_in_and_out(site: httpx.ASGITransport, hashed: str) -> None:
@@ -275,12 +275,12 @@ async def test_too_many_logins_from_one_address_wait(hashed: str) -> None:
     assert answers == [422] * 20 + [429, 422]
 
 
-# What it shows
+# Displayed data
 
 
 @pytest.fixture
 async def placed(customer: Caller, flavor: int) -> int:
-    """An order, so that every table has a row."""
+    """Place an order and fill the other tables, so that every table has a row."""
     when, by = datetime.now(UTC), customer.user.id
     move = StockMove(flavor=flavor, quantity=1, why="a test", by=by, at=when)
     await StockMove.insert(move)
@@ -382,7 +382,7 @@ async def test_no_password_is_ever_shown(admin: httpx.AsyncClient, boss: User) -
     assert refused(await admin.get(f"{API}/users/", params=query))
 
 
-# What nobody writes
+# Read-only tables
 
 
 async def everything() -> list[Any]:
@@ -476,7 +476,7 @@ async def test_a_bad_edit_of_a_flavor_is_refused(
     assert await everything() == before
 
 
-# A new one may leave its price and its stock out; of unknown members nothing is written.
+# A new flavor may omit its price and its stock. Unknown members are ignored.
 BAD_NEW = [
     bad
     for bad in BAD_FLAVORS
@@ -729,7 +729,7 @@ FORMS = "/admin/api/forms"
 
 
 async def submit(client: httpx.AsyncClient, form: str, **fields: Any) -> tuple[int, str]:
-    """How a form is answered, and in which words."""
+    """Submit a form; return the status and the message of the response."""
     answer = await client.post(f"{FORMS}/{form}/", json=fields)
     said: dict[str, str] = answer.json()
     (word,) = said.values()
@@ -742,7 +742,7 @@ async def status(order: int) -> str:
 
 
 async def latest(order: int) -> tuple[str, int | None, Any]:
-    """The end of an order's history: what, by whom, why."""
+    """Return the type, the user and the reason of the newest event of an order."""
     rows = (
         await Event.select(Event.type, Event.by, Event.payload)
         .where(Event.order == order)

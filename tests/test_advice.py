@@ -1,4 +1,4 @@
-"""What to do about the doctor's findings."""
+"""Test the advice for each finding of the doctor."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Errors of every kind as problem documents, and the matrix of who may call what."""
+"""Test problem documents for every kind of error, and the access rules of every route."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -114,7 +114,8 @@ async def test_an_unhandled_error_is_a_problem_document_that_tells_no_secrets(
     assert "the password is vanilla" in caplog.text
 
 
-# Who may call what: a route that is not here fails, so that nobody opens one by accident.
+# The access rule of every route. A route that is missing here fails the test, so no route becomes
+# public by accident.
 OPEN = {
     "/api/token",
     "/api/token/refresh",
@@ -167,7 +168,7 @@ async def test_every_route_is_known_and_closed_unless_it_says_otherwise() -> Non
     routes = {route.path: route for route in app.litestar().routes}
     assert set(routes) == OPEN | SIGNED_IN
     for path, route in routes.items():
-        handlers: Any = getattr(route, "route_handlers", None) or [route.route_handler]  # type: ignore[union-attr]  # one or many, by the kind of route
+        handlers: Any = getattr(route, "route_handlers", None) or [route.route_handler]  # type: ignore[union-attr]  # one or many handlers, depending on the kind of route
         for handler in handlers:
             if "OPTIONS" not in getattr(handler, "http_methods", ()):
                 assert handler.opt.get("exclude_from_auth", False) == (path in OPEN), path

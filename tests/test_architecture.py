@@ -1,4 +1,4 @@
-"""The map is true: rooms, arrows, tests, documents."""
+"""Test that docs/architecture.md, the import rules and the tests match the modules."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Attempts: each has a key of its own, and a job."""
+"""Test that each payment attempt has its own key and a job."""
 
 import pytest
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Undo(Exception):
-    """Nothing of it stays."""
+    """Rolls back the transaction of the test."""
 
 
 async def test_an_attempt_has_a_key_nobody_can_guess_and_a_job_that_is_due(

@@ -1,4 +1,4 @@
-"""Tasks that run as long as the process."""
+"""Test background tasks that run as long as the process."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ WARNING = "The task failed and will be started again."
 
 
 class Task:
-    """Ends as it is told, one time after the other, and then stays."""
+    """A task that ends in the given ways, one per start, and then keeps running."""
 
     def __init__(self, *ends: BaseException | None) -> None:
         self.ends, self.starts = list(ends), 0
@@ -31,7 +31,7 @@ class Task:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long each pause would have been."""
+    """Return the list of requested pauses, in seconds; the test does not wait for them."""
     told: list[float] = []
 
     async def rest(name: str, seconds: float) -> None:
@@ -51,7 +51,7 @@ async def test_a_task_that_fails_is_started_again_after_longer_and_longer_pauses
         await task.stays.wait()
     assert pauses == [0.5, 1, 2, 4, 8, 10, 10]
     assert counted == ["task"] * 7
-    # The same bug is written once a minute.
+    # The same bug is logged once a minute.
     assert caplog.text.count("The task failed, and will be started again") == 1
     assert caplog.text.count("Traceback") == 1
 

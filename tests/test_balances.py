@@ -1,4 +1,4 @@
-"""Refunds where the provider moved another amount than we asked for."""
+"""Test refunds where the provider moved a different amount than we requested."""
 
 import httpx
 import pytest
@@ -28,7 +28,7 @@ def test_refunds_give_what_was_asked_and_end_with_all_that_was_charged(
     for asked in wanted:
         if asked <= balance.left:
             moved = balance.to_give_back(asked)
-            # The surplus goes only with the refund of all that is left.
+            # Only the refund of the whole remaining amount includes the surplus.
             assert moved == asked or balance.given_back + moved == charged
             balance.given_back += moved
         assert balance.given_back <= charged
@@ -46,14 +46,14 @@ async def state(order: int) -> tuple[str, int]:
 
 
 async def refund_of(order: int) -> int:
-    """The newest refund of an order."""
+    """Return the id of the newest refund of an order."""
     rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.kind == "refund")
     newest: int = max(row["id"] for row in rows)
     return newest
 
 
 async def charged_otherwise(customer: Caller, staff: Caller, moved: int) -> int:
-    """An order over 1000 that is paid with another amount: the refund of all was declined."""
+    """Place an order of 1000 that was charged a different amount; its full refund was declined."""
     reference = f"otherwise {moved} {customer.user.id}"
     placed = await parked(customer, Succeeded(reference, moved, "EUR"))
     assert await payments.parked.refund(number(placed), why="wrong amount", by=staff.user.id)
@@ -63,7 +63,7 @@ async def charged_otherwise(customer: Caller, staff: Caller, moved: int) -> int:
 
 
 async def give(staff: Caller, order: int, amount: int | None) -> list[int]:
-    """Ask for a refund, and let it be carried out: the amounts that the provider is asked for."""
+    """Request a refund and carry it out; return the amounts requested from the provider."""
     body = {"reason": "melted"} | ({"amount": amount} if amount else {})
     answer = await staff.post(f"/api/orders/{order}/refund/", body)
     assert answer.status_code == 202, answer.text
@@ -118,7 +118,7 @@ async def test_a_surplus_goes_back_though_an_earlier_refund_failed_afterwards(
 async def odd_refund(
     customer: Caller, moved: int, amount: int | None = None, *, cancel: bool = False
 ) -> tuple[int, int]:
-    """An order over 1000 whose refund is parked, as the provider moved another amount."""
+    """Place an order of 1000 whose refund is parked: the provider moved a different amount."""
     placed = await place(customer.user.id, {await new_flavor(stock=10): 4})
     await carry_out(placed.order)
     by = customer.user.id
@@ -137,7 +137,7 @@ async def odd_refund(
         (300, 299, ("paid", 299), 701),
         (300, 301, ("paid", 301), 699),
         (300, 1000, ("refunded", 1000), 0),
-        # More than was charged is gone all the same.
+        # The provider refunded more than it charged: nothing is left to refund.
         (None, 1001, ("refunded", 1000), 0),
     ],
 )
@@ -186,7 +186,7 @@ async def test_a_form_of_the_admin_and_the_dashboard_lead_to_booking(
         assert f"/admin/#/forms/book-a-parked-refund-{refund}/" in parts["parked"]
         said = await submit(clerk, "book-a-parked-refund", payment=refund, reason="seen")
     assert said == (200, f"9.99 EUR counts as given back; order {order} is refunding.")
-    # The rest is carried out at once.
+    # The worker is notified of the refund of the rest at once.
     assert rung == [[await refund_of(order)]]
     await ledger.check()
 

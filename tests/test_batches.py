@@ -1,4 +1,4 @@
-"""Calls that arrive together are answered together."""
+"""Test that calls which arrive together are processed in one batch."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Doubling:
-    """Doubles numbers, a batch at a time, once the gate is open; refuses some, breaks at others."""
+    """Doubles numbers in batches once the gate is open; refuses some numbers, fails at others."""
 
     def __init__(
         self, *, most: int = 10, room: int = 20, weight: Callable[[int], int] = lambda n: 1
@@ -41,7 +41,7 @@ class Doubling:
         return answers[1:] if 5 in calls else answers
 
     async def ask(self, calls: Sequence[int]) -> list[asyncio.Task[int]]:
-        """All of them in line; the gate is still shut."""
+        """Queue all these calls; the gate is still closed."""
         tasks = [asyncio.create_task(self.line.ask(call)) for call in calls]
         await asyncio.sleep(0.01)
         return tasks
@@ -105,7 +105,7 @@ async def test_a_database_that_is_away_is_not_asked_again() -> None:
 
 
 async def test_work_that_was_cancelled_is_not_done_again() -> None:
-    """It may have been in the middle of its COMMIT."""
+    """The cancellation may have happened during the COMMIT."""
     double = Doubling()
     tasks = await double.ask([1, -2, 3])
     double.gate.set()
@@ -116,8 +116,8 @@ async def test_work_that_was_cancelled_is_not_done_again() -> None:
 async def test_who_hangs_up_changes_nothing_for_the_others() -> None:
     double = Doubling(most=2)
     tasks = await double.ask(range(5))
-    tasks[0].cancel()  # It is being served.
-    tasks[3].cancel()  # It waits.
+    tasks[0].cancel()  # This call is being processed.
+    tasks[3].cancel()  # This call is still in the queue.
     await asyncio.sleep(0)
     double.gate.set()
     answers = await results(tasks)
@@ -163,7 +163,7 @@ async def test_too_few_outcomes_fail_the_batch_once_and_the_next_one_is_served(
     tasks = await double.ask([4, 5, 6])
     double.gate.set()
     assert {type(answer) for answer in await results(tasks)} == {RuntimeError}
-    # It may have been committed, so it is not done again.
+    # The work may have been committed, so it is not repeated.
     assert double.seen == [[4, 5, 6]]
     assert caplog.text.count("2 outcomes for 3 calls") == 1
     assert await double.line.ask(1) == 2
@@ -209,7 +209,7 @@ async def test_closing_under_a_timeout_leaves_nobody_waiting() -> None:
         async with asyncio.timeout(0.01):
             await double.line.close()
     begun, waiting = await results(tasks)
-    # Nobody knows how far the first one got; the second one has not begun.
+    # The outcome of the first call is unknown; the second call has not begun.
     assert isinstance(begun, database.Unsettled)
     assert isinstance(waiting, errors.Unavailable)
     assert double.seen == [[1]]

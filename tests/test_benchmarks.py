@@ -1,4 +1,4 @@
-"""The benchmarks' table says what was measured; what is fast enough is no test's business."""
+"""Test the table of benchmark results; no test checks the measured speed."""
 
 from benchmarks.table import Goal, Line, render
 

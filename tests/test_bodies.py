@@ -1,4 +1,4 @@
-"""Bodies."""
+"""Test how a path in a request body becomes a JSON pointer."""
 
 import pytest
 

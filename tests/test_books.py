@@ -1,4 +1,4 @@
-"""Stock and totals."""
+"""Test stock, totals and how a refund is shared among order lines."""
 
 import asyncio
 import random
@@ -132,7 +132,7 @@ async def test_stock_is_received_up_to_the_most_that_is_counted(customer: Caller
 
 
 def test_totals_are_written_in_one_order() -> None:
-    """So no two transactions wait for each other."""
+    """The fixed order prevents deadlocks between transactions."""
     day = datetime(2001, 2, 3, tzinfo=UTC)
     lines = [books.Line(flavor, 1, 250) for flavor in (3, 1, 2)]
     sales = [books.Sale(user, day, "paid", lines) for user in (2, 3, 1)]

@@ -1,4 +1,4 @@
-"""The doorbell: a queue in this process, or a Redis Stream."""
+"""Test the broker that notifies workers: a queue in this process, or a Redis stream."""
 
 import asyncio
 import logging

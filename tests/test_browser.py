@@ -1,4 +1,4 @@
-"""The pages as people meet them, in a real browser that watches what they do behind the screen."""
+"""Test the pages in a real browser, which also reports console messages and failed requests."""
 
 import asyncio
 import json
@@ -21,13 +21,13 @@ from tests.browser import (  # noqa: F401  # fixtures
 from tests.conftest import ADMIN_PASSWORD
 from tests.processes import Shop
 
-# The pages are the same on both databases, and a browser is slow.
+# The pages do not depend on the database, and a browser is slow.
 pytestmark = [pytest.mark.anyio, pytest.mark.needs("chromium"), pytest.mark.only("sqlite")]
 
 
 @pytest.fixture(scope="module")
 def elsewhere() -> int:
-    """The port of pages that may call ours from there."""
+    """Return the port of the other origin whose pages may call the service."""
     return servers.free_port()
 
 
@@ -61,7 +61,7 @@ async def test_the_link_in_a_problem_leads_to_its_line(page: Page) -> None:
 
 
 async def tried(operation: Locator, body: dict[str, object]) -> dict[str, object]:
-    """Fill in the body of an operation in Swagger UI and send it; the answer that is shown."""
+    """Fill in the body of an operation in Swagger UI and send it; return the displayed response."""
     await operation.locator(".opblock-summary-control").click()
     await operation.locator("textarea.body-param__text").fill(json.dumps(body))
     await operation.get_by_role("button", name="Execute").click()
@@ -103,7 +103,7 @@ async def test_a_wrong_password_is_told_where_it_was_typed(page: Page, watch: Wa
     await page.goto("/admin/")
     await signs_in(page, "not the password")
     await expect(page.get_by_role("alert")).to_contain_text("No member of staff")
-    # The browser itself writes that line, of any such answer.
+    # The browser itself logs this line for each such response.
     refused = (
         "error: Failed to load resource: the server responded with a status of 401 (Unauthorized)"
     )
@@ -155,7 +155,7 @@ async def test_staff_sign_in_to_the_admin_edit_a_flavor_and_sign_out(
 
     page.once("dialog", lambda dialog: dialog.accept())
     await page.locator("#user").click()
-    # It would lead nowhere.
+    # No MFA provider is set up, so the link to its page is hidden.
     await expect(page.get_by_text("MFA Setup")).to_be_hidden()
     await page.get_by_text("Log Out").click()
     await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
@@ -185,7 +185,7 @@ CALLS = """async ([base, token]) => {
 
 
 async def called_from(port: int, browser: Browser, shop: Shop, token: str) -> Any:
-    """What a page that comes from this port gets to know of our answers."""
+    """Load a page from this port; return the responses of the service that it can read."""
 
     async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The command: what an operator types, and what is said when it cannot be done."""
+"""Test the command line: each command, and the error message when it fails."""
 
 import json
 import logging.config
@@ -24,7 +24,7 @@ from tests.processes import Shop, until
 
 embedded = pytest.mark.only("sqlite")
 at_scale = pytest.mark.only("postgres")
-# The same with either database.
+# This code does not depend on the database.
 once = pytest.mark.only("sqlite")
 Answer = subprocess.CompletedProcess[str]
 
@@ -35,7 +35,7 @@ def done(answer: Answer) -> str:
 
 
 def refused(answer: Answer) -> str:
-    """The one sentence that is said when a command cannot be carried out."""
+    """Return the one-line error message of a failed command."""
     assert answer.returncode == 1, answer.stdout
     (line,) = answer.stdout.splitlines()
     assert line.startswith("icecream: "), line
@@ -167,7 +167,7 @@ def test_who_supervises_workers_writes_the_same_log(monkeypatch: pytest.MonkeyPa
         return [0]
 
     async def prepare(_: object) -> None:
-        """All is there already."""
+        """Do nothing: the database is already prepared."""
 
     configured: list[object] = []
     monkeypatch.setattr(logging.config, "dictConfig", configured.append)
@@ -315,7 +315,7 @@ def test_short_commands_take_effect_in_a_running_server(shop: Shop) -> None:
     shop.sign_in("corner-shop", "correct horse")
     shop.order()
     done(shop.run("user", "disable", "corner-shop"))
-    # What is remembered of a token is believed for a second at most.
+    # The server caches a verified token for at most a second.
     until(lambda: shop.http.get("/api/orders/").status_code == 401, "the account is shut", 2)
     if WHICH == "sqlite":
         again = shop.run("serve", ICECREAM_PORT=str(servers.free_port()))

@@ -1,4 +1,4 @@
-"""What goes over a socket, with our own answers."""
+"""Test HTTP at the level of the socket: early responses, keep-alive, upgrades, proxies."""
 
 import asyncio
 import re
@@ -16,7 +16,7 @@ from icecream import connections
 from tests.conftest import ADMIN_PASSWORD
 from tests.processes import PATIENCE, Shop
 
-# The connection is the same whatever the database.
+# The connection does not depend on the database.
 pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
 JSON = "Content-Type: application/json"
 SIGN_IN = f'{{"username": "admin", "password": "{ADMIN_PASSWORD}"}}'
@@ -33,7 +33,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 class Client:
-    """A connection, and what has come over it."""
+    """A raw connection to the server, and the bytes received on it."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
@@ -55,7 +55,7 @@ class Client:
         return found
 
     def head(self) -> tuple[int, dict[str, str]]:
-        """The status and the header fields of an answer."""
+        """Return the status and the header fields of a response."""
         line, *fields = self._until(b"\r\n\r\n").decode().split("\r\n")
         pairs = (field.split(": ", 1) for field in fields)
         return int(line.split()[1]), {name.lower(): value for name, value in pairs}
@@ -69,7 +69,7 @@ class Client:
         return found
 
     def rest(self) -> bytes:
-        """All that comes until the server ends the connection."""
+        """Return all bytes until the server closes the connection."""
         while more := self.socket.recv(65536):
             self._read += more
         return self._read
@@ -235,13 +235,13 @@ def test_an_idle_connection_stays_for_as_long_as_the_setting_says(
 
 
 class Accepted(asyncio.Transport):
-    """What a socket for IPv6 and IPv4 tells of a client that came over IPv4."""
+    """A dual-stack socket (IPv6 and IPv4) with a client that connected over IPv4."""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"peername": ("::ffff:127.0.0.1", 4711)}.get(name, default)
 
     def write(self, data: Any) -> None:
-        """Nobody reads it."""
+        """Discard the data; no client reads it."""
 
     def is_closing(self) -> bool:
         return True

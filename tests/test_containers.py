@@ -1,4 +1,4 @@
-"""What the containers are made of agrees with the code."""
+"""Test that the container files match the code and the settings."""
 
 import os
 import re
@@ -40,7 +40,7 @@ def test_the_secrets_are_what_the_compose_file_and_the_settings_ask_for(tmp_path
     secrets = make_secrets(tmp_path)
     required = set(re.findall(r"\$\{(\w+):\?", COMPOSE))
     assert required <= set(secrets)
-    # The same file must do no harm to `make run`.
+    # `make run` reads the same file and must still use the embedded mode.
     assert settings.read(secrets).embedded
 
 
