@@ -1,4 +1,4 @@
-"""A refund that failed after it had succeeded: reviewed by staff, and given back again."""
+"""Test refunds that failed after they had succeeded, and refunds made at the provider."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_notices")]
 
 
 class Given(NamedTuple):
-    """An order of four at 250 each, out of ten, and the refund that succeeded."""
+    """An order of 4 items at 250 each, from a stock of 10, and its refund that succeeded."""
 
     order: int
     refund: int
@@ -36,7 +36,7 @@ class Given(NamedTuple):
 
 
 async def given(customer: Caller, amount: int | None = None, *, cancel: bool = False) -> Given:
-    """Some of it was given back, or all, or it was canceled."""
+    """Place an order and refund it in part or in full, or cancel it."""
     flavor = await new_flavor(stock=10)
     placed = await place(customer.user.id, {flavor: 4})
     await carry_out(placed.order)
@@ -70,7 +70,8 @@ async def history(one: Given) -> list[str]:
 
 
 CASES = [
-    # What was given back, how the order was after it, and how it is once the refund has failed.
+    # The refunded amount and whether the order was canceled; the order after the refund, after the
+    # refund has failed, and after staff released the refund.
     (None, False, ("refunded", 1000), ("refunding", 0), "paid"),
     (300, False, ("paid", 300), ("paid", 0), "paid"),
     (None, True, ("canceled", 1000), ("canceled", 0), "canceled"),
@@ -94,7 +95,7 @@ async def test_a_refund_that_failed_afterwards_is_reviewed_and_given_back_again(
     assert (await order_of(one), await refund_of(one)) == (after, ("parked", 0))
     assert (await history(one)).count("refund-failed") == 1
     await ledger.check()
-    # While an operator has not looked, nobody gives it back a second time.
+    # Until an operator has reviewed the refund, no second refund is possible.
     path = f"/api/orders/{one.order}/refund/"
     assert (await staff.post(path, {"reason": "again"})).status_code == 409
     answer = await staff.post(f"/api/payments/{one.refund}/release/", {"reason": "seen there"})
@@ -141,7 +142,7 @@ async def test_a_decline_of_the_next_refund_leaves_it_to_be_given_back(
     assert await order_of(one) == ("canceled", 0)
     assert (await staff.get(f"/api/orders/{one.order}/")).json()["actions"] == ["refund"]
     await ledger.check()
-    # Without a refund that failed, such an order is not sound.
+    # Without a failed refund, such an order breaks a rule of the doctor.
     with pytest.raises(Undo):
         async with DB.transaction():
             declined = Payment.kind == "refund", Payment.state == "declined"
@@ -195,7 +196,7 @@ async def test_a_charge_does_not_fail_afterwards(customer: Caller, flavor: int) 
 
 
 class Told(Provider):
-    """Says of every look-up what it was told to say."""
+    """A provider with fixed answers to look-ups and a fixed list of records."""
 
     keeps_list = True
     listed: tuple[Record, ...] = ()
@@ -206,7 +207,7 @@ class Told(Provider):
 
 
 async def noticed(one: Given, provider: Provider, event: str) -> None:
-    """The provider says that something happened to the refund, and it is looked up."""
+    """Receive a notice about the refund from the provider, and look the refund up."""
     (row,) = await Payment.select(Payment.provider_key).where(Payment.id == one.refund)
     notice = gateway.Notice(f"{event} {one.refund}", row["provider_key"], "re_1")
     assert await notices.receive("simulated", notice)
@@ -237,9 +238,9 @@ async def test_a_notice_of_a_refund_that_succeeded_is_looked_up(customer: Caller
     await due_now()
     await notices.Inbox(provider, lease=30, timeout=5).sweep()
     assert (await order_of(one), await left()) == (("refunding", 0), 0)
-    # Our own reference counts: another refund under the same key may be the one that failed.
+    # The look-up uses our stored reference: another refund with the same key may have failed.
     assert {reference for _, reference in provider.looked_up} == {row["provider_ref"]}
-    # The same news again does not end the review.
+    # A repeated notice of the failure does not end the review.
     asked = len(provider.looked_up)
     await noticed(one, provider, "failed again")
     assert (await refund_of(one), await left()) == (("parked", 0), 0)
@@ -257,7 +258,7 @@ async def test_a_failed_refund_waits_until_another_one_has_ended(
     provider.found = Declined("failed")
     await noticed(one, provider, "failed")
     assert (await order_of(one), await left()) == (("paid", 300), 1)
-    # That is no error.
+    # The wait is logged as a warning, without a traceback.
     (told,) = caplog.records
     assert (told.levelname, told.exc_info) == ("WARNING", None)
     assert "the failed refund waits for another one" in told.message
@@ -282,7 +283,7 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
         listed = reconciliation.compare(provider, now - day, now + day)
         return [finding async for finding in listed if finding.payment == one.refund]
 
-    # Another refund under the same key may fail, and ours stands.
+    # Another refund with the same key may fail; our refund is still valid.
     provider.listed = (structs.replace(failed, reference="another"),)
     assert [finding.what for finding in await found()] == ["look"]
     provider.listed = (failed,)
@@ -290,7 +291,7 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
     assert (finding.what, finding.why) == ("adopt", "the refund failed after it had succeeded")
     assert (await remedies.carry_out(provider, finding)).done
     assert (await order_of(one), await refund_of(one)) == (("refunding", 0), ("parked", 0))
-    # An operator has it now, whatever the list says.
+    # The refund is now under review, so the list changes nothing.
     assert await found() == []
     provider.listed = (structs.replace(failed, state="succeeded"),)
     assert [finding.what for finding in await found()] == ["look"]
@@ -298,7 +299,7 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
 
 
 async def test_only_an_operator_ends_the_review_of_a_refund_that_failed(customer: Caller) -> None:
-    """Whatever others learned from the provider meanwhile comes late."""
+    """Other answers of the provider that arrive during the review are ignored."""
     one, provider = await given(customer), Told()
     claim = await claims.standing(one.refund, ("succeeded",))
     assert claim is not None
@@ -327,11 +328,11 @@ async def test_a_retry_of_a_refund_that_failed_asks_what_became_of_it(
     await ledger.check()
 
 
-# Refunds that somebody made at the provider.
+# Refunds made directly at the provider
 
 
 def made(order: int, amount: int, charge: str, **values: Any) -> Record:
-    """A line of the provider's list about a refund that is not ours."""
+    """Return a record from the provider's list about a refund that we did not make."""
     known: dict[str, Any] = {
         "kind": "refund",
         "key": None,
@@ -347,7 +348,7 @@ def made(order: int, amount: int, charge: str, **values: Any) -> Record:
 
 
 class Paid(NamedTuple):
-    """An order of four at 250 each that was paid."""
+    """A paid order of 4 items at 250 each, and the reference of its charge."""
 
     order: int
     charge: str
@@ -361,7 +362,7 @@ async def paid(customer: Caller, *answers: Any) -> Paid:
 
 
 async def differences(provider: Told) -> list[remedies.Finding]:
-    """What the list says that we do not know; other tests' payments are on nobody's list."""
+    """Return the findings about records in the list; payments of other tests have no record."""
     now, day = datetime.now(UTC), timedelta(days=1)
     listed = reconciliation.compare(provider, now - day, now + day)
     return [finding async for finding in listed if finding.record is not None]
@@ -388,10 +389,10 @@ async def test_a_refund_made_at_the_provider_is_listed_and_booked(
     for finding in findings * 2:
         assert (await remedies.carry_out(provider, finding)).done
     assert await state_of(one.order) == after
-    # It is booked under the provider's reference, so nothing is left to be found.
+    # The refund is booked under the provider's reference, so no difference is left.
     assert await differences(provider) == []
     await ledger.check()
-    # What we give back afterwards is bounded by what is left.
+    # Later refunds are limited to the remaining amount.
     path, left = f"/api/orders/{one.order}/refund/", 1000 - sum(amounts)
     answer = await staff.post(path, {"reason": "melted", "amount": left + 1})
     assert answer.status_code == 409

@@ -1,4 +1,4 @@
-"""What pages of other origins may send and read; tests/test_browser.py does it in a browser."""
+"""Test what pages of other origins may send and read (in a browser: tests/test_browser.py)."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from icecream import app, cors, edge, methods
 from tests.conftest import Caller
 
-# The same with either database.
+# This code does not depend on the database.
 pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
 SHOP = "https://shop.example"
 

@@ -1,4 +1,4 @@
-"""What is counted: for how many series, and by several processes in one folder."""
+"""Test the counters of metrics: the number of series, and several processes in one folder."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ print([one.value for metric in counters.collect() for one in metric.samples
 
 
 def ordering(folder: Path) -> subprocess.Popen[str]:
-    """A process that counted one order, and stays."""
+    """Start a process that counts one order and keeps running."""
     process = subprocess.Popen(
         [sys.executable, "-c", f"{ORDER}; input()"],
         cwd=TOP,
@@ -54,7 +54,7 @@ def test_any_process_tells_for_all_and_a_successor_goes_on_where_a_killed_one_wa
     killed(first)
     killed(second)
     assert told(folder) == "[5.0]\n"
-    # Of the two that counted, and of whoever told beside them.
+    # Files of at most the two counting processes and one process that reported next to them.
     assert Counter(file.suffix for file in folder.iterdir())[".db"] <= 2 * 3
 
 

@@ -1,7 +1,7 @@
-"""The crash table: a row for each point at which a process may die, really died at.
+"""Test every row of the crash table: kill a process at each point where it may crash.
 
-The orders are paid through Stripe's adapter at a sandbox, whose ledger says what was moved. The
-numbers are those of the table in docs/crashes.md.
+The Stripe adapter pays the orders at a sandbox. The sandbox's ledger shows the moved money.
+The numbers are the row numbers of the table in docs/crashes.md.
 """
 
 import signal
@@ -21,8 +21,8 @@ from tests.processes import Process, Shop, until
 from tests.sandbox import WEBHOOK_SECRET, Sandbox
 
 at_scale = pytest.mark.only("postgres")
-# Does at a failpoint what a file says, once: so one program serves for all rows. After an unknown
-# it asks again soon, and its clock may be set forward.
+# At a failpoint, this program does the action that a control file names, once. So one program
+# serves all rows. It retries soon after an unknown outcome, and its clock may be set forward.
 ALTERATION = """
 import asyncio, contextlib, datetime, os, pathlib, resource, signal, time
 from icecream import database, failpoints
@@ -67,14 +67,15 @@ from icecream.tables import Notice
 ours = Notice.key == sys.argv[1], Notice.applied_at.is_not_null()
 sys.stdout.write(str(asyncio.run(Notice.count().where(*ours).run())))
 """
-# What the sandbox does with the first request of an amount that ends so (docs/providers.md).
+# The last digits of an amount select what the sandbox does with its first request
+# (docs/providers.md).
 DECLINE, RESET_BEFORE, RESET_AFTER, ERROR_BEFORE, ERROR_AFTER = 1, 3, 4, 5, 6
 TIMEOUT_AFTER, SLOW, LATE, TOO_MANY, IN_USE = 8, 9, 10, 11, 12
 WRONG_AMOUNT, DUPLICATE_WEBHOOKS, PROCESSING, REFUND_FAILS = 13, 14, 15, 17
 
 
 class Theatre:
-    """A shop at a sandbox, whose processes die where they are told to."""
+    """A shop that pays at a sandbox; its processes die at chosen failpoints."""
 
     def __init__(self, shop: Shop, sandbox: Sandbox) -> None:
         self.shop, self.sandbox = shop, sandbox
@@ -92,13 +93,13 @@ class Theatre:
         return self.shop.begin_altered(altered, *words)
 
     def at(self, failpoint: str, action: str = "kill") -> None:
-        """Whoever comes there next."""
+        """Let the next process that reaches the failpoint carry out the action."""
         draft = self.control.with_suffix(".draft")
         draft.write_text(f"{failpoint} {action}")
         draft.rename(self.control)
 
     def heal(self, days: int = 0) -> None:
-        """Whoever died comes back."""
+        """Restart the processes that died, with their clocks `days` ahead."""
         died = [one for one in {self.server, self.worker} if not one.running]
         for process in died:
             again = self.start(*process.words, days=days)
@@ -113,7 +114,7 @@ class Theatre:
         assert process.wait() == -signal.SIGKILL, process.output
 
     def flavor(self, ending: int) -> int:
-        """One whose price ends so, counted."""
+        """Return a flavor with counted stock whose price ends in these digits; add it if needed."""
         new = {"name": f"Ending in {ending}", "price": 500 + ending, "stock": 1000}
         if ending not in self.flavors:
             answer = self.shop.http.post("/api/flavors/add/", json=new)
@@ -122,7 +123,7 @@ class Theatre:
         return self.flavors[ending]
 
     def ask(self, key: str, ending: int = 0) -> httpx.Response:
-        """Order one of these under a key."""
+        """Order one item of the flavor with this price ending, under an idempotency key."""
         order = {"flavor": self.flavor(ending), "quantity": 1}
         return self.shop.http.post("/api/orders/", json=order, headers={"Idempotency-Key": key})
 
@@ -137,7 +138,7 @@ class Theatre:
         return found
 
     def ends(self, order: int, *statuses: str) -> dict[str, Any]:
-        """The order, once it has one of these statuses, and nothing is left to be done for it."""
+        """Wait until the order has one of these statuses, and return the order."""
 
         def there() -> dict[str, Any] | None:
             found = self.see(order)
@@ -148,24 +149,24 @@ class Theatre:
         return found
 
     def gave(self, order: int, amount: int) -> None:
-        """So much of it was given back."""
+        """Wait until this amount of the order is refunded."""
         until(lambda: self.see(order)["refunded"] == amount, f"{amount} of {order} went back")
 
     def history(self, order: int) -> list[str]:
         return [happened["type"] for happened in self.see(order)["history"]]
 
     def notices(self, key: str) -> int:
-        """How many notices of the payment with this key were applied."""
+        """Return the number of applied notices for the payment with this key."""
         answer = self.shop._python("-c", NOTICES, key)
         assert answer.returncode == 0, answer.stdout
         return int(answer.stdout)
 
     def is_idle(self) -> bool:
-        """Nothing is left to be done about any payment."""
+        """Return whether no payment has a job left."""
         return not {"charge", "refund"} & set(self.shop.books()["jobs"])
 
     def moved(self, order: int) -> list[tuple[str, int]]:
-        """What the sandbox says it moved for this order; charges, and what was given back."""
+        """Return the charges and refunds that succeeded at the sandbox for this order."""
         return [
             (one.kind, one.amount)
             for one in self.sandbox.executions()
@@ -210,7 +211,7 @@ async def database(opened: None) -> None:
 
 
 def balance(theatre: Theatre) -> None:
-    """To the cent: what the provider kept is what paid orders come to, and what is parked."""
+    """Check that the provider kept exactly the sum of paid orders and of parked payments."""
     kept = sum(
         one.amount if one.kind == "charge" else -one.amount
         for one in theatre.sandbox.executions()
@@ -224,7 +225,7 @@ def balance(theatre: Theatre) -> None:
 
 
 def compare(theatre: Theatre) -> None:
-    """The provider's own list says the same; only a wrong amount is for a person to judge."""
+    """Check that `reconcile` finds nothing but wrong amounts, which an operator must decide on."""
     answer = theatre.shop.run("reconcile")
     *findings, last = answer.stdout.splitlines()
     wrong = [one for one in findings if "we asked for 5.13 EUR" in one]
@@ -234,13 +235,13 @@ def compare(theatre: Theatre) -> None:
 
 @pytest.fixture(autouse=True)
 def everybody_is_there(theatre: Theatre) -> None:
-    """Whatever the row before has left behind."""
+    """Remove the control file of the previous row and restart the processes that died."""
     theatre.control.unlink(missing_ok=True)
     theatre.heal()
 
 
 def pays(theatre: Theatre, order: int, price: int) -> None:
-    """It is paid, and was charged once, to the cent."""
+    """Check that the order is paid and was charged exactly once, with the exact price."""
     assert theatre.ends(order, "paid")["total"] == price
     assert theatre.moved(order) == [("charge", price)]
 
@@ -299,7 +300,7 @@ def test_19_a_worker_that_dies_while_it_gives_money_back(theatre: Theatre, failp
     order = theatre.order(f"refund-{failpoint}")
     pays(theatre, order, 500)
     theatre.at(failpoint)
-    # The server may be the worker, and die before it answers.
+    # The server may also be the worker, so it may die before it responds.
     with suppress(httpx.TransportError):
         theatre.shop.http.post(f"/api/orders/{order}/cancel/")
     theatre.died(theatre.worker)
@@ -362,7 +363,7 @@ def _is_of(request: dict[str, Any], order: int) -> bool:
 
 
 def test_12_a_worker_that_stands_still_for_longer_than_its_lease(theatre: Theatre) -> None:
-    """Two others go on without it where there are any; it wakes, and sends what was sent before."""
+    """Two other workers, if any, continue; the paused worker wakes and repeats the request."""
     theatre.flavor(0)
     others = [theatre.start("worker") for _ in range(2)] if WHICH == "postgres" else []
     theatre.shop.ready(*others)
@@ -403,7 +404,7 @@ def test_all_is_down_past_the_life_of_the_key(
     assert theatre.see(order)["status"] == status
     assert theatre.moved(order) == moved
     assert ("parked" in theatre.history(order)) == (status == "pending")
-    # Back to the present.
+    # Restart the worker with the real time.
     theatre.worker.kill()
     theatre.heal()
 
@@ -414,7 +415,7 @@ def test_16_a_no(theatre: Theatre) -> None:
     theatre.ends(order, "failed")
     assert theatre.moved(order) == []
     assert theatre.shop.http.get(f"/api/flavors/{flavor}/").json()["stock"] == 1000
-    # Under a new key, which is no first request any more for nobody: it is declined again.
+    # The new attempt has a new key, so the sandbox declines it again.
     assert theatre.shop.http.post(f"/api/orders/{order}/pay/").status_code == 202
     theatre.ends(order, "failed")
     assert theatre.history(order).count("failed") == 2
@@ -498,7 +499,7 @@ def test_what_was_done_at_the_provider_is_booked_on_an_operators_word(theatre: T
     assert theatre.see(order)["refunded"] == 0
     assert " - booked\n" in theatre.shop.run("reconcile", "--yes").stdout
     assert theatre.see(order)["refunded"] == 200
-    # A refund of ours that fails after it had succeeded.
+    # One of our refunds fails after it had succeeded.
     path = f"/api/orders/{order}/refund/"
     theatre.shop.http.post(path, json={"reason": "melted", "amount": 100 + REFUND_FAILS})
     theatre.gave(order, 317)

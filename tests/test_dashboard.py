@@ -1,4 +1,4 @@
-"""The dashboard: who sees it, that its figures are right, and that open pages are told of news."""
+"""Test the dashboard: access, correct figures, and live updates of open pages."""
 
 import asyncio
 import csv
@@ -39,7 +39,7 @@ def site(opened: None) -> httpx.ASGITransport:
 
 
 async def session(user: User, minutes: int = 60) -> str:
-    until = datetime.now() + timedelta(minutes=minutes)  # noqa: DTZ005  # as Piccolo keeps it
+    until = datetime.now() + timedelta(minutes=minutes)  # noqa: DTZ005  # Piccolo stores naive times
     week = until + timedelta(7)
     return str((await Session.create_session(user.id, until, week)).token)
 
@@ -51,13 +51,13 @@ def browser(site: httpx.ASGITransport, cookie: str = "") -> httpx.AsyncClient:
 
 @pytest.fixture
 async def clerk(site: httpx.ASGITransport, hashed: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Staff, signed in to the admin."""
+    """Yield the client of a staff user who is signed in to the admin."""
     cookie = await session(await new_user(hashed, admin=True))
     async with browser(site, cookie) as client:
         yield client
 
 
-# Who sees it
+# Access
 
 
 async def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(site: httpx.ASGITransport) -> None:
@@ -120,11 +120,11 @@ async def test_opening_the_page_keeps_somebody_signed_in_and_keeping_up_does_not
         assert await ends() == begun + timedelta(minutes=20)
 
 
-# What it shows
+# Displayed data
 
 
 async def figures_of(days: int) -> dict[str, Any]:
-    """By SQL, of the orders of so many days."""
+    """Compute the headline figures of the last `days` days from the rows of the orders."""
     first = datetime.now(UTC).date() - timedelta(days - 1)
     orders = [
         row
@@ -149,7 +149,7 @@ async def figures_of(days: int) -> dict[str, Any]:
 
 
 def shown(html: str) -> dict[str, str]:
-    """Headline figures as they are read."""
+    """Return the headline figures that the page displays."""
     names = re.findall(r'card figure">\s+<dt>([\w ]+?)(?: <small>|</dt>)', html)
     values = re.findall(r'class="value">([^<]+)<', html)
     return dict(zip(names, values, strict=True))
@@ -229,7 +229,7 @@ async def test_names_are_shown_as_they_are_and_never_run(
 async def test_a_parked_payment_comes_first_with_the_way_to_decide(
     clerk: httpx.AsyncClient, customer: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Whatever other tests have left.
+    # Other tests may have left parked payments: show all.
     monkeypatch.setattr(present, "MOST_PARKED", 10_000)
     lost = await parked(customer)
     odd = await parked(customer, Succeeded(f"odd {lost.order}", 900, "EUR"))
@@ -239,7 +239,7 @@ async def test_a_parked_payment_comes_first_with_the_way_to_decide(
     for payment, way in ways:
         assert f"/admin/#/payment/{payment}/" in parts["parked"]
         linked = f"/admin/#/forms/{way}-a-parked-payment-{payment}/" in parts["parked"]
-        # Only what is known to have been charged can be given back.
+        # Only a payment that is known to be charged can be refunded.
         assert linked is ((payment, way) != (lost.payment, "refund"))
         assert f"book-a-parked-refund-{payment}/" not in parts["parked"]
 
@@ -333,7 +333,7 @@ async def test_no_other_script_is_there(client: httpx.AsyncClient) -> None:
         check_problem(answer, 404, "not-found")
 
 
-# Words
+# Formatting
 
 
 @pytest.mark.parametrize(
@@ -394,11 +394,11 @@ async def test_an_empty_shop_says_what_to_do(clerk: httpx.AsyncClient) -> None:
     assert "/admin/#/users" in parts["attention"]
 
 
-# Keeping up
+# Live updates
 
 
 class Client:
-    """Somebody's browser at the other end of a stream."""
+    """A browser that reads a stream."""
 
     def __init__(self) -> None:
         self.blocks: list[bytes] = []
@@ -420,7 +420,7 @@ class Client:
             self.got.set()
 
     async def hears(self) -> bytes:
-        """The next block."""
+        """Wait for the next block and return it."""
         async with asyncio.timeout(5):
             await self.got.wait()
         self.got.clear()
@@ -536,12 +536,11 @@ def test_open_streams_do_not_keep_the_server_from_stopping(tmp_path: Path) -> No
         with client.stream("GET", "/dashboard/live") as stream:
             blocks = stream.iter_raw()
             assert next(blocks).endswith(live.CHANGED)
-            began = time.monotonic()
             server.signal(signal.SIGTERM)
             assert b"".join(blocks).strip() in (b"", live.CHANGED.strip())
-            # Much sooner than uvicorn would cut it off.
-            assert time.monotonic() - began < 4
         assert server.wait() == 0
+        # uvicorn did not have to cut the stream off.
+        assert "graceful shutdown exceeded" not in server.output
 
 
 async def test_a_session_has_so_many_streams_and_no_more(pages: live.OpenPages) -> None:

@@ -1,4 +1,4 @@
-"""The dashboard as staff meet it: in a real browser, on a desk and on a phone."""
+"""Test the dashboard in a real browser, at desktop and phone size."""
 
 import asyncio
 import sqlite3
@@ -20,7 +20,7 @@ from tests.browser import (  # noqa: F401  # fixtures
 from tests.conftest import ADMIN_PASSWORD
 from tests.processes import TOP, Shop
 
-# The page is the same on both databases, and a browser is slow.
+# The page does not depend on the database, and a browser is slow.
 pytestmark = [pytest.mark.anyio, pytest.mark.needs("chromium"), pytest.mark.only("sqlite")]
 AXE = TOP / ".ci/node_modules/axe-core/axe.min.js"
 LIVE = "#live[data-state=live]"
@@ -37,7 +37,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 async def opens(page: Page, shop: Shop, path: str = "/dashboard/") -> None:
-    """Go there, signed in before, and wait until it is live."""
+    """Open a page with a signed-in session, and wait until it is live."""
     cookie = shop.http.cookies["id"]
     await page.context.add_cookies(
         [{"name": "id", "value": cookie, "url": str(shop.http.base_url)}]
@@ -47,20 +47,20 @@ async def opens(page: Page, shop: Shop, path: str = "/dashboard/") -> None:
 
 
 async def at_rest(page: Page) -> None:
-    """It is live, and nothing that it asked for is on its way, which leaving would cut off."""
+    """Wait until the page is live and no request is pending; leaving would cut a request off."""
     await page.wait_for_selector(LIVE)
     await page.wait_for_load_state("networkidle")
 
 
 async def found_by_axe(page: Page) -> list[str]:
-    """What keeps people from using the page, by the rules of WCAG and good practice."""
+    """Return the accessibility problems of the page, by the rules of WCAG and good practice."""
     await page.evaluate(AXE.read_text())
     found: dict[str, Any] = await page.evaluate("axe.run()")
     return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
 
 
 def asked(shop: Shop, sql: str) -> Any:
-    """What the database says, beside the service."""
+    """Query the database directly, not through the service."""
     with sqlite3.connect(shop.folder / "icecream.sqlite") as connection:
         return connection.execute(sql).fetchone()[0]
 
@@ -298,7 +298,7 @@ async def test_charts_take_the_colors_that_are_wanted(page: Page, shop: Shop) ->
     await expect(page.locator("#sales canvas")).to_be_visible()
     light = await page.evaluate("Chart.defaults.color")
     await page.emulate_media(color_scheme="dark")
-    # Playwright's own way to wait for it would need an `eval`, which the page forbids.
+    # Playwright's own function for this wait needs `eval`, which the page forbids.
     for _ in range(100):
         if await page.evaluate("Chart.defaults.color") != light:
             break
@@ -323,7 +323,7 @@ async def test_who_signs_out_elsewhere_is_told_here(
     await expect(page.locator("#live")).to_contain_text("You are signed out.")
     way = page.locator("#live").get_by_role("link", name="Sign in")
     assert await way.get_attribute("href") == "/admin/?next=%2Fdashboard%2F"
-    # The browser itself writes such lines, of any such answer.
+    # The browser itself logs these lines for each such response.
     assert {line.split(" ")[0] for line in watch.lines} <= {"401", "error:"}, watch.lines
     watch.lines.clear()
 

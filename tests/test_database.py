@@ -1,4 +1,4 @@
-"""The engines: no locked database, no leaks, retries when the database says so."""
+"""Test the database engines: no locked database, no leaked connections, and retries on conflict."""
 
 import asyncio
 import contextlib
@@ -326,7 +326,7 @@ async def test_a_snapshot_sees_one_moment_while_others_write(flavor: int) -> Non
 
     async def look() -> list[int]:
         before = await price()
-        # As another request would.
+        # Run it like another request: in its own context.
         await asyncio.create_task(database.transaction(raise_price), context=Context())
         return [before, await price()]
 

@@ -1,4 +1,4 @@
-"""A season made up: it looks like one, and all that must hold holds of it."""
+"""Test the generated demo season: plausible sales, and data that passes all checks."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.processes import Shop, until
 
 NOW = datetime(2026, 10, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-# The same with either database.
+# This code does not depend on the database.
 once = pytest.mark.only("sqlite")
 
 
@@ -27,7 +27,7 @@ def plan(orders: int, days: int = 365, seed: int = 0, now: datetime = NOW) -> li
     return season.plan(orders, days, users=users, flavors=flavors, seed=seed, now=now)
 
 
-# What is planned
+# The plan
 
 
 @once
@@ -70,7 +70,7 @@ def test_a_seed_makes_the_same_season_and_at_another_time_the_same_sales() -> No
     assert [one.fate for one in later] == [one.fate for one in plan(500)]
 
 
-# At another moment than now
+# Orders in the past
 
 
 @pytest.mark.anyio
@@ -79,7 +79,7 @@ async def test_what_happened_earlier_is_told_and_counted_as_of_then(
 ) -> None:
     flavor = await new_flavor(price=100)
     days = [datetime(2019, 7, n, 9, 30, 15, 123456, tzinfo=UTC) for n in (3, 1, 2, 3)]
-    # Of one customer and one total, so that nothing but the moment tells them apart.
+    # All orders have the same customer and total, so only the time distinguishes them.
     wanted = [intake.Wanted(customer.user.id, {flavor: 2}, at=at) for at in days]
     placed = [
         one
@@ -140,7 +140,7 @@ def shop(tmp_path: Path, empty_database: str) -> Iterator[Shop]:
 
 
 def made(shop: Shop, *words: str) -> dict[str, Any]:
-    """The books after a season of 200 orders, which were found right."""
+    """Make a season of 200 orders with `icecream demo`, and return the books after it."""
     answer = shop.run("demo", "--orders", "200", *words)
     assert answer.returncode == 0, answer.stdout
     assert "200 orders in " in answer.stdout
@@ -180,5 +180,5 @@ def test_a_season_beside_a_running_service_leaves_it_only_what_is_pending(shop: 
     made(shop)
     books = until(lambda: (now := shop.books())["jobs"] == [] and now, "the last four are charged")
     assert {one["tries"] for one in books["payments"] if one["state"] != "void"} == {1}
-    # Those whose payments are parked.
+    # The payments of these two orders are parked.
     assert Counter(one["status"] for one in books["orders"])["pending"] == 2

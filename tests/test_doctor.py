@@ -1,4 +1,4 @@
-"""The doctor finds what is wrong: each rule is broken once, and no other."""
+"""Test that the doctor finds each broken rule, and only that rule."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -17,9 +17,9 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
-    """A pending, a paid, a failed and a canceled order; what the test breaks is undone.
+    """Place a pending, a paid, a failed and a canceled order, and yield their ids.
 
-    What was noted of the pending one is not published.
+    The last event of the pending order is not published.
     """
     flavor, other = [await new_flavor(price=100) for _ in range(2)]
     wanted = [{flavor: 1}, {flavor: 2}, {flavor: 3}, {flavor: 4, other: 1}]
@@ -62,10 +62,10 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
 
 
 class Undo(Exception):
-    """Ends the transaction in which something was broken."""
+    """Rolls back the transaction in which a test broke a rule."""
 
 
-# The totals follow an order of two, 200 in all, from paid to refunding.
+# Move an order of 2 items, 200 in total, from paid to refunding in all totals.
 MOVED = [
     statement
     for table, key in (
@@ -176,10 +176,10 @@ BREAKS = {
     ],
     "totals by day equal a recount": ["UPDATE day_total SET quantity = quantity + 1"],
 }
-# Other ways to break some of them.
+# Other ways to break some of the rules.
 MORE = [
     (
-        # The sum is right, but one line gives back more than it cost.
+        # The sum is right, but one line is refunded more than it cost.
         "what was given back of an order is the sum of its lines'",
         [
             *BREAKS["what was given back of an order is the sum of its lines'"],
@@ -192,7 +192,7 @@ MORE = [
         ],
     ),
     (
-        # Of a day without orders.
+        # The totals are of a day without orders.
         "totals by day equal a recount",
         [
             "INSERT INTO day_total (day, status, quantity, orders, revenue, refunded)"
@@ -200,7 +200,7 @@ MORE = [
         ],
     ),
     (
-        # Of a day that has orders, and no totals.
+        # A day has orders but no totals.
         "totals by day equal a recount",
         ["DELETE FROM day_total WHERE {day_total}"],
     ),
