@@ -1,4 +1,4 @@
-"""What holds for every answer."""
+"""Test what applies to every response: security headers, request ids and log lines."""
 
 import asyncio
 import logging

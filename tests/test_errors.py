@@ -1,4 +1,4 @@
-"""Refusals."""
+"""Test the refusals: their codes, texts and headers."""
 
 import ast
 import re
@@ -28,7 +28,7 @@ def test_codes_are_kebab_words_and_nobody_shares_one() -> None:
 
 
 def raised() -> Iterator[tuple[str, ast.Call]]:
-    """Every refusal that is made where it is raised, by the name of its kind."""
+    """Yield the class name and the call of each `raise errors.X(...)` in the code."""
     for file in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             call = node.exc if isinstance(node, ast.Raise) else None
@@ -37,7 +37,7 @@ def raised() -> Iterator[tuple[str, ast.Call]]:
 
 
 def test_a_conflict_has_a_code_of_its_own() -> None:
-    """A program that reads the code alone knows what is in the way."""
+    """A client that reads only the code can tell the reason for the conflict."""
     conflicts = {kind.__name__ for kind in kinds() if kind.status in (409, 412, 422)}
     words = defaultdict(set)
     for name, call in raised():
@@ -45,7 +45,7 @@ def test_a_conflict_has_a_code_of_its_own() -> None:
             sentence = ast.unparse(call.args[0]) if call.args else ""
             words[name].add(re.sub(r"\{.*?\}|^f|['\"]", "", sentence))
     several = {name: found for name, found in words.items() if len(found) > 1}
-    # The two statuses say what was tried.
+    # InvalidTransition is raised with several arguments: two statuses name the attempted change.
     assert set(several) <= {"InvalidTransition"}, several
     assert {"NameTaken", "RefundInProgress"} <= conflicts
     assert "conflict" not in [kind.code for kind in kinds()]

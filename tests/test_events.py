@@ -1,4 +1,4 @@
-"""The history of an order."""
+"""Test the event history of an order."""
 
 from datetime import UTC, datetime
 

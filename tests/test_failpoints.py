@@ -1,4 +1,4 @@
-"""Failpoints: nothing happens there, unless a test says what."""
+"""Test that a failpoint does nothing unless a test arms it."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which errors of the drivers mean that the database is unavailable, and which are bugs."""
+"""Test which driver errors mean that the database is unavailable, and which are bugs."""
 
 import sqlite3
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The feed: one order of all events, in which nobody misses one or sees one twice."""
+"""Test the feed: it sorts all events in one order, and no reader misses or repeats an event."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def note(order: int, kind: str = "noted", **about: Any) -> None:
-    """Something happens to an order."""
+    """Record an event of an order."""
     happened = [events.Happened(order, kind, about)]
     await database.transaction(lambda: events.record(happened, at=datetime.now(UTC)))
 
@@ -31,14 +31,14 @@ async def types(after: int, **kwargs: Any) -> list[str]:
 async def listening(
     after: int, *, user: int | None = None, reader: feed.Reader | None = None
 ) -> AsyncIterator[tuple[feed.Stream, Any]]:
-    """A stream, and what it gives."""
+    """Yield a stream and the iterator over its events."""
     stream = feed.Stream(reader or feed.Reader(), user=user, after=after)
     async with asyncio.timeout(20), aclosing(aiter(stream)) as given:
         yield stream, given
 
 
 async def heard(given: Any, count: int) -> list[feed.Told]:
-    """The next so many events."""
+    """Return the next `count` events."""
     told: list[feed.Told] = []
     while len(told) < count:
         told += await anext(given)
@@ -48,7 +48,7 @@ async def heard(given: Any, count: int) -> list[feed.Told]:
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110  # nothing tells of it
+        while not true():  # noqa: ASYNC110  # no event to wait for
             await asyncio.sleep(0.01)
 
 
@@ -106,7 +106,7 @@ async def test_what_is_committed_late_is_published_late_and_nobody_who_read_on_m
         (begin + 2, "early"),
     ]
     ids = await Event.select(Event.id).where(Event.position > begin).order_by(Event.position)
-    # Where every transaction is serializable, the late one was told to write once more.
+    # If every transaction is serializable, the slow one had to retry, and its event got a newer id.
     isolation = (await Event.raw("SHOW default_transaction_isolation"))[0].popitem()[1]
     assert isolation == "serializable" or ids[0]["id"] > ids[1]["id"]
 
@@ -236,7 +236,7 @@ async def test_a_stream_begins_in_the_past_goes_on_and_goes_on_again_elsewhere(
         assert stream.position == begin + 11
     await note(order, "meanwhile")
     await publish_all()
-    # In another process, whose reader may be behind.
+    # A new reader, as in another process, may be behind.
     reader = feed.Reader()
     async with listening(stream.position, reader=reader) as (_, given):
         (told,) = await heard(given, 1)
@@ -365,7 +365,7 @@ async def test_a_reader_that_fails_is_started_again_and_those_who_follow_miss_no
     reader = feed.Reader()
 
     async def read(*args: Any, **kwargs: Any) -> list[feed.Told]:
-        if faults and not kwargs:  # As the reader reads.
+        if faults and not kwargs:  # Only the reader calls without keyword arguments.
             raise faults.pop()
         return await real(*args, **kwargs)
 
@@ -412,7 +412,7 @@ async def test_a_stream_that_joins_while_the_service_stops_ends_as_it_should(
 
     async def last() -> feed.Last:
         asked.append(1)
-        if len(asked) == 2:  # The first is the stream, the second the reader that it joins.
+        if len(asked) == 2:  # The stream calls first, then the reader that it joins.
             reader.close()
         return await real()
 
@@ -427,5 +427,5 @@ def test_no_more_than_so_many_events_are_published_in_one_transaction(
 ) -> None:
     rows = [{"id": n, "events": f"[{2 * n}, {2 * n + 1}]"} for n in range(4)]
     monkeypatch.setattr(feed, "MOST", 3)
-    # What one transaction wrote stays together; the next ones wait for the next turn.
+    # Events of one transaction stay together. Further events wait for the next transaction.
     assert feed._first(rows) == ([0, 1, 2, 3], [0, 1])

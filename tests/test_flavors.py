@@ -1,4 +1,4 @@
-"""The catalogue over HTTP."""
+"""Test the catalogue of flavors over HTTP."""
 
 import asyncio
 from collections.abc import Collection
@@ -343,7 +343,7 @@ async def test_a_delivery_that_is_told_twice_came_once(staff: Caller, stranger: 
     assert again.headers["idempotent-replayed"] == "true"
     other = await receive(staff, flavor, 41, headers=key)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
-    # Nothing is kept of what had no effect.
+    # A request without effect does not use up its idempotency key.
     short = {"Idempotency-Key": "loss"}
     assert (await receive(staff, flavor, -46, headers=short)).status_code == 409
     assert (await receive(staff, flavor, 1)).json()["stock"] == 46
@@ -383,7 +383,7 @@ async def test_counting_begins_and_ends_and_the_books_balance(
     assert (await receive(staff, flavor, 10)).json()["stock"] == 10
     assert await moves(flavor) == [(7, "while it was not counted"), (10, "delivery 1207")]
     assert await doctor.examine() == {}
-    # What was ordered before comes back to the stock all the same.
+    # Canceling an order that was placed before counting began also returns its items to the stock.
     await payments.cancel(orders[0], by=customer.user.id)
     assert (await staff.get(f"/api/flavors/{flavor}")).json()["stock"] == 13
     assert (await edit(staff, flavor, stock=None)).json()["stock"] is None
@@ -417,7 +417,7 @@ async def test_counting_begins_in_the_middle_of_orders_and_cancellations(
 async def test_counting_begins_when_an_order_that_is_being_placed_is_written(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise neither would count what that order takes."""
+    """Counting must wait for the order. Otherwise neither would count the ordered quantity."""
     hold, counting = books.hold, list[asyncio.Task[None]]()
 
     async def it_waits() -> bool:

@@ -1,4 +1,4 @@
-"""The simulated provider."""
+"""Test the simulated payment provider."""
 
 import asyncio
 import time

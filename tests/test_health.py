@@ -1,4 +1,4 @@
-"""Health checks."""
+"""Test the health checks."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ def looked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def read_only() -> AsyncIterator[None]:
-    """A database that takes no writes, as one whose administrator works on it."""
+    """Make the database read-only, as during maintenance by its administrator."""
     if isinstance(DB, database.SQLite):
         await DB.run_ddl("PRAGMA query_only = 1")
         yield
@@ -32,7 +32,7 @@ async def read_only() -> AsyncIterator[None]:
     connection = await asyncpg.connect(settings.load().database_url, server_settings=writable)
     try:
         await connection.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
-        # Nobody ends the connections that are there.
+        # The setting does not affect open connections, so expire them.
         assert DB.pool is not None
         await DB.pool.expire_connections()
         yield
@@ -78,13 +78,14 @@ async def test_ready_means_that_writes_work_and_they_do_again_without_a_restart(
 ) -> None:
     order = {"quantity": 1, "flavor": flavor}
     async with read_only():
-        # Several, so that the pool has several connections that were opened by now.
+        # Several reads, so that the pool opens several connections while the database is read-only.
         reads = (customer.get("/api/orders/") for _ in range(5))
         assert {one.status_code for one in await asyncio.gather(*reads)} == {200}
         answer = await client.get("/health/ready")
         assert (answer.status_code, answer.json()["status"]) == (503, "the database is read-only")
         assert (await customer.post("/api/orders/", order)).status_code == 503
-    # The first may meet a connection of that time, which is then replaced with all of its age.
+    # The first check may use a connection from the read-only time. The pool then replaces that
+    # connection and all others of the same age.
     await client.get("/health/ready")
     assert (await client.get("/health/ready")).status_code == 200
     answers = (customer.post("/api/orders/", order) for _ in range(5))

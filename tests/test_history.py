@@ -1,4 +1,4 @@
-"""Totals and stock equal a recount after any history."""
+"""Test that totals and stock equal a recount after random concurrent actions."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Fickle(Provider):
-    """A provider that says yes, says no, or says nothing."""
+    """A provider that succeeds, declines or gives no answer, by chance."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Fickle(Provider):
 
 
 class History:
-    """What a customer, staff and the provider may do with some flavors, by chance and at once."""
+    """Random concurrent actions of a customer, staff and the provider on some flavors."""
 
     def __init__(self, seed: int, flavors: list[int], customer: Caller, staff: Caller) -> None:
         self._chance, self._flavors = random.Random(seed), flavors
@@ -71,7 +71,7 @@ class History:
             self._count(await self._staff.post(f"/api/orders/{order}/refund/", body))
 
     async def _some(self, which: Any) -> list[int]:
-        """A few of the newest orders."""
+        """Return a few of the newest orders of the customer that match the condition."""
         mine = Order.select(Order.id).where(Order.user == self._customer.user.id, which)
         rows = await mine.order_by(Order.id, ascending=False).limit(8)
         return [row["id"] for row in self._chance.sample(rows, min(3, len(rows)))]
@@ -82,7 +82,7 @@ class History:
             Payment.state.is_in(["new", "unknown"]),
         )
         some = self._chance.sample(rows, min(3, len(rows)))
-        # What had no answer is due again at once.
+        # Make payments without an answer due again at once.
         if again := [row["id"] for row in some if row["state"] == "unknown"]:
             await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject.is_in(again))
         await self._desk.serve([row["id"] for row in some])
@@ -110,7 +110,7 @@ class History:
 
 
 async def recounted(flavors: list[int]) -> dict[tuple[int, str], tuple[int, int]]:
-    """Quantity and revenue by flavor and status, from the orders themselves."""
+    """Compute quantity and revenue by flavor and status from the order lines."""
     sums: Counter[tuple[int, str]] = Counter()
     revenues: Counter[tuple[int, str]] = Counter()
     line = OrderLine
@@ -142,7 +142,7 @@ async def test_totals_equal_a_recount_after_any_history(
     sold = {row["flavor__name"]: row["total_qty_ordered"] for row in stats}
     for name, flavor in names.items():
         assert sold[name] == sum(n for (one, _), (n, _) in counted.items() if one == flavor)
-    # It was a history worth the name.
+    # The history contained every kind of response and event.
     assert history.answers.keys() >= {200, 400, 409, 422}
     happened = await Event.select(Event.type).where(Event.order.user == customer.user.id)
     assert {row["type"] for row in happened} >= {"paid", "failed", "canceled", "refunded"}

@@ -1,11 +1,11 @@
-"""Idempotency-Key over HTTP; what it does is tested in test_keys and test_together."""
+"""Test which endpoints take an Idempotency-Key (test_keys and test_together test its effect)."""
 
 import pytest
 
 from icecream.app import litestar
 
 pytestmark = pytest.mark.only("sqlite")
-# Where money or stock moves, or something new is made.
+# Operations that move money or stock, or create something.
 TAKES_A_KEY = {
     "placeOrder",
     "cancelOrder",

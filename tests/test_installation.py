@@ -1,4 +1,4 @@
-"""From an empty database to an installation, forwards, backwards and several at once."""
+"""Test migrations from an empty database: forwards, backwards and several runs at once."""
 
 import asyncio
 import os
@@ -18,12 +18,12 @@ TOP = Path(__file__).parents[1]
 
 @pytest.fixture
 async def elsewhere(empty_database: str) -> dict[str, str]:
-    """The environment of a command with an empty database of its own."""
+    """Return the environment of a command that uses its own empty database."""
     return dict(os.environ) | {"ICECREAM_DATABASE_URL": empty_database, "PYTHONPATH": str(TOP)}
 
 
 async def run(environment: dict[str, str], *words: str) -> tuple[int, str]:
-    """What Python with these words ends with, and what it wrote."""
+    """Run Python with these arguments; return the exit code and the output."""
     return await asyncio.to_thread(_run, environment, words)
 
 

@@ -1,4 +1,4 @@
-"""Placing orders: everything or nothing."""
+"""Test placing orders: each order is written completely or not at all."""
 
 import asyncio
 from collections.abc import Sequence
@@ -86,7 +86,7 @@ async def test_a_failure_half_way_leaves_nothing(
 
 
 class Counter:
-    """A shop's counter where orders arrive together, and the bells that were rung for them."""
+    """An intake that gets orders together, and the notifications that it sent for them."""
 
     def __init__(self) -> None:
         self.rung: list[list[int]] = []
@@ -119,7 +119,7 @@ async def test_orders_that_arrive_together_are_one_batch_with_one_bell(
     numbers = [one.order for one in placed if isinstance(one, intake.Placed)]
     rows = await Order.select(Order.id, Order.user, Order.created_at).where(Order.id.is_in(numbers))
     assert len({row["created_at"] for row in rows}) == 1
-    # Whose is whose, though all of them cost the same.
+    # Each order has its own customer and flavors, although all orders cost the same.
     users = {row["id"]: row["user"] for row in rows}
     lines = await OrderLine.select().where(OrderLine.order.is_in(numbers))
     flavors = {line["order"]: {line["flavor"]: line["quantity"]} for line in lines}
@@ -140,7 +140,7 @@ async def test_closing_waits_until_the_workers_are_notified(customer: Caller, fl
     async def ring(payments: list[int], customers: Sequence[int] = ()) -> None:
         assert customers == [customer.user.id]
         await closing.wait()
-        # Longer than closing takes when nothing is left to do.
+        # This takes longer than closing an intake that has nothing left to do.
         for _ in range(100):
             await asyncio.sleep(0)
         notified.extend(payments)
@@ -236,7 +236,7 @@ async def test_a_fault_after_the_commit_places_nothing_twice(
         outcomes = await counter.together(*[(customer.user.id, {flavor: 1})] * 10)
     assert [type(one) for one in outcomes] == [intake.Placed] * 10
     assert await Order.count() == before + 10
-    # The same fault is told once.
+    # The same fault is logged once.
     assert caplog.text.count("ZeroDivisionError: a bug after the commit") == 1
     await ledger.check()
 

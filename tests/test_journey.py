@@ -1,4 +1,4 @@
-"""The main job on real input: real processes, real HTTP, in both modes."""
+"""Test the whole way of an order with real processes and real HTTP, in both modes."""
 
 import re
 import threading
@@ -19,7 +19,7 @@ CLIENTS, ORDERS = 20, 200
 
 @pytest.fixture
 def shop(tmp_path: Path, empty_database: str) -> Iterator[Shop]:
-    """SQLite alone; or PostgreSQL and a Redis of its own."""
+    """Yield a shop with only SQLite, or with PostgreSQL and its own Redis."""
     with ExitStack() as stack:
         redis = {}
         if WHICH == "postgres":
@@ -29,7 +29,7 @@ def shop(tmp_path: Path, empty_database: str) -> Iterator[Shop]:
 
 
 def opened(shop: Shop) -> Process:
-    """Start everything; the process that charges."""
+    """Start all processes; return the one that charges payments."""
     if WHICH == "sqlite":
         return shop.serve()
     assert shop.run("migrate").returncode == 0
@@ -39,7 +39,7 @@ def opened(shop: Shop) -> Process:
 
 
 def test_a_stranger_places_orders_that_get_paid(shop: Shop) -> None:
-    # Long enough to see them pending.
+    # The delay is long enough to see pending orders.
     shop.environment |= {"ICECREAM_PAYMENT_DELAY": "1", "ICECREAM_PAYMENT_TIMEOUT": "1.5"}
     opened(shop)
     pair = shop.sign_in("admin", ADMIN_PASSWORD)
@@ -139,12 +139,12 @@ def test_orders_from_many_clients_all_end_once_though_the_one_who_charges_is_kil
         (order, settled[status]) for order, status in orders.items()
     )
     assert books["jobs"] == []
-    # Some were in flight when their worker was killed, and were asked for again.
+    # Some payments were in flight when their worker was killed, and were retried.
     assert max(one["tries"] for one in books["payments"]) > 1
 
 
 def _placed(http: httpx.Client) -> int | None:
-    """The id of a new order, or nothing while the server is away."""
+    """Place an order; return its id, or None while the server is away."""
     try:
         answer = http.post("/api/orders/", json={"quantity": 1, "flavor": 1})
     except httpx.TransportError:

@@ -1,4 +1,4 @@
-"""Idempotency-Key: once, whoever asks again, and however."""
+"""Test that requests with the same Idempotency-Key are carried out once."""
 
 import asyncio
 import signal
@@ -182,7 +182,7 @@ async def test_two_hundred_at_once_are_one_order_and_the_same_answer(
 
 
 def blind_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The next look for a key finds nothing, as if it came before the commit of another process."""
+    """Make the next look-up of a key find nothing, as if another process had not committed yet."""
     real, blind = keys.find, [1]
 
     async def find(asked: Any) -> Any:
@@ -195,7 +195,7 @@ def blind_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 async def test_who_loses_a_race_finds_what_the_winner_did(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in two processes: both looked, found nothing, and now both write."""
+    """Simulate two processes that both look the key up, find nothing, and then both write."""
     first = await order(customer, flavor, "race")
     blind = blind_once(monkeypatch)
     second = await order(customer, flavor, "race")
@@ -272,7 +272,7 @@ async def refund_of_parked(customer: Caller, staff: Caller) -> Call:
 async def test_who_loses_a_race_is_answered_again_though_the_rules_would_refuse_it(
     customer: Caller, staff: Caller, monkeypatch: pytest.MonkeyPatch, ready: Any
 ) -> None:
-    """As in two processes: the second looked before the first had committed, and then waited."""
+    """Simulate a second process that looks the key up before the first commits, then waits."""
     path, body = await ready(customer, staff)
     first = await order(staff, 0, "race", path=path, json=body)
     blind = blind_once(monkeypatch)
@@ -336,7 +336,7 @@ def key(caller: Caller, word: str, body: Any = None) -> keys.Key:
 
 
 class Done(Struct):
-    """What came of some work."""
+    """The result of some work."""
 
     times: int
 
@@ -367,7 +367,7 @@ def test_another_method_or_path_is_another_request() -> None:
 async def test_a_key_that_cannot_be_kept_undoes_the_work(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise the same request would be carried out twice."""
+    """Without its key, the same request would be carried out twice."""
 
     async def work() -> Done:
         await Flavor.update({Flavor.price: 1}).where(Flavor.id == flavor)
@@ -385,7 +385,7 @@ async def test_a_key_that_cannot_be_kept_undoes_the_work(
 async def test_keys_are_written_in_one_order(
     customer: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So no two transactions wait for each other."""
+    """The fixed order prevents deadlocks between transactions."""
     written: list[tuple[Any, ...]] = []
 
     async def write(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -399,7 +399,7 @@ async def test_keys_are_written_in_one_order(
 
 
 async def test_one_key_is_not_for_two_paths(staff: Caller) -> None:
-    """The same body to another address is another request."""
+    """The same body sent to another path is a different request."""
     ones, others = [await new_flavor(stock=1) for _ in range(2)]
     body = {"quantity": 3, "reason": "delivery"}
     paths = [f"/api/flavors/{flavor}/stock/" for flavor in (ones, others)]

@@ -1,4 +1,4 @@
-"""Long lists: a place in one, and the way from page to page."""
+"""Test the paging of long lists: cursors and parameters with a fixed set of values."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Server-sent events over HTTP: who hears what, how often, and how it ends."""
+"""Test server-sent events over HTTP: visible events, stream limits and the end of streams."""
 
 import asyncio
 import itertools
@@ -27,7 +27,7 @@ async def brisk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
 
 
 class Connection:
-    """A call whose answer goes on and on: httpx's transport for tests waits for its end."""
+    """An ASGI call with an endless response; httpx's test transport would wait for its end."""
 
     def __init__(self, caller: Caller, query: str = "", **headers: str) -> None:
         transport: Any = caller.client._transport
@@ -79,7 +79,7 @@ class Connection:
 
     @property
     def told(self) -> list[dict[str, Any]]:
-        """The events so far, as a browser reads them."""
+        """Return the events so far, as a browser reads them."""
         blocks = [block.split("\n") for block in self.body.decode().split("\n\n")]
         fields = [dict(line.split(": ", 1) for line in block if line) for block in blocks]
         return [
@@ -91,13 +91,13 @@ class Connection:
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not true():  # noqa: ASYNC110  # nothing tells of it
+        while not true():  # noqa: ASYNC110  # no event to wait for
             await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
 async def connected(caller: Caller, query: str = "", **headers: str) -> AsyncIterator[Connection]:
-    """Somebody who listens, once the stream began, until he leaves."""
+    """Yield a connection whose stream has begun, and disconnect it at the end."""
     connection = Connection(caller, query, **headers)
     task = asyncio.create_task(connection())
     try:
@@ -116,7 +116,7 @@ async def refused(caller: Caller, query: str = "", **headers: str) -> tuple[int,
 
 
 def application(outermost: Any) -> Any:
-    """What stands within all that is put around it."""
+    """Return the application inside all its wrappers."""
     while not hasattr(outermost, "state"):
         outermost = outermost.app
     return outermost
@@ -159,7 +159,7 @@ async def test_customers_hear_of_their_own_orders_and_staff_of_all(
         }
         assert [one["order"] for one in everything.told] == [mine, other]
         assert not own.complete
-    # Again, from where it was; the parameter is for those who cannot set the field.
+    # Resume at the last event. The parameter is for clients that cannot set the header field.
     async with (
         connected(staff, **{"Last-Event-ID": str(begin + 1)}) as by_field,
         connected(staff, f"after={begin + 1}") as by_parameter,
@@ -262,7 +262,7 @@ async def test_nobody_goes_on_listening_unwatched(
         await until(lambda: connection.complete)
     assert caplog.text.count("RuntimeError: a bug") == 1
     monkeypatch.undo()
-    # The next one is watched again.
+    # The next stream is watched again.
     async with connected(customer):
         assert streams(customer)._watch is not None
 

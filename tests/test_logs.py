@@ -1,4 +1,4 @@
-"""What is written: one form for all lines, no secrets, and an outage told once."""
+"""Test the logs: the format of lines, hidden secrets, and few lines for an outage."""
 
 import ast
 import logging
@@ -13,19 +13,20 @@ from icecream import logs
 from icecream.logs import lines
 from tests.processes import TOP
 
-# The same with either database.
+# This code does not depend on the database.
 pytestmark = pytest.mark.only("sqlite")
 
 log = logging.getLogger("tests.logs")
 SWALLOWING = re.compile("CancelledError|BaseException")
-# A cancellation of something that the task waited for is not one of the task itself.
+# A handler may begin with this check. A cancellation of an awaited task is no cancellation of the
+# task itself.
 OF_THE_TASK_ITSELF = "if is_being_cancelled():\n    raise"
 SECRET = "a secret of the settings"
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """The time, which a test moves."""
+    """Replace the monotonic clock by a time that the test sets."""
     now = [1000.0]
     monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
     yield now
@@ -96,7 +97,8 @@ def test_an_outage_is_a_line_then_one_a_minute_and_one_at_its_end(
     clock[0] += 61
     for _ in range(200):
         outage.failed("full")
-        # What succeeds in between, such as a read of a database that takes no writes, ends nothing.
+        # A success between failures does not end the outage, for example a read of a database that
+        # takes no writes.
         outage.succeeded()
     assert outage.lasts
     clock[0] += 5
@@ -145,7 +147,7 @@ def test_a_fault_is_told_once_a_minute_with_its_traceback(
 
 
 def test_nobody_swallows_cancellation() -> None:
-    """What is canceled ends: else a limit around it never holds, and a stop hangs."""
+    """A canceled task must end. Otherwise a timeout around it has no effect, and a stop hangs."""
     swallowed = [
         f"{path}:{handler.lineno}"
         for folder in ("icecream", "tasks")
