@@ -1,8 +1,9 @@
-"""Run the suite on both databases: `python -m tests [WORDS FOR PYTEST]`, without words all of it.
+"""Run the suite on both databases: `python -m tests [ARGUMENTS FOR PYTEST]`.
 
-Four runs at once, because many tests mostly wait for processes: on each database, every second file
-in one run and the others in the other. What they write is printed run by run; that on SQLite comes
-last, and its last line names what was left out because this machine lacks a tool.
+Without arguments, the command runs all tests in four runs at once, because many tests mostly wait
+for processes. On each database, every second file is in one run and the other files are in another.
+The output is printed run by run. The runs on SQLite come last. The last line of a run names
+the tests that it skipped because this machine lacks a tool.
 """
 
 import os
@@ -22,7 +23,7 @@ PERCENT = re.compile(r"\[ *(\d+)%\]")
 
 
 class Run(NamedTuple):
-    """A pytest that runs, and where it writes."""
+    """A pytest process and its log file."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -33,12 +34,12 @@ class Run(NamedTuple):
 
     @property
     def percent(self) -> int:
-        """How far it is."""
+        """The progress of the run in percent."""
         return int([0, *PERCENT.findall(self.output)][-1])
 
 
 def start(database: str, words: Sequence[str], log: Path) -> Run:
-    # Our code is compiled once, also where PYTHONDONTWRITEBYTECODE is set.
+    # Clear PYTHONDONTWRITEBYTECODE, so that our code is compiled only once.
     environment = os.environ | {"ICECREAM_TEST_DATABASE": database, "PYTHONDONTWRITEBYTECODE": ""}
     with log.open("wb") as file:
         command = [sys.executable, "-m", "pytest", *words]
@@ -46,13 +47,13 @@ def start(database: str, words: Sequence[str], log: Path) -> Run:
 
 
 def halves() -> list[list[str]]:
-    """The files of all tests, but those that need other servers beside ours."""
+    """Return all test files in two halves, without tests/peers, which need other servers."""
     files = sorted(map(str, TESTS.glob("test_*.py")))
     return [files[0::2], files[1::2]]
 
 
 def wait(runs: Sequence[Run]) -> None:
-    """Return once all have ended; a terminal shows how far they are."""
+    """Wait until all runs have ended; show their progress on a terminal."""
     while any(run.process.poll() is None for run in runs):
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\033[K{' '.join(f'{run.percent:3}%' for run in runs)}")

@@ -1,7 +1,8 @@
-"""Somebody else's idea of Stripe, as a process: `python -m tests.other_stripe PORT`.
+"""Run localstripe, an independent imitation of Stripe: `python -m tests.other_stripe PORT`.
 
-Run by its own command it listens on every address, and keeps a file in /tmp for all who run it.
-It is a little behind: it refuses what it does not know, so that is kept from it.
+The own command of localstripe listens on every address and keeps a file in /tmp that all its users
+share. Localstripe is a little behind Stripe and refuses unknown parameters, so this module removes
+them.
 """
 
 import sys
@@ -19,7 +20,7 @@ def create_knowing_less(automatic_payment_methods: object = None, **wanted: Any)
 
 @web.middleware
 async def list_all(request: web.Request, handler: Any) -> web.StreamResponse:
-    """Lists without the window of time."""
+    """Remove the time window from requests for lists."""
     request._cache["query"] = request.rel_url.without_query_params(
         "created[gte]", "created[lt]"
     ).query

@@ -1,4 +1,4 @@
-"""`icecream sandbox` as a process, and what its ledger says."""
+"""Run `icecream sandbox` as a process and read its ledger."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from tests import servers
 from tests.processes import TOP, Process, until
 
 WEBHOOK_SECRET = "whsec_of_the_tests"
-# What takes `--slow` or `--late` seconds ends when the test says so.
+# In this program, delays of `--slow` and `--late` end when the test creates the file `go-on`.
 HOLDING = """
 import asyncio, itertools, pathlib, types
 from icecream.cli import main
@@ -27,7 +27,7 @@ main()
 
 
 class Execution(NamedTuple):
-    """A charge or a refund that was carried out; `amount` is what moved, if it succeeded."""
+    """A charge or refund that was carried out; `amount` is the moved amount if it succeeded."""
 
     kind: str
     key: str
@@ -39,9 +39,9 @@ class Execution(NamedTuple):
 
 
 class Sandbox:
-    """A sandbox that can be killed and started again on its ledger.
+    """A sandbox that can be killed and restarted on its ledger.
 
-    One that is `holding` waits with what is slow or late until `go_on`.
+    With `holding`, slow and late requests wait until `go_on` is called.
     """
 
     def __init__(self, folder: Path, *options: str, holding: bool = False) -> None:
@@ -65,11 +65,11 @@ class Sandbox:
         self.process.end()
 
     def holds(self) -> bool:
-        """Whether something waits for `go_on`."""
+        """Return whether a request waits for `go_on`."""
         return any(self._folder.glob("held-*"))
 
     def go_on(self) -> None:
-        """Let what is slow or late go on, once there is something, and return once it did."""
+        """Wait until a slow or late request is held, release it and wait until it continues."""
         until(self.holds, "something is slow or late")
         told = self._folder / "go-on"
         told.touch()
@@ -77,17 +77,17 @@ class Sandbox:
         told.unlink()
 
     def entries(self) -> list[dict[str, Any]]:
-        """The whole lines of the ledger."""
+        """Return the entries of the complete lines of the ledger."""
         lines = self.ledger.read_bytes().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
     def requests(self, key: str | None = None) -> list[dict[str, Any]]:
-        """What was asked, with the fault that befell it."""
+        """Return the recorded requests, each with the fault that was applied to it."""
         asked = [one for one in self.entries() if one["entry"] == "request"]
         return [one for one in asked if key in (None, one["key"])]
 
     def executions(self, key: str | None = None) -> list[Execution]:
-        """What was done, as it is now."""
+        """Return the executions with their current results."""
         done: dict[str, Execution] = {}
         for entry in self.entries():
             if entry["entry"] == "execution":

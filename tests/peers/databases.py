@@ -1,4 +1,4 @@
-"""Other PostgreSQL servers than that of the suite, a standby, and PgBouncer before any of them.
+"""Start extra PostgreSQL servers, a standby, and PgBouncer in front of any of them.
 
 Each listens on a free port of 127.0.0.1 and ends with the process that started it.
 """
@@ -37,7 +37,7 @@ max_client_conn = 200
 
 
 def ask(url: str, query: str) -> list[dict[str, Any]]:
-    """What a database says to this, asked over a connection of its own."""
+    """Run a query over a new connection and return the rows."""
 
     async def once() -> list[dict[str, Any]]:
         connection = await asyncpg.connect(url, timeout=5)
@@ -57,7 +57,7 @@ def answers(url: str) -> bool:
 
 @dataclass
 class Cluster:
-    """A PostgreSQL server with its files in a folder of its own."""
+    """A PostgreSQL server with its own data folder."""
 
     programs: Path
     data: Path
@@ -68,7 +68,7 @@ class Cluster:
         return self.server.url
 
     def restart(self) -> None:
-        """Once every connection was ended by the server, as a fast shutdown does."""
+        """Restart after a fast shutdown, in which the server ends every connection."""
         os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGINT)
         until(lambda: not (self.data / "postmaster.pid").exists(), "it ends")
         self.server.stop()
@@ -80,11 +80,11 @@ class Cluster:
 
 
 def programs_of(name: str) -> Path:
-    """Where the programs of a PostgreSQL are."""
+    """Return the folder with the programs of a PostgreSQL."""
     postgres = tool(name)
     assert postgres
     folder = Path(postgres).parent
-    # npm runs no scripts of packages; that of this one would make these links.
+    # npm runs no install scripts here. The script of this package would make these links.
     links = folder.parent / "pg-symlinks.json"
     for link in json.loads(links.read_text()) if links.exists() else []:
         with suppress(FileExistsError):
@@ -106,7 +106,7 @@ def _served(programs: Path, data: Path, *settings: str) -> Iterator[Cluster]:
 
 @contextmanager
 def postgres(name: str, folder: Path, *settings: str) -> Iterator[Cluster]:
-    """A fresh server of the programs of that name."""
+    """Start a new server with the programs of that name."""
     programs = programs_of(name)
     with _served(programs, servers.make_cluster(folder, programs), *settings) as cluster:
         yield cluster
@@ -114,7 +114,7 @@ def postgres(name: str, folder: Path, *settings: str) -> Iterator[Cluster]:
 
 @contextmanager
 def standby(primary: Cluster, folder: Path) -> Iterator[Cluster]:
-    """A standby that follows this one."""
+    """Start a standby that follows the primary."""
     folder.mkdir()
     if servers.without_root():
         os.chown(folder, *servers.nobody())
@@ -126,7 +126,7 @@ def standby(primary: Cluster, folder: Path) -> Iterator[Cluster]:
 
 @contextmanager
 def pgbouncer(server: str, folder: Path, mode: str, size: int = 20) -> Iterator[str]:
-    """The address of a database behind PgBouncer, with so many connections to its server."""
+    """Start PgBouncer with `size` connections to the server; yield the address behind it."""
     parts, port = urlsplit(server), servers.free_port()
     folder.mkdir()
     (folder / "users").write_text('"postgres" ""\n')

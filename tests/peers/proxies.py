@@ -1,4 +1,4 @@
-"""Real proxies in front of a server of ours, configured by the files in `deploy/`.
+"""Start real proxies in front of our server, configured by the files in `deploy/`.
 
 Each listens on a free port of 127.0.0.1 and ends with the process that started it.
 """
@@ -17,7 +17,7 @@ from tests.conftest import tool
 from tests.processes import TOP
 
 DEPLOY = TOP / "deploy"
-# Debian's nginx reads conf.d inside such a frame; all that it writes stays in one folder.
+# Debian's nginx includes conf.d in a similar file. This file keeps all output in one folder.
 NGINX = """
 daemon off;
 {user}
@@ -49,12 +49,12 @@ class Certificate(NamedTuple):
 
     @property
     def context(self) -> ssl.SSLContext:
-        """What a client trusts."""
+        """The TLS context of a client that trusts this certificate."""
         return ssl.create_default_context(cafile=str(self.folder / "cert.pem"))
 
 
 def certificate(folder: Path) -> Certificate:
-    """Make one that nobody signed."""
+    """Make a self-signed certificate."""
     key, cert = folder / "key.pem", folder / "cert.pem"
     new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     name = ["-nodes", "-days", "2", "-subj", "/CN=ice", "-addext", "subjectAltName=IP:127.0.0.1"]
@@ -71,7 +71,7 @@ def _answers(port: int) -> bool:
 
 
 def _configured(name: str, folder: Path, port: int, server: int, files: Path) -> Path:
-    """The file of `deploy/` with other ports and another certificate."""
+    """Copy a file of `deploy/` with other ports and another certificate; return the copy."""
     text = (DEPLOY / name).read_text()
     changes = {
         "127.0.0.1:8000": f"127.0.0.1:{server}",
@@ -90,7 +90,7 @@ def _configured(name: str, folder: Path, port: int, server: int, files: Path) ->
 def _nginx(folder: Path, port: int, server: int, files: Path) -> list[str]:
     _configured("nginx.conf", folder, port, server, files).rename(folder / "icecream.conf")
     main = folder / "nginx.conf"
-    # Else its workers would become nobody, who may not write there.
+    # Otherwise its workers would run as the user nobody, who may not write there.
     user = "user root;" if os.geteuid() == 0 else ""
     main.write_text(NGINX.format(folder=folder, user=user))
     return ["-c", str(main), "-p", str(folder), "-e", "stderr"]
@@ -115,7 +115,7 @@ ARGUMENTS: dict[str, Callable[[Path, int, int, Path], list[str]]] = {
 
 @contextmanager
 def proxy(name: str, folder: Path, port: int, server: int, files: Path) -> Iterator[None]:
-    """A proxy with TLS on `port`, in front of the server on another."""
+    """Run a proxy with TLS on `port`, in front of the server on the port `server`."""
     folder.mkdir()
     command = [tool(name) or name, *ARGUMENTS[name](folder, port, server, files)]
     url, log = f"https://127.0.0.1:{port}", folder / "log"

@@ -1,4 +1,4 @@
-"""The service as clients call it that are not ours, with no proxy between."""
+"""Test the service with curl, without a proxy between them."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 def curl(shop: Shop, path: str, *options: str, body: bytes = b"") -> tuple[str, str]:
-    """The answer, and its version and status with how many connections it took."""
+    """Return the body, and a line with HTTP version, status and number of connections."""
     told = ["--write-out", "\n%{http_version} %{http_code} %{num_connects}"]
     words = ["--silent", "--show-error", "--max-time", "20", *told, *options]
     command = [tool("curl") or "curl", *words, f"{shop.http.base_url}{path}"]

@@ -1,4 +1,4 @@
-"""PostgreSQL as others run it: old and new, behind a pooler, read-only for a while, failed over."""
+"""Test PostgreSQL in other setups: old and new, behind a pooler, read-only, after failover."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ CALLERS, ORDERS_EACH = 8, 6
 
 
 def opened(shop: Shop, *commands: str) -> Shop:
-    """Migrated, with these processes at work, and an admin signed in."""
+    """Migrate the shop, start these processes and sign in as admin."""
     answer = shop.run("migrate")
     assert answer.returncode == 0, answer.stdout
     shop.ready(*[shop.begin(*command.split()) for command in commands])
@@ -34,7 +34,7 @@ def opened(shop: Shop, *commands: str) -> Shop:
 
 
 def order(shop: Shop) -> int | None:
-    """The id of an order, if it was confirmed."""
+    """Place an order; return its id if it was confirmed."""
     try:
         answer = shop.http.post("/api/orders/", json={"quantity": 1, "flavor": 1})
     except httpx.TransportError:
@@ -75,7 +75,7 @@ def test_everything_works_on_other_versions(tmp_path: Path, name: str) -> None:
 
 
 def _restart_under_load(shop: Shop, cluster: databases.Cluster) -> None:
-    """As `pg_ctl restart -m fast` does; who follows the feed goes on to follow it."""
+    """Restart like `pg_ctl restart -m fast`; a client of the event feed keeps its stream."""
     heard: set[int] = set()
     last, stopping = 0, Event()
     with shop.http.stream("GET", "/api/events/") as events, ThreadPoolExecutor(9) as pool:
@@ -109,7 +109,7 @@ NAMES = "SELECT application_name FROM pg_stat_activity"
 
 @pytest.fixture
 async def empty(opened: None, tmp_path: Path) -> str:
-    """An empty database of the suite's server."""
+    """Create an empty database on the suite's server and return its URL."""
     name = f"pooled_{tmp_path.name.translate({ord('-'): '_'})}".lower()
     await DB.run_ddl(f"CREATE DATABASE {name}")
     return settings.load().database_url.rpartition("/")[0] + f"/{name}"
@@ -151,7 +151,7 @@ def test_the_kind_of_pooler_is_found_out_while_others_use_it(
 
 @contextmanager
 def taken(url: str, count: int) -> Iterator[None]:
-    """So many transactions are open, and stay so."""
+    """Keep `count` transactions open."""
     with asyncio.Runner() as runner:
 
         async def take() -> list[asyncpg.Connection]:
@@ -200,7 +200,7 @@ def test_a_slow_query_goes_on_while_the_pooler_has_no_connection_left_to_ask_abo
             await engine.start()
             try:
                 await asyncio.gather(*(engine.run_ddl("SELECT pg_sleep(0.1)") for _ in range(2)))
-                # Both connections are open; from now on a third one is waited for briefly.
+                # Both connections are open. From now on, a wait for a third connection is short.
                 monkeypatch.setattr(sessions, "CONNECT_SECONDS", 0.3)
                 slow = (engine.run_ddl("SELECT 1 AS one, pg_sleep(1.5)") for _ in range(2))
                 return [rows[0]["one"] for rows in await asyncio.gather(*slow)]
@@ -239,7 +239,7 @@ def test_a_failover_loses_no_confirmed_order_and_needs_no_restart(tmp_path: Path
 
 
 def _turn_read_only_and_back(shop: Shop, primary: databases.Cluster) -> None:
-    """With the connections of both times in the pools."""
+    """Make the primary read-only, then writable, with connections of both times in the pools."""
     writable = f"{primary.url}?default_transaction_read_only=off"
     setting = "default_transaction_read_only"
     databases.ask(writable, f"ALTER DATABASE postgres SET {setting} = on")
@@ -257,7 +257,7 @@ ENDED = """
 
 
 def _lose_the_standby_for_a_while(shop: Shop, standby: databases.Cluster) -> None:
-    """Meanwhile no commit ends, though the primary answers and takes writes."""
+    """Stop the standby: no commit ends, although the primary answers and takes writes."""
     standby.server.stop()
     until(lambda: ready(shop) == "the database takes too long to write", "it is not ready")
     standby.server.start()
@@ -265,7 +265,7 @@ def _lose_the_standby_for_a_while(shop: Shop, standby: databases.Cluster) -> Non
 
 
 def _order_while_it_dies(shop: Shop, primary: databases.Cluster) -> set[int]:
-    """The orders that were confirmed to eight callers before the primary was gone."""
+    """Stop the primary while 8 callers place orders; return the confirmed orders."""
     confirmed: list[int] = []
 
     def call(_: int) -> None:

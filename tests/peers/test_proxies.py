@@ -1,4 +1,4 @@
-"""The service behind real proxies, with the configurations that `deploy/` holds."""
+"""Test the service behind real proxies with the configurations in `deploy/`."""
 
 import subprocess
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def place(
 ) -> Iterator[Place]:
     ports = {name: servers.free_port() for name in NAMES}
     settings = {
-        # Cookies are for a host, whatever its port: one address does for all proxies.
+        # Cookies do not depend on the port, so one address works for all proxies.
         "ICECREAM_PUBLIC_URL": f"https://127.0.0.1:{ports['nginx']}{request.param}",
         "ICECREAM_TRUSTED_PROXIES": "127.0.0.1",
         "ICECREAM_PAYMENT_FAILURE_RATE": "0",
@@ -57,7 +57,7 @@ def client(
     certificate: proxies.Certificate,
     place: Place,
 ) -> Iterator[httpx.Client]:
-    """An admin who comes through a proxy."""
+    """Yield an admin's client that connects through a proxy."""
     name: str = request.param
     port, folder = place.ports[name], tmp_path_factory.mktemp(name) / "run"
     with (

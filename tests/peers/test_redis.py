@@ -1,6 +1,6 @@
-"""Redis and Valkey as they are run: each way works, or one line says what to set.
+"""Test setups of Redis and Valkey: each works, or one line says what to set.
 
-What says so is the same everywhere: the metric, readiness and the log.
+The metric, readiness and the log always agree.
 """
 
 import os
@@ -24,7 +24,7 @@ from tests.processes import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.only("postgres")]
 KEY = "shop:payments"
-# What docs/operating.md says that our user has to be allowed.
+# The permissions that our user needs according to docs/operating.md.
 ALLOWED = "~shop:*|+xadd|+xrevrange|+xreadgroup|+xgroup|+client|+select"
 Use = Callable[[str], broker.Stream]
 PROGRAMS = [
@@ -34,7 +34,7 @@ PROGRAMS = [
 
 @dataclass
 class Peers:
-    """Starts servers of one program, which end with the test."""
+    """Starts servers of one program; the servers end with the test."""
 
     program: str
     folder: Path
@@ -55,7 +55,7 @@ def peers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Peers]:
 
 @pytest.fixture
 async def use(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Use]:
-    """Makes the bell as settings with this address do; it ends with the test."""
+    """Yield a function that makes the broker for an address; the brokers end with the test."""
     bells: list[broker.Stream] = []
 
     def used(url: str) -> broker.Stream:
@@ -86,7 +86,7 @@ def bell_at(monkeypatch: pytest.MonkeyPatch, url: str) -> broker.Stream:
 
 
 async def works(bell: broker.Stream) -> None:
-    """What is rung is heard, and nothing is said."""
+    """Check that a notification arrives and that there is no warning."""
     message = BrokerMessage(task_id="1", task_name="x", message=b"rung", labels={})
     async with aclosing(bell.listen()) as heard:
         await bell.kick(message)
@@ -96,7 +96,7 @@ async def works(bell: broker.Stream) -> None:
 
 
 async def is_refused(_: broker.Stream, told: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Metric, readiness and log agree; the log has one line for all that fails."""
+    """Check that metric, readiness and log agree, and that the log has one line for all errors."""
     caplog.clear()
     await payments.ring([1])
     assert await payments.redis_is_away() is True
@@ -163,7 +163,7 @@ async def test_a_node_of_a_cluster_works_where_it_has_our_key_and_else_says_so(
     peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
 ) -> None:
     def node(name: str, mine: str, others: str) -> servers.Server:
-        """One of two; the other is nowhere."""
+        """Start one of two cluster nodes; the other does not exist."""
         port = servers.free_port()
         (peers.folder / name).mkdir()
         (peers.folder / name / "nodes.conf").write_text(
@@ -177,7 +177,7 @@ async def test_a_node_of_a_cluster_works_where_it_has_our_key_and_else_says_so(
                 port,
                 peers.program,
                 cluster_enabled="yes",
-                # Its default lies among the ports that the system hands to clients.
+                # The default is within the range of ports that the system assigns to clients.
                 cluster_port=str(servers.free_port()),
                 cluster_require_full_coverage="no",
                 cluster_node_timeout="60000",
