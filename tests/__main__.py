@@ -2,8 +2,8 @@
 
 Without arguments, the command runs all tests in four runs at once, because many tests mostly wait
 for processes. On each database, every second file is in one run and the other files are in another.
-The output is printed run by run. The runs on SQLite come last. The last line of a run names
-the tests that it skipped because this machine lacks a tool.
+The output is printed run by run. The runs on SQLite come last. The last line of a run names the
+tests that it skipped because this machine lacks a tool.
 """
 
 import os

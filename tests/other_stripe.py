@@ -1,8 +1,7 @@
 """Run localstripe, an independent imitation of Stripe: `python -m tests.other_stripe PORT`.
 
-The own command of localstripe listens on every address and keeps a file in /tmp that all its users
-share. Localstripe is a little behind Stripe and refuses unknown parameters, so this module removes
-them.
+Localstripe's own command listens on every address and keeps a file in /tmp that all users share.
+Localstripe is a little behind Stripe and refuses unknown parameters. This module removes them.
 """
 
 import sys

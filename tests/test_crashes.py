@@ -67,7 +67,7 @@ from icecream.tables import Notice
 ours = Notice.key == sys.argv[1], Notice.applied_at.is_not_null()
 sys.stdout.write(str(asyncio.run(Notice.count().where(*ours).run())))
 """
-# The last digits of an amount select what the sandbox does with its first request
+# The last two digits of an amount select the sandbox's reaction to the first request under a key
 # (docs/providers.md).
 DECLINE, RESET_BEFORE, RESET_AFTER, ERROR_BEFORE, ERROR_AFTER = 1, 3, 4, 5, 6
 TIMEOUT_AFTER, SLOW, LATE, TOO_MANY, IN_USE = 8, 9, 10, 11, 12
