@@ -6,7 +6,6 @@ import gzip
 import io
 import re
 import signal
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
