@@ -18,8 +18,11 @@ from icecream.database import failures
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-# Seconds to connect to one host, and for each query on a new connection.
+# Seconds to connect to a host if there is another one, and to check on other connections.
 CONNECT_SECONDS = 3.0
+# Seconds to connect to the only host, or to the last one: a busy process that opens all its
+# connections at once needs some time for each.
+CONNECT_AT_LAST_SECONDS = 10.0
 # TCP keepalive probes for idle connections, and the time limit for acknowledging sent data.
 KEEPALIVE_IDLE_SECONDS, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_COUNT = 5, 2, 3
 UNACKNOWLEDGED_MILLISECONDS = 5_000
@@ -139,7 +142,7 @@ async def _in_a_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     def run() -> None:
         try:
             future.set_result(asyncio.run(work()))
-        except BaseException as error:
+        except Exception as error:
             future.set_exception(error)
 
     threading.Thread(target=run, name="watch of connections", daemon=True).start()
@@ -171,10 +174,10 @@ class Sessions:
 
     async def open(self, command_seconds: float | None) -> Session:
         """Connect to the first host that answers and matches `target_session_attrs`."""
-        session = await self._connect(command_timeout=command_seconds)
+        session = await self._connect(CONNECT_AT_LAST_SECONDS, command_timeout=command_seconds)
         try:
             query = READ_BACK if self.shared else SET_UP
-            row = await session.fetchrow(query, timeout=CONNECT_SECONDS)
+            row = await session.fetchrow(query, timeout=CONNECT_AT_LAST_SECONDS)
         except BaseException:
             session.terminate()
             raise
@@ -182,19 +185,20 @@ class Sessions:
         self._open.add(session)
         return session
 
-    async def _connect(self, **options: Any) -> Session:
-        options = self._options | options | {"timeout": CONNECT_SECONDS}
+    async def _connect(self, seconds: float = CONNECT_SECONDS, **options: Any) -> Session:
+        """Connect to one host after the other; `seconds` is the limit for the last one."""
+        options = self._options | options
         if self.shared:
             options["statement_cache_size"] = 0
         *others, last = self.hosts
         for host in others:
             try:
-                return await _connected(**options | host)
+                return await _connected(**options | host, timeout=CONNECT_SECONDS)
             except (*failures.DRIVER_ERRORS, failures.Unavailable):
                 # Next time this host is tried last.
                 self.hosts.remove(host)
                 self.hosts.append(host)
-        return await _connected(**options | last)
+        return await _connected(**options | last, timeout=seconds)
 
     async def find_out_whether_shared(self) -> None:
         """Find out whether a pooler may serve one connection with different sessions."""
