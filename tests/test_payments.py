@@ -864,10 +864,13 @@ async def test_what_comes_after_the_last_that_there_was_room_for_is_found(
 ) -> None:
     """The first query finds only as many payments as fill the share of their customer."""
     bad, other, _ = customers
-    hanging = [await place(bad, {flavor: 1}) for _ in range(2)]
-    provider = Hangs({one.order for one in hanging})
+    paid = [await place(bad, {flavor: 1}) for _ in range(2)]
+    await desk(Provider()).serve([number(one) for one in paid])
+    refunds = [one for order in paid for one in await payments.cancel(order.order, by=bad)]
+    # With two refunds that hang, there are as many places left as one customer may hold.
+    provider = Hangs({one.order for one in paid})
     one_desk = desk(provider, timeout=60)
-    ringing = asyncio.create_task(one_desk.serve([number(one) for one in hanging]))
+    ringing = asyncio.create_task(one_desk.serve(refunds))
     await until(provider.is_asked)
     placed = [await place(other, {flavor: 1}) for _ in range(16)]
     assert await one_desk.sweep()
