@@ -218,10 +218,10 @@ async def empty_database(opened: None, tmp_path: Path) -> str:
 
 async def place(user: int, lines: dict[int, int]) -> intake.Placed:
     """Place an order, and notify no worker."""
-    return await intake.Intake(_silent).place(user, lines)
+    return await intake.Intake(notify_nobody).place(user, lines)
 
 
-async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:
+async def notify_nobody(payments: list[int], customers: Sequence[int] = ()) -> None:
     """Do nothing: only a test itself charges payments."""
 
 

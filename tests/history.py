@@ -124,4 +124,4 @@ class History:
 
 
 async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:
-    """Notify no worker."""
+    """Notify no worker. (As in conftest, whose import would start another database.)"""

@@ -6,7 +6,7 @@ import platform
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from tests.conftest import (
     Caller,
     carry_out,
     new_flavor,
+    notify_nobody,
     number,
     parked,
     place,
@@ -110,7 +111,7 @@ async def test_requests_are_counted_by_template_never_by_address(
 
 async def test_orders_are_counted_by_what_came_of_them(customer: Caller, told: Told) -> None:
     before, user = await told(), customer.user.id
-    flavor, line = await new_flavor(stock=3), intake.Intake(_silent)
+    flavor, line = await new_flavor(stock=3), intake.Intake(notify_nobody)
     key = keys.Key(user, "twice", "an order")
     await asyncio.gather(*(line.place(user, {flavor: 1}, key) for _ in range(3)))
     with pytest.raises(errors.InsufficientStock):
@@ -131,10 +132,6 @@ async def test_orders_are_counted_by_what_came_of_them(customer: Caller, told: T
     assert (new["batch_size_sum", "orders"], new["batch_size_count", "orders"]) == (5, 3)
     assert new["batch_size_bucket", "2.0", "orders"] == 2
     assert new["batch_duration_seconds_count", "orders"] == 3
-
-
-async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:
-    """Notify no worker, so that no payment is charged."""
 
 
 async def test_payments_are_counted_by_what_came_of_each_attempt(

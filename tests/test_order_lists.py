@@ -1,7 +1,7 @@
 """Test lists of orders over HTTP: access, filters, sorting and pages."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 from icecream import intake, listing
 from icecream.orders import lists
 from icecream.tables import Order
-from tests.conftest import Caller, new_flavor, place
+from tests.conftest import Caller, new_flavor, notify_nobody, place
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ async def test_a_whole_list_is_never_in_memory(
 ) -> None:
     """Each part of the list is sent before the next one is read."""
     monkeypatch.setattr("icecream.listing.CHUNK", 5)
-    counter = intake.Intake(_silent)
+    counter = intake.Intake(notify_nobody)
     await asyncio.gather(*(counter.place(customer.user.id, {flavor: 1}) for _ in range(43)))
     real, happened, over = lists.page, [], asyncio.Event()
     received = iter([{"type": "http.request", "body": b"", "more_body": False}])
@@ -68,10 +68,6 @@ async def test_a_whole_list_is_never_in_memory(
     await customer.client._transport.app(_call("/api/orders/", customer.access), receive, send)
     # The last read finds no more orders.
     assert happened == ["read", "sent"] * 9 + ["read"]
-
-
-async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:
-    """Notify no worker, so that no payment is charged."""
 
 
 def _call(path: str, access: str) -> dict[str, Any]:

@@ -128,8 +128,8 @@ async def claim(
         limit: the maximum number of claims.
         lease: seconds until other workers may claim these payments again.
         among: which jobs may be claimed.
-        pick: chooses from the jobs that were found. It must have no side effect, because it may be
-            called again.
+        pick: chooses from the jobs that were found. It may be called again, which must change
+            nothing more.
         sent: when a payment was first sent, if not now.
     """
     return await database.transaction(lambda: _claim(ids, among, pick, limit, lease, sent or {}))
