@@ -49,7 +49,7 @@ down: ## Stop the containers; their data stays
 .ci/node_modules/.package-lock.json: .ci/package-lock.json
 	npm --prefix .ci ci
 
-test: $(node) ## Run the tests on PostgreSQL and on SQLite; TESTS="tests/test_orders.py -k one" selects some
+test: $(node) ## Run the tests on PostgreSQL and on SQLite; TESTS="tests/orders/http/test_orders.py -k one" selects some
 	$(call install,$(development))
 	@.venv/bin/python -m tests $(TESTS)
 

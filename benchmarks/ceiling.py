@@ -6,14 +6,15 @@ from litestar import get, post
 from litestar.params import JSONBody
 from litestar.types import ASGIApp
 
-from icecream import app, bodies, cli, edge
-from icecream.orders import incoming, views
+from icecream import app, cli
+from icecream.http import bodies, middleware
+from icecream.orders.http import requests, responses
 
 
 @post("/ceiling", status_code=200)
-async def decode(data: JSONBody[incoming.NewOrder]) -> ASGIApp:
+async def decode(data: JSONBody[requests.NewOrder]) -> ASGIApp:
     """Decode an order and answer as if it was placed."""
-    return bodies.Json(views.OrderPlaced("Order placed", sum(data.wanted)))
+    return bodies.Json(responses.OrderPlaced("Order placed", sum(data.wanted)))
 
 
 @get("/ceiling")
@@ -27,7 +28,7 @@ def create() -> Any:
     application = app.litestar()
     application.register(decode)
     application.register(answer)
-    return edge.Edge(application, https=False)
+    return middleware.Edge(application, https=False)
 
 
 if __name__ == "__main__":

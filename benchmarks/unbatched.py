@@ -1,9 +1,11 @@
 """Our server without batches: each order starts its own transaction at once."""
 
-from icecream import cli, intake, keys
+from icecream import cli
+from icecream.idempotency import keys
+from icecream.orders import placing
 
 
-class Unbatched(intake.Intake):
+class Unbatched(placing.Intake):
     """An intake in which an order waits for no other order and shares no transaction."""
 
     async def place(
@@ -12,8 +14,8 @@ class Unbatched(intake.Intake):
         lines: dict[int, int],
         key: keys.Key | None = None,
         method: str | None = None,
-    ) -> intake.Placed:
-        outcomes = await intake.place_at_once([intake.Wanted(user, lines, key, method)])
+    ) -> placing.Placed:
+        outcomes = await placing.place_at_once([placing.Wanted(user, lines, key, method)])
         self._placed(outcomes)
         (outcome,) = outcomes
         if isinstance(outcome, Exception):
@@ -22,5 +24,5 @@ class Unbatched(intake.Intake):
 
 
 if __name__ == "__main__":
-    intake.Intake = Unbatched  # type: ignore[misc]  # before the application creates an intake
+    placing.Intake = Unbatched  # type: ignore[misc]  # before the application creates an intake
     cli.main(["serve"])

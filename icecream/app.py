@@ -12,44 +12,42 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from litestar import Litestar, Request, Response
+from litestar import Litestar
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from icecream import (
-    accounts,
-    admin,
+from icecream import database, settings
+from icecream.accounts.http import Accounts, auth
+from icecream.admin import site
+from icecream.catalogue.http import Flavors
+from icecream.dashboard import http as dashboard_http
+from icecream.dashboard.stream import OpenPages
+from icecream.feed.http import Events, Streams
+from icecream.feed.reader import Reader
+from icecream.feed.waiting import Waiting
+from icecream.http import (
     bodies,
     cors,
-    counters,
-    dashboard,
-    database,
-    edge,
-    errors,
-    feed,
-    flavors,
-    gateway,
     health,
-    intake,
-    live,
-    logs,
     methods,
     metrics,
+    middleware,
     openapi,
-    operators,
-    orders,
     pages,
-    queries,
-    quotas,
-    settings,
-    stats,
-    stopping,
-    waiting,
-    wallet,
-    webhooks,
+    problems,
+    query_parameters,
+    rate_limits,
 )
-from tasks import broker, payments
+from icecream.orders import placing
+from icecream.orders.http.actions import Changes
+from icecream.orders.http.orders import Orders
+from icecream.payments import providers
+from icecream.payments.http import webhooks
+from icecream.payments.http.methods import Wallet
+from icecream.payments.http.payments import Operators
+from icecream.reporting.http.stats import Stats
+from icecream.runtime import instrumentation, shutdown
+from tasks import broker, notify
 from tasks.publishing import publishing
 from tasks.worker import working
 
@@ -58,66 +56,6 @@ log = logging.getLogger(__name__)
 LARGEST_BODY = 256_000
 # Seconds from the end of serving to the end of the process, even if something hangs.
 STOP_SECONDS = 7
-# Path parameters that are added to log lines.
-IDS = {"order", "payment"}
-# Litestar's own refusals, translated into ours.
-BY_STATUS: dict[int, type[errors.Refusal]] = {
-    401: errors.Unauthenticated,
-    403: errors.Forbidden,
-    404: errors.NotFound,
-    405: errors.MethodNotAllowed,
-    413: errors.PayloadTooLarge,
-    415: errors.UnsupportedMediaType,
-    429: errors.QuotaExceeded,
-}
-
-
-def _refusal(request: Request[Any, Any, Any], error: Exception) -> errors.Refusal:
-    if isinstance(error, errors.Refusal):
-        return error
-    if isinstance(error, ValidationException):
-        return _invalid(request, error)
-    if isinstance(error, HTTPException) and error.status_code < 500:
-        kind = BY_STATUS.get(error.status_code)
-        refusal = kind() if kind else errors.ValidationFailed("", "invalid", error.detail)
-        refusal.headers |= dict(error.headers or {})
-        if allowed := refusal.headers.get("allow"):
-            refusal.headers["allow"] = methods.allow(allowed.split(", "))
-        return refusal
-    if isinstance(error, InternalServerException) and "disconnected" in error.detail:
-        log.info("Somebody hung up in the middle of a request.")
-        return errors.ValidationFailed("", "malformed", "The body ended too soon.")
-    if isinstance(error, database.AWAY):
-        logs.DATABASE.failed(error)
-        return errors.Unavailable()
-    logs.fault(log, "Unhandled", error, every=True)
-    return errors.InternalError()
-
-
-def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> errors.Refusal:
-    """Return the refusal for an invalid query or path parameter, or for a missing body."""
-    for one in error.extra if isinstance(error.extra, list) else []:
-        if (name := one.get("key")) and name != "data":
-            return queries.unfit(request.route_handler, name)
-    return errors.ValidationFailed("", "missing", "A body is required.")
-
-
-def problem(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    """Return the problem document (RFC 9457) for any error."""
-    parameters = request.scope.get("path_params", {})
-    logs.about(**{name: parameters[name] for name in IDS & parameters.keys()})
-    refusal = _refusal(request, error)
-    content = refusal.document(
-        address=settings.load().address,
-        instance=edge.public_path(request.scope),
-        request_id=logs.request_id.get(),
-    )
-    return Response(
-        content,
-        status_code=refusal.status,
-        headers=refusal.headers,
-        media_type="application/problem+json",
-    )
 
 
 def _end_with_parent() -> None:
@@ -129,7 +67,7 @@ def _end_with_parent() -> None:
 
     def ended() -> None:
         loop.remove_reader(sentinel)
-        counters.forget()
+        instrumentation.forget()
         signal.raise_signal(signal.SIGTERM)
 
     loop.add_reader(sentinel, ended)
@@ -178,7 +116,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         gc.freeze()
         yield
         app.state.reader.close()
-        end = stopping.force_after(STOP_SECONDS)
+        end = shutdown.force_after(STOP_SECONDS)
         await app.state.intake.close()
     # Nothing hung; a process that embeds the application continues.
     end.cancel()
@@ -190,49 +128,49 @@ def create() -> Callable[[Scope, Receive, Send], Any]:
     app: ASGIApp = methods.Methods(litestar())
     if current.cors_origins:
         app = cors.across_origins(app, current.cors_origins)
-    return edge.Edge(app, https=current.address.startswith("https:"), prefix=current.prefix)
+    return middleware.Edge(app, https=current.address.startswith("https:"), prefix=current.prefix)
 
 
 def litestar() -> Litestar:
     """Return the Litestar application without its wrappers."""
     current = settings.load()
-    reader = feed.Reader()
+    reader = Reader()
     return Litestar(
         route_handlers=[
-            accounts.Accounts,
-            flavors.Flavors,
-            orders.Orders,
-            orders.Changes,
-            operators.Operators,
-            wallet.Wallet,
-            live.Events,
-            stats.Stats,
+            Accounts,
+            Flavors,
+            Orders,
+            Changes,
+            Operators,
+            Wallet,
+            Events,
+            Stats,
             webhooks.hear,
             health.HealthChecks,
             metrics.read,
-            admin.mount(payments.ring),
-            dashboard.router,
+            site.mount(notify.ring),
+            dashboard_http.router,
             pages.router,
         ],
-        on_app_init=[accounts.auth.on_app_init],
-        before_request=queries.only_declared,
-        middleware=[quotas.Quota],
+        on_app_init=[auth.on_app_init],
+        before_request=query_parameters.only_declared,
+        middleware=[rate_limits.Quota],
         request_class=bodies.AnyBody,
         request_max_body_size=LARGEST_BODY,
-        exception_handlers={Exception: problem},
+        exception_handlers={Exception: problems.problem},
         lifespan=[lifespan],
         state=State(
             {
-                "gateway": gateway.chosen(current),
-                "intake": intake.Intake(payments.ring),
-                "metrics": metrics.Page(payments.redis_is_away),
-                "open_pages": dashboard.live.OpenPages(reader),
+                "gateway": providers.chosen(current),
+                "intake": placing.Intake(notify.ring),
+                "metrics": metrics.Page(notify.redis_is_away),
+                "open_pages": OpenPages(reader),
                 "readiness": health.Readiness(),
-                "ring": payments.ring,
+                "ring": notify.ring,
                 "reader": reader,
-                "streams": live.Streams(reader),
-                "waiting": waiting.Waiting(reader),
-                "warnings": payments.warnings,
+                "streams": Streams(reader),
+                "waiting": Waiting(reader),
+                "warnings": notify.warnings,
             }
         ),
         openapi_config=openapi.config(pages.SWAGGER, pages.REDOC, csp=pages.CSP),

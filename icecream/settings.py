@@ -15,7 +15,7 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta, Struct
 
-from icecream import money, sentences, stripe_units
+from icecream import constraints, money, stripe_units
 
 PREFIX = "ICECREAM_"
 # RFC 7518, 3.2: an HS256 key must be at least as long as the hash.
@@ -386,11 +386,11 @@ def _make_secret(path: Path) -> None:
 
 
 def _explain(error: msgspec.ValidationError) -> str:
-    found = sentences.fault(error, Settings)
+    found = constraints.fault(error, Settings)
     name = found.steps[0].upper()
     if found.code == "unknown-field":
         names = [PREFIX + known.upper() for known in Settings.__struct_fields__]
-        return f"{PREFIX}{name}: there is no such setting{sentences.meant(PREFIX + name, names)}."
+        return f"{PREFIX}{name}: there is no such setting{constraints.meant(PREFIX + name, names)}."
     # A setting cannot be set to null, only be left out.
     what = found.predicate.removeprefix("must be ").removesuffix(", or null")
     return f"{PREFIX}{name}: set it to {what}."
@@ -410,7 +410,7 @@ def read(variables: dict[str, str]) -> Settings:
             _require(value.isprintable(), name, "printable text")
             values[name] = [one.strip() for one in value.split(",")] if name in many else value
     # msgspec would treat the word "null" as a setting that was left out.
-    for name, words in sentences.null_words(Settings).items():
+    for name, words in constraints.null_words(Settings).items():
         _require(str(values.get(name)).lower() != "null", name, words.removesuffix(", or null"))
     try:
         return msgspec.convert(values, Settings, strict=False)

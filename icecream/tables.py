@@ -31,7 +31,8 @@ from piccolo.table import Table
 from piccolo_api.session_auth.tables import SessionsBase
 
 import piccolo_migrations
-from icecream import passwords, states
+from icecream import states
+from icecream.runtime import passwords
 
 MAX_PRICE = 100_000_000
 MAX_STOCK = 10**12

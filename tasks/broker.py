@@ -23,7 +23,8 @@ from taskiq import AsyncBroker, BrokerMessage
 from taskiq.exceptions import SendTaskError
 from taskiq_redis import RedisStreamBroker
 
-from icecream import background, logs, settings
+from icecream import settings
+from icecream.runtime import background, logs
 
 log = logging.getLogger(__name__)
 # The maximum number of waiting messages. With more work than that, a sweep finds it just as soon.

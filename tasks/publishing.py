@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from icecream import background, database, feed
+from icecream import database
+from icecream.feed import publisher
+from icecream.runtime import background
 from tasks import sweep
 
 # Seconds between two runs while this process writes, so that a busy process publishes many at once.
@@ -24,7 +26,7 @@ async def publishing() -> AsyncIterator[None]:
                 await written.wait()
         written.clear()
         # Publishing is a transaction too, so one more run follows it.
-        return await feed.publish()
+        return await publisher.publish()
 
     with database.told(written.set):
         async with background.running("publisher", lambda: sweep.run(step, PAUSE)):

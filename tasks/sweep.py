@@ -4,7 +4,8 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from icecream import database, logs
+from icecream import database
+from icecream.runtime import logs
 
 
 async def run(step: Callable[[], Awaitable[bool]], every: float) -> None:

@@ -6,9 +6,12 @@ from contextlib import asynccontextmanager
 
 from taskiq.receiver import Receiver
 
-from icecream import background, gateway, keys, settings
-from icecream.payments import Desk, notices, reconciliation
-from tasks import payments, sweep
+from icecream import settings
+from icecream.idempotency import keys
+from icecream.payments import providers, reconciliation, webhook_inbox
+from icecream.payments.executor import Desk
+from icecream.runtime import background
+from tasks import notify, sweep
 from tasks.broker import broker
 
 # The maximum number of payments in flight. Each only waits for the provider.
@@ -26,21 +29,21 @@ Step = Callable[[], Awaitable[bool]]
 async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
     """Carry payments out, at most `concurrency` at a time, until the block ends."""
     current = settings.load()
-    provider = gateway.chosen(current)
+    provider = providers.chosen(current)
     lease, timeout = current.lease, current.payment_timeout
     desk = Desk(provider, places=concurrency, lease=lease, timeout=timeout)
-    inbox = notices.Inbox(provider, lease=lease, timeout=timeout)
+    inbox = webhook_inbox.Inbox(provider, lease=lease, timeout=timeout)
     broker.state.desk = desk
     broker.is_worker_process = True
     sweepers = {
         _sweeper("sweep of payments", desk.sweep, current.sweep_every),
         _sweeper("sweep of notices", inbox.sweep, current.sweep_every),
         _sweeper("prune of keys", keys.prune, PRUNE),
-        _sweeper("prune of notices", notices.prune, PRUNE),
+        _sweeper("prune of notices", webhook_inbox.prune, PRUNE),
         _sweeper("reconciliation", lambda: reconciliation.run_due(provider), PRUNE),
     }
     stop, jobs = asyncio.Event(), set(sweepers)
-    if payments.has_bell():
+    if notify.has_bell():
         jobs.add(background.start("bell", lambda: _listen(stop, concurrency)))
     try:
         yield

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 TESTS = Path(__file__).parent
+PEERS = TESTS / "peers"
 DATABASES = ("postgres", "sqlite")
 PERCENT = re.compile(r"\[ *(\d+)%\]")
 
@@ -48,7 +49,7 @@ def start(database: str, words: Sequence[str], log: Path) -> Run:
 
 def halves() -> list[list[str]]:
     """Return all test files in two halves, without tests/peers, which need other servers."""
-    files = sorted(map(str, TESTS.glob("test_*.py")))
+    files = sorted(str(file) for file in TESTS.rglob("test_*.py") if PEERS not in file.parents)
     return [files[0::2], files[1::2]]
 
 

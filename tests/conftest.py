@@ -4,6 +4,7 @@
 
 import asyncio
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -37,24 +38,18 @@ else:
 _here = Path.cwd()
 os.chdir(FOLDER)
 
-import httpx  # noqa: E402
-import pytest  # noqa: E402
+import httpx
+import pytest
 
-import tasks.payments  # noqa: E402
-from icecream import (  # noqa: E402
-    app,
-    database,
-    feed,
-    installation,
-    intake,
-    logs,
-    passwords,
-    payments,
-    settings,
-    tokens,
-)
-from icecream.gateway import Answer, Charge, Declined, Refund, Request, Succeeded  # noqa: E402
-from icecream.tables import Flavor, Job, Notice, Payment, StockMove, User  # noqa: E402
+import tasks.notify
+from icecream import app, bootstrap, database, settings
+from icecream.accounts import tokens
+from icecream.feed import events, publisher
+from icecream.orders import placing
+from icecream.payments import executor, leases, settlement
+from icecream.payments.providers import Answer, Charge, Declined, Refund, Request, Succeeded
+from icecream.runtime import logs, passwords
+from icecream.tables import Flavor, Job, Notice, Payment, StockMove, User
 
 os.chdir(_here)
 # A properly hashed password takes 0.2 s; few tests are about that.
@@ -132,11 +127,20 @@ def nothing_written_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_written", {})
 
 
+def logged(caplog: pytest.LogCaptureFixture, logger: logging.Logger) -> list[logging.LogRecord]:
+    """Return the records of one logger.
+
+    The others may write at any time: one minute after a 503 in an earlier test, its app reports the
+    number of such answers.
+    """
+    return [record for record in caplog.records if record.name == logger.name]
+
+
 @pytest.fixture(scope="session", autouse=True)
 async def opened(anyio_backend: str) -> AsyncIterator[None]:
     """The migrated database, open for the whole run in one event loop."""
     async with database.running():
-        await installation.migrate(lambda line: None)
+        await bootstrap.migrate(lambda line: None)
         yield
 
 
@@ -216,9 +220,9 @@ async def empty_database(opened: None, tmp_path: Path) -> str:
     return settings.load().database_url.rpartition("/")[0] + f"/{name}"
 
 
-async def place(user: int, lines: dict[int, int]) -> intake.Placed:
+async def place(user: int, lines: dict[int, int]) -> placing.Placed:
     """Place an order, and notify no worker."""
-    return await intake.Intake(notify_nobody).place(user, lines)
+    return await placing.Intake(notify_nobody).place(user, lines)
 
 
 async def notify_nobody(payments: list[int], customers: Sequence[int] = ()) -> None:
@@ -227,9 +231,9 @@ async def notify_nobody(payments: list[int], customers: Sequence[int] = ()) -> N
 
 async def publish_all() -> int:
     """Publish all events, and return the position of the last one; nothing else publishes here."""
-    while await feed.publish():
+    while await publisher.publish():
         pass
-    return (await feed.last()).position
+    return (await events.last()).position
 
 
 def yes(asked: Request, reference: str) -> Succeeded:
@@ -237,10 +241,10 @@ def yes(asked: Request, reference: str) -> Succeeded:
     return Succeeded(reference, asked.amount, asked.currency)
 
 
-def verdict(claim: payments.Claim, answer: str | Declined | payments.Parked) -> payments.Verdict:
+def verdict(claim: leases.Claim, answer: str | Declined | settlement.Parked) -> settlement.Verdict:
     """Return a certain result of a claim; a text is the reference of a success."""
     said = yes(claim.request, answer) if isinstance(answer, str) else answer
-    return payments.Verdict(claim, said)
+    return settlement.Verdict(claim, said)
 
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
@@ -321,8 +325,8 @@ def notified(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     async def kiq(staged: list[int], customers: Sequence[int]) -> None:
         payments.extend(staged)
 
-    monkeypatch.setattr(tasks.payments, "has_bell", lambda: True)
-    monkeypatch.setattr(tasks.payments.charge, "kiq", kiq)
+    monkeypatch.setattr(tasks.notify, "has_bell", lambda: True)
+    monkeypatch.setattr(tasks.notify.charge, "kiq", kiq)
     return payments
 
 
@@ -343,12 +347,12 @@ async def flavor(opened: None) -> int:
     return await new_flavor()
 
 
-_desks: list[payments.Desk] = []
+_desks: list[executor.Desk] = []
 
 
-def desk(provider: Provider) -> payments.Desk:
+def desk(provider: Provider) -> executor.Desk:
     """Return a worker's desk for this provider."""
-    _desks.append(payments.Desk(provider, places=10, lease=30, timeout=5))
+    _desks.append(executor.Desk(provider, places=10, lease=30, timeout=5))
     return _desks[-1]
 
 
@@ -371,13 +375,13 @@ async def carry_out(order: int, *answers: Any) -> Provider:
     return provider
 
 
-def number(placed: intake.Placed) -> int:
+def number(placed: placing.Placed) -> int:
     """Return the id of an order's first payment."""
     assert placed.payment is not None
     return placed.payment
 
 
-async def parked(customer: Caller, *answers: Answer) -> intake.Placed:
+async def parked(customer: Caller, *answers: Answer) -> placing.Placed:
     """Place an order of 4 out of 10 at 250 each, whose payment is parked."""
     flavor = await new_flavor(stock=10)
     placed = await place(customer.user.id, {flavor: 4})

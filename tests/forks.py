@@ -123,6 +123,6 @@ def _run(words: tuple[str, ...], environment: dict[str, str], folder: Path, log:
 
 def _hash_quickly() -> None:
     """Make new passwords cheap to check; other tests cover the real cost."""
-    from icecream import passwords
+    from icecream.runtime import passwords
 
     passwords.ITERATIONS = 1000

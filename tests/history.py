@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from icecream import database, doctor, errors, intake, payments
-from icecream.gateway import Answer, Declined, Succeeded
+from icecream import database, errors
+from icecream.integrity import doctor
+from icecream.orders import actions, placing
+from icecream.payments import leases, manual_review, settlement
+from icecream.payments.providers import Answer, Declined, Succeeded
 from icecream.tables import Payment
 
 ODD_CHARGE = "an order that was charged another amount is given back whole"
@@ -37,7 +40,7 @@ class History:
     def __init__(self, seed: int, users: list[int], flavors: list[int], clerk: int) -> None:
         self.chance = random.Random(seed)
         self._users, self._flavors, self._clerk = users, flavors, clerk
-        self._intake = intake.Intake(_silent)
+        self._intake = placing.Intake(_silent)
         self.orders: list[int] = []
         self._waiting: list[int] = []
         self._steps = (
@@ -57,12 +60,12 @@ class History:
     async def _give_back_odd_charges(self) -> None:
         """Refund orders that were charged another amount, as the doctor advises."""
         for order in (await doctor.examine()).get(ODD_CHARGE, ()):
-            give_back = partial(payments.refund, why="odd", by=self._clerk)
+            give_back = partial(actions.refund, why="odd", by=self._clerk)
             staged = await database.transaction(partial(give_back, int(str(order[0])), None))
-            (claim,) = await payments.claim(staged, limit=1, lease=0)
+            (claim,) = await leases.claim(staged, limit=1, lease=0)
             asked = claim.request
             answer = Succeeded(f"history {asked.key}", asked.amount, asked.currency)
-            await payments.settle([payments.Verdict(claim, answer)])
+            await settlement.settle([settlement.Verdict(claim, answer)])
 
     async def _place(self) -> None:
         wanted = self.chance.sample(self._flavors, self.chance.randint(1, len(self._flavors)))
@@ -74,22 +77,22 @@ class History:
     async def _settle(self) -> None:
         """Settle several payments at once, like a desk."""
         now, later = self._waiting[:10], self._waiting[10:]
-        claims = await payments.claim(now, limit=10, lease=0) if now else []
+        claims = await leases.claim(now, limit=10, lease=0) if now else []
         verdicts = [
-            payments.Verdict(one, answer) for one in claims if (answer := self._answer(one))
+            settlement.Verdict(one, answer) for one in claims if (answer := self._answer(one))
         ]
         if verdicts:
-            await payments.settle(verdicts)
+            await settlement.settle(verdicts)
         answered = {one.claim.payment for one in verdicts}
         self._waiting = [one.payment for one in claims if one.payment not in answered] + later
 
-    def _answer(self, claim: payments.Claim) -> Answer | payments.Parked | None:
+    def _answer(self, claim: leases.Claim) -> Answer | settlement.Parked | None:
         asked, reference = claim.request, f"history {claim.payment}"
         return self.chance.choices(
             (
                 Succeeded(reference, asked.amount, asked.currency),
                 Declined("no"),
-                payments.Parked("unsure"),
+                settlement.Parked("unsure"),
                 Succeeded(reference, asked.amount + 1, asked.currency),
                 None,
             ),
@@ -100,15 +103,15 @@ class History:
         if self.orders:
             order = self.chance.choice(self.orders)
             if self.chance.random() < 0.5:
-                self._waiting += await payments.cancel(order, by=self._clerk)
+                self._waiting += await actions.cancel(order, by=self._clerk)
             else:
-                self._waiting += await payments.pay(order, by=self._clerk, needs_method=False)
+                self._waiting += await actions.pay(order, by=self._clerk, needs_method=False)
 
     async def _refund(self) -> None:
         if self.orders:
             order, amount = self.chance.choice(self.orders), self.chance.choice((None, 1, 33, 100))
             self._waiting += await database.transaction(
-                lambda: payments.refund(order, amount, why="soft", by=self._clerk)
+                lambda: actions.refund(order, amount, why="soft", by=self._clerk)
             )
 
     async def _decide(self) -> None:
@@ -117,8 +120,9 @@ class History:
             Payment.state == "parked", Payment.order.is_in(self.orders or [0])
         )
         if rows:
-            parked = payments.parked
-            decide = self.chance.choice((parked.retry, parked.release, parked.refund))
+            decide = self.chance.choice(
+                (manual_review.retry, manual_review.release, manual_review.refund)
+            )
             number = min(row["id"] for row in rows)
             self._waiting += await decide(number, why="looked", by=self._clerk)
 

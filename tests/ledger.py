@@ -1,6 +1,6 @@
 """The check after every test that moves orders or money."""
 
-from icecream import doctor
+from icecream.integrity import doctor
 
 
 async def check() -> None:

@@ -1,18 +1,31 @@
 """Test that docs/architecture.md, the import rules and the tests match the modules."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 TOP = Path(__file__).parents[1]
-ROOMS = sorted(
-    str(path.relative_to(TOP)).removesuffix(".py").removesuffix("/__init__")
+PAGE = (TOP / "docs" / "architecture.md").read_text()
+# Every module, as its path without the suffix. A package is a module if it holds code of its own.
+MODULES = sorted(
+    str(path.relative_to(TOP).with_suffix(""))
     for folder in ("icecream", "tasks")
-    for path in [*(TOP / folder).glob("*.py"), *(TOP / folder).glob("*/__init__.py")]
-    if path.name not in ("__init__.py", "__main__.py") or path.parent.name != folder
+    for path in (TOP / folder).rglob("*.py")
+    if path.name not in ("__init__.py", "__main__.py")
 )
+# The packages and modules directly in `icecream`, and the package `tasks`.
+ROOMS = sorted({module.split("/")[1] for module in MODULES if module.startswith("icecream/")})
+# Parts that may import Litestar; `accounts.tokens` extends Litestar's own token.
+HTTP = re.compile(
+    r"icecream/(app|(http|admin|dashboard|sandbox|cli)/.*|\w+/http(/.*)?|accounts/tokens)$"
+)
+VAGUE = {"services", "repositories", "utils", "helpers", "common", "core", "manager", "misc"}
 
 
 def test_the_imports_run_one_way() -> None:
@@ -21,20 +34,47 @@ def test_the_imports_run_one_way() -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_every_room_has_its_tests() -> None:
-    tests = {path.name for path in (TOP / "tests").glob("test_*.py")}
-    assert {f"test_{Path(room).name}.py" for room in ROOMS} <= tests
+def test_every_package_has_its_tests() -> None:
+    files = [path.relative_to(TOP / "tests") for path in (TOP / "tests").rglob("test_*.py")]
+    folders = {file.parts[0] for file in files if len(file.parts) > 1}
+    alone = {file.stem.removeprefix("test_") for file in files if len(file.parts) == 1}
+    assert {*ROOMS, "tasks"} <= folders | alone
 
 
-def test_the_map_names_every_room_and_no_other() -> None:
-    page = (TOP / "docs" / "architecture.md").read_text()
-    named = re.findall(r"^\| `((?:icecream|tasks)/\w+)(?:\.py|/)` \|", page, flags=re.MULTILINE)
-    assert sorted(named) == ROOMS
+def shown() -> Iterator[str]:
+    """Yield the modules in the map, as paths without the suffix."""
+    folders: list[str] = []
+    for line in PAGE.split("## Map")[1].split("```")[1].strip().splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        name = line.split()[0]
+        del folders[depth:]
+        if name.endswith("/"):
+            folders.append(name.rstrip("/"))
+        else:
+            yield "/".join([*folders, name.removesuffix(".py")])
 
 
-def test_no_room_has_a_name_that_says_nothing() -> None:
-    vague = {"services", "repositories", "utils", "helpers", "common", "core", "manager", "misc"}
-    assert not vague & {Path(room).name for room in ROOMS}
+def test_the_map_shows_every_module_and_no_other() -> None:
+    assert sorted(shown()) == MODULES
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    assert not VAGUE & {part for module in MODULES for part in module.split("/")}
+
+
+def imported(module: str) -> Iterator[str]:
+    tree = ast.parse((TOP / f"{module}.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+@pytest.mark.parametrize("module", [one for one in MODULES if not HTTP.match(one)])
+def test_rules_know_no_http(module: str) -> None:
+    web = re.compile(r"litestar\b|icecream\.http\b|icecream\.\w+\.http\b")
+    assert not [name for name in imported(module) if web.match(name)]
 
 
 def layers() -> list[list[str]]:
@@ -42,13 +82,12 @@ def layers() -> list[list[str]]:
     return [layer.split(" | ") for layer in contract["contracts"][0]["layers"]]
 
 
-def test_no_room_is_left_out_of_the_layers() -> None:
-    rooms = {room.replace("/", ".") for room in ROOMS if room.startswith("icecream/")}
+def test_no_package_is_left_out_of_the_layers() -> None:
+    rooms = {f"icecream.{room}" for room in ROOMS}
     assert {room for layer in layers() for room in layer} == rooms | {"tasks"}
 
 
 def test_the_picture_shows_the_layers() -> None:
-    page = (TOP / "docs" / "architecture.md").read_text()
-    picture = page.split("## Imports")[1].split("```")[1]
-    rows = [re.sub(r"\(.*\)", "", row).split() for row in picture.strip().splitlines()]
+    picture = PAGE.split("## Imports")[1].split("```")[1]
+    rows = [row.split() for row in picture.strip().splitlines()]
     assert rows == [[room.removeprefix("icecream.") for room in layer] for layer in layers()]

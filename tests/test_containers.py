@@ -10,7 +10,7 @@ import pytest
 from dotenv import dotenv_values
 
 from icecream import settings
-from icecream.cli import serving
+from icecream.cli import serve
 from tests.processes import TOP
 
 COMPOSE, DOCKERFILE = ((TOP / name).read_text() for name in ("docker-compose.yml", "Dockerfile"))
@@ -51,7 +51,7 @@ def test_the_compose_file_names_settings_that_exist() -> None:
 
 def test_the_containers_may_take_longer_to_stop_than_ours_need() -> None:
     [grace] = re.findall(r"stop_grace_period: (\d+)s", COMPOSE)
-    assert int(grace) > serving.STOP_SECONDS
+    assert int(grace) > serve.STOP_SECONDS
 
 
 def test_what_the_security_page_promises_is_asked_for() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from icecream import payments
-from icecream.gateway import Answer, Declined, Request, Unknown
+from icecream.payments import executor
+from icecream.payments.providers import Answer, Declined, Request, Unknown
 from icecream.tables import Event, Flavor, FlavorTotal, Job, Order, OrderLine, Payment
 from tests import ledger
 from tests.conftest import Caller, Provider, new_flavor, yes
@@ -39,7 +39,7 @@ class History:
     def __init__(self, seed: int, flavors: list[int], customer: Caller, staff: Caller) -> None:
         self._chance, self._flavors = random.Random(seed), flavors
         self._customer, self._staff = customer, staff
-        self._desk = payments.Desk(Fickle(self._chance), places=5, lease=30, timeout=5)
+        self._desk = executor.Desk(Fickle(self._chance), places=5, lease=30, timeout=5)
         self.answers: Counter[int] = Counter()
 
     async def go_on(self, rounds: int) -> None:

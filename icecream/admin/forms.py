@@ -12,20 +12,14 @@ from piccolo_admin.endpoints import FormConfig
 from pydantic import BaseModel
 from starlette.requests import Request as PiccoloRequest
 
-from icecream import (
-    bodies,
-    books,
-    database,
-    errors,
-    intake,
-    logs,
-    money,
-    operators,
-    payments,
-    settings,
-)
-from icecream.flavors import catalogue
-from icecream.orders import changes
+from icecream import database, errors, fields, money, settings
+from icecream.catalogue import flavors, inventory
+from icecream.http import bodies
+from icecream.orders import actions, placing
+from icecream.orders.http import actions as actions_http
+from icecream.payments import manual_review
+from icecream.payments.http import payments as payments_http
+from icecream.runtime import logs
 from icecream.tables import Flavor, Order, Payment
 
 log = logging.getLogger(__name__)
@@ -38,19 +32,19 @@ FITS = re.compile("[0-9]{1,18}")
 class AnOrder(Struct):
     """Which order."""
 
-    order: bodies.Id
+    order: fields.Id
 
 
 class AFlavor(Struct):
     """Which flavor."""
 
-    flavor: bodies.Id
+    flavor: fields.Id
 
 
 class APayment(Struct):
     """Which payment."""
 
-    payment: bodies.Id
+    payment: fields.Id
 
 
 class Nothing(Struct, forbid_unknown_fields=True):
@@ -58,7 +52,7 @@ class Nothing(Struct, forbid_unknown_fields=True):
 
 
 async def _cancel(order: int, _: Nothing, by: int) -> Done:
-    staged = await payments.cancel(order, by=by)
+    staged = await actions.cancel(order, by=by)
     if await _status(order) == "canceled":
         return f"Order {order} is canceled.", staged
     return (
@@ -69,52 +63,52 @@ async def _cancel(order: int, _: Nothing, by: int) -> Done:
 
 async def _pay(order: int, _: Nothing, by: int) -> Done:
     needs_method = settings.load().needs_payment_method
-    staged = await payments.pay(order, by=by, needs_method=needs_method)
+    staged = await actions.pay(order, by=by, needs_method=needs_method)
     if await _status(order) == "paid":
         return f"Order {order} is paid already.", staged
     return f"Order {order} is being paid.", staged
 
 
-async def _refund(order: int, what: changes.NewRefund, by: int) -> Done:
+async def _refund(order: int, what: actions_http.NewRefund, by: int) -> Done:
     staged = await database.transaction(
-        lambda: payments.refund(order, what.amount, why=what.reason, by=by)
+        lambda: actions.refund(order, what.amount, why=what.reason, by=by)
     )
     rows = await Payment.select(Payment.amount).where(Payment.id.is_in(staged))
     amount = money.text(rows[0]["amount"], settings.load().currency)
     return f"Refund of {amount} started for order {order}.", staged
 
 
-async def _receive(flavor: int, what: catalogue.StockReceipt, by: int) -> Done:
+async def _receive(flavor: int, what: flavors.StockReceipt, by: int) -> Done:
     async def work() -> None:
-        await books.receive(flavor, what.quantity, why=what.reason, by=by)
+        await inventory.receive(flavor, what.quantity, why=what.reason, by=by)
 
     await database.transaction(work)
     rows = await Flavor.select(Flavor.name, Flavor.stock).where(Flavor.id == flavor)
     return f"There are {rows[0]['stock']} of {rows[0]['name']} now.", []
 
 
-async def _retry(payment: int, what: operators.Retry, by: int) -> Done:
-    staged = await payments.parked.retry(payment, why=what.reason, by=by, reference=what.reference)
+async def _retry(payment: int, what: payments_http.Retry, by: int) -> Done:
+    staged = await manual_review.retry(payment, why=what.reason, by=by, reference=what.reference)
     return f"The provider is asked once more about payment {payment}.", staged
 
 
-async def _release(payment: int, what: operators.Why, by: int) -> Done:
-    staged = await payments.parked.release(payment, why=what.reason, by=by)
-    order = (await operators.one(payment)).order
+async def _release(payment: int, what: payments_http.Why, by: int) -> Done:
+    staged = await manual_review.release(payment, why=what.reason, by=by)
+    order = (await payments_http.one(payment)).order
     status = await _status(order)
     return f"Payment {payment} counts as declined; order {order} is {status}.", staged
 
 
-async def _give_back(payment: int, what: operators.Why, by: int) -> Done:
-    staged = await payments.parked.refund(payment, why=what.reason, by=by)
-    view = await operators.one(payment)
+async def _give_back(payment: int, what: payments_http.Why, by: int) -> Done:
+    staged = await manual_review.refund(payment, why=what.reason, by=by)
+    view = await payments_http.one(payment)
     amount = money.text(view.moved or 0, view.currency)
     return f"Refund of {amount} started; then order {view.order} is canceled.", staged
 
 
-async def _book(payment: int, what: operators.Why, by: int) -> Done:
-    staged = await payments.parked.book(payment, why=what.reason, by=by)
-    view = await operators.one(payment)
+async def _book(payment: int, what: payments_http.Why, by: int) -> Done:
+    staged = await manual_review.book(payment, why=what.reason, by=by)
+    view = await payments_http.one(payment)
     amount, status = money.text(view.moved or 0, view.currency), await _status(view.order)
     return f"{amount} counts as given back; order {view.order} is {status}.", staged
 
@@ -157,7 +151,7 @@ FORMS = (
         "Refund an order",
         "Gives back an amount, in minor units such as cents, or all that is left. Stock stays.",
         AnOrder,
-        changes.NewRefund,
+        actions_http.NewRefund,
         _refund,
     ),
     Form(
@@ -165,7 +159,7 @@ FORMS = (
         "Receive stock",
         "Adds a delivery to what is left, or with a negative quantity takes a loss.",
         AFlavor,
-        catalogue.StockReceipt,
+        flavors.StockReceipt,
         _receive,
     ),
     Form(
@@ -174,7 +168,7 @@ FORMS = (
         "Looks it up once more, by the provider's own reference if you found one. "
         "Nothing is charged twice.",
         APayment,
-        operators.Retry,
+        payments_http.Retry,
         _retry,
     ),
     Form(
@@ -183,7 +177,7 @@ FORMS = (
         "For what moved no money: look at the provider's own list first. "
         "The order fails, and may be paid again.",
         APayment,
-        operators.Why,
+        payments_http.Why,
         _release,
     ),
     Form(
@@ -192,7 +186,7 @@ FORMS = (
         "For what was charged, but not as we asked: all of it goes back, "
         "and then the order is canceled.",
         APayment,
-        operators.Why,
+        payments_http.Why,
         _give_back,
     ),
     Form(
@@ -201,18 +195,18 @@ FORMS = (
         "For a refund that moved another amount than we asked for: what it moved counts as given "
         "back, and the rest may be refunded.",
         APayment,
-        operators.Why,
+        payments_http.Why,
         _book,
     ),
 )
 
 
-def configs(ring: intake.Ring) -> list[FormConfig]:
+def configs(ring: placing.Ring) -> list[FormConfig]:
     """Return the forms for Piccolo; `ring` notifies the workers of payments."""
     return [_config(form, ring) for form in FORMS]
 
 
-def _config(form: Form, ring: intake.Ring) -> FormConfig:
+def _config(form: Form, ring: placing.Ring) -> FormConfig:
     async def endpoint(request: PiccoloRequest, given: BaseModel) -> str:
         try:
             said, staged = await _submit(form, given.model_extra or {}, request.user.user.id)

@@ -7,19 +7,24 @@ from msgspec import Meta, Struct
 from piccolo.columns import Boolean, Column
 from piccolo.table import Table
 
-from icecream import accounts, bodies, database, errors, passwords, settings, wallet
-from icecream.flavors import catalogue
+from icecream import database, errors, fields, settings
+from icecream.accounts import http as accounts_http
+from icecream.accounts import users
+from icecream.catalogue import flavors
+from icecream.http import bodies
+from icecream.payments.http import methods as methods_http
+from icecream.runtime import passwords
 from icecream.tables import Flavor, RefreshToken, User
 
 STOCK = "Stock moves by orders and receipts only."
 
-Line = Annotated[str, Meta(max_length=255, pattern=rf"^\Z|{bodies.LINE}", extra=bodies.VISIBLE)]
+Line = Annotated[str, Meta(max_length=255, pattern=rf"^\Z|{fields.LINE}", extra=fields.VISIBLE)]
 
 
 class Person(Struct):
     """The rules for the fields of a user."""
 
-    username: accounts.Username
+    username: accounts_http.Username
     first_name: Line | None = None
     last_name: Line | None = None
     email: Line | None = None
@@ -32,11 +37,11 @@ class Person(Struct):
         # No two users may have the same email, but any number may have none.
         self.email = self.email or None
         if method := self.payment_method or None:
-            wallet.reference(method, "payment_method")
+            methods_http.reference(method, "payment_method")
         self.payment_method = method
 
 
-class AddedFlavor(catalogue.NewFlavor):
+class AddedFlavor(flavors.NewFlavor):
     """A new flavor from staff."""
 
     archived: bool = False
@@ -52,7 +57,7 @@ class Account(User, tablename="users"):
     async def login(cls, username: str, password: str) -> int | None:
         """Return the id of the active member of staff with that password."""
         try:
-            given = msgspec.convert((username, password), tuple[accounts.Username, str])
+            given = msgspec.convert((username, password), tuple[accounts_http.Username, str])
         except msgspec.ValidationError:
             return None
         user = await super().login(*given)
@@ -62,7 +67,7 @@ class Account(User, tablename="users"):
     @classmethod
     async def update_password(cls, user: int | str, password: str) -> None:
         """Set a password like the command line does: the user is signed out everywhere."""
-        await accounts.set_password(int(user), _plain(password))
+        await users.set_password(int(user), _plain(password))
 
     @classmethod
     async def create_user(cls, username: str, password: str, **others: Any) -> "Account":
@@ -133,8 +138,8 @@ async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
                 "This flavor was edited after the page was loaded; load again."
             )
 
-    edited = _checked(sent, catalogue.FlavorEdit)
-    await catalogue.edit(row_id, catalogue.FlavorEdit(**edited), check=check)
+    edited = _checked(sent, flavors.FlavorEdit)
+    await flavors.edit(row_id, flavors.FlavorEdit(**edited), check=check)
     return {"id": row_id}
 
 
@@ -145,14 +150,14 @@ async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
     new = row | sent | _checked(row | sent, Person)
     await _keep_apart(row_id, new)
     if not (new["active"] and new["admin"] and new["superuser"]):
-        await database.transaction(lambda: accounts.keep_an_admin(row_id))
+        await database.transaction(lambda: users.keep_an_admin(row_id))
     if password:
-        await accounts.set_password(row_id, _plain(password))
+        await users.set_password(row_id, _plain(password))
     if not new["active"]:
-        await accounts.disable(row_id)
+        await users.disable(row_id)
     if new["payment_method"] != row["payment_method"]:
         # Set here, not by Piccolo, so that it applies to the user's next order.
-        await wallet.choose(row_id, new["payment_method"])
+        await methods_http.choose(row_id, new["payment_method"])
     # An update must set at least one column, so the id is set to its present value.
     return {name: new[name] for name in sent} | {"id": row_id}
 

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from icecream import settings
-from icecream.cli import demo, money, sandbox, serving, users
+from icecream.cli import demo, reconcile, sandbox, serve, users
 from icecream.cli.commands import main, one_line, with_database
 
-__all__ = ["demo", "main", "money", "sandbox", "serving", "users"]
+__all__ = ["demo", "main", "reconcile", "sandbox", "serve", "users"]
 
 
 @main.command()
@@ -19,10 +19,10 @@ def migrate() -> None:
     """Bring the database up to date; an empty one also gets its first admin and flavor."""
 
     async def run() -> None:
-        from icecream import database, installation
+        from icecream import bootstrap, database
 
         async with database.running("migrate", patient=True):
-            await installation.migrate(click.echo)
+            await bootstrap.migrate(click.echo)
 
     with one_line():
         asyncio.run(run())
@@ -35,7 +35,8 @@ def migrate() -> None:
 @with_database
 async def doctor(mend: bool, yes: bool) -> None:
     """Check that orders, payments, jobs, stock, history and totals agree; fails if they do not."""
-    from icecream import database, doctor, repair
+    from icecream import database
+    from icecream.integrity import doctor, repair
 
     if yes and not mend:
         raise ValueError("--yes goes with --repair.")
@@ -60,7 +61,7 @@ async def doctor(mend: bool, yes: bool) -> None:
 
 
 def _tell(broken: dict[str, list[tuple[object, ...]]]) -> None:
-    from icecream import advice
+    from icecream.integrity import advice
 
     for rule, rows in broken.items():
         some = ", ".join(str(row[0]) for row in rows[:10])
@@ -85,6 +86,10 @@ def openapi() -> None:
 def postman() -> None:
     """Print a Postman collection of the API."""
     with one_line():
-        from icecream import postman
+        from icecream.cli import postman_collection
 
-        click.echo(json.dumps(postman.collection(_document(), settings.load().address), indent=2))
+        click.echo(
+            json.dumps(
+                postman_collection.collection(_document(), settings.load().address), indent=2
+            )
+        )

@@ -13,7 +13,8 @@ from typing import Any
 import asyncpg
 import click
 
-from icecream import __version__, logs, settings
+from icecream import __version__, settings
+from icecream.runtime import logs
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 def log_configuration(level: str) -> dict[str, Any]:
     """Return the log configuration of all commands: standard error, chosen format, no secrets."""
-    from icecream.logs import lines
+    from icecream.runtime.logs import lines
 
     current = settings.load()
     return lines.configuration(current.log_format, current.secrets, level)
@@ -41,7 +42,7 @@ def one_line() -> Iterator[None]:
         # A short command prints its output; the log shows only warnings.
         logging.config.dictConfig(log_configuration("WARNING"))
         sys.excepthook = _log_bug
-        from icecream import database, errors, installation
+        from icecream import bootstrap, database, errors
     except settings.BadSetting as error:
         sys.exit(f"icecream: {error}")
     except (OSError, UnicodeError) as error:
@@ -50,7 +51,7 @@ def one_line() -> Iterator[None]:
         yield
     except (
         settings.BadSetting,
-        installation.NotReady,
+        bootstrap.NotReady,
         database.InUse,
         errors.Refusal,
         ValueError,
@@ -72,7 +73,7 @@ def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
     """
 
     async def run(*args: Any, **kwargs: Any) -> None:
-        from icecream import database, installation
+        from icecream import bootstrap, database
 
         current = settings.load()
         if current.embedded and not current.database_path.exists():
@@ -82,7 +83,7 @@ def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
             )
         command = click.get_current_context().info_name or ""
         async with database.running(command, patient=True):
-            await installation.check()
+            await bootstrap.check()
             await work(*args, **kwargs)
 
     @wraps(work)

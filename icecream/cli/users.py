@@ -33,10 +33,10 @@ async def create(
     name: str, password: str | None, email: str | None, staff: bool, admin: bool
 ) -> None:
     """Make an account."""
-    from icecream import accounts
+    from icecream.accounts import users
 
     secret, made_up = _chosen(password)
-    await accounts.create(name, secret, email=email, staff=staff, admin=admin)
+    await users.create(name, secret, email=email, staff=staff, admin=admin)
     click.echo(f"Made {name!r}" + (f", password {secret} (shown only this once)." * made_up or "."))
 
 
@@ -58,11 +58,11 @@ async def list_users() -> None:
 @with_database
 async def password(name: str, password: str | None) -> None:
     """Set a new password; ends every session and token given for the old one."""
-    from icecream import accounts
+    from icecream.accounts import users
 
-    found = await accounts.named(name)
+    found = await users.named(name)
     secret, made_up = _chosen(password)
-    await accounts.set_password(found, secret)
+    await users.set_password(found, secret)
     click.echo(
         f"Changed the password of {name!r}"
         + (f" to {secret} (shown only this once)." * made_up or ".")
@@ -75,10 +75,11 @@ async def password(name: str, password: str | None) -> None:
 @with_database
 async def disable(name: str, yes: bool) -> None:
     """Disable an account, and sign it out everywhere."""
-    from icecream import accounts, errors
+    from icecream import errors
+    from icecream.accounts import users
 
     try:
-        await accounts.disable(await accounts.named(name), also_last_admin=yes)
+        await users.disable(await users.named(name), also_last_admin=yes)
     except errors.LastAdmin:
         raise ValueError(
             f"{name!r} is the last active admin: make another one first "
@@ -92,7 +93,7 @@ async def disable(name: str, yes: bool) -> None:
 @with_database
 async def enable(name: str) -> None:
     """Let a disabled account sign in again, with its old password."""
-    from icecream import accounts
+    from icecream.accounts import users
 
-    await accounts.enable(await accounts.named(name))
+    await users.enable(await users.named(name))
     click.echo(f"Enabled {name!r}.")

@@ -8,11 +8,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import Struct
 
-from icecream import feed, money, settings, states
-from icecream.dashboard import assets, words
-from icecream.stats.asked import PERIODS
-from icecream.stats.figures import CustomerFigures, Figures, Outcome
-from icecream.stats.reports import Dashboard, Days
+from icecream import money, settings, states
+from icecream.dashboard import assets, formatting
+from icecream.feed import events
+from icecream.reporting.http.parameters import PERIODS
+from icecream.reporting.reports import Dashboard, Days
+from icecream.reporting.sales import CustomerFigures, Figures, Outcome
 
 # The number of flavors with their own color; the others are combined.
 COLORS = 6
@@ -36,7 +37,7 @@ class Card(Struct, frozen=True):
     name: str
     value: str
     before: str
-    change: words.Change
+    change: formatting.Change
     unit: str = ""
 
 
@@ -71,7 +72,7 @@ _jinja = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_jinja.filters |= words.FILTERS
+_jinja.filters |= formatting.FILTERS
 _jinja.globals |= {
     "asset": assets.address,
     "prefix": settings.load().prefix,
@@ -80,7 +81,7 @@ _jinja.globals |= {
 }
 
 
-def view(figures: Dashboard, upto: feed.Last) -> View:
+def view(figures: Dashboard, upto: events.Last) -> View:
     """Return the view of these figures."""
     return View(figures, _cards(figures), _shares(figures), datetime.now(UTC), upto.position)
 
@@ -104,20 +105,20 @@ def _cards(figures: Dashboard) -> list[Card]:
 
 
 def _count(name: str, now: int, before: int) -> Card:
-    change = words.change(now, before, more_is_good=True)
-    return Card(name, words.number(now), words.number(before), change)
+    change = formatting.change(now, before, more_is_good=True)
+    return Card(name, formatting.number(now), formatting.number(before), change)
 
 
 def _money(name: str, now: int, before: int, currency: str, *, more_is_good: bool = True) -> Card:
-    change = words.change(now, before, more_is_good=more_is_good)
-    shown, shown_before = words.headline(now, currency), words.headline(before, currency)
+    change = formatting.change(now, before, more_is_good=more_is_good)
+    shown, shown_before = formatting.headline(now, currency), formatting.headline(before, currency)
     return Card(name, shown, shown_before, change, currency)
 
 
 def _failures(now: Figures, then: Figures) -> Card:
     rate, before = now.failure_rate, then.failure_rate
-    change = words.change_of_share(rate, before, more_is_good=False)
-    return Card("Failure rate", words.percent(rate), words.percent(before), change)
+    change = formatting.change_of_share(rate, before, more_is_good=False)
+    return Card("Failure rate", formatting.percent(rate), formatting.percent(before), change)
 
 
 def _paid(outcomes: Sequence[Outcome]) -> int:
@@ -147,7 +148,7 @@ def charts(view: View) -> dict[str, Any]:
         "currency": figures.currency,
         "digits": money.digits(figures.currency),
         "sales": [
-            (words.period(one.start, figures.interval), _number(one.revenue, figures.currency))
+            (formatting.period(one.start, figures.interval), _number(one.revenue, figures.currency))
             for one in figures.periods
         ],
         "flavors": [

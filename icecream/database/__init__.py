@@ -13,11 +13,9 @@ from piccolo.query import Select
 from piccolo.querystring import QueryString
 from piccolo.table import Table
 
-from icecream import logs, settings
+from icecream import settings
 from icecream.database import transactions
-from icecream.database.failures import Again, ReadOnly, Unavailable, Unsettled
-from icecream.database.postgres import Postgres
-from icecream.database.rows import (
+from icecream.database.bulk import (
     Asked,
     InsertListed,
     Statement,
@@ -28,8 +26,11 @@ from icecream.database.rows import (
     put,
     together,
 )
+from icecream.database.failures import Again, ReadOnly, Unavailable, Unsettled
+from icecream.database.postgres import Postgres
 from icecream.database.sqlite import InUse, SQLite
 from icecream.database.transactions import StrayQuery
+from icecream.runtime import logs
 
 __all__ = [
     "DB",

@@ -11,11 +11,11 @@ import asyncpg
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 from piccolo.querystring import QueryString
 
-from icecream import background
 from icecream.database import failures
 from icecream.database.failures import ReadOnly
 from icecream.database.sessions import DURABLE, Session, Sessions
 from icecream.database.transactions import CleanExit, OwnedByTask, persistently
+from icecream.runtime import background
 
 # Seconds to wait for a free connection, and for an answer; after that, the client is gone.
 ACQUIRE_TIMEOUT, COMMAND_TIMEOUT = 5, 30

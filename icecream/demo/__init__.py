@@ -12,10 +12,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby
 
-from icecream import books, database, intake, passwords, payments, settings
+from icecream import database, settings
+from icecream.catalogue import flavors, inventory
 from icecream.demo.season import Planned, demand, plan
-from icecream.flavors import catalogue
-from icecream.gateway import Answer, Charge, Declined, Request, Succeeded
+from icecream.orders import actions, placing
+from icecream.payments import leases, settlement
+from icecream.payments.providers import Answer, Charge, Declined, Request, Succeeded
+from icecream.runtime import passwords
 from icecream.tables import Flavor, FlavorTotal, Order, User
 
 # The most popular first, with the description and the price of one, in minor units.
@@ -95,9 +98,9 @@ async def _catalogue(staff: User) -> list[int]:
     """Return the flavors by popularity; existing flavors are not changed."""
     for name, (description, price) in FLAVORS.items():
         if not await Flavor.exists().where(Flavor.name == name):
-            new = catalogue.NewFlavor(name, description, price, stock=0)
-            await catalogue.create(new, by=staff)
-    sold = {one.name: one.id for one in await catalogue.listed(archived=False)}
+            new = flavors.NewFlavor(name, description, price, stock=0)
+            await flavors.create(new, by=staff)
+    sold = {one.name: one.id for one in await flavors.listed(archived=False)}
     return [sold[name] for name in FLAVORS if name in sold]
 
 
@@ -131,7 +134,7 @@ class _Season:
             missing = sales[row["id"]] + self._ahead[row["id"]] - row["stock"]
             if missing > 0:
                 why = f"delivery of week {monday:%V}"
-                await books.receive(row["id"], missing, why=why, by=self._staff, at=monday)
+                await inventory.receive(row["id"], missing, why=why, by=self._staff, at=monday)
 
     async def _sell(self, batch: Sequence[Planned]) -> None:
         for one, placed in await database.transaction(partial(_sold, batch)):
@@ -146,16 +149,16 @@ class _Season:
             await database.transaction(partial(_given_back, order, one, at, self._staff))
 
 
-async def _sold(batch: Sequence[Planned]) -> list[tuple[Planned, intake.Placed]]:
+async def _sold(batch: Sequence[Planned]) -> list[tuple[Planned, placing.Placed]]:
     """Place and settle the orders; return them without those that had too little stock."""
     await _hold(demand(batch))
-    wanted = [intake.Wanted(one.user, one.lines, at=one.at) for one in batch]
-    came = zip(batch, await intake.place(wanted), strict=True)
-    sold = [(one, placed) for one, placed in came if isinstance(placed, intake.Placed)]
+    wanted = [placing.Wanted(one.user, one.lines, at=one.at) for one in batch]
+    came = zip(batch, await placing.place(wanted), strict=True)
+    sold = [(one, placed) for one, placed in came if isinstance(placed, placing.Placed)]
     asked = {placed.payment: one for one, placed in sold if placed.payment is not None}
     for one, placed in sold:
         if one.fate == "canceled unpaid":
-            await payments.cancel(placed.order, by=one.user, at=one.at)
+            await actions.cancel(placed.order, by=one.user, at=one.at)
     unasked = ("canceled unpaid", "pending")
     await _settle({n: (one.at, one.fate) for n, one in asked.items() if one.fate not in unasked})
     return sold
@@ -173,11 +176,11 @@ async def _hold(flavors: Iterable[int]) -> None:
 async def _given_back(order: int, one: Planned, at: datetime, staff: int) -> None:
     await _hold(one.lines)
     if one.fate == "canceled":
-        staged = await payments.cancel(order, by=one.user, at=at)
+        staged = await actions.cancel(order, by=one.user, at=at)
     else:
         amount = await _half(order) if one.fate == "refunded in part" else None
         why = "half of it had melted" if amount else "the freezer broke down"
-        staged = await payments.refund(order, amount, why=why, by=staff, at=at)
+        staged = await actions.refund(order, amount, why=why, by=staff, at=at)
     await _settle(dict.fromkeys(staged, (at, one.fate)))
 
 
@@ -191,22 +194,22 @@ async def _settle(asked: Mapping[int, tuple[datetime, str]]) -> None:
     if not asked:
         return
     sent = {payment: at for payment, (at, _) in asked.items()}
-    claims = await payments.claim(sent, limit=len(sent), lease=LEASE, sent=sent)
+    claims = await leases.claim(sent, limit=len(sent), lease=LEASE, sent=sent)
     answers = [(claim, _answer(claim.request, asked[claim.payment][1])) for claim in claims]
-    await payments.settle(
+    await settlement.settle(
         [
-            payments.Verdict(claim, answer, at=sent[claim.payment] + ANSWERED)
+            settlement.Verdict(claim, answer, at=sent[claim.payment] + ANSWERED)
             for claim, answer in answers
         ]
     )
 
 
-def _answer(request: Request, fate: str) -> Answer | payments.Parked:
+def _answer(request: Request, fate: str) -> Answer | settlement.Parked:
     charged = isinstance(request, Charge)
     if charged and fate == "failed":
         return Declined("The bank said no.")
     if charged and fate == "parked":
-        return payments.Parked("The provider knows nothing of it, and would charge it anew.")
+        return settlement.Parked("The provider knows nothing of it, and would charge it anew.")
     # An amount that differs from the requested one is parked by the usual rules.
     moved = request.amount + 50 * (fate == "parked over its amount")
     return Succeeded(f"demo_{request.key}", moved, request.currency)

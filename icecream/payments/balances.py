@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from icecream import states
 from icecream.tables import Payment
 
 
@@ -58,3 +59,16 @@ async def read(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
 async def of(order: dict[str, Any]) -> Balance:
     """Return the balance of one order that the transaction holds."""
     return (await read([order]))[order["id"]]
+
+
+async def has_open_refund(order: int) -> bool:
+    """Return whether a refund is under way or parked."""
+    unfinished = list(states.unfinished(states.PAYMENT))
+    return await Payment.exists().where(
+        Payment.order == order, Payment.kind == "refund", Payment.state.is_in(unfinished)
+    )
+
+
+async def is_owed(order: dict[str, Any]) -> bool:
+    """Return whether a canceled order has money left: its refund failed after succeeding."""
+    return order["status"] == "canceled" and (await of(order)).held > 0

@@ -3,9 +3,9 @@
 import secrets
 from typing import Any
 
-from icecream import attempts, database, errors, money, states
-from icecream.gateway import Record
-from icecream.payments import balances, requests, settlement
+from icecream import database, errors, money, states
+from icecream.payments import attempts, balances, settlement
+from icecream.payments.providers import Record
 from icecream.payments.settlement import MOVED_BACK
 from icecream.tables import Payment
 
@@ -43,7 +43,7 @@ async def _refund_failed(refund: int, why: str) -> bool:
     (row,) = await query
     if (row["kind"], row["state"]) != ("refund", "succeeded"):
         return False
-    if await requests.has_open_refund(row["order"]):
+    if await balances.has_open_refund(row["order"]):
         raise errors.RefundInProgress()
     states.check(states.PAYMENT, row["state"], "parked")
     await Payment.update(
@@ -82,7 +82,7 @@ async def _refund_found(charge: int, record: Record) -> None:
     order = await settlement.held(row["order"])
     if await Payment.exists().where(Payment.provider_ref == record.reference):
         return
-    if await requests.has_open_refund(order["id"]):
+    if await balances.has_open_refund(order["id"]):
         raise errors.RefundInProgress()
     left = (await balances.of(order)).held
     if record.currency != row["currency"] or record.amount > left:

@@ -6,8 +6,8 @@ from typing import Literal
 from msgspec import Struct
 
 from icecream import money, states
-from icecream.gateway import Record
 from icecream.payments import settlement
+from icecream.payments.providers import Record
 from icecream.payments.remedies import Finding
 
 

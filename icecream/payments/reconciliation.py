@@ -10,9 +10,9 @@ from piccolo.columns import Column
 from piccolo.columns.combination import And, Where
 
 from icecream import database
-from icecream.gateway import NO_ANSWER, Gateway, Later, Record
 from icecream.payments import remedies
 from icecream.payments.differences import Row, difference
+from icecream.payments.providers import NO_ANSWER, Gateway, Later, Record
 from icecream.payments.remedies import Finding
 from icecream.tables import Job, Payment
 
@@ -34,7 +34,7 @@ async def compare(gateway: Gateway, since: datetime, until: datetime) -> AsyncIt
     """Yield every difference between the provider's list and our payments first sent in that time.
 
     Raises:
-        gateway.NO_ANSWER, gateway.Later: the provider does not return its list.
+        providers.NO_ANSWER, providers.Later: the provider does not return its list.
     """
     seen: set[int] = set()
     # A charge may have been refunded at the provider. Its refunds come later in the list.

@@ -8,8 +8,11 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from icecream import counters, database, errors, events
-from icecream.gateway import (
+from icecream import database, errors
+from icecream.feed import order_history
+from icecream.payments import corrections
+from icecream.payments.leases import standing
+from icecream.payments.providers import (
     NO_ANSWER,
     Answer,
     Declined,
@@ -20,9 +23,8 @@ from icecream.gateway import (
     Succeeded,
     Unknown,
 )
-from icecream.payments import corrections
-from icecream.payments.claims import standing
 from icecream.payments.settlement import Verdict, hold, settle
+from icecream.runtime import instrumentation
 from icecream.tables import Event
 
 log = logging.getLogger(__name__)
@@ -77,7 +79,7 @@ async def carry_out(gateway: Gateway, finding: Finding) -> Outcome:
     except Exception as error:
         # Continue with the next finding: this error says nothing about it.
         log.exception("Nothing could be done about: %s", finding)
-        counters.failed("finding")
+        instrumentation.failed("finding")
         return Outcome(f" - failed: {error!r}", False)
 
 
@@ -141,8 +143,8 @@ async def _tell(order: int, refund: Refund) -> None:
         )
         if any(msgspec.json.decode(row["payload"])["key"] == refund.key for row in told):
             return
-        happened = events.Happened(order, "reconciled", about)
-        await events.record([happened], at=datetime.now(UTC))
+        happened = order_history.Happened(order, "reconciled", about)
+        await order_history.record([happened], at=datetime.now(UTC))
 
     await database.transaction(work)
 
@@ -151,7 +153,7 @@ async def given_back(gateway: Gateway, finding: Finding) -> bool:
     """Return whether an operator already decided on this refund; one under way counts.
 
     Raises:
-        gateway.NO_ANSWER, gateway.Later: the provider gives no definite answer.
+        providers.NO_ANSWER, providers.Later: the provider gives no definite answer.
     """
     assert finding.record is not None
     try:

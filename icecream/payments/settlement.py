@@ -8,12 +8,15 @@ import msgspec
 from msgspec import Struct
 from piccolo.columns import Column
 
-from icecream import attempts, books, database, errors, events, money, states
-from icecream.failpoints import reach
-from icecream.gateway import Answer, Charge, Declined, Refund, Succeeded, failures
-from icecream.payments import balances
+from icecream import database, errors, money, states
+from icecream.catalogue import inventory, order_lines
+from icecream.feed import order_history
+from icecream.payments import attempts, balances, decline_codes
 from icecream.payments.balances import Balance
-from icecream.payments.claims import Claim, Late
+from icecream.payments.leases import Claim, Late
+from icecream.payments.providers import Answer, Charge, Declined, Refund, Succeeded
+from icecream.reporting import totals
+from icecream.runtime.failpoints import reach
 from icecream.tables import KINDS, Job, Order, OrderLine, Payment
 
 COLUMNS = (
@@ -81,7 +84,7 @@ class Turn(Struct):
     """
 
     order: dict[str, Any]
-    happened: list[events.Happened]
+    happened: list[order_history.Happened]
     path: list[str] = msgspec.field(default_factory=list)
     refunded: int = 0
     refund: int = 0
@@ -102,7 +105,7 @@ class Turn(Struct):
 
     def tell(self, kind: str, by: int | None = None, **about: Any) -> None:
         """Add an entry to the order's history."""
-        self.happened.append(events.Happened(self.order["id"], kind, about, by, self.at))
+        self.happened.append(order_history.Happened(self.order["id"], kind, about, by, self.at))
 
 
 def turn(order: dict[str, Any], at: datetime | None = None) -> Turn:
@@ -187,7 +190,7 @@ def _turn(
     if isinstance(answer, Declined) and verdict.by is None:
         # The provider's reason is for staff, with the payment. The customer can read the history
         # too.
-        about["reason"] = failures.message(answer.code)
+        about["reason"] = decline_codes.message(answer.code)
     if isinstance(answer, Parked):
         new.tell("parked", verdict.by, **about)
     elif isinstance(verdict.claim.request, Charge):
@@ -245,19 +248,21 @@ def _end_refunded(new: Turn, by: int | None, **about: Any) -> None:
     new.enter("canceled" if new.cancel_requested else "refunded", by, **about)
 
 
-async def return_stock(turns: Sequence[Turn]) -> dict[int, list[books.Line]]:
+async def return_stock(turns: Sequence[Turn]) -> dict[int, list[order_lines.Line]]:
     """Put the stock back where a turn requires it; return the lines of all the orders."""
     lines = await _lines([one.order["id"] for one in turns])
-    await books.give_back([line for one in turns if one.back for line in lines[one.order["id"]]])
+    await inventory.give_back(
+        [line for one in turns if one.back for line in lines[one.order["id"]]]
+    )
     return lines
 
 
-async def _lines(orders: Sequence[int]) -> dict[int, list[books.Line]]:
-    lines: dict[int, list[books.Line]] = {order: [] for order in orders}
+async def _lines(orders: Sequence[int]) -> dict[int, list[order_lines.Line]]:
+    lines: dict[int, list[order_lines.Line]] = {order: [] for order in orders}
     line = OrderLine
     columns = (line.id, line.order, line.flavor, line.quantity, line.unit_price, line.refunded)
     for row in await line.select(*columns).where(line.order.is_in(sorted(lines))).order_by(line.id):
-        lines[row.pop("order")].append(books.Line(**row))
+        lines[row.pop("order")].append(order_lines.Line(**row))
     return lines
 
 
@@ -308,30 +313,30 @@ async def _say_why(declined: Sequence[tuple[int, Declined]]) -> None:
         await Payment.update({Payment.failure: code}).where(Payment.id.is_in(alike))
 
 
-async def apply(turns: Sequence[Turn], lines: dict[int, list[books.Line]]) -> list[int]:
+async def apply(turns: Sequence[Turn], lines: dict[int, list[order_lines.Line]]) -> list[int]:
     """Write the changes of held orders; return the refunds that are to be carried out next."""
     now = datetime.now(UTC)
     await _move_orders(turns)
     staged = [await _stage_refund(one) for one in turns if one.refund]
-    await events.record([line for one in turns for line in one.happened], at=now)
+    await order_history.record([line for one in turns for line in one.happened], at=now)
     await _count(turns, lines)
     return staged
 
 
-async def _count(turns: Sequence[Turn], lines: dict[int, list[books.Line]]) -> None:
+async def _count(turns: Sequence[Turn], lines: dict[int, list[order_lines.Line]]) -> None:
     """Update the totals, and save each line's share of the refunded amount."""
-    come, gone, parts = [], [], list[books.Line]()
+    come, gone, parts = [], [], list[order_lines.Line]()
     for one in turns:
         before = after = lines[one.order["id"]]
         if one.refunded:
-            after = books.share(before, one.order["refunded"] + one.refunded)
+            after = order_lines.share(before, one.order["refunded"] + one.refunded)
             parts += after
         if one.refunded or one.status != one.order["status"]:
             whose = one.order["user"], one.order["created_at"]
-            come.append(books.Sale(*whose, one.status, after))
-            gone.append(books.Sale(*whose, one.order["status"], before))
-    await books.save_shares(parts)
-    await books.count(come, gone)
+            come.append(totals.Sale(*whose, one.status, after))
+            gone.append(totals.Sale(*whose, one.order["status"], before))
+    await order_lines.save_shares(parts)
+    await totals.count(come, gone)
 
 
 async def _move_orders(turns: Sequence[Turn]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from icecream.sandbox.things import Entry
+from icecream.sandbox.objects import Entry
 
 
 class Ledger:

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from litestar import Litestar, Request
 
-from icecream.connections import Connection
+from icecream.http.connections import Connection
 
 # Seconds for requests in flight after the stop signal.
 GRACE = 1

@@ -9,7 +9,7 @@ import time
 import httpx
 import msgspec
 
-from icecream.sandbox.things import Intent, Thing
+from icecream.sandbox.objects import Intent, Thing
 
 # Seconds until a failed delivery is retried; they double each time.
 FIRST, LONGEST = 0.2, 60.0

@@ -4,8 +4,8 @@ from tests.mutations import at
 
 MUTATIONS = [
     *at(
-        "icecream/batches.py",
-        "tests/test_batches.py",
+        "icecream/database/batching.py",
+        "tests/database/test_batching.py",
         ("batches: too few outcomes are dealt out", "if len(outcomes) != len(batch):", "if False:"),
         (
             "batches: what follows the commit may fail the callers",
@@ -45,7 +45,7 @@ MUTATIONS = [
     ),
     *at(
         "icecream/database/__init__.py",
-        "tests/test_intake.py",
+        "tests/orders/test_placing.py",
         (
             "transactions: a callback after the commit may fail the caller",
             'with logs.contained(log, "Telling of a commit"):',
@@ -53,8 +53,8 @@ MUTATIONS = [
         ),
     ),
     *at(
-        "icecream/intake.py",
-        "tests/test_intake.py",
+        "icecream/orders/placing.py",
+        "tests/orders/test_placing.py",
         (
             "intake: ringing after the commit may fail the caller",
             'with logs.contained(log, "Ringing for new payments"):',

@@ -2,23 +2,23 @@
 
 from tests.mutations import at
 
-INTAKE, KEYS = "icecream/intake.py", "icecream/keys.py"
-STOCK, TOTALS = "icecream/books/stock.py", "icecream/books/totals.py"
-KEYS_TESTS = "tests/test_keys.py -k 'not kill'"
+INTAKE, KEYS = "icecream/orders/placing.py", "icecream/idempotency/keys.py"
+STOCK, TOTALS = "icecream/catalogue/inventory.py", "icecream/reporting/totals.py"
+KEYS_TESTS = "tests/idempotency/test_keys.py -k 'not kill'"
 
 MUTATIONS = [
     *at(
         INTAKE,
-        "tests/test_intake.py",
+        "tests/orders/test_placing.py",
         ("intake: orders do not take stock", "await shelf.save()", "pass"),
         (
             "intake: an order has no job",
-            "attempts.due(charges, payments), *books",
-            "*books",
+            "attempts.due(charges, payments), *totals",
+            "*totals",
         ),
         (
             "intake: the totals do not count new orders",
-            "attempts.due(charges, payments), *books.counted(sales)",
+            "attempts.due(charges, payments), *totals.counted(sales)",
             "attempts.due(charges, payments)",
         ),
         (
@@ -54,7 +54,8 @@ MUTATIONS = [
     ),
     *at(
         INTAKE,
-        "tests/test_order_changes.py tests/test_wallet.py -k 'method or card or paid_with'",
+        "tests/orders/http/test_actions.py tests/payments/http/test_methods.py "
+        "-k 'method or card or paid_with'",
         (
             "intake: an order is placed without a payment method",
             "if settings.load().needs_payment_method and not call.method:",
@@ -68,11 +69,11 @@ MUTATIONS = [
     ),
     *at(
         INTAKE,
-        "tests/test_metrics.py -k orders",
+        "tests/http/test_metrics.py -k orders",
         (
             "intake: a replay is counted as an order",
-            'counters.ordered("placed", len(placed) - replayed)',
-            'counters.ordered("placed", len(placed))',
+            'instrumentation.ordered("placed", len(placed) - replayed)',
+            'instrumentation.ordered("placed", len(placed))',
         ),
     ),
     *at(
@@ -162,8 +163,8 @@ MUTATIONS = [
         ("keys: 255 characters are too many", "len(word) > LONGEST", "len(word) >= LONGEST"),
     ),
     *at(
-        "icecream/idempotency.py",
-        "tests/test_idempotency.py tests/test_order_changes.py",
+        "icecream/idempotency/http.py",
+        "tests/idempotency/test_http.py tests/orders/http/test_actions.py",
         ("keys: a replay does not say that it is one", "dict(REPLAYED) if replayed else {}", "{}"),
         (
             "keys: the fingerprint of a refund leaves out its amount",
@@ -172,8 +173,8 @@ MUTATIONS = [
         ),
     ),
     *at(
-        "icecream/attempts.py",
-        "tests/test_attempts.py",
+        "icecream/payments/attempts.py",
+        "tests/payments/test_attempts.py",
         (
             "attempts: the provider's key is made from ids",
             "secrets.token_hex(16)",
@@ -192,7 +193,7 @@ MUTATIONS = [
     ),
     *at(
         STOCK,
-        "tests/test_books.py tests/test_flavors.py",
+        "tests/catalogue/test_inventory.py tests/catalogue/test_flavors.py",
         (
             "stock: what others of the batch took is not counted",
             "self._stock[flavor] - self._taken[flavor]",
@@ -233,7 +234,7 @@ MUTATIONS = [
     ),
     *at(
         STOCK,
-        "tests/test_books.py tests/test_flavors.py",
+        "tests/catalogue/test_inventory.py tests/catalogue/test_flavors.py",
         (
             "stock: orders do not lock it",
             "await database.locked(_flavors(counted))",
@@ -252,8 +253,8 @@ MUTATIONS = [
         database="postgres",
     ),
     *at(
-        "icecream/books/lines.py",
-        "tests/test_books.py",
+        "icecream/catalogue/order_lines.py",
+        "tests/catalogue/test_inventory.py",
         (
             "shares: the part of a line is rounded up",
             "refunded * price // total",
@@ -267,7 +268,7 @@ MUTATIONS = [
     ),
     *at(
         TOTALS,
-        "tests/test_books.py",
+        "tests/catalogue/test_inventory.py",
         ("totals: an order counts where it was before", "(-1, gone)", "(0, gone)"),
         (
             "totals: they belong to today",

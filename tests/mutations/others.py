@@ -2,13 +2,13 @@
 
 from tests.mutations import at
 
-TOKENS, FEED = "icecream/tokens.py", "icecream/feed.py"
+TOKENS = "icecream/accounts/tokens.py"
 TRANSACTIONS = "icecream/database/transactions.py"
 
 MUTATIONS = [
     *at(
         TOKENS,
-        "tests/test_tokens.py tests/test_accounts.py",
+        "tests/accounts/test_tokens.py tests/accounts/test_http.py",
         ("tokens: a refresh token opens the API", 'if payload["typ"] != "access":', "if False:"),
         (
             "tokens: an access token is refreshed",
@@ -75,8 +75,8 @@ MUTATIONS = [
         ),
     ),
     *at(
-        FEED,
-        "tests/test_feed.py",
+        "icecream/feed/publisher.py",
+        "tests/feed/test_feed.py",
         ("feed: the publisher's bound is ignored", "if len(ids) >= MOST:", "if False:"),
         ("feed: two events have one position", "start=last + 1", "start=last"),
         (
@@ -84,6 +84,10 @@ MUTATIONS = [
             "return len(done) < len(rows) or len(rows) == TRANSACTIONS",
             "return False",
         ),
+    ),
+    *at(
+        "icecream/feed/events.py",
+        "tests/feed/test_feed.py",
         ("feed: what was read is read again", "Event.position > after", "Event.position >= after"),
         ("feed: the last event is left out", "Event.position <= upto", "Event.position < upto"),
         (
@@ -92,26 +96,34 @@ MUTATIONS = [
             "if False:\n        query",
         ),
         (
-            "feed: customers hear of the orders of others",
-            "if self._user in (None, one.data.user))",
-            "if True)",
-        ),
-        ("feed: a stream hears of what it began beyond", "one.position > self.position]", "True]"),
-        ("feed: who is too slow is never cut off", "if len(self._told) > ROOM:", "if False:"),
-        (
-            "feed: a stream begins when the service has stopped",
-            "if self.closed:\n                raise",
-            "if False:\n                raise",
-        ),
-        (
             "feed: an event does not say what the order was then",
             'statuses[row["order"], row["seq"]]',
             '"pending"',
         ),
     ),
     *at(
-        FEED,
-        "tests/test_feed.py",
+        "icecream/feed/subscription.py",
+        "tests/feed/test_feed.py",
+        (
+            "feed: customers hear of the orders of others",
+            "if self._user in (None, one.data.user))",
+            "if True)",
+        ),
+        ("feed: a stream hears of what it began beyond", "one.position > self.position]", "True]"),
+        ("feed: who is too slow is never cut off", "if len(self._told) > ROOM:", "if False:"),
+    ),
+    *at(
+        "icecream/feed/reader.py",
+        "tests/feed/test_feed.py",
+        (
+            "feed: a stream begins when the service has stopped",
+            "if self.closed:\n                raise",
+            "if False:\n                raise",
+        ),
+    ),
+    *at(
+        "icecream/feed/publisher.py",
+        "tests/feed/test_feed.py",
         (
             "feed: two publish at once",
             "heads = await database.unlocked(Feed.select(Feed.last))",
@@ -120,8 +132,9 @@ MUTATIONS = [
         database="postgres",
     ),
     *at(
-        "icecream/events.py",
-        "tests/test_events.py tests/test_payments.py -k 'events or history or yes or no_fails'",
+        "icecream/feed/order_history.py",
+        "tests/feed/test_order_history.py tests/payments/test_payments.py "
+        "-k 'events or history or yes or no_fails'",
         (
             "history: each event is the first",
             "last[one.order] = last.get(one.order, 0) + 1",
@@ -129,13 +142,13 @@ MUTATIONS = [
         ),
     ),
     *at(
-        "icecream/events.py",
-        "tests/test_events.py tests/test_demo.py",
+        "icecream/feed/order_history.py",
+        "tests/feed/test_order_history.py tests/demo/test_demo.py",
         ("history: all of it happens now", "one.at or at", "at"),
     ),
     *at(
-        "icecream/doctor.py",
-        "tests/test_doctor.py",
+        "icecream/integrity/doctor.py",
+        "tests/integrity/test_doctor.py",
         (
             "doctor: one rule is not asked",
             "for rule, query in RULES.items()}",
@@ -177,8 +190,8 @@ MUTATIONS = [
         ("doctor: a parked payment wants a job", ' if state != "parked")', ")"),
     ),
     *at(
-        "icecream/repair.py",
-        "tests/test_repair.py",
+        "icecream/integrity/repair.py",
+        "tests/integrity/test_repair.py",
         (
             "repair: a repaired job is due in 2099",
             '"user", {database.NOW}, 0',
@@ -198,19 +211,19 @@ MUTATIONS = [
         ("repair: totals are counted twice", 'f"DELETE FROM {table}",', '"SELECT 1",'),
     ),
     *at(
-        "icecream/doctor.py",
-        "tests/test_balances.py",
+        "icecream/integrity/doctor.py",
+        "tests/payments/test_balances.py",
         ("doctor: what staff booked is a finding", "m.moved > m.amount", "m.moved < 0"),
     ),
     *at(
-        "icecream/repair.py",
-        "tests/test_repair.py",
+        "icecream/integrity/repair.py",
+        "tests/integrity/test_repair.py",
         ("repair: a sequence stays where it is", "greatest(max(id)", "least(max(id)"),
         database="postgres",
     ),
     *at(
         TRANSACTIONS,
-        "tests/test_database.py",
+        "tests/database/test_database.py",
         (
             "transactions: a commit of unknown outcome is tried again",
             "raise Unsettled(f",
@@ -226,7 +239,7 @@ MUTATIONS = [
     ),
     *at(
         TRANSACTIONS,
-        "tests/test_database.py -k task",
+        "tests/database/test_database.py -k task",
         # With SQLite such a query waits forever.
         ("transactions: a query astray is let through", "raise StrayQuery", "pass"),
         database="postgres",

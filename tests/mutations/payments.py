@@ -2,13 +2,13 @@
 
 from tests.mutations import at
 
-CLAIMS, DESK = "icecream/payments/claims.py", "icecream/payments/desk.py"
+CLAIMS, DESK = "icecream/payments/leases.py", "icecream/payments/executor.py"
 SETTLEMENT = "icecream/payments/settlement.py"
-PAYMENTS_TESTS = "tests/test_payments.py"
+PAYMENTS_TESTS = "tests/payments/test_payments.py"
 
 MUTATIONS = [
     *at(
-        "icecream/gateway/protocol.py",
+        "icecream/payments/providers/protocol.py",
         PAYMENTS_TESTS,
         (
             "gateway: every error of the system is no answer",
@@ -208,8 +208,8 @@ MUTATIONS = [
         ),
     ),
     *at(
-        "icecream/payments/breaker.py",
-        "tests/test_payments.py -k 'breaker or trial or away or alone or trouble'",
+        "icecream/payments/circuit_breaker.py",
+        "tests/payments/test_payments.py -k 'breaker or trial or away or alone or trouble'",
         (
             "breaker: it opens after 11 failures",
             "FAILURES, CUSTOMERS = 10, 3",
@@ -262,8 +262,8 @@ MUTATIONS = [
         ),
     ),
     *at(
-        "icecream/payments/shares.py",
-        "tests/test_shares.py",
+        "icecream/payments/concurrency_limits.py",
+        "tests/payments/test_concurrency_limits.py",
         ("places: one customer may hold all", "= 0.8, 0.1, 0.9, 0.5", "= 1.0, 0.1, 0.9, 0.5"),
         (
             "places: a customer in trouble may hold as many as others",
@@ -354,7 +354,7 @@ MUTATIONS = [
         ),
         (
             "settlement: the history does not tell of it",
-            "await events.record([line for one in turns for line in one.happened], at=now)",
+            "await order_history.record([line for one in turns for line in one.happened], at=now)",
             "pass",
         ),
         ("settlement: the totals do not follow", "await _count(turns, lines)", "pass"),
@@ -381,7 +381,7 @@ MUTATIONS = [
     ),
     *at(
         SETTLEMENT,
-        "tests/test_corrections.py",
+        "tests/payments/test_corrections.py",
         (
             "settlement: an answer ends the review of a refund that failed",
             " or await _are_reviewed(verdicts):",
@@ -390,7 +390,7 @@ MUTATIONS = [
     ),
     *at(
         SETTLEMENT,
-        "tests/test_order_changes.py tests/test_history.py",
+        "tests/orders/http/test_actions.py tests/test_history.py",
         (
             "settlement: a canceled order keeps its money once it is paid",
             "if asked and balance is not None:",
@@ -418,8 +418,8 @@ MUTATIONS = [
         ),
         (
             "settlement: the stock of a canceled order is not given back",
-            "await books.give_back([line for one in turns if one.back",
-            "await books.give_back([line for one in turns if False",
+            "[line for one in turns if one.back",
+            "[line for one in turns if False",
         ),
         (
             "settlement: the second refund replaces the first",
@@ -428,13 +428,13 @@ MUTATIONS = [
         ),
         (
             "settlement: the lines do not get their parts of a refund",
-            "await books.save_shares(parts)",
+            "await order_lines.save_shares(parts)",
             "pass",
         ),
         (
             "settlement: the parts of a second refund replace those of the first",
-            'books.share(before, one.order["refunded"] + one.refunded)',
-            "books.share(before, one.refunded)",
+            'order_lines.share(before, one.order["refunded"] + one.refunded)',
+            "order_lines.share(before, one.refunded)",
         ),
         (
             "settlement: the totals leave out a refund of a part",
@@ -449,7 +449,7 @@ MUTATIONS = [
     ),
     *at(
         SETTLEMENT,
-        "tests/test_order_changes.py",
+        "tests/orders/http/test_actions.py",
         (
             "settlement: an order is not locked",
             "for row in await database.locked(query)}",

@@ -16,8 +16,9 @@ import trustme
 from redis import Redis
 from taskiq import BrokerMessage
 
-from icecream import logs, settings
-from tasks import broker, payments
+from icecream import settings
+from icecream.runtime import logs
+from tasks import broker, notify
 from tests import servers
 from tests.conftest import tool
 from tests.processes import until
@@ -79,7 +80,7 @@ def bell_at(monkeypatch: pytest.MonkeyPatch, url: str) -> broker.Stream:
     monkeypatch.setattr(settings, "load", lambda: read)
     bell = broker._broker()
     assert isinstance(bell, broker.Stream)
-    monkeypatch.setattr(payments, "broker", bell)
+    monkeypatch.setattr(notify, "broker", bell)
     monkeypatch.setattr(broker, "PROBE_EVERY", 0)
     monkeypatch.setattr(logs, "QUIET_SECONDS", 0)
     return bell
@@ -91,16 +92,16 @@ async def works(bell: broker.Stream) -> None:
     async with aclosing(bell.listen()) as heard:
         await bell.kick(message)
         assert await anext(heard) == b"rung"
-    assert await payments.redis_is_away() is False
-    assert await payments.warnings() == []
+    assert await notify.redis_is_away() is False
+    assert await notify.warnings() == []
 
 
 async def is_refused(_: broker.Stream, told: str, caplog: pytest.LogCaptureFixture) -> None:
     """Check that metric, readiness and log agree, and that the log has one line for all errors."""
     caplog.clear()
-    await payments.ring([1])
-    assert await payments.redis_is_away() is True
-    (warning,) = await payments.warnings()
+    await notify.ring([1])
+    assert await notify.redis_is_away() is True
+    (warning,) = await notify.warnings()
     assert told in warning
     assert warning.endswith("; payments go on by sweeping.")
     assert [message for message in caplog.messages if "Redis" in message] == [warning]

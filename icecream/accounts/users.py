@@ -1,0 +1,111 @@
+"""Accounts: creating, disabling and enabling them; passwords; admin sessions."""
+
+import re
+from datetime import timedelta
+
+from icecream import database, errors, fields
+from icecream.accounts import tokens
+from icecream.runtime import passwords
+from icecream.tables import Session, User
+
+
+async def of_session(session: str, *, extend: timedelta | None = None) -> User | None:
+    """Return the user of this admin session cookie; `extend` prolongs it after a user's action."""
+    user = await Session.get_user_id(session, increase_expiry=extend) if session else None
+    if user is None:
+        return None
+    return await User.objects().where(User.id == user, User.active.eq(True)).first()
+
+
+async def create(
+    name: str, password: str, *, email: str | None = None, staff: bool = False, admin: bool = False
+) -> User:
+    """Make an account.
+
+    Raises:
+        ValueError: the name or the password has a wrong length.
+        errors.AccountExists: the name or the email is taken.
+    """
+    if len(name) > 100 or not re.search(fields.LINE, name):
+        raise ValueError("A name has 1 to 100 characters, none of them a control character.")
+    user = User(
+        username=name,
+        password=await passwords.hashed(password),
+        email=email or None,
+        active=True,
+        admin=staff or admin,
+        superuser=admin,
+    )
+    try:
+        await user.save()
+    except database.REFUSED:
+        raise errors.AccountExists() from None
+    return user
+
+
+async def named(name: str) -> int:
+    """Return the id of the account with this name.
+
+    Raises:
+        errors.NotFound: there is no such account.
+    """
+    row = await User.select(User.id).where(User.username == name).first()
+    if row is None:
+        raise errors.NotFound(f"There is no account {name!r}.")
+    found: int = row["id"]
+    return found
+
+
+async def set_password(user: int, password: str) -> None:
+    """Change a password, and sign the user out everywhere.
+
+    Raises:
+        ValueError: the password is too short or too long.
+    """
+    hashed = await passwords.hashed(password)
+
+    async def change() -> None:
+        await User.update({User.password: hashed}).where(User.id == user)
+        await _sign_out(user)
+
+    await database.transaction(change)
+
+
+async def disable(user: int, *, also_last_admin: bool = False) -> None:
+    """Disable an account, and sign it out everywhere.
+
+    Raises:
+        errors.LastAdmin: it is the last active admin, and `also_last_admin` does not allow it.
+    """
+
+    async def change() -> None:
+        if not also_last_admin:
+            await keep_an_admin(user)
+        await User.update({User.active: False}).where(User.id == user)
+        await _sign_out(user)
+
+    await database.transaction(change)
+
+
+async def enable(user: int) -> None:
+    """Let a disabled account sign in again."""
+    await User.update({User.active: True}).where(User.id == user)
+
+
+async def keep_an_admin(user: int) -> None:
+    """Lock all active admins, in a transaction that is going to disable this one.
+
+    Two admins that disable each other at the same time wait for each other here.
+
+    Raises:
+        errors.LastAdmin: there is no other active admin.
+    """
+    admins = (User.active.eq(True), User.admin.eq(True), User.superuser.eq(True))
+    rows = await database.locked(User.select(User.id).where(*admins).order_by(User.id))
+    if [row["id"] for row in rows] == [user]:
+        raise errors.LastAdmin("This is the last active admin: make another one first.")
+
+
+async def _sign_out(user: int) -> None:
+    await Session.delete().where(Session.user_id == user)
+    await tokens.revoke(user)

@@ -1,0 +1,233 @@
+"""The catalogue: list, add and edit flavors; stock changes by receipts, never by overwriting."""
+
+import unicodedata
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import asdict
+
+from icecream import constraints, database, errors, fields, settings
+from icecream.catalogue import inventory
+from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, User
+
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=100,
+        pattern=fields.LINE,
+        extra=fields.VISIBLE,
+        examples=["Choclate"],
+    ),
+]
+Description = Annotated[
+    str,
+    Meta(
+        max_length=10_000,
+        pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]*$",
+        extra={"words": "{} without control characters other than tabs and line breaks"},
+    ),
+]
+Price = Annotated[
+    int,
+    Meta(ge=0, le=MAX_PRICE, description="In minor units, such as cents.", examples=[250]),
+]
+Stock = Annotated[int, Meta(ge=0, le=MAX_STOCK, examples=[40])]
+COLUMNS = (
+    Flavor.id,
+    Flavor.name,
+    Flavor.description,
+    Flavor.price,
+    Flavor.stock,
+    Flavor.archived,
+    Flavor.version,
+)
+
+
+def _spelt(name: str) -> str:
+    """Normalize a name as the original did, so that names that look the same are the same."""
+    name = unicodedata.normalize("NFC", name).strip()
+    if not 1 <= len(name) <= 100:
+        raise constraints.Unfit("name", "must be text of 1 to 100 characters besides white space")
+    return name
+
+
+class NewFlavor(fields.Body):
+    """A flavor to add; all but its `name` is for staff to say."""
+
+    name: Name
+    description: Description | UnsetType = UNSET
+    price: Price | UnsetType = UNSET
+    stock: Stock | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        self.name = _spelt(self.name)
+        if self.price is not UNSET:
+            fields.require_chargeable("price", self.price)
+
+
+class FlavorEdit(fields.Body):
+    """What is to change of a flavor; what is left out stays.
+
+    `archived` takes it off the list, and back. `stock` can only become null, which stops counting
+    it: what is left moves by orders and receipts.
+    """
+
+    typical: ClassVar = ("price",)
+    name: Name | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    price: Price | UnsetType = UNSET
+    archived: bool | UnsetType = UNSET
+    stock: UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        if self.name is not UNSET:
+            self.name = _spelt(self.name)
+        if self.price is not UNSET:
+            fields.require_chargeable("price", self.price)
+
+
+class StockReceipt(fields.Body):
+    """Stock that came in, or with a negative `quantity` went missing, and why."""
+
+    quantity: Annotated[int, Meta(ge=-MAX_STOCK, le=MAX_STOCK, examples=[40])]
+    reason: Annotated[fields.Reason, Meta(examples=["delivery 1207"])]
+
+    def __post_init__(self) -> None:
+        if not self.quantity:
+            raise constraints.Unfit("quantity", "must be any number but 0")
+        self.reason = fields.said(self.reason)
+
+
+class FlavorView(Struct):
+    """A flavor; `stock` is what is left, or null where it is not counted.
+
+    One that is `archived` is no longer sold.
+    """
+
+    id: fields.Id
+    name: fields.Name
+    description: Description
+    price: Price
+    currency: fields.Currency
+    stock: Stock | None
+    archived: bool
+
+
+EXAMPLE = {
+    "id": 2,
+    "name": "Choclate",
+    "description": "Dark, with a little salt.",
+    "price": 250,
+    "currency": "EUR",
+    "stock": 40,
+    "archived": False,
+}
+
+
+def _view(row: dict[str, Any]) -> FlavorView:
+    return FlavorView(
+        id=row["id"],
+        name=row["name"],
+        description=row["description"],
+        price=row["price"],
+        currency=settings.load().currency,
+        stock=row["stock"],
+        archived=row["archived"],
+    )
+
+
+async def listed(*, archived: bool) -> list[FlavorView]:
+    """Return all flavors on sale, or all archived ones, oldest first."""
+    rows = await Flavor.select(*COLUMNS).where(Flavor.archived.eq(archived)).order_by(Flavor.id)
+    return [_view(row) for row in rows]
+
+
+async def one(flavor: int) -> tuple[FlavorView, int]:
+    """Return a flavor, sold or not, and its version, which counts the edits.
+
+    Raises:
+        errors.NotFound: there is no such flavor.
+    """
+    row = await Flavor.select(*COLUMNS).where(Flavor.id == flavor).first()
+    if row is None:
+        raise errors.NotFound
+    return _view(row), row["version"]
+
+
+def _allow(new: NewFlavor, by: User) -> None:
+    if by.admin:
+        return
+    if settings.load().staff_alone_add_flavors:
+        raise errors.Forbidden("Only staff may add flavors here.")
+    for field in ("description", "price", "stock"):
+        if getattr(new, field) is not UNSET:
+            raise errors.Forbidden(f"Only staff may set the {field}.")
+
+
+def _taken(name: object) -> errors.NameTaken:
+    return errors.NameTaken(
+        f"There is already a flavor called {name}.",
+        errors=[{"pointer": "/name", "code": "taken", "detail": "This name is taken."}],
+    )
+
+
+async def create(new: NewFlavor, *, by: User) -> FlavorView:
+    """Add a flavor; its first stock is a receipt like any later one.
+
+    Raises:
+        errors.Forbidden: this user may not add flavors, or may only set the name.
+        errors.NameTaken: the name is taken.
+    """
+    _allow(new, by)
+    given = {name: value for name, value in asdict(new).items() if value is not UNSET}
+    stock = given.pop("stock", None)
+
+    async def insert() -> FlavorView:
+        row = Flavor(**{"price": settings.load().default_price} | given)
+        flavor: int = (await Flavor.insert(row))[0]["id"]
+        if stock is not None:
+            await inventory.receive(flavor, stock, why="first stock", by=by.id)
+        return (await one(flavor))[0]
+
+    try:
+        return await database.transaction(insert)
+    except database.REFUSED:
+        raise _taken(new.name) from None
+
+
+async def edit(
+    flavor: int, edited: FlavorEdit, *, check: Callable[[int], None]
+) -> tuple[FlavorView, int]:
+    """Change a flavor; its version increases if anything changed.
+
+    Args:
+        check: called with the version that is to be edited, and may refuse.
+
+    Raises:
+        errors.NotFound: there is no such flavor.
+        errors.NameTaken: the name is taken.
+    """
+    given = {name: value for name, value in asdict(edited).items() if value is not UNSET}
+
+    async def write() -> tuple[FlavorView, int]:
+        # Lock the row exclusively: when counting stops, no other transaction may use this flavor.
+        found = await database.owned(Flavor.select(*COLUMNS).where(Flavor.id == flavor))
+        if not found:
+            raise errors.NotFound
+        (row,) = found
+        check(row["version"])
+        changed: dict[Any, Any] = {
+            name: value for name, value in given.items() if row[name] != value
+        }
+        if changed:
+            changed["version"] = row["version"] + 1
+            await Flavor.update(changed).where(Flavor.id == flavor)
+        row |= changed
+        return _view(row), row["version"]
+
+    try:
+        return await database.transaction(write)
+    except database.REFUSED:
+        raise _taken(edited.name) from None

@@ -1,0 +1,152 @@
+"""The stock of each flavor: taken, returned, received."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from piccolo.query import Select
+from piccolo.query.functions import Sum
+
+from icecream import database, errors, states
+from icecream.catalogue.order_lines import Line
+from icecream.tables import MAX_STOCK, Flavor, FlavorTotal, StockMove
+
+_MOVE_STOCK = database.move(Flavor.stock)
+
+
+class UnknownFlavor(Exception):
+    """There is no such flavor, or it is no longer sold."""
+
+    def __init__(self, flavor: int) -> None:
+        super().__init__(f"There is no flavor {flavor}.")
+        self.flavor = flavor
+
+
+class Shelf:
+    """A snapshot of the prices and the stock of some flavors."""
+
+    def __init__(self, prices: dict[int, int], stock: dict[int, int]) -> None:
+        self._prices, self._stock = prices, stock
+        self._taken: Counter[int] = Counter()
+
+    def take(self, wanted: dict[int, int]) -> list[Line]:
+        """Take these quantities, by flavor id, at today's prices; `save` writes them all.
+
+        Raises:
+            UnknownFlavor: a flavor does not exist, or is no longer sold.
+            errors.InsufficientStock: there is less left than ordered; nothing was taken.
+        """
+        for flavor in wanted:
+            if flavor not in self._prices:
+                raise UnknownFlavor(flavor)
+        if short := [
+            {"flavor": flavor, "quantity": quantity, "available": left}
+            for flavor, quantity in sorted(wanted.items())
+            if (left := self._left(flavor)) is not None and left < quantity
+        ]:
+            first = short[0]
+            raise errors.InsufficientStock(
+                f"Only {first['available']} left of flavor {first['flavor']}.", lines=short
+            )
+        self._taken.update({flavor: n for flavor, n in wanted.items() if flavor in self._stock})
+        return [Line(flavor, n, self._prices[flavor]) for flavor, n in wanted.items()]
+
+    def _left(self, flavor: int) -> int | None:
+        return self._stock[flavor] - self._taken[flavor] if flavor in self._stock else None
+
+    async def save(self) -> None:
+        """Write the taken quantities."""
+        await _MOVE_STOCK([(flavor, -n) for flavor, n in self._taken.items()])
+
+
+async def look(wanted: Collection[int]) -> Shelf:
+    """Read these flavors without a lock: the stock may be gone soon."""
+    rows = await _on_sale(wanted)
+    return _shelf(rows, rows)
+
+
+async def hold(wanted: Collection[int]) -> Shelf:
+    """Read these flavors, and lock the counted stock.
+
+    Flavors without counted stock get only a shared lock, which prevents the start of counting. So
+    orders for them do not wait for each other.
+    """
+    rows = await database.kept(_on_sale(wanted)) if wanted else []
+    counted = [row["id"] for row in rows if row["stock"] is not None]
+    return _shelf(rows, await database.locked(_flavors(counted)) if counted else [])
+
+
+def _flavors(ids: Iterable[int]) -> Select[Any]:
+    columns = (Flavor.id, Flavor.price, Flavor.stock)
+    return Flavor.select(*columns).where(Flavor.id.is_in(sorted(ids))).order_by(Flavor.id)
+
+
+def _on_sale(ids: Iterable[int]) -> Select[Any]:
+    return _flavors(ids).where(Flavor.archived.eq(False))
+
+
+def _shelf(rows: list[dict[str, Any]], held: list[dict[str, Any]]) -> Shelf:
+    return Shelf(
+        prices={row["id"]: row["price"] for row in rows},
+        stock={row["id"]: row["stock"] for row in held if row["stock"] is not None},
+    )
+
+
+async def receive(
+    flavor: int, quantity: int, *, why: str, by: int, at: datetime | None = None
+) -> None:
+    """Add a receipt to a flavor's stock; a negative quantity removes a loss from it.
+
+    If the stock was not counted, counting starts now, from 0. `at` is the time of the receipt, if
+    not now.
+
+    Raises:
+        errors.NotFound: there is no such flavor.
+        errors.InsufficientStock: the loss is larger than the stock.
+        errors.ValidationFailed: the stock would exceed the maximum.
+    """
+    # Lock the row exclusively: when counting starts, no other transaction may use this flavor.
+    rows = await database.owned(_flavors([flavor]))
+    if not rows:
+        raise errors.NotFound
+    moves, left = [(why, quantity)], rows[0]["stock"]
+    if left is None:
+        left, moves = 0, [("while it was not counted", await _unaccounted(flavor)), *moves]
+    if left + quantity < 0:
+        short = {"flavor": flavor, "quantity": -quantity, "available": left}
+        raise errors.InsufficientStock(f"Only {left} left of flavor {flavor}.", lines=[short])
+    if left + quantity > MAX_STOCK:
+        detail = f"Together with the {left} there are, more than {MAX_STOCK}."
+        raise errors.ValidationFailed("/quantity", "invalid", detail)
+    at = at or datetime.now(UTC)
+    await Flavor.update({Flavor.stock: left + quantity}).where(Flavor.id == flavor)
+    received = [
+        StockMove(flavor=flavor, quantity=n, why=said, by=by, at=at) for said, n in moves if n
+    ]
+    if received:
+        await StockMove.insert(*received)
+
+
+async def _unaccounted(flavor: int) -> int:
+    """Return the quantity in live orders minus the quantity received so far."""
+    sold = await FlavorTotal.select(Sum(FlavorTotal.quantity)).where(
+        FlavorTotal.flavor == flavor, FlavorTotal.status.is_in(list(states.LIVE))
+    )
+    received = await StockMove.select(Sum(StockMove.quantity)).where(StockMove.flavor == flavor)
+    # The sum of no rows is null, and PostgreSQL's sum of bigint is numeric.
+    return int(sold[0]["sum"] or 0) - int(received[0]["sum"] or 0)
+
+
+async def give_back(lines: Sequence[Line]) -> None:
+    """Put the quantities that orders took back into stock, where stock is counted."""
+    back: Counter[int] = Counter()
+    for line in lines:
+        back[line.flavor] += line.quantity
+    if back:
+        flavors = sorted(back)
+        await database.locked(
+            Flavor.select(Flavor.id).order_by(Flavor.id).where(Flavor.id.is_in(flavors))
+        )
+        # Where the stock is not counted, it is null and stays null.
+        await _MOVE_STOCK([(flavor, back[flavor]) for flavor in flavors])

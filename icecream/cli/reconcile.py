@@ -1,0 +1,48 @@
+"""Commands for money: comparison of our payments with the provider's list."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from icecream import settings
+from icecream.cli.commands import main, with_database
+from icecream.payments import providers
+
+
+@main.command()
+@click.option("--days", type=click.IntRange(1, 3650), default=3, help="How far to look back.")
+@click.option("--yes", is_flag=True, help="Do what the plan says.")
+@with_database
+async def reconcile(days: int, yes: bool) -> None:
+    """Compare our payments with the provider's list, and print the plan.
+
+    Fails if anything is left to be done.
+    """
+    provider = providers.chosen(settings.load())
+    if not provider.keeps_list:
+        click.echo("The provider keeps no list: there is nothing to compare.")
+        return
+    try:
+        left = await _compare(provider, timedelta(days=days), do=yes)
+    except (providers.Later, *providers.NO_ANSWER) as error:
+        sys.exit(
+            f"icecream: the provider does not give its list, try again in some minutes: {error}"
+        )
+    finally:
+        await provider.close()
+    click.echo("Nothing is left to be done." if not left else f"{left} left to be done.")
+    if left:
+        sys.exit(1)
+
+
+async def _compare(provider: providers.Gateway, period: timedelta, *, do: bool) -> int:
+    """Print the differences, and return how many are left."""
+    from icecream.payments import reconciliation, remedies
+
+    left, until = 0, datetime.now(UTC) - reconciliation.YOUNG
+    async for finding in reconciliation.compare(provider, until - period, until):
+        outcome = await remedies.carry_out(provider, finding) if do else remedies.LEFT
+        click.echo(f"{finding}{outcome.said}")
+        left += not outcome.done
+    return left

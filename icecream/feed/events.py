@@ -1,0 +1,135 @@
+"""The feed: all events of all orders in one order, so that readers never miss an event.
+
+Ids cannot be used for that: on PostgreSQL, ids are committed in another order than they are
+assigned. An event gets its `position` after its commit, from one publisher at a time, without gaps.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+from piccolo.querystring import QueryString
+
+from icecream import states
+from icecream.tables import Event
+
+log = logging.getLogger(__name__)
+
+
+class Last(Struct, frozen=True):
+    """The last published event and its time; position 0 if there is none."""
+
+    position: int
+    at: datetime | None
+
+
+NOTHING = Last(0, None)
+# The last event as columns for another query, so that one query reads both in one snapshot.
+LAST = (
+    QueryString('(SELECT COALESCE(max("position"), 0) FROM "event")', alias="position"),
+    QueryString(
+        '(SELECT "at" FROM "event" WHERE "position" = (SELECT max("position") FROM "event"))',
+        alias="at",
+    ),
+)
+
+
+async def last() -> Last:
+    """Return the last published event; a read in the same snapshot, or later, includes it."""
+    row = (
+        await Event.select(Event.position, Event.at)
+        .where(Event.position.is_not_null())
+        .order_by(Event.position, ascending=False)
+        .first()
+    )
+    return Last(**row) if row else NOTHING
+
+
+class _Data(Struct):
+    """The published data of an event: its entry in the order's history, and list fields.
+
+    `status` is the order's status after this event, also when the event is read later.
+    """
+
+    order: int
+    seq: int
+    type: str
+    at: datetime
+    by: int | None
+    user: int
+    status: str
+    total: int
+    currency: str
+    reason: str | UnsetType = UNSET
+    amount: int | UnsetType = UNSET
+
+
+class Told(Struct, frozen=True, dict=True, eq=False):
+    """A published event, as it is sent to authorized listeners."""
+
+    position: int
+    data: _Data
+
+    @cached_property
+    def block(self) -> bytes:
+        """The event as a server-sent event; all processes send the same bytes."""
+        data = msgspec.json.encode(self.data)
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.position, self.data.type.encode(), data)
+
+
+async def read(after: int, upto: int, *, user: int | None = None) -> list[Told]:
+    """Return the events after a position, up to another, optionally of one user's orders only.
+
+    The query selects by range, so it costs no more if few of the events belong to the user.
+    """
+    order = Event.order
+    query = Event.select(
+        Event.position,
+        order,
+        Event.seq,
+        Event.type,
+        Event.at,
+        Event.by,
+        Event.payload,
+        order.user.as_alias("user"),
+        order.total.as_alias("total"),
+        order.currency.as_alias("currency"),
+    )
+    query = query.where(Event.position > after, Event.position <= upto).order_by(Event.position)
+    if user is not None:
+        query = query.where(order.user == user)
+    rows = await query
+    status = await _statuses(rows)
+    return [Told(row.pop("position"), _data(row, status)) for row in rows]
+
+
+def _data(row: dict[str, Any], statuses: dict[tuple[int, int], str]) -> _Data:
+    payload = msgspec.json.decode(row.pop("payload"))
+    status = _entered(row["type"]) or statuses[row["order"], row["seq"]]
+    reason, amount = payload.get("reason") or UNSET, payload.get("amount", UNSET)
+    return _Data(**row, status=status, reason=reason, amount=amount)
+
+
+def _entered(kind: str) -> str | None:
+    """Return the status that an order enters by such an event, if any."""
+    return kind if kind in states.ORDER else "pending" if kind == "placed" else None
+
+
+async def _statuses(rows: Sequence[dict[str, Any]]) -> dict[tuple[int, int], str]:
+    """Return the statuses of orders after events that did not change the status."""
+    asked = {row["order"] for row in rows if not _entered(row["type"])}
+    found: dict[tuple[int, int], str] = {}
+    if asked:
+        status = ""
+        for row in (
+            await Event.select(Event.order, Event.seq, Event.type)
+            .where(Event.order.is_in(sorted(asked)))
+            .order_by(Event.order, Event.seq)
+        ):
+            status = _entered(row["type"]) or status
+            found[row["order"], row["seq"]] = status
+    return found

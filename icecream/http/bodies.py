@@ -1,0 +1,145 @@
+"""Parsing of request bodies: JSON or a form becomes one struct, or a precise refusal."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.enums import RequestEncodingType
+from litestar.exceptions import HTTPException
+from litestar.handlers import BaseRouteHandler
+from litestar.params import PathParameter
+from litestar.types import Receive, Scope, Send
+
+from icecream import constraints, errors
+from icecream.fields import MAX_ID
+from icecream.http import middleware
+from icecream.tables import User
+
+T = TypeVar("T")
+PathId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Its id.")]
+FORMS = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
+# Our largest form has three fields.
+MOST_FIELDS = 1000
+# Members that clients of the original service may send back to it; they are ignored.
+READ_ONLY = frozenset({"id", "user", "status", "created_at"})
+
+
+class AnyBody(Request[User, Any, Any]):
+    """Parses a body of any supported kind into the struct that the handler requires."""
+
+    async def json(self) -> Any:
+        wanted = self.route_handler.parsed_data_field
+        assert wanted is not None
+        values = await self._members()
+        if isinstance(values, dict):
+            known = wanted.annotation.__struct_fields__
+            values = {k: v for k, v in values.items() if k in known or k not in READ_ONLY}
+        return converted(values, wanted.annotation)
+
+    async def _members(self) -> Any:
+        require_plain(self.headers.get("content-encoding"))
+        kind = self.content_type[0]
+        if kind in FORMS:
+            return await self._form_members()
+        if kind != RequestEncodingType.JSON:
+            raise errors.UnsupportedMediaType()
+        try:
+            return msgspec.json.decode(await self.body())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            detail = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+            raise errors.ValidationFailed(
+                "", "malformed", f"The body is not JSON: {detail}."
+            ) from None
+
+    async def _form_members(self) -> dict[str, Any]:
+        # Counted before parsing, because parsing costs microseconds per field on the event loop.
+        if (await self.body()).count(b"&") > MOST_FIELDS:
+            raise errors.ValidationFailed("", "malformed", "The form has too many fields.")
+        try:
+            if self.content_type[0] == RequestEncodingType.URL_ENCODED:
+                # Litestar would replace bytes that are not UTF-8 by U+FFFD.
+                unquote_to_bytes(await self.body()).decode()
+            form = await self.form()
+        except (HTTPException, ValueError, LookupError) as error:
+            why = error.detail if isinstance(error, HTTPException) else error
+            raise errors.ValidationFailed(
+                "", "malformed", f"The body is not such a form: {why}."
+            ) from None
+        fields = {name: form.getall(name) for name in form}
+        return {name: one[0] if len(one) == 1 else one for name, one in fields.items()}
+
+
+class Json:
+    """A JSON response that is ready to send.
+
+    Litestar's own response costs as much as the rest of its work on a call. A handler declares
+    `ASGIApp` as its return type.
+    """
+
+    def __init__(
+        self, value: Any, headers: Mapping[str, str] | None = None, status: int = 200
+    ) -> None:
+        self.status = status
+        self.body = msgspec.json.encode(value)
+        self.headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(self.body)).encode()),
+            *middleware.encoded(headers or {}),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+def require_plain(content_encoding: str | None) -> None:
+    """Refuse a compressed body, because there is no code here to decompress it.
+
+    Raises:
+        errors.UnsupportedMediaType: with the accepted encoding (RFC 9110, 15.5.16).
+    """
+    if content_encoding and content_encoding.strip().lower() != "identity":
+        refusal = errors.UnsupportedMediaType("Send the body without a Content-Encoding.")
+        refusal.headers["Accept-Encoding"] = "identity"
+        raise refusal
+
+
+def converted(values: Any, kind: type[T]) -> T:
+    """Convert the received values into a struct; numbers may be text.
+
+    Raises:
+        errors.ValidationFailed: the values do not fit; the error points at the member.
+    """
+    wanted: Any = kind
+    for name, words in constraints.null_words(wanted).items():
+        # A refund of "null" is a mistake; it must not mean a refund of the rest.
+        if isinstance(values, dict) and str(values.get(name)).lower() == "null":
+            raise errors.ValidationFailed(f"/{name}", "invalid", f"{name} must be {words}.")
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise refused(error, kind) from None
+
+
+async def exact_ids(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Guard: accept only ids in the format that we write; Python reads other digits too."""
+    segments = connection.scope["raw_path"].split(b"/")
+    for value in connection.path_params.values():
+        if isinstance(value, int) and not (
+            1 <= value <= MAX_ID and str(value).encode() in segments
+        ):
+            raise errors.NotFound
+
+
+def pointer(steps: Iterable[str]) -> str:
+    """Return the JSON Pointer (RFC 6901) for a path of member names."""
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def refused(error: msgspec.ValidationError, kind: Any) -> errors.ValidationFailed:
+    """Return the refusal for an error that msgspec found; it names the field."""
+    found = constraints.fault(error, kind)
+    return errors.ValidationFailed(pointer(found.steps), found.code, found.sentence)

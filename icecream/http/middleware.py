@@ -1,0 +1,233 @@
+"""The wrapper around every request: request id, security headers, and the access log line."""
+
+import asyncio
+import logging
+import random
+import re
+import time
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.handlers import ASGIRouteHandler
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from icecream import errors, settings
+from icecream.runtime import instrumentation, logs
+from icecream.runtime.logs import hide, request_id
+
+log = logging.getLogger("icecream.access")
+# A client's request id is used only if it is safe in a log line: visible ASCII, and not too long.
+_TAKEN = re.compile(rb"[!-~]{1,128}")
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Pages set a wider policy; data needs nothing.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+# Several lines of these headers mean the same as one line with commas (RFC 9110, 5.3). Litestar
+# would use the last line and ignore the others.
+JOINED = frozenset({b"if-match", b"if-none-match", b"idempotency-key", b"prefer"})
+UNAVAILABLE = errors.Unavailable.status
+# The route of requests whose path is not one of ours.
+UNKNOWN = "unknown"
+_encode = msgspec.json.Encoder().encode
+HSTS = ("Strict-Transport-Security", "max-age=31536000")
+
+
+def _taken_or_made(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _TAKEN.fullmatch(value):
+            return value.decode("ascii")
+    # An id, not a secret: the system's random source would cost a system call.
+    return f"{random.getrandbits(64):016x}"
+
+
+def _join(scope: Scope) -> None:
+    found = [field for field in scope["headers"] if field[0] in JOINED]
+    values = dict(found)
+    if len(found) > len(values):
+        others = [field for field in scope["headers"] if field[0] not in JOINED]
+        joined = [(name, b", ".join(v for n, v in found if n == name)) for name in values]
+        scope["headers"] = others + joined
+
+
+def _route(scope: HTTPScope) -> str:
+    """Return the path template, so that a million orders are one route; never the path itself."""
+    handler = scope.get("route_handler")
+    if handler is None:
+        return UNKNOWN
+    # For any path below a mount, Litestar returns the template of the mount's root.
+    if isinstance(handler, ASGIRouteHandler) and handler.is_mount:
+        return min(handler.paths)
+    return scope["path_template"]
+
+
+async def _refuse(scope: HTTPScope, send: Send) -> None:
+    refusal = errors.Unavailable("The service is stopping.")
+    document = refusal.document(
+        address=settings.load().address, instance=public_path(scope), request_id=request_id.get()
+    )
+    headers = encoded({"Content-Type": "application/problem+json"} | refusal.headers)
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    body = msgspec.json.encode(document)
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _put_beneath(scope: HTTPScope, prefix: str) -> None:
+    """Make the path begin with the prefix, whether or not the proxy has removed it."""
+    path = scope["path"]
+    if path != prefix and not path.startswith(f"{prefix}/"):
+        scope["path"], scope["raw_path"] = prefix + path, prefix.encode() + scope["raw_path"]
+    scope["root_path"] = prefix
+
+
+def public_path(scope: Scope) -> str:
+    """Return the path as clients know it; Litestar removes the prefix from paths of its routes."""
+    path, prefix = scope["path"], scope["root_path"]
+    return path if path.startswith(prefix) else prefix + path
+
+
+def beneath_prefix(page: str) -> str:
+    """Return the page with the links and assets of the public URL."""
+    return page.replace('="/', f'="{settings.load().prefix}/')
+
+
+def encoded(fields: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return header fields in the format of ASGI."""
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()]
+
+
+def add(message: Message, fields: Iterable[tuple[bytes, bytes]]) -> None:
+    """Add those header fields to the start of a response that it does not have yet."""
+    assert message["type"] == "http.response.start"
+    headers = list(message["headers"])
+    there = {name for name, _ in headers}
+    message["headers"] = headers + [field for field in fields if field[0] not in there]
+
+
+class _Line(msgspec.Struct):
+    """A line of the access log as JSON, with the field names of all log lines (see logs.lines)."""
+
+    timestamp: str
+    request_id: str
+    method: str
+    path: str
+    status: int
+    milliseconds: float
+    level: str = "info"
+    logger: str = log.name
+    event: str = "request"
+
+
+class AccessLog:
+    """Writes a log line for each request, and updates the counters.
+
+    The requests that end in the same turn of the event loop are written and counted together.
+    Counted one by one, each would find the counters' data evicted from the processor's cache, which
+    costs five times as much. Of the requests that are answered with 503, one per minute gets a
+    line, and another line reports the number of the others: an outage must not fill the log.
+
+    Args:
+        as_json: write JSON instead of text.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._format = _as_json if as_json else _as_text
+        self._lines: list[str] = []
+        self._counted: list[tuple[str, str, int, float]] = []
+        self._unavailable = 0
+        self._minute: asyncio.TimerHandle | None = None
+
+    def add(self, method: str, path: str, route: str, status: int, seconds: float) -> None:
+        """Schedule the log line, with the current time and request id."""
+        if not self._counted:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._counted.append((method, route, status, seconds))
+        if status != UNAVAILABLE or self._is_first_unavailable():
+            # Our own paths contain no secrets; unknown paths may.
+            shown = path if route != UNKNOWN else hide(path)
+            self._lines.append(self._format(method, shown, status, seconds * 1000))
+
+    def close(self) -> None:
+        """Report the number of 503 responses of the current minute."""
+        if self._minute is not None:
+            self._minute.cancel()
+            self._tell_unavailable()
+
+    def _write(self) -> None:
+        if self._lines:
+            log.info("\n".join(self._lines))
+            self._lines.clear()
+        for counted in self._counted:
+            instrumentation.answered(*counted)
+        self._counted.clear()
+
+    def _is_first_unavailable(self) -> bool:
+        if self._minute is not None:
+            self._unavailable += 1
+            return False
+        loop = asyncio.get_running_loop()
+        self._minute = loop.call_later(logs.SECONDS_BETWEEN_LINES, self._tell_unavailable)
+        return True
+
+    def _tell_unavailable(self) -> None:
+        count, self._unavailable, self._minute = self._unavailable, 0, None
+        if count:
+            logging.getLogger(__name__).warning("%d more requests were answered 503.", count)
+
+
+def _as_text(method: str, path: str, status: int, milliseconds: float) -> str:
+    request = f"{method} {path} {status} {milliseconds:.1f} ms"
+    return f"{logs.timestamp()} INFO [{request_id.get()}] {log.name}: {request}"
+
+
+def _as_json(method: str, path: str, status: int, milliseconds: float) -> str:
+    line = _Line(logs.timestamp(), request_id.get(), method, path, status, round(milliseconds, 1))
+    return _encode(line).decode()
+
+
+class Edge:
+    """Wraps the whole application, so that it also applies to refusals and errors."""
+
+    def __init__(self, app: ASGIApp, *, https: bool, prefix: str = "") -> None:
+        self.app, self.prefix = app, prefix
+        self.access_log = AccessLog(as_json=settings.load().log_format == "json")
+        self.always = encoded(SECURITY | ({HSTS[0]: HSTS[1]} if https else {}))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self.app(scope, receive, send)
+            # The lifespan scope has ended, and with it the server.
+            self.access_log.close()
+            return
+        name, began, status = _taken_or_made(scope), time.perf_counter(), 0
+        raw_path = scope["raw_path"]
+        _join(scope)
+        if self.prefix:
+            _put_beneath(scope, self.prefix)
+        request_id.set(name)
+        always = [(b"x-request-id", name.encode()), *self.always]
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                add(message, always)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            # The server is stopping. The work of this request may or may not have been committed.
+            if not status:
+                await _refuse(scope, send_with_headers)
+            raise
+        finally:
+            spent = time.perf_counter() - began
+            # The raw path: decoded, a path could bring a line break into the log.
+            path, method = raw_path.decode("latin-1"), scope["method"]
+            self.access_log.add(method, path, _route(scope), status, spent)

@@ -1,0 +1,58 @@
+"""Idempotency-Key over HTTP: the one way in which endpoints carry a request out only once."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from msgspec import Struct
+
+from icecream import fields
+from icecream.http import bodies
+from icecream.idempotency import keys
+
+T = TypeVar("T")
+REPLAYED = {"Idempotent-Replayed": "true"}
+NO_BODY = fields.Body()
+
+
+def key(field: str | None, request: bodies.AnyBody, body: Struct = NO_BODY) -> keys.Key | None:
+    """Return the key of a request, from its header field.
+
+    Raises:
+        errors.IdempotencyKeyInvalid: the field holds no valid key.
+    """
+    if field is None:
+        return None
+    path = request.url.path
+    return keys.of(field, user=request.user.id, method=request.method, path=path, body=body)
+
+
+def headers(*, replayed: bool) -> dict[str, str]:
+    """Return the header fields that mark an answer as a replay."""
+    return dict(REPLAYED) if replayed else {}
+
+
+async def once(
+    field: str | None,
+    request: bodies.AnyBody,
+    work: Callable[[], Awaitable[T]],
+    kind: type[T],
+    *,
+    body: Struct = NO_BODY,
+    status: int = 200,
+) -> tuple[T, dict[str, str]]:
+    """Do some work in one transaction, or replay the answer if the request is repeated.
+
+    Args:
+        field: the request's Idempotency-Key.
+        kind: the type of the answer, a struct, which is stored as JSON.
+        status: the HTTP status of the answer.
+
+    Returns:
+        The answer, and the header fields that say whether it is a replay.
+
+    Raises:
+        errors.IdempotencyKeyInvalid: the field holds no valid key.
+        errors.IdempotencyKeyReused: the key came with another request.
+    """
+    answer, replayed = await keys.once(key(field, request, body), work, kind, status=status)
+    return answer, headers(replayed=replayed)

@@ -1,0 +1,78 @@
+"""Repairs of the doctor's findings that can be recomputed from orders and payments."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from icecream import database
+from icecream.integrity import doctor
+from icecream.tables import MAX_STOCK, Flavor
+
+# All other findings are contradictions between two facts, and no program can decide which is true.
+REPAIRS: dict[str, tuple[str, ...]] = {
+    "an open payment has its job": (
+        f"""INSERT INTO job (kind, subject, customer, run_at, tries)
+            SELECT p.kind, p.id, o."user", {database.NOW}, 0
+            FROM payment p JOIN orders o ON o.id = p."order" WHERE p.state IN ({doctor.OPEN})
+            AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject = p.id AND j.kind = p.kind)""",
+    ),
+    "a job has its open payment": (
+        f"""DELETE FROM job WHERE kind IN ('charge', 'refund') AND NOT EXISTS (
+            SELECT 1 FROM payment p WHERE p.id = job.subject AND p.kind = job.kind
+            AND p.state IN ({doctor.OPEN}))""",
+    ),
+    "counted stock is what came in less what live orders took": (
+        f"""UPDATE flavor SET stock = {doctor.STOCK} WHERE stock IS NOT NULL
+            AND stock <> {doctor.STOCK} AND {doctor.STOCK} BETWEEN 0 AND {MAX_STOCK}""",
+    ),
+}
+
+
+def _recount(table: str, keys: str, facts: str) -> tuple[str, str]:
+    day = "CAST(day AS date)" if doctor.ON_POSTGRES else "day"
+    return (
+        f"DELETE FROM {table}",
+        f"""INSERT INTO {table} ({keys}, quantity, orders, revenue, refunded)
+            SELECT {keys.replace("day", day)}, sum(quantity), sum(orders), sum(revenue),
+            sum(refunded) FROM ({facts}) facts GROUP BY {keys}""",
+    )
+
+
+REPAIRS |= {rule: _recount(*totals) for rule, totals in doctor.TOTALS.items()}
+if doctor.ON_POSTGRES:
+    # Never set a sequence back: other processes may get ids at the same time.
+    REPAIRS |= dict.fromkeys(
+        doctor.OF_SEQUENCES,
+        tuple(
+            f"""SELECT setval({doctor.sequence(table)}, greatest(max(id),
+                nextval({doctor.sequence(table)}))) {doctor.if_behind(table)}"""
+            for table in doctor.WITH_SEQUENCE
+        ),
+    )
+
+
+def possible(rule: str) -> bool:
+    """Return whether a rule can be repaired from other data."""
+    return rule in REPAIRS
+
+
+async def apply(broken: Iterable[str]) -> dict[str, str]:
+    """Repair these rules as far as possible, each in its own transaction, while orders are locked.
+
+    Returns:
+        The rules whose repair the database refused, and why.
+    """
+    refused = {}
+    for rule in broken:
+        try:
+            await database.transaction(partial(_apply, REPAIRS.get(rule, ())))
+        except database.REFUSED as error:
+            refused[rule] = str(error)
+    return refused
+
+
+async def _apply(statements: Sequence[str]) -> None:
+    if doctor.ON_POSTGRES:
+        # Every writer of money or stock holds an order or a flavor: writers wait, readers do not.
+        await Flavor.raw("LOCK TABLE orders, flavor, payment, job IN SHARE ROW EXCLUSIVE MODE")
+    for statement in statements:
+        await Flavor.raw(statement)

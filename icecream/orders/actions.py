@@ -1,0 +1,150 @@
+"""Requests about an order after it is placed: cancel it, pay it again, refund money."""
+
+from datetime import datetime
+
+from icecream import database, errors, money, settings, states
+from icecream.catalogue import inventory
+from icecream.payments import attempts, balances, settlement
+from icecream.tables import Job, OrderLine, Payment, User
+
+
+async def cancel(order: int, *, by: int, at: datetime | None = None) -> list[int]:
+    """Cancel an order: at once if its charge was never sent, otherwise after the charge ended.
+
+    The paid amount is refunded, and then the stock is returned. Repeating a cancellation has no
+    further effect. `at` is the time of the cancellation, if not now.
+
+    Returns:
+        The payments to be carried out now.
+
+    Raises:
+        errors.InvalidTransition: it failed, or was refunded.
+    """
+    return await database.transaction(lambda: _cancel(order, by, at))
+
+
+async def _cancel(order: int, by: int, at: datetime | None) -> list[int]:
+    row = await settlement.held(order)
+    if row["status"] not in (*states.ACTIONS["cancel"].sources, "canceled"):
+        raise errors.InvalidTransition(row["status"], "canceled", states.ORDER[row["status"]])
+    if row["status"] == "canceled" or row["cancel_requested"]:
+        return []
+    new = settlement.turn(row, at)
+    if row["status"] == "pending" and await _void(order):
+        new.back = True
+        new.enter("canceled", by)
+    else:
+        new.cancel_requested = True
+        new.tell("cancel-requested", by)
+        if row["status"] == "paid" and not await balances.has_open_refund(order):
+            settlement.begin_refund(new, await balances.of(row), by)
+    return await settlement.apply([new], await settlement.return_stock([new]))
+
+
+async def _void(order: int) -> bool:
+    """Void the charge, unless it may have been sent."""
+    rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.state == "new")
+    if not rows:
+        return False
+    payment: int = rows[0]["id"]
+    # A claim holds the job while it makes the payment `sent`. The second of the two sees the change
+    # of the first.
+    await database.locked(Job.select(Job.id).where(Job.kind == "charge", Job.subject == payment))
+    voided = (
+        await Payment.update({Payment.state: "void"})
+        .where(
+            Payment.id == payment, Payment.state.is_in(list(states.before(states.PAYMENT, "void")))
+        )
+        .returning(Payment.id)
+    )
+    if voided:
+        await settlement.drop_jobs([payment])
+    return bool(voided)
+
+
+async def pay(order: int, *, by: int, needs_method: bool) -> list[int]:
+    """Charge a failed order once more; an order that is pending or paid stays as it is.
+
+    The stock is taken again, and the prices stay the same.
+
+    Returns:
+        The payments to be carried out now.
+
+    Raises:
+        errors.InvalidTransition: it was canceled or refunded.
+        errors.InsufficientStock: there is not enough stock left.
+        errors.FlavorArchived: some of it is no longer sold.
+        errors.PaymentMethodRequired: the user has no payment method.
+    """
+    return await database.transaction(lambda: _pay(order, by, needs_method))
+
+
+async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
+    row = await settlement.held(order)
+    if row["status"] in ("pending", "paid"):
+        return []
+    if row["status"] not in states.ACTIONS["pay"].sources:
+        raise errors.InvalidTransition(row["status"], "pending", states.ORDER[row["status"]])
+    method = await _method(row["user"], needs_method)
+    lines = await OrderLine.select(OrderLine.flavor, OrderLine.quantity).where(
+        OrderLine.order == order
+    )
+    shelf = await inventory.hold([line["flavor"] for line in lines])
+    try:
+        shelf.take({line["flavor"]: line["quantity"] for line in lines})
+    except inventory.UnknownFlavor as error:
+        raise errors.FlavorArchived(f"Flavor {error.flavor} is no longer sold.") from None
+    await shelf.save()
+    new = settlement.turn(row)
+    new.enter("pending", by)
+    n = await attempts.next_n(order, "charge")
+    staged = await attempts.stage(
+        [attempts.Attempt(order, row["user"], row["total"], n=n, method=method)]
+    )
+    await settlement.apply([new], await settlement.return_stock([new]))
+    return list(staged.values())
+
+
+async def _method(user: int, needed: bool) -> str | None:
+    rows = await User.select(User.payment_method).where(User.id == user)
+    method: str | None = rows[0]["payment_method"]
+    if needed and not method:
+        raise errors.PaymentMethodRequired
+    return method
+
+
+async def refund(
+    order: int, amount: int | None, *, why: str, by: int, at: datetime | None = None
+) -> list[int]:
+    """Refund part of what was paid for an order, or all that is left, within a transaction.
+
+    `at` is the time of the refund, if not now.
+
+    Returns:
+        The payments to be carried out now.
+
+    Raises:
+        errors.NotFound: there is no such order.
+        errors.InvalidTransition: it is neither paid nor canceled with money left to refund.
+        errors.RefundTooLarge: there is less left.
+        errors.RefundInProgress: another refund is in progress.
+    """
+    row = await settlement.held(order)
+    if row["status"] not in states.ACTIONS["refund"].sources and not await balances.is_owed(row):
+        raise errors.InvalidTransition(row["status"], "refunded", states.ORDER[row["status"]])
+    if await balances.has_open_refund(order):
+        raise errors.RefundInProgress()
+    balance = await balances.of(row)
+    wanted = balance.left if amount is None else amount
+    if wanted > balance.left or not balance.held:
+        raise errors.RefundTooLarge(
+            f"Only {money.text(balance.left, settings.load().currency)} is left.", left=balance.left
+        )
+    new, moved = settlement.turn(row, at), balance.to_give_back(wanted)
+    about = {"amount": moved, "reason": why}
+    if wanted == balance.left and row["status"] == "paid":
+        settlement.begin_refund(new, balance, by, **about)
+    else:
+        new.refund = moved
+        new.tell("refund-requested", by, **about)
+    return await settlement.apply([new], await settlement.return_stock([new]))

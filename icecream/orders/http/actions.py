@@ -1,0 +1,178 @@
+"""Changes of an order after it is placed, over HTTP: cancel, pay again, refund."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated
+
+from litestar import Controller, post
+from litestar.datastructures import State
+from litestar.params import JSONBody
+from litestar.types import ASGIApp
+from msgspec import Meta, Struct
+
+from icecream import errors, fields, settings, states
+from icecream.accounts import http as accounts_http
+from icecream.http import bodies, openapi
+from icecream.idempotency import http as idempotency_http
+from icecream.orders import actions
+from icecream.orders.http import responses
+from icecream.runtime import logs
+
+log = logging.getLogger(__name__)
+TOO_LATE = errors.InvalidTransition("failed", "canceled", states.ORDER["failed"])
+ENDED = errors.InvalidTransition("canceled", "pending", states.ORDER["canceled"])
+UNPAID = errors.InvalidTransition("pending", "refunded", states.ORDER["pending"])
+CANCELED = responses.DETAIL | {"status": "canceled", "actions": []}
+REFUNDING = responses.DETAIL | {"status": "refunding", "actions": ["cancel"]}
+ONE = (*openapi.CALL, errors.NotFound())
+
+
+class NewRefund(fields.Body):
+    """How much is given back, in minor units, and why; without an `amount` all that is left."""
+
+    reason: fields.Reason
+    amount: Annotated[int, Meta(ge=1, le=responses.MAX_TOTAL, examples=[250])] | None = None
+
+    def __post_init__(self) -> None:
+        self.reason = fields.said(self.reason)
+        if self.amount is not None:
+            fields.require_chargeable("amount", self.amount)
+
+
+class Changed(Struct):
+    """The changed order and the payments to be carried out; stored with the key."""
+
+    order_id: int
+    payments: list[int]
+
+
+class Changes(Controller):
+    """The handlers that change an order."""
+
+    path = "/api/orders/{order:int}"
+    tags = ["Orders"]
+    guards = [bodies.exact_ids]
+
+    @post(
+        "/cancel",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="cancelOrder",
+        summary="Cancel an order",
+        responses=openapi.answers(202, responses.OrderDetail, REFUNDING)
+        | openapi.answers(200, responses.OrderDetail, CANCELED, *ONE, *openapi.KEY, TOO_LATE),
+    )
+    async def cancel(
+        self,
+        request: bodies.AnyBody,
+        order: bodies.PathId,
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> ASGIApp:
+        """Give an order up; what was paid for it is given back, and then its stock.
+
+        200: it is canceled. 202: it will be, once its payment or the refund is through. What is
+        canceled already stays so. With an `Idempotency-Key` the same request is carried out once.
+        """
+        await responses.one(order, to=request.user)
+        stage = partial(actions.cancel, order, by=request.user.id)
+        return await _change(order, stage, request, state, idempotency_key, done="canceled")
+
+    @post(
+        "/pay",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="payOrder",
+        summary="Pay an order again",
+        responses=openapi.answers(202, responses.OrderDetail, responses.DETAIL)
+        | openapi.answers(
+            200,
+            responses.OrderDetail,
+            responses.DETAIL | {"status": "paid"},
+            *ONE,
+            *openapi.KEY,
+            ENDED,
+            errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
+            errors.PaymentMethodRequired(),
+            errors.FlavorArchived("Flavor 2 is no longer sold."),
+        ),
+    )
+    async def pay(
+        self,
+        request: bodies.AnyBody,
+        order: bodies.PathId,
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> ASGIApp:
+        """Try once more to charge an order that failed; its stock is taken again.
+
+        200: it is paid already. 202: its payment is under way, from now or from before. With an
+        `Idempotency-Key` a request that comes again does not try a second time.
+        """
+        await responses.one(order, to=request.user)
+        needs_method = settings.load().needs_payment_method
+        stage = partial(actions.pay, order, by=request.user.id, needs_method=needs_method)
+        return await _change(order, stage, request, state, idempotency_key, done="paid")
+
+    @post(
+        "/refund",
+        status_code=202,
+        guards=[accounts_http.staff_only],
+        operation_class=openapi.ApiOperation,
+        operation_id="refundOrder",
+        summary="Refund an order",
+        responses=openapi.answers(
+            202,
+            responses.OrderDetail,
+            REFUNDING,
+            *ONE,
+            *openapi.BODY,
+            *openapi.KEY,
+            errors.Forbidden("Only staff may do this."),
+            UNPAID,
+            errors.RefundInProgress(),
+            errors.RefundTooLarge("Only 2.50 EUR is left.", left=250),
+        ),
+    )
+    async def refund(
+        self,
+        request: bodies.AnyBody,
+        order: bodies.PathId,
+        data: JSONBody[NewRefund],
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> ASGIApp:
+        """Give back some of what was paid, or all that is left; for staff. Stock stays as it is.
+
+        A canceled order has money left if its refund failed after it had succeeded.
+
+        With an `Idempotency-Key` a request that comes again is answered again, for 7 days, and
+        nothing is given back twice.
+        """
+        user = request.user.id
+        stage = partial(actions.refund, order, data.amount, why=data.reason, by=user)
+        return await _change(order, stage, request, state, idempotency_key, body=data)
+
+
+async def _change(
+    order: int,
+    stage: Callable[[], Awaitable[list[int]]],
+    request: bodies.AnyBody,
+    state: State,
+    key: str | None,
+    *,
+    body: Struct = idempotency_http.NO_BODY,
+    done: str | None = None,
+) -> ASGIApp:
+    """Stage payments once, notify the workers, and answer the order: 200 if done, else 202."""
+
+    async def work() -> Changed:
+        return Changed(order, await stage())
+
+    changed, headers = await idempotency_http.once(key, request, work, Changed, body=body)
+    if changed.payments:
+        with logs.contained(log, "Ringing for payments of a change"):
+            await state.ring(changed.payments)
+    view = await responses.one(changed.order_id, to=request.user)
+    return bodies.Json(view, headers, status=200 if view.status == done else 202)

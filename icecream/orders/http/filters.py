@@ -1,0 +1,155 @@
+"""Lists of orders: filters and sorting."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar.openapi.spec import OpenAPIType, Schema
+from litestar.params import Parameter, QueryParameter
+from msgspec import Meta, Struct
+from piccolo.columns import Column
+from piccolo.query import Select
+
+from icecream import constraints, errors, fields, states
+from icecream.accounts import tokens
+from icecream.http import bodies, pagination
+from icecream.orders.http import responses
+from icecream.tables import Order, OrderLine, User
+
+# The sort keys of lists. Order ids increase in the order of arrival.
+KEYS: dict[str, Column] = {"id": Order.id, "total": Order.total}
+# Documented, not checked here: Litestar would read a number as seconds, so a year would become a
+# time in 1970.
+MOMENT = {"format": "date-time", "maxLength": 35}
+Moment = Annotated[datetime, Meta(tz=True)]
+STATUS = Schema(type=OpenAPIType.STRING, enum=list(states.ORDER))
+_USER = re.compile(r"all|[1-9][0-9]{0,9}")
+SORTS = tuple(sign + name for name in KEYS for sign in ("", "-"))
+
+
+class Asked(Struct, frozen=True):
+    """A filter and a sort order for lists of orders; None means no filter.
+
+    `user` is an id, or None for all users. `status` holds one or several statuses, or none for any.
+    `created_from` is inclusive, `created_to` is exclusive.
+    """
+
+    user: int | None
+    status: tuple[str, ...] = ()
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    flavor: int | None = None
+    sort: str = "id"
+
+    @property
+    def key(self) -> Column:
+        """The column of the sort key."""
+        return KEYS[self.sort.lstrip("-")]
+
+    @property
+    def falling(self) -> bool:
+        """Whether the largest value comes first."""
+        return self.sort.startswith("-")
+
+
+def asked(
+    request: bodies.AnyBody,
+    status: Annotated[
+        list[str] | None,
+        QueryParameter(
+            schema_extra={"items": STATUS, "max_items": len(states.ORDER)},
+            description="Only these; repeat it for several.",
+        ),
+    ] = None,
+    created_from: Annotated[
+        str | None,
+        Parameter(schema_extra=MOMENT, description="Placed then or later (RFC 3339)."),
+    ] = None,
+    created_to: Annotated[
+        str | None, Parameter(schema_extra=MOMENT, description="Placed before (RFC 3339).")
+    ] = None,
+    flavor: Annotated[
+        int | None, Parameter(ge=1, le=fields.MAX_ID, description="With some of this one.")
+    ] = None,
+    user: Annotated[
+        str | None,
+        Parameter(
+            schema_extra={"pattern": f"^({_USER.pattern})$", "maxLength": 10},
+            description="Staff may ask for those of another user by id, or for `all`.",
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        Parameter(schema_extra={"enum": list(SORTS)}, description="`-` for the largest first."),
+    ] = None,
+) -> Asked:
+    """Return the filter and the sort order of a query."""
+    return Asked(
+        user=_whose(user, request.user),
+        status=pagination.some_of("status", status, states.ORDER),
+        created_from=_moment("created_from", created_from),
+        created_to=_moment("created_to", created_to),
+        flavor=flavor,
+        sort=pagination.one_of("sort", sort, SORTS) or "id",
+    )
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return msgspec.convert(text, Moment).astimezone(UTC)
+    except msgspec.ValidationError:
+        what = f"must be {constraints.of(Moment)}"
+        raise pagination.invalid(name, what) from None
+    except OverflowError:
+        raise pagination.invalid(name, "must be a time of the years 1 to 9999") from None
+
+
+def _whose(user: str | None, caller: User) -> int | None:
+    if user is None or user == str(caller.id):
+        return caller.id
+    if not _USER.fullmatch(user) or (user != "all" and int(user) > tokens.MAX_USER):
+        raise pagination.invalid("user", "must be an id, or all")
+    if not caller.admin:
+        raise errors.Forbidden("Only staff may see the orders of others.")
+    return None if user == "all" else int(user)
+
+
+async def page(
+    asked: Asked, after: pagination.Place | None, limit: int
+) -> list[responses.OrderView]:
+    """Return at most `limit` orders after a place."""
+    query = _which(asked).limit(limit)
+    if after is not None:
+        query = query.where(_beyond(asked, after))
+    if asked.key is not Order.id:
+        query = query.order_by(asked.key, ascending=not asked.falling)
+    return await responses.with_lines(await query.order_by(Order.id, ascending=not asked.falling))
+
+
+def _which(asked: Asked) -> Select[Any]:
+    query = Order.select(*responses.COLUMNS)
+    if asked.user is not None:
+        query = query.where(Order.user == asked.user)
+    if asked.status:
+        query = query.where(Order.status.is_in(list(asked.status)))
+    if asked.created_from is not None:
+        query = query.where(Order.created_at >= asked.created_from)
+    if asked.created_to is not None:
+        query = query.where(Order.created_at < asked.created_to)
+    if asked.flavor is not None:
+        lines = OrderLine.select(OrderLine.order).where(OrderLine.flavor == asked.flavor)
+        query = query.where(Order.id.is_in(lines))
+    return query
+
+
+def _beyond(asked: Asked, after: pagination.Place) -> Any:
+    def passed(column: Column, value: int) -> Any:
+        return column < value if asked.falling else column > value
+
+    if asked.key is Order.id:
+        return passed(Order.id, after.id)
+    same = (asked.key == after.key) & passed(Order.id, after.id)
+    return passed(asked.key, after.key) | same

@@ -1,0 +1,171 @@
+"""Placing orders and following them, over HTTP."""
+
+from typing import Annotated
+
+from litestar import Controller, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.params import HeaderParameter, JSONBody
+from litestar.types import ASGIApp
+from msgspec import to_builtins
+from msgspec.structs import asdict
+
+from icecream import errors, settings
+from icecream.catalogue import inventory
+from icecream.feed import waiting
+from icecream.http import bodies, openapi, pagination
+from icecream.idempotency import http as idempotency_http
+from icecream.orders.http import filters, requests, responses
+from icecream.orders.http.actions import Changes
+
+__all__ = ["Changes", "Orders"]
+REFUSALS = (
+    errors.ValidationFailed(
+        "/quantity", "invalid", "quantity must be a whole number from 1 to 100000."
+    ),
+    errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
+)
+NO_METHOD = errors.PaymentMethodRequired()
+
+
+class Orders(Controller):
+    """The handlers for placing and reading orders."""
+
+    path = "/api"
+    tags = ["Orders"]
+
+    @post(
+        "/orders",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="placeOrder",
+        summary="Place an order",
+        responses=openapi.answers(
+            200,
+            responses.OrderPlaced,
+            responses.PLACED,
+            *openapi.CALL,
+            *openapi.BODY,
+            *REFUSALS,
+            *openapi.KEY,
+            NO_METHOD,
+        ),
+    )
+    async def place(
+        self,
+        request: bodies.AnyBody,
+        data: JSONBody[requests.NewOrder],
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+        prefer: Annotated[
+            str | None,
+            HeaderParameter(
+                name="Prefer",
+                description="`wait=N`: answer once it is settled, or after N seconds (RFC 7240).",
+                schema_extra={"pattern": "^[ -~]*$", "maxLength": 255, "examples": ["wait=10"]},
+            ),
+        ] = None,
+    ) -> ASGIApp:
+        """Order some of one flavor, or of several. The payment follows in the background.
+
+        With an `Idempotency-Key` a request that comes again is answered again, for 7 days, and
+        nothing is ordered twice. With `Prefer: wait=N` (at most 30) the answer comes once the
+        order is paid or failed, or after N seconds, and has it as `order`.
+        """
+        user, seconds = request.user, waiting.asked(prefer)
+        key = idempotency_http.key(idempotency_key, request, data)
+        try:
+            placed = await state.intake.place(user.id, data.wanted, key, user.payment_method)
+        except inventory.UnknownFlavor as error:
+            raise data.unknown(error) from None
+        answer = responses.OrderPlaced(**asdict(placed.receipt))
+        headers = idempotency_http.headers(replayed=placed.replayed)
+        if seconds is not None and await state.waiting.settled(placed.order, seconds):
+            headers["Preference-Applied"] = f"wait={seconds}"
+            answer.order = await responses.one(placed.order, to=user)
+        return bodies.Json(answer, headers)
+
+    @post(
+        "/orders/quote",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="quoteOrder",
+        summary="Price an order",
+        responses=openapi.answers(
+            200, responses.Quote, responses.QUOTE, *openapi.CALL, *openapi.BODY, *REFUSALS
+        ),
+    )
+    async def quote(self, data: JSONBody[requests.NewOrder]) -> responses.Quote:
+        """What an order would cost now, or why it would be refused; nothing is written."""
+        try:
+            lines = (await inventory.look(wanted := data.wanted)).take(wanted)
+        except inventory.UnknownFlavor as error:
+            raise data.unknown(error) from None
+        shown = [responses.LineView(line.flavor, line.quantity, line.unit_price) for line in lines]
+        return responses.Quote(
+            **responses.summary(shown),
+            total=sum(line.total for line in lines),
+            currency=settings.load().currency,
+        )
+
+    @get(
+        "/orders/states",
+        operation_class=openapi.ApiOperation,
+        operation_id="listStates",
+        summary="See which status may follow which",
+        responses=openapi.answers(
+            200, responses.StateTable, to_builtins(responses.TABLE), *openapi.CALL
+        ),
+    )
+    async def states(self) -> responses.StateTable:
+        """The statuses of orders and the states of payments, each with those that may follow."""
+        return responses.TABLE
+
+    @get(
+        "/orders/{order:int}",
+        guards=[bodies.exact_ids],
+        operation_class=openapi.ApiOperation,
+        operation_id="getOrder",
+        summary="See an order",
+        responses=openapi.answers(
+            200, responses.OrderDetail, responses.DETAIL, *openapi.CALL, errors.NotFound()
+        ),
+    )
+    async def one(self, request: bodies.AnyBody, order: bodies.PathId) -> responses.OrderDetail:
+        """One of your own orders, with what may be done with it and what happened to it."""
+        return await responses.one(order, to=request.user)
+
+    @get(
+        ["/orders", "/my-orders"],
+        dependencies={"asked": Provide(filters.asked, sync_to_thread=False)},
+        operation_class=openapi.ApiOperation,
+        operation_id=lambda handler, method, path: (
+            "listOrders" if path[-1] == "orders" else "listMyOrders"
+        ),
+        summary="List your orders",
+        responses=openapi.answers(
+            200,
+            list[responses.OrderView],
+            [responses.EXAMPLE],
+            *openapi.CALL,
+            pagination.BAD_PAGE,
+            errors.Forbidden("Only staff may see the orders of others."),
+        ),
+    )
+    async def mine(
+        self,
+        request: bodies.AnyBody,
+        asked: NamedDependency[filters.Asked],
+        limit: pagination.Limit = None,
+        after: pagination.After = None,
+    ) -> ASGIApp:
+        """Your own orders, oldest first: all of them, or with `limit` a page.
+
+        `/api/orders/` and `/api/my-orders/` answer the same. A page that is not the last one
+        has a `Link` to the next (RFC 8288).
+        """
+
+        async def read(start: pagination.Place | None, most: int) -> list[responses.OrderView]:
+            return await filters.page(asked, start, most)
+
+        return await pagination.answer(request, read, sort=asked.sort, limit=limit, after=after)

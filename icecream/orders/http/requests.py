@@ -1,0 +1,67 @@
+"""The body of a new order: one flavor, as in the original API, or several."""
+
+from collections import Counter
+from typing import Annotated, ClassVar
+
+from msgspec import UNSET, Meta, UnsetType
+
+from icecream import constraints, errors, fields
+from icecream.catalogue import inventory
+from icecream.orders.http import responses
+from icecream.tables import MAX_QUANTITY
+
+Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY, examples=[2])]
+Flavor = Annotated[fields.Id, Meta(description="Its id.", examples=[1])]
+
+
+class NewLine(fields.Body):
+    """So much of one flavor."""
+
+    quantity: Quantity
+    flavor: Flavor
+
+
+class NewOrder(fields.Body):
+    """So much of one flavor, or `lines` of several; a flavor that comes twice is added up."""
+
+    typical: ClassVar = ("quantity", "flavor")
+    alternatives: ClassVar = (typical, ("lines",))
+    quantity: Quantity | UnsetType = UNSET
+    flavor: Flavor | UnsetType = UNSET
+    lines: (
+        Annotated[list[NewLine], Meta(min_length=1, max_length=responses.MAX_LINES)] | UnsetType
+    ) = UNSET
+
+    def __post_init__(self) -> None:
+        for name in ("quantity", "flavor"):
+            given = getattr(self, name) is not UNSET
+            if self.lines is UNSET and not given:
+                raise constraints.Unfit(name, "is required, or lines instead")
+            if self.lines is not UNSET and given:
+                raise constraints.Unfit(name, "cannot come together with lines")
+
+    @property
+    def wanted(self) -> dict[int, int]:
+        """The ordered quantities by flavor id.
+
+        Raises:
+            errors.ValidationFailed: the sum for one flavor is too large.
+        """
+        sums: Counter[int] = Counter()
+        for place, line in self._places():
+            sums[line.flavor] += line.quantity
+            if sums[line.flavor] > MAX_QUANTITY:
+                detail = f"Together more than {MAX_QUANTITY} of flavor {line.flavor}."
+                raise errors.ValidationFailed(f"{place}/quantity", "invalid", detail)
+        return dict(sums)
+
+    def unknown(self, error: inventory.UnknownFlavor) -> errors.ValidationFailed:
+        """Return the error that points to an unknown flavor."""
+        place = next(place for place, line in self._places() if line.flavor == error.flavor)
+        return errors.ValidationFailed(f"{place}/flavor", "unknown-flavor", str(error))
+
+    def _places(self) -> list[tuple[str, NewLine]]:
+        if self.lines is UNSET:
+            assert self.quantity is not UNSET and self.flavor is not UNSET
+            return [("", NewLine(self.quantity, self.flavor))]
+        return [(f"/lines/{n}", line) for n, line in enumerate(self.lines)]

@@ -1,0 +1,220 @@
+"""Orders as their customers see them, one or many."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from icecream import errors, fields, states
+from icecream.orders import placing
+from icecream.payments import balances, decline_codes
+from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, Payment, User
+
+# The maximum number of flavors in one order.
+MAX_LINES = 100
+MAX_TOTAL = MAX_LINES * MAX_QUANTITY * MAX_PRICE
+Status = Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
+Quantity = Annotated[int, Meta(ge=1, le=MAX_LINES * MAX_QUANTITY)]
+Amount = Annotated[int, Meta(ge=0, le=MAX_TOTAL, description="In minor units, such as cents.")]
+
+
+class LineView(Struct):
+    """So much of a flavor, at the price of that moment."""
+
+    flavor: fields.Id
+    quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
+    unit_price: Annotated[int, Meta(ge=0, le=MAX_PRICE)]
+
+
+class OrderView(Struct):
+    """An order: `pending` until its payment is through, then `paid` or `failed`.
+
+    `quantity` is that of all lines; `flavor` is null where there is more than one.
+    """
+
+    id: fields.Id
+    quantity: Quantity
+    status: Status
+    created_at: fields.Moment
+    user: fields.Id
+    flavor: fields.Id | None
+    lines: Annotated[list[LineView], Meta(min_length=1, max_length=MAX_LINES)]
+    total: Amount
+    refunded: Amount
+    currency: fields.Currency
+
+
+class Happening(Struct):
+    """A line in an order's history; `by` is a user's id, or null for the service itself."""
+
+    type: fields.Word
+    at: fields.Moment
+    by: fields.Id | None
+    reason: fields.Text | UnsetType = UNSET
+    amount: Amount | UnsetType = UNSET
+
+
+class OrderDetail(OrderView):
+    """An order with what may be done with it, and what happened to it so far.
+
+    `failure` says why the last payment of a failed order was declined.
+    `cancel_requested`: it will be `canceled` once its payment, or giving it back, is through.
+    """
+
+    cancel_requested: bool
+    actions: Annotated[
+        list[Annotated[str, Meta(extra_json_schema={"enum": list(states.ACTIONS)})]],
+        Meta(max_length=len(states.ACTIONS)),
+    ]
+    history: list[Happening]
+    failure: decline_codes.Failure | None = None
+
+
+class OrderPlaced(placing.Receipt):
+    """The order is stored and will be paid; with `Prefer: wait` also what became of it."""
+
+    order: OrderDetail | UnsetType = UNSET
+
+
+class Quote(Struct):
+    """What an order would cost now."""
+
+    quantity: Quantity
+    flavor: fields.Id | None
+    lines: list[LineView]
+    total: Amount
+    currency: fields.Currency
+
+
+class Step(Struct, rename={"sources": "from", "target": "to"}):
+    """From one of these statuses, in the end to another."""
+
+    sources: tuple[fields.Word, ...]
+    target: fields.Word
+
+
+class StateTable(Struct):
+    """Which status may follow which, and what people may do in which."""
+
+    order: Mapping[str, tuple[fields.Word, ...]]
+    payment: Mapping[str, tuple[fields.Word, ...]]
+    actions: dict[str, Step]
+
+
+PLACED = {"status": "Order placed", "order_id": 1}
+LINE = {"flavor": 1, "quantity": 2, "unit_price": 250}
+EXAMPLE = {
+    "id": 1,
+    "quantity": 2,
+    "status": "pending",
+    "created_at": "2025-05-13T10:22:06.428877Z",
+    "user": 1,
+    "flavor": 1,
+    "lines": [LINE],
+    "total": 500,
+    "refunded": 0,
+    "currency": "EUR",
+}
+HISTORY = [{"type": "placed", "at": EXAMPLE["created_at"], "by": 1}]
+DETAIL = EXAMPLE | {
+    "cancel_requested": False,
+    "actions": ["cancel"],
+    "history": HISTORY,
+}
+QUOTE = {name: EXAMPLE[name] for name in Quote.__struct_fields__}
+TABLE = StateTable(
+    order=states.ORDER,
+    payment=states.PAYMENT,
+    actions={name: Step(*action) for name, action in states.ACTIONS.items()},
+)
+COLUMNS = (
+    Order.id,
+    Order.status,
+    Order.created_at,
+    Order.user,
+    Order.total,
+    Order.refunded,
+    Order.currency,
+)
+
+
+async def with_lines(orders: Sequence[dict[str, Any]]) -> list[OrderView]:
+    """Return these rows of orders, each with its lines."""
+    if not orders:
+        return []
+    lines: dict[int, list[LineView]] = {}
+    line = OrderLine
+    for row in await (
+        line.select(line.order, line.flavor, line.quantity, line.unit_price)
+        .where(line.order.is_in([order["id"] for order in orders]))
+        .order_by(line.id)
+    ):
+        lines.setdefault(row.pop("order"), []).append(LineView(**row))
+    return [OrderView(**order, **summary(lines[order["id"]])) for order in orders]
+
+
+def summary(lines: list[LineView]) -> dict[str, Any]:
+    """Return the lines, with the summary fields that clients of the original API read."""
+    return {
+        "quantity": sum(line.quantity for line in lines),
+        "flavor": lines[0].flavor if len(lines) == 1 else None,
+        "lines": lines,
+    }
+
+
+async def one(order: int, *, to: User) -> OrderDetail:
+    """Return an order with all details.
+
+    Raises:
+        errors.NotFound: there is no such order, or it belongs to another user and `to` is not
+            staff.
+    """
+    rows = await Order.select(*COLUMNS, Order.cancel_requested).where(Order.id == order)
+    if not rows or not (to.admin or rows[0]["user"] == to.id):
+        raise errors.NotFound
+    given_up = rows[0].pop("cancel_requested")
+    (view,) = await with_lines(rows)
+    return OrderDetail(
+        **{name: getattr(view, name) for name in OrderView.__struct_fields__},
+        cancel_requested=given_up and view.status != "canceled",
+        failure=await _failure(order) if view.status == "failed" else None,
+        actions=await _actions(rows[0], given_up, to),
+        history=await _history(order),
+    )
+
+
+async def _failure(order: int) -> decline_codes.Failure:
+    """Return why the newest charge of a failed order was declined."""
+    charges = Payment.select(Payment.failure).where(
+        Payment.order == order, Payment.kind == "charge"
+    )
+    newest = await charges.order_by(Payment.n, ascending=False).first()
+    return decline_codes.failure(newest["failure"] if newest else None)
+
+
+async def _actions(order: dict[str, Any], cancel_requested: bool, to: User) -> list[str]:
+    status = order["status"]
+    if to.admin and await balances.is_owed(order):
+        return ["refund"]
+    ruled_out = {"cancel"} if cancel_requested else set()
+    ruled_out |= set() if to.admin else {"refund"}
+    return [
+        name
+        for name, action in states.ACTIONS.items()
+        if status in action.sources and name not in ruled_out
+    ]
+
+
+async def _history(order: int) -> list[Happening]:
+    rows = (
+        await Event.select(Event.type, Event.at, Event.by, Event.payload)
+        .where(Event.order == order)
+        .order_by(Event.seq)
+        .output(load_json=True)
+    )
+    return [_happening(row["type"], row["at"], row["by"], row["payload"]) for row in rows]
+
+
+def _happening(kind: str, at: datetime, by: int | None, payload: dict[str, Any]) -> Happening:
+    return Happening(kind, at, by, payload.get("reason") or UNSET, payload.get("amount", UNSET))

@@ -1,0 +1,44 @@
+"""The codes for why a payment was declined; they are the same for all providers."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from icecream.fields import Text
+
+DECLINED = "declined"
+# The message for each code. The provider's exact words are stored separately, for staff.
+MESSAGES = {
+    DECLINED: "The payment was declined.",
+    "card-declined": "The bank declined the card. Ask the bank, or use another payment method.",
+    "card-expired": "The card has expired. Use another payment method.",
+    "insufficient-funds": "There is not enough money on the account.",
+    "authentication-required": (
+        "The bank wants its customer to confirm the payment, which is not possible here. "
+        "Use another payment method."
+    ),
+    "payment-method-missing": "There is no payment method. Set one, and pay again.",
+    "payment-method-invalid": "The payment method cannot be used any more. Use another one.",
+    "amount-not-possible": "The payment provider does not take this amount.",
+    "already-refunded": "The payment provider has given this money back already.",
+    "disputed": "The customer disputes the payment with the bank, so it cannot be refunded.",
+    "released": "Staff found that no money was moved.",
+}
+
+
+def message(code: str) -> str:
+    """Return the message of a code; an unknown code of a later version is a plain decline."""
+    return MESSAGES.get(code, MESSAGES[DECLINED])
+
+
+class Failure(Struct):
+    """Why a payment was declined: `code` never changes its meaning, `message` is for people."""
+
+    code: Annotated[str, Meta(extra_json_schema={"enum": list(MESSAGES)})]
+    message: Text
+
+
+def failure(code: str | None) -> Failure:
+    """Return the failure of a declined payment; the default code is DECLINED."""
+    code = code or DECLINED
+    return Failure(code, message(code))

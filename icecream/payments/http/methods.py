@@ -1,0 +1,119 @@
+"""Payment methods of users: the payment provider's reference, never a card number."""
+
+import re
+from typing import Annotated
+
+from litestar import Controller, delete, get, put
+from litestar.params import JSONBody
+from msgspec import Meta, Struct
+
+from icecream import constraints, errors, fields
+from icecream.accounts import tokens
+from icecream.http import bodies, openapi
+from icecream.tables import User
+
+VISIBLE = r"^[!-~]{1,255}$"
+# Documented, not checked here: `reference` refuses with its own error messages.
+Reference = Annotated[
+    str, Meta(extra_json_schema={"minLength": 1, "maxLength": 255, "pattern": VISIBLE})
+]
+# ISO/IEC 7812: 13 to 19 digits in use; the last digit makes the Luhn sum a multiple of ten.
+_NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .-]?[0-9]){12,18}(?![0-9A-Za-z])")
+EXAMPLE = {"reference": "pm_1N3T00LkdIwHu7ixt44h1F8k"}
+CARD = "must be the provider's reference; this looks like the number of a card"
+
+
+def reference(text: str, field: str = "reference") -> str:
+    """Return the text if it is a provider's reference; a refused text is never repeated.
+
+    Raises:
+        constraints.Unfit: it is no reference, or looks like the number of a card.
+    """
+    if any(_luhn(found) for found in _NUMBER.findall(text)):
+        raise constraints.Unfit(field, CARD)
+    if not re.fullmatch(VISIBLE, text):
+        raise constraints.Unfit(field, "must be 1 to 255 visible ASCII characters")
+    return text
+
+
+def _luhn(number: str) -> bool:
+    digits = [int(digit) for digit in number if digit.isdigit()][::-1]
+    doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])
+    return (sum(digits[::2]) + doubled) % 10 == 0
+
+
+class NewMethod(fields.Body):
+    """What is to be paid with from now on: the provider's reference, or null for nothing."""
+
+    reference: Annotated[Reference | None, Meta(examples=[EXAMPLE["reference"]])]
+
+    def __post_init__(self) -> None:
+        if self.reference is not None:
+            self.reference = reference(self.reference)
+
+
+class MethodView(Struct):
+    """What new orders are paid with: the provider's reference, or null."""
+
+    reference: Reference | None
+
+
+async def choose(user: int, method: str | None) -> None:
+    """Set a user's payment method; payments under way keep the method that they began with."""
+    await User.update({User.payment_method: method}).where(User.id == user)
+    # After the commit, so that the next look-up of the user finds the new method.
+    tokens.known.forget(user)
+
+
+class Wallet(Controller):
+    """The handlers of the payment method."""
+
+    path = "/api/payment-method"
+    tags = ["Payments"]
+
+    @get(
+        "/",
+        operation_class=openapi.ApiOperation,
+        operation_id="getPaymentMethod",
+        summary="See what you pay with",
+        responses=openapi.answers(200, MethodView, EXAMPLE, *openapi.CALL),
+    )
+    async def mine(self, request: bodies.AnyBody) -> MethodView:
+        """The payment provider's reference that your next order is charged to; null for none."""
+        # Another process may have changed it since this one looked the caller up.
+        rows = await User.select(User.payment_method).where(User.id == request.user.id)
+        return MethodView(rows[0]["payment_method"] or None)
+
+    @put(
+        "/",
+        operation_class=openapi.ApiOperation,
+        operation_id="setPaymentMethod",
+        summary="Set what you pay with",
+        responses=openapi.answers(
+            200,
+            MethodView,
+            EXAMPLE,
+            *openapi.CALL,
+            *openapi.BODY,
+            errors.ValidationFailed("/reference", "invalid", f"reference {CARD}."),
+        ),
+    )
+    async def set(self, request: bodies.AnyBody, data: JSONBody[NewMethod]) -> MethodView:
+        """Pay with this from your next order on.
+
+        It is the payment provider's reference for a card or an account, which your own page
+        got from the provider. The number of a card is refused, and is not kept anywhere.
+        """
+        await choose(request.user.id, data.reference)
+        return MethodView(data.reference)
+
+    @delete(
+        "/",
+        operation_class=openapi.ApiOperation,
+        operation_id="removePaymentMethod",
+        summary="Remove what you pay with",
+        responses=openapi.emptied(*openapi.CALL),
+    )
+    async def remove(self, request: bodies.AnyBody) -> None:
+        """Pay with nothing any more: new orders are refused where something is needed."""
+        await choose(request.user.id, None)

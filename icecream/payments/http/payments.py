@@ -1,0 +1,343 @@
+"""Payments over HTTP, for staff: their outcomes, and the decisions of operators."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Any
+
+from litestar import Controller, get, post
+from litestar.datastructures import State
+from litestar.params import JSONBody, Parameter, QueryParameter
+from litestar.types import ASGIApp
+from msgspec import Meta, Struct
+
+from icecream import errors, fields, states
+from icecream.accounts import http as accounts_http
+from icecream.http import bodies, openapi, pagination
+from icecream.idempotency import http as idempotency_http
+from icecream.payments import decline_codes, manual_review
+from icecream.payments.http import methods as methods_http
+from icecream.runtime import logs
+from icecream.tables import KINDS, Payment
+
+log = logging.getLogger(__name__)
+COLUMNS = (
+    *manual_review.COLUMNS,
+    Payment.n,
+    Payment.amount,
+    Payment.order.currency.as_alias("currency"),
+    Payment.provider_key,
+    Payment.tries,
+    Payment.first_sent_at,
+    Payment.last_error,
+    Payment.failure,
+)
+Kind = Annotated[str, Meta(extra_json_schema={"enum": list(KINDS)})]
+PaymentState = Annotated[str, Meta(extra_json_schema={"enum": list(states.PAYMENT)})]
+Decision = Annotated[str, Meta(extra_json_schema={"enum": list(states.DECISIONS)})]
+Visible = Annotated[str, Meta(max_length=255, pattern=methods_http.VISIBLE)]
+Amount = Annotated[fields.Number, Meta(description="In minor units, such as cents.")]
+STAFF = errors.Forbidden("Only staff may do this.")
+ONE = (*openapi.CALL, STAFF, errors.NotFound())
+DECIDED = (*ONE, *openapi.BODY, *openapi.KEY, errors.NotParked("This payment is succeeded."))
+
+
+class Why(fields.Body):
+    """Why an operator decided so; it is kept in the order's history."""
+
+    reason: Annotated[fields.Reason, Meta(examples=["not in the provider's list"])]
+
+    def __post_init__(self) -> None:
+        self.reason = fields.said(self.reason)
+
+
+class Retry(fields.Body):
+    """Why it is asked for once more, and the provider's own reference, if somebody found one."""
+
+    reason: Annotated[fields.Reason, Meta(examples=["the provider is back"])]
+    reference: methods_http.Reference | None = None
+
+    def __post_init__(self) -> None:
+        self.reason = fields.said(self.reason)
+        if self.reference is not None:
+            self.reference = methods_http.reference(self.reference)
+
+
+class PaymentView(Struct):
+    """One attempt to move money: `unknown` is no answer yet, `parked` waits for an operator.
+
+    `failure` says why it was declined, `last_error` what exactly the provider said last.
+    `moved` is what the provider says that it moved, where that is not the `amount` we asked for;
+    `actions` is what an operator may decide.
+    """
+
+    id: fields.Id
+    order: fields.Id
+    kind: Kind
+    n: Annotated[fields.Id, Meta(description="The first, second, ... of its kind.")]
+    state: PaymentState
+    amount: Amount
+    moved: Amount | None
+    currency: fields.Currency
+    provider_key: Visible
+    provider_ref: Visible | None
+    tries: fields.Number
+    first_sent_at: fields.Moment | None
+    last_error: fields.Text | None
+    actions: Annotated[list[Decision], Meta(max_length=len(states.DECISIONS))]
+    failure: decline_codes.Failure | None = None
+
+
+class Decided(Struct):
+    """The payment that was decided about; kept with the Idempotency-Key."""
+
+    payment: int
+    staged: list[int]
+
+
+EXAMPLE = {
+    "id": 1,
+    "order": 1,
+    "kind": "charge",
+    "n": 1,
+    "state": "parked",
+    "amount": 500,
+    "moved": 450,
+    "currency": "EUR",
+    "provider_key": "5a0f3c1f6d2b4a5e8c7d9e0f1a2b3c4d",
+    "provider_ref": "pi_3N3T00LkdIwHu7ix0yj2B1aZ",
+    "tries": 1,
+    "first_sent_at": "2025-05-13T10:22:06.428877Z",
+    "last_error": "The provider moved 4.50 EUR instead of 5.00 EUR.",
+    "actions": ["retry", "release", "refund"],
+}
+RETRIED = EXAMPLE | {"state": "unknown", "actions": []}
+RELEASED = EXAMPLE | {
+    "state": "declined",
+    "failure": {"code": "released", "message": decline_codes.message("released")},
+    "actions": [],
+}
+REFUNDED = EXAMPLE | {"state": "succeeded", "actions": []}
+BOOKED = REFUNDED | {
+    "id": 2,
+    "kind": "refund",
+    "provider_ref": "re_3N3T00LkdIwHu7ix0yj2B1aZ",
+    "last_error": "The provider moved 4.50 EUR instead of 5.00 EUR.",
+}
+
+
+def _view(row: dict[str, Any]) -> PaymentView:
+    why = row.pop("failure")
+    return PaymentView(
+        **row,
+        failure=decline_codes.failure(why) if row["state"] == "declined" else None,
+        actions=manual_review.allowed(row),
+    )
+
+
+async def one(payment: int) -> PaymentView:
+    """Return a payment.
+
+    Raises:
+        errors.NotFound: there is no such payment.
+    """
+    rows = await Payment.select(*COLUMNS).where(Payment.id == payment)
+    if not rows:
+        raise errors.NotFound
+    return _view(rows[0])
+
+
+class Operators(Controller):
+    """The handlers of payments, for staff."""
+
+    path = "/api/payments"
+    tags = ["Payments"]
+    guards = [accounts_http.staff_only, bodies.exact_ids]
+
+    @get(
+        "/",
+        operation_class=openapi.ApiOperation,
+        operation_id="listPayments",
+        summary="List payments",
+        responses=openapi.answers(
+            200, list[PaymentView], [EXAMPLE], *openapi.CALL, pagination.BAD_PAGE, STAFF
+        ),
+    )
+    async def listed(
+        self,
+        request: bodies.AnyBody,
+        state_: Annotated[
+            str | None,
+            QueryParameter(
+                name="state",
+                schema_extra={"enum": list(states.PAYMENT)},
+                description="Only these: `parked` are those that wait for an operator.",
+            ),
+        ] = None,
+        order: Annotated[
+            int | None, Parameter(ge=1, le=fields.MAX_ID, description="Of this order.")
+        ] = None,
+        kind: Annotated[
+            str | None, Parameter(schema_extra={"enum": list(KINDS)}, description="Only these.")
+        ] = None,
+        limit: pagination.Limit = None,
+        after: pagination.After = None,
+    ) -> ASGIApp:
+        """All payments, oldest first, or with `limit` a page; for staff.
+
+        A page that is not the last one has a `Link` to the next (RFC 8288).
+        """
+        pagination.one_of("state", state_, states.PAYMENT)
+        pagination.one_of("kind", kind, KINDS)
+        asked = {Payment.state: state_, Payment.order: order, Payment.kind: kind}
+        wanted = [column == value for column, value in asked.items() if value is not None]
+
+        async def read(start: pagination.Place | None, most: int) -> list[PaymentView]:
+            beyond = Payment.id > (start.id if start else 0)
+            query = Payment.select(*COLUMNS).where(*wanted, beyond)
+            return [_view(row) for row in await query.order_by(Payment.id).limit(most)]
+
+        return await pagination.answer(request, read, limit=limit, after=after)
+
+    @get(
+        "/{payment:int}",
+        operation_class=openapi.ApiOperation,
+        operation_id="getPayment",
+        summary="See a payment",
+        responses=openapi.answers(200, PaymentView, EXAMPLE, *ONE),
+    )
+    async def one(self, payment: bodies.PathId) -> PaymentView:
+        """One payment, with what an operator may decide about it; for staff."""
+        return await one(payment)
+
+    @post(
+        "/{payment:int}/retry",
+        status_code=202,
+        operation_class=openapi.ApiOperation,
+        operation_id="retryPayment",
+        summary="Retry a parked payment",
+        responses=openapi.answers(
+            202,
+            PaymentView,
+            RETRIED,
+            *DECIDED,
+            errors.ReferenceTaken(),
+        ),
+    )
+    async def retry(
+        self,
+        request: bodies.AnyBody,
+        payment: bodies.PathId,
+        data: JSONBody[Retry],
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> ASGIApp:
+        """Ask the provider once more what came of it; for staff.
+
+        It is looked up by its `reference` or our key, and only asked for again while the provider
+        is sure to remember that key: nothing is charged twice. What stays open is parked again.
+        """
+        retry = partial(manual_review.retry, reference=data.reference)
+        return await _decide(retry, request, payment, data, state, idempotency_key, status=202)
+
+    @post(
+        "/{payment:int}/release",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="releasePayment",
+        summary="Release a parked payment",
+        responses=openapi.answers(200, PaymentView, RELEASED, *DECIDED),
+    )
+    async def release(
+        self,
+        request: bodies.AnyBody,
+        payment: bodies.PathId,
+        data: JSONBody[Why],
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> ASGIApp:
+        """Say that it moved no money, after a look at the provider's own list; for staff.
+
+        It counts as declined. A charge's order is `failed`, its stock is back, and it may be paid
+        again; a refund's order is `paid` as before.
+        """
+        release = manual_review.release
+        return await _decide(release, request, payment, data, state, idempotency_key)
+
+    @post(
+        "/{payment:int}/refund",
+        status_code=202,
+        operation_class=openapi.ApiOperation,
+        operation_id="refundPayment",
+        summary="Refund a parked payment",
+        responses=openapi.answers(
+            202,
+            PaymentView,
+            REFUNDED,
+            *DECIDED,
+            errors.NothingCharged(),
+        ),
+    )
+    async def refund(
+        self,
+        request: bodies.AnyBody,
+        payment: bodies.PathId,
+        data: JSONBody[Why],
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> ASGIApp:
+        """Take what the provider charged, though it is not what we asked for, and give it back.
+
+        For staff. All that the provider `moved` goes back, and then the order is `canceled`. With
+        an `Idempotency-Key` a request that comes again is answered again, for 7 days.
+        """
+        refund = manual_review.refund
+        return await _decide(refund, request, payment, data, state, idempotency_key, status=202)
+
+    @post(
+        "/{payment:int}/book",
+        status_code=200,
+        operation_class=openapi.ApiOperation,
+        operation_id="bookPayment",
+        summary="Book a parked refund",
+        responses=openapi.answers(200, PaymentView, BOOKED, *DECIDED, errors.NothingRefunded()),
+    )
+    async def book(
+        self,
+        request: bodies.AnyBody,
+        payment: bodies.PathId,
+        data: JSONBody[Why],
+        state: State,
+        idempotency_key: openapi.IdempotencyKey = None,
+    ) -> ASGIApp:
+        """Count what a parked refund `moved`, though it is not what we asked for; for staff.
+
+        The order's `refunded` grows by it. If money is left, the order is `paid` and the rest may
+        be refunded; an order that is being canceled gets the rest back at once.
+        """
+        book = manual_review.book
+        return await _decide(book, request, payment, data, state, idempotency_key)
+
+
+async def _decide(
+    decision: Callable[..., Awaitable[list[int]]],
+    request: bodies.AnyBody,
+    payment: int,
+    data: Why | Retry,
+    state: State,
+    idempotency_key: str | None,
+    *,
+    status: int = 200,
+) -> ASGIApp:
+    """Decide once, notify the workers of the next payments, and answer the payment."""
+
+    async def work() -> Decided:
+        return Decided(payment, await decision(payment, why=data.reason, by=request.user.id))
+
+    decided, headers = await idempotency_http.once(
+        idempotency_key, request, work, Decided, body=data
+    )
+    if decided.staged:
+        with logs.contained(log, "Ringing for payments of a decision"):
+            await state.ring(decided.staged)
+    return bodies.Json(await one(payment), headers, status)

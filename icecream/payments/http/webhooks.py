@@ -1,0 +1,35 @@
+"""Webhooks of payment providers over HTTP: their signature is checked, and they are stored."""
+
+from litestar import post
+from litestar.datastructures import State
+from litestar.params import FromPath
+
+from icecream import errors, settings
+from icecream.http import bodies, rate_limits
+from icecream.payments import providers, webhook_inbox
+
+
+# Not part of the API's document: the provider defines the messages and their signature. A provider
+# never gets a rate limit, also on a shared address. Only requests with an invalid signature are
+# counted.
+@post(
+    "/api/payments/webhooks/{provider:str}",
+    status_code=200,
+    include_in_schema=False,
+    exclude_from_auth=True,
+    uncounted=True,
+    any_query=True,
+)
+async def hear(request: bodies.AnyBody, provider: FromPath[str], state: State) -> dict[str, bool]:
+    """Keep what the provider says; answered after the commit, so that it is not lost."""
+    if provider != settings.load().payment_provider:
+        raise errors.NotFound
+    try:
+        notice = state.gateway.notice(await request.body(), request.headers)
+    except providers.Unsigned:
+        refusal = errors.InvalidSignature()
+        refusal.headers |= rate_limits.spend(rate_limits.address(request.scope))
+        raise refusal from None
+    if notice is not None:
+        await webhook_inbox.receive(provider, notice)
+    return {"received": True}

@@ -1,0 +1,173 @@
+"""The decisions of operators about parked payments; each is recorded with its author and reason."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from icecream import database, errors, states
+from icecream.feed import order_history
+from icecream.payments import leases, settlement
+from icecream.payments.providers import Charge, Declined, Succeeded
+from icecream.tables import Job, Order, Payment
+
+Row = dict[str, Any]
+COLUMNS = (
+    Payment.id,
+    Payment.order,
+    Payment.kind,
+    Payment.state,
+    Payment.moved,
+    Payment.provider_ref,
+)
+
+
+async def retry(payment: int, *, why: str, by: int, reference: str | None = None) -> list[int]:
+    """Query the provider once more, by its own `reference` if the operator found one.
+
+    The payment is looked up first. It is sent again only while the provider still knows our key, so
+    this never charges twice. An answer that cannot be trusted parks the payment again.
+
+    Returns:
+        The payment, to be carried out now.
+
+    Raises:
+        errors.NotFound: there is no such payment.
+        errors.NotParked: it is not parked.
+        errors.ReferenceTaken: the reference belongs to another payment.
+    """
+
+    async def work(row: Row) -> list[int]:
+        if reference is not None:
+            await _adopt(payment, reference)
+        await _reopen(row)
+        now = datetime.now(UTC)
+        due = database.seconds_from_now(0)
+        await Job.insert(Job(kind=row["kind"], subject=payment, run_at=due, tries=0))
+        about = {"payment": payment, "reason": why, "reference": reference}
+        await order_history.record(
+            [order_history.Happened(row["order"], "retried", about, by)], at=now
+        )
+        return [payment]
+
+    return await _decide("retry", payment, work)
+
+
+async def _adopt(payment: int, reference: str) -> None:
+    other = Payment.exists().where(Payment.provider_ref == reference, Payment.id != payment)
+    if await other:
+        raise errors.ReferenceTaken()
+    await Payment.update({Payment.provider_ref: reference}).where(Payment.id == payment)
+
+
+async def release(payment: int, *, why: str, by: int) -> list[int]:
+    """Record the operator's decision that no money moved, as if the provider had declined it.
+
+    Returns:
+        The refunds to be carried out now, if a cancellation waited for this payment.
+
+    Raises:
+        errors.NotFound: there is no such payment.
+        errors.NotParked: it is not parked.
+    """
+
+    async def work(row: Row) -> list[int]:
+        claim = await leases.standing(payment)
+        assert claim is not None
+        return await settlement.write([settlement.Verdict(claim, Declined(why, "released"), by)])
+
+    return await _decide("release", payment, work)
+
+
+async def refund(payment: int, *, why: str, by: int) -> list[int]:
+    """Accept a charge of another amount as paid, and refund all of it.
+
+    Returns:
+        The refund, to be carried out now.
+
+    Raises:
+        errors.NotFound: there is no such payment.
+        errors.NotParked: it is not parked.
+        errors.NothingCharged: it is not known to have moved anything.
+    """
+
+    async def work(row: Row) -> list[int]:
+        claim = await leases.standing(payment)
+        assert claim is not None
+        asked, reference = claim.request, claim.reference
+        if not isinstance(asked, Charge) or reference is None or "refund" not in allowed(row):
+            raise errors.NothingCharged()
+        await Order.update({Order.cancel_requested: True}).where(Order.id == row["order"])
+        believed = Succeeded(reference, asked.amount, asked.currency)
+        staged = await settlement.write([settlement.Verdict(claim, believed, by)])
+        about = {"payment": payment, "reason": why}
+        happened = [order_history.Happened(row["order"], "refund-ordered", about, by)]
+        await order_history.record(happened, at=datetime.now(UTC))
+        return staged
+
+    return await _decide("refund", payment, work)
+
+
+async def book(payment: int, *, why: str, by: int) -> list[int]:
+    """Accept a refund of another amount: count that amount, so that the rest can be refunded.
+
+    If the order was being canceled, the rest is refunded automatically.
+
+    Returns:
+        The refund of the rest, to be carried out now, if there is one.
+
+    Raises:
+        errors.NotFound: there is no such payment.
+        errors.NotParked: it is not parked.
+        errors.NothingRefunded: it is no refund, or is not known to have moved anything.
+    """
+
+    async def work(row: Row) -> list[int]:
+        claim = await leases.standing(payment)
+        assert claim is not None
+        asked, reference, moved = claim.request, claim.reference, row["moved"]
+        if reference is None or "book" not in allowed(row):
+            raise errors.NothingRefunded()
+        about = {"payment": payment, "reason": why, "asked": asked.amount, "moved": moved}
+        happened = [order_history.Happened(row["order"], "refund-booked", about, by)]
+        await order_history.record(happened, at=datetime.now(UTC))
+        answer = Succeeded(reference, moved, asked.currency)
+        return await settlement.write([settlement.Verdict(claim, answer, by)])
+
+    return await _decide("book", payment, work)
+
+
+def allowed(row: Row) -> list[str]:
+    """Return the allowed decisions; `refund` and `book` need an amount known to have moved."""
+    decisions = [name for name, one in states.DECISIONS.items() if row["state"] in one.sources]
+    # A refund that failed after it had succeeded moved 0.
+    moved = bool(row["moved"]) and row["provider_ref"] is not None
+    counted = {"charge": "refund", "refund": "book"}[row["kind"]] if moved else None
+    return [name for name in decisions if name not in ("refund", "book") or name == counted]
+
+
+async def _decide(
+    name: str, payment: int, work: Callable[[Row], Awaitable[list[int]]]
+) -> list[int]:
+    """Apply a decision to a parked payment, while holding its order."""
+
+    async def run() -> list[int]:
+        query = Payment.select(*COLUMNS).where(Payment.id == payment)
+        found = await query
+        if not found:
+            raise errors.NotFound
+        await settlement.held(found[0]["order"])
+        (row,) = await query
+        if row["state"] not in states.DECISIONS[name].sources:
+            raise errors.NotParked(f"This payment is {row['state']}.")
+        return await work(row)
+
+    return await database.transaction(run)
+
+
+async def _reopen(row: Row) -> None:
+    """Allow the payment to be sent again, and clear `moved`, because refunds are based on it."""
+    state = states.DECISIONS["retry"].target
+    states.check(states.PAYMENT, row["state"], state)
+    await Payment.update({Payment.state: state, Payment.moved: None}).where(
+        Payment.id == row["id"], Payment.state == row["state"]
+    )

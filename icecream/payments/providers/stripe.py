@@ -1,0 +1,362 @@
+"""Stripe, over its official SDK: a PaymentIntent for a charge, a Refund for a refund."""
+
+import logging
+import math
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import httpx
+import msgspec
+import stripe
+from msgspec import Struct
+from stripe.params import PaymentIntentCreateParams, RefundCreateParams
+
+from icecream import stripe_units
+from icecream.payments.providers import stripe_errors
+from icecream.payments.providers.protocol import (
+    Answer,
+    Charge,
+    Declined,
+    Notice,
+    Record,
+    Refund,
+    Request,
+    Succeeded,
+    Undecided,
+    Unknown,
+    Unsigned,
+)
+
+log = logging.getLogger(__name__)
+API = "https://api.stripe.com"
+# The maximum age of a notice in seconds. It allows for a slow clock, and prevents later replays.
+TOLERANCE = 300
+# The limit for the digits of an order number: others can write any text into Stripe's records.
+LONGEST_NUMBER = 19
+# The most that one page of a list may hold.
+PAGE = 100
+
+# At lower levels the SDK logs whole answers, including the card's last digits. With STRIPE_LOG in
+# the environment it prints them. Telemetry would describe this machine.
+logging.getLogger("stripe").setLevel(logging.WARNING)
+logging.getLogger("httpx").setLevel(logging.WARNING)
+stripe._util.STRIPE_LOG = None
+stripe.enable_telemetry = False
+
+
+Pages = stripe.ListObject[Any] | stripe.SearchResultObject[Any]
+
+
+class Paper(Struct):
+    """The fields that we read of a PaymentIntent or a Refund."""
+
+    id: str
+    object: str
+    status: str
+    amount: int
+    currency: str
+    created: int
+    # Only in a PaymentIntent; the amount received may differ from the requested one.
+    amount_received: int | None = None
+    last_payment_error: dict[str, Any] | None = None
+    # Only in a Refund.
+    payment_intent: str | None = None
+    failure_reason: str | None = None
+    metadata: dict[str, str] | None = None
+
+    @property
+    def key(self) -> str | None:
+        """Our idempotency key, if the object has one."""
+        return (self.metadata or {}).get("reference")
+
+    @property
+    def asked_for(self) -> int:
+        """The requested amount, in minor units."""
+        return stripe_units.from_stripe(self.amount, self.currency.upper())
+
+    @property
+    def moved(self) -> int:
+        """The moved amount; Stripe includes it in every PaymentIntent that succeeded."""
+        moved = self.amount if self.amount_received is None else self.amount_received
+        return stripe_units.from_stripe(moved, self.currency.upper())
+
+
+class Told(Struct):
+    """The fields that we read of an event's object."""
+
+    object: str
+    id: str = ""
+    metadata: dict[str, str] | None = None
+
+
+class Data(Struct):
+    object: Told
+
+
+class Event(Struct):
+    id: str
+    data: Data
+
+
+class Unreadable(stripe.APIError):
+    """The answer is not from Stripe, but for example from a proxy in between."""
+
+
+class Body(Struct):
+    """The fields that the SDK relies on in every answer."""
+
+    object: str = ""
+    error: dict[str, Any] | None = None
+    data: list[dict[str, Any]] | None = None
+
+
+class Reader(stripe.HTTPXClient):
+    """An HTTP client that checks each answer before the SDK, which fails on unexpected ones."""
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        try:
+            content, status, found = await super().request_async(method, url, headers, post_data)
+        except stripe.APIConnectionError as error:
+            if isinstance(error.__cause__, httpx.HTTPError):
+                raise
+            # The SDK treats every error as a network error, but this one is an internal error.
+            raise (error.__cause__ or error) from None
+        try:
+            body = msgspec.json.decode(content, type=Body)
+        except msgspec.DecodeError as error:
+            raise Unreadable(str(error)) from None
+        if body.data is None and body.object in ("list", "search_result"):
+            raise Unreadable("a list without its data")
+        return content, status, found
+
+
+class Stripe:
+    """The gateway to Stripe, or to a server at `api` with the same API.
+
+    A customer's method is `pm_...`, or `cus_.../pm_...` if it is saved for a customer of Stripe's.
+
+    Args:
+        key: the account's secret key.
+        secret: signs the notices; without it no notice is accepted.
+        timeout: in seconds, for each step of a call.
+    """
+
+    # Stripe forgets a key after 24 hours. One hour less allows for clock differences and for
+    # requests on their way.
+    key_life = timedelta(hours=23)
+    keeps_list = True
+
+    def __init__(
+        self, key: str, *, secret: str | None = None, api: str = API, timeout: float = 10.0
+    ) -> None:
+        self._secret = secret
+        self._http = Reader(timeout=timeout)
+        client = stripe.StripeClient(
+            key,
+            http_client=self._http,
+            base_addresses={"api": api.rstrip("/")},
+            # The worker does the retries, because it knows the earlier attempts.
+            max_network_retries=0,
+        )
+        self._intents, self._refunds = client.v1.payment_intents, client.v1.refunds
+
+    async def charge(self, charge: Charge) -> Answer:
+        if charge.method is None:
+            return Declined("There is no payment method.", "payment-method-missing")
+        customer, _, method = charge.method.rpartition("/")
+        wanted: PaymentIntentCreateParams = {
+            "amount": stripe_units.to_stripe(charge.amount, charge.currency),
+            "currency": charge.currency.lower(),
+            "payment_method": method,
+            "confirm": True,
+            # The customer is not present: a bank that requires confirmation declines at once, and a
+            # redirect to another page is not possible.
+            "off_session": True,
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            "metadata": _metadata(charge),
+        }
+        if customer:
+            wanted["customer"] = customer
+        call = self._intents.create_async(wanted, {"idempotency_key": charge.key})
+        return await _answer(call, charge)
+
+    async def refund(self, refund: Refund) -> Answer:
+        wanted: RefundCreateParams = {
+            "payment_intent": refund.charge,
+            "amount": stripe_units.to_stripe(refund.amount, refund.currency),
+            "metadata": _metadata(refund),
+        }
+        call = self._refunds.create_async(wanted, {"idempotency_key": refund.key})
+        return await _answer(call, refund)
+
+    async def look_up(self, request: Request, reference: str | None) -> Answer | None:
+        with _reading():
+            papers = (
+                self._find(request) if reference is None else self._retrieve(request, reference)
+            )
+            # Also with a reference from an operator: an object with another key is another payment.
+            found = [one async for one in papers if one.key == request.key]
+        # Two objects with one key: the request was repeated after Stripe had forgotten the key.
+        # Money that moved comes first, then money that may still move.
+        found.sort(key=lambda one: ("succeeded", "processing", "declined").index(_state(one)))
+        return _verdict(found[0]) if found else None
+
+    async def _retrieve(self, request: Request, reference: str) -> AsyncIterator[Paper]:
+        room = self._intents if isinstance(request, Charge) else self._refunds
+        try:
+            yield _paper(await room.retrieve_async(reference))
+        except stripe.InvalidRequestError as error:
+            if error.code != "resource_missing":
+                raise
+
+    def _find(self, request: Request) -> AsyncIterator[Paper]:
+        if isinstance(request, Charge):
+            query = f"metadata['reference']:'{request.key}'"
+            return _ours(self._intents.search_async({"query": query, "limit": PAGE}))
+        return _ours(self._refunds.list_async({"payment_intent": request.charge, "limit": PAGE}))
+
+    async def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
+        # Stripe counts whole seconds.
+        begin, end = int(since.timestamp()), math.ceil(until.timestamp())
+        with _reading():
+            for room in (self._intents, self._refunds):
+                found = room.list_async({"created": {"gte": begin, "lt": end}, "limit": PAGE})
+                async for thing in (await found).auto_paging_iter():
+                    paper = _readable(thing)
+                    # A payment without our key may be a refund made in Stripe's dashboard, perhaps
+                    # of our charge.
+                    if paper is not None and (paper.key or paper.payment_intent):
+                        yield _record(paper)
+
+    def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
+        signature = {name.lower(): value for name, value in headers.items()}.get("stripe-signature")
+        if not (signature and signature.isascii() and self._secret):
+            raise Unsigned("There is no signature, or no secret.")
+        try:
+            stripe.WebhookSignature.verify_header(body, signature, self._secret, TOLERANCE)
+        except (stripe.SignatureVerificationError, UnicodeError, ValueError) as error:
+            raise Unsigned(type(error).__name__) from None
+        try:
+            event = msgspec.json.decode(body, type=Event)
+        except (msgspec.DecodeError, RecursionError):
+            # Signed, but in another form, such as a "thin" event: it is not about a payment. If we
+            # refused it, Stripe would send it again for days.
+            return None
+        told = event.data.object
+        key = (told.metadata or {}).get("reference")
+        if key is None or told.object not in ("payment_intent", "refund"):
+            return None
+        return Notice(event.id, key, told.id)
+
+    async def close(self) -> None:
+        await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK has no type for it
+
+
+def _metadata(request: Request) -> dict[str, str]:
+    return {"reference": request.key, "order": str(request.order)}
+
+
+def _paper(thing: stripe.StripeObject) -> Paper:
+    return msgspec.convert(thing.to_dict(), Paper)
+
+
+def _readable(thing: stripe.StripeObject) -> Paper | None:
+    """Return a line of a list; an unreadable line is logged and skipped."""
+    try:
+        return _paper(thing)
+    except msgspec.ValidationError as error:
+        log.error(
+            "Stripe's %s is left out, it cannot be read: %s", getattr(thing, "id", "?"), error
+        )
+        return None
+
+
+async def _ours(listing: Coroutine[Any, Any, Pages]) -> AsyncIterator[Paper]:
+    """Yield the objects with a reference of ours, from every page."""
+    async for thing in (await listing).auto_paging_iter():
+        paper = _paper(thing)
+        if paper.key is not None:
+            yield paper
+
+
+async def _answer(call: Coroutine[Any, Any, stripe.StripeObject], request: Request) -> Answer:
+    """Await a call that moves money, and return its outcome."""
+    # Errors are raised again with our own words, because the SDK's errors contain whole answers.
+    try:
+        paper = _paper(await call)
+    except stripe.CardError as error:
+        return stripe_errors.declined(error)
+    except stripe.InvalidRequestError as error:
+        answer = stripe_errors.refused(error, request)
+        if isinstance(answer, Declined):
+            return answer
+        raise answer from None
+    except stripe.StripeError as error:
+        raise stripe_errors.trouble(error) from None
+    except msgspec.ValidationError as error:
+        raise Unknown(f"unreadable answer: {error}") from None
+    return _verdict(paper)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Convert errors while reading: they say nothing about any payment."""
+    try:
+        yield
+    except stripe.StripeError as error:
+        raise stripe_errors.trouble(error) from None
+    except msgspec.ValidationError as error:
+        raise Unknown(f"unreadable answer: {error}") from None
+
+
+def _verdict(paper: Paper) -> Answer:
+    """Return the outcome of a PaymentIntent or a Refund.
+
+    Raises:
+        Undecided: it is not decided yet.
+    """
+    if paper.status == "succeeded":
+        return Succeeded(paper.id, paper.moved, paper.currency.upper())
+    if _is_over(paper):
+        told = paper.last_payment_error or {}
+        code, decline_code = told.get("code"), told.get("decline_code")
+        words = (paper.status, paper.failure_reason, code, decline_code)
+        word = "authentication_required" if paper.status == "requires_action" else None
+        why = stripe_errors.failure(decline_code, code, word)
+        return Declined(": ".join(filter(None, words)), why)
+    raise Undecided(paper.status, paper.id)
+
+
+def _is_over(paper: Paper) -> bool:
+    """Return whether no money moved and none will."""
+    if paper.object == "refund":
+        return paper.status in ("failed", "canceled")
+    # Without an error it is being confirmed right now.
+    refused = paper.status == "requires_payment_method" and paper.last_payment_error is not None
+    # Only the customer could act, but the customer is not asked.
+    return refused or paper.status in ("requires_action", "canceled")
+
+
+def _record(paper: Paper) -> Record:
+    order = (paper.metadata or {}).get("order", "")
+    return Record(
+        kind="refund" if paper.object == "refund" else "charge",
+        key=paper.key,
+        order=int(order) if order.isdecimal() and len(order) < LONGEST_NUMBER else None,
+        reference=paper.id,
+        amount=paper.moved if paper.status == "succeeded" else paper.asked_for,
+        currency=paper.currency.upper(),
+        state=_state(paper),
+        created=datetime.fromtimestamp(paper.created, UTC),
+        charge=paper.payment_intent,
+    )
+
+
+def _state(paper: Paper) -> Literal["succeeded", "declined", "processing"]:
+    if paper.status == "succeeded":
+        return "succeeded"
+    return "declined" if _is_over(paper) else "processing"

@@ -1,0 +1,244 @@
+"""Notices from providers: each is a hint, stored once, after which the payment is looked up.
+
+A notice alone changes nothing. The provider is queried, and its answer is settled like any other
+answer. So notices may arrive in any order, any number of times, and at several workers at once.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+
+from icecream import database, errors, states
+from icecream.payments import corrections, leases, providers
+from icecream.payments.settlement import Verdict, settle
+from icecream.runtime import instrumentation
+from icecream.runtime.failpoints import reach
+from icecream.tables import NOTICE_TRIED, Job, Notice, Payment
+
+log = logging.getLogger(__name__)
+# The answer to our own call arrives at about the same time as the notice of it. After this delay
+# that answer is usually settled, which saves one query to the provider per payment.
+DELAY = timedelta(seconds=5)
+# Notices that are looked up at a time, in addition to the payments that the desk carries out.
+PLACES = 10
+# How long an applied notice stays readable, and how many old notices are deleted in one step.
+KEPT, STEP = timedelta(days=30), 1000
+# The longest pause between two tries of a notice. The payment itself is retried separately, and
+# more often.
+LONGEST_PAUSE_SECONDS = 3600.0
+# The width of the columns.
+LONGEST = 255
+OURS = Job.kind == "notice"
+_NOTICES = database.insert(
+    Notice,
+    (
+        Notice.provider,
+        Notice.event,
+        Notice.key,
+        Notice.reference,
+        Notice.received_at,
+        Notice.applied_at,
+    ),
+    returning=(Notice.id,),
+    anew=True,
+)
+
+
+class Hint(Struct, frozen=True):
+    """A notice that is due, for the `tries`-th time."""
+
+    id: int
+    key: str
+    reference: str
+    received_at: datetime
+    tries: int
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it was retried for long enough."""
+        return self.received_at < datetime.now(UTC) - NOTICE_TRIED
+
+
+async def receive(provider: str, notice: providers.Notice) -> bool:
+    """Store a verified notice and the job to look its payment up, in one transaction.
+
+    Returns:
+        Whether it is new. A notice that came before is stored already. A notice that cannot be
+        about our payments is not stored.
+    """
+    if not all(_fits(text) for text in (notice.event, notice.key, notice.reference)):
+        log.warning("A notice of %s bears no key of ours.", provider)
+        return False
+    return await database.transaction(lambda: _receive(provider, notice))
+
+
+def _fits(text: str) -> bool:
+    """Return whether a text fits its column.
+
+    Our keys do. Others can write their own texts into the provider's records too.
+    """
+    return len(text) <= LONGEST and text.isprintable()
+
+
+async def _receive(provider: str, notice: providers.Notice) -> bool:
+    now, open_states = datetime.now(UTC), list(states.unfinished(states.PAYMENT))
+    # A refund that succeeded may fail days later, so a notice about one is always looked up.
+    surely = (Payment.kind == "charge") | (Payment.state != "succeeded")
+    ended = await Payment.exists().where(
+        Payment.provider_key == notice.key, Payment.state.not_in(open_states), surely
+    )
+    applied_at = now if ended else None
+    row = (provider, notice.event, notice.key, notice.reference, now, applied_at)
+    kept = await _NOTICES([row])
+    if kept and not ended:
+        due = database.seconds_from_now(DELAY.total_seconds())
+        await Job.insert(Job(kind="notice", subject=kept[0]["id"], run_at=due, tries=0))
+    reach("notices.receiving")
+    return bool(kept)
+
+
+class Inbox:
+    """The processor of due notices.
+
+    Args:
+        lease: seconds for which a claimed payment or notice belongs to its claimer; longer than
+            `timeout`.
+        timeout: seconds to wait for the provider.
+    """
+
+    def __init__(self, provider: providers.Gateway, *, lease: float, timeout: float) -> None:
+        self.gateway, self.lease, self.timeout = provider, lease, timeout
+
+    async def sweep(self) -> bool:
+        """Apply some due notices; return True if there may be more."""
+        hints = await database.transaction(self._claim)
+        reach("notices.claimed")
+        outcomes = await asyncio.gather(*map(self._apply, hints), return_exceptions=True)
+        for hint, outcome in zip(hints, outcomes, strict=True):
+            if isinstance(outcome, database.AWAY):
+                raise outcome
+            if outcome is not None:
+                await _leave(hint, outcome)
+        return len(hints) == PLACES
+
+    async def _claim(self) -> list[Hint]:
+        """Claim due notices by postponing them, so that they are retried after any failure."""
+        due = Job.select(Job.subject, Job.tries).where(
+            OURS, Job.run_at <= database.seconds_from_now(0)
+        )
+        jobs = await database.unlocked(due.order_by(Job.run_at).limit(PLACES))
+        for job in jobs:
+            tries = job["tries"] + 1
+            later = database.seconds_from_now(
+                max(self.lease, leases.pause(tries, LONGEST_PAUSE_SECONDS))
+            )
+            await Job.update({Job.run_at: later, Job.tries: tries}).where(
+                OURS, Job.subject == job["subject"]
+            )
+        return await _read({job["subject"]: job["tries"] + 1 for job in jobs}) if jobs else []
+
+    async def _apply(self, hint: Hint) -> None:
+        if await self._is_done(hint):
+            await database.transaction(lambda: _finish(hint))
+        elif hint.is_old:
+            log.warning("Notice %s was given up; its payment has not ended.", hint.id)
+            await _drop_jobs([hint.id])
+
+    async def _is_done(self, hint: Hint) -> bool:
+        """Look the payment up and settle it, unless it has ended; return False to retry later."""
+        payment = (
+            await Payment.select(Payment.id, Payment.kind, Payment.state, Payment.moved)
+            .where(Payment.provider_key == hint.key)
+            .first()
+        )
+        if payment is None or payment["state"] == "new" or self._in_other_hands(payment, hint):
+            return False
+        if corrections.waits_for_review(payment):
+            return True
+        if (payment["kind"], payment["state"]) == ("refund", "succeeded"):
+            return await self._look_again(payment["id"], hint)
+        claim = await leases.standing(payment["id"])
+        if claim is None:
+            return True
+        answer = await self._look_up(claim.request, hint.reference, hint)
+        if answer is None:
+            return False
+        await settle([Verdict(claim, answer)])
+        reach("notices.settled")
+        return True
+
+    async def _look_again(self, refund: int, hint: Hint) -> bool:
+        """Return whether a succeeded refund is confirmed, or its later failure is written."""
+        claim = await leases.standing(refund, ("succeeded",))
+        if claim is None:
+            return False
+        answer = await self._look_up(claim.request, claim.reference, hint)
+        if isinstance(answer, providers.Declined):
+            try:
+                await corrections.refund_failed(refund, answer.reason)
+            except errors.RefundInProgress:
+                log.warning("Notice %s: the failed refund waits for another one.", hint.id)
+                return False
+        return answer is not None
+
+    def _in_other_hands(self, payment: dict[str, object], hint: Hint) -> bool:
+        """Return whether another worker probably waits for the provider's answer now.
+
+        A claim that is older than the notice expires within one lease. A worker that claimed the
+        payment later queries the provider too. In that case our query is redundant, but harmless.
+        """
+        age = datetime.now(UTC) - hint.received_at
+        return payment["state"] == "sent" and age < timedelta(seconds=self.lease)
+
+    async def _look_up(
+        self, request: providers.Request, reference: str | None, hint: Hint
+    ) -> providers.Answer | None:
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await self.gateway.look_up(request, reference)
+        except (providers.Later, *providers.NO_ANSWER) as error:
+            log.warning("Notice %s: the provider did not answer: %r", hint.id, error)
+            return None
+
+
+async def _read(tries: dict[int, int]) -> list[Hint]:
+    """Read these notices, and delete the jobs of notices that were deleted."""
+    columns = (Notice.id, Notice.key, Notice.reference, Notice.received_at)
+    rows = await Notice.select(*columns).where(Notice.id.is_in(sorted(tries)))
+    if gone := tries.keys() - {row["id"] for row in rows}:
+        await _drop_jobs(sorted(gone))
+    return [Hint(**row, tries=tries[row["id"]]) for row in rows]
+
+
+async def _leave(hint: Hint, error: BaseException) -> None:
+    """Log a notice that failed, with the traceback once; it is retried, but not forever."""
+    traceback = error if hint.tries == 1 else None
+    log.error("Notice %s was left as it is: %r", hint.id, error, exc_info=traceback)
+    instrumentation.failed("notice")
+    if hint.is_old:
+        await _drop_jobs([hint.id])
+
+
+async def _drop_jobs(notices: list[int]) -> None:
+    await Job.delete().where(OURS, Job.subject.is_in(notices))
+
+
+async def _finish(hint: Hint) -> None:
+    await _drop_jobs([hint.id])
+    await Notice.update({Notice.applied_at: datetime.now(UTC)}).where(
+        Notice.id == hint.id, Notice.applied_at.is_null()
+    )
+
+
+async def prune() -> bool:
+    """Delete some notices that were applied long ago; return True if there may be more.
+
+    A notice that was not applied is kept for manual review.
+    """
+    old = Notice.select(Notice.id).where(Notice.applied_at < datetime.now(UTC) - KEPT).limit(STEP)
+    ids = [row["id"] for row in await old]
+    if ids:
+        await Notice.delete().where(Notice.id.is_in(ids))
+    return len(ids) == STEP

@@ -1,0 +1,264 @@
+"""Test sign-in, access tokens and how operators manage accounts."""
+
+import base64
+import json
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from icecream import errors, settings
+from icecream.accounts import tokens, users
+from icecream.tables import Session, User
+from tests.conftest import ADMIN_PASSWORD, PASSWORD, Caller, new_user
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("kind", ["data", "files", "json"])
+async def test_signing_in_gives_a_pair_whatever_the_kind_of_body(
+    client: httpx.AsyncClient, kind: str
+) -> None:
+    fields: dict[str, Any] = {"username": "admin", "password": ADMIN_PASSWORD}
+    if kind == "files":
+        fields = {name: (None, value) for name, value in fields.items()}
+    answer = await client.post("/api/token/", **{kind: fields})
+    assert answer.status_code == 200
+    assert list(answer.json()) == ["access", "refresh"]
+    headers = {"Authorization": f"Bearer {answer.json()['access']}"}
+    assert (await client.get("/api/flavors/", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [
+        ("admin", "wrong password"),
+        ("nobody at all", ADMIN_PASSWORD),
+        ("ADMIN", ADMIN_PASSWORD),
+        ("admin", ADMIN_PASSWORD + " "),
+        ("admin' OR 1=1 --", "x"),
+        ("admin", "pa\u0000ss"),
+    ],
+)
+async def test_bad_credentials_are_401_and_say_no_more(
+    client: httpx.AsyncClient, name: str, password: str
+) -> None:
+    answer = await client.post("/api/token/", json={"username": name, "password": password})
+    assert answer.status_code == 401
+    assert "www-authenticate" in answer.headers
+    assert answer.json()["code"] == "wrong-credentials"
+    assert answer.json()["title"] == "No active account has this name and password"
+    assert answer.json()["detail"] == "No active account has this name and password."
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"username": "admin"}, "/password"),
+        ({"password": "x"}, "/username"),
+        ({"username": "", "password": "x"}, "/username"),
+        ({"username": "a\x00b", "password": "x"}, "/username"),
+        ({"username": "x" * 101, "password": "x"}, "/username"),
+        ({"username": "admin", "password": "x" * 129}, "/password"),
+        ({"username": ["admin"], "password": "x"}, "/username"),
+        ({"username": "admin", "password": {"$ne": 1}}, "/password"),
+        ({"username": "admin", "password": "x", "remember": True}, "/remember"),
+    ],
+)
+async def test_a_bad_sign_in_body_is_refused_by_name(
+    client: httpx.AsyncClient, body: Any, pointer: str
+) -> None:
+    answer = await client.post("/api/token/", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+async def test_a_disabled_user_cannot_sign_in_nor_use_a_token_it_still_holds(
+    client: httpx.AsyncClient, hashed: str
+) -> None:
+    user = await new_user(hashed)
+    body = {"username": user.username, "password": PASSWORD}
+    pair = (await client.post("/api/token/", json=body)).json()
+    headers = {"Authorization": f"Bearer {pair['access']}"}
+    assert (await client.get("/api/orders/", headers=headers)).status_code == 200
+    await users.disable(user.id)
+    assert (await client.get("/api/orders/", headers=headers)).status_code == 401
+    assert (await client.post("/api/token/", json=body)).status_code == 401
+    refresh = {"refresh": pair["refresh"]}
+    assert (await client.post("/api/token/refresh/", json=refresh)).status_code == 401
+
+
+async def test_a_new_password_ends_tokens_and_sessions(
+    client: httpx.AsyncClient, hashed: str
+) -> None:
+    user = await new_user(hashed)
+    pair = await tokens.first(user)
+    await Session.create_session(user.id)
+    await users.set_password(user.id, "another password")
+    headers = {"Authorization": f"Bearer {pair.access}"}
+    assert (await client.get("/api/orders/", headers=headers)).status_code == 401
+    with pytest.raises(errors.InvalidRefreshToken):
+        await tokens.refresh(pair.refresh)
+    assert not await Session.exists().where(Session.user_id == user.id)
+    body = {"username": user.username, "password": "another password"}
+    assert (await client.post("/api/token/", json=body)).status_code == 200
+
+
+async def test_refresh_and_access_tokens_are_not_interchangeable(
+    client: httpx.AsyncClient, customer: Caller
+) -> None:
+    pair = await tokens.first(customer.user)
+    headers = {"Authorization": f"Bearer {pair.refresh}"}
+    assert (await client.get("/api/orders/", headers=headers)).status_code == 401
+    answer = await client.post("/api/token/refresh/", json={"refresh": pair.access})
+    assert answer.status_code == 401
+
+
+def forged(access: str) -> dict[str, str]:
+    """Return Authorization headers with forged tokens, made from a valid one."""
+    claims = jwt.decode(access, options={"verify_signature": False})
+    key = settings.load().signing_keys[0]
+    head, body, signature = access.split(".")
+
+    def signed(changes: dict[str, Any], key: str = key, **kwargs: Any) -> str:
+        kept = {name: value for name, value in (claims | changes).items() if value is not None}
+        return jwt.encode(kept, key, **({"algorithm": "HS256"} | kwargs))
+
+    def unsigned(alg: str) -> str:
+        header = base64.urlsafe_b64encode(json.dumps({"alg": alg}).encode()).decode().rstrip("=")
+        return f"{header}.{body}."
+
+    tokens_ = {
+        "other key": signed({}, key="x" * 40),
+        "other algorithm": signed({}, algorithm="HS512", key=key * 2),
+        "key id": signed({}, key="x" * 40, headers={"kid": "../../dev/null"}),
+        "no signature": f"{head}.{body}.",
+        "cut signature": f"{head}.{body}.{signature[:-4]}",
+        "changed body": f"{head}.{body[:-2]}AA.{signature}",
+        "issued in an hour": signed({"iat": claims["iat"] + 3600}),
+        "refresh": signed({"typ": "refresh"}),
+        "many audiences": signed({"aud": ["icecream", "other"]}),
+        "unknown user": signed({"sub": "999999"}),
+        "huge user": signed({"sub": str(2**70)}),
+        "odd user": signed({"sub": "1 OR 1=1"}),
+        "other digits": signed({"sub": "\u0661"}),
+        "long": signed({"pad": "x" * 4000}),
+        "one part": "x",
+    }
+    tokens_ |= {f"alg {alg}": unsigned(alg) for alg in ("none", "None", "NONE", "nOnE")}
+    tokens_ |= {f"without {name}": signed({name: None}) for name in tokens.CLAIMS}
+    tokens_ |= {f"other {name}": signed({name: "other"}) for name in ("iss", "aud", "typ", "pwd")}
+    tokens_ |= {"expired, of another key": signed({"exp": claims["iat"] - 60}, key="x" * 40)}
+    tokens_ |= {"two tokens": f"{access} {access}"}
+    return {name: f"Bearer {token}" for name, token in tokens_.items()}
+
+
+async def test_forged_tokens_are_all_401_with_the_same_body(customer: Caller) -> None:
+    headers = forged(customer.access)
+    assert len(headers) >= 30
+    bodies = set()
+    for name, value in headers.items():
+        answer = await customer.client.get("/api/orders/", headers={"Authorization": value})
+        assert answer.status_code == 401, name
+        assert answer.headers["www-authenticate"] == (
+            'Bearer realm="icecream", error="invalid_token", '
+            'error_description="The access token is not valid"'
+        ), name
+        bodies.add(json.dumps(answer.json() | {"request_id": ""}))
+    assert len(bodies) == 1
+    assert answer.json()["code"] == "invalid-token"
+
+
+async def test_a_token_of_ours_that_is_over_says_so(customer: Caller) -> None:
+    claims = jwt.decode(customer.access, options={"verify_signature": False})
+    key = settings.load().signing_keys[0]
+    over = jwt.encode(claims | {"exp": claims["iat"] - 60}, key, algorithm="HS256")
+    headers = {"Authorization": f"Bearer {over}"}
+    answer = await customer.client.get("/api/orders/", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "expired-token")
+    assert answer.headers["www-authenticate"] == (
+        'Bearer realm="icecream", error="invalid_token", '
+        'error_description="The access token has expired"'
+    )
+
+
+@pytest.mark.parametrize("value", ["", "Bearer", "Bearer  ", "Basic {}", "{}", "Token {}"])
+async def test_without_a_token_the_challenge_says_nothing_of_one(
+    customer: Caller, value: str
+) -> None:
+    """RFC 6750, 3.1: the challenge has no error code if the request sent no token."""
+    headers = {"Authorization": value.format(customer.access)}
+    answer = await customer.client.get("/api/orders/", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"] == 'Bearer realm="icecream"'
+    assert "POST /api/token/" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  ", "Bearer    "])
+async def test_the_scheme_is_in_any_case_and_before_any_number_of_spaces(
+    customer: Caller, scheme: str
+) -> None:
+    """RFC 9110, 11.4: `auth-scheme [ 1*SP token68 ]`."""
+    headers = {"Authorization": f"{scheme}{customer.access}"}
+    assert (await customer.client.get("/api/orders/", headers=headers)).status_code == 200
+
+
+async def test_two_authorization_headers_are_401(customer: Caller) -> None:
+    good = ("Authorization", f"Bearer {customer.access}")
+    answer = await customer.client.get("/api/orders/", headers=[good, good])
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/flavors/"),
+        ("POST", "/api/flavors/add/"),
+        ("GET", "/api/orders/"),
+        ("POST", "/api/orders/"),
+        ("GET", "/api/my-orders/"),
+        ("GET", "/api/stats/"),
+    ],
+)
+async def test_all_but_the_token_calls_need_a_token(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    answer = await client.request(method, path)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_an_older_secret_key_is_still_believed(
+    customer: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = settings.load().signing_keys[0]
+    newer = settings.read({"ICECREAM_SECRET_KEY": "n" * 40, "ICECREAM_PREVIOUS_SECRET_KEYS": older})
+    monkeypatch.setattr(settings, "load", lambda: newer)
+    assert (await customer.get("/api/flavors/")).status_code == 200
+    tokens.known.forget(customer.user.id)
+    forgotten = settings.read({"ICECREAM_SECRET_KEY": "n" * 40})
+    monkeypatch.setattr(settings, "load", lambda: forgotten)
+    assert (await customer.get("/api/flavors/")).status_code == 401
+
+
+async def test_an_account_needs_a_free_name_and_a_sound_password(hashed: str) -> None:
+    made = await users.create("Ada", "six666", email="ada@example.org", staff=True)
+    assert (made.admin, made.superuser, made.active) == (True, False, True)
+    with pytest.raises(errors.AccountExists):
+        await users.create("Ada", "six666")
+    with pytest.raises(errors.AccountExists):
+        await users.create("Ada's twin", "six666", email="ada@example.org")
+    for name, password in (
+        ("", "six666"),
+        ("a\nb", "six666"),
+        ("Bob", "five5"),
+        ("Bob", "x" * 129),
+    ):
+        with pytest.raises(ValueError, match="has"):
+            await users.create(name, password)
+    assert (await users.create("Eve", "six666", admin=True)).superuser
+    assert await users.named("Ada") == made.id
+    with pytest.raises(errors.NotFound):
+        await users.named("Nobody")
+    assert await User.count().where(User.username == "Bob") == 0

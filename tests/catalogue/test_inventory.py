@@ -1,0 +1,174 @@
+"""Test stock, totals and how a refund is shared among order lines."""
+
+import asyncio
+import random
+from datetime import UTC, datetime
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icecream import database, errors
+from icecream.catalogue import inventory, order_lines
+from icecream.orders import placing
+from icecream.reporting import totals
+from icecream.tables import (
+    MAX_PRICE,
+    MAX_QUANTITY,
+    MAX_STOCK,
+    CustomerDay,
+    Flavor,
+    FlavorDay,
+    Order,
+)
+from tests import history, ledger
+from tests.conftest import Caller, new_flavor, place
+
+pytestmark = pytest.mark.anyio
+
+
+async def left(flavor: int) -> int | None:
+    row = await Flavor.select(Flavor.stock).where(Flavor.id == flavor).first()
+    assert row is not None
+    stock: int | None = row["stock"]
+    return stock
+
+
+async def take(wanted: dict[int, int]) -> list[order_lines.Line]:
+    async def work() -> list[order_lines.Line]:
+        shelf = await inventory.hold(wanted)
+        lines = shelf.take(wanted)
+        await shelf.save()
+        return lines
+
+    return await database.transaction(work)
+
+
+async def test_stock_is_taken_and_given_back_only_where_it_is_counted() -> None:
+    counted, uncounted = await new_flavor(stock=10), await new_flavor()
+    lines = await take({counted: 4, uncounted: 7})
+    assert lines == [order_lines.Line(counted, 4, 250), order_lines.Line(uncounted, 7, 250)]
+    assert (await left(counted), await left(uncounted)) == (6, None)
+    await inventory.give_back(lines)
+    assert (await left(counted), await left(uncounted)) == (10, None)
+
+
+async def test_what_is_refused_takes_nothing() -> None:
+    enough, scarce = await new_flavor(stock=10), await new_flavor(stock=1)
+    with pytest.raises(errors.InsufficientStock) as refusal:
+        await take({enough: 5, scarce: 2})
+    assert refusal.value.members["lines"] == [{"flavor": scarce, "quantity": 2, "available": 1}]
+    with pytest.raises(inventory.UnknownFlavor):
+        await take({enough: 5, 999_999: 1})
+    assert (await left(enough), await left(scarce)) == (10, 1)
+
+
+async def test_buyers_at_once_never_get_more_than_there_is(customer: Caller) -> None:
+    flavor = await new_flavor(stock=50)
+    answers = await asyncio.gather(
+        *(place(customer.user.id, {flavor: random.choice((1, 2, 3))}) for _ in range(80)),
+        return_exceptions=True,
+    )
+    assert {type(answer) for answer in answers} == {placing.Placed, errors.InsufficientStock}
+    assert await left(flavor) == 0
+
+
+async def test_totals_belong_to_the_day_in_utc_on_which_the_order_was_placed(
+    customer: Caller, flavor: int
+) -> None:
+    late = datetime(2001, 2, 3, 23, 59, 59, tzinfo=UTC)
+    lines = [order_lines.Line(flavor, 3, 250)]
+    pending, paid = (
+        totals.Sale(customer.user.id, late, status, lines) for status in ("pending", "paid")
+    )
+    await totals.count([pending])
+    await totals.count([paid], [pending])
+    found = (
+        FlavorDay.select().where(FlavorDay.flavor == flavor).order_by(FlavorDay.status),
+        CustomerDay.select().where(CustomerDay.user == customer.user.id).order_by("status"),
+    )
+    for rows in [await query for query in found]:
+        assert [
+            (str(r["day"]), r["status"], r["quantity"], r["orders"], r["revenue"]) for r in rows
+        ] == [("2001-02-03", "paid", 3, 1, 750), ("2001-02-03", "pending", 0, 0, 0)]
+    await totals.count([], [paid])
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, MAX_QUANTITY), st.integers(0, MAX_PRICE)), min_size=1, max_size=100
+    ),
+    st.data(),
+)
+def test_what_is_given_back_is_shared_by_price_and_to_the_cent(
+    wanted: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    lines = [order_lines.Line(1, quantity, price) for quantity, price in wanted]
+    total = sum(line.total for line in lines)
+    refunded = data.draw(st.integers(0, total))
+    shared = order_lines.share(lines, refunded)
+    assert sum(line.refunded for line in shared) == refunded
+    for line in shared:
+        fair = Fraction(refunded * line.total, total or 1)
+        assert abs(line.refunded - fair) < 1
+        assert 0 <= line.refunded <= line.total
+
+
+async def test_orders_of_one_batch_share_what_is_left() -> None:
+    flavor = await new_flavor(stock=5)
+    shelf = await inventory.look([flavor])
+    shelf.take({flavor: 3})
+    with pytest.raises(errors.InsufficientStock) as refusal:
+        shelf.take({flavor: 3})
+    assert refusal.value.members["lines"] == [{"flavor": flavor, "quantity": 3, "available": 2}]
+    assert shelf.take({flavor: 2}) == [order_lines.Line(flavor, 2, 250)]
+
+
+async def test_stock_is_received_up_to_the_most_that_is_counted(customer: Caller) -> None:
+    flavor, by = await new_flavor(stock=1), customer.user.id
+    await inventory.receive(flavor, MAX_STOCK - 1, why="delivery", by=by)
+    with pytest.raises(errors.ValidationFailed):
+        await inventory.receive(flavor, 1, why="delivery", by=by)
+    await inventory.receive(flavor, -MAX_STOCK, why="melted", by=by)
+    assert await left(flavor) == 0
+
+
+def test_totals_are_written_in_one_order() -> None:
+    """The fixed order prevents deadlocks between transactions."""
+    day = datetime(2001, 2, 3, tzinfo=UTC)
+    lines = [order_lines.Line(flavor, 1, 250) for flavor in (3, 1, 2)]
+    sales = [totals.Sale(user, day, "paid", lines) for user in (2, 3, 1)]
+    for _, rows in totals.counted(sales):
+        assert list(rows) == sorted(rows)
+
+
+def test_what_cannot_be_divided_goes_to_the_last_lines() -> None:
+    shared = order_lines.share([order_lines.Line(flavor, 1, 100) for flavor in (1, 2, 3)], 200)
+    assert [line.refunded for line in shared] == [66, 67, 67]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_totals_equal_a_recount_after_any_history(
+    customer: Caller, stranger: Caller, staff: Caller, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flavors = [await new_flavor(price=price, stock=stock) for price, stock in history.FLAVORS]
+    past = history.History(seed, [customer.user.id, stranger.user.id], flavors, clerk=staff.user.id)
+    monkeypatch.setattr("icecream.orders.placing.datetime", history.Clock(past.chance))
+    for _ in range(3):
+        await past.go_on(60)
+        await ledger.check()
+    rows = await Order.select(Order.status, Order.refunded, Order.total).where(
+        Order.id.is_in(past.orders)
+    )
+    assert {"paid", "failed", "canceled"} <= {row["status"] for row in rows}
+    assert any(0 < row["refunded"] < row["total"] for row in rows)
+
+
+def test_what_others_of_the_same_batch_took_is_gone() -> None:
+    shelf = inventory.Shelf(prices={1: 100}, stock={1: 5})
+    shelf.take({1: 3})
+    with pytest.raises(errors.InsufficientStock) as refused:
+        shelf.take({1: 3})
+    assert refused.value.members["lines"] == [{"flavor": 1, "quantity": 3, "available": 2}]
+    assert [line.quantity for line in shelf.take({1: 2})] == [2]

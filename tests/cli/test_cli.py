@@ -1,0 +1,324 @@
+"""Test the command line: each command, and the error message when it fails."""
+
+import json
+import logging.config
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from icecream import __version__, bootstrap, cli, database
+from icecream.cli import commands as short
+from icecream.cli import serve
+from tests import servers
+from tests.conftest import WHICH
+from tests.processes import Shop, until
+
+embedded = pytest.mark.only("sqlite")
+at_scale = pytest.mark.only("postgres")
+# This code does not depend on the database.
+once = pytest.mark.only("sqlite")
+Answer = subprocess.CompletedProcess[str]
+
+
+def done(answer: Answer) -> str:
+    assert answer.returncode == 0, answer.stdout
+    return answer.stdout
+
+
+def refused(answer: Answer) -> str:
+    """Return the one-line error message of a failed command."""
+    assert answer.returncode == 1, answer.stdout
+    (line,) = answer.stdout.splitlines()
+    assert line.startswith("icecream: "), line
+    return line.removeprefix("icecream: ")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, empty_database: str) -> Iterator[Shop]:
+    with Shop(tmp_path / "shop", empty_database) as shop:
+        yield shop
+
+
+def commands(group: click.Group, *words: str) -> Iterator[list[str]]:
+    yield [*words]
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *words, name)
+        else:
+            yield [*words, name]
+
+
+@once
+def test_help_needs_no_settings_and_leaves_nothing_behind(shop: Shop) -> None:
+    everything = list(commands(cli.main))
+    assert ["user", "create"] in everything
+    asked = [[*words, "--help"] for words in everything]
+    answers = shop.run_all(asked, ICECREAM_DATABASE_URL="nonsense")
+    for words, answer in zip(everything, answers, strict=True):
+        assert f"Usage: {' '.join(['python -m icecream', *words])} [OPTIONS]" in done(answer)
+    assert not any(shop.folder.iterdir())
+
+
+@once
+def test_the_version_is_told(shop: Shop) -> None:
+    assert done(shop.run("--version")) == f"icecream, version {__version__}\n"
+
+
+@once
+def test_openapi_prints_the_document_and_makes_no_database(shop: Shop) -> None:
+    document = json.loads(done(shop.run("openapi", ICECREAM_DATABASE_URL="sqlite:///a/b.sqlite")))
+    assert document["openapi"].startswith("3.1")
+    assert document["paths"]["/api/orders"]["post"]["operationId"] == "placeOrder"
+    assert not any(shop.folder.iterdir())
+
+
+@once
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"ICECREAM_PORT": "http"}, "ICECREAM_PORT: set it to a whole number from 1 to 65535."),
+        ({"ICECREAM_LEASE": "1"}, "ICECREAM_LEASE: set it to longer than ICECREAM_PAYMENT_TIMEOUT"),
+        ({"ICECREAM_PROT": "1"}, "ICECREAM_PROT: there is no such setting (did you mean"),
+    ],
+)
+def test_a_bad_setting_stops_a_command_with_a_line_that_names_it(
+    shop: Shop, setting: dict[str, str], said: str
+) -> None:
+    assert refused(shop.run("serve", **setting)).startswith(said)
+
+
+@once
+def test_an_unreadable_env_file_is_told_in_one_line(shop: Shop) -> None:
+    (shop.folder / ".env").write_bytes(b"ICECREAM_PORT=\xff\n")
+    assert refused(shop.run("serve")).startswith("cannot read .env: ")
+
+
+@once
+def test_a_port_that_is_taken_is_told_in_one_line(shop: Shop) -> None:
+    done(shop.run("migrate"))
+    with socket.create_server(("127.0.0.1", shop.port)):
+        said = refused(shop.run("serve"))
+    assert said.startswith(f"cannot listen on 127.0.0.1:{shop.port} (Address already in use)")
+    assert "ICECREAM_PORT" in said
+
+
+@embedded
+def test_what_one_process_cannot_do_is_refused_with_sqlite(shop: Shop) -> None:
+    workers, worker = shop.run_all([["serve", "--workers", "2"], ["worker"]])
+    assert refused(workers) == "SQLite is served by one process: leave out --workers."
+    assert refused(worker) == "with SQLite, `icecream serve` charges payments itself."
+    bell = shop.run("serve", ICECREAM_REDIS_URL="redis://127.0.0.1")
+    assert refused(bell).startswith("ICECREAM_REDIS_URL: set it to nothing with SQLite")
+    assert not any(shop.folder.iterdir())
+
+
+@embedded
+@pytest.mark.parametrize("path", ["a file/shop.sqlite", "a folder", "other.sqlite", "/proc/x/y"])
+def test_a_database_that_cannot_be_used_is_told_in_one_line(shop: Shop, path: str) -> None:
+    (shop.folder / "a file").touch()
+    (shop.folder / "a folder").mkdir()
+    (shop.folder / "other.sqlite").write_bytes(b"no database at all" * 99)
+    place, url = shop.folder / path, f"sqlite:///{path}"
+    serve, listed = shop.run_all([["serve"], ["user", "list"]], ICECREAM_DATABASE_URL=url)
+    assert refused(serve).startswith(f"cannot use the database ({place}): ")
+    what = f"cannot use the database ({place}): " if place.exists() else "there is no database at "
+    assert refused(listed).startswith(what)
+
+
+@embedded
+def test_only_serve_and_migrate_make_a_database(shop: Shop) -> None:
+    wrong = {"ICECREAM_DATABASE_URL": "sqlite:///var/icecream.sqlite"}
+    short = [["user", "list"], ["doctor"], ["reconcile"], ["demo"], ["user", "create", "eve"]]
+    for answer in shop.run_all(short, **wrong):
+        said = refused(answer)
+        assert said.startswith(f"there is no database at {shop.folder}/var/icecream.sqlite: ")
+    assert not any(shop.folder.iterdir())
+
+
+@once
+def test_a_short_command_does_not_migrate(shop: Shop) -> None:
+    shop.folder.joinpath("empty.sqlite").touch()
+    answer = shop.run("doctor", ICECREAM_DATABASE_URL="sqlite:///empty.sqlite")
+    assert refused(answer) == "The database lacks migrations: run `icecream migrate` first."
+
+
+def test_the_doctor_says_which_database_it_checked(shop: Shop) -> None:
+    done(shop.run("migrate"))
+    first, *_ = done(shop.run("doctor")).splitlines()
+    _, _, place = shop.environment["ICECREAM_DATABASE_URL"].rpartition("@")
+    if WHICH == "sqlite":
+        assert first == f"Checking {place.removeprefix('sqlite:///')}"
+    else:
+        assert first == f"Checking postgresql://{place}"
+
+
+@at_scale
+def test_who_supervises_workers_writes_the_same_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def supervise(*_: object) -> list[int]:
+        return [0]
+
+    async def prepare(_: object) -> None:
+        """Do nothing: the database is already prepared."""
+
+    configured: list[object] = []
+    monkeypatch.setattr(logging.config, "dictConfig", configured.append)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(bootstrap, "prepare", prepare)
+    monkeypatch.setattr(database, "running", nullcontext)
+    monkeypatch.setattr(serve, "_supervise", supervise)
+    told = CliRunner().invoke(cli.main, ["worker", "--processes", "2"])
+    assert told.exit_code == 0, told.output
+    assert configured[-1] == short.log_configuration("INFO")
+
+
+FAILING = """
+import logging
+from icecream.cli import commands
+
+@commands.main.command()
+def fail():
+    with commands.one_line():
+        logging.getLogger("sdk").warning("sent with sk_test_secret")
+        raise KeyError("postgresql://shop:secret@db/shop")
+
+commands.main(["fail"])
+"""
+
+
+@once
+def test_a_short_command_logs_as_the_service_does_and_hides_secrets(shop: Shop) -> None:
+    settings = shop.environment | {"ICECREAM_LOG_FORMAT": "json"}
+    answer = subprocess.run(
+        [sys.executable, "-c", FAILING], env=settings, cwd=shop.folder, capture_output=True
+    )
+    assert (answer.returncode, answer.stdout) == (1, b"")
+    warning, bug = map(json.loads, answer.stderr.splitlines())
+    assert (warning["level"], warning["event"]) == ("warning", "sent with [hidden]")
+    assert (bug["level"], bug["event"]) == (
+        "critical",
+        "The command failed: KeyError('postgresql://[hidden]@db/shop')",
+    )
+    assert "secret" not in bug["exception"]
+
+
+EVERYTHING = [["serve"], ["worker"], ["user", "list"]]
+
+
+@at_scale
+def test_a_postgresql_that_does_not_answer_is_told_in_one_line(shop: Shop) -> None:
+    absent = f"postgresql://postgres@127.0.0.1:{servers.free_port()}/shop"
+    for answer in shop.run_all([*EVERYTHING, ["migrate"]], ICECREAM_DATABASE_URL=absent):
+        assert refused(answer).startswith("cannot use the database (ICECREAM_DATABASE_URL): ")
+
+
+@at_scale
+def test_a_postgresql_without_that_database_is_told_in_one_line(shop: Shop) -> None:
+    url = shop.environment["ICECREAM_DATABASE_URL"].rpartition("/")[0] + "/nosuch"
+    for answer in shop.run_all([["serve"], ["migrate"]], ICECREAM_DATABASE_URL=url):
+        assert refused(answer).endswith(': database "nosuch" does not exist')
+
+
+@at_scale
+def test_a_postgresql_that_was_not_migrated_is_told_with_what_to_do(shop: Shop) -> None:
+    for answer in shop.run_all(EVERYTHING):
+        assert refused(answer).endswith("run `icecream migrate` first.")
+
+
+@once
+def test_accounts_are_made_listed_changed_and_shut(shop: Shop) -> None:
+    done(shop.run("migrate"))
+    once = r"(\S{16}) \(shown only this once\)\.\n"
+    zoe = ["zoe", "--admin", "--email", "zoe@example.org", "--password", "correct horse"]
+    made, *others = shop.run_all(
+        [
+            ["user", "create", "corner-shop"],
+            ["user", "create", "eve", "--staff", "--password", "correct horse"],
+            ["user", "create", *zoe],
+        ]
+    )
+    assert re.fullmatch(f"Made 'corner-shop', password {once}", done(made))
+    assert [done(other) for other in others] == ["Made 'eve'.\n", "Made 'zoe'.\n"]
+
+    given, made_up, shut = shop.run_all(
+        [
+            ["user", "password", "eve", "--password", "better horse"],
+            ["user", "password", "zoe"],
+            ["user", "disable", "corner-shop"],
+        ]
+    )
+    assert done(given) == "Changed the password of 'eve'.\n"
+    assert re.fullmatch(f"Changed the password of 'zoe' to {once}", done(made_up))
+    assert done(shut) == "Disabled 'corner-shop'.\n"
+
+    rows = [line.split()[1:] for line in done(shop.run("user", "list")).splitlines()]
+    assert sorted(rows) == [
+        ["admin", "admin"],
+        ["corner-shop", "customer", "disabled"],
+        ["eve", "staff"],
+        ["zoe", "admin", "zoe@example.org"],
+    ]
+
+
+@once
+def test_what_cannot_be_done_to_an_account_is_told_in_one_line(shop: Shop) -> None:
+    done(shop.run("migrate"))
+    said = {
+        ("create", "admin"): "There is already an account with this name or email.",
+        ("create", "x", "--password", "short"): "A password has 6 to 128 characters.",
+        ("create", "x" * 101): "A name has 1 to 100 characters",
+        ("password", "nobody"): "There is no account 'nobody'.",
+        ("disable", "nobody"): "There is no account 'nobody'.",
+    }
+    answers = shop.run_all([["user", *words] for words in said])
+    for answer, expected in zip(answers, said.values(), strict=True):
+        assert refused(answer).startswith(expected)
+
+
+@once
+def test_the_last_admin_is_disabled_only_when_told_twice_and_can_be_enabled(shop: Shop) -> None:
+    done(shop.run("migrate"))
+    said = refused(shop.run("user", "disable", "admin"))
+    assert said.startswith("'admin' is the last active admin: make another one first ")
+    done(shop.run("user", "create", "zoe", "--admin", "--password", "correct horse"))
+    assert done(shop.run("user", "disable", "admin")) == "Disabled 'admin'.\n"
+    refused(shop.run("user", "disable", "zoe"))
+    done(shop.run("user", "disable", "zoe", "--yes"))
+    assert done(shop.run("user", "enable", "admin")) == "Enabled 'admin'.\n"
+    rows = [line.split()[1:] for line in done(shop.run("user", "list")).splitlines()]
+    assert sorted(rows) == [["admin", "admin"], ["zoe", "admin", "disabled"]]
+
+
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("--workers", "2"), marks=at_scale)], ids=["one", "several"]
+)
+def test_the_address_is_printed_once_the_port_answers(shop: Shop, options: tuple[str, ...]) -> None:
+    done(shop.run("migrate"))
+    shop.begin("serve", *options).says("Ice cream at ")
+    assert shop.http.get("/health/live").status_code == 200
+
+
+@once
+def test_short_commands_take_effect_in_a_running_server(shop: Shop) -> None:
+    done(shop.run("migrate"))
+    server = shop.begin("serve")
+    done(shop.run("user", "create", "corner-shop", "--password", "correct horse"))
+    shop.ready(server)
+    shop.sign_in("corner-shop", "correct horse")
+    shop.order()
+    done(shop.run("user", "disable", "corner-shop"))
+    # The server caches a verified token for at most a second.
+    until(lambda: shop.http.get("/api/orders/").status_code == 401, "the account is shut", 2)
+    if WHICH == "sqlite":
+        again = shop.run("serve", ICECREAM_PORT=str(servers.free_port()))
+        assert refused(again).startswith("Another process already serves ")
+    server.signal(signal.SIGINT)
+    assert server.wait() == 0

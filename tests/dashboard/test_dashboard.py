@@ -1,0 +1,573 @@
+"""Test the dashboard: access, correct figures, and live updates of open pages."""
+
+import asyncio
+import csv
+import gzip
+import io
+import re
+import signal
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from litestar.types import Message
+
+from icecream import app, database, errors
+from icecream.accounts import users
+from icecream.dashboard import assets, formatting, page
+from icecream.dashboard import stream as dashboard_stream
+from icecream.feed import events, reader
+from icecream.orders import actions
+from icecream.payments.providers import Declined, Succeeded
+from icecream.reporting import current, reports, sales
+from icecream.tables import Flavor, Order, Session, User
+from tasks.publishing import publishing
+from tests.browser import sign_in_to_admin
+from tests.conftest import Caller, carry_out, new_flavor, new_user, parked, place, publish_all
+from tests.processes import Shop
+from tests.test_app import check_problem
+
+pytestmark = pytest.mark.anyio
+PAGE = "/dashboard/"
+DATA = "/dashboard/data"
+CLOSED = [DATA, "/dashboard/sales.csv", "/dashboard/live"]
+
+
+@pytest.fixture(scope="module")
+def site(opened: None) -> httpx.ASGITransport:
+    return httpx.ASGITransport(app.create(), raise_app_exceptions=False)
+
+
+async def session(user: User, minutes: int = 60) -> str:
+    until = datetime.now() + timedelta(minutes=minutes)  # noqa: DTZ005  # Piccolo stores naive times
+    week = until + timedelta(7)
+    return str((await Session.create_session(user.id, until, week)).token)
+
+
+def browser(site: httpx.ASGITransport, cookie: str = "") -> httpx.AsyncClient:
+    cookies = {"id": cookie} if cookie else {}
+    return httpx.AsyncClient(transport=site, base_url="http://test", cookies=cookies)
+
+
+@pytest.fixture
+async def clerk(site: httpx.ASGITransport, hashed: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield the client of a staff user who is signed in to the admin."""
+    cookie = await session(await new_user(hashed, admin=True))
+    async with browser(site, cookie) as client:
+        yield client
+
+
+# Access
+
+
+async def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(site: httpx.ASGITransport) -> None:
+    async with browser(site) as visitor:
+        answer = await visitor.get(f"{PAGE}?from=2026-01-01&to=2026-02-01")
+        assert answer.status_code == 303
+        place = httpx.URL(answer.headers["location"])
+        assert place.path == "/admin/"
+        assert place.params["next"] == f"{PAGE}?from=2026-01-01&to=2026-02-01"
+        for path in CLOSED:
+            check_problem(await visitor.get(path), 401, "unauthenticated")
+
+
+async def test_a_token_of_the_api_does_not_open_it(staff: Caller) -> None:
+    assert (await staff.get(PAGE)).status_code == 303
+    assert (await staff.get(DATA)).status_code == 401
+
+
+async def test_a_customer_is_told_that_it_is_for_staff(
+    site: httpx.ASGITransport, hashed: str
+) -> None:
+    async with browser(site, await session(await new_user(hashed))) as client:
+        answer = await client.get(PAGE)
+        assert answer.status_code == 403
+        assert "The dashboard is for staff" in answer.text
+        for path in CLOSED:
+            check_problem(await client.get(path), 403, "forbidden")
+
+
+async def test_a_session_that_ended_or_of_an_account_that_is_shut_opens_nothing(
+    site: httpx.ASGITransport, hashed: str
+) -> None:
+    user = await new_user(hashed, admin=True)
+    async with browser(site, await session(user, minutes=-1)) as client:
+        assert (await client.get(PAGE)).status_code == 303
+    shut = await new_user(hashed, admin=True)
+    async with browser(site, await session(shut)) as client:
+        assert (await client.get(PAGE)).status_code == 200
+        await User.update({User.active: False}).where(User.id == shut.id)
+        assert (await client.get(PAGE)).status_code == 303
+        assert (await client.get(DATA)).status_code == 401
+
+
+async def test_opening_the_page_keeps_somebody_signed_in_and_keeping_up_does_not(
+    site: httpx.ASGITransport, hashed: str
+) -> None:
+    cookie = await session(await new_user(hashed, admin=True), minutes=5)
+
+    async def ends() -> datetime:
+        row = await Session.select(Session.expiry_date).where(Session.token == cookie).first()
+        assert row is not None
+        end: datetime = row["expiry_date"]
+        return end
+
+    begun = await ends()
+    async with browser(site, cookie) as client:
+        await client.get(DATA)
+        assert await ends() == begun
+        await client.get(PAGE)
+        assert await ends() == begun + timedelta(minutes=20)
+
+
+# Displayed data
+
+
+async def figures_of(days: int) -> dict[str, Any]:
+    """Compute the headline figures of the last `days` days from the rows of the orders."""
+    first = datetime.now(UTC).date() - timedelta(days - 1)
+    orders = [
+        row
+        for row in await Order.select(Order.status, Order.total, Order.refunded, Order.created_at)
+        if row["created_at"].date() >= first
+    ]
+    charged = [one for one in orders if one["status"] in ("paid", "refunding", "refunded")]
+    ended = [one for one in orders if one["status"] != "pending"]
+    failed = [one for one in orders if one["status"] == "failed"]
+    revenue = sum(one["total"] for one in charged)
+    revenue += sum(one["refunded"] for one in orders if one["status"] == "canceled")
+    return {
+        "Orders": formatting.number(len(orders)),
+        "Revenue": formatting.headline(revenue, "EUR"),
+        "Paid orders": formatting.number(len(charged)),
+        "Refunds": formatting.headline(sum(one["refunded"] for one in orders), "EUR"),
+        "Failure rate": formatting.percent(len(failed) / len(ended)),
+        "Average order": formatting.headline(
+            round(sum(one["total"] for one in orders) / len(orders)), "EUR"
+        ),
+    }
+
+
+def shown(html: str) -> dict[str, str]:
+    """Return the headline figures that the page displays."""
+    names = re.findall(r'card figure">\s+<dt>([\w ]+?)(?: <small>|</dt>)', html)
+    values = re.findall(r'class="value">([^<]+)<', html)
+    return dict(zip(names, values, strict=True))
+
+
+@pytest.mark.parametrize("days", [7, 30])
+async def test_the_figures_are_those_of_the_orders(
+    clerk: httpx.AsyncClient, customer: Caller, flavor: int, days: int
+) -> None:
+    for quantity, answers in ((3, ["a"]), (2, []), (4, ["b"])):
+        placed = await place(customer.user.id, {flavor: quantity})
+        if answers:
+            await carry_out(placed.order)
+    await database.transaction(lambda: actions.refund(placed.order, 250, why="soft", by=1))
+    await carry_out(placed.order)
+    data = (await clerk.get(f"{DATA}?period={days}d")).json()
+    expected = await figures_of(days)
+    assert shown(data["parts"]["headline"]) == expected
+    whole = (await clerk.get(f"{PAGE}?period={days}d")).text
+    assert shown(whole) == expected
+    assert len(data["charts"]["sales"]) == days
+    revenue = sum(amount for _, amount in data["charts"]["sales"])
+    assert f"{revenue:,.2f}" == expected["Revenue"]
+    assert data["order"] == placed.order
+    assert f"/admin/#/orders/{placed.order}/" in data["parts"]["latest"]
+
+
+async def test_days_are_chosen_as_the_api_names_them(clerk: httpx.AsyncClient) -> None:
+    data = (await clerk.get(f"{DATA}?from=2024-02-28&to=2024-03-02")).json()
+    assert [day for day, _ in data["charts"]["sales"]] == ["28 Feb", "29 Feb", "1 Mar"]
+    html = (await clerk.get(f"{PAGE}?from=2024-02-28&to=2024-03-02")).text
+    assert "28\xa0Feb\xa02024 to 1\xa0Mar\xa02024" in html
+    assert 'aria-current="page"' not in html
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "period=1d",
+        "from=x&to=y",
+        "from=2026-02-01&to=2026-01-01",
+        "from=2026-02-01&to=2026-02-01",
+        "from=2026-02-01&to=9999-12-31",
+        "to=2026-01-01",
+        "from=0001-01-01&to=0001-01-03",
+        "from=2026-01-01&through=2026-01-31",
+        "period=7d&period=30d",
+    ],
+)
+async def test_days_that_cannot_be_are_told_and_the_page_stays(
+    clerk: httpx.AsyncClient, query: str
+) -> None:
+    answer = await clerk.get(f"{PAGE}?{query}")
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.text
+    assert "Headline figures" in answer.text
+    assert (await clerk.get(f"{DATA}?{query}")).status_code == 400
+
+
+async def test_names_are_shown_as_they_are_and_never_run(
+    clerk: httpx.AsyncClient, hashed: str
+) -> None:
+    name = "<img src=x onerror=alert(1)> & </script>"
+    user = User(username=name, password=hashed, active=True)
+    await user.save()
+    flavor = await new_flavor(name=name, price=100_000_000)
+    placed = await place(user.id, {flavor: 1})
+    await carry_out(placed.order)
+    for text in (
+        (await clerk.get(PAGE)).text,
+        " ".join((await clerk.get(DATA)).json()["parts"].values()),
+    ):
+        assert "<img src=x" not in text
+        assert "&lt;img src=x onerror=alert(1)&gt; &amp; &lt;/script&gt;" in text
+
+
+async def test_a_parked_payment_comes_first_with_the_way_to_decide(
+    clerk: httpx.AsyncClient, customer: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other tests may have left parked payments: show all.
+    monkeypatch.setattr(current, "MOST_PARKED", 10_000)
+    lost = await parked(customer)
+    odd = await parked(customer, Succeeded(f"odd {lost.order}", 900, "EUR"))
+    parts = (await clerk.get(DATA)).json()["parts"]
+    assert "a hand" in parts["attention"]
+    ways = [(one.payment, way) for one in (lost, odd) for way in ("retry", "release", "refund")]
+    for payment, way in ways:
+        assert f"/admin/#/payment/{payment}/" in parts["parked"]
+        linked = f"/admin/#/forms/{way}-a-parked-payment-{payment}/" in parts["parked"]
+        # Only a payment that is known to be charged can be refunded.
+        assert linked is ((payment, way) != (lost.payment, "refund"))
+        assert f"book-a-parked-refund-{payment}/" not in parts["parked"]
+
+
+async def test_what_can_be_done_is_a_link_to_a_form_that_is_filled_in(
+    clerk: httpx.AsyncClient, customer: Caller
+) -> None:
+    scarce = await new_flavor(stock=19)
+    pending, failed, paid = [await place(customer.user.id, {scarce: n}) for n in (9, 1, 9)]
+    await carry_out(failed.order, Declined("no"))
+    await carry_out(paid.order)
+    await Flavor.update({Flavor.stock: None}).where(Flavor.id != scarce)
+    parts = (await clerk.get(DATA)).json()["parts"]
+    found = set(re.findall(r"/admin/#/forms/([a-z-]+)-(\d+)/", "".join(parts.values())))
+    of_orders = {(way, int(of)) for way, of in found if int(of) >= pending.order and "order" in way}
+    assert of_orders == {
+        ("cancel-an-order", pending.order),
+        ("pay-an-order-again", failed.order),
+        ("refund-an-order", paid.order),
+        ("cancel-an-order", paid.order),
+    }
+    assert [int(of) for way, of in found if way == "receive-stock"] == [scarce]
+    for way, of in found:
+        schema = (await clerk.get(f"/admin/api/forms/{way}-{of}/schema/")).json()
+        assert next(iter(schema["properties"].values()))["default"] == int(of)
+
+
+async def test_the_sheet_is_that_of_the_api(clerk: httpx.AsyncClient, staff: Caller) -> None:
+    last = datetime.now(UTC).date()
+    first, after = last - timedelta(29), last + timedelta(1)
+    answer = await clerk.get("/dashboard/sales.csv")
+    api = await staff.get(f"/api/stats/?from={first}&to={after}&interval=day&format=csv")
+    assert answer.text == api.text
+    assert next(csv.reader(io.StringIO(answer.text)))[0] == "start"
+    assert f'filename="sales-{first}-{last}.csv"' in answer.headers["content-disposition"]
+
+
+async def test_without_the_database_the_page_stays_and_says_so(
+    clerk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> None:
+        raise database.Unavailable("away")
+
+    monkeypatch.setattr(reports, "dashboard", away)
+    answer = await clerk.get(f"{PAGE}?period=7d")
+    assert answer.status_code == 503
+    assert "The database does not answer" in answer.text
+    assert 'name="to"' in answer.text
+    assert "Headline figures" not in answer.text
+    check_problem(await clerk.get(DATA), 503, "unavailable")
+
+
+async def test_the_page_loads_nothing_but_our_own_and_runs_nothing_written_into_it(
+    clerk: httpx.AsyncClient,
+) -> None:
+    answer = await clerk.get(PAGE)
+    assert answer.headers["cache-control"] == "no-store"
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
+    assert "unsafe" not in policy and "http" not in policy
+    assert not re.findall(r"<script>|<[a-z][^>]* (?:style|on\w+)=", answer.text)
+    links = re.findall(r'(?<=[" ])/(?:dashboard/)?assets/[^" ]+', answer.text)
+    assert assets.BY_NAME.keys() <= {link.rpartition("/")[2] for link in links}
+    for link in links:
+        assert (await clerk.get(link)).status_code == 200, link
+
+
+async def test_page_scripts_and_styles_are_small(clerk: httpx.AsyncClient) -> None:
+    size = len((await clerk.get(PAGE)).content)
+    size += sum(len(asset.compressed) for asset in assets.BY_NAME.values())
+    assert size < 400_000
+
+
+@pytest.mark.parametrize("name", assets.BY_NAME)
+async def test_a_script_or_a_style_is_kept_for_good_and_comes_compressed(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    for accepted, coding in (("gzip, br", "gzip"), ("identity", None)):
+        path = f"/dashboard/assets/{name}"
+        answer = await client.get(path, headers={"Accept-Encoding": accepted})
+        assert answer.content == assets.BY_NAME[name].body
+        assert answer.headers.get("content-encoding") == coding
+        assert answer.headers["vary"] == "Accept-Encoding"
+        assert "immutable" in answer.headers["cache-control"]
+    assert gzip.decompress(assets.BY_NAME[name].compressed) == answer.content
+
+
+async def test_no_other_script_is_there(client: httpx.AsyncClient) -> None:
+    for name in ("dashboard.js", "chartkick.js", "..%2fpage.html", "page.html"):
+        answer = await client.get(f"/dashboard/assets/{name}")
+        check_problem(answer, 404, "not-found")
+
+
+# Formatting
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "said"),
+    [
+        (123_450, "EUR", "1,234.50\xa0EUR"),
+        (1_234, "JPY", "1,234\xa0JPY"),
+        (1_234, "KWD", "1.234\xa0KWD"),
+        (5, "USD", "0.05\xa0USD"),
+        (0, "CLF", "0.0000\xa0CLF"),
+        (10**15 - 1, "EUR", "9,999,999,999,999.99\xa0EUR"),
+    ],
+)
+def test_money_is_written_with_the_digits_of_its_currency(
+    amount: int, currency: str, said: str
+) -> None:
+    assert formatting.money(amount, currency) == said
+
+
+def test_a_headline_of_millions_leaves_out_the_cents() -> None:
+    assert formatting.headline(99_999_999, "EUR") == "999,999.99"
+    assert formatting.headline(123_456_789, "EUR") == "1,234,568"
+
+
+@pytest.mark.parametrize(("failed", "ended", "said"), [(1, 26, "3.8"), (15, 19, "78.9")])
+def test_a_rate_of_failures_is_rounded_once(failed: int, ended: int, said: str) -> None:
+    rate = sales._rated({"failed": failed, "ended": ended})["failure_rate"]
+    assert formatting.percent(rate) == f"{said}\xa0%"
+
+
+def test_a_change_says_how_much_and_whether_it_is_good() -> None:
+    said = formatting.change(120, 100, more_is_good=True)
+    assert said == formatting.Change("20\xa0% more", "▲", "good")
+    assert formatting.change(90, 100, more_is_good=True).mood == "bad"
+    assert formatting.change(90, 100, more_is_good=False).mood == "good"
+    assert formatting.change(100, 100, more_is_good=True) == formatting.Change("as before")
+    assert formatting.change(5, 0, more_is_good=True) == formatting.Change("nothing before")
+    assert formatting.change(0, 0, more_is_good=True) == formatting.Change("as before")
+    rate = formatting.change_of_share(0.051, 0.05, more_is_good=False)
+    assert rate == formatting.Change("0.1\xa0points more", "▲", "bad")
+    assert formatting.change_of_share(None, 0.5, more_is_good=False) == formatting.Change(
+        "as before"
+    )
+
+
+def test_times_are_said_in_their_largest_unit() -> None:
+    lengths = {0.4: "0 s", 59: "59 s", 61: "1 min", 7300: "2 h", 86_400: "1 day", 200_000: "2 days"}
+    assert [formatting.lasting(one).replace("\xa0", " ") for one in lengths] == list(
+        lengths.values()
+    )
+    assert formatting.days(date(2026, 1, 1), date(2026, 1, 2)) == "1\xa0Jan\xa02026"
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", formatting.moment(datetime.now(UTC)))
+    assert formatting.moment(datetime(2020, 5, 13, 10, 22, tzinfo=UTC)) == "13\xa0May\xa02020 10:22"
+
+
+async def test_an_empty_shop_says_what_to_do(clerk: httpx.AsyncClient) -> None:
+    days = reports.Days(date(2026, 1, 1), date(2026, 1, 8))
+    figures, upto = await reports.dashboard(days)
+    figures.latest_orders.clear()
+    parts = page.parts(page.view(figures, upto))
+    assert "No orders yet" in parts["attention"]
+    assert "/admin/#/users" in parts["attention"]
+
+
+# Live updates
+
+
+class Client:
+    """A browser that reads a stream."""
+
+    def __init__(self) -> None:
+        self.blocks: list[bytes] = []
+        self.status = 0
+        self.ended = False
+        self.left = asyncio.Event()
+        self.got = asyncio.Event()
+
+    async def receive(self) -> Any:
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif message["type"] == "http.response.body":
+            self.ended = not message["more_body"]
+            self.blocks += [message["body"]] if message["body"] else []
+            self.got.set()
+
+    async def hears(self) -> bytes:
+        """Wait for the next block and return it."""
+        async with asyncio.timeout(5):
+            await self.got.wait()
+        self.got.clear()
+        return self.blocks[-1]
+
+
+@pytest.fixture
+async def pages() -> AsyncIterator[dashboard_stream.OpenPages]:
+    pages = dashboard_stream.OpenPages(reader.Reader())
+    yield pages
+    pages.reader.close()
+
+
+async def always(_: str) -> bool:
+    return True
+
+
+def opened_by(
+    client: Client, pages: dashboard_stream.OpenPages, session: str = "one", holds: Any = always
+) -> asyncio.Task[None]:
+    stream = dashboard_stream.Stream(pages, session, holds)
+    return asyncio.create_task(stream({}, client.receive, client.send))
+
+
+async def test_an_order_is_on_an_open_page_as_soon_as_it_is_published(
+    pages: dashboard_stream.OpenPages, clerk: httpx.AsyncClient, customer: Caller, flavor: int
+) -> None:
+    await publish_all()
+    client = Client()
+    async with publishing():
+        stream = opened_by(client, pages)
+        assert (await client.hears()).endswith(dashboard_stream.CHANGED)
+        placed = await place(customer.user.id, {flavor: 1})
+        assert await client.hears() == dashboard_stream.CHANGED
+        assert (await clerk.get(DATA)).json()["order"] == placed.order
+    client.left.set()
+    await stream
+    assert client.status == 200
+
+
+async def test_one_reader_looks_for_all_open_pages(
+    pages: dashboard_stream.OpenPages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    read = events.read
+
+    async def counted(*asked: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await read(*asked)
+
+    monkeypatch.setattr(reader, "EVERY", 0.1)
+    monkeypatch.setattr(events, "read", counted)
+    clients = [Client() for _ in range(20)]
+    streams = [opened_by(one, pages, f"session {n}") for n, one in enumerate(clients)]
+    for client in clients:
+        await client.hears()
+    await asyncio.sleep(0.35)
+    assert looks <= 5
+    for client in clients:
+        client.left.set()
+    await asyncio.gather(*streams)
+    await asyncio.sleep(0.15)
+    before = looks
+    await asyncio.sleep(0.15)
+    assert looks == before
+
+
+async def test_a_stream_ends_when_its_session_does(
+    pages: dashboard_stream.OpenPages, hashed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dashboard_stream, "CHECK", 0.02)
+    user = await new_user(hashed, admin=True)
+    cookie = await session(user)
+
+    async def holds(token: str) -> bool:
+        return await users.of_session(token) is not None
+
+    client = Client()
+    stream = opened_by(client, pages, cookie, holds)
+    await client.hears()
+    await asyncio.sleep(0.1)
+    assert not client.ended
+    await Session.remove_session(cookie)
+    async with asyncio.timeout(2):
+        await stream
+    assert client.ended
+
+
+async def test_silence_is_broken_by_a_comment_and_an_absent_database_ends_nothing(
+    pages: dashboard_stream.OpenPages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: str) -> bool:
+        raise database.Unavailable("away")
+
+    monkeypatch.setattr(dashboard_stream, "CHECK", 0.02)
+    monkeypatch.setattr(dashboard_stream, "BEAT", 0.1)
+    monkeypatch.setattr(events, "read", away)
+    client = Client()
+    stream = opened_by(client, pages, holds=away)
+    await client.hears()
+    assert await client.hears() == b": nothing new\n\n"
+    assert not stream.done()
+    client.left.set()
+    await stream
+
+
+@pytest.mark.only("sqlite")
+def test_open_streams_do_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
+    with Shop(tmp_path, "sqlite:///icecream.sqlite") as shop:
+        server, client = shop.serve(), shop.http
+        sign_in_to_admin(client)
+        with client.stream("GET", "/dashboard/live") as stream:
+            blocks = stream.iter_raw()
+            assert next(blocks).endswith(dashboard_stream.CHANGED)
+            server.signal(signal.SIGTERM)
+            assert b"".join(blocks).strip() in (b"", dashboard_stream.CHANGED.strip())
+        assert server.wait() == 0
+        # uvicorn did not have to cut the stream off.
+        assert "graceful shutdown exceeded" not in server.output
+
+
+async def test_a_session_has_so_many_streams_and_no_more(pages: dashboard_stream.OpenPages) -> None:
+    clients = [Client() for _ in range(dashboard_stream.EACH)]
+    streams = [opened_by(one, pages) for one in clients]
+    for client in clients:
+        await client.hears()
+    with pytest.raises(errors.QuotaExceeded) as refused:
+        await opened_by(Client(), pages)
+    assert refused.value.headers["Retry-After"]
+    other = Client()
+    streams.append(opened_by(other, pages, "another"))
+    await other.hears()
+    clients[0].left.set()
+    await streams[0]
+    again = Client()
+    streams.append(opened_by(again, pages))
+    await again.hears()
+    pages.reader.close()
+    async with asyncio.timeout(2):
+        await asyncio.gather(*streams)
+    with pytest.raises(errors.Unavailable):
+        await opened_by(Client(), pages)

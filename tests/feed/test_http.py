@@ -1,0 +1,309 @@
+"""Test server-sent events over HTTP: visible events, stream limits and the end of streams."""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from icecream import database
+from icecream.accounts import users
+from icecream.feed import http as feed_http
+from icecream.feed import subscription
+from icecream.tables import User
+from tests.conftest import Caller, place, publish_all
+
+pytestmark = pytest.mark.anyio
+PATIENCE = 20
+
+
+@pytest.fixture(autouse=True)
+async def brisk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    monkeypatch.setattr(feed_http, "CHECK", 0.05)
+    yield
+
+
+class Connection:
+    """An ASGI call with an endless response; httpx's test transport would wait for its end."""
+
+    def __init__(self, caller: Caller, query: str = "", **headers: str) -> None:
+        transport: Any = caller.client._transport
+        self.app = transport.app
+        fields = {"Authorization": f"Bearer {caller.access}"} | headers
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": "/api/events/",
+            "raw_path": b"/api/events/",
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in fields.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("test", 80),
+            "state": {},
+        }
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.body = b""
+        self.complete = False
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self._request = itertools.chain([{"type": "http.request", "body": b""}])
+        self._left = asyncio.Event()
+
+    async def __call__(self) -> None:
+        await self.app(self.scope, self._receive, self._send)
+
+    async def _receive(self) -> dict[str, Any]:
+        for message in self._request:
+            return message
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], dict(message["headers"])
+            return
+        await self.reads.wait()
+        self.body += message["body"]
+        self.complete = not message.get("more_body")
+
+    def leave(self) -> None:
+        self._left.set()
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """Return the events so far, as a browser reads them."""
+        blocks = [block.split("\n") for block in self.body.decode().split("\n\n")]
+        fields = [dict(line.split(": ", 1) for line in block if line) for block in blocks]
+        return [
+            msgspec.json.decode(one["data"]) | {"id": int(one["id"]), "event": one["event"]}
+            for one in fields
+            if "data" in one
+        ]
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not true():  # noqa: ASYNC110  # no event to wait for
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def connected(caller: Caller, query: str = "", **headers: str) -> AsyncIterator[Connection]:
+    """Yield a connection whose stream has begun, and disconnect it at the end."""
+    connection = Connection(caller, query, **headers)
+    task = asyncio.create_task(connection())
+    try:
+        await until(lambda: bool(connection.body))
+        yield connection
+        connection.leave()
+        await asyncio.wait_for(task, PATIENCE)
+    finally:
+        task.cancel()
+
+
+async def refused(caller: Caller, query: str = "", **headers: str) -> tuple[int, dict[str, Any]]:
+    connection = Connection(caller, query, **headers)
+    await asyncio.wait_for(connection(), PATIENCE)
+    return connection.status, msgspec.json.decode(connection.body)
+
+
+def application(outermost: Any) -> Any:
+    """Return the application inside all its wrappers."""
+    while not hasattr(outermost, "state"):
+        outermost = outermost.app
+    return outermost
+
+
+def streams(caller: Caller) -> feed_http.Streams:
+    transport: Any = caller.client._transport
+    found: feed_http.Streams = application(transport.app).state.streams
+    return found
+
+
+async def test_customers_hear_of_their_own_orders_and_staff_of_all(
+    customer: Caller, stranger: Caller, staff: Caller, flavor: int
+) -> None:
+    begin = await publish_all()
+    async with connected(customer) as own, connected(staff) as everything:
+        mine = (await place(customer.user.id, {flavor: 2})).order
+        other = (await place(stranger.user.id, {flavor: 1})).order
+        end = await publish_all()
+        await until(lambda: len(everything.told) == 2 and len(own.told) == 1)
+        assert own.status == 200
+        assert own.headers[b"content-type"] == b"text/event-stream"
+        assert own.headers[b"cache-control"] == b"no-store"
+        assert own.headers[b"x-accel-buffering"] == b"no"
+        assert b"x-request-id" in own.headers
+        assert own.body.startswith(b"retry: 1000\nid: %d\n\n" % begin)
+        (told,) = own.told
+        assert told.pop("at").endswith("Z")
+        assert told == {
+            "id": begin + 1,
+            "event": "placed",
+            "type": "placed",
+            "order": mine,
+            "seq": 1,
+            "by": customer.user.id,
+            "user": customer.user.id,
+            "status": "pending",
+            "total": 500,
+            "currency": "EUR",
+        }
+        assert [one["order"] for one in everything.told] == [mine, other]
+        assert not own.complete
+    # Resume at the last event. The parameter is for clients that cannot set the header field.
+    async with (
+        connected(staff, **{"Last-Event-ID": str(begin + 1)}) as by_field,
+        connected(staff, f"after={begin + 1}") as by_parameter,
+        connected(staff, "after=0", **{"Last-Event-ID": str(end)}) as by_both,
+    ):
+        await until(lambda: bool(by_field.told and by_parameter.told))
+        assert by_field.told == by_parameter.told == everything.told[1:]
+        assert by_both.told == []
+
+
+@pytest.mark.parametrize("given", ["x", "-1", "1.5", "\u0661".encode().decode("latin-1"), "9" * 18])
+async def test_what_is_the_id_of_no_event_is_refused(customer: Caller, given: str) -> None:
+    status, problem = await refused(customer, **{"Last-Event-ID": given})
+    assert (status, problem["code"]) == (400, "validation-failed")
+    assert problem["errors"][0]["pointer"] == "/Last-Event-ID"
+    if given.isascii():
+        assert (await refused(customer, f"after={given}"))[0] == 400
+
+
+async def test_without_a_token_there_is_no_stream(customer: Caller) -> None:
+    nobody = Caller(customer.client, customer.user, "x.y.z")
+    assert (await refused(nobody))[0] == 401
+
+
+async def test_a_user_has_so_many_streams_and_all_together_so_many(
+    customer: Caller, stranger: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_http, "EACH", 2)
+    monkeypatch.setattr(feed_http, "ALL", 3)
+    async with connected(customer), connected(customer):
+        connection = Connection(customer)
+        await connection()
+        assert connection.status == 429
+        assert int(connection.headers[b"retry-after"]) > 0
+        async with connected(stranger):
+            assert (await refused(stranger))[0] == 503
+        async with connected(stranger):
+            pass
+    assert streams(customer)._open == {}
+    await until(lambda: streams(customer)._watch is None)
+
+
+async def test_a_stream_ends_with_its_token(customer: Caller) -> None:
+    async with (
+        asyncio.timeout(PATIENCE),
+        _open(customer, datetime.now(UTC) + timedelta(seconds=0.2)) as given,
+    ):
+        assert [block async for block in given][-1] == b""
+
+
+@asynccontextmanager
+async def _open(caller: Caller, until: datetime) -> AsyncIterator[Any]:
+    listener = feed_http.Listener(caller.user, until)
+    with streams(caller).open(listener, await publish_all()) as stream:
+        yield feed_http.blocks(stream)
+
+
+@pytest.mark.parametrize("change", ["disabled", "another password", "made staff"])
+async def test_who_may_listen_no_longer_is_cut_off(
+    customer: Caller, stranger: Caller, change: str
+) -> None:
+    async with connected(stranger) as other, connected(customer) as connection:
+        if change == "disabled":
+            await users.disable(customer.user.id)
+        elif change == "made staff":
+            await User.update({User.admin: True}).where(User.id == customer.user.id)
+        else:
+            await users.set_password(customer.user.id, "another password")
+        await until(lambda: connection.complete)
+        assert not other.complete
+
+
+async def test_a_database_that_is_away_for_a_moment_cuts_nobody_off(
+    customer: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, looks = feed_http.Streams._close_those_who_may_not, list[datetime]()
+
+    async def away_at_first(self: feed_http.Streams) -> None:
+        looks.append(datetime.now(UTC))
+        if len(looks) == 1:
+            raise database.Unavailable("away")
+        await real(self)
+
+    monkeypatch.setattr(feed_http.Streams, "_close_those_who_may_not", away_at_first)
+    async with connected(customer) as connection:
+        await until(lambda: len(looks) > 2)
+        assert not connection.complete
+    assert "The database is away" in caplog.text
+
+
+async def test_nobody_goes_on_listening_unwatched(
+    customer: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(self: feed_http.Streams) -> None:
+        raise RuntimeError("a bug")
+
+    async with connected(customer) as connection:
+        monkeypatch.setattr(feed_http.Streams, "_close_those_who_may_not", broken)
+        assert streams(customer)._watch is not None
+        await until(lambda: connection.complete)
+    assert caplog.text.count("RuntimeError: a bug") == 1
+    monkeypatch.undo()
+    # The next stream is watched again.
+    async with connected(customer):
+        assert streams(customer)._watch is not None
+
+
+async def test_a_listener_that_takes_nothing_is_given_up(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(feed_http, "SLOW", 0.1)
+    caplog.set_level(logging.INFO, logger="icecream.feed.http")
+    async with connected(customer) as connection:
+        connection.reads.clear()
+        await place(customer.user.id, {flavor: 1})
+        await publish_all()
+        await until(lambda: "A listener took nothing" in caplog.text)
+        assert streams(customer)._open == {}
+    assert not connection.complete
+
+
+async def test_in_silence_there_is_a_comment_from_which_one_can_go_on(
+    customer: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription, "BEAT", 0.05)
+    end = await publish_all()
+    async with connected(customer) as connection:
+        await until(lambda: connection.body.count(b": nothing new\nid: %d\n\n" % end) > 1)
+        assert connection.told == []
+
+
+async def test_the_streams_of_a_server_that_stops_end_as_they_should(
+    hashed: str, customer: Caller
+) -> None:
+    from icecream import app
+
+    transport = httpx.ASGITransport(app.create())
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        caller = Caller(client, customer.user, customer.access)
+        async with connected(caller) as connection:
+            inside: Any = transport.app
+            application(inside).state.reader.close()
+            await until(lambda: connection.complete)
+        assert (await refused(caller))[0] == 503

@@ -1,0 +1,169 @@
+"""Test `Prefer: wait`, over HTTP and inside the service."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from icecream import database
+from icecream.feed import events, waiting
+from icecream.feed import reader as feed_reader
+from icecream.payments import leases, settlement
+from icecream.payments.providers import Declined
+from icecream.tables import Payment
+from tasks.publishing import publishing
+from tests.conftest import Caller, new_flavor, place, verdict
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("field", "seconds"),
+    [
+        ("wait=5", 5),
+        ("Wait=5", 5),
+        ('wait="7"', 7),
+        ("wait = 3", 3),
+        ("respond-async, wait=10", 10),
+        ("wait=4; foo=bar", 4),
+        ("wait=1, wait=2", 1),
+        ("wait=0", 0),
+        ("wait=31", 30),
+        ("wait=" + "9" * 5000, 30),
+        ("", None),
+        (None, None),
+        ("wait", None),
+        ("wait=", None),
+        ("wait=-1", None),
+        ("wait=1.5", None),
+        ("wait=\u0663", None),
+        ("await=1", None),
+        ("return=minimal", None),
+    ],
+)
+def test_a_preference_is_understood_or_ignored(field: str | None, seconds: int | None) -> None:
+    assert waiting.asked(field) == seconds
+
+
+@pytest.fixture(autouse=True)
+async def published(opened: None) -> AsyncIterator[None]:
+    """Publish events, as every serving process does."""
+    async with publishing():
+        yield
+
+
+async def charge_of(caller: Caller) -> int | None:
+    """Return the payment of the caller's one order, once there is one."""
+    row = await Payment.select(Payment.id).where(Payment.order.user == caller.user.id).first()
+    return row["id"] if row else None
+
+
+@pytest.mark.parametrize("answer", ["ref", Declined("No money.")])
+async def test_the_answer_comes_with_the_settled_order(customer: Caller, answer: Any) -> None:
+    flavor, began = await new_flavor(), time.monotonic()
+    asked = asyncio.create_task(
+        customer.request(
+            "POST",
+            "/api/orders/",
+            json={"flavor": flavor, "quantity": 1},
+            headers={"Prefer": "wait=20", "Idempotency-Key": "wait"},
+        )
+    )
+    # The test gets no notification of the new row, so poll for it.
+    number = None
+    async with asyncio.timeout(20):
+        while number is None:
+            await asyncio.sleep(0)
+            number = await charge_of(customer)
+    (mine,) = await leases.claim([number], limit=1, lease=30)
+    assert not asked.done()
+    if isinstance(answer, str):
+        answer = mine.request.key
+    await settlement.settle([verdict(mine, answer)])
+    response = await asked
+    assert time.monotonic() - began < 15
+    assert response.headers["preference-applied"] == "wait=20"
+    order = response.json()["order"]
+    assert order["id"] == response.json()["order_id"]
+    assert order["status"] == ("paid" if isinstance(answer, str) else "failed")
+    # The order in the answer is read fresh and never stored with the key.
+    again = await customer.request(
+        "POST",
+        "/api/orders/",
+        json={"flavor": flavor, "quantity": 1},
+        headers={"Idempotency-Key": "wait"},
+    )
+    assert again.headers["idempotent-replayed"] == "true"
+    assert list(again.json()) == ["status", "order_id"]
+
+
+async def test_who_has_waited_long_enough_is_answered_with_what_there_is(
+    customer: Caller, flavor: int
+) -> None:
+    body = {"flavor": flavor, "quantity": 1}
+    answer = await customer.request("POST", "/api/orders/", json=body, headers={"Prefer": "wait=0"})
+    assert answer.headers["preference-applied"] == "wait=0"
+    assert answer.json()["order"]["status"] == "pending"
+    plain = await customer.request("POST", "/api/orders/", json=body, headers={"Prefer": "x"})
+    assert "preference-applied" not in plain.headers
+    assert "order" not in plain.json()
+
+
+async def test_all_who_wait_follow_the_feed_as_one_and_nobody_asks_again(
+    customer: Caller, flavor: int
+) -> None:
+    free = await new_flavor(price=0)
+    pending = [(await place(customer.user.id, {flavor: 1})) for _ in range(3)]
+    over = (await place(customer.user.id, {free: 1})).order
+    reader = feed_reader.Reader()
+    room = waiting.Waiting(reader)
+    began = time.monotonic()
+    all_of_them = [asyncio.create_task(room.settled(one.order, 20)) for one in pending[:2]]
+    assert await room.settled(over, 20)
+    assert await room.settled(pending[2].order, 0.3)
+    assert list(reader._followers) == [room]
+    for one in pending[:2]:
+        (claim,) = await leases.claim([one.payment or 0], limit=1, lease=30)
+        await settlement.settle([verdict(claim, f"waiting {one.order}")])
+    assert await asyncio.gather(*all_of_them) == [True, True]
+    assert time.monotonic() - began < 10
+    assert not reader._followers
+    assert not room._waiters
+
+
+async def test_a_server_that_stops_answers_who_waits(customer: Caller, flavor: int) -> None:
+    number = (await place(customer.user.id, {flavor: 1})).order
+    reader = feed_reader.Reader()
+    room = waiting.Waiting(reader)
+    closed = asyncio.create_task(room.settled(number, 20))
+    await asyncio.sleep(0)
+    assert number in room._waiters
+    reader.close()
+    assert await closed is False
+    assert await room.settled(number, 20) is False
+
+
+async def test_a_limit_around_waiting_holds_and_leaves_nothing_behind(
+    customer: Caller, flavor: int
+) -> None:
+    number = (await place(customer.user.id, {flavor: 1})).order
+    room = waiting.Waiting(feed_reader.Reader())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await room.settled(number, 20)
+    assert not room._waiters
+
+
+async def test_who_waits_when_the_database_goes_away_is_answered_with_what_there_is(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> None:
+        raise database.Unavailable("away")
+
+    monkeypatch.setattr(events, "last", away)
+    body = {"flavor": flavor, "quantity": 1}
+    answer = await customer.request("POST", "/api/orders/", json=body, headers={"Prefer": "wait=9"})
+    assert list(answer.json()) == ["status", "order_id"]
+    assert "preference-applied" not in answer.headers

@@ -1,0 +1,124 @@
+"""Test the health checks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import httpx
+import pytest
+
+from icecream import bootstrap, database, settings
+from icecream.database import DB, batching
+from icecream.http import health
+from tests.conftest import Caller, until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def looked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "WRITE_EVERY_SECONDS", 0)
+
+
+@asynccontextmanager
+async def read_only() -> AsyncIterator[None]:
+    """Make the database read-only, as during maintenance by its administrator."""
+    if isinstance(DB, database.SQLite):
+        await DB.run_ddl("PRAGMA query_only = 1")
+        yield
+        await DB.run_ddl("PRAGMA query_only = 0")
+        return
+    writable = {"default_transaction_read_only": "off"}
+    connection = await asyncpg.connect(settings.load().database_url, server_settings=writable)
+    try:
+        await connection.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
+        # The setting does not affect open connections, so expire them.
+        assert DB.pool is not None
+        await DB.pool.expire_connections()
+        yield
+        await connection.execute("ALTER DATABASE postgres RESET default_transaction_read_only")
+    finally:
+        await connection.close()
+
+
+async def test_a_process_that_answers_lives(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/health/live")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+
+
+async def test_a_migrated_database_is_ready(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "warnings": []})
+
+
+async def test_a_process_that_writes_no_more_orders_is_not_ready(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+
+    async def work(calls: list[int]) -> list[int]:
+        await gate.wait()
+        return calls
+
+    line = batching.Batches(work, of="orders", most=1, room=1)
+    asked = asyncio.create_task(line.ask(1))
+    await until(lambda: asyncio.sleep(0, line.seconds > 0))
+    with monkeypatch.context() as patched:
+        patched.setattr(batching, "STUCK_SECONDS", 0.0)
+        answer = await client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "a batch of orders has taken 0 seconds"
+    gate.set()
+    assert await asked == 1
+    assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_ready_means_that_writes_work_and_they_do_again_without_a_restart(
+    client: httpx.AsyncClient, customer: Caller, flavor: int
+) -> None:
+    order = {"quantity": 1, "flavor": flavor}
+    async with read_only():
+        # Several reads, so that the pool opens several connections while the database is read-only.
+        reads = (customer.get("/api/orders/") for _ in range(5))
+        assert {one.status_code for one in await asyncio.gather(*reads)} == {200}
+        answer = await client.get("/health/ready")
+        assert (answer.status_code, answer.json()["status"]) == (503, "the database is read-only")
+        assert (await customer.post("/api/orders/", order)).status_code == 503
+    # The first check may use a connection from the read-only time. The pool then replaces that
+    # connection and all others of the same age.
+    await client.get("/health/ready")
+    assert (await client.get("/health/ready")).status_code == 200
+    answers = (customer.post("/api/orders/", order) for _ in range(5))
+    assert {one.status_code for one in await asyncio.gather(*answers)} == {200}
+
+
+@pytest.mark.only("postgres")
+async def test_commits_that_do_not_wait_for_the_disk_are_a_warning(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(DB, database.Postgres)
+    monkeypatch.setattr(DB.sessions, "synchronous_commit", "local")
+    answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+    (warning,) = answer.json()["warnings"]
+    assert warning.startswith("synchronous_commit is local")
+
+
+async def test_a_database_that_lacks_migrations_is_not_ready(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "known_migrations", lambda: ["2099-01-01T00:00:00:000000"])
+    answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (503, "the database lacks migrations")
+
+
+async def test_a_database_that_is_away_is_not_ready(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> list[str]:
+        raise database.Unavailable
+
+    monkeypatch.setattr(bootstrap, "pending", away)
+    answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (503, "the database does not answer")

@@ -1,0 +1,401 @@
+"""Test what `/metrics` counts, what it reports during outages, and that it covers all processes."""
+
+import asyncio
+import os
+import platform
+import signal
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from icecream import __version__, database, errors
+from icecream.catalogue import inventory
+from icecream.http import metrics
+from icecream.idempotency import keys
+from icecream.orders import actions, placing
+from icecream.payments import leases
+from icecream.payments.providers import Declined, Later, Succeeded, Unknown
+from icecream.tables import Job, Order
+from tests import servers
+from tests.conftest import (
+    ADMIN_PASSWORD,
+    Caller,
+    carry_out,
+    new_flavor,
+    notify_nobody,
+    number,
+    parked,
+    place,
+)
+from tests.processes import Process, Shop, frozen, stop, until
+
+pytestmark = pytest.mark.anyio
+Figures = Counter[tuple[str, ...]]
+
+
+def read(text: str) -> Figures:
+    """Return the figures by metric name (without the prefix) and label values.
+
+    The label values are in the order of the label names.
+    """
+    return Counter(
+        {
+            (
+                sample.name.removeprefix("icecream_"),
+                *(sample.labels[name] for name in sorted(sample.labels)),
+            ): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+    )
+
+
+Told = Callable[[], Awaitable[Figures]]
+
+
+@pytest.fixture
+def told(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> Told:
+    """Return a function that reads the current figures."""
+    monkeypatch.setattr(metrics, "FRESH", 0)
+
+    async def told() -> Figures:
+        answer = await client.get("/metrics")
+        assert answer.status_code == 200
+        return read(answer.text)
+
+    return told
+
+
+async def test_the_page_is_prometheus_text_for_direct_callers_alone(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "ratelimit" not in answer.headers
+    assert read(answer.text)["build_info", platform.python_version(), __version__] == 1
+    assert "/metrics" not in (await client.get("/schema/openapi.json")).json()["paths"]
+    for name in ("Forwarded", "Via", "X-Forwarded-For"):
+        assert (await client.get("/metrics", headers={name: "anything"})).status_code == 404
+
+
+async def test_asked_again_at_once_it_answers_the_same(client: httpx.AsyncClient) -> None:
+    first, second = await asyncio.gather(client.get("/metrics"), client.get("/metrics"))
+    assert first.text == second.text
+
+
+async def test_requests_are_counted_by_template_never_by_address(
+    client: httpx.AsyncClient, told: Told
+) -> None:
+    before = await told()
+    for n in range(1500):
+        await client.post(f"/api/payments/webhooks/somebody{n}/")
+    for n in range(10):
+        await client.get(f"/nowhere/{n}")
+        await client.get(f"/admin/assets/nothing{n}.js")
+        await client.request(f"BREW{n}", "/health/live")
+    after = await told()
+    count = "request_duration_seconds_count"
+    assert {key[1:]: value for key, value in (after - before).items() if key[0] == count} == {
+        ("POST", "/api/payments/webhooks/{provider}", "404"): 1500,
+        ("GET", "unknown", "404"): 10,
+        ("GET", "/admin", "404"): 10,
+        ("other", "unknown", "405"): 10,
+        ("GET", "/metrics", "200"): 1,
+    }
+    spent = ("request_duration_seconds_sum", "POST", "/api/payments/webhooks/{provider}", "404")
+    assert 0 < after[spent] - before[spent] < 60
+
+
+async def test_orders_are_counted_by_what_came_of_them(customer: Caller, told: Told) -> None:
+    before, user = await told(), customer.user.id
+    flavor, line = await new_flavor(stock=3), placing.Intake(notify_nobody)
+    key = keys.Key(user, "twice", "an order")
+    await asyncio.gather(*(line.place(user, {flavor: 1}, key) for _ in range(3)))
+    with pytest.raises(errors.InsufficientStock):
+        await line.place(user, {flavor: 3})
+    with pytest.raises(inventory.UnknownFlavor):
+        await line.place(user, {2**40: 1})
+    await line.close()
+    with pytest.raises(errors.Unavailable):
+        await line.place(user, {flavor: 1})
+    new = await told() - before
+    assert {key[1]: value for key, value in new.items() if key[0] == "orders_total"} == {
+        "placed": 1,
+        "replayed": 2,
+        "insufficient-stock": 1,
+        "unknown-flavor": 1,
+        "unavailable": 1,
+    }
+    assert (new["batch_size_sum", "orders"], new["batch_size_count", "orders"]) == (5, 3)
+    assert new["batch_size_bucket", "2.0", "orders"] == 2
+    assert new["batch_duration_seconds_count", "orders"] == 3
+
+
+async def test_payments_are_counted_by_what_came_of_each_attempt(
+    customer: Caller, told: Told
+) -> None:
+    before = await told()
+    answers: list[Any] = [
+        "well",
+        Declined("no"),
+        Unknown(),
+        TimeoutError(),
+        Later("too many"),
+        Succeeded("another amount", 1, "EUR"),
+    ]
+    for answer in answers:
+        order = (await place(customer.user.id, {await new_flavor(): 1})).order
+        await carry_out(order, answer)
+    paid = await Order.select(Order.id).where(
+        Order.user == customer.user.id, Order.status == "paid"
+    )
+    await database.transaction(
+        lambda: actions.refund(paid[0]["id"], None, why="test", by=customer.user.id)
+    )
+    await carry_out(paid[0]["id"])
+    new, count = await told() - before, "payment_attempt_duration_seconds_count"
+    assert {key[1:]: value for key, value in new.items() if key[0] == count} == {
+        ("charge", "succeeded"): 1,
+        ("charge", "declined"): 1,
+        ("charge", "unknown"): 2,
+        ("charge", "later"): 1,
+        ("charge", "parked"): 1,
+        ("refund", "succeeded"): 1,
+    }
+    assert new["payment_attempt_duration_seconds_sum", "charge", "succeeded"] > 0.005
+    assert new["batch_size_sum", "settlements"] == 4
+
+
+async def test_the_queue_is_told_as_it_stands(customer: Caller, told: Told) -> None:
+    # Jobs of earlier tests must not be due: move them to a date far in the future.
+    await Job.update({Job.run_at: datetime(2099, 1, 1, tzinfo=UTC)}, force=True)
+    before = await told()
+    assert (before["jobs_due",], before["oldest_due_job_age_seconds",]) == (0, 0)
+    taken, *_ = [await place(customer.user.id, {await new_flavor(): 1}) for _ in range(3)]
+    await parked(customer)
+    await leases.claim([number(taken)], limit=1, lease=20)
+    await asyncio.sleep(0.01)
+    after = await told()
+    assert (after["database_up",], after["jobs_due",]) == (1, 2)
+    assert 0.01 < after["oldest_due_job_age_seconds",] < 60
+    new = after - before
+    assert (new["jobs_in_flight",], new["payments_parked",]) == (1, 1)
+
+
+async def test_without_its_database_the_page_says_so_and_tells_the_rest(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise database.Unavailable("away")
+
+    monkeypatch.setattr(Job, "raw", away)
+    figures = await told()
+    assert figures["database_up",] == 0
+    absent = {"redis_away", *metrics.STANDING}
+    assert not absent & {name for name, *_ in figures}
+    assert figures["orders_total", "placed"] >= 0
+
+
+async def test_nobody_waits_long_for_what_hangs_and_it_is_asked_once_until_it_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metrics, "PATIENCE", 0.05)
+    asked, thaw = 0, asyncio.Event()
+
+    async def hang() -> bool:
+        nonlocal asked
+        asked += 1
+        while not thaw.is_set():
+            with suppress(asyncio.CancelledError):
+                await thaw.wait()
+        return True
+
+    question, began = metrics.Question(hang), time.monotonic()
+    assert [await question.answer() for _ in range(3)] == [None, None, None]
+    assert time.monotonic() - began < 5
+    assert asked == 1
+    monkeypatch.setattr(metrics, "GIVEN_UP", 0)
+    assert (await question.answer(), asked) == (None, 2)
+    thaw.set()
+    assert (await question.answer(), asked) == (True, 3)
+
+
+# Tests with real processes.
+
+
+class Together:
+    """A shop with two server processes and two worker processes, and the pages of both commands."""
+
+    def __init__(self, shop: Shop) -> None:
+        port = servers.free_port()
+        self.shop, self.addresses = shop, (shop.port, port)
+        self.server = shop.begin("serve", "--workers", "2")
+        self.worker = shop.begin("worker", "--processes", "2", "--metrics-port", str(port))
+        shop.ready(self.server, self.worker)
+        until(lambda: self.worker.output.count("Charging payments") == 2, "both work")
+        shop.sign_in("admin", ADMIN_PASSWORD)
+
+    def pages(self) -> list[Figures]:
+        """Return the figures of the server and of the worker; any of their processes may answer."""
+        answers = [
+            httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5) for port in self.addresses
+        ]
+        assert [one.status_code for one in answers] == [200, 200]
+        heads = [httpx.head(one.request.url, timeout=5) for one in answers]
+        assert [(one.status_code, one.content) for one in heads] == [(200, b""), (200, b"")]
+        return [read(one.text) for one in answers]
+
+    def order(self, count: int) -> None:
+        """Place orders, each over a new connection, so that all processes get some."""
+        for _ in range(count):
+            httpx.post(
+                f"http://127.0.0.1:{self.shop.port}/api/orders/",
+                json={"quantity": 1, "flavor": 1},
+                headers=self.shop.http.headers,
+            ).raise_for_status()
+
+    def folder(self, process: Process) -> Path:
+        environment = Path(f"/proc/{self.children(process)[0]}/environ").read_bytes()
+        fields = dict(one.split(b"=", 1) for one in environment.split(b"\0") if one)
+        return Path(os.fsdecode(fields[b"PROMETHEUS_MULTIPROC_DIR"]))
+
+    def children(self, process: Process) -> list[int]:
+        """Return the ids of the processes that serve or work."""
+        words, found = (b"spawn_main", b"--kept"), []
+        for pid in process.left_behind():
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except FileNotFoundError:
+                continue  # It has just ended.
+            found += [pid] if any(word in command for word in words) else []
+        return found
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """A PostgreSQL server for one test, and its process id."""
+    with servers.postgres(tmp_path / "pg") as url:
+        pid = (tmp_path / "pg/postgres/postmaster.pid").read_text().split()[0]
+        yield url, int(pid)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[servers.Server]:
+    with servers.redis(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def together(
+    tmp_path: Path, postgres: tuple[str, int], redis: servers.Server
+) -> Iterator[Together]:
+    with Shop(tmp_path / "shop", postgres[0], ICECREAM_REDIS_URL=redis.url) as shop:
+        shop.troubled = True
+        answer = shop.run("migrate")
+        assert answer.returncode == 0, answer.stdout
+        yield Together(shop)
+
+
+def orders(figures: Figures) -> float:
+    return figures["orders_total", "placed"]
+
+
+def attempts(figures: Figures) -> float:
+    return sum(
+        value
+        for (name, *_), value in figures.items()
+        if name == "payment_attempt_duration_seconds_count"
+    )
+
+
+@pytest.mark.only("postgres")
+def test_any_process_tells_for_all_also_for_those_that_were_killed(together: Together) -> None:
+    together.order(20)
+    together.shop.all_ended()
+    folders = [together.folder(one) for one in (together.server, together.worker)]
+    files = [sorted(folder.iterdir()) for folder in folders]
+    for command in (together.server, together.worker):
+        before = together.children(command)
+        os.kill(before[0], signal.SIGKILL)
+        until(
+            lambda: len(now := together.children(command)) == 2 and before[0] not in now,  # noqa: B023
+            "another takes its place",
+        )
+    until(lambda: together.worker.output.count("Charging payments") == 3, "it works")
+    together.order(10)
+    together.shop.all_ended()
+    time.sleep(metrics.FRESH)
+    for _ in range(10):
+        served, worked = together.pages()
+        assert (orders(served), attempts(worked)) == (30, 30)
+        assert worked["batch_size_sum", "settlements"] == 30
+    assert [sorted(folder.iterdir()) for folder in folders] == files
+    for port in together.addresses:
+        through = {"X-Forwarded-For": "192.0.2.1"}
+        assert httpx.get(f"http://127.0.0.1:{port}/metrics", headers=through).status_code == 404
+    stop(together.server, together.worker)
+    assert not any(folder.exists() for folder in folders)
+
+
+@pytest.mark.only("postgres")
+def test_with_redis_or_the_database_away_both_pages_answer_and_say_so(
+    together: Together, redis: servers.Server, postgres: tuple[str, int]
+) -> None:
+    def both(name: str, value: float) -> Callable[[], bool]:
+        return lambda: [page[name,] for page in together.pages()] == [value, value]
+
+    assert both("redis_away", 0)()
+    redis.stop()
+    until(both("redis_away", 1), "both miss Redis")
+    redis.start()
+    until(both("redis_away", 0), "both find it again")
+    assert both("database_up", 1)()
+    with frozen(postgres[1]):
+        until(both("database_up", 0), "both miss the database")
+        for page in together.pages():
+            assert "jobs_due" not in {name for name, *_ in page}
+    until(both("database_up", 1), "both find it again")
+
+
+@pytest.mark.only("postgres")
+def test_of_killed_supervisors_nothing_is_left(together: Together) -> None:
+    commands = together.server, together.worker
+    folders = [together.folder(one) for one in commands]
+    for command in commands:
+        command.kill()
+    until(lambda: not any(one.left_behind() for one in commands), "all end")
+    assert not any(folder.exists() for folder in folders)
+
+
+@pytest.mark.only("sqlite")
+def test_the_one_process_with_sqlite_tells_of_orders_and_of_payments(tmp_path: Path) -> None:
+    with Shop(tmp_path / "shop", f"sqlite:///{tmp_path}/shop.sqlite") as shop:
+        server = shop.serve(ICECREAM_ADMIN_PASSWORD=ADMIN_PASSWORD)
+        shop.sign_in("admin", ADMIN_PASSWORD)
+        shop.order()
+        shop.all_ended()
+        figures = read(shop.http.get("/metrics").text)
+        assert (orders(figures), attempts(figures), figures["jobs_due",]) == (1, 1, 0)
+        stop(server)
+
+
+@pytest.mark.only("postgres")
+async def test_a_worker_whose_port_is_taken_says_so(empty_database: str, tmp_path: Path) -> None:
+    with (
+        Shop(tmp_path / "shop", empty_database) as shop,
+        servers.redis(tmp_path / "redis") as taken,
+    ):
+        answer = shop.run("worker", "--metrics-port", str(taken.port))
+    assert answer.returncode == 1
+    assert answer.stdout == (
+        f"icecream: cannot listen on 127.0.0.1:{taken.port} (Address already in use): "
+        "set --metrics-port to a free port, --metrics-host to an address of this machine.\n"
+    )

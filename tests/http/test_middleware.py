@@ -1,0 +1,168 @@
+"""Test what applies to every response: security headers, request ids and log lines."""
+
+import asyncio
+import logging
+import re
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from icecream import app
+from icecream.http import middleware
+from icecream.orders import placing
+from tests.conftest import Caller
+
+pytestmark = pytest.mark.anyio
+PATHS = ["/health/live", "/api/orders/", "/nowhere", "/api/token/", "/schema/openapi.json"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient, path: str) -> None:
+    headers = (await client.get(path)).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "same-origin"
+    assert "default-src" in headers["content-security-policy"]
+    assert "strict-transport-security" not in headers
+    assert len(headers["x-request-id"]) >= 16
+
+
+async def test_personal_data_is_not_stored_by_anybody(customer: Caller) -> None:
+    assert (await customer.get("/api/orders/")).headers["cache-control"] == "no-store"
+
+
+async def test_a_request_id_is_taken_over_and_told_in_problems(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/nowhere", headers={"X-Request-Id": "abc-123"})
+    assert answer.headers["x-request-id"] == answer.json()["request_id"] == "abc-123"
+
+
+@pytest.mark.parametrize("bad", [b"", b"x" * 129, b"a b", b"a\x07b", b"\xff"])
+async def test_a_request_id_that_could_spoil_the_log_is_replaced(
+    client: httpx.AsyncClient, bad: bytes
+) -> None:
+    answer = await client.get("/health/live", headers=[(b"X-Request-Id", bad)])
+    assert answer.headers["x-request-id"].encode() != bad
+
+
+async def test_a_field_in_several_lines_is_one(customer: Caller, flavor: int) -> None:
+    def lines(name: str, *values: str) -> list[tuple[str, str]]:
+        access = ("Authorization", f"Bearer {customer.access}")
+        return [access, *((name, value) for value in values)]
+
+    ask, order = customer.client.request, {"flavor": flavor, "quantity": 1}
+    prefer = lines("Prefer", "return=minimal", "wait=0")
+    answer = await ask("POST", "/api/orders/", json=order, headers=prefer)
+    assert answer.headers["preference-applied"] == "wait=0"
+    for keys in (("a", "b"), ("a", "a"), ('"a"', '"a"')):
+        twice = lines("Idempotency-Key", *keys)
+        answer = await ask("POST", "/api/orders/", json=order, headers=twice)
+        assert answer.json()["code"] == "idempotency-key-invalid"
+    tag = (await customer.get("/api/flavors/")).headers["etag"]
+    for tags in ((tag, '"x"'), ('"x"', tag)):
+        seen = lines("If-None-Match", *tags)
+        assert (await ask("GET", "/api/flavors/", headers=seen)).status_code == 304
+
+
+async def test_each_request_is_one_line_in_the_log(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="icecream.access")
+    headers = {"X-Request-Id": "mine"}
+    answers = [client.get(path, headers=headers) for path in ("/health/live?secret=1", "/nowhere")]
+    await asyncio.gather(*answers)
+    await asyncio.sleep(0)
+    records = [one for one in caplog.records if one.name == "icecream.access"]
+    lines = [line for record in records for line in record.getMessage().split("\n")]
+    for line, told in zip(
+        sorted(lines, key=len), ("/nowhere 404", "/health/live 200"), strict=True
+    ):
+        assert re.fullmatch(rf"\S+ \S+ INFO \[mine\] icecream.access: GET {told} \S+ ms", line)
+
+
+async def test_of_many_requests_that_are_refused_in_an_outage_one_a_minute_has_a_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="icecream.access")
+    log = middleware.AccessLog(as_json=False)
+    for status in [503, 503, 200, 503]:
+        log.add("GET", "/api/flavors/", "/api/flavors", status, 0.001)
+    log.close()
+    await asyncio.sleep(0)
+    lines = caplog.messages[-1].split("\n")
+    assert [line.split("GET ")[1][:17] for line in lines] == [
+        "/api/flavors/ 503",
+        "/api/flavors/ 200",
+    ]
+    assert "2 more requests were answered 503." in caplog.text
+
+
+async def test_a_line_may_be_json(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="icecream.access")
+    middleware.request_id.set("abc")
+    log = middleware.AccessLog(as_json=True)
+    log.add("GET", "/api/orders/", "/api/orders", 200, 0.0123)
+    log.add("GET", "/pm_card_visa", "unknown", 404, 0.001)
+    await asyncio.sleep(0)
+    first, second = map(msgspec.json.decode, caplog.messages[-1].split("\n"))
+    assert first.pop("timestamp").startswith("20")
+    assert first == {
+        "level": "info",
+        "logger": "icecream.access",
+        "event": "request",
+        "request_id": "abc",
+        "method": "GET",
+        "path": "/api/orders/",
+        "status": 200,
+        "milliseconds": 12.3,
+    }
+    assert second["path"] == "/[hidden]"
+
+
+async def test_a_request_that_is_cancelled_by_the_end_is_503_and_not_500(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cancelled(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(placing.Intake, "place", cancelled)
+    told: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b'{"quantity": 1, "flavor": 1}'}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    headers = [
+        (b"authorization", f"Bearer {customer.access}".encode()),
+        (b"content-type", b"application/json"),
+    ]
+    scope: Any = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/orders",
+        "raw_path": b"/api/orders",
+        "query_string": b"",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("test", 80),
+        "scheme": "http",
+        "root_path": "",
+    }
+    with pytest.raises(asyncio.CancelledError):
+        await app.create()(scope, receive, send)
+    start, body = told
+    assert start["status"] == 503
+    assert (b"retry-after", b"1") in start["headers"]
+    assert msgspec.json.decode(body["body"])["code"] == "unavailable"
+
+
+async def test_a_path_cannot_forge_a_line_in_the_log(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="icecream.access")
+    await client.get("/nowhere%0AERROR%00forged")
+    await asyncio.sleep(0)
+    assert "GET /nowhere%0AERROR%00forged 404" in caplog.text

@@ -1,0 +1,76 @@
+"""Test the pages, and that they load nothing from other hosts."""
+
+import re
+
+import httpx
+import pytest
+
+from icecream import errors
+from icecream.http import pages
+
+pytestmark = pytest.mark.anyio
+PAGES = ["/", "/problems", "/schema", "/schema/redoc"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_loads_nothing_but_our_own_assets(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    policy = answer.headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "http" not in policy
+    assert "<script>" not in answer.text
+    loaded = re.findall(r'(?:src|href)="([^"#]+)"', answer.text)
+    assert loaded
+    for address in loaded:
+        assert address.startswith("/"), address
+        if address not in ("/admin/", "/dashboard/"):
+            assert (await client.get(address)).status_code == 200, address
+
+
+@pytest.mark.parametrize("name", pages.ASSETS)
+async def test_every_asset_comes_with_its_type(client: httpx.AsyncClient, name: str) -> None:
+    answer = await client.get(f"/assets/{name}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].split(";")[0] == pages.TYPES[f".{name.split('.')[-1]}"]
+    assert "max-age" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nothing.js", "..%2fpages.py", "%2e%2e/pages.py", "front.html", ".", "%00", "icon.svg/x"],
+)
+async def test_nothing_else_is_served(client: httpx.AsyncClient, name: str) -> None:
+    answer = await client.get(f"/assets/{name}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+async def test_what_names_no_icon_gets_ours(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/favicon.ico")
+    assert answer.content == pages.ASSETS["icon.svg"][0]
+    assert answer.headers["content-type"].startswith("image/svg+xml")
+
+
+async def test_the_makers_logo_is_not_fetched() -> None:
+    body, _ = pages.ASSETS["redoc.standalone.js"]
+    assert b"cdn." not in body
+    assert pages.ICON in body
+
+
+async def test_trying_it_out_calls_the_host_the_page_came_from(client: httpx.AsyncClient) -> None:
+    """The pages' policy forbids other hosts, and a host may have several names (localhost)."""
+    (server,) = (await client.get("/schema/openapi.json")).json()["servers"]
+    assert server["url"] == "/"
+
+
+async def test_every_kind_of_problem_is_explained(client: httpx.AsyncClient) -> None:
+    text = (await client.get("/problems")).text
+    for kind in errors.Refusal.__subclasses__():
+        assert f'<tr id="{kind.code}">' in text
+
+
+async def test_the_front_page_shows_the_address_to_call(client: httpx.AsyncClient) -> None:
+    assert "curl http://127.0.0.1:8000/api/token/" in (await client.get("/")).text

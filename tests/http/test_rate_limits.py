@@ -1,0 +1,78 @@
+"""Test rate limits."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from icecream import settings
+from icecream.http import rate_limits
+from icecream.runtime import passwords
+from tests.conftest import Caller
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = settings.read(
+        {
+            "ICECREAM_RATE_LIMIT": "3/minute",
+            "ICECREAM_SECRET_KEY": settings.load().signing_keys[0],
+        }
+    )
+    monkeypatch.setattr(settings, "load", lambda: allowed)
+    rate_limits._counter.storage.reset()
+
+
+async def test_every_answer_says_what_is_left(customer: Caller) -> None:
+    answer = await customer.get("/api/flavors/")
+    assert answer.headers["ratelimit-policy"] == '"default";q=6000;w=60'
+    assert answer.headers["ratelimit"].startswith('"default";r=59')
+
+
+async def test_too_many_calls_are_429_with_the_time_to_wait(
+    strict: None, customer: Caller, stranger: Caller
+) -> None:
+    answers = [await customer.get("/api/flavors/") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[3].json()["code"] == "quota-exceeded"
+    assert 1 <= int(answers[3].headers["retry-after"]) <= 60
+    assert answers[3].headers["ratelimit"].startswith('"default";r=0;t=')
+    assert (await stranger.get("/api/flavors/")).status_code == 200
+
+
+async def test_calls_with_bad_tokens_count_by_address(
+    strict: None, client: httpx.AsyncClient
+) -> None:
+    headers = {"Authorization": "Bearer x"}
+    statuses = [(await client.get("/api/orders/", headers=headers)).status_code for _ in range(4)]
+    assert statuses == [401, 401, 401, 429]
+
+
+async def test_health_is_never_refused(strict: None, client: httpx.AsyncClient) -> None:
+    statuses = {(await client.get("/health/live")).status_code for _ in range(6)}
+    assert statuses == {200}
+
+
+async def test_who_finds_the_line_full_is_not_counted(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "LINE", 0)
+    body = {"username": "patient", "password": "right or wrong"}
+    statuses = [(await client.post("/api/token/", json=body)).status_code for _ in range(12)]
+    assert set(statuses) == {503}
+
+
+async def test_guessing_a_password_is_slowed_down_for_that_name_and_address_only(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "FAILED_LOGINS", rate_limits.limits.parse("2/minute"))
+    body = {"username": "guessed at", "password": "wrong password"}
+    statuses = [(await client.post("/api/token/", json=body)).status_code for _ in range(3)]
+    assert statuses == [401, 401, 429]
+    together = {"username": "guessed at by many at once", "password": "wrong password"}
+    answers = await asyncio.gather(*(client.post("/api/token/", json=together) for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [401, 401, 429, 429, 429, 429]
+    other = {"username": "somebody else", "password": "wrong password"}
+    assert (await client.post("/api/token/", json=other)).status_code == 401

@@ -1,0 +1,27 @@
+"""Test the advice for each finding of the doctor."""
+
+import re
+
+import pytest
+
+from icecream import cli
+from icecream.integrity import doctor, repair
+from icecream.integrity.advice import ADVICE
+
+pytestmark = pytest.mark.only("sqlite")
+
+
+def test_each_rule_says_what_to_do() -> None:
+    assert ADVICE.keys() == doctor.RULES.keys() | doctor.OF_SEQUENCES.keys()
+
+
+@pytest.mark.parametrize("rule", doctor.RULES)
+def test_a_repair_is_advised_where_there_is_one(rule: str) -> None:
+    first_words = ADVICE[rule].split(":")[0]
+    assert ("--repair" in first_words) == repair.possible(rule)
+
+
+def test_the_commands_that_are_named_exist() -> None:
+    named = set(re.findall("`icecream ([a-z]+)", " ".join(ADVICE.values())))
+    assert named == {"doctor", "reconcile"}
+    assert named <= cli.main.commands.keys()

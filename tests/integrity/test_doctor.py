@@ -1,0 +1,236 @@
+"""Test that the doctor finds each broken rule, and only that rule."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from icecream import database
+from icecream.database import DB
+from icecream.feed import order_history
+from icecream.integrity import doctor
+from icecream.orders import actions
+from icecream.payments import leases, settlement
+from icecream.payments.providers import Declined
+from icecream.tables import Event, Order
+from tests.conftest import Caller, new_flavor, place, publish_all, verdict
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
+    """Place a pending, a paid, a failed and a canceled order, and yield their ids.
+
+    The last event of the pending order is not published.
+    """
+    flavor, other = [await new_flavor(price=100) for _ in range(2)]
+    wanted = [{flavor: 1}, {flavor: 2}, {flavor: 3}, {flavor: 4, other: 1}]
+    placed = [await place(customer.user.id, lines) for lines in wanted]
+    claims = await leases.claim(
+        [one.payment for one in placed[1:] if one.payment], limit=3, lease=9
+    )
+    # They come in any order.
+    claims.sort(key=lambda claim: claim.payment)
+    answers = (f"doctor {flavor}", Declined("no"), f"given back {flavor}")
+    for claim, answer in zip(claims, answers, strict=True):
+        await settlement.settle([verdict(claim, answer)])
+    pending, paid, failed, canceled = placed
+    refunds = await actions.cancel(canceled.order, by=customer.user.id)
+    (claim,) = await leases.claim(refunds, limit=1, lease=9)
+    await settlement.settle([verdict(claim, f"refund {flavor}")])
+    await publish_all()
+    noted = [order_history.Happened(pending.order, "noted", {})]
+    await database.transaction(lambda: order_history.record(noted, at=datetime.now(UTC)))
+    positions = await Event.select(Event.position).where(Event.order == paid.order)
+    day = f"CAST(day AS text) = '{datetime.now(UTC).date()}'"
+    yield {
+        "positions": sum(row["position"] for row in positions),
+        "flavor_total": f"flavor = {flavor}",
+        "flavor_day": f"flavor = {flavor} AND {day}",
+        "customer_day": f'"user" = {customer.user.id} AND {day}',
+        "day_total": day,
+        "flavor": flavor,
+        "other": other,
+        "other_day": f"flavor = {other} AND {day}",
+        "pending": pending.order,
+        "open": pending.payment,
+        "paid": paid.order,
+        "charged": paid.payment,
+        "failed": failed.order,
+        "declined": failed.payment,
+        "canceled": canceled.order,
+        "refund": refunds[0],
+    }
+
+
+class Undo(Exception):
+    """Rolls back the transaction in which a test broke a rule."""
+
+
+# Move an order of 2 items, 200 in total, from paid to refunding in all totals.
+MOVED = [
+    statement
+    for table, key in (
+        ("flavor_total", "flavor"),
+        ("flavor_day", "flavor, day"),
+        ("customer_day", '"user", day'),
+        ("day_total", "day"),
+    )
+    for statement in (
+        f"UPDATE {table} SET quantity = quantity - 2, orders = orders - 1, revenue = revenue - 200"
+        f" WHERE status = 'paid' AND {{{table}}}",
+        f"INSERT INTO {table} ({key}, status, quantity, orders, revenue, refunded)"
+        f" SELECT {key}, 'refunding', 2, 1, 200, 0 FROM {table}"
+        f" WHERE status = 'paid' AND {{{table}}} ON CONFLICT ({key}, status) DO UPDATE SET"
+        f" quantity = {table}.quantity + 2, orders = {table}.orders + 1,"
+        f" revenue = {table}.revenue + 200",
+    )
+]
+BREAKS = {
+    "a pending order has an open charge": [
+        "UPDATE payment SET state = 'void' WHERE id = {open}",
+        "DELETE FROM job WHERE subject = {open}",
+    ],
+    "an open payment has its job": ["DELETE FROM job WHERE subject = {open}"],
+    "a job has its open payment": [
+        "INSERT INTO job (kind, subject, run_at, tries) SELECT kind, {charged}, run_at, 0 FROM job"
+        " WHERE subject = {open}"
+    ],
+    "a notice that was not applied has its job, until it is given up": [
+        "INSERT INTO notice (provider, event, key, reference, received_at)"
+        " VALUES ('simulated', 'lost', 'key', 'reference', CURRENT_TIMESTAMP)"
+    ],
+    "an open charge belongs to a pending order": [
+        "UPDATE payment SET state = 'unknown' WHERE id = {declined}",
+        "INSERT INTO job (kind, subject, run_at, tries) SELECT kind, {declined}, run_at, 0 FROM job"
+        " WHERE subject = {open}",
+    ],
+    "a payment that was sent is answered within a day": [
+        "UPDATE payment SET state = 'sent', first_sent_at = '2020-01-01 00:00:00+00:00'"
+        " WHERE id = {open}"
+    ],
+    "an order that is being refunded has an open refund": [
+        "UPDATE orders SET status = 'refunding' WHERE id = {paid}",
+        *MOVED,
+    ],
+    "an open refund belongs to an order that was paid": [
+        'INSERT INTO payment ("order", kind, n, state, provider_key, amount, tries)'
+        " VALUES ({failed}, 'refund', 1, 'parked', 'nobody', 1, 0)"
+    ],
+    "what was given back is the sum of the refunds": [
+        'INSERT INTO payment ("order", kind, n, state, provider_key, amount, tries)'
+        " VALUES ({paid}, 'refund', 1, 'succeeded', 'nobody', 1, 0)"
+    ],
+    "no more is given back than was charged": [
+        "UPDATE payment SET amount = amount + 1 WHERE id = {refund}"
+    ],
+    "an order that was charged another amount is given back whole": [
+        "UPDATE payment SET moved = amount + 1 WHERE id = {charged}"
+    ],
+    "an order that was refunded or canceled has no money left": [
+        "UPDATE payment SET moved = amount + 1 WHERE \"order\" = {canceled} AND kind = 'charge'"
+    ],
+    "an order is charged once when it was paid, and never otherwise": [
+        "UPDATE payment SET state = 'succeeded' WHERE id = {declined}"
+    ],
+    "a charge is for the order's total": ["UPDATE payment SET amount = 1 WHERE id = {charged}"],
+    "an order's total is the sum of its lines": [
+        "UPDATE orders SET total = 1 WHERE id = {failed}",
+        "UPDATE payment SET amount = 1 WHERE id = {declined}",
+        "UPDATE day_total SET revenue = revenue - 299 WHERE status = 'failed' AND {day_total}",
+        "UPDATE customer_day SET revenue = revenue - 299 WHERE status = 'failed'"
+        " AND {customer_day}",
+    ],
+    "a history has no gaps": ['UPDATE event SET seq = 9 WHERE "order" = {pending} AND seq = 2'],
+    "positions of events have no holes": [
+        "UPDATE event SET position = position + 1000 WHERE position ="
+        " (SELECT max(position) FROM event)"
+    ],
+    "the feed knows how many events have a position": ["UPDATE feed SET last = last + 1"],
+    "the events of an order have their positions in order": [
+        'UPDATE event SET position = -position WHERE "order" = {paid}',
+        'UPDATE event SET position = {positions} + position WHERE "order" = {paid}',
+    ],
+    "an event has a position or is to get one": [
+        "DELETE FROM unpublished WHERE id = (SELECT max(id) FROM unpublished)"
+    ],
+    "counted stock is what came in less what live orders took": [
+        "INSERT INTO stock_move (flavor, quantity, why, at)"
+        " VALUES ({flavor}, 100, 'a test', CURRENT_TIMESTAMP)",
+        "UPDATE flavor SET stock = 5 WHERE id = {flavor}",
+    ],
+    "what was given back of an order is the sum of its lines'": [
+        'UPDATE order_line SET refunded = refunded - 1 WHERE "order" = {canceled}'
+        " AND flavor = {flavor}",
+        "UPDATE flavor_total SET refunded = refunded - 1"
+        " WHERE status = 'canceled' AND {flavor_total}",
+        "UPDATE flavor_day SET refunded = refunded - 1 WHERE status = 'canceled' AND {flavor_day}",
+    ],
+    "totals by flavor equal a recount": [
+        "UPDATE flavor_total SET orders = orders + 1 WHERE status = 'paid' AND {flavor_total}"
+    ],
+    "totals by flavor and day equal a recount": [
+        "UPDATE flavor_day SET revenue = revenue + 1 WHERE status = 'pending' AND {flavor_day}"
+    ],
+    "totals by customer and day equal a recount": [
+        "UPDATE customer_day SET refunded = refunded - 1"
+        " WHERE status = 'canceled' AND {customer_day}"
+    ],
+    "totals by day equal a recount": ["UPDATE day_total SET quantity = quantity + 1"],
+}
+# Other ways to break some of the rules.
+MORE = [
+    (
+        # The sum is right, but one line is refunded more than it cost.
+        "what was given back of an order is the sum of its lines'",
+        [
+            *BREAKS["what was given back of an order is the sum of its lines'"],
+            'UPDATE order_line SET refunded = refunded + 1 WHERE "order" = {canceled}'
+            " AND flavor = {other}",
+            "UPDATE flavor_total SET refunded = refunded + 1"
+            " WHERE status = 'canceled' AND flavor = {other}",
+            "UPDATE flavor_day SET refunded = refunded + 1"
+            " WHERE status = 'canceled' AND {other_day}",
+        ],
+    ),
+    (
+        # The totals are of a day without orders.
+        "totals by day equal a recount",
+        [
+            "INSERT INTO day_total (day, status, quantity, orders, revenue, refunded)"
+            " VALUES ('2001-01-01', 'paid', 1, 1, 100, 0)"
+        ],
+    ),
+    (
+        # A day has orders but no totals.
+        "totals by day equal a recount",
+        ["DELETE FROM day_total WHERE {day_total}"],
+    ),
+]
+if isinstance(DB, database.Postgres):
+    BREAKS["the next id of each table is a new one"] = [
+        f"ALTER SEQUENCE {table}_id_seq RESTART" for table in ("orders", "event", "migration")
+    ]
+
+
+def test_every_rule_is_broken_here() -> None:
+    assert list(BREAKS) == list(doctor.RULES)
+
+
+async def test_a_sound_installation_is_found_sound(ids: dict[str, Any]) -> None:
+    assert await doctor.examine() == {}
+
+
+@pytest.mark.parametrize(("rule", "statements"), [*BREAKS.items(), *MORE])
+async def test_what_is_broken_is_found_and_nothing_else(
+    ids: dict[str, Any], rule: str, statements: list[str]
+) -> None:
+    with pytest.raises(Undo):
+        async with DB.transaction():
+            for statement in statements:
+                await Order.raw(statement.format(**ids))
+            assert list(await doctor.examine()) == [rule]
+            raise Undo
+    assert await doctor.examine() == {}

@@ -1,0 +1,120 @@
+"""Test that a repair recomputes what is derived from other data and changes nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from icecream.database import DB
+from icecream.integrity import advice, doctor, repair
+from icecream.tables import Job, Order
+from tests.conftest import Caller, Provider, desk, new_flavor, number, place, until
+from tests.integrity.test_doctor import BREAKS, Undo
+from tests.integrity.test_doctor import ids as ids  # a fixture
+from tests.processes import Shop
+
+pytestmark = pytest.mark.anyio
+
+
+def test_only_rules_of_the_doctor_are_repaired() -> None:
+    assert repair.REPAIRS.keys() < doctor.RULES.keys()
+
+
+@pytest.mark.parametrize("rule", BREAKS)
+async def test_what_is_derived_is_made_anew_and_facts_stay(ids: dict[str, Any], rule: str) -> None:
+    with pytest.raises(Undo):
+        async with DB.transaction():
+            for statement in BREAKS[rule]:
+                await Order.raw(statement.format(**ids))
+            await repair.apply(await doctor.examine())
+            assert list(await doctor.examine()) == ([] if repair.possible(rule) else [rule])
+            raise Undo
+
+
+@pytest.mark.only("postgres")
+async def test_after_a_restore_without_its_sequences_rows_can_be_added_again(
+    ids: dict[str, Any],
+) -> None:
+    (rule,) = doctor.OF_SEQUENCES
+    with pytest.raises(Undo):
+        async with DB.transaction():
+            await Order.raw("ALTER SEQUENCE flavor_id_seq RESTART")
+            assert await doctor.examine() == {rule: [('"flavor"',)]}
+            await repair.apply([rule])
+            assert await new_flavor() > ids["flavor"]
+            raise Undo
+
+
+async def test_a_repair_of_jobs_leaves_those_of_notices(ids: dict[str, Any]) -> None:
+    rules = (
+        "a notice that was not applied has its job, until it is given up",
+        "a job has its open payment",
+    )
+    with pytest.raises(Undo):
+        async with DB.transaction():
+            for rule in rules:
+                await Order.raw(BREAKS[rule][0].format(**ids))
+            await Order.raw(
+                "INSERT INTO job (kind, subject, run_at, tries)"
+                " SELECT 'notice', max(id), CURRENT_TIMESTAMP, 0 FROM notice"
+            )
+            await repair.apply([rules[1]])
+            assert await doctor.examine() == {}
+            raise Undo
+
+
+async def test_a_repaired_job_is_carried_out_at_once(customer: Caller, flavor: int) -> None:
+    placed = await place(customer.user.id, {flavor: 2})
+    await Job.delete().where(Job.subject == number(placed))
+    assert list(await doctor.examine()) == ["an open payment has its job"]
+    assert await repair.apply(await doctor.examine()) == {}
+    assert await Job.exists().where(
+        Job.subject == number(placed), Job.kind == "charge", Job.customer == customer.user.id
+    )
+    worker = desk(Provider())
+
+    async def is_paid() -> bool:
+        await worker.sweep()
+        return await Order.exists().where(Order.id == placed.order, Order.status == "paid")
+
+    # A worker finds the job by its due time, without a notification.
+    await until(is_paid)
+    assert await doctor.examine() == {}
+
+
+async def test_a_repair_that_the_database_refuses_does_not_undo_the_others(
+    ids: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    totals, jobs = "totals by day equal a recount", "a job has its open payment"
+    monkeypatch.setitem(repair.REPAIRS, jobs, ("UPDATE flavor SET stock = -1",))
+    await Order.raw(BREAKS[totals][0].format(**ids))
+    refused = await repair.apply([jobs, totals])
+    assert list(refused) == [jobs]
+    assert await doctor.examine() == {}
+
+
+async def test_the_command_shows_its_plan_and_carries_it_out_when_told(
+    tmp_path: Path, empty_database: str
+) -> None:
+    with Shop(tmp_path / "shop", empty_database) as shop:
+        assert shop.run("migrate").returncode == 0
+        assert shop.run("doctor", "--repair").returncode == 0
+        broken = "INSERT INTO flavor_total (flavor, status, quantity, orders, revenue, refunded)"
+        sql = f"{broken} VALUES (1, 'paid', 7, 1, 7, 0)"
+        call = f"asyncio.run(Flavor.raw({sql!r}).run())"
+        shop._python("-c", f"import asyncio; from icecream.tables import Flavor; {call}")
+        plan = shop.run("doctor", "--repair")
+        assert (plan.returncode, plan.stdout.splitlines()[1:]) == (
+            1,
+            [
+                "BROKEN  totals by flavor equal a recount: 1 (1)",
+                f"TO DO   {advice.ADVICE['totals by flavor equal a recount']}",
+                "REPAIR  totals by flavor equal a recount: is made anew",
+                f"1 of {len(doctor.RULES)} rules are broken.",
+            ],
+        )
+        assert shop.run("doctor").returncode == 1
+        assert shop.run("doctor", "--yes").stdout == "icecream: --yes goes with --repair.\n"
+        done = shop.run("doctor", "--repair", "--yes")
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.endswith("every rule holds.\n")

@@ -1,0 +1,495 @@
+"""Test canceling, paying again and refunding, with stock, totals, history and repeated calls."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from icecream import settings
+from icecream.payments import leases, settlement
+from icecream.payments.providers import Charge, Declined, Refund, Unknown
+from icecream.tables import KINDS, Flavor, Job, Payment, User
+from tests import ledger
+from tests.conftest import Caller, Provider, carry_out, desk, new_flavor, place, verdict
+
+pytestmark = pytest.mark.anyio
+
+
+async def stock(flavor: int) -> int:
+    rows = await Flavor.select(Flavor.stock).where(Flavor.id == flavor)
+    left: int = rows[0]["stock"]
+    return left
+
+
+async def charge_of(order: int) -> int:
+    """Return the newest charge of an order."""
+    rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.kind == "charge")
+    newest: int = max(row["id"] for row in rows)
+    return newest
+
+
+class Shelf:
+    """An order of 4 out of a stock of 10, at 250 each."""
+
+    def __init__(self, customer: Caller, staff: Caller, flavor: int, order: int) -> None:
+        self.customer, self.staff, self.flavor, self.order = customer, staff, flavor, order
+
+    async def do(self, what: str, by: Caller | None = None, **kwargs: Any) -> httpx.Response:
+        return await (by or self.customer).post(f"/api/orders/{self.order}/{what}/", **kwargs)
+
+    async def refund(self, amount: int | None = None, **headers: str) -> httpx.Response:
+        body: dict[str, Any] = {"reason": "melted"} | ({"amount": amount} if amount else {})
+        return await self.do("refund", self.staff, json=body, headers=headers)
+
+    async def now(self) -> tuple[str, int, int]:
+        """Return the order's status, the refunded amount and the stock that is left."""
+        order = (await self.customer.get(f"/api/orders/{self.order}/")).json()
+        return order["status"], order["refunded"], await stock(self.flavor)
+
+    async def history(self) -> list[str]:
+        order = (await self.customer.get(f"/api/orders/{self.order}/")).json()
+        return [happened["type"] for happened in order["history"]]
+
+
+@pytest.fixture
+async def shelf(customer: Caller, staff: Caller) -> Shelf:
+    flavor = await new_flavor(stock=10)
+    order = (await place(customer.user.id, {flavor: 4})).order
+    return Shelf(customer, staff, flavor, order)
+
+
+@pytest.fixture
+async def paid(shelf: Shelf) -> Shelf:
+    await carry_out(shelf.order)
+    return shelf
+
+
+@pytest.fixture
+async def failed(shelf: Shelf) -> Shelf:
+    await carry_out(shelf.order, Declined("no funds"))
+    return shelf
+
+
+async def test_before_it_is_sent_canceling_ends_it_at_once(shelf: Shelf) -> None:
+    for _ in range(2):
+        answer = await shelf.do("cancel")
+        assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
+    assert answer.json()["cancel_requested"] is False
+    assert await shelf.now() == ("canceled", 0, 10)
+    # The job of the charge is gone too.
+    await ledger.check()
+    assert (await carry_out(shelf.order)).asked == []
+    assert await shelf.history() == ["placed", "canceled"]
+    await ledger.check()
+
+
+async def test_a_payment_that_is_tried_again_is_canceled_at_once_too(failed: Shelf) -> None:
+    assert (await failed.do("pay")).status_code == 202
+    answer = await failed.do("cancel")
+    assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
+    assert await failed.now() == ("canceled", 0, 10)
+    await ledger.check()
+
+
+async def payment_in(order: int, state: str) -> int:
+    """Return the one payment of an order that is in this state."""
+    rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.state == state)
+    (row,) = rows
+    number: int = row["id"]
+    return number
+
+
+async def test_the_workers_are_notified_of_each_change(failed: Shelf, notified: list[int]) -> None:
+    changes = [failed.do("pay"), failed.refund(300), failed.do("cancel")]
+    for count, change in enumerate(changes):
+        await change
+        assert notified[count:] == [await payment_in(failed.order, "new")]
+        await carry_out(failed.order)
+
+
+@pytest.mark.parametrize("answers", [[], [Unknown("lost")]])
+async def test_while_it_is_charged_canceling_waits_and_then_gives_the_money_back(
+    shelf: Shelf, answers: list[Any]
+) -> None:
+    (claim,) = await leases.claim([await charge_of(shelf.order)], limit=1, lease=30)
+    if answers:
+        await leases.postpone(claim, "lost")
+    for _ in range(2):
+        answer = await shelf.do("cancel")
+        assert (answer.status_code, answer.json()["status"]) == (202, "pending")
+        assert answer.json()["cancel_requested"] is True
+        assert answer.json()["actions"] == []
+    await settlement.settle([verdict(claim, f"late {shelf.order}")])
+    assert await shelf.now() == ("refunding", 0, 6)
+    provider = await carry_out(shelf.order)
+    (refund,) = provider.asked
+    assert isinstance(refund, Refund)
+    assert (refund.amount, refund.charge) == (1000, f"late {shelf.order}")
+    assert await shelf.now() == ("canceled", 1000, 10)
+    assert await shelf.history() == ["placed", "cancel-requested", "paid", "refunding", "canceled"]
+    await ledger.check()
+
+
+async def test_while_it_is_charged_a_no_still_is_a_no(shelf: Shelf) -> None:
+    (claim,) = await leases.claim([await charge_of(shelf.order)], limit=1, lease=30)
+    assert (await shelf.do("cancel")).status_code == 202
+    await settlement.settle([verdict(claim, Declined("no"))])
+    assert await shelf.now() == ("failed", 0, 10)
+    # A customer who pays again withdraws the request to cancel.
+    assert (await shelf.do("pay")).json()["cancel_requested"] is False
+    await carry_out(shelf.order)
+    assert await shelf.now() == ("paid", 0, 6)
+    await ledger.check()
+
+
+async def test_what_was_paid_is_given_back_and_then_its_stock(paid: Shelf) -> None:
+    for _ in range(2):
+        answer = await paid.do("cancel")
+        assert (answer.status_code, answer.json()["status"]) == (202, "refunding")
+    assert await paid.now() == ("refunding", 0, 6)
+    (refund,) = (await carry_out(paid.order)).asked
+    assert refund.amount == 1000
+    assert await paid.now() == ("canceled", 1000, 10)
+    assert (await paid.do("cancel")).status_code == 200
+    await ledger.check()
+
+
+async def test_what_cost_nothing_is_canceled_at_once(customer: Caller, staff: Caller) -> None:
+    flavor = await new_flavor(stock=10, price=0)
+    order = (await place(customer.user.id, {flavor: 4})).order
+    free = Shelf(customer, staff, flavor, order)
+    assert (await free.do("cancel")).status_code == 200
+    assert await free.now() == ("canceled", 0, 10)
+    assert await free.history() == ["placed", "paid", "cancel-requested", "refunding", "canceled"]
+    await ledger.check()
+
+
+async def test_a_refund_that_is_under_way_may_still_become_a_cancellation(paid: Shelf) -> None:
+    assert (await paid.refund()).status_code == 202
+    assert (await paid.do("cancel")).status_code == 202
+    await carry_out(paid.order)
+    assert await paid.now() == ("canceled", 1000, 10)
+    await ledger.check()
+
+
+async def test_canceling_while_a_part_is_given_back_gives_back_the_rest(paid: Shelf) -> None:
+    assert (await paid.refund(300)).status_code == 202
+    assert (await paid.do("cancel")).status_code == 202
+    first, *none = (await carry_out(paid.order)).asked
+    assert (first.amount, none) == (300, [])
+    assert await paid.now() == ("refunding", 300, 6)
+    (rest,) = (await carry_out(paid.order)).asked
+    assert rest.amount == 700
+    assert await paid.now() == ("canceled", 1000, 10)
+    await ledger.check()
+
+
+@pytest.mark.parametrize("status", ["failed", "refunded"])
+async def test_what_failed_or_was_refunded_cannot_be_canceled(shelf: Shelf, status: str) -> None:
+    await carry_out(shelf.order, *([Declined("no")] if status == "failed" else []))
+    if status == "refunded":
+        await shelf.refund()
+        await carry_out(shelf.order)
+    answer = await shelf.do("cancel")
+    assert (answer.status_code, answer.json()["code"]) == (409, "invalid-transition")
+    assert (answer.json()["from"], answer.json()["to"]) == (status, "canceled")
+
+
+async def test_a_part_is_given_back_and_the_order_stays_paid(paid: Shelf) -> None:
+    answer = await paid.refund(300)
+    assert (answer.status_code, answer.json()["status"]) == (202, "paid")
+    (refund,) = (await carry_out(paid.order)).asked
+    assert (refund.amount, refund.currency, refund.order) == (300, "EUR", paid.order)
+    assert await paid.now() == ("paid", 300, 6)
+    await paid.refund(700)
+    await carry_out(paid.order)
+    # A refund returns money only, no stock.
+    assert await paid.now() == ("refunded", 1000, 6)
+    assert await paid.history() == [
+        *("placed", "paid", "refund-requested", "partly-refunded", "refunding", "refunded")
+    ]
+    amounts = [
+        happened.get("amount")
+        for happened in (await paid.customer.get(f"/api/orders/{paid.order}/")).json()["history"]
+    ]
+    assert amounts == [None, 1000, 300, 300, 700, 700]
+    await ledger.check()
+
+
+async def test_never_more_is_given_back_than_is_left(paid: Shelf) -> None:
+    answer = await paid.refund(1001)
+    assert (answer.status_code, answer.json()["code"]) == (409, "refund-too-large")
+    assert answer.json()["left"] == 1000
+    await paid.refund(600)
+    # A second refund is refused even while the result of the first one is unknown.
+    for amount in (600, 1):
+        answer = await paid.refund(amount)
+        assert (answer.status_code, answer.json()["code"]) == (409, "refund-in-progress")
+    await carry_out(paid.order)
+    assert (await paid.refund(401)).json()["left"] == 400
+    await ledger.check()
+
+
+async def test_of_an_order_of_no_cost_nothing_is_given_back(
+    customer: Caller, staff: Caller
+) -> None:
+    flavor = await new_flavor(stock=10, price=0)
+    free = Shelf(customer, staff, flavor, (await place(customer.user.id, {flavor: 4})).order)
+    answer = await free.refund()
+    assert (answer.status_code, answer.json()["code"]) == (409, "refund-too-large")
+    assert await free.now() == ("paid", 0, 6)
+
+
+async def test_a_hundred_refunds_at_once_are_one(paid: Shelf) -> None:
+    answers = await asyncio.gather(*(paid.refund(600) for _ in range(100)))
+    assert sorted(answer.status_code for answer in answers) == [202] + [409] * 99
+    assert len((await carry_out(paid.order)).asked) == 1
+    assert await paid.now() == ("paid", 600, 6)
+    await ledger.check()
+
+
+async def test_a_refund_that_comes_again_under_its_key_is_one(paid: Shelf) -> None:
+    first, again = [await paid.refund(300, **{"Idempotency-Key": "melted"}) for _ in range(2)]
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    await carry_out(paid.order)
+    assert (await paid.refund(300, **{"Idempotency-Key": "melted"})).json()["refunded"] == 300
+    other = await paid.refund(301, **{"Idempotency-Key": "melted"})
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+    assert await paid.now() == ("paid", 300, 6)
+    await ledger.check()
+
+
+@pytest.mark.parametrize("amount", [None, 300])
+async def test_a_refund_that_is_declined_leaves_the_order_paid(
+    paid: Shelf, amount: int | None
+) -> None:
+    await paid.refund(amount)
+    await carry_out(paid.order, Declined("account closed"))
+    assert await paid.now() == ("paid", 0, 6)
+    assert "refund-declined" in await paid.history()
+    await paid.refund()
+    await carry_out(paid.order)
+    assert await paid.now() == ("refunded", 1000, 6)
+    await ledger.check()
+
+
+async def test_a_cancellation_whose_refund_is_declined_can_be_asked_for_again(paid: Shelf) -> None:
+    await paid.do("cancel")
+    await carry_out(paid.order, Declined("account closed"))
+    assert await paid.now() == ("paid", 0, 6)
+    assert (await paid.do("cancel")).status_code == 202
+    await carry_out(paid.order)
+    assert await paid.now() == ("canceled", 1000, 10)
+    await ledger.check()
+
+
+async def test_a_refund_without_an_answer_is_sent_again_with_its_key(paid: Shelf) -> None:
+    await paid.refund(300)
+    lost = await carry_out(paid.order, Unknown("lost"))
+    assert await paid.now() == ("paid", 0, 6)
+    rows = await Payment.select(Payment.id).where(
+        Payment.order == paid.order, Payment.kind == "refund"
+    )
+    (claim,) = await _due(rows[0]["id"])
+    assert claim.request == lost.asked[0]
+    await settlement.settle([verdict(claim, f"again {paid.order}")])
+    assert await paid.now() == ("paid", 300, 6)
+    await ledger.check()
+
+
+async def _due(payment: int) -> list[leases.Claim]:
+    """Claim a payment as if its pause was over."""
+    await Job.update({Job.run_at: datetime(2020, 1, 1, tzinfo=UTC)}).where(Job.subject == payment)
+    return await leases.claim([payment], limit=1, lease=30)
+
+
+async def test_what_is_not_paid_cannot_be_refunded(shelf: Shelf) -> None:
+    answer = await shelf.refund()
+    assert (answer.status_code, answer.json()["code"]) == (409, "invalid-transition")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/reason"),
+        ({"reason": ""}, "/reason"),
+        ({"reason": "  "}, "/reason"),
+        ({"reason": "a\x00b"}, "/reason"),
+        ({"reason": "r" * 201}, "/reason"),
+        ({"reason": "r", "amount": 0}, "/amount"),
+        ({"reason": "r", "amount": -1}, "/amount"),
+        ({"reason": "r", "amount": 1.5}, "/amount"),
+        ({"reason": "r", "amount": 2**63}, "/amount"),
+        ({"reason": "r", "order": 1}, "/order"),
+    ],
+)
+async def test_a_refund_that_makes_no_sense_is_refused(
+    paid: Shelf, body: dict[str, Any], pointer: str
+) -> None:
+    answer = await paid.do("refund", paid.staff, json=body)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+async def test_only_staff_give_money_back(paid: Shelf) -> None:
+    answer = await paid.do("refund", json={"reason": "please"})
+    assert answer.status_code == 403
+    assert await paid.now() == ("paid", 0, 6)
+
+
+@pytest.mark.parametrize("what", ["cancel", "pay"])
+async def test_another_customers_order_is_not_there(
+    shelf: Shelf, stranger: Caller, what: str
+) -> None:
+    assert (await shelf.do(what, stranger)).status_code == 404
+    assert (await stranger.post(f"/api/orders/{2**62}/{what}/")).status_code == 404
+
+
+async def test_a_failed_order_is_paid_again_under_a_new_key(failed: Shelf) -> None:
+    assert await failed.now() == ("failed", 0, 10)
+    for _ in range(2):
+        answer = await failed.do("pay")
+        assert (answer.status_code, answer.json()["status"]) == (202, "pending")
+    assert await failed.now() == ("pending", 0, 6)
+    (charge,) = (await carry_out(failed.order)).asked
+    assert isinstance(charge, Charge)
+    assert charge.amount == 1000
+    answer = await failed.do("pay")
+    assert (answer.status_code, answer.json()["status"]) == (200, "paid")
+    rows = (
+        await Payment.select(Payment.n, Payment.state, Payment.provider_key)
+        .where(Payment.order == failed.order)
+        .order_by(Payment.n)
+    )
+    assert [(row["n"], row["state"]) for row in rows] == [(1, "declined"), (2, "succeeded")]
+    assert rows[0]["provider_key"] != rows[1]["provider_key"]
+    assert await failed.history() == ["placed", "failed", "pending", "paid"]
+    await ledger.check()
+
+
+async def test_a_hundred_who_pay_again_at_once_pay_once(failed: Shelf) -> None:
+    answers = await asyncio.gather(*(failed.do("pay") for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len((await carry_out(failed.order)).asked) == 1
+    assert await failed.now() == ("paid", 0, 6)
+    await ledger.check()
+
+
+async def test_stock_that_is_gone_meanwhile_is_not_sold_twice(failed: Shelf) -> None:
+    await place(failed.customer.user.id, {failed.flavor: 8})
+    answer = await failed.do("pay")
+    assert (answer.status_code, answer.json()["code"]) == (409, "insufficient-stock")
+    assert answer.json()["lines"] == [{"flavor": failed.flavor, "quantity": 4, "available": 2}]
+    assert await failed.now() == ("failed", 0, 2)
+    await ledger.check()
+
+
+async def test_what_is_no_longer_sold_is_not_paid_for(failed: Shelf) -> None:
+    await Flavor.update({Flavor.archived: True}).where(Flavor.id == failed.flavor)
+    answer = await failed.do("pay")
+    assert (answer.status_code, answer.json()["code"]) == (409, "flavor-archived")
+    assert await failed.now() == ("failed", 0, 10)
+
+
+async def test_the_price_stays_as_it_was_ordered(failed: Shelf) -> None:
+    await Flavor.update({Flavor.price: 999}).where(Flavor.id == failed.flavor)
+    await failed.do("pay")
+    (charge,) = (await carry_out(failed.order)).asked
+    assert charge.amount == 1000
+    await ledger.check()
+
+
+@pytest.mark.parametrize("status", ["canceled", "refunding", "refunded"])
+async def test_what_was_given_up_is_not_paid_again(paid: Shelf, status: str) -> None:
+    await (paid.do("cancel") if status == "canceled" else paid.refund())
+    if status != "refunding":
+        await carry_out(paid.order)
+    answer = await paid.do("pay")
+    assert (answer.status_code, answer.json()["code"]) == (409, "invalid-transition")
+    assert (await paid.now())[0] == status
+
+
+async def test_canceling_and_charging_at_once_come_to_one_end(
+    customer: Caller, staff: Caller
+) -> None:
+    flavor = await new_flavor(stock=100)
+    placed = [await place(customer.user.id, {flavor: 1}) for _ in range(20)]
+    provider = Provider()
+    charging = asyncio.create_task(desk(provider).serve([one.payment or 0 for one in placed]))
+    answers = await asyncio.gather(
+        *(customer.post(f"/api/orders/{one.order}/cancel/") for one in placed)
+    )
+    await charging
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    rows = await Payment.select(Payment.id).where(Payment.order.user == customer.user.id)
+    left = [row["id"] for row in rows]
+    # The payments of one customer get a share of the places only: one call may not carry out all.
+    while await Job.exists().where(Job.kind.is_in(list(KINDS)), Job.subject.is_in(left)):
+        await desk(provider).serve(left)
+    statuses = [order["status"] for order in (await customer.get("/api/orders/")).json()]
+    assert statuses == ["canceled"] * 20
+    # A worker with free places also carries out payments that other tests left.
+    asked = [one for one in provider.asked if one.order in {one.order for one in placed}]
+    charged = [one for one in asked if isinstance(one, Charge)]
+    assert len(asked) == 2 * len(charged)
+    assert await stock(flavor) == 100
+    await ledger.check()
+
+
+async def test_without_a_payment_method_nothing_is_written_where_one_is_needed(
+    customer: Caller, failed: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings.Settings, "needs_payment_method", True)
+    body = {"flavor": failed.flavor, "quantity": 1}
+    answers = [await customer.post("/api/orders/", body), await failed.do("pay")]
+    assert [answer.status_code for answer in answers] == [409, 409]
+    assert {answer.json()["code"] for answer in answers} == {"payment-method-required"}
+    assert await failed.now() == ("failed", 0, 10)
+    await User.update({User.payment_method: "pm_card_visa"}).where(User.id == customer.user.id)
+    assert (await failed.do("pay")).status_code == 202
+    (charge,) = (await carry_out(failed.order)).asked
+    assert isinstance(charge, Charge)
+    assert charge.method == "pm_card_visa"
+    await ledger.check()
+
+
+@pytest.fixture
+def rung(customer: Caller, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Record the payments of each notification to the workers."""
+    told: list[list[int]] = []
+
+    async def ring(staged: list[int]) -> None:
+        told.append(staged)
+
+    application: Any = customer.client._transport
+    while not isinstance(application, Litestar):
+        application = application.app
+    monkeypatch.setitem(application.state._state, "ring", ring)
+    return told
+
+
+async def test_the_workers_are_told_of_what_each_change_staged(
+    shelf: Shelf, rung: list[list[int]]
+) -> None:
+    await carry_out(shelf.order, Declined("no"))
+    await shelf.do("pay")
+    assert rung == [[await charge_of(shelf.order)]]
+    await carry_out(shelf.order)
+    await shelf.refund(100)
+    part = await payments_of(shelf.order, "refund")
+    assert rung[1:] == [part]
+    await carry_out(shelf.order)
+    await shelf.do("cancel")
+    assert rung[2:] == [
+        [one for one in await payments_of(shelf.order, "refund") if one not in part]
+    ]
+
+
+async def payments_of(order: int, kind: str) -> list[int]:
+    rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.kind == kind)
+    return sorted(row["id"] for row in rows)

@@ -1,0 +1,232 @@
+"""Test lists of orders over HTTP: access, filters, sorting and pages."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from icecream.http import pagination
+from icecream.orders import placing
+from icecream.orders.http import filters
+from icecream.tables import Order
+from tests.conftest import Caller, new_flavor, notify_nobody, place
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_everybody_sees_only_their_own_orders(
+    customer: Caller, stranger: Caller, staff: Caller, flavor: int
+) -> None:
+    await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
+    for other in (stranger, staff):
+        assert (await other.get("/api/my-orders/")).json() == []
+
+
+async def test_a_whole_list_of_any_length_is_streamed_oldest_first(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await customer.get("/api/orders/")).content == b"[]"
+    monkeypatch.setattr("icecream.http.pagination.CHUNK", 4)
+    for length in (1, 3, 4, 9):
+        have = len((await customer.get("/api/orders/")).json())
+        body = {"quantity": 1, "flavor": flavor}
+        await asyncio.gather(*(customer.post("/api/orders/", body) for _ in range(length - have)))
+        ids = [order["id"] for order in (await customer.get("/api/orders/")).json()]
+        assert ids == sorted(set(ids)) and len(ids) == length
+
+
+async def test_a_whole_list_is_never_in_memory(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part of the list is sent before the next one is read."""
+    monkeypatch.setattr("icecream.http.pagination.CHUNK", 5)
+    counter = placing.Intake(notify_nobody)
+    await asyncio.gather(*(counter.place(customer.user.id, {flavor: 1}) for _ in range(43)))
+    real, happened, over = filters.page, [], asyncio.Event()
+    received = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def page(asked: Any, after: Any, limit: int) -> Any:
+        happened.append("read")
+        return await real(asked, after, limit)
+
+    async def send(message: Any) -> None:
+        if b'"id"' in message.get("body", b""):
+            happened.append("sent")
+            assert message["body"].count(b'"id"') <= 5
+        if message["type"] == "http.response.body" and not message["more_body"]:
+            over.set()
+
+    async def receive() -> Any:
+        for message in received:
+            return message
+        await over.wait()
+        return {"type": "http.disconnect"}
+
+    monkeypatch.setattr(filters, "page", page)
+    await customer.client._transport.app(_call("/api/orders/", customer.access), receive, send)
+    # The last read finds no more orders.
+    assert happened == ["read", "sent"] * 9 + ["read"]
+
+
+def _call(path: str, access: str) -> dict[str, Any]:
+    """Return a request as a server passes it to the application."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {access}".encode())],
+        "client": ("127.0.0.1", 1),
+        "server": ("test", 80),
+    }
+
+
+async def test_pages_follow_their_links_to_the_end(customer: Caller, flavor: int) -> None:
+    for _ in range(5):
+        await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
+    whole = (await customer.get("/api/orders/")).json()
+    path, pages = "/api/orders/?limit=2", []
+    while path:
+        answer = await customer.get(path)
+        pages.append(answer.json())
+        path = answer.links["next"]["url"] if "next" in answer.links else ""
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert list(chain.from_iterable(pages)) == whole
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("limit=0", "/limit"),
+        ("limit=501", "/limit"),
+        ("limit=x", "/limit"),
+        ("limit=1.5", "/limit"),
+        ("limit=2&after=x", "/after"),
+        ("limit=2&after=", "/after"),
+        ("limit=2&after=%00", "/after"),
+        ("limit=2&after=aWQ6MQ", "/after"),
+        (f"limit=2&after={pagination.Place('id', -1, 1).word}", "/after"),
+        (f"limit=2&after={pagination.Place('id', 2**63, 1).word}", "/after"),
+        (f"limit=2&after={pagination.Place('-id', 5, 5).word}", "/after"),
+        (f"limit=2&sort=total&after={pagination.Place('id', 5, 5).word}", "/after"),
+        ("status=gone", "/status"),
+        ("status=", "/status"),
+        ("status=paid&status=gone", "/status"),
+        ("status=null", "/status"),
+        ("limit=1&limit=2", "/limit"),
+        ("sort=id&sort=-id", "/sort"),
+        ("limit=null", "/limit"),
+        ("flavor=NULL", "/flavor"),
+        ("statuss=paid", "/statuss"),
+        ("page=2", "/page"),
+        ("a/b=1", "/a~1b"),
+        ("sort=created", "/sort"),
+        ("sort=--id", "/sort"),
+        ("created_from=yesterday", "/created_from"),
+        ("created_from=2026", "/created_from"),
+        ("created_from=", "/created_from"),
+        ("created_from=2025-05-13T10:22:06", "/created_from"),
+        ("created_to=0001-01-01T00:00:00%2B23:59", "/created_to"),
+        ("created_to=9999-12-31T23:59:59-23:59", "/created_to"),
+        ("flavor=0", "/flavor"),
+        ("flavor=x", "/flavor"),
+        (f"flavor={2**63}", "/flavor"),
+        ("user=me", "/user"),
+        ("user=0", "/user"),
+        ("user=\u0663", "/user"),
+        (f"user={2**31}", "/user"),
+        (f"user={2**63}", "/user"),
+    ],
+)
+async def test_a_bad_query_is_refused_by_name(staff: Caller, query: str, pointer: str) -> None:
+    answer = await staff.get(f"/api/orders/?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+async def walk(caller: Caller, path: str) -> list[int]:
+    """Return the ids of all pages."""
+    found = []
+    while path:
+        answer = await caller.get(path)
+        assert answer.status_code == 200, answer.text
+        found += [order["id"] for order in answer.json()]
+        path = answer.links["next"]["url"] if "next" in answer.links else ""
+    return found
+
+
+@pytest.fixture
+async def orders(customer: Caller) -> AsyncIterator[dict[str, Any]]:
+    """Six orders of two flavors, whose totals and times are not in the order of their numbers."""
+    cheap, dear = await new_flavor(price=1), await new_flavor(price=100)
+    lines = [{cheap: 5}, {dear: 2}, {cheap: 1, dear: 1}, {cheap: 5}, {dear: 9}, {cheap: 200}]
+    numbers = [(await place(customer.user.id, one)).order for one in lines]
+    start = datetime(2024, 2, 28, 23, 59, 59, tzinfo=UTC)
+    for n, number in enumerate(numbers):
+        await Order.update({Order.created_at: start + timedelta(hours=n)}).where(Order.id == number)
+    yield {"numbers": numbers, "cheap": cheap, "dear": dear}
+    # Restore the date: the totals by day count these orders today.
+    await Order.update({Order.created_at: datetime.now(UTC)}).where(Order.id.is_in(numbers))
+
+
+@pytest.mark.parametrize(
+    ("query", "which"),
+    [
+        ("sort=id", [0, 1, 2, 3, 4, 5]),
+        ("sort=-id", [5, 4, 3, 2, 1, 0]),
+        ("sort=total", [0, 3, 2, 1, 5, 4]),
+        ("sort=-total", [4, 5, 1, 2, 3, 0]),
+        ("created_from=2024-02-29T01:59:59Z", [2, 3, 4, 5]),
+        ("created_from=2024-02-29T03:59:59%2B02:00", [2, 3, 4, 5]),
+        ("created_to=2024-02-29T01:59:59Z", [0, 1]),
+        ("created_from=2024-02-29T00:00:00Z&created_to=2024-02-29T03:00:00Z", [1, 2, 3]),
+        ("flavor={cheap}", [0, 2, 3, 5]),
+        ("flavor={dear}&sort=-total", [4, 1, 2]),
+        ("status=pending", [0, 1, 2, 3, 4, 5]),
+        ("status=paid", []),
+        ("status=pending&status=paid", [0, 1, 2, 3, 4, 5]),
+        ("status=pending&status=pending", [0, 1, 2, 3, 4, 5]),
+        ("status=paid&status=failed", []),
+        ("flavor=999999", []),
+    ],
+)
+async def test_a_list_is_what_was_asked_for_whole_and_by_page(
+    customer: Caller, orders: dict[str, Any], query: str, which: list[int]
+) -> None:
+    expected = [orders["numbers"][n] for n in which]
+    path = "/api/orders/?" + query.format(**orders)
+    whole = [order["id"] for order in (await customer.get(path)).json()]
+    assert whole == expected
+    for limit in (1, 2, 4, 6, 7):
+        assert await walk(customer, f"{path}&limit={limit}") == expected
+
+
+async def test_a_long_list_in_another_order_is_streamed_whole(
+    customer: Caller, orders: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("icecream.http.pagination.CHUNK", 2)
+    answer = (await customer.get("/api/orders/?sort=total")).json()
+    assert [order["total"] for order in answer] == [5, 5, 101, 200, 200, 900]
+    assert len({order["id"] for order in answer}) == 6
+
+
+async def test_staff_see_those_of_others_and_nobody_else_does(
+    customer: Caller, stranger: Caller, staff: Caller, flavor: int
+) -> None:
+    number = (await place(customer.user.id, {flavor: 1})).order
+    theirs = f"/api/orders/?user={customer.user.id}"
+    assert [one["id"] for one in (await staff.get(theirs)).json()] == [number]
+    assert [one["id"] for one in (await customer.get(theirs)).json()] == [number]
+    newest = (await staff.get("/api/orders/?user=all&sort=-id&limit=1")).json()
+    assert [one["id"] for one in newest] == [number]
+    for path in (theirs, "/api/orders/?user=all", "/api/my-orders/?user=all"):
+        answer = await stranger.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")

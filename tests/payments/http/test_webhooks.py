@@ -1,0 +1,229 @@
+"""Test that a provider's webhook is checked for its signature, stored once, and then answered."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from icecream import app, database, settings
+from icecream.payments import providers
+from icecream.payments.providers import Notice
+from icecream.runtime import failpoints
+from icecream.tables import Job
+from icecream.tables import Notice as Kept
+from tests.conftest import WHICH, Provider
+from tests.processes import Shop, stop
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_notices")]
+PATH = "/api/payments/webhooks/simulated/"
+SIGNED = {"Signature": "good"}
+
+
+class Signing(Provider):
+    """A provider that accepts the signature `good`; the body is a notice or not about us."""
+
+    def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
+        if headers.get("signature") != "good":
+            raise providers.Unsigned
+        try:
+            return msgspec.json.decode(body, type=Notice)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+
+Visitor = Callable[[str], httpx.AsyncClient]
+
+
+@pytest.fixture(scope="module")
+def visitor(opened: None) -> Visitor:
+    """Return a function that makes a client at an address, for a service with this provider."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(providers, "chosen", lambda _: Signing())
+        whole = app.create()
+
+    def at(address: str) -> httpx.AsyncClient:
+        site = httpx.ASGITransport(whole, raise_app_exceptions=False, client=(address, 1))
+        return httpx.AsyncClient(transport=site, base_url="http://test")
+
+    return at
+
+
+@pytest.fixture
+async def provider(visitor: Visitor) -> AsyncIterator[httpx.AsyncClient]:
+    async with visitor("192.0.2.1") as client:
+        client.headers.update(SIGNED)
+        yield client
+
+
+def told(event: str = "evt_1", key: str = "a key", reference: str = "pi_1") -> dict[str, Any]:
+    return {"event": event, "key": key, "reference": reference}
+
+
+async def kept() -> list[dict[str, Any]]:
+    columns = (Kept.provider, Kept.event, Kept.key, Kept.reference)
+    rows: list[dict[str, Any]] = await Kept.select(*columns).order_by(Kept.event)
+    return rows
+
+
+async def jobs() -> int:
+    count: int = await Job.count().where(Job.kind == "notice")
+    return count
+
+
+def refused(answer: httpx.Response) -> tuple[int, str]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.status_code, answer.json()["code"]
+
+
+@pytest.mark.parametrize("path", [PATH, PATH.rstrip("/")])
+async def test_a_signed_notice_is_kept_with_its_job(provider: httpx.AsyncClient, path: str) -> None:
+    answer = await provider.post(path, json=told())
+    assert (answer.status_code, answer.json()) == (200, {"received": True})
+    assert await kept() == [{"provider": "simulated", **told()}]
+    (job,) = await Job.select(Job.subject).where(Job.kind == "notice")
+    assert await Kept.exists().where(Kept.id == job["subject"], Kept.applied_at.is_null())
+
+
+async def test_a_hundred_of_one_are_kept_once(provider: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(provider.post(PATH, json=told()) for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert (len(await kept()), await jobs()) == (1, 1)
+    await provider.post(PATH, json=told(event="evt_2"))
+    assert (len(await kept()), await jobs()) == (2, 2)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Signature": "wrong"}, {"Signature": "good, but old"}])
+async def test_what_is_not_signed_is_not_believed(
+    visitor: Visitor, headers: dict[str, str]
+) -> None:
+    async with visitor("192.0.2.2") as forger:
+        answer = await forger.post(PATH, json=told(), headers=headers)
+    assert refused(answer) == (401, "invalid-signature")
+    assert "www-authenticate" in answer.headers
+    assert (await kept(), await jobs()) == ([], 0)
+
+
+async def test_a_token_is_no_signature(visitor: Visitor) -> None:
+    async with visitor("192.0.2.2") as forger:
+        answer = await forger.post(PATH, json=told(), headers={"Authorization": "Bearer x.y.z"})
+    assert refused(answer) == (401, "invalid-signature")
+
+
+GARBAGE = [
+    b"",
+    b"\0",
+    b"\xff\xfe" * 1000,
+    b"[" * 100_000,
+    b'{"event": "evt"',
+    b'{"event": null, "key": 1, "reference": {}}',
+    b'{"event": "\\ud800", "key": "k", "reference": "r"}',
+    b"1e400",
+    b"x" * 255_999,
+]
+TYPES = ["application/json", "text/plain", "multipart/form-data; boundary=x", "nonsense", ""]
+
+
+@pytest.mark.parametrize("body", GARBAGE, ids=range(len(GARBAGE)))
+async def test_garbage_is_refused_or_ignored(visitor: Visitor, body: bytes) -> None:
+    async with visitor("192.0.2.3") as client:
+        for kind in TYPES:
+            headers = {"Content-Type": kind}
+            answer = await client.post(PATH, content=body, headers=headers)
+            assert answer.status_code == 401, answer.text
+            answer = await client.post(PATH, content=body, headers={**headers, **SIGNED})
+            assert answer.status_code == 200, answer.text
+    assert (await kept(), await jobs()) == ([], 0)
+
+
+@pytest.mark.parametrize("text", ["k" * 256, "a\0b", "a\nb"])
+@pytest.mark.parametrize("member", ["event", "key", "reference"])
+async def test_what_cannot_be_ours_is_not_kept(
+    provider: httpx.AsyncClient, member: str, text: str
+) -> None:
+    answer = await provider.post(PATH, json=told(**{member: text}))
+    assert answer.status_code == 200
+    assert (await kept(), await jobs()) == ([], 0)
+
+
+async def test_a_body_is_no_larger_than_elsewhere(provider: httpx.AsyncClient) -> None:
+    answer = await provider.post(PATH, content=b" " * (app.LARGEST_BODY + 1))
+    assert refused(answer) == (413, "payload-too-large")
+
+
+@pytest.mark.parametrize("name", ["stripe", "SIMULATED", "simulated%20", "%00"])
+async def test_there_is_one_provider(provider: httpx.AsyncClient, name: str) -> None:
+    answer = await provider.post(f"/api/payments/webhooks/{name}/", json=told())
+    assert refused(answer) == (404, "not-found")
+    assert await kept() == []
+
+
+async def test_a_provider_is_never_told_to_slow_down_but_a_forger_is(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = msgspec.structs.replace(settings.load(), rate_limit="3/minute")
+    monkeypatch.setattr(settings, "load", lambda: few)
+    async with visitor("192.0.2.4") as client:
+        forged = [(await client.post(PATH, json=told())).status_code for _ in range(5)]
+        assert forged == [401] * 3 + [429] * 2
+        signed = [
+            (await client.post(PATH, json=told(f"evt_{n}"), headers=SIGNED)).status_code
+            for n in range(5)
+        ]
+    assert signed == [200] * 5
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyError, 500), (database.Unavailable, 503)])
+async def test_what_is_not_committed_is_not_acknowledged_and_may_come_again(
+    provider: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+    status: int,
+) -> None:
+    def fail() -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setitem(failpoints._armed, "notices.receiving", fail)
+        answer = await provider.post(PATH, json=told())
+    assert answer.status_code == status
+    assert (await kept(), await jobs()) == ([], 0)
+    assert (await provider.post(PATH, json=told())).status_code == 200
+    assert (len(await kept()), await jobs()) == (1, 1)
+
+
+TRUSTING = """
+from icecream import failpoints
+from icecream.gateway import Notice, Simulated
+Simulated.notice = lambda self, body, headers: Notice(body.decode(), "a key", "a reference")
+async def close(self):
+    print("The provider was let go.", flush=True)
+Simulated.close = close
+"""
+KILLED = """
+import os, signal
+failpoints.arm("notices.receiving", lambda: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_a_kill_before_the_commit_leaves_nothing(tmp_path: Path, empty_database: str) -> None:
+    with Shop(tmp_path / "shop", empty_database) as shop:
+        assert shop.run("migrate").returncode == 0
+        killed = shop.begin_altered(TRUSTING + KILLED, "serve")
+        shop.ready(killed)
+        with pytest.raises(httpx.TransportError):
+            shop.http.post(PATH, content=b"evt_1")
+        assert killed.wait() == -signal.SIGKILL
+        assert shop.books()["jobs"] == []
+        server = shop.begin_altered(TRUSTING, "serve")
+        shop.ready(server)
+        for _ in range(2):
+            assert shop.http.post(PATH, content=b"evt_1").status_code == 200
+        assert shop.books()["jobs"] == ["notice"]
+        stop(server)
+        # With SQLite the worker inside the server closes its own provider too.
+        assert server.output.count("The provider was let go.") == 1 + (WHICH == "sqlite")

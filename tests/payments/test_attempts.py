@@ -1,0 +1,47 @@
+"""Test that each payment attempt has its own key and a job."""
+
+import pytest
+
+from icecream import database
+from icecream.payments import attempts
+from icecream.tables import Job, Payment
+from tests.conftest import Caller, place
+
+pytestmark = pytest.mark.anyio
+
+
+class Undo(Exception):
+    """Rolls back the transaction of the test."""
+
+
+async def test_an_attempt_has_a_key_nobody_can_guess_and_a_job_that_is_due(
+    customer: Caller, flavor: int
+) -> None:
+    orders = sorted([(await place(customer.user.id, {flavor: n})).order for n in (1, 2)])
+
+    async def work() -> None:
+        wanted = [
+            attempts.Attempt(order, customer.user.id, 7, "refund", 3, "pm_1") for order in orders
+        ]
+        staged = await attempts.stage(wanted)
+        assert sorted(staged) == orders
+        rows = await Payment.select().where(Payment.id.is_in(list(staged.values())))
+        assert len({row["provider_key"] for row in rows} | {""}) == 3
+        assert {len(row["provider_key"]) for row in rows} == {32}
+        for row in rows:
+            assert staged[row["order"]] == row["id"]
+            assert (row["kind"], row["n"], row["amount"]) == ("refund", 3, 7)
+            assert (row["method"], row["state"], row["tries"]) == ("pm_1", "new", 0)
+            due = Job.run_at <= database.seconds_from_now(0)
+            job = await Job.select().where(Job.kind == "refund", Job.subject == row["id"], due)
+            assert [one["tries"] for one in job] == [0]
+        raise Undo
+
+    with pytest.raises(Undo):
+        await database.transaction(work)
+
+
+async def test_attempts_are_numbered_by_their_kind(customer: Caller, flavor: int) -> None:
+    order = (await place(customer.user.id, {flavor: 1})).order
+    assert await attempts.next_n(order, "charge") == 2
+    assert await attempts.next_n(order, "refund") == 1

@@ -1,0 +1,1107 @@
+"""Test that a payment is charged once, also with repeated, late or missing answers."""
+
+import asyncio
+import random
+import re
+import socket
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+import pytest
+
+from icecream import database, settings
+from icecream.orders import actions, placing
+from icecream.payments import circuit_breaker, executor, leases, manual_review, settlement
+from icecream.payments import executor as settling
+from icecream.payments.providers import (
+    Answer,
+    Charge,
+    Declined,
+    Later,
+    Refund,
+    Refused,
+    Request,
+    Succeeded,
+    Undecided,
+    Unknown,
+)
+from icecream.runtime import instrumentation
+from icecream.tables import Event, Flavor, Job, Order, Payment
+from tests import ledger
+from tests.conftest import Caller, Provider, new_flavor, new_user, place, until, verdict
+
+pytestmark = pytest.mark.anyio
+# So many places that no share is used up: all payments are sent at once.
+MANY = 100
+
+
+def desk(provider: Provider, places: int = 10, timeout: float = 5) -> executor.Desk:
+    return executor.Desk(provider, places=places, lease=30, timeout=timeout)
+
+
+@pytest.fixture
+async def customers(hashed: str) -> list[int]:
+    """Three customers, because fewer do not open the breaker; jobs of earlier tests are not due."""
+    await Job.update({Job.run_at: datetime(2099, 1, 1, tzinfo=UTC)}, force=True)
+    return [(await new_user(hashed)).id for _ in range(circuit_breaker.CUSTOMERS)]
+
+
+@pytest.fixture
+async def placed(customer: Caller, flavor: int) -> placing.Placed:
+    return await place(customer.user.id, {flavor: 2})
+
+
+async def state(placed: placing.Placed) -> tuple[str, str]:
+    order = await Order.select(Order.status).where(Order.id == placed.order).first()
+    payment = await Payment.select(Payment.state).where(Payment.id == placed.payment).first()
+    assert order is not None
+    assert payment is not None
+    return order["status"], payment["state"]
+
+
+async def due_now(placed: placing.Placed) -> None:
+    """Make a payment due: end its lease or its pause."""
+    await make_due(number(placed))
+
+
+async def make_due(payment: int) -> None:
+    past = database.seconds_from_now(-1)
+    await Job.update({Job.run_at: past}).where(Job.subject == payment)
+
+
+async def settled(claim: leases.Claim, answer: str | Declined | settlement.Parked) -> bool:
+    (settled,) = await settlement.settle([verdict(claim, answer)])
+    return settled
+
+
+def number(placed: placing.Placed) -> int:
+    assert placed.payment is not None
+    return placed.payment
+
+
+async def test_a_yes_pays_the_order(placed: placing.Placed) -> None:
+    provider = Provider()
+    await desk(provider).serve([number(placed)])
+    assert await state(placed) == ("paid", "succeeded")
+    (asked,) = provider.asked
+    assert (asked.amount, asked.currency) == (500, "EUR")
+    payment = await Payment.select().where(Payment.id == placed.payment).first()
+    assert payment is not None
+    assert payment["provider_ref"] == f"ref {asked.key}"
+    assert payment["tries"] == 1
+    assert not await Job.exists().where(Job.subject == placed.payment)
+    history = await Event.select(Event.type).where(Event.order == placed.order).order_by(Event.seq)
+    assert [event["type"] for event in history] == ["placed", "paid"]
+    await ledger.check()
+
+
+async def test_a_no_fails_the_order_and_gives_the_stock_back(customer: Caller) -> None:
+    flavor = await new_flavor(stock=10)
+    placed = await place(customer.user.id, {flavor: 4})
+    await desk(Provider(Declined("no funds"))).serve([number(placed)])
+    assert await state(placed) == ("failed", "declined")
+    row = await Flavor.select(Flavor.stock).where(Flavor.id == flavor).first()
+    assert row == {"stock": 10}
+    await ledger.check()
+
+
+async def test_the_intent_is_on_the_disk_before_the_provider_hears_of_it(
+    placed: placing.Placed,
+) -> None:
+    seen = []
+
+    class Looks(Provider):
+        async def charge(self, charge: Charge) -> Answer:
+            assert not database.DB.transaction_exists()
+            seen.append(await state(placed))
+            return await super().charge(charge)
+
+    await desk(Looks()).serve([number(placed)])
+    assert seen == [("pending", "sent")]
+
+
+async def test_a_second_delivery_changes_nothing(placed: placing.Placed) -> None:
+    provider = Provider("first", Declined("second"))
+    one, other = desk(provider), desk(provider)
+    await asyncio.gather(*(each.serve([number(placed)] * 3) for each in (one, other)))
+    await one.serve([number(placed)])
+    assert len(provider.asked) == 1
+    assert await state(placed) == ("paid", "succeeded")
+    await ledger.check()
+
+
+@pytest.mark.parametrize("lost", [Unknown, TimeoutError, ConnectionResetError, socket.gaierror])
+async def test_no_answer_is_not_a_no_and_is_asked_again_with_the_same_key(
+    placed: placing.Placed, lost: type[Exception]
+) -> None:
+    provider = Provider(lost, lost)
+    for _ in range(2):
+        await desk(provider).serve([number(placed)])
+        assert await state(placed) == ("pending", "unknown")
+        job = await Job.select(Job.run_at).where(Job.subject == placed.payment).first()
+        assert job is not None
+        assert job["run_at"] > datetime.now(UTC) + timedelta(seconds=2)
+        await ledger.check()
+        await due_now(placed)
+    await desk(provider).serve([number(placed)])
+    assert await state(placed) == ("paid", "succeeded")
+    assert len({charge.key for charge in provider.asked}) == 1
+    assert len(provider.asked) == 3
+    # The lost answers are not counted as faults of our code.
+    assert await Payment.exists().where(Payment.id == placed.payment, Payment.faults.is_null())
+    await ledger.check()
+
+
+async def test_a_provider_that_is_too_slow_has_given_no_answer(placed: placing.Placed) -> None:
+    class Slow(Provider):
+        async def charge(self, charge: Charge) -> Answer:
+            await asyncio.sleep(60)
+            return await super().charge(charge)
+
+    await desk(Slow(), timeout=0.01).serve([number(placed)])
+    assert await state(placed) == ("pending", "unknown")
+
+
+async def test_a_claim_counts_as_a_try_of_the_payment_and_of_its_job(
+    placed: placing.Placed,
+) -> None:
+    (claim,) = await leases.claim([number(placed)], limit=1, lease=30)
+    job = Job.select(Job.tries).where(Job.kind == "charge", Job.subject == number(placed))
+    assert (claim.tries, await job) == (1, [{"tries": 1}])
+
+
+async def test_a_claimed_payment_is_left_alone_until_its_lease_is_over(
+    placed: placing.Placed,
+) -> None:
+    (claim,) = await leases.claim([number(placed)], limit=1, lease=30)
+    assert await leases.claim([number(placed)], limit=1, lease=30) == []
+    await due_now(placed)
+    (again,) = await leases.claim([number(placed)], limit=1, lease=30)
+    assert again.request == claim.request
+    assert (claim.tries, again.tries) == (1, 2)
+
+
+async def test_a_definite_answer_counts_even_from_an_older_try(placed: placing.Placed) -> None:
+    (older,) = await leases.claim([number(placed)], limit=1, lease=30)
+    await due_now(placed)
+    (newer,) = await leases.claim([number(placed)], limit=1, lease=30)
+    assert not await leases.postpone(older, "late word of an older try")
+    assert await settled(older, "older")
+    assert not await settled(newer, "newer")
+    assert not await settled(newer, Declined("newer"))
+    assert not await settled(newer, settlement.Parked("another amount"))
+    assert not await leases.postpone(newer, "too late")
+    assert await state(placed) == ("paid", "succeeded")
+    await ledger.check()
+
+
+async def test_what_was_parked_while_it_was_asked_for_stays_so_without_an_answer(
+    placed: placing.Placed,
+) -> None:
+    (claim,) = await leases.claim([number(placed)], limit=1, lease=30)
+    assert await settled(claim, settlement.Parked("another amount"))
+    for later in ("unknown", "sent"):
+        assert not await leases.postpone(claim, "no answer", state=later)
+    assert await state(placed) == ("pending", "parked")
+    await ledger.check()
+
+
+async def test_first_sent_at_is_kept_from_the_first_time(placed: placing.Placed) -> None:
+    times = []
+    for _ in range(2):
+        await leases.claim([number(placed)], limit=1, lease=30)
+        row = await Payment.select(Payment.first_sent_at).where(Payment.id == placed.payment)
+        times.append(row[0]["first_sent_at"])
+        await due_now(placed)
+    assert times[0] is not None
+    assert times[0] == times[1]
+
+
+async def test_an_answer_by_many_at_once_is_settled_once(placed: placing.Placed) -> None:
+    (claim,) = await leases.claim([number(placed)], limit=1, lease=30)
+    outcomes = await asyncio.gather(*(settled(claim, "the one") for _ in range(20)))
+    assert Counter(outcomes) == {True: 1, False: 19}
+    await ledger.check()
+
+
+async def test_several_answers_are_settled_together_or_not_at_all(
+    customer: Caller, flavor: int
+) -> None:
+    counted = await new_flavor(stock=9)
+    placed = [await place(customer.user.id, {counted: n, flavor: 1}) for n in (1, 2, 3)]
+    claims = await leases.claim([number(one) for one in placed], limit=3, lease=30)
+    # They come in any order.
+    claims.sort(key=lambda claim: claim.payment)
+    first, *others = (
+        verdict(claim, answer)
+        for claim, answer in zip(
+            claims, (f"a {flavor}", Declined("no"), f"b {flavor}"), strict=True
+        )
+    )
+    assert await settlement.settle([first]) == [True]
+    with pytest.raises(leases.Late):
+        await settlement.settle([first, *others])
+    assert [await state(one) for one in placed[1:]] == [("pending", "sent")] * 2
+    assert await settlement.settle(others) == [True, True]
+    statuses = [(await state(one))[0] for one in placed]
+    assert sorted(statuses) == ["failed", "paid", "paid"]
+    await ledger.check()
+
+
+async def test_the_sweep_finds_what_nobody_rang_for(customer: Caller, flavor: int) -> None:
+    placed = [await place(customer.user.id, {flavor: 1}) for _ in range(12)]
+    provider = Provider()
+    sweeper = desk(provider, places=5)
+    await until(lambda: swept(sweeper, placed))
+    await sweeper.close(5)
+    for one in placed:
+        assert await state(one) == ("paid", "succeeded")
+    assert provider.most_at_once <= 5
+    await ledger.check()
+
+
+async def test_never_more_are_in_flight_than_there_are_places(
+    customer: Caller, flavor: int
+) -> None:
+    """The first calls are answered only once as many calls as places are waiting."""
+    placed = [await place(customer.user.id, {flavor: 1}) for _ in range(30)]
+    all_in_use = asyncio.Event()
+
+    class Full(Provider):
+        async def charge(self, charge: Charge) -> Answer:
+            self.waiting += 1
+            if self.waiting == 4:
+                all_in_use.set()
+            await all_in_use.wait()
+            return await super().charge(charge)
+
+        waiting = 0
+
+    provider = Full()
+    one_desk = desk(provider, places=4)
+    await asyncio.gather(*(one_desk.serve([number(one)]) for one in placed), one_desk.sweep())
+    await one_desk.close(5)
+    assert provider.most_at_once == 4
+    assert len(provider.asked) == len({charge.key for charge in provider.asked})
+    for one in placed:
+        assert await state(one) == ("paid", "succeeded")
+
+
+async def test_a_busy_desk_forgets_none_of_the_payments_it_was_named(
+    customer: Caller, flavor: int
+) -> None:
+    placed = [await place(customer.user.id, {flavor: 1}) for _ in range(12)]
+    provider = Provider()
+    busy = desk(provider, places=4)
+    await asyncio.gather(
+        busy.serve([number(placed[0])]), busy.serve([number(one) for one in placed[1:]])
+    )
+    for one in placed:
+        assert await state(one) == ("paid", "succeeded")
+
+
+async def test_two_desks_share_the_work_and_charge_nothing_twice(
+    customer: Caller, flavor: int
+) -> None:
+    placed = [await place(customer.user.id, {flavor: 1}) for _ in range(40)]
+    provider = Provider()
+    desks = [desk(provider, places=8), desk(provider, places=8)]
+
+    async def work(one: executor.Desk) -> None:
+        await one.serve([number(order) for order in placed])
+        await until(lambda: swept(one, placed))
+        await one.close(5)
+
+    await asyncio.gather(*(work(one) for one in desks))
+    asked = Counter(charge.key for charge in provider.asked)
+    assert max(asked.values()) == 1
+    for one in placed:
+        assert await state(one) == ("paid", "succeeded")
+    await ledger.check()
+
+
+async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
+    placed: placing.Placed, customer: Caller, staff: Caller, flavor: int
+) -> None:
+    failed = await place(customer.user.id, {flavor: 1})
+    await desk(Provider(Declined("no"))).serve([number(failed)])
+    # Create a refund of an order that was never charged. No rule of the service creates one.
+    refund = Payment(
+        order=failed.order, kind="refund", n=1, state="sent", provider_key="of nothing", amount=1
+    )
+    await refund.save()
+    await Job.insert(
+        Job(kind="refund", subject=refund.id, run_at=datetime(2000, 1, 1, tzinfo=UTC), tries=0)
+    )
+    provider = Provider()
+    await desk(provider).serve([refund.id, number(placed)])
+    assert [request.order for request in provider.asked] == [placed.order]
+    assert await state(placed) == ("paid", "succeeded")
+    columns = (Payment.state, Payment.last_error)
+    row = await Payment.select(*columns).where(Payment.id == refund.id).first()
+    assert row == {"state": "parked", "last_error": settlement.LACKS_CHARGE}
+    assert not await Job.exists().where(Job.kind == "refund", Job.subject == refund.id)
+    # If the provider moved money for it anyway, staff have to review it too.
+    claim = await leases.standing(refund.id)
+    assert claim is not None
+    await manual_review.retry(refund.id, why="to be sure", by=staff.user.id)
+    assert await settled(claim, f"of nothing {refund.id}")
+    assert await Payment.exists().where(
+        Payment.id == refund.id, Payment.state == "parked", Payment.moved == 1
+    )
+    await manual_review.release(refund.id, why="nothing was moved", by=staff.user.id)
+    assert await Payment.exists().where(Payment.id == refund.id, Payment.state == "declined")
+    await Payment.delete().where(Payment.id == refund.id)
+    await ledger.check()
+
+
+async def test_closing_claims_no_more_and_leaves_the_intent(
+    placed: placing.Placed, customer: Caller, flavor: int
+) -> None:
+    class Endless(Provider):
+        async def charge(self, charge: Charge) -> Answer:
+            self.asked.append(charge)
+            self.heard.set()
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    provider = Endless()
+    closing = desk(provider, places=1)
+    under_way = asyncio.create_task(closing.serve([number(placed)]))
+    await provider.heard.wait()
+    # This payment waits for the only place, which becomes free once the desk closes.
+    other = await place(customer.user.id, {flavor: 1})
+    waiting = asyncio.create_task(closing.serve([number(other)]))
+    await closing.close(0.01)
+    await asyncio.gather(under_way, waiting)
+    assert await state(placed) == ("pending", "sent")
+    await closing.serve([number(placed), number(other)])
+    assert await closing.sweep() is False
+    assert await state(other) == ("pending", "new")
+    assert len(provider.asked) == 1
+    await due_now(placed)
+    await desk(Provider()).serve([number(placed), number(other)])
+    assert {await state(one) for one in (placed, other)} == {("paid", "succeeded")}
+
+
+async def test_a_job_whose_payment_has_ended_is_dropped(placed: placing.Placed) -> None:
+    await desk(Provider()).serve([number(placed)])
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    await Job.insert(Job(kind="charge", subject=placed.payment, run_at=past))
+    provider = Provider()
+    await desk(provider).serve([number(placed)])
+    assert provider.asked == []
+    assert not await Job.exists().where(Job.subject == placed.payment)
+
+
+# A missing file on our side says nothing about the provider.
+@pytest.mark.parametrize("bug", [KeyError("gone"), FileNotFoundError("gone")])
+async def test_a_bug_in_a_provider_costs_a_pause_and_not_the_payment(
+    placed: placing.Placed, caplog: pytest.LogCaptureFixture, bug: Exception
+) -> None:
+    one_desk = desk(Provider(bug, bug))
+    for faults in (1, 2):
+        await one_desk.serve([number(placed)])
+        assert await state(placed) == ("pending", "unknown")
+        row = await Payment.select().where(Payment.id == placed.payment).first()
+        assert row is not None
+        assert (row["last_error"], row["faults"]) == (repr(bug), faults)
+        # The payment is not sent again at once.
+        assert await leases.claim([number(placed)], limit=1, lease=30) == []
+        await due_now(placed)
+    assert caplog.text.count("Traceback") == 1
+    assert caplog.text.count(repr(bug)) == 2
+    await one_desk.serve([number(placed)])
+    assert await state(placed) == ("paid", "succeeded")
+    await ledger.check()
+
+
+async def test_a_bug_that_stays_ends_in_a_manual_review(placed: placing.Placed) -> None:
+    before = attempts_counted("error")
+    for _ in range(settling.MAX_FAULTS):
+        await due_now(placed)
+        await desk(Provider(KeyError("gone"))).serve([number(placed)])
+    assert await state(placed) == ("pending", "parked")
+    row = await Payment.select(Payment.last_error).where(Payment.id == placed.payment).first()
+    assert row == {"last_error": "Our part failed 5 times: KeyError."}
+    assert not await Job.exists().where(Job.subject == placed.payment)
+    assert attempts_counted("error") == before + settling.MAX_FAULTS
+    await ledger.check()
+
+
+async def test_an_answer_that_cannot_be_written_ends_in_a_manual_review(
+    placed: placing.Placed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("gone")
+
+    monkeypatch.setattr(settlement, "_charged", fail)
+    columns = (Payment.faults, Payment.last_error, Payment.moved, Payment.amount)
+    for faults in range(1, settling.MAX_FAULTS):
+        await desk(Provider()).serve([number(placed)])
+        row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
+        assert row is not None
+        assert (row["faults"], row["last_error"]) == (faults, "KeyError('gone')")
+        # The payment is not sent again at once.
+        assert await leases.claim([number(placed)], limit=1, lease=30) == []
+        await due_now(placed)
+    await desk(Provider()).serve([number(placed)])
+    assert await state(placed) == ("pending", "parked")
+    row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
+    assert row is not None
+    # Staff may book the amount that the provider moved.
+    assert (row["moved"], row["amount"]) == (500, 500)
+    assert not await Job.exists().where(Job.subject == placed.payment)
+
+
+def attempts_counted(result: str) -> float:
+    return sum(
+        sample.value
+        for metric in instrumentation.collect()
+        for sample in metric.samples
+        if sample.name == "icecream_payment_attempt_duration_seconds_count"
+        and sample.labels["result"] == result
+    )
+
+
+async def test_a_refusal_that_somebody_has_to_mend_is_asked_again_within_two_minutes(
+    placed: placing.Placed,
+) -> None:
+    provider = Provider(*[Refused("401")] * 12)
+    for _ in range(12):
+        await due_now(placed)
+        await desk(provider).serve([number(placed)])
+        assert await state(placed) == ("pending", "sent")
+        soon = database.seconds_from_now(leases.LONGEST_PAUSE_OF_A_REFUSAL_SECONDS)
+        assert await Job.exists().where(Job.subject == placed.payment, Job.run_at <= soon)
+    # Fixing such a refusal takes longer than an outage of a provider, so the pause is longer too.
+    later = database.seconds_from_now(leases.LONGEST_PAUSE_SECONDS)
+    assert await Job.exists().where(Job.subject == placed.payment, Job.run_at > later)
+    await due_now(placed)
+    await desk(provider).serve([number(placed)])
+    assert await state(placed) == ("paid", "succeeded")
+
+
+async def test_a_decline_is_kept_with_a_word_and_the_words_of_the_provider_apart(
+    placed: placing.Placed, customer: Caller, staff: Caller
+) -> None:
+    words = "402 card_error: card_declined: insufficient_funds (req_1)"
+    path = f"/api/orders/{placed.order}/"
+    assert (await customer.get(path)).json()["failure"] is None
+    await desk(Provider(Declined(words, "insufficient-funds"))).serve([number(placed)])
+    failure = {
+        "code": "insufficient-funds",
+        "message": "There is not enough money on the account.",
+    }
+    answer = await customer.get(path)
+    assert answer.json()["failure"] == failure
+    assert "req_1" not in answer.text
+    assert answer.json()["history"][-1]["reason"] == failure["message"]
+    payment = (await staff.get(f"/api/payments/{placed.payment}/")).json()
+    assert (payment["failure"], payment["last_error"]) == (failure, words)
+    # Once the customer pays again, the order shows no failure.
+    await actions.pay(placed.order, by=customer.user.id, needs_method=False)
+    assert (await customer.get(path)).json()["failure"] is None
+
+
+async def test_from_the_second_unknown_on_the_provider_is_asked_what_it_knows(
+    placed: placing.Placed,
+) -> None:
+    provider = Provider(Unknown, Unknown)
+    for _ in range(2):
+        await desk(provider).serve([number(placed)])
+        await due_now(placed)
+    assert provider.looked_up == []
+    (first, second) = provider.asked
+    # The look-up finds nothing yet. This proves nothing, so the same key is sent once more.
+    provider.answers = [Unknown()]
+    await desk(provider).serve([number(placed)])
+    assert provider.looked_up == [(first, None)]
+    assert provider.asked == [first, second, first]
+    await due_now(placed)
+    provider.found = Succeeded(f"found {placed.order}", 500, "EUR")
+    await desk(provider).serve([number(placed)])
+    assert len(provider.asked) == 3
+    assert await state(placed) == ("paid", "succeeded")
+    await ledger.check()
+
+
+async def test_what_is_still_processed_is_looked_up_by_its_reference(
+    placed: placing.Placed,
+) -> None:
+    provider = Provider(Unknown("processing", reference=f"pi {placed.order}"))
+    await desk(provider).serve([number(placed)])
+    assert await state(placed) == ("pending", "unknown")
+    await due_now(placed)
+    provider.found = Declined("the bank said no in the end")
+    await desk(provider).serve([number(placed)])
+    assert provider.looked_up == [(provider.asked[0], f"pi {placed.order}")]
+    assert await state(placed) == ("failed", "declined")
+    await ledger.check()
+
+
+async def test_what_the_provider_did_not_touch_is_no_unknown(placed: placing.Placed) -> None:
+    provider = Provider(Later("too many requests"))
+    await desk(provider).serve([number(placed)])
+    assert await state(placed) == ("pending", "sent")
+    assert await leases.claim([number(placed)], limit=1, lease=30) == []
+    await due_now(placed)
+    await desk(provider).serve([number(placed)])
+    assert len({request.key for request in provider.asked}) == 1
+    assert await state(placed) == ("paid", "succeeded")
+
+
+async def test_the_providers_reference_is_kept_when_the_next_try_gets_no_answer(
+    placed: placing.Placed,
+) -> None:
+    reference = f"pi {placed.order}"
+    provider = Provider(Undecided("processing", reference))
+    await desk(provider).serve([number(placed)])
+    provider.found = Unknown()
+    for _ in range(2):
+        await due_now(placed)
+        await desk(provider).serve([number(placed)])
+    assert [known for _, known in provider.looked_up] == [reference] * 2
+    assert len(provider.asked) == 1
+
+
+async def test_once_the_provider_may_have_forgotten_the_key_it_is_never_sent_again(
+    placed: placing.Placed,
+) -> None:
+    provider = Provider(Unknown)
+    await desk(provider).serve([number(placed)])
+    long_ago = datetime.now(UTC) - provider.key_life
+    await Payment.update({Payment.first_sent_at: long_ago}).where(Payment.id == placed.payment)
+    await due_now(placed)
+    await desk(provider).serve([number(placed)])
+    assert len(provider.asked) == len(provider.looked_up) == 1
+    assert await state(placed) == ("pending", "parked")
+    assert not await Job.exists().where(Job.subject == placed.payment)
+    await ledger.check()
+
+
+async def test_what_was_charged_before_the_key_was_forgotten_is_adopted(
+    placed: placing.Placed,
+) -> None:
+    provider = Provider(Unknown)
+    await desk(provider).serve([number(placed)])
+    long_ago = datetime.now(UTC) - provider.key_life
+    await Payment.update({Payment.first_sent_at: long_ago}).where(Payment.id == placed.payment)
+    await due_now(placed)
+    provider.found = Succeeded(f"adopted {placed.order}", 500, "EUR")
+    await desk(provider).serve([number(placed)])
+    assert await state(placed) == ("paid", "succeeded")
+    await ledger.check()
+
+
+@pytest.mark.parametrize("charged", [True, False])
+async def test_an_old_payment_that_we_never_sent_is_looked_up_first(
+    placed: placing.Placed, charged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As after a restored backup: the payment may have been sent before, and the provider has
+    # forgotten its key.
+    for module in (settling, leases):
+        monkeypatch.setattr(module, "datetime", Tomorrow)
+    provider = Provider(Unknown)
+    provider.found = Unknown("no answer")
+    await desk(provider).serve([number(placed)])
+    assert provider.asked == []
+    # It is still looked up first, although we now know of a first try.
+    known = Succeeded(f"before the restore {placed.order}", 500, "EUR")
+    provider.found = known if charged else None
+    for _ in range(2):
+        await due_now(placed)
+        await desk(provider).serve([number(placed)])
+    assert await state(placed) == ("paid", "succeeded")
+    assert len(provider.asked) == (0 if charged else 2)
+    await ledger.check()
+
+
+async def test_a_claim_that_fails_leaves_what_was_claimed_before_it(
+    placed: placing.Placed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def claim(*ids: Any, among: leases.Among, **how: Any) -> list[leases.Claim]:
+        if among.kinds == ["refund"]:
+            raise database.Unavailable("away")
+        return await leases.claim(*ids, among=among, **how)
+
+    clock, one_desk = Clock(monkeypatch), desk(Provider())
+    for customer in range(circuit_breaker.FAILURES):
+        one_desk._breakers["refund"].note(customer, answered=False)
+    clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
+    monkeypatch.setattr(settling, "claim", claim)
+    with pytest.raises(database.Unavailable):
+        await one_desk.serve([number(placed), 2**40])
+    await one_desk.close(5)
+    assert await state(placed) == ("paid", "succeeded")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "said"),
+    [(501, "EUR", "5.01 EUR"), (500, "USD", "5.00 USD"), (0, "EUR", "0.00 EUR")],
+)
+async def test_another_amount_than_ours_is_not_believed(
+    placed: placing.Placed, amount: int, currency: str, said: str
+) -> None:
+    reference = f"odd {placed.order}"
+    await desk(Provider(Succeeded(reference, amount, currency))).serve([number(placed)])
+    assert await state(placed) == ("pending", "parked")
+    row = await Payment.select().where(Payment.id == placed.payment).first()
+    assert row is not None
+    assert (row["provider_ref"], row["moved"]) == (reference, amount)
+    assert row["last_error"] == f"The provider moved {said} instead of 5.00 EUR."
+    # A late answer with the right amount ends the manual review.
+    claim = await leases.standing(number(placed))
+    assert claim is not None
+    assert await settled(claim, reference)
+    assert await state(placed) == ("paid", "succeeded")
+    await ledger.check()
+
+
+async def test_a_provider_that_does_not_answer_is_left_alone_and_no_order_fails_for_it(
+    customers: list[int], flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    placed = [
+        await place(one, {flavor: 1}) for one in [*customers * 5][: circuit_breaker.FAILURES + 5]
+    ]
+    numbers = [number(one) for one in placed]
+    provider = Provider(*[Unknown] * circuit_breaker.FAILURES)
+    one_desk = desk(provider, places=MANY)
+    await one_desk.serve(numbers[: circuit_breaker.FAILURES])
+    assert len(provider.asked) == circuit_breaker.FAILURES
+    assert await one_desk.sweep() is False
+    await one_desk.serve(numbers)
+    assert len(provider.asked) == circuit_breaker.FAILURES
+    clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
+    # One payment is the trial. Once the provider answers it, the others follow.
+    await one_desk.serve(numbers[-1:])
+    assert provider.asked[circuit_breaker.FAILURES].order == placed[-1].order
+    await until(lambda: are_paid(placed[circuit_breaker.FAILURES :]))
+    assert len(provider.asked) == circuit_breaker.FAILURES + 5
+    assert {await state(one) for one in placed[: circuit_breaker.FAILURES]} == {
+        ("pending", "unknown")
+    }
+    await one_desk.close(5)
+    await ledger.check()
+
+
+@pytest.mark.parametrize("answer", [Later("429"), Later("400"), Undecided("processing", "pi_1")])
+async def test_an_answer_that_is_not_a_yes_does_not_stop_the_payments_of_others(
+    customers: list[int], flavor: int, answer: Exception
+) -> None:
+    refused = [await place(one, {flavor: 1}) for one in customers * circuit_breaker.FAILURES]
+    good = await place(customers[0], {flavor: 1})
+    one_desk = desk(Provider(*[answer] * len(refused)), places=MANY)
+    await one_desk.serve([number(one) for one in refused])
+    await one_desk.serve([number(good)])
+    assert await state(good) == ("paid", "succeeded")
+
+
+@pytest.mark.parametrize("trouble", [Unknown, TimeoutError, ConnectionResetError])
+async def test_the_trouble_of_one_customer_does_not_stop_the_payments_of_others(
+    customers: list[int], flavor: int, trouble: type[Exception]
+) -> None:
+    bad, other, _ = customers
+    troubled = [await place(bad, {flavor: 1}) for _ in range(3 * circuit_breaker.FAILURES)]
+    good = await place(other, {flavor: 1})
+    provider = Provider(*[trouble] * len(troubled))
+    one_desk = desk(provider, places=MANY)
+    await one_desk.serve([number(one) for one in troubled])
+    await one_desk.serve([number(good)])
+    assert await state(good) == ("paid", "succeeded")
+    assert len(provider.asked) == len(troubled) + 1
+
+
+class Hangs(Provider):
+    """A provider that does not answer calls for these orders until a test allows it."""
+
+    def __init__(self, orders: set[int]) -> None:
+        super().__init__()
+        self.orders, self.answers_again = orders, asyncio.Event()
+        self.hanging = False
+
+    async def is_asked(self) -> bool:
+        """Return whether a call hangs."""
+        return self.hanging
+
+    async def _answer(self, request: Request) -> Answer:
+        if request.order in self.orders:
+            self.hanging = True
+            await self.answers_again.wait()
+        return await super()._answer(request)
+
+
+async def swept(one_desk: executor.Desk, orders: list[placing.Placed]) -> bool:
+    """Sweep once and return whether all orders are paid."""
+    await one_desk.sweep()
+    return await are_paid(orders)
+
+
+async def are_paid(orders: list[placing.Placed]) -> bool:
+    ids = [one.order for one in orders]
+    return not await Order.exists().where(Order.id.is_in(ids), Order.status != "paid")
+
+
+@pytest.mark.parametrize("rung", [True, False])
+async def test_calls_that_hang_for_one_customer_leave_places_for_others(
+    customers: list[int], flavor: int, rung: bool
+) -> None:
+    bad, other, _ = customers
+    hanging = [await place(bad, {flavor: 1}) for _ in range(30)]
+    good = [await place(other, {flavor: 1}) for _ in range(3)]
+    provider = Hangs({one.order for one in hanging})
+    one_desk = desk(provider, timeout=60)
+    ringing = asyncio.create_task(one_desk.serve([number(one) for one in hanging]))
+    await until(provider.is_asked)
+    if rung:
+        await asyncio.gather(*(one_desk.serve([number(one)]) for one in good))
+    else:
+        assert await one_desk.sweep()
+    await until(lambda: are_paid(good))
+    assert {await state(one) for one in hanging} <= {("pending", "new"), ("pending", "sent")}
+    # Payments without a free place are found once there is one, without a sweep or a notification.
+    provider.answers_again.set()
+    await until(lambda: are_paid(hanging))
+    await ringing
+    await one_desk.close(5)
+    await ledger.check()
+
+
+async def test_what_is_rung_for_while_its_customers_share_is_full_costs_no_query(
+    customers: list[int], flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = [await place(customers[0], {flavor: 1}) for _ in range(30)]
+    provider = Hangs({one.order for one in waiting})
+    one_desk = desk(provider, timeout=60)
+    ringing = asyncio.create_task(one_desk.serve([number(one) for one in waiting]))
+    await until(provider.is_asked)
+    other = await place(customers[1], {flavor: 1})
+    asked, real = list[object](), settling.claim
+
+    async def claim(ids: object, **how: Any) -> list[leases.Claim]:
+        asked.append(ids)
+        return await real(ids, **how)
+
+    monkeypatch.setattr(settling, "claim", claim)
+    await one_desk.serve([number(one) for one in waiting], [customers[0]] * len(waiting))
+    assert asked == []
+    # With another customer's payment in the same notification, only that one is claimed.
+    both = [waiting[-1], other]
+    await one_desk.serve([number(one) for one in both], [customers[0], customers[1]])
+    assert asked == [[number(other)]]
+    assert await are_paid([other])
+    provider.answers_again.set()
+    await until(lambda: are_paid(waiting))
+    await ringing
+    await one_desk.close(5)
+    await ledger.check()
+
+
+async def test_calls_that_hang_when_tried_again_leave_places_for_what_is_fresh(
+    customers: list[int], flavor: int
+) -> None:
+    again = [await place(one, {flavor: 1}) for one in customers * 4]
+    await desk(Provider(*[Later("429")] * len(again)), places=MANY).serve(
+        [number(one) for one in again]
+    )
+    for one in again:
+        await due_now(one)
+    provider = Hangs({one.order for one in again})
+    one_desk = desk(provider, timeout=60)
+    assert await one_desk.sweep()
+    # The fresh payment became due after all retries.
+    fresh = await place(customers[0], {flavor: 1})
+    assert await one_desk.sweep()
+    await until(lambda: are_paid([fresh]))
+    assert {await state(one) for one in again} == {("pending", "sent")}
+    provider.answers_again.set()
+    await until(lambda: are_paid(again))
+    await one_desk.close(5)
+    await ledger.check()
+
+
+async def test_a_job_that_does_not_say_whose_it_is_does_not_wait_for_a_customer_without_room(
+    customers: list[int], flavor: int
+) -> None:
+    bad, other, _ = customers
+    hanging = [await place(bad, {flavor: 1}) for _ in range(10)]
+    provider = Hangs({one.order for one in hanging})
+    one_desk = desk(provider, timeout=60)
+    assert await one_desk.sweep()
+    good = await place(other, {flavor: 1})
+    await Job.update({Job.customer: None}).where(Job.subject == number(good))
+    assert await one_desk.sweep()
+    await until(lambda: are_paid([good]))
+    provider.answers_again.set()
+    await until(lambda: are_paid(hanging))
+    await one_desk.close(5)
+
+
+async def test_what_is_due_is_read_in_order_of_time_and_not_sorted(opened: None) -> None:
+    query = leases._due(None, leases.Among(without=[1], only_fresh=True)).limit(10)
+    explain = "EXPLAIN QUERY PLAN {}" if query.engine_type == "sqlite" else "EXPLAIN {}"
+
+    async def planned() -> str:
+        if query.engine_type == "postgres":
+            # Without these settings PostgreSQL scans and sorts so small a table.
+            await Job.raw("SET LOCAL enable_seqscan = off")
+            await Job.raw("SET LOCAL enable_bitmapscan = off")
+        return str(await Job.raw(explain, query.querystrings[0]))
+
+    plan = await database.transaction(planned)
+    assert "job_run_at" in plan, plan
+    assert not re.search("sort|b-tree", plan, re.IGNORECASE), plan
+
+
+async def test_what_one_sweep_passed_over_is_found_once_there_is_room(
+    customers: list[int], flavor: int
+) -> None:
+    """The share of one customer is smaller than the number of these payments."""
+    placed = [await place(customers[0], {flavor: 1}) for _ in range(10)]
+    one_desk = desk(Provider())
+    assert await one_desk.sweep()
+    await until(lambda: are_paid(placed))
+    await one_desk.close(5)
+
+
+async def test_what_comes_after_the_last_that_there_was_room_for_is_found(
+    customers: list[int], flavor: int
+) -> None:
+    """The first query finds only as many payments as fill the share of their customer."""
+    bad, other, _ = customers
+    paid = [await place(bad, {flavor: 1}) for _ in range(2)]
+    await desk(Provider()).serve([number(one) for one in paid])
+    refunds = [one for order in paid for one in await actions.cancel(order.order, by=bad)]
+    # With two refunds that hang, there are as many places left as one customer may hold.
+    provider = Hangs({one.order for one in paid})
+    one_desk = desk(provider, timeout=60)
+    ringing = asyncio.create_task(one_desk.serve(refunds))
+    await until(provider.is_asked)
+    placed = [await place(other, {flavor: 1}) for _ in range(16)]
+    assert await one_desk.sweep()
+    await until(lambda: are_paid(placed))
+    provider.answers_again.set()
+    await ringing
+    await one_desk.close(5)
+
+
+async def test_a_trial_is_made_for_a_customer_who_had_no_trouble(
+    customers: list[int], stranger: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    troubled = [await place(one, {flavor: 1}) for one in customers * circuit_breaker.FAILURES]
+    good = await place(stranger.user.id, {flavor: 1})
+    provider = Provider(*[Unknown()] * circuit_breaker.FAILURES)
+    one_desk = desk(provider, places=MANY)
+    await one_desk.serve([number(one) for one in troubled[: circuit_breaker.FAILURES]])
+    assert await one_desk.sweep() is False
+    clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
+    assert await one_desk.sweep() is True
+    # The older payments follow once the trial was answered.
+    await until(lambda: are_paid([*troubled[circuit_breaker.FAILURES :], good]))
+    assert provider.asked[circuit_breaker.FAILURES].order == good.order
+    await one_desk.close(5)
+
+
+async def test_the_trouble_of_refunds_does_not_stop_charges(
+    customers: list[int], flavor: int
+) -> None:
+    paid = [await place(one, {flavor: 1}) for one in customers * 4]
+    one_desk = desk(Refunds(), places=MANY)
+    await one_desk.serve([number(one) for one in paid])
+    refunds = [one for order in paid for one in await actions.cancel(order.order, by=customers[0])]
+    await one_desk.serve(refunds)
+    assert not await Payment.exists().where(Payment.id.is_in(refunds), Payment.state != "unknown")
+    good = await place(customers[0], {flavor: 1})
+    await one_desk.serve([number(good)])
+    assert await state(good) == ("paid", "succeeded")
+    # Refunds stop, because they had the trouble. Charges continue.
+    (refund,) = await actions.cancel(good.order, by=customers[0])
+    await one_desk.serve([refund])
+    assert await Payment.exists().where(Payment.id == refund, Payment.state == "new")
+    await ledger.check()
+
+
+class Refunds(Provider):
+    """A provider that answers charges and never answers a refund."""
+
+    async def refund(self, refund: Refund) -> Answer:
+        raise Unknown
+
+
+class Clock:
+    """The breaker's clock, set by the test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(circuit_breaker, "monotonic", lambda: self.now)
+
+
+class Tomorrow:
+    """A clock on our side after the provider has forgotten our key."""
+
+    @staticmethod
+    def now(tz: tzinfo) -> datetime:
+        return datetime.now(tz) + Provider.key_life
+
+
+class Ahead(datetime):
+    """The clock of a machine that is 40 s ahead of the database's clock."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Ahead":
+        return super().now(tz) + timedelta(seconds=40)
+
+
+@pytest.mark.only("postgres")
+async def test_what_is_due_is_due_by_the_clock_of_the_database(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def due(payment: int) -> bool:
+        is_due = Job.run_at <= database.seconds_from_now(0)
+        return await Job.exists().where(Job.subject == payment, is_due)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("icecream.") and getattr(module, "datetime", None) is datetime:
+            monkeypatch.setattr(module, "datetime", Ahead)
+    placed = await place(customer.user.id, {flavor: 1})
+    assert await due(number(placed))
+    await desk(Provider(Declined("no"))).serve([number(placed)])
+    (again,) = await actions.pay(placed.order, by=customer.user.id, needs_method=False)
+    assert await due(again)
+    await desk(Provider()).serve([again])
+    (refund,) = await actions.cancel(placed.order, by=customer.user.id)
+    assert await due(refund)
+    await desk(Provider(Unknown)).serve([refund])
+    # Not due yet, but due within the longest pause.
+    assert not await due(refund)
+    soon = database.seconds_from_now(leases.LONGEST_PAUSE_SECONDS)
+    assert await Job.exists().where(Job.subject == refund, Job.run_at <= soon)
+    # The same holds for a claim: it lasts no longer than the lease.
+    await make_due(refund)
+    await leases.claim([refund], limit=1, lease=30)
+    over = database.seconds_from_now(30)
+    assert await Job.exists().where(Job.subject == refund, Job.run_at <= over)
+    await desk(Provider()).serve([refund])
+
+
+@pytest.fixture
+def one_breaker() -> circuit_breaker.Breaker:
+    """A breaker that is about to open: the next unanswered call of a third customer opens it."""
+    made = circuit_breaker.Breaker()
+    for customer in range(circuit_breaker.FAILURES - 1):
+        made.note(customer % 2, answered=False)
+    return made
+
+
+def test_the_pauses_of_a_provider_that_stays_away_grow_up_to_a_limit(
+    monkeypatch: pytest.MonkeyPatch, one_breaker: circuit_breaker.Breaker
+) -> None:
+    clock = Clock(monkeypatch)
+    assert not one_breaker.is_open
+    pauses = []
+    one_breaker.note(3, answered=False)
+    for _ in range(6):
+        began = clock.now
+        while not one_breaker.may_try:
+            clock.now += 0.5
+        pauses.append(clock.now - began)
+        one_breaker.tried()
+        assert not one_breaker.may_try
+        one_breaker.note(3, answered=False)
+    assert pauses == [2, 4, 8, 10, 10, 10]
+    one_breaker.note(3, answered=True)
+    assert not one_breaker.is_open
+
+
+def test_calls_that_began_before_the_breaker_opened_do_not_make_its_pause_longer(
+    monkeypatch: pytest.MonkeyPatch, one_breaker: circuit_breaker.Breaker
+) -> None:
+    clock = Clock(monkeypatch)
+    for customer in range(50):
+        one_breaker.note(customer, answered=False)
+    clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
+    assert one_breaker.may_try
+
+
+def test_the_tenth_call_without_an_answer_opens_the_breaker() -> None:
+    one = circuit_breaker.Breaker()
+    opened = []
+    for n in range(10):
+        one.note(n % 3, answered=False)
+        opened.append(one.is_open)
+    assert opened == [False] * 9 + [True]
+
+
+def test_a_trial_that_is_never_heard_of_is_followed_by_another(
+    monkeypatch: pytest.MonkeyPatch, one_breaker: circuit_breaker.Breaker
+) -> None:
+    clock = Clock(monkeypatch)
+    one_breaker.note(3, answered=False)
+    clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
+    one_breaker.tried()
+    clock.now += circuit_breaker.LONGEST_PAUSE_SECONDS
+    assert one_breaker.may_try
+
+
+def test_however_often_the_calls_of_two_customers_fail_the_breaker_stays_closed() -> None:
+    one = circuit_breaker.Breaker()
+    for customer in [1, 2] * 500:
+        one.note(customer, answered=False)
+    assert not one.is_open
+
+
+# The bound with the default settings. The worst case is a worker that dies with the payment: then
+# all pauses add up.
+BOUND_SECONDS = 60
+
+
+def test_the_longest_pauses_together_are_shorter_than_a_minute() -> None:
+    lease = settings.Settings().lease
+    sweep = settings.SWEEP_AT_SCALE * 1.25
+    pauses = leases.LONGEST_PAUSE_SECONDS + circuit_breaker.LONGEST_PAUSE_SECONDS
+    assert lease + sweep + pauses < BOUND_SECONDS
+    assert max(leases.pause(tries) for tries in range(1, 1000)) <= leases.LONGEST_PAUSE_SECONDS
+
+
+def test_pauses_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases.random, "uniform", lambda _, most: most)
+    assert [leases.pause(tries) for tries in (1, 2, 3, 1000)] == [5, 10, 12, 12]
+    assert [leases.pause(tries, 120) for tries in (1, 4, 5, 6)] == [5, 40, 80, 120]
+
+
+@pytest.mark.parametrize("bad", [0.3, 0.9, 1.0])
+def test_all_payments_end_within_a_minute_of_the_last_fault(
+    monkeypatch: pytest.MonkeyPatch, bad: float
+) -> None:
+    """Simulate second by second, with the real pauses and breaker; a call takes a second."""
+    clock, chance, one = Clock(monkeypatch), random.Random(7), circuit_breaker.Breaker()
+    monkeypatch.setattr(leases.random, "uniform", chance.uniform)
+    due, tries = dict.fromkeys(range(300), clock.now), Counter[int]()
+    last_fault = began = clock.now
+
+    def answers() -> bool:
+        nonlocal last_fault
+        good = clock.now > began + 300 or chance.random() >= bad
+        last_fault = last_fault if good else clock.now
+        return good
+
+    while due and clock.now < began + 3600:
+        ready = sorted((at, payment) for payment, at in due.items() if at <= clock.now)
+        room = 50 if not one.is_open else int(one.may_try)
+        for _, payment in ready[:room]:
+            if one.is_open:
+                one.tried()
+            tries[payment] += 1
+            calls = 2 if tries[payment] >= settling.LOOK_UP_FIRST else 1
+            answered = all(answers() for _ in range(calls))
+            one.note(payment % 20, answered=answered)
+            due[payment] = clock.now + leases.pause(tries[payment])
+            if answered:
+                del due[payment]
+        clock.now += 1
+    assert not due
+    assert clock.now - last_fault <= BOUND_SECONDS

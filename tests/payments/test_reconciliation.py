@@ -1,0 +1,434 @@
+"""Test the comparison of our payments with the provider's list, in all four outcomes."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from icecream.orders import actions
+from icecream.payments import executor, reconciliation, remedies
+from icecream.payments.providers import (
+    Answer,
+    Charge,
+    Declined,
+    Later,
+    Record,
+    Refund,
+    Request,
+    Unknown,
+)
+from icecream.tables import Event, Job, Order, Payment
+from tests import ledger
+from tests.conftest import Caller, Provider, logged, place
+
+pytestmark = pytest.mark.anyio
+DAY = timedelta(days=1)
+
+
+class Bank(Provider):
+    """A provider that lists its payments and knows the result of each refund."""
+
+    keeps_list = True
+
+    def __init__(self, *answers: Any) -> None:
+        super().__init__(*answers)
+        self.listed: list[Record] = []
+        self.refunds: dict[str, Answer] = {}
+
+    async def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
+        for record in self.listed:
+            if since <= record.created < until:
+                yield record
+
+    async def refund(self, refund: Refund) -> Any:
+        self.refunds[refund.key] = await super().refund(refund)
+        return self.refunds[refund.key]
+
+    async def look_up(self, request: Request, reference: str | None) -> Any:
+        return self.refunds.get(request.key)
+
+
+async def find(bank: Bank) -> list[remedies.Finding]:
+    until = datetime.now(UTC) + DAY
+    # Ignore payments of other tests: they are on no list.
+    keys = {record.key for record in bank.listed} | {charge.key for charge in bank.asked}
+    ours = {
+        row["id"]
+        for row in await Payment.select(Payment.id).where(
+            Payment.provider_key.is_in([*keys, "none"])
+        )
+    }
+    return [
+        finding
+        async for finding in reconciliation.compare(bank, until - 2 * DAY, until)
+        if finding.payment in ours or finding.payment is None
+    ]
+
+
+async def charged(bank: Bank, customer: Caller, flavor: int) -> tuple[int, int, Request]:
+    """Place and charge an order; return the order, its payment and the request to the bank."""
+    placed = await place(customer.user.id, {flavor: 2})
+    assert placed.payment is not None
+    await executor.Desk(bank, places=5, lease=30, timeout=5).serve([placed.payment])
+    return placed.order, placed.payment, bank.asked[-1]
+
+
+def record(asked: Request, reference: str, **values: Any) -> Record:
+    """Return the entry of the provider's list for a request."""
+    known: dict[str, Any] = {
+        "kind": "charge",
+        "key": asked.key,
+        "order": asked.order,
+        "reference": reference,
+        "amount": asked.amount,
+        "currency": asked.currency,
+        "state": "succeeded",
+        "created": datetime.now(UTC),
+    }
+    return Record(**known | values)
+
+
+async def status(order: int) -> str:
+    row = await Order.select(Order.status).where(Order.id == order).first()
+    assert row is not None
+    return str(row["status"])
+
+
+async def test_what_agrees_is_no_finding(customer: Caller, flavor: int) -> None:
+    bank = Bank()
+    for answer in (f"agreed {flavor}", Declined("no")):
+        bank.answers = [answer]
+        _, _, asked = await charged(bank, customer, flavor)
+        state = "succeeded" if isinstance(answer, str) else "declined"
+        bank.listed.append(record(asked, f"agreed {flavor}", state=state))
+    assert await find(bank) == []
+
+
+@pytest.mark.parametrize(("state", "ends"), [("succeeded", "paid"), ("declined", "failed")])
+async def test_an_outcome_that_only_they_know_is_adopted(
+    customer: Caller, flavor: int, state: str, ends: str
+) -> None:
+    bank = Bank(Unknown)
+    order, payment, asked = await charged(bank, customer, flavor)
+    bank.listed = [record(asked, f"theirs {order}", state="processing")]
+    assert await find(bank) == []
+    bank.listed = [record(asked, f"theirs {order}", state=state)]
+    (finding,) = await find(bank)
+    assert (finding.what, finding.payment) == ("adopt", payment)
+    assert str(finding) == f"adopt: payment {payment} and charge theirs {order}: it {state}"
+    for _ in range(2):
+        assert (await remedies.carry_out(bank, finding)).done
+    assert await status(order) == ends
+    assert await find(bank) == []
+    await ledger.check()
+
+
+async def test_another_amount_is_parked_and_not_adopted(customer: Caller, flavor: int) -> None:
+    bank = Bank(Unknown)
+    order, payment, asked = await charged(bank, customer, flavor)
+    bank.listed = [record(asked, f"odd {order}", amount=1)]
+    (finding,) = await find(bank)
+    assert (await remedies.carry_out(bank, finding)).done
+    row = await Payment.select(Payment.state).where(Payment.id == payment).first()
+    assert (row, await status(order)) == ({"state": "parked"}, "pending")
+    # The provider's answer was adopted once. Now only a person can decide what is true.
+    (finding,) = await find(bank)
+    assert (finding.what, finding.why) == ("look", "they have 0.01 EUR; we asked for 5.00 EUR")
+    await ledger.check()
+
+
+async def test_money_for_what_came_to_nothing_is_given_back_once(
+    customer: Caller, flavor: int
+) -> None:
+    bank = Bank(Declined("no"))
+    order, payment, asked = await charged(bank, customer, flavor)
+    bank.listed = [record(asked, f"late {order}")]
+    (finding,) = await find(bank)
+    assert (finding.what, finding.payment, finding.why) == (
+        *("refund", payment),
+        "5.00 EUR, but ours is declined",
+    )
+    for _ in range(2):
+        assert (await remedies.carry_out(bank, finding)).done
+    assert len({refund.key for refund in bank.asked if isinstance(refund, Refund)}) == 1
+    bank.listed.append(record(bank.asked[-1], f"back {order}", kind="refund"))
+    assert await find(bank) == []
+    types = await Event.select(Event.type).where(Event.order == order).order_by(Event.seq)
+    assert [row["type"] for row in types] == ["placed", "failed", "reconciled"]
+    await ledger.check()
+
+
+async def test_money_for_a_payment_that_is_still_new_is_not_given_back(
+    customer: Caller, flavor: int
+) -> None:
+    # As after a restored backup, until a worker sends the payment under the same key.
+    bank = Bank()
+    placed = await place(customer.user.id, {flavor: 2})
+    columns = (Payment.id, Payment.provider_key, Payment.amount)
+    row = await Payment.select(*columns).where(Payment.order == placed.order).first()
+    assert row is not None
+    asked = Charge(row["provider_key"], row["amount"], "EUR", placed.order, None)
+    bank.listed = [record(asked, f"lost {placed.order}")]
+    (finding,) = await find(bank)
+    assert (finding.what, finding.payment) == ("look", row["id"])
+    assert finding.why == "5.00 EUR, but ours is new"
+    await actions.cancel(placed.order, by=customer.user.id)
+    (finding,) = await find(bank)
+    assert (finding.what, finding.why) == ("refund", "5.00 EUR, but ours is void")
+
+
+async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: int) -> None:
+    bank = Bank()
+    stranger = Refund("restored away", 700, "EUR", 2**62, "")
+    bank.listed = [record(stranger, "ch orphan"), record(stranger, "re orphan", kind="refund")]
+    refund, charge = await find(bank)
+    assert (charge.what, charge.payment, refund.what) == ("refund", None, "look")
+    assert (await remedies.carry_out(bank, charge)).done
+    (asked,) = bank.asked
+    assert isinstance(asked, Refund)
+    assert (asked.amount, asked.charge) == (700, "ch orphan")
+    assert [finding.what for finding in await find(bank)] == ["look"]
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"amount": 1}, "they have 0.01 EUR; we asked for 5.00 EUR"),
+        ({"currency": "USD"}, "they have 5.00 USD; we asked for 5.00 EUR"),
+        (
+            {"reference": "theirs"},
+            "a second charge under one key: theirs is theirs, ours is certain {}",
+        ),
+        ({"state": "declined"}, "they have it as declined, we have it as succeeded"),
+    ],
+)
+async def test_what_we_hold_for_certain_and_they_do_not_is_for_a_person(
+    customer: Caller, flavor: int, values: dict[str, Any], why: str
+) -> None:
+    bank = Bank(f"certain {flavor}")
+    order, payment, asked = await charged(bank, customer, flavor)
+    bank.listed = [record(asked, **{"reference": f"certain {flavor}"} | values)]
+    (finding,) = await find(bank)
+    assert (finding.what, finding.payment) == ("look", payment)
+    assert finding.why == why.format(flavor)
+    bank.listed = []
+    (finding,) = await find(bank)
+    assert (finding.what, finding.why) == ("look", "their list lacks it")
+    assert await status(order) == "paid"
+
+
+async def test_what_never_succeeded_is_not_lacking_in_their_list(
+    customer: Caller, flavor: int
+) -> None:
+    bank = Bank(Declined("no"), Unknown)
+    for _ in range(2):
+        await charged(bank, customer, flavor)
+    assert await find(bank) == []
+
+
+async def sent_at(payment: int, when: datetime) -> None:
+    await Payment.update({Payment.first_sent_at: when}).where(Payment.id == payment)
+
+
+async def test_their_list_is_read_a_little_further_than_ours(customer: Caller, flavor: int) -> None:
+    bank, until = Bank(), datetime.now(UTC) - timedelta(hours=1)
+    _, payment, asked = await charged(bank, customer, flavor)
+    await sent_at(payment, until - timedelta(seconds=1))
+    theirs = f"ref {asked.key}"
+    for seconds, lacking in ((1, []), (601, ["their list lacks it"])):
+        bank.listed = [record(asked, theirs, created=until + timedelta(seconds=seconds))]
+        found = [one async for one in reconciliation.compare(bank, until - DAY, until)]
+        assert [one.why for one in found if one.payment == payment] == lacking
+
+
+@pytest.mark.parametrize(
+    ("age", "compared"),
+    [
+        (timedelta(minutes=9), False),
+        (timedelta(minutes=11), True),
+        (timedelta(days=2, hours=23), True),
+        (timedelta(days=3, hours=1), False),
+    ],
+)
+async def test_a_worker_compares_what_is_neither_young_nor_old(
+    customer: Caller,
+    flavor: int,
+    caplog: pytest.LogCaptureFixture,
+    age: timedelta,
+    compared: bool,
+) -> None:
+    bank = Bank()
+    _, payment, _ = await charged(bank, customer, flavor)
+    await sent_at(payment, datetime.now(UTC) - age)
+    await due()
+    await reconciliation.run_due(bank)
+    assert (f"payment {payment}: their list lacks it" in caplog.text) == compared
+
+
+async def test_many_are_compared_in_chunks(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "CHUNK", 2)
+    bank = Bank()
+    for n in range(5):
+        _, _, asked = await charged(bank, customer, flavor)
+        if n != 3:
+            bank.listed.append(record(asked, f"ref {asked.key}"))
+    (finding,) = await find(bank)
+    assert (finding.what, finding.why) == ("look", "their list lacks it")
+
+
+async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
+    customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    bank = Bank(Unknown)
+    order, _, asked = await charged(bank, customer, flavor)
+    sent = datetime.now(UTC) - timedelta(hours=1)
+    bank.listed = [record(asked, f"daily {order}", created=sent)]
+    await Job.delete().where(Job.kind == reconciliation.KIND)
+    # The first worker claims the comparison and dies.
+    assert await reconciliation._claim()
+    await reconciliation.run_due(bank)
+    assert await status(order) == "pending"
+    (job,) = await Job.select().where(Job.kind == reconciliation.KIND)
+    assert job["run_at"] <= datetime.now(UTC) + timedelta(hours=1)
+    lease_over = {Job.run_at: datetime.now(UTC) - timedelta(seconds=1)}
+    await Job.update(lease_over).where(Job.kind == reconciliation.KIND)
+    with caplog.at_level("INFO"):
+        await reconciliation.run_due(bank)
+    assert await status(order) == "paid"
+    assert f"daily {order}: it succeeded" in caplog.text
+    (job,) = await Job.select().where(Job.kind == reconciliation.KIND)
+    assert job["run_at"] > datetime.now(UTC) + timedelta(hours=23)
+    await ledger.check()
+
+
+async def due() -> None:
+    """Make the comparison due."""
+    now = {Job.run_at: datetime.now(UTC) - timedelta(seconds=1)}
+    await Job.update(now).where(Job.kind == reconciliation.KIND)
+
+
+async def test_one_record_that_cannot_be_adopted_does_not_keep_the_others_from_it(
+    customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    bank = Bank(Unknown, Unknown, "taken already")
+    asked, orders = [], []
+    for _ in range(3):
+        order, _, request = await charged(bank, customer, flavor)
+        asked.append(request)
+        orders.append(order)
+    sent = datetime.now(UTC) - timedelta(hours=1)
+    bank.listed = [
+        record(request, reference, created=sent)
+        for request, reference in zip(
+            asked, ("taken already", "free", "taken already"), strict=True
+        )
+    ]
+    await due()
+    with caplog.at_level("INFO"):
+        await reconciliation.run_due(bank)
+    assert [await status(order) for order in orders] == ["pending", "paid", "paid"]
+    assert caplog.text.count("Nothing could be done about: adopt: payment") == 1
+    assert " left to be done." in caplog.text
+    await ledger.check()
+
+
+@pytest.mark.parametrize("trouble", [Later("429"), Unknown("500"), ConnectionResetError()])
+async def test_a_provider_that_does_not_give_its_list_is_asked_again_soon(
+    caplog: pytest.LogCaptureFixture, trouble: Exception
+) -> None:
+    class Away(Bank):
+        async def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
+            raise trouble
+            yield  # This makes it a generator, like the others.
+
+    await due()
+    await reconciliation.run_due(Away())
+    (record,) = logged(caplog, reconciliation.log)
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    (job,) = await Job.select().where(Job.kind == reconciliation.KIND)
+    assert job["run_at"] <= datetime.now(UTC) + reconciliation.RETRY
+
+
+@pytest.mark.parametrize(
+    ("known", "whats"),
+    [(Unknown("pending", "re_1"), []), (Unknown("500"), ["look"]), (TimeoutError(), ["look"])],
+)
+async def test_a_look_at_one_refund_that_fails_is_told_and_the_others_are_compared(
+    flavor: int, known: Exception, whats: list[str]
+) -> None:
+    class Silent(Bank):
+        async def look_up(self, request: Request, reference: str | None) -> Any:
+            assert isinstance(request, Refund)
+            if request.charge == "ch silent":
+                raise known
+            return await super().look_up(request, reference)
+
+    bank, stranger = Silent(), Refund("another installation's", 700, "EUR", 1, "")
+    bank.listed = [record(stranger, "ch silent"), record(stranger, "ch other")]
+    assert [finding.what for finding in await find(bank)] == [*whats, "refund"]
+
+
+async def test_a_charge_for_nothing_that_was_given_back_at_the_provider_is_no_finding(
+    customer: Caller, flavor: int
+) -> None:
+    bank = Bank(Declined("no"))
+    order, _, asked = await charged(bank, customer, flavor)
+    theirs: dict[str, Any] = {"kind": "refund", "key": None, "charge": f"late {order}"}
+    part = record(asked, f"re {order}", **theirs, amount=200)
+    failed = record(asked, f"re0 {order}", **theirs, state="declined")
+    bank.listed = [record(asked, f"late {order}"), part, failed]
+    assert [finding.what for finding in await find(bank)] == ["refund"]
+    bank.listed.append(record(asked, f"re2 {order}", **theirs, amount=300))
+    assert await find(bank) == []
+
+
+async def test_a_declined_refund_of_a_charge_for_nothing_leaves_it_to_be_done(
+    customer: Caller, flavor: int
+) -> None:
+    bank = Bank(Declined("no"))
+    order, _, asked = await charged(bank, customer, flavor)
+    bank.listed, bank.answers = [record(asked, f"kept {order}")], [Declined("account closed")]
+    (finding,) = await find(bank)
+    outcome = await remedies.carry_out(bank, finding)
+    assert outcome == remedies.Outcome(" - the refund was declined: account closed", False)
+    types = await Event.select(Event.type).where(Event.order == order).order_by(Event.seq)
+    assert [row["type"] for row in types] == ["placed", "failed"]
+    assert await find(bank) == [finding]
+    await ledger.check()
+
+
+async def test_a_refund_that_nobody_answers_for_is_to_be_done_again(flavor: int) -> None:
+    bank = Bank(Unknown("500"))
+    bank.listed = [record(Refund("restored away too", 700, "EUR", 1, ""), "ch unanswered")]
+    (finding,) = await find(bank)
+    outcome = await remedies.carry_out(bank, finding)
+    assert (outcome.done, "do it again" in outcome.said) == (False, True)
+    assert (await remedies.carry_out(bank, finding)).done
+
+
+async def test_a_charge_is_matched_by_its_key_and_never_by_its_orders_number(
+    customer: Caller, flavor: int
+) -> None:
+    placed = await place(customer.user.id, {flavor: 2})
+    bank = Bank()
+    # After a restored backup: the order of this charge was lost, and this customer's new order has
+    # its number.
+    lost = Refund("lost with the backup", 700, "EUR", placed.order, "")
+    bank.listed = [record(lost, "ch of the lost order")]
+    (finding,) = await find(bank)
+    assert finding.order is None
+    assert f"it was for an order {placed.order}, which may be another one today" in str(finding)
+    assert (await remedies.carry_out(bank, finding)).done
+    types = await Event.select(Event.type).where(Event.order == placed.order)
+    assert [row["type"] for row in types] == ["placed"]
+    await ledger.check()
+
+
+async def test_without_a_list_nothing_is_compared() -> None:
+    await Job.delete().where(Job.kind == reconciliation.KIND)
+    provider = Provider()
+    assert await reconciliation.run_due(provider) is False
+    assert not await Job.exists().where(Job.kind == reconciliation.KIND)

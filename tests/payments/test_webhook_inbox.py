@@ -1,0 +1,453 @@
+"""Test that workers can apply notices in any order, any number of times and at the same time."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+
+from icecream import database
+from icecream.orders import actions, placing
+from icecream.payments import executor, leases, providers, webhook_inbox
+from icecream.payments.providers import Answer, Declined, Later, Refund, Request, Succeeded, Unknown
+from icecream.runtime import failpoints
+from icecream.tables import NOTICE_TRIED, Event, Flavor, Job, Notice, Payment
+from tests import ledger
+from tests.conftest import Caller, Provider, logged, new_flavor, place, yes
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_notices")]
+LEASE = 30
+_events = count(1)
+
+
+class Told(Provider):
+    """A provider that finds every payment succeeded, unless `found` says something else."""
+
+    async def look_up(self, request: Request, reference: str | None) -> Answer | None:
+        assert not database.DB.transaction_exists()
+        found = await super().look_up(request, reference)
+        return found or yes(request, f"ref {request.key}")
+
+
+@pytest.fixture
+async def placed(customer: Caller, flavor: int) -> placing.Placed:
+    """An order of 500, whose charge had no definite answer."""
+    return await unanswered(customer, flavor)
+
+
+async def unanswered(customer: Caller, flavor: int) -> placing.Placed:
+    placed = await place(customer.user.id, {flavor: 2})
+    await carry_out(number(placed), Unknown())
+    assert await state(placed) == ("pending", "unknown")
+    return placed
+
+
+def number(placed: placing.Placed) -> int:
+    assert placed.payment is not None
+    return placed.payment
+
+
+async def carry_out(payment: int, *answers: str | Answer | Exception) -> None:
+    """Carry out a payment once, with a new desk."""
+    desk = executor.Desk(Provider(*answers), places=1, lease=LEASE, timeout=5)
+    await desk.serve([payment])
+
+
+async def state(placed: placing.Placed) -> tuple[str, str]:
+    columns = (Payment.order.status.as_alias("status"), Payment.state)
+    (row,) = await Payment.select(*columns).where(Payment.id == placed.payment)
+    return row["status"], row["state"]
+
+
+async def history(placed: placing.Placed) -> list[str]:
+    rows = await Event.select(Event.type).where(Event.order == placed.order).order_by(Event.seq)
+    return [row["type"] for row in rows]
+
+
+async def key_of(payment: int) -> str:
+    rows = await Payment.select(Payment.provider_key).where(Payment.id == payment)
+    key: str = rows[0]["provider_key"]
+    return key
+
+
+async def told(key: str, reference: str = "their reference") -> int:
+    """Receive a provider's notice about the payment with this key, and return the notice's id."""
+    event = f"evt_{next(_events)}"
+    assert await webhook_inbox.receive("simulated", providers.Notice(event, key, reference))
+    (row,) = await Notice.select(Notice.id).where(Notice.event == event)
+    notice: int = row["id"]
+    return notice
+
+
+async def due_now() -> None:
+    """Make all jobs of notices due: end their delay, lease or pause."""
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    await Job.update({Job.run_at: past}).where(Job.kind == "notice")
+
+
+async def aged(notice: int, age: timedelta) -> None:
+    received_at = datetime.now(UTC) - age
+    await Notice.update({Notice.received_at: received_at}).where(Notice.id == notice)
+
+
+async def applied(notice: int) -> bool:
+    """Return whether a notice was applied, and check that it has a job only if it was not."""
+    was = await Notice.exists().where(Notice.id == notice, Notice.applied_at.is_not_null())
+    assert await has_job(notice) == (not was)
+    return was
+
+
+async def has_job(notice: int) -> bool:
+    return await Job.exists().where(Job.kind == "notice", Job.subject == notice)
+
+
+def inbox(provider: Provider, *, seconds: float = 5) -> webhook_inbox.Inbox:
+    return webhook_inbox.Inbox(provider, lease=LEASE, timeout=seconds)
+
+
+async def apply(provider: Provider, *, seconds: float = 5) -> None:
+    """Apply all notices, due or not."""
+    await due_now()
+    await sweep(inbox(provider, seconds=seconds))
+
+
+async def sweep(one: webhook_inbox.Inbox) -> None:
+    while await one.sweep():
+        pass
+
+
+async def test_a_notice_has_an_unknown_payment_looked_up_and_settled(
+    placed: placing.Placed,
+) -> None:
+    key = await key_of(number(placed))
+    notice, provider = await told(key, "pi_1"), Told()
+    await apply(provider)
+    assert [(asked.key, reference) for asked, reference in provider.looked_up] == [(key, "pi_1")]
+    assert provider.asked == []
+    assert await state(placed) == ("paid", "succeeded")
+    assert await applied(notice)
+    await ledger.check()
+
+
+async def test_it_is_the_providers_answer_that_counts(customer: Caller) -> None:
+    flavor = await new_flavor(stock=10)
+    placed = await unanswered(customer, flavor)
+    notice, provider = await told(await key_of(number(placed))), Told()
+    provider.found = Declined("the bank said no")
+    await apply(provider)
+    assert await state(placed) == ("failed", "declined")
+    assert await Flavor.select(Flavor.stock).where(Flavor.id == flavor) == [{"stock": 10}]
+    assert await applied(notice)
+    await ledger.check()
+
+
+async def test_our_own_answer_is_given_a_moment_first(placed: placing.Placed) -> None:
+    notice, provider = await told(await key_of(number(placed))), Told()
+    await inbox(provider).sweep()
+    assert provider.looked_up == []
+    assert not await applied(notice)
+    (job,) = await Job.select(Job.run_at).where(Job.kind == "notice", Job.subject == notice)
+    assert timedelta() < job["run_at"] - datetime.now(UTC) <= webhook_inbox.DELAY
+
+
+async def test_what_has_ended_already_is_applied_as_it_comes(placed: placing.Placed) -> None:
+    key, provider = await key_of(number(placed)), Told()
+    early = await told(key)
+    await apply(provider)
+    late = await told(key)
+    assert [await applied(notice) for notice in (early, late)] == [True, True]
+    await apply(provider)
+    assert len(provider.looked_up) == 1
+    await ledger.check()
+
+
+async def test_what_ends_meanwhile_costs_no_question(placed: placing.Placed) -> None:
+    notice, provider = await told(await key_of(number(placed))), Told()
+    await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject == placed.payment)
+    await carry_out(number(placed))
+    assert await state(placed) == ("paid", "succeeded")
+    await apply(provider)
+    assert provider.looked_up == []
+    assert await applied(notice)
+
+
+async def test_one_event_is_kept_once(placed: placing.Placed) -> None:
+    notice = providers.Notice("evt_same", await key_of(number(placed)), "pi_1")
+    received = await asyncio.gather(
+        *(webhook_inbox.receive("simulated", notice) for _ in range(20))
+    )
+    assert sorted(received) == [False] * 19 + [True]
+    assert await webhook_inbox.receive("another", notice)
+    assert await Notice.count() == await Job.count().where(Job.kind == "notice") == 2
+
+
+async def test_many_notices_of_one_payment_pay_it_once(placed: placing.Placed) -> None:
+    key = await key_of(number(placed))
+    several = [await told(key) for _ in range(5)]
+    await apply(Told())
+    assert [await applied(notice) for notice in several] == [True] * 5
+    assert await history(placed) == ["placed", "paid"]
+    await ledger.check()
+
+
+async def test_a_notice_may_come_before_its_order_is_here(customer: Caller, flavor: int) -> None:
+    notice, provider = await told("a key to come"), Told()
+    before = datetime.now(UTC)
+    await apply(provider)
+    assert not await applied(notice)
+    (job,) = await Job.select().where(Job.kind == "notice", Job.subject == notice)
+    assert (job["tries"], job["run_at"] >= before + timedelta(seconds=LEASE)) == (1, True)
+    placed = await unanswered(customer, flavor)
+    await Payment.update({Payment.provider_key: "a key to come"}).where(
+        Payment.id == placed.payment
+    )
+    await apply(provider)
+    assert len(provider.looked_up) == 1
+    assert await state(placed) == ("paid", "succeeded")
+    assert await applied(notice)
+    await ledger.check()
+
+
+async def test_a_notice_of_no_order_at_all_is_given_up_and_stays_to_be_seen() -> None:
+    notice, provider = await told("nobody's key"), Told()
+    await aged(notice, NOTICE_TRIED - timedelta(minutes=1))
+    await apply(provider)
+    assert await has_job(notice)
+    await aged(notice, NOTICE_TRIED)
+    await apply(provider)
+    assert not await has_job(notice)
+    assert await Notice.exists().where(Notice.id == notice, Notice.applied_at.is_null())
+    assert provider.looked_up == []
+    await ledger.check()
+
+
+async def test_a_payment_that_nobody_asked_for_yet_is_left_to_the_worker(
+    customer: Caller, flavor: int
+) -> None:
+    placed = await place(customer.user.id, {flavor: 2})
+    notice, provider = await told(await key_of(number(placed))), Told()
+    await aged(notice, timedelta(seconds=LEASE))
+    await apply(provider)
+    assert provider.looked_up == []
+    assert await state(placed) == ("pending", "new")
+    assert not await applied(notice)
+
+
+async def test_a_payment_under_way_is_left_to_who_claimed_it_for_as_long_as_a_lease(
+    customer: Caller, flavor: int
+) -> None:
+    placed = await place(customer.user.id, {flavor: 2})
+    await leases.claim([number(placed)], limit=1, lease=LEASE)
+    notice, provider = await told(await key_of(number(placed))), Told()
+    await apply(provider)
+    assert provider.looked_up == []
+    assert not await applied(notice)
+    await aged(notice, timedelta(seconds=LEASE))
+    await apply(provider)
+    assert await state(placed) == ("paid", "succeeded")
+    assert await applied(notice)
+    await ledger.check()
+
+
+async def test_a_parked_payment_is_ended_by_a_late_and_verified_answer(
+    placed: placing.Placed,
+) -> None:
+    key = await key_of(number(placed))
+    first, provider = await told(key), Told()
+    provider.found = Succeeded(f"ref {key}", 499, "EUR")
+    await apply(provider)
+    assert await state(placed) == ("pending", "parked")
+    assert await applied(first)
+    # A second notice with the same wrong answer changes nothing.
+    second = await told(key)
+    await apply(provider)
+    assert await state(placed) == ("pending", "parked")
+    assert await applied(second)
+    provider.found = None
+    third = await told(key)
+    await apply(provider)
+    assert await state(placed) == ("paid", "succeeded")
+    assert await applied(third)
+    assert await history(placed) == ["placed", "parked", "paid"]
+    await ledger.check()
+
+
+async def test_refunds_too_are_ended_by_their_notices_whichever_comes_first(
+    customer: Caller,
+) -> None:
+    flavor = await new_flavor(stock=10)
+    placed = await unanswered(customer, flavor)
+    await actions.cancel(placed.order, by=customer.user.id)
+    charged = await key_of(number(placed))
+    early = await told(charged)
+    await apply(Told())
+    assert await state(placed) == ("refunding", "succeeded")
+    (row,) = await Payment.select(Payment.id).where(
+        Payment.order == placed.order, Payment.kind == "refund"
+    )
+    await carry_out(row["id"], Unknown())
+    refund, provider = await told(await key_of(row["id"]), "re_1"), Told()
+    late = await told(charged)
+    await apply(provider)
+    ((asked, reference),) = provider.looked_up
+    assert (asked.amount, reference) == (500, "re_1")
+    assert isinstance(asked, Refund)
+    assert asked.charge == f"ref {charged}"
+    assert await state(placed) == ("canceled", "succeeded")
+    assert [await applied(notice) for notice in (early, refund, late)] == [True] * 3
+    assert await Flavor.select(Flavor.stock).where(Flavor.id == flavor) == [{"stock": 10}]
+    await ledger.check()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [Unknown("processing"), Later("429"), ConnectionResetError(), TimeoutError(), None],
+    ids=repr,
+)
+async def test_a_provider_that_does_not_know_is_asked_again_later(
+    placed: placing.Placed, trouble: Exception | None
+) -> None:
+    notice, provider = await told(await key_of(number(placed))), Provider()
+    provider.found = trouble
+    await apply(provider)
+    assert len(provider.looked_up) == 1
+    assert not await applied(notice)
+    assert await state(placed) == ("pending", "unknown")
+    await inbox(provider).sweep()
+    assert len(provider.looked_up) == 1
+    await apply(Told())
+    assert await state(placed) == ("paid", "succeeded")
+    assert await applied(notice)
+    await ledger.check()
+
+
+async def test_a_provider_that_hangs_is_not_waited_for(placed: placing.Placed) -> None:
+    class Hangs(Provider):
+        async def look_up(self, request: Request, reference: str | None) -> Answer | None:
+            await asyncio.sleep(60)
+            return None
+
+    notice = await told(await key_of(number(placed)))
+    await apply(Hangs(), seconds=0.01)
+    assert not await applied(notice)
+
+
+async def test_a_bug_in_one_look_up_disturbs_no_other(
+    customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = [await unanswered(customer, flavor) for _ in range(2)]
+    poison = await key_of(number(bad))
+
+    class Stumbles(Told):
+        async def look_up(self, request: Request, reference: str | None) -> Answer | None:
+            if request.key == poison:
+                raise KeyError("a bug")
+            return await super().look_up(request, reference)
+
+    left, other = await told(poison), await told(await key_of(number(good)))
+    await apply(Stumbles())
+    assert "was left as it is" in caplog.text
+    assert not await applied(left)
+    assert await applied(other)
+    assert await state(good) == ("paid", "succeeded")
+    assert await state(bad) == ("pending", "unknown")
+    # The traceback is logged once. After NOTICE_TRIED the notice is given up, as any other that
+    # leads to no payment.
+    await aged(left, NOTICE_TRIED)
+    await apply(Stumbles())
+    told_of = [one for one in caplog.records if "was left as it is" in one.message]
+    assert [one.exc_info is not None for one in told_of] == [True, False]
+    assert not await has_job(left)
+
+
+async def test_of_a_notice_that_was_deleted_nothing_is_left_to_do(placed: placing.Placed) -> None:
+    notice = await told(await key_of(number(placed)))
+    await Notice.delete().where(Notice.id == notice)
+    await apply(Told())
+    assert not await has_job(notice)
+
+
+async def test_a_database_that_is_away_is_one_error_and_not_one_for_each_notice(
+    placed: placing.Placed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(payment: int) -> None:
+        raise database.Unavailable("away")
+
+    key = await key_of(number(placed))
+    for _ in range(3):
+        await told(key)
+    await due_now()
+    monkeypatch.setattr(leases, "standing", away)
+    with pytest.raises(database.Unavailable):
+        await inbox(Told()).sweep()
+    assert logged(caplog, webhook_inbox.log) == []
+
+
+async def test_several_workers_share_the_notices(customer: Caller, flavor: int) -> None:
+    placed = [await unanswered(customer, flavor) for _ in range(3 * webhook_inbox.PLACES)]
+    several = [await told(await key_of(number(one))) for one in placed]
+    provider = Told()
+    await due_now()
+    await asyncio.gather(*(sweep(inbox(provider)) for _ in range(3)))
+    keys = [asked.key for asked, _ in provider.looked_up]
+    assert len(keys) == len(set(keys)) == len(placed)
+    assert {await state(one) for one in placed} == {("paid", "succeeded")}
+    assert all([await applied(notice) for notice in several])
+    await ledger.check()
+
+
+async def test_notice_worker_and_notice_at_the_same_moment_are_one_charge(
+    placed: placing.Placed,
+) -> None:
+    key = await key_of(number(placed))
+    several = [await told(key) for _ in range(4)]
+    await due_now()
+    await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject == placed.payment)
+    sweeps = (inbox(Told()).sweep() for _ in range(3))
+    await asyncio.gather(carry_out(number(placed), f"ref {key}"), *sweeps)
+    assert await state(placed) == ("paid", "succeeded")
+    assert await history(placed) == ["placed", "paid"]
+    for notice in several:
+        await aged(notice, timedelta(seconds=LEASE))
+    await apply(Told())
+    assert [await applied(notice) for notice in several] == [True] * 4
+    await ledger.check()
+
+
+@pytest.mark.parametrize("where", ["notices.claimed", "notices.settled"])
+async def test_who_dies_on_the_way_leaves_it_to_the_next(
+    placed: placing.Placed, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def die() -> None:
+        raise RuntimeError
+
+    notice, provider = await told(await key_of(number(placed))), Told()
+    with monkeypatch.context() as patch, contextlib.suppress(RuntimeError):
+        patch.setitem(failpoints._armed, where, die)
+        await apply(provider)
+    assert not await applied(notice)
+    await apply(provider)
+    assert len(provider.looked_up) == 1
+    assert await applied(notice)
+    assert await history(placed) == ["placed", "paid"]
+    await ledger.check()
+
+
+async def test_notices_are_deleted_30_days_after_they_were_applied(
+    placed: placing.Placed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_inbox, "STEP", 2)
+    key = await key_of(number(placed))
+    for _ in range(3):
+        await told(key)
+    await apply(Told())
+    long_ago = datetime.now(UTC) - timedelta(days=30)
+    await Notice.update({Notice.applied_at: long_ago}, force=True)
+    young, open_one = await told(key), await told("nobody's key")
+    almost = {Notice.applied_at: long_ago + timedelta(hours=1)}
+    await Notice.update(almost).where(Notice.id == young)
+    await aged(open_one, timedelta(days=60))
+    assert [await webhook_inbox.prune() for _ in range(2)] == [True, False]
+    left = await Notice.select(Notice.id).order_by(Notice.id)
+    assert [row["id"] for row in left] == [young, open_one]

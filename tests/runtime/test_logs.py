@@ -1,0 +1,163 @@
+"""Test the logs: the format of lines, hidden secrets, and few lines for an outage."""
+
+import ast
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from icecream.runtime import logs
+from icecream.runtime.logs import lines
+from tests.conftest import logged
+from tests.processes import TOP
+
+# This code does not depend on the database.
+pytestmark = pytest.mark.only("sqlite")
+
+log = logging.getLogger("tests.logs")
+SWALLOWING = re.compile("CancelledError|BaseException")
+# A handler may begin with this check. A cancellation of an awaited task is no cancellation of the
+# task itself.
+OF_THE_TASK_ITSELF = "if is_being_cancelled():\n    raise"
+SECRET = "a secret of the settings"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """Replace the monotonic clock by a time that the test sets."""
+    now = [1000.0]
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
+    yield now
+
+
+def written(log_format: str, text: str, *arguments: object, **extra: object) -> str:
+    record = log.makeRecord(log.name, logging.WARNING, "", 1, text, arguments, None, extra=extra)
+    return lines.Formatter(log_format, [SECRET]).format(record)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+        "sk_test_51Habc",
+        "rk_live_51Habc",
+        "whsec_abc123",
+        "pm_card_visa",
+        "pm_1N3T4y2eZvKYlo2C",
+        "card_1N3T4y2eZvKYlo2C",
+        "pi_3N_secret_x",
+        "postgresql://icecream:vanilla@db/icecream",
+        "Authorization: Bearer abcdefghijkl",
+        "password=vanilla&x=1",
+        SECRET,
+    ],
+)
+@pytest.mark.parametrize("log_format", ["pretty", "json"])
+def test_a_secret_is_never_written(log_format: str, secret: str) -> None:
+    line = written(log_format, "It says %r.", secret)
+    assert logs.HIDDEN in line
+    assert secret not in line
+    assert "vanilla" not in line
+    assert "abcdefghijkl" not in line
+
+
+@pytest.mark.parametrize("text", ["card_declined", "pi_3N4y", "re_3N4y", "redis://h:6379/0", "eyJ"])
+def test_what_operators_look_for_is_written(text: str) -> None:
+    assert text in written("pretty", text)
+
+
+def test_a_line_names_its_request_its_order_and_its_payment() -> None:
+    name = logs.request_id.set("abc")
+    about = logs._about.set(None)
+    try:
+        logs.about(order=7)
+        logs.about(payment=9)
+        line = written("json", "It is %s.", "so", n=3)
+        text = written("pretty", "two\nlines")
+    finally:
+        logs.request_id.reset(name)
+        logs._about.reset(about)
+    fields: dict[str, Any] = msgspec.json.decode(line)
+    assert fields.pop("timestamp").startswith("20")
+    ids = {"request_id": "abc", "order": 7, "payment": 9}
+    about_it = {"level": "warning", "logger": "tests.logs", "event": "It is so.", "n": 3}
+    assert fields == about_it | ids
+    assert text.endswith(r"WARNING [abc] tests.logs: two\nlines order=7 payment=9")
+
+
+def test_an_outage_is_a_line_then_one_a_minute_and_one_at_its_end(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    outage = logs.Outage(log, "The database")
+    outage.succeeded()
+    for _ in range(200):
+        outage.failed(TimeoutError())
+    clock[0] += 61
+    for _ in range(200):
+        outage.failed("full")
+        # A success between failures does not end the outage, for example a read of a database that
+        # takes no writes.
+        outage.succeeded()
+    assert outage.lasts
+    clock[0] += 5
+    outage.succeeded()
+    outage.succeeded()
+    assert not outage.lasts
+    assert [one.getMessage() for one in logged(caplog, log)] == [
+        "The database is away (TimeoutError()).",
+        "The database has been away for 61 s (full), 201 failures.",
+        "The database is back after 66 s, 400 failures.",
+    ]
+
+
+def test_what_comes_and_goes_is_a_few_lines_too(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    outage = logs.Outage(log, "The database")
+    for _ in range(30):
+        outage.failed("read-only")
+        clock[0] += 5
+        outage.succeeded()
+    messages = [one.getMessage() for one in logged(caplog, log)]
+    assert [message.partition(" (")[0] for message in messages] == [
+        "The database is away",
+        "The database is back after 5 s, 1 failures.",
+    ] * 3
+
+
+def test_a_fault_is_told_once_a_minute_with_its_traceback(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    for every in (False, True, False):
+        for n in range(3):
+            try:
+                raise ValueError(n)
+            except ValueError as error:
+                logs.fault(log, f"It failed {every}", error, every=every)
+        clock[0] += 61
+    assert [one.getMessage() for one in logged(caplog, log)] == [
+        "It failed False: ValueError(0)",
+        "It failed True: ValueError(0) (2 times more in between)",
+        "It failed True: ValueError(1)",
+        "It failed True: ValueError(2)",
+        "It failed False: ValueError(0)",
+    ]
+    assert caplog.text.count("Traceback") == 3
+
+
+def test_nobody_swallows_cancellation() -> None:
+    """A canceled task must end. Otherwise a timeout around it has no effect, and a stop hangs."""
+    swallowed = [
+        f"{path}:{handler.lineno}"
+        for folder in ("icecream", "tasks")
+        for path in (TOP / folder).rglob("*.py")
+        for handler in ast.walk(ast.parse(path.read_text()))
+        if isinstance(handler, ast.ExceptHandler)
+        and (handler.type is None or SWALLOWING.search(ast.unparse(handler.type)))
+        and not isinstance(handler.body[-1], ast.Raise)
+        and ast.unparse(handler.body[0]) != OF_THE_TASK_ITSELF
+    ]
+    assert swallowed == []

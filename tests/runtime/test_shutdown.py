@@ -1,0 +1,80 @@
+"""Test that a process which hangs while it stops logs where it hangs and has its own exit code."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from icecream.cli import serve
+from icecream.runtime import shutdown
+from tests.processes import PATIENCE, Shop, until
+
+# Programs that hang when they have to stop. The time limit for a stop is short here.
+SOON = """
+import asyncio, time
+from icecream import app, intake, payments
+from icecream.cli import serving
+app.STOP_SECONDS = serving.STOP_SECONDS = 0.2
+"""
+WAIT = """
+async def hangs(*_): await asyncio.Event().wait()
+"""
+BLOCK = """
+async def hangs(*_): time.sleep(60)
+"""
+HANG = """
+intake.Intake.close = payments.Desk.close = hangs
+"""
+
+
+embedded, at_scale = pytest.mark.only("sqlite"), pytest.mark.only("postgres")
+
+
+@pytest.mark.parametrize(
+    ("command", "way", "what"),
+    [
+        pytest.param("serve", WAIT, "lifespan (app.py", marks=embedded),
+        pytest.param("serve", BLOCK, "main thread in hangs (<string>", marks=embedded),
+        pytest.param("worker", WAIT, "working (worker.py", marks=at_scale),
+    ],
+)
+def test_a_stop_that_hangs_is_forced_with_a_code_and_a_line_of_its_own(
+    tmp_path: Path, empty_database: str, command: str, way: str, what: str
+) -> None:
+    with Shop(tmp_path / "shop", empty_database) as shop:
+        assert shop.run("migrate").returncode == 0
+        process = shop.begin_altered(SOON + way + HANG, command)
+        shop.ready(process)
+        process.signal(signal.SIGTERM)
+        assert process.wait() == shutdown.FORCED_STOP == 70
+        (line,) = [one for one in process.output.splitlines() if "ends by force" in one]
+        assert "exit code 70" in line
+        assert what in line
+        assert " hangs (<string>:" in line
+
+
+@embedded
+@pytest.mark.anyio
+async def test_a_command_of_several_processes_tells_when_one_of_them_was_forced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python, stop = tmp_path / "python", asyncio.Event()
+    python.write_text("#!/bin/sh\ntrap 'exit 70' TERM\necho up >>began\nread -r _")
+    python.chmod(0o700)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(serve.sys, "executable", str(python))
+    monkeypatch.setattr(serve, "_stop_signal", lambda: stop)
+    command = asyncio.create_task(serve._supervise(2, 1, None))
+
+    def up() -> int:
+        return (tmp_path / "began").read_text().count("up")
+
+    (tmp_path / "began").touch()
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.to_thread(until, lambda: up() == 2, "both work")
+        stop.set()
+        codes = await command
+    with pytest.raises(SystemExit, match="70"):
+        serve._exit_as_forced(codes)
+    serve._exit_as_forced([0, None, -9])

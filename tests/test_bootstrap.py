@@ -1,0 +1,168 @@
+"""Test migrations from an empty database: forwards, backwards and several runs at once."""
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from icecream import bootstrap, settings
+from tests import forks
+from tests.conftest import ADMIN_PASSWORD, PATIENCE, Caller, place
+
+pytestmark = pytest.mark.anyio
+TOP = Path(__file__).parents[1]
+
+
+@pytest.fixture
+async def elsewhere(empty_database: str) -> dict[str, str]:
+    """Return the environment of a command that uses its own empty database."""
+    return dict(os.environ) | {"ICECREAM_DATABASE_URL": empty_database, "PYTHONPATH": str(TOP)}
+
+
+async def run(environment: dict[str, str], *words: str) -> tuple[int, str]:
+    """Run Python with these arguments; return the exit code and the output."""
+    return await asyncio.to_thread(_run, environment, words)
+
+
+def _run(environment: dict[str, str], words: tuple[str, ...]) -> tuple[int, str]:
+    with tempfile.NamedTemporaryFile() as log:
+        path = Path(log.name)
+        code = forks.Fork(words, environment, TOP, path).wait(PATIENCE)
+        return code, path.read_text()
+
+
+async def test_several_migration_runners_at_once_are_safe(elsewhere: dict[str, str]) -> None:
+    command = ("-m", "icecream", "migrate")
+    answers = await asyncio.gather(*(run(elsewhere, *command) for _ in range(4)))
+    assert [code for code, _ in answers] == [0, 0, 0, 0], answers
+    told = [output for _, output in answers if "first admin" in output]
+    assert len(told) == 1
+    assert ADMIN_PASSWORD not in told[0]
+
+
+async def test_a_random_password_is_shown_once(elsewhere: dict[str, str]) -> None:
+    del elsewhere["ICECREAM_ADMIN_PASSWORD"]
+    _, first = await run(elsewhere, "-m", "icecream", "migrate")
+    assert "shown only this once" in first
+    _, second = await run(elsewhere, "-m", "icecream", "migrate")
+    assert second == "The database is up to date.\n"
+
+
+@pytest.mark.only("postgres")
+async def test_another_schema_may_have_a_table_called_migration(elsewhere: dict[str, str]) -> None:
+    connection = await asyncpg.connect(elsewhere["ICECREAM_DATABASE_URL"])
+    try:
+        await connection.execute("CREATE SCHEMA other; CREATE TABLE other.migration (mine int)")
+        code, output = await run(elsewhere, "-m", "icecream", "migrate")
+        assert code == 0, output
+        assert await connection.fetchval("SELECT count(*) FROM other.migration") == 0
+        assert await connection.fetchval("SELECT count(*) FROM public.migration")
+    finally:
+        await connection.close()
+
+
+ROUND_TRIP = """
+import asyncio
+from icecream import database, installation
+from icecream.tables import Flavor, User
+async def main():
+    async with database.running():
+        for _ in range(2):
+            await installation.migrate(print)
+            assert await installation.pending() == []
+            assert await Flavor.select(Flavor.id, Flavor.name) == [{"id": 1, "name": "Vanilla"}]
+            (admin,) = await User.objects()
+            assert (admin.username, admin.active, admin.admin, admin.superuser) == (
+                "admin", True, True, True)
+            await installation.migrate_to("all")
+            assert await installation.pending() == installation.known_migrations()
+        print("there and back again")
+asyncio.run(main())
+"""
+
+
+async def test_the_migrations_go_forwards_and_backwards(elsewhere: dict[str, str]) -> None:
+    code, output = await run(elsewhere, "-c", ROUND_TRIP)
+    assert (code, output.splitlines()[-1]) == (0, "there and back again"), output
+
+
+COUNTED_LATER = """
+import asyncio
+from icecream import database, doctor, installation
+from icecream.tables import CustomerDay, Flavor, OrderLine, RefreshToken, User
+from tests import history
+TOKENS = (
+    'INSERT INTO refresh_token (jti, family, "user", successor, expires_at) VALUES '
+    "('old', 'f', 1, 'new', '2099-01-01 00:00:00+00:00'),"
+    "('new', 'f', 1, NULL, '2099-01-01 00:00:00+00:00')"
+)
+async def main():
+    async with database.running():
+        await installation.migrate(print)
+        await User.insert(User(username="shop", password="", active=True))
+        for n, (price, stock) in enumerate(history.FLAVORS):
+            await Flavor.insert(Flavor(name=f"flavor {n}", price=price))
+        past = history.History(3, [1, 2], [2, 3, 4, 5], clerk=1)
+        history.intake.datetime = history.Clock(past.chance)
+        await past.go_on(150)
+        before = await OrderLine.select().order_by(OrderLine.id)
+        assert await CustomerDay.exists()
+    async with database.running():
+        await installation.migrate_to("2026-11-25T01:40:00:000000")
+        await database.DB.run_ddl(TOKENS)
+    async with database.running():
+        await installation.migrate(print)
+    async with database.running():
+        assert await doctor.examine() == {}
+        after = await OrderLine.select().order_by(OrderLine.id)
+        assert after == before
+        assert any(0 < line["refunded"] < line["unit_price"] for line in after)
+        assert await CustomerDay.exists()
+        (new,) = await RefreshToken.select(RefreshToken.jti).where(RefreshToken.parent == "old")
+        assert new == {"jti": "new"}
+        await past.go_on(50)
+        assert await doctor.examine() == {}
+        print("counted")
+asyncio.run(main())
+"""
+
+
+async def test_orders_that_were_there_before_are_counted(elsewhere: dict[str, str]) -> None:
+    code, output = await run(elsewhere, "-c", COUNTED_LATER)
+    assert (code, output.splitlines()[-1]) == (0, "counted"), output
+
+
+async def test_an_interrupted_migration_leaves_nothing_behind(elsewhere: dict[str, str]) -> None:
+    dies = ROUND_TRIP.replace(
+        "    async with database.running():",
+        "    import os\n"
+        "    from icecream import passwords\n"
+        "    passwords.hashed = lambda password: os._exit(9)\n"
+        "    async with database.running():",
+    )
+    assert (await run(elsewhere, "-c", dies))[0] == 9
+    code, output = await run(elsewhere, "-m", "icecream", "migrate")
+    assert code == 0, output
+    assert "first admin" in output
+
+
+async def test_a_database_in_another_currency_stops_the_boot(
+    monkeypatch: pytest.MonkeyPatch, customer: Caller, flavor: int
+) -> None:
+
+    await place(customer.user.id, {flavor: 1})
+    dollars = settings.read(dict(os.environ) | {"ICECREAM_CURRENCY": "USD"})
+    monkeypatch.setattr(settings, "load", lambda: dollars)
+    with pytest.raises(bootstrap.NotReady, match="set it to EUR"):
+        await bootstrap.check()
+
+
+async def test_a_database_without_its_migrations_stops_the_boot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bootstrap, "known_migrations", lambda: ["2099-01-01T00:00:00:000000"])
+    with pytest.raises(bootstrap.NotReady, match="icecream migrate"):
+        await bootstrap.check()
