@@ -13,7 +13,7 @@ WEBHOOK_SECRET = "whsec_of_the_tests"
 HOLDING = """
 import asyncio, itertools, pathlib, types
 from icecream.cli import main
-from icecream.sandbox import desk
+from icecream.sandbox import http as sandbox_http
 folder, numbers = pathlib.Path({folder!r}), itertools.count()
 async def hold(_):
     held = folder / f"held-{{next(numbers)}}"
@@ -21,7 +21,7 @@ async def hold(_):
     while not (folder / "go-on").exists():
         await asyncio.sleep(0.01)
     held.unlink()
-desk.asyncio = types.SimpleNamespace(**vars(asyncio) | {{"sleep": hold}})
+sandbox_http.asyncio = types.SimpleNamespace(**vars(asyncio) | {{"sleep": hold}})
 main()
 """
 

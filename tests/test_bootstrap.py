@@ -66,19 +66,19 @@ async def test_another_schema_may_have_a_table_called_migration(elsewhere: dict[
 
 ROUND_TRIP = """
 import asyncio
-from icecream import database, installation
+from icecream import database, bootstrap
 from icecream.tables import Flavor, User
 async def main():
     async with database.running():
         for _ in range(2):
-            await installation.migrate(print)
-            assert await installation.pending() == []
+            await bootstrap.migrate(print)
+            assert await bootstrap.pending() == []
             assert await Flavor.select(Flavor.id, Flavor.name) == [{"id": 1, "name": "Vanilla"}]
             (admin,) = await User.objects()
             assert (admin.username, admin.active, admin.admin, admin.superuser) == (
                 "admin", True, True, True)
-            await installation.migrate_to("all")
-            assert await installation.pending() == installation.known_migrations()
+            await bootstrap.migrate_to("all")
+            assert await bootstrap.pending() == bootstrap.known_migrations()
         print("there and back again")
 asyncio.run(main())
 """
@@ -91,7 +91,8 @@ async def test_the_migrations_go_forwards_and_backwards(elsewhere: dict[str, str
 
 COUNTED_LATER = """
 import asyncio
-from icecream import database, doctor, installation
+from icecream import database, bootstrap
+from icecream.integrity import doctor
 from icecream.tables import CustomerDay, Flavor, OrderLine, RefreshToken, User
 from tests import history
 TOKENS = (
@@ -101,20 +102,20 @@ TOKENS = (
 )
 async def main():
     async with database.running():
-        await installation.migrate(print)
+        await bootstrap.migrate(print)
         await User.insert(User(username="shop", password="", active=True))
         for n, (price, stock) in enumerate(history.FLAVORS):
             await Flavor.insert(Flavor(name=f"flavor {n}", price=price))
         past = history.History(3, [1, 2], [2, 3, 4, 5], clerk=1)
-        history.intake.datetime = history.Clock(past.chance)
+        history.placing.datetime = history.Clock(past.chance)
         await past.go_on(150)
         before = await OrderLine.select().order_by(OrderLine.id)
         assert await CustomerDay.exists()
     async with database.running():
-        await installation.migrate_to("2026-11-25T01:40:00:000000")
+        await bootstrap.migrate_to("2026-11-25T01:40:00:000000")
         await database.DB.run_ddl(TOKENS)
     async with database.running():
-        await installation.migrate(print)
+        await bootstrap.migrate(print)
     async with database.running():
         assert await doctor.examine() == {}
         after = await OrderLine.select().order_by(OrderLine.id)
@@ -139,7 +140,7 @@ async def test_an_interrupted_migration_leaves_nothing_behind(elsewhere: dict[st
     dies = ROUND_TRIP.replace(
         "    async with database.running():",
         "    import os\n"
-        "    from icecream import passwords\n"
+        "    from icecream.runtime import passwords\n"
         "    passwords.hashed = lambda password: os._exit(9)\n"
         "    async with database.running():",
     )

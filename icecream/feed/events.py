@@ -20,6 +20,10 @@ from icecream.tables import Event
 log = logging.getLogger(__name__)
 
 
+# Positions read at once.
+PAGE = 500
+
+
 class Last(Struct, frozen=True):
     """The last published event and its time; position 0 if there is none."""
 

@@ -8,12 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from icecream import database, errors
-from icecream.feed.events import Told, last, read
+from icecream.feed import events
+from icecream.feed.events import Told
 from icecream.runtime import background, logs
 
 log = logging.getLogger(__name__)
-# Positions read at once.
-PAGE = 500
 # Seconds between two reads, and seconds of pause when the database is away.
 EVERY, REST = 0.05, 1.0
 # How many streams may read old events at once; this limits the load on the database.
@@ -60,7 +59,7 @@ class Reader:
         """
         async with self._joining:
             if self._task is None:
-                self._position = (await last()).position
+                self._position = (await events.last()).position
             if self.closed:
                 raise errors.Unavailable("The service is stopping.")
             self._followers[follower] += 1
@@ -77,7 +76,7 @@ class Reader:
     async def _read(self) -> None:
         while self._followers:
             try:
-                told = await read(self._position, self._position + PAGE)
+                told = await events.read(self._position, self._position + events.PAGE)
             except database.AWAY as error:
                 logs.DATABASE.failed(error)
                 await asyncio.sleep(REST)
@@ -86,7 +85,7 @@ class Reader:
                 self._position = told[-1].position
                 for follower in list(self._followers):
                     _tell(follower, told)
-            if len(told) < PAGE:
+            if len(told) < events.PAGE:
                 await asyncio.sleep(EVERY)
         self._task = None
 

@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 
 from icecream import errors
-from icecream.feed.events import Told, last, read
-from icecream.feed.reader import PAGE, Reader
+from icecream.feed import events
+from icecream.feed.events import Told
+from icecream.feed.reader import Reader
 
 # The maximum number of events that wait for a follower. A slower follower is disconnected, and has
 # to reconnect.
@@ -48,7 +49,7 @@ class Stream:
 
     async def __aiter__(self) -> AsyncGenerator[list[Told], None]:
         # There may be many old events, so read them before new events have to wait in memory.
-        async with aclosing(self._past((await last()).position)) as past:
+        async with aclosing(self._past((await events.last()).position)) as past:
             async for told in past:
                 yield told
         if self._over:
@@ -72,9 +73,9 @@ class Stream:
         loop = asyncio.get_running_loop()
         given = loop.time()
         while self.position < upto and not self._over:
-            end = min(self.position + PAGE, upto)
+            end = min(self.position + events.PAGE, upto)
             async with self._reader.catching_up:
-                told = await read(self.position, end, user=self._user)
+                told = await events.read(self.position, end, user=self._user)
             self.position = end
             if told or loop.time() - given >= BEAT:
                 given = loop.time()

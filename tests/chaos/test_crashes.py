@@ -25,10 +25,11 @@ at_scale = pytest.mark.only("postgres")
 # serves all rows. It retries soon after an unknown outcome, and its clock may be set forward.
 ALTERATION = """
 import asyncio, contextlib, datetime, os, pathlib, resource, signal, time
-from icecream import database, failpoints
-from icecream.payments import claims, desk
+from icecream import database
+from icecream.runtime import failpoints
+from icecream.payments import leases, executor
 control = pathlib.Path({control!r})
-claims.FIRST_PAUSE_SECONDS = 0.1
+leases.FIRST_PAUSE_SECONDS = 0.1
 def act(name):
     try:
         word, action = control.read_text().split()
@@ -59,7 +60,7 @@ class Later(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
         return datetime.datetime.now(tz) + datetime.timedelta(days={days})
-desk.datetime = Later
+executor.datetime = Later
 """
 NOTICES = """
 import asyncio, sys

@@ -29,7 +29,7 @@ async def note(order: int, kind: str = "noted", **about: Any) -> None:
 
 
 async def types(after: int, **kwargs: Any) -> list[str]:
-    return [one.data.type for one in await events.read(after, after + feed_reader.PAGE, **kwargs)]
+    return [one.data.type for one in await events.read(after, after + events.PAGE, **kwargs)]
 
 
 @asynccontextmanager
@@ -190,7 +190,7 @@ async def test_a_publisher_that_dies_before_its_commit_leaves_all_to_the_next(
         if place == "feed.publishing":
             raise ConnectionResetError
 
-    monkeypatch.setattr(events, "reach", die)
+    monkeypatch.setattr(publisher, "reach", die)
     with pytest.raises(ConnectionResetError):
         await publisher.publish()
     assert (await events.last()).position == begin
@@ -226,7 +226,7 @@ async def test_what_is_told_is_the_same_whenever_it_is_read(customer: Caller, fl
 async def test_a_stream_begins_in_the_past_goes_on_and_goes_on_again_elsewhere(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_reader, "PAGE", 3)
+    monkeypatch.setattr(events, "PAGE", 3)
     begin = await publish_all()
     order = (await place(customer.user.id, {flavor: 1})).order
     for _ in range(9):

@@ -298,12 +298,12 @@ async def test_a_race_for_one_key_with_another_request_is_a_reused_key(
 
 KILLED = """
 import os, signal
-from icecream import intake
-real = intake.place_at_once
+from icecream.orders import placing
+real = placing.place_at_once
 async def place(calls):
     await real(calls)
     os.kill(os.getpid(), signal.SIGKILL)
-intake.place_at_once = place
+placing.place_at_once = place
 """
 
 

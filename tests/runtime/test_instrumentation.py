@@ -8,10 +8,13 @@ from pathlib import Path
 from icecream.runtime import instrumentation
 from tests.processes import TOP
 
-ORDER = "from icecream import counters; counters.ordered('placed'); print('counted', flush=True)"
+ORDER = (
+    "from icecream.runtime import instrumentation; "
+    "instrumentation.ordered('placed'); print('counted', flush=True)"
+)
 TELL = """
-from icecream import counters
-print([one.value for metric in counters.collect() for one in metric.samples
+from icecream.runtime import instrumentation
+print([one.value for metric in instrumentation.collect() for one in metric.samples
        if one.name == "icecream_orders_total" and one.labels["outcome"] == "placed"])
 """
 

@@ -13,9 +13,11 @@ from tests.processes import PATIENCE, Shop, until
 # Programs that hang when they have to stop. The time limit for a stop is short here.
 SOON = """
 import asyncio, time
-from icecream import app, intake, payments
-from icecream.cli import serving
-app.STOP_SECONDS = serving.STOP_SECONDS = 0.2
+from icecream import app
+from icecream.cli import serve
+from icecream.orders import placing
+from icecream.payments import executor
+app.STOP_SECONDS = serve.STOP_SECONDS = 0.2
 """
 WAIT = """
 async def hangs(*_): await asyncio.Event().wait()
@@ -24,7 +26,7 @@ BLOCK = """
 async def hangs(*_): time.sleep(60)
 """
 HANG = """
-intake.Intake.close = payments.Desk.close = hangs
+placing.Intake.close = executor.Desk.close = hangs
 """
 
 

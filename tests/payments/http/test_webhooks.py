@@ -197,8 +197,8 @@ async def test_what_is_not_committed_is_not_acknowledged_and_may_come_again(
 
 
 TRUSTING = """
-from icecream import failpoints
-from icecream.gateway import Notice, Simulated
+from icecream.runtime import failpoints
+from icecream.payments.providers import Notice, Simulated
 Simulated.notice = lambda self, body, headers: Notice(body.decode(), "a key", "a reference")
 async def close(self):
     print("The provider was let go.", flush=True)

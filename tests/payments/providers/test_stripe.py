@@ -545,7 +545,9 @@ async def test_nothing_that_was_said_is_logged(
 
 
 def test_the_sdk_prints_nothing_when_its_own_variable_asks_it_to(tmp_path: Path) -> None:
-    program = "from icecream.gateway.stripe import stripe; stripe._util.log_debug('card')"
+    program = (
+        "from icecream.payments.providers.stripe import stripe; stripe._util.log_debug('card')"
+    )
     done = Process(
         ("-c", program), {"STRIPE_LOG": "debug", "PYTHONPATH": str(TOP)}, tmp_path / "log", ()
     )
