@@ -5,17 +5,19 @@ from icecream.idempotency import keys
 from icecream.orders import placing
 
 
-class Unbatched(placing.Intake):
+class Unbatched(placing.OrderPlacer):
     """An intake in which an order waits for no other order and shares no transaction."""
 
     async def place(
         self,
         user: int,
         lines: dict[int, int],
-        key: keys.Key | None = None,
+        key: keys.RequestKey | None = None,
         method: str | None = None,
-    ) -> placing.Placed:
-        outcomes = await placing.place_at_once([placing.Wanted(user, lines, key, method)])
+    ) -> placing.PlacedOrder:
+        outcomes = await placing.place_in_transaction(
+            [placing.OrderRequest(user, lines, key, method)]
+        )
         self._placed(outcomes)
         (outcome,) = outcomes
         if isinstance(outcome, Exception):
@@ -24,5 +26,5 @@ class Unbatched(placing.Intake):
 
 
 if __name__ == "__main__":
-    placing.Intake = Unbatched  # type: ignore[misc]  # before the application creates an intake
+    placing.OrderPlacer = Unbatched  # type: ignore[misc]  # before the application creates an intake
     cli.main(["serve"])

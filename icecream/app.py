@@ -39,12 +39,12 @@ from icecream.http import (
     rate_limits,
 )
 from icecream.orders import placing
-from icecream.orders.http.actions import Changes
+from icecream.orders.http.actions import OrderActions
 from icecream.orders.http.orders import Orders
 from icecream.payments import providers
 from icecream.payments.http import webhooks
-from icecream.payments.http.methods import Wallet
-from icecream.payments.http.payments import Operators
+from icecream.payments.http.methods import PaymentMethods
+from icecream.payments.http.payments import Payments
 from icecream.reporting.http.stats import Stats
 from icecream.runtime import instrumentation, shutdown
 from tasks import broker, notify
@@ -140,12 +140,12 @@ def litestar() -> Litestar:
             Accounts,
             Flavors,
             Orders,
-            Changes,
-            Operators,
-            Wallet,
+            OrderActions,
+            Payments,
+            PaymentMethods,
             Events,
             Stats,
-            webhooks.hear,
+            webhooks.receive_webhook,
             health.HealthChecks,
             metrics.read,
             site.mount(notify.ring),
@@ -161,8 +161,8 @@ def litestar() -> Litestar:
         lifespan=[lifespan],
         state=State(
             {
-                "gateway": providers.chosen(current),
-                "intake": placing.Intake(notify.ring),
+                "gateway": providers.create_gateway(current),
+                "intake": placing.OrderPlacer(notify.ring),
                 "metrics": metrics.Page(notify.redis_is_away),
                 "open_pages": OpenPages(reader),
                 "readiness": health.Readiness(),

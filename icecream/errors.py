@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 # Maximum number of characters of the request that a refusal repeats, so that it stays small.
-LONGEST = 1000
+MAX_TEXT_LENGTH = 1000
 
 
 class Refusal(Exception):
@@ -22,7 +22,7 @@ class Refusal(Exception):
 
     def __init__(self, detail: str | None = None, **members: Any) -> None:
         self.headers = dict(self.always)
-        self.detail = (detail or f"{self.title()}.")[:LONGEST]
+        self.detail = (detail or f"{self.title()}.")[:MAX_TEXT_LENGTH]
         self.members = members
         super().__init__(self.detail)
 
@@ -36,7 +36,7 @@ class Refusal(Exception):
             "title": self.title(),
             "status": self.status,
             "detail": self.detail,
-            "instance": instance[:LONGEST],
+            "instance": instance[:MAX_TEXT_LENGTH],
             "code": self.code,
             "request_id": request_id,
         } | self.members
@@ -51,11 +51,15 @@ class ValidationFailed(Refusal):
     """The request is not valid."""
 
     def __init__(self, pointer: str, code: str, detail: str) -> None:
-        error = {"pointer": pointer[:LONGEST], "code": code, "detail": detail[:LONGEST]}
+        error = {
+            "pointer": pointer[:MAX_TEXT_LENGTH],
+            "code": code,
+            "detail": detail[:MAX_TEXT_LENGTH],
+        }
         super().__init__(detail, errors=[error])
 
 
-def _challenge(problem: str = "") -> dict[str, str]:
+def _challenge_header(problem: str = "") -> dict[str, str]:
     """Return the header that requests sign-in, with the error of the sent token (RFC 6750, 3)."""
     told = f', error="invalid_token", error_description="{problem}"' if problem else ""
     return {"WWW-Authenticate": f'Bearer realm="icecream"{told}'}
@@ -65,9 +69,13 @@ class UnknownParameter(Refusal):
     """There is no such query parameter."""
 
     def __init__(self, name: str, hint: str = "") -> None:
-        detail = f"There is no query parameter {name[:LONGEST]!r}{hint}."
+        detail = f"There is no query parameter {name[:MAX_TEXT_LENGTH]!r}{hint}."
         pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-        error = {"pointer": pointer[:LONGEST], "code": self.code, "detail": detail[:LONGEST]}
+        error = {
+            "pointer": pointer[:MAX_TEXT_LENGTH],
+            "code": self.code,
+            "detail": detail[:MAX_TEXT_LENGTH],
+        }
         super().__init__(detail, errors=[error])
 
 
@@ -75,42 +83,42 @@ class Unauthenticated(Refusal):
     """Sign in first."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = _challenge()
+    always: ClassVar[dict[str, str]] = _challenge_header()
 
 
 class InvalidToken(Refusal):
     """The access token is not valid."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = _challenge("The access token is not valid")
+    always: ClassVar[dict[str, str]] = _challenge_header("The access token is not valid")
 
 
 class ExpiredToken(Refusal):
     """The access token has expired."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = _challenge("The access token has expired")
+    always: ClassVar[dict[str, str]] = _challenge_header("The access token has expired")
 
 
 class InvalidRefreshToken(Refusal):
     """The refresh token is not valid."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = _challenge()
+    always: ClassVar[dict[str, str]] = _challenge_header()
 
 
 class WrongCredentials(Refusal):
     """No active account has this name and password."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = _challenge()
+    always: ClassVar[dict[str, str]] = _challenge_header()
 
 
 class InvalidSignature(Refusal):
     """The payment provider did not sign this."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = _challenge()
+    always: ClassVar[dict[str, str]] = _challenge_header()
 
 
 class Forbidden(Refusal):

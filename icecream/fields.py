@@ -26,8 +26,8 @@ Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="
 # For words of a program: small letters and hyphens.
 KEBAB = r"^[a-z]+(-[a-z]+)*$"
 Word = Annotated[str, Meta(max_length=100, pattern=KEBAB)]
-Text = Annotated[str, Meta(max_length=errors.LONGEST, pattern=r"\S")]
-Path = Annotated[str, Meta(max_length=errors.LONGEST, pattern="^(/|$)")]
+Text = Annotated[str, Meta(max_length=errors.MAX_TEXT_LENGTH, pattern=r"\S")]
+Path = Annotated[str, Meta(max_length=errors.MAX_TEXT_LENGTH, pattern="^(/|$)")]
 
 
 class Body(Struct, forbid_unknown_fields=True):

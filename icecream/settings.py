@@ -99,7 +99,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
         _require(self.lease > self.payment_timeout, "lease", "longer than ICECREAM_PAYMENT_TIMEOUT")
         _require(
-            money.digits(self.currency) is not None,
+            money.decimal_places(self.currency) is not None,
             "currency",
             f"a currency of ISO 4217, such as EUR: {self.currency!r} is none",
         )
@@ -229,7 +229,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def amount_step(self) -> int:
         """All amounts are multiples of this many minor units; the provider accepts no others."""
-        return stripe_units.step(self.currency) if self.payment_provider == "stripe" else 1
+        return stripe_units.smallest_step(self.currency) if self.payment_provider == "stripe" else 1
 
     @property
     def staff_alone_add_flavors(self) -> bool:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-Arrows = Mapping[str, tuple[str, ...]]
+Transitions = Mapping[str, tuple[str, ...]]
 
-ORDER: Arrows = {
+ORDER: Transitions = {
     "pending": ("paid", "failed", "canceled"),
     "failed": ("pending",),
     "paid": ("refunding",),
@@ -14,7 +14,7 @@ ORDER: Arrows = {
     "refunded": ("refunding",),
     "canceled": (),
 }
-PAYMENT: Arrows = {
+PAYMENT: Transitions = {
     "new": ("sent", "void"),
     "sent": ("sent", "succeeded", "declined", "unknown", "parked"),
     "unknown": ("sent", "succeeded", "declined", "parked"),
@@ -25,12 +25,12 @@ PAYMENT: Arrows = {
     "void": (),
 }
 # The final states, although the provider may still reverse a refund.
-ENDED = ("refunded", "canceled", "succeeded", "declined", "void")
+FINAL_STATES = ("refunded", "canceled", "succeeded", "declined", "void")
 
 # In these statuses an order was charged, and the amount not refunded is ours.
-CHARGED = ("paid", "refunding", "refunded")
+CHARGED_STATUSES = ("paid", "refunding", "refunded")
 # In these statuses an order holds the stock that it took.
-LIVE = ("pending", "paid", "refunding", "refunded")
+LIVE_STATUSES = ("pending", "paid", "refunding", "refunded")
 
 
 class Action(NamedTuple):
@@ -55,27 +55,27 @@ DECISIONS = {
 }
 
 
-def before(arrows: Arrows, state: str) -> tuple[str, ...]:
+def sources_of(arrows: Transitions, state: str) -> tuple[str, ...]:
     """Return the states from which `state` may be entered, for a guarded update."""
     return tuple(name for name, following in arrows.items() if state in following)
 
 
-def check(arrows: Arrows, source: str, state: str) -> None:
+def check_transition(arrows: Transitions, source: str, state: str) -> None:
     """Raise a KeyError unless the table allows this change: no other change may be written."""
     if state not in arrows[source]:
         raise KeyError(f"{source} -> {state}")
 
 
-def unfinished(arrows: Arrows) -> tuple[str, ...]:
+def open_states(arrows: Transitions) -> tuple[str, ...]:
     """Return the states that are not final."""
-    return tuple(name for name in arrows if name not in ENDED)
+    return tuple(name for name in arrows if name not in FINAL_STATES)
 
 
-def mermaid(arrows: Arrows) -> str:
+def mermaid_diagram(arrows: Transitions) -> str:
     """Return the diagram for the documentation."""
     first = next(iter(arrows))
     lines = ["stateDiagram-v2", f"    [*] --> {first}"]
     for name, following in arrows.items():
-        ends = ("[*]",) if name in ENDED else ()
+        ends = ("[*]",) if name in FINAL_STATES else ()
         lines += [f"    {name} --> {state}" for state in (*following, *ends)]
     return "\n".join(lines)

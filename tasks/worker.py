@@ -9,7 +9,7 @@ from taskiq.receiver import Receiver
 from icecream import settings
 from icecream.idempotency import keys
 from icecream.payments import providers, reconciliation, webhook_inbox
-from icecream.payments.executor import Desk
+from icecream.payments.executor import Executor
 from icecream.runtime import background
 from tasks import notify, sweep
 from tasks.broker import broker
@@ -29,18 +29,18 @@ Step = Callable[[], Awaitable[bool]]
 async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
     """Carry payments out, at most `concurrency` at a time, until the block ends."""
     current = settings.load()
-    provider = providers.chosen(current)
+    provider = providers.create_gateway(current)
     lease, timeout = current.lease, current.payment_timeout
-    desk = Desk(provider, places=concurrency, lease=lease, timeout=timeout)
-    inbox = webhook_inbox.Inbox(provider, lease=lease, timeout=timeout)
+    desk = Executor(provider, places=concurrency, lease=lease, timeout=timeout)
+    inbox = webhook_inbox.WebhookInbox(provider, lease=lease, timeout=timeout)
     broker.state.desk = desk
     broker.is_worker_process = True
     sweepers = {
         _sweeper("sweep of payments", desk.sweep, current.sweep_every),
         _sweeper("sweep of notices", inbox.sweep, current.sweep_every),
-        _sweeper("prune of keys", keys.prune, PRUNE),
-        _sweeper("prune of notices", webhook_inbox.prune, PRUNE),
-        _sweeper("reconciliation", lambda: reconciliation.run_due(provider), PRUNE),
+        _sweeper("prune of keys", keys.prune_keys, PRUNE),
+        _sweeper("prune of notices", webhook_inbox.prune_events, PRUNE),
+        _sweeper("reconciliation", lambda: reconciliation.reconcile_if_due(provider), PRUNE),
     }
     stop, jobs = asyncio.Event(), set(sweepers)
     if notify.has_bell():

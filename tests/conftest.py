@@ -220,9 +220,9 @@ async def empty_database(opened: None, tmp_path: Path) -> str:
     return settings.load().database_url.rpartition("/")[0] + f"/{name}"
 
 
-async def place(user: int, lines: dict[int, int]) -> placing.Placed:
+async def place(user: int, lines: dict[int, int]) -> placing.PlacedOrder:
     """Place an order, and notify no worker."""
-    return await placing.Intake(notify_nobody).place(user, lines)
+    return await placing.OrderPlacer(notify_nobody).place(user, lines)
 
 
 async def notify_nobody(payments: list[int], customers: Sequence[int] = ()) -> None:
@@ -241,10 +241,12 @@ def yes(asked: Request, reference: str) -> Succeeded:
     return Succeeded(reference, asked.amount, asked.currency)
 
 
-def verdict(claim: leases.Claim, answer: str | Declined | settlement.Parked) -> settlement.Verdict:
+def verdict(
+    claim: leases.Lease, answer: str | Declined | settlement.Parked
+) -> settlement.SettlementResult:
     """Return a certain result of a claim; a text is the reference of a success."""
     said = yes(claim.request, answer) if isinstance(answer, str) else answer
-    return settlement.Verdict(claim, said)
+    return settlement.SettlementResult(claim, said)
 
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
@@ -347,12 +349,12 @@ async def flavor(opened: None) -> int:
     return await new_flavor()
 
 
-_desks: list[executor.Desk] = []
+_desks: list[executor.Executor] = []
 
 
-def desk(provider: Provider) -> executor.Desk:
+def desk(provider: Provider) -> executor.Executor:
     """Return a worker's desk for this provider."""
-    _desks.append(executor.Desk(provider, places=10, lease=30, timeout=5))
+    _desks.append(executor.Executor(provider, places=10, lease=30, timeout=5))
     return _desks[-1]
 
 
@@ -375,13 +377,13 @@ async def carry_out(order: int, *answers: Any) -> Provider:
     return provider
 
 
-def number(placed: placing.Placed) -> int:
+def number(placed: placing.PlacedOrder) -> int:
     """Return the id of an order's first payment."""
     assert placed.payment is not None
     return placed.payment
 
 
-async def parked(customer: Caller, *answers: Answer) -> placing.Placed:
+async def parked(customer: Caller, *answers: Answer) -> placing.PlacedOrder:
     """Place an order of 4 out of 10 at 250 each, whose payment is parked."""
     flavor = await new_flavor(stock=10)
     placed = await place(customer.user.id, {flavor: 4})

@@ -40,7 +40,7 @@ class History:
     def __init__(self, seed: int, users: list[int], flavors: list[int], clerk: int) -> None:
         self.chance = random.Random(seed)
         self._users, self._flavors, self._clerk = users, flavors, clerk
-        self._intake = placing.Intake(_silent)
+        self._intake = placing.OrderPlacer(_silent)
         self.orders: list[int] = []
         self._waiting: list[int] = []
         self._steps = (
@@ -59,13 +59,13 @@ class History:
 
     async def _give_back_odd_charges(self) -> None:
         """Refund orders that were charged another amount, as the doctor advises."""
-        for order in (await doctor.examine()).get(ODD_CHARGE, ()):
-            give_back = partial(actions.refund, why="odd", by=self._clerk)
+        for order in (await doctor.find_violations()).get(ODD_CHARGE, ()):
+            give_back = partial(actions.refund_order, why="odd", by=self._clerk)
             staged = await database.transaction(partial(give_back, int(str(order[0])), None))
-            (claim,) = await leases.claim(staged, limit=1, lease=0)
+            (claim,) = await leases.acquire_leases(staged, limit=1, lease=0)
             asked = claim.request
             answer = Succeeded(f"history {asked.key}", asked.amount, asked.currency)
-            await settlement.settle([settlement.Verdict(claim, answer)])
+            await settlement.settle([settlement.SettlementResult(claim, answer)])
 
     async def _place(self) -> None:
         wanted = self.chance.sample(self._flavors, self.chance.randint(1, len(self._flavors)))
@@ -77,16 +77,18 @@ class History:
     async def _settle(self) -> None:
         """Settle several payments at once, like a desk."""
         now, later = self._waiting[:10], self._waiting[10:]
-        claims = await leases.claim(now, limit=10, lease=0) if now else []
+        claims = await leases.acquire_leases(now, limit=10, lease=0) if now else []
         verdicts = [
-            settlement.Verdict(one, answer) for one in claims if (answer := self._answer(one))
+            settlement.SettlementResult(one, answer)
+            for one in claims
+            if (answer := self._answer(one))
         ]
         if verdicts:
             await settlement.settle(verdicts)
         answered = {one.claim.payment for one in verdicts}
         self._waiting = [one.payment for one in claims if one.payment not in answered] + later
 
-    def _answer(self, claim: leases.Claim) -> Answer | settlement.Parked | None:
+    def _answer(self, claim: leases.Lease) -> Answer | settlement.Parked | None:
         asked, reference = claim.request, f"history {claim.payment}"
         return self.chance.choices(
             (
@@ -103,15 +105,15 @@ class History:
         if self.orders:
             order = self.chance.choice(self.orders)
             if self.chance.random() < 0.5:
-                self._waiting += await actions.cancel(order, by=self._clerk)
+                self._waiting += await actions.cancel_order(order, by=self._clerk)
             else:
-                self._waiting += await actions.pay(order, by=self._clerk, needs_method=False)
+                self._waiting += await actions.pay_order(order, by=self._clerk, needs_method=False)
 
     async def _refund(self) -> None:
         if self.orders:
             order, amount = self.chance.choice(self.orders), self.chance.choice((None, 1, 33, 100))
             self._waiting += await database.transaction(
-                lambda: actions.refund(order, amount, why="soft", by=self._clerk)
+                lambda: actions.refund_order(order, amount, why="soft", by=self._clerk)
             )
 
     async def _decide(self) -> None:
@@ -121,7 +123,11 @@ class History:
         )
         if rows:
             decide = self.chance.choice(
-                (manual_review.retry, manual_review.release, manual_review.refund)
+                (
+                    manual_review.retry_payment,
+                    manual_review.release_payment,
+                    manual_review.refund_payment,
+                )
             )
             number = min(row["id"] for row in rows)
             self._waiting += await decide(number, why="looked", by=self._clerk)

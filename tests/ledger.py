@@ -5,5 +5,5 @@ from icecream.integrity import doctor
 
 async def check() -> None:
     """Assert that all rules of the doctor hold."""
-    broken = await doctor.examine()
+    broken = await doctor.find_violations()
     assert broken == {}, broken

@@ -60,7 +60,7 @@ async def test_a_database_that_is_away_is_503_and_says_when_to_come_back(
     async def away(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(placing.Intake, "place", away)
+    monkeypatch.setattr(placing.OrderPlacer, "place", away)
     answer = await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
     check_problem(answer, 503, "unavailable")
     assert answer.headers["retry-after"] == "1"
@@ -93,7 +93,7 @@ async def test_a_bug_is_not_taken_for_a_database_that_is_away(
     caplog: pytest.LogCaptureFixture,
     bug: Callable[[], Awaitable[None]],
 ) -> None:
-    monkeypatch.setattr(placing.Intake, "place", lambda *_: bug())
+    monkeypatch.setattr(placing.OrderPlacer, "place", lambda *_: bug())
     answer = await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
     check_problem(answer, 500, "internal-error")
     assert len([one for one in logged(caplog, problems.log) if one.exc_info]) == 1
@@ -108,7 +108,7 @@ async def test_an_unhandled_error_is_a_problem_document_that_tells_no_secrets(
     async def broken(*_: Any) -> None:
         raise KeyError("the password is vanilla")
 
-    monkeypatch.setattr(placing.Intake, "place", broken)
+    monkeypatch.setattr(placing.OrderPlacer, "place", broken)
     answer = await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
     check_problem(answer, 500, "internal-error")
     assert "vanilla" not in answer.text

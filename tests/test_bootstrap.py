@@ -117,7 +117,7 @@ async def main():
     async with database.running():
         await bootstrap.migrate(print)
     async with database.running():
-        assert await doctor.examine() == {}
+        assert await doctor.find_violations() == {}
         after = await OrderLine.select().order_by(OrderLine.id)
         assert after == before
         assert any(0 < line["refunded"] < line["unit_price"] for line in after)
@@ -125,7 +125,7 @@ async def main():
         (new,) = await RefreshToken.select(RefreshToken.jti).where(RefreshToken.parent == "old")
         assert new == {"jti": "new"}
         await past.go_on(50)
-        assert await doctor.examine() == {}
+        assert await doctor.find_violations() == {}
         print("counted")
 asyncio.run(main())
 """

@@ -62,6 +62,6 @@ def test_no_refusal_grows_with_its_request() -> None:
     long = "/" + "x" * 100_000
     refusal = errors.ValidationFailed(long, "unknown-field", long)
     document = refusal.document(address="", instance=long, request_id="1")
-    assert document["detail"] == document["instance"] == long[: errors.LONGEST]
+    assert document["detail"] == document["instance"] == long[: errors.MAX_TEXT_LENGTH]
     (error,) = document["errors"]
-    assert error["pointer"] == error["detail"] == long[: errors.LONGEST]
+    assert error["pointer"] == error["detail"] == long[: errors.MAX_TEXT_LENGTH]

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from icecream.payments import executor
-from icecream.payments.providers import Answer, Declined, Request, Unknown
+from icecream.payments.providers import Answer, Declined, OutcomeUnknown, Request
 from icecream.tables import Event, Flavor, FlavorTotal, Job, Order, OrderLine, Payment
 from tests import ledger
 from tests.conftest import Caller, Provider, new_flavor, yes
@@ -29,7 +29,7 @@ class Fickle(Provider):
         await asyncio.sleep(0.001)
         happens = self._chance.random()
         if happens < 0.3:
-            raise self._chance.choice((Unknown, ConnectionResetError))
+            raise self._chance.choice((OutcomeUnknown, ConnectionResetError))
         return Declined("No money.") if happens < 0.5 else yes(request, f"ref {request.key}")
 
 
@@ -39,7 +39,7 @@ class History:
     def __init__(self, seed: int, flavors: list[int], customer: Caller, staff: Caller) -> None:
         self._chance, self._flavors = random.Random(seed), flavors
         self._customer, self._staff = customer, staff
-        self._desk = executor.Desk(Fickle(self._chance), places=5, lease=30, timeout=5)
+        self._desk = executor.Executor(Fickle(self._chance), places=5, lease=30, timeout=5)
         self.answers: Counter[int] = Counter()
 
     async def go_on(self, rounds: int) -> None:

@@ -21,11 +21,11 @@ pytestmark = pytest.mark.only("sqlite")
     ],
 )
 def test_an_amount_has_the_digits_of_its_currency(amount: int, currency: str, said: str) -> None:
-    assert money.text(amount, currency) == said
+    assert money.format_amount(amount, currency) == said
 
 
 @pytest.mark.parametrize(
     ("currency", "places"), [("EUR", 2), ("JPY", 0), ("KWD", 3), ("EUX", None), ("XAU", None)]
 )
 def test_a_currency_is_one_of_iso_4217(currency: str, places: int | None) -> None:
-    assert money.digits(currency) == places
+    assert money.decimal_places(currency) == places

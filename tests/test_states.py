@@ -15,7 +15,7 @@ def test_every_state_that_is_led_to_exists() -> None:
 
 
 def test_what_is_over_is_over() -> None:
-    assert set(states.PAYMENT) - set(states.unfinished(states.PAYMENT)) == {
+    assert set(states.PAYMENT) - set(states.open_states(states.PAYMENT)) == {
         "succeeded",
         "declined",
         "void",
@@ -25,13 +25,13 @@ def test_what_is_over_is_over() -> None:
 def test_what_is_decided_of_a_payment_is_an_arrow() -> None:
     for decision in states.DECISIONS.values():
         for source in decision.sources:
-            states.check(states.PAYMENT, source, decision.target)
+            states.check_transition(states.PAYMENT, source, decision.target)
 
 
 def test_the_states_before_are_those_that_lead_there() -> None:
-    assert states.before(states.PAYMENT, "sent") == ("new", "sent", "unknown")
-    assert states.before(states.ORDER, "paid") == ("pending", "refunding")
-    assert states.before(states.ORDER, "pending") == ("failed",)
+    assert states.sources_of(states.PAYMENT, "sent") == ("new", "sent", "unknown")
+    assert states.sources_of(states.ORDER, "paid") == ("pending", "refunding")
+    assert states.sources_of(states.ORDER, "pending") == ("failed",)
 
 
 def test_the_table_leads_from_where_people_may_do_something_to_its_end() -> None:
@@ -45,11 +45,11 @@ def test_the_table_leads_from_where_people_may_do_something_to_its_end() -> None
 
 def test_what_is_no_arrow_is_not_written() -> None:
     with pytest.raises(KeyError):
-        states.check(states.ORDER, "paid", "canceled")
+        states.check_transition(states.ORDER, "paid", "canceled")
 
 
 def test_the_documentation_shows_these_very_states_and_no_others() -> None:
     top, shown = Path(__file__).parents[1], []
     for page in (top / "README.md", *(top / "docs").glob("*.md")):
         shown += re.findall(r"```mermaid\n(stateDiagram.*?)\n```", page.read_text(), re.DOTALL)
-    assert sorted(shown) == sorted(map(states.mermaid, (states.ORDER, states.PAYMENT)))
+    assert sorted(shown) == sorted(map(states.mermaid_diagram, (states.ORDER, states.PAYMENT)))

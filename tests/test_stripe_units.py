@@ -23,4 +23,4 @@ def test_an_amount_is_what_stripe_means_by_it(
 ) -> None:
     assert stripe_units.to_stripe(minor, currency) == at_stripe
     assert stripe_units.from_stripe(at_stripe, currency) == minor
-    assert stripe_units.step(currency) == step
+    assert stripe_units.smallest_step(currency) == step

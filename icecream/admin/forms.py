@@ -52,7 +52,7 @@ class Nothing(Struct, forbid_unknown_fields=True):
 
 
 async def _cancel(order: int, _: Nothing, by: int) -> Done:
-    staged = await actions.cancel(order, by=by)
+    staged = await actions.cancel_order(order, by=by)
     if await _status(order) == "canceled":
         return f"Order {order} is canceled.", staged
     return (
@@ -63,7 +63,7 @@ async def _cancel(order: int, _: Nothing, by: int) -> Done:
 
 async def _pay(order: int, _: Nothing, by: int) -> Done:
     needs_method = settings.load().needs_payment_method
-    staged = await actions.pay(order, by=by, needs_method=needs_method)
+    staged = await actions.pay_order(order, by=by, needs_method=needs_method)
     if await _status(order) == "paid":
         return f"Order {order} is paid already.", staged
     return f"Order {order} is being paid.", staged
@@ -71,16 +71,16 @@ async def _pay(order: int, _: Nothing, by: int) -> Done:
 
 async def _refund(order: int, what: actions_http.NewRefund, by: int) -> Done:
     staged = await database.transaction(
-        lambda: actions.refund(order, what.amount, why=what.reason, by=by)
+        lambda: actions.refund_order(order, what.amount, why=what.reason, by=by)
     )
     rows = await Payment.select(Payment.amount).where(Payment.id.is_in(staged))
-    amount = money.text(rows[0]["amount"], settings.load().currency)
+    amount = money.format_amount(rows[0]["amount"], settings.load().currency)
     return f"Refund of {amount} started for order {order}.", staged
 
 
 async def _receive(flavor: int, what: flavors.StockReceipt, by: int) -> Done:
     async def work() -> None:
-        await inventory.receive(flavor, what.quantity, why=what.reason, by=by)
+        await inventory.receive_stock(flavor, what.quantity, why=what.reason, by=by)
 
     await database.transaction(work)
     rows = await Flavor.select(Flavor.name, Flavor.stock).where(Flavor.id == flavor)
@@ -88,28 +88,30 @@ async def _receive(flavor: int, what: flavors.StockReceipt, by: int) -> Done:
 
 
 async def _retry(payment: int, what: payments_http.Retry, by: int) -> Done:
-    staged = await manual_review.retry(payment, why=what.reason, by=by, reference=what.reference)
+    staged = await manual_review.retry_payment(
+        payment, why=what.reason, by=by, reference=what.reference
+    )
     return f"The provider is asked once more about payment {payment}.", staged
 
 
 async def _release(payment: int, what: payments_http.Why, by: int) -> Done:
-    staged = await manual_review.release(payment, why=what.reason, by=by)
-    order = (await payments_http.one(payment)).order
+    staged = await manual_review.release_payment(payment, why=what.reason, by=by)
+    order = (await payments_http.get_payment(payment)).order
     status = await _status(order)
     return f"Payment {payment} counts as declined; order {order} is {status}.", staged
 
 
 async def _give_back(payment: int, what: payments_http.Why, by: int) -> Done:
-    staged = await manual_review.refund(payment, why=what.reason, by=by)
-    view = await payments_http.one(payment)
-    amount = money.text(view.moved or 0, view.currency)
+    staged = await manual_review.refund_payment(payment, why=what.reason, by=by)
+    view = await payments_http.get_payment(payment)
+    amount = money.format_amount(view.moved or 0, view.currency)
     return f"Refund of {amount} started; then order {view.order} is canceled.", staged
 
 
 async def _book(payment: int, what: payments_http.Why, by: int) -> Done:
-    staged = await manual_review.book(payment, why=what.reason, by=by)
-    view = await payments_http.one(payment)
-    amount, status = money.text(view.moved or 0, view.currency), await _status(view.order)
+    staged = await manual_review.book_refund(payment, why=what.reason, by=by)
+    view = await payments_http.get_payment(payment)
+    amount, status = money.format_amount(view.moved or 0, view.currency), await _status(view.order)
     return f"{amount} counts as given back; order {view.order} is {status}.", staged
 
 
@@ -201,12 +203,12 @@ FORMS = (
 )
 
 
-def configs(ring: placing.Ring) -> list[FormConfig]:
+def configs(ring: placing.NotifyWorkers) -> list[FormConfig]:
     """Return the forms for Piccolo; `ring` notifies the workers of payments."""
     return [_config(form, ring) for form in FORMS]
 
 
-def _config(form: Form, ring: placing.Ring) -> FormConfig:
+def _config(form: Form, ring: placing.NotifyWorkers) -> FormConfig:
     async def endpoint(request: PiccoloRequest, given: BaseModel) -> str:
         try:
             said, staged = await _submit(form, given.model_extra or {}, request.user.user.id)

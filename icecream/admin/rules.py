@@ -37,7 +37,7 @@ class Person(Struct):
         # No two users may have the same email, but any number may have none.
         self.email = self.email or None
         if method := self.payment_method or None:
-            methods_http.reference(method, "payment_method")
+            methods_http.validate_reference(method, "payment_method")
         self.payment_method = method
 
 
@@ -139,7 +139,7 @@ async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
             )
 
     edited = _checked(sent, flavors.FlavorEdit)
-    await flavors.edit(row_id, flavors.FlavorEdit(**edited), check=check)
+    await flavors.edit_flavor(row_id, flavors.FlavorEdit(**edited), check=check)
     return {"id": row_id}
 
 
@@ -157,7 +157,7 @@ async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
         await users.disable(row_id)
     if new["payment_method"] != row["payment_method"]:
         # Set here, not by Piccolo, so that it applies to the user's next order.
-        await methods_http.choose(row_id, new["payment_method"])
+        await methods_http.set_payment_method(row_id, new["payment_method"])
     # An update must set at least one column, so the id is set to its present value.
     return {name: new[name] for name in sent} | {"id": row_id}
 

@@ -166,7 +166,7 @@ li:has(> a[href="./api/mfa-setup/"]) { display: none !important; }
 }
 
 
-def _build(host: str, *, https: bool, ring: placing.Ring) -> Any:
+def _build(host: str, *, https: bool, ring: placing.NotifyWorkers) -> Any:
     piccolo = create_admin(
         _tables(),
         forms=forms.configs(ring),
@@ -203,7 +203,7 @@ def _at_first_need(build: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
     return have
 
 
-def mount(ring: placing.Ring) -> ASGIRouteHandler:
+def mount(ring: placing.NotifyWorkers) -> ASGIRouteHandler:
     """Return the handler of Piccolo Admin for all paths below `/admin`.
 
     Building the admin takes as long as the rest of the start, and most processes never need it.

@@ -45,7 +45,7 @@ COLUMNS = (
 )
 
 
-def _spelt(name: str) -> str:
+def _normalize_name(name: str) -> str:
     """Normalize a name as the original did, so that names that look the same are the same."""
     name = unicodedata.normalize("NFC", name).strip()
     if not 1 <= len(name) <= 100:
@@ -62,7 +62,7 @@ class NewFlavor(fields.Body):
     stock: Stock | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
-        self.name = _spelt(self.name)
+        self.name = _normalize_name(self.name)
         if self.price is not UNSET:
             fields.require_chargeable("price", self.price)
 
@@ -83,7 +83,7 @@ class FlavorEdit(fields.Body):
 
     def __post_init__(self) -> None:
         if self.name is not UNSET:
-            self.name = _spelt(self.name)
+            self.name = _normalize_name(self.name)
         if self.price is not UNSET:
             fields.require_chargeable("price", self.price)
 
@@ -138,13 +138,13 @@ def _view(row: dict[str, Any]) -> FlavorView:
     )
 
 
-async def listed(*, archived: bool) -> list[FlavorView]:
+async def list_flavors(*, archived: bool) -> list[FlavorView]:
     """Return all flavors on sale, or all archived ones, oldest first."""
     rows = await Flavor.select(*COLUMNS).where(Flavor.archived.eq(archived)).order_by(Flavor.id)
     return [_view(row) for row in rows]
 
 
-async def one(flavor: int) -> tuple[FlavorView, int]:
+async def get_flavor(flavor: int) -> tuple[FlavorView, int]:
     """Return a flavor, sold or not, and its version, which counts the edits.
 
     Raises:
@@ -156,7 +156,7 @@ async def one(flavor: int) -> tuple[FlavorView, int]:
     return _view(row), row["version"]
 
 
-def _allow(new: NewFlavor, by: User) -> None:
+def _check_permission(new: NewFlavor, by: User) -> None:
     if by.admin:
         return
     if settings.load().staff_alone_add_flavors:
@@ -166,21 +166,21 @@ def _allow(new: NewFlavor, by: User) -> None:
             raise errors.Forbidden(f"Only staff may set the {field}.")
 
 
-def _taken(name: object) -> errors.NameTaken:
+def _name_taken(name: object) -> errors.NameTaken:
     return errors.NameTaken(
         f"There is already a flavor called {name}.",
         errors=[{"pointer": "/name", "code": "taken", "detail": "This name is taken."}],
     )
 
 
-async def create(new: NewFlavor, *, by: User) -> FlavorView:
+async def create_flavor(new: NewFlavor, *, by: User) -> FlavorView:
     """Add a flavor; its first stock is a receipt like any later one.
 
     Raises:
         errors.Forbidden: this user may not add flavors, or may only set the name.
         errors.NameTaken: the name is taken.
     """
-    _allow(new, by)
+    _check_permission(new, by)
     given = {name: value for name, value in asdict(new).items() if value is not UNSET}
     stock = given.pop("stock", None)
 
@@ -188,16 +188,16 @@ async def create(new: NewFlavor, *, by: User) -> FlavorView:
         row = Flavor(**{"price": settings.load().default_price} | given)
         flavor: int = (await Flavor.insert(row))[0]["id"]
         if stock is not None:
-            await inventory.receive(flavor, stock, why="first stock", by=by.id)
-        return (await one(flavor))[0]
+            await inventory.receive_stock(flavor, stock, why="first stock", by=by.id)
+        return (await get_flavor(flavor))[0]
 
     try:
         return await database.transaction(insert)
     except database.REFUSED:
-        raise _taken(new.name) from None
+        raise _name_taken(new.name) from None
 
 
-async def edit(
+async def edit_flavor(
     flavor: int, edited: FlavorEdit, *, check: Callable[[int], None]
 ) -> tuple[FlavorView, int]:
     """Change a flavor; its version increases if anything changed.
@@ -230,4 +230,4 @@ async def edit(
     try:
         return await database.transaction(write)
     except database.REFUSED:
-        raise _taken(edited.name) from None
+        raise _name_taken(edited.name) from None

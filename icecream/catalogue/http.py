@@ -14,21 +14,23 @@ from icecream.catalogue import flavors, inventory
 from icecream.http import bodies, etags, middleware, openapi
 from icecream.idempotency import http as idempotency_http
 
-REFUSALS = (
+ADD_REFUSALS = (
     errors.Forbidden("Only staff may set the price."),
     errors.NameTaken("There is already a flavor called Choclate."),
 )
-ONE = (*openapi.CALL, errors.NotFound())
-STAFF = errors.Forbidden("This is for staff.")
-BAD_TAG = errors.ValidationFailed(
+FLAVOR_REFUSALS = (*openapi.CALL, errors.NotFound())
+STAFF_ONLY = errors.Forbidden("This is for staff.")
+INVALID_TAG = errors.ValidationFailed(
     "/If-Match", "malformed", 'If-Match must be entity tags such as "3", in their quotes, or *.'
 )
-SHORT = errors.InsufficientStock(lines=[{"flavor": 2, "quantity": 50, "available": 40}])
+INSUFFICIENT_STOCK = errors.InsufficientStock(
+    lines=[{"flavor": 2, "quantity": 50, "available": 40}]
+)
 # Clients may keep the answer, but must revalidate it each time.
-KEPT = {"Cache-Control": "private, no-cache"}
+CACHE_HEADERS = {"Cache-Control": "private, no-cache"}
 
 
-def _version(found: tuple[flavors.FlavorView, int]) -> Response[flavors.FlavorView]:
+def _tagged_response(found: tuple[flavors.FlavorView, int]) -> Response[flavors.FlavorView]:
     """Return a flavor with its tag; the tag ignores stock, which changes with every order."""
     view, version = found
     return Response(view, headers={"ETag": _tag(version)})
@@ -74,8 +76,8 @@ class Flavors(Controller):
         """
         if archived and not request.user.admin:
             raise errors.Forbidden("Only staff may see what is no longer sold.")
-        answer = bodies.Json(await flavors.listed(archived=archived))
-        headers = {"ETag": f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'} | KEPT
+        answer = bodies.Json(await flavors.list_flavors(archived=archived))
+        headers = {"ETag": f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'} | CACHE_HEADERS
         if etags.unchanged(if_none_match, headers["ETag"]):
             return ASGIResponse(status_code=304, headers=headers)
         answer.headers += middleware.encoded(headers)
@@ -92,7 +94,7 @@ class Flavors(Controller):
             flavors.EXAMPLE,
             *openapi.CALL,
             *openapi.BODY,
-            *REFUSALS,
+            *ADD_REFUSALS,
             *openapi.KEY,
         ),
     )
@@ -109,9 +111,9 @@ class Flavors(Controller):
         """
 
         async def work() -> flavors.FlavorView:
-            return await flavors.create(data, by=request.user)
+            return await flavors.create_flavor(data, by=request.user)
 
-        view, headers = await idempotency_http.once(
+        view, headers = await idempotency_http.run_once(
             idempotency_key, request, work, flavors.FlavorView, body=data, status=201
         )
         return Response(view, headers=headers)
@@ -122,14 +124,14 @@ class Flavors(Controller):
         operation_class=openapi.Tagged,
         operation_id="getFlavor",
         summary="See a flavor",
-        responses=openapi.answers(200, flavors.FlavorView, flavors.EXAMPLE, *ONE),
+        responses=openapi.answers(200, flavors.FlavorView, flavors.EXAMPLE, *FLAVOR_REFUSALS),
     )
     async def one(self, flavor: bodies.PathId) -> Response[flavors.FlavorView]:
         """One flavor, also when it is no longer sold. Its `ETag` changes when it is edited.
 
         It does not when stock moves: it is for `If-Match`, and there is no 304.
         """
-        return _version(await flavors.one(flavor))
+        return _tagged_response(await flavors.get_flavor(flavor))
 
     @patch(
         "/{flavor:int}",
@@ -141,10 +143,10 @@ class Flavors(Controller):
             200,
             flavors.FlavorView,
             flavors.EXAMPLE,
-            *ONE,
+            *FLAVOR_REFUSALS,
             *openapi.BODY,
-            BAD_TAG,
-            STAFF,
+            INVALID_TAG,
+            STAFF_ONLY,
             errors.NameTaken("There is already a flavor called Choclate."),
             errors.PreconditionFailed(),
         ),
@@ -164,7 +166,7 @@ class Flavors(Controller):
         def check(version: int) -> None:
             etags.require(if_match, _tag(version))
 
-        return _version(await flavors.edit(flavor, data, check=check))
+        return _tagged_response(await flavors.edit_flavor(flavor, data, check=check))
 
     @post(
         "/{flavor:int}/stock",
@@ -177,11 +179,11 @@ class Flavors(Controller):
             200,
             flavors.FlavorView,
             flavors.EXAMPLE,
-            *ONE,
+            *FLAVOR_REFUSALS,
             *openapi.BODY,
             *openapi.KEY,
-            STAFF,
-            SHORT,
+            STAFF_ONLY,
+            INSUFFICIENT_STOCK,
         ),
     )
     async def receive(
@@ -198,10 +200,12 @@ class Flavors(Controller):
         """
 
         async def work() -> flavors.FlavorView:
-            await inventory.receive(flavor, data.quantity, why=data.reason, by=request.user.id)
-            return (await flavors.one(flavor))[0]
+            await inventory.receive_stock(
+                flavor, data.quantity, why=data.reason, by=request.user.id
+            )
+            return (await flavors.get_flavor(flavor))[0]
 
-        view, headers = await idempotency_http.once(
+        view, headers = await idempotency_http.run_once(
             idempotency_key, request, work, flavors.FlavorView, body=data
         )
         return Response(view, headers=headers)

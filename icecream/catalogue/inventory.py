@@ -23,7 +23,7 @@ class UnknownFlavor(Exception):
         self.flavor = flavor
 
 
-class Shelf:
+class StockReservation:
     """A snapshot of the prices and the stock of some flavors."""
 
     def __init__(self, prices: dict[int, int], stock: dict[int, int]) -> None:
@@ -60,40 +60,40 @@ class Shelf:
         await _MOVE_STOCK([(flavor, -n) for flavor, n in self._taken.items()])
 
 
-async def look(wanted: Collection[int]) -> Shelf:
+async def read_stock(wanted: Collection[int]) -> StockReservation:
     """Read these flavors without a lock: the stock may be gone soon."""
-    rows = await _on_sale(wanted)
-    return _shelf(rows, rows)
+    rows = await _select_on_sale(wanted)
+    return _reservation(rows, rows)
 
 
-async def hold(wanted: Collection[int]) -> Shelf:
+async def lock_stock(wanted: Collection[int]) -> StockReservation:
     """Read these flavors, and lock the counted stock.
 
     Flavors without counted stock get only a shared lock, which prevents the start of counting. So
     orders for them do not wait for each other.
     """
-    rows = await database.kept(_on_sale(wanted)) if wanted else []
+    rows = await database.kept(_select_on_sale(wanted)) if wanted else []
     counted = [row["id"] for row in rows if row["stock"] is not None]
-    return _shelf(rows, await database.locked(_flavors(counted)) if counted else [])
+    return _reservation(rows, await database.locked(_select_flavors(counted)) if counted else [])
 
 
-def _flavors(ids: Iterable[int]) -> Select[Any]:
+def _select_flavors(ids: Iterable[int]) -> Select[Any]:
     columns = (Flavor.id, Flavor.price, Flavor.stock)
     return Flavor.select(*columns).where(Flavor.id.is_in(sorted(ids))).order_by(Flavor.id)
 
 
-def _on_sale(ids: Iterable[int]) -> Select[Any]:
-    return _flavors(ids).where(Flavor.archived.eq(False))
+def _select_on_sale(ids: Iterable[int]) -> Select[Any]:
+    return _select_flavors(ids).where(Flavor.archived.eq(False))
 
 
-def _shelf(rows: list[dict[str, Any]], held: list[dict[str, Any]]) -> Shelf:
-    return Shelf(
+def _reservation(rows: list[dict[str, Any]], held: list[dict[str, Any]]) -> StockReservation:
+    return StockReservation(
         prices={row["id"]: row["price"] for row in rows},
         stock={row["id"]: row["stock"] for row in held if row["stock"] is not None},
     )
 
 
-async def receive(
+async def receive_stock(
     flavor: int, quantity: int, *, why: str, by: int, at: datetime | None = None
 ) -> None:
     """Add a receipt to a flavor's stock; a negative quantity removes a loss from it.
@@ -107,12 +107,12 @@ async def receive(
         errors.ValidationFailed: the stock would exceed the maximum.
     """
     # Lock the row exclusively: when counting starts, no other transaction may use this flavor.
-    rows = await database.owned(_flavors([flavor]))
+    rows = await database.owned(_select_flavors([flavor]))
     if not rows:
         raise errors.NotFound
     moves, left = [(why, quantity)], rows[0]["stock"]
     if left is None:
-        left, moves = 0, [("while it was not counted", await _unaccounted(flavor)), *moves]
+        left, moves = 0, [("while it was not counted", await _uncounted_quantity(flavor)), *moves]
     if left + quantity < 0:
         short = {"flavor": flavor, "quantity": -quantity, "available": left}
         raise errors.InsufficientStock(f"Only {left} left of flavor {flavor}.", lines=[short])
@@ -128,17 +128,17 @@ async def receive(
         await StockMove.insert(*received)
 
 
-async def _unaccounted(flavor: int) -> int:
+async def _uncounted_quantity(flavor: int) -> int:
     """Return the quantity in live orders minus the quantity received so far."""
     sold = await FlavorTotal.select(Sum(FlavorTotal.quantity)).where(
-        FlavorTotal.flavor == flavor, FlavorTotal.status.is_in(list(states.LIVE))
+        FlavorTotal.flavor == flavor, FlavorTotal.status.is_in(list(states.LIVE_STATUSES))
     )
     received = await StockMove.select(Sum(StockMove.quantity)).where(StockMove.flavor == flavor)
     # The sum of no rows is null, and PostgreSQL's sum of bigint is numeric.
     return int(sold[0]["sum"] or 0) - int(received[0]["sum"] or 0)
 
 
-async def give_back(lines: Sequence[Line]) -> None:
+async def release_stock(lines: Sequence[Line]) -> None:
     """Put the quantities that orders took back into stock, where stock is counted."""
     back: Counter[int] = Counter()
     for line in lines:

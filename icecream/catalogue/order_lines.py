@@ -9,7 +9,7 @@ from msgspec import Struct
 from icecream import database
 from icecream.tables import OrderLine
 
-_SHARES = database.put(OrderLine.refunded)
+_UPDATE_REFUNDED = database.put(OrderLine.refunded)
 
 
 class Line(Struct, frozen=True):
@@ -30,7 +30,7 @@ class Line(Struct, frozen=True):
         return self.quantity * self.unit_price
 
 
-def share(lines: Sequence[Line], refunded: int) -> list[Line]:
+def share_refund(lines: Sequence[Line], refunded: int) -> list[Line]:
     """Return the lines of an order, each with its share of the order's refunded amount.
 
     The shares are proportional to the prices. The running sum, in the order of the lines, is
@@ -46,4 +46,6 @@ def share(lines: Sequence[Line], refunded: int) -> list[Line]:
 
 async def save_shares(lines: Sequence[Line]) -> None:
     """Write the refunded amounts of these lines; the transaction must hold their orders."""
-    await _SHARES([(line.id, line.refunded) for line in sorted(lines, key=lambda line: line.id)])
+    await _UPDATE_REFUNDED(
+        [(line.id, line.refunded) for line in sorted(lines, key=lambda line: line.id)]
+    )

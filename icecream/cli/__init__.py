@@ -43,16 +43,16 @@ async def doctor(mend: bool, yes: bool) -> None:
     click.echo(f"Checking {settings.load().database_label}")
     for warning in database.DB.warnings():
         click.echo(f"WARNING {warning}")
-    broken = await doctor.examine()
+    broken = await doctor.find_violations()
     _tell(broken)
     for rule in broken if mend else ():
-        what = "is made anew" if repair.possible(rule) else "a person has to look"
+        what = "is made anew" if repair.is_repairable(rule) else "a person has to look"
         click.echo(f"REPAIR  {rule}: {what}")
     if yes and broken:
-        for rule, why in (await repair.apply(broken)).items():
+        for rule, why in (await repair.repair_rules(broken)).items():
             click.echo(f"FAILED  {rule}: {why}")
         click.echo("Repaired what can be; now:")
-        broken = await doctor.examine()
+        broken = await doctor.find_violations()
         _tell(broken)
     if broken:
         click.echo(f"{len(broken)} of {len(doctor.RULES)} rules are broken.")

@@ -19,13 +19,13 @@ async def reconcile(days: int, yes: bool) -> None:
 
     Fails if anything is left to be done.
     """
-    provider = providers.chosen(settings.load())
+    provider = providers.create_gateway(settings.load())
     if not provider.keeps_list:
         click.echo("The provider keeps no list: there is nothing to compare.")
         return
     try:
         left = await _compare(provider, timedelta(days=days), do=yes)
-    except (providers.Later, *providers.NO_ANSWER) as error:
+    except (providers.RetryLater, *providers.NO_ANSWER) as error:
         sys.exit(
             f"icecream: the provider does not give its list, try again in some minutes: {error}"
         )
@@ -40,9 +40,9 @@ async def _compare(provider: providers.Gateway, period: timedelta, *, do: bool) 
     """Print the differences, and return how many are left."""
     from icecream.payments import reconciliation, remedies
 
-    left, until = 0, datetime.now(UTC) - reconciliation.YOUNG
-    async for finding in reconciliation.compare(provider, until - period, until):
-        outcome = await remedies.carry_out(provider, finding) if do else remedies.LEFT
+    left, until = 0, datetime.now(UTC) - reconciliation.MIN_PAYMENT_AGE
+    async for finding in reconciliation.find_differences(provider, until - period, until):
+        outcome = await remedies.apply_remedy(provider, finding) if do else remedies.NOT_DONE
         click.echo(f"{finding}{outcome.said}")
         left += not outcome.done
     return left

@@ -122,7 +122,7 @@ def _failures(now: Figures, then: Figures) -> Card:
 
 
 def _paid(outcomes: Sequence[Outcome]) -> int:
-    return sum(one.orders for one in outcomes if one.status in states.CHARGED)
+    return sum(one.orders for one in outcomes if one.status in states.CHARGED_STATUSES)
 
 
 def _average(figures: Figures, outcomes: Sequence[Outcome]) -> int:
@@ -146,7 +146,7 @@ def charts(view: View) -> dict[str, Any]:
     figures = view.figures
     return {
         "currency": figures.currency,
-        "digits": money.digits(figures.currency),
+        "digits": money.decimal_places(figures.currency),
         "sales": [
             (formatting.period(one.start, figures.interval), _number(one.revenue, figures.currency))
             for one in figures.periods
@@ -158,7 +158,7 @@ def charts(view: View) -> dict[str, Any]:
 
 
 def _number(minor: int, currency: str) -> float:
-    return float(money.major(minor, currency))
+    return float(money.to_major_units(minor, currency))
 
 
 def parts(view: View) -> dict[str, str]:

@@ -99,8 +99,8 @@ async def _catalogue(staff: User) -> list[int]:
     for name, (description, price) in FLAVORS.items():
         if not await Flavor.exists().where(Flavor.name == name):
             new = flavors.NewFlavor(name, description, price, stock=0)
-            await flavors.create(new, by=staff)
-    sold = {one.name: one.id for one in await flavors.listed(archived=False)}
+            await flavors.create_flavor(new, by=staff)
+    sold = {one.name: one.id for one in await flavors.list_flavors(archived=False)}
     return [sold[name] for name in FLAVORS if name in sold]
 
 
@@ -134,7 +134,9 @@ class _Season:
             missing = sales[row["id"]] + self._ahead[row["id"]] - row["stock"]
             if missing > 0:
                 why = f"delivery of week {monday:%V}"
-                await inventory.receive(row["id"], missing, why=why, by=self._staff, at=monday)
+                await inventory.receive_stock(
+                    row["id"], missing, why=why, by=self._staff, at=monday
+                )
 
     async def _sell(self, batch: Sequence[Planned]) -> None:
         for one, placed in await database.transaction(partial(_sold, batch)):
@@ -149,16 +151,16 @@ class _Season:
             await database.transaction(partial(_given_back, order, one, at, self._staff))
 
 
-async def _sold(batch: Sequence[Planned]) -> list[tuple[Planned, placing.Placed]]:
+async def _sold(batch: Sequence[Planned]) -> list[tuple[Planned, placing.PlacedOrder]]:
     """Place and settle the orders; return them without those that had too little stock."""
     await _hold(demand(batch))
-    wanted = [placing.Wanted(one.user, one.lines, at=one.at) for one in batch]
-    came = zip(batch, await placing.place(wanted), strict=True)
-    sold = [(one, placed) for one, placed in came if isinstance(placed, placing.Placed)]
+    wanted = [placing.OrderRequest(one.user, one.lines, at=one.at) for one in batch]
+    came = zip(batch, await placing.place_orders(wanted), strict=True)
+    sold = [(one, placed) for one, placed in came if isinstance(placed, placing.PlacedOrder)]
     asked = {placed.payment: one for one, placed in sold if placed.payment is not None}
     for one, placed in sold:
         if one.fate == "canceled unpaid":
-            await actions.cancel(placed.order, by=one.user, at=one.at)
+            await actions.cancel_order(placed.order, by=one.user, at=one.at)
     unasked = ("canceled unpaid", "pending")
     await _settle({n: (one.at, one.fate) for n, one in asked.items() if one.fate not in unasked})
     return sold
@@ -176,11 +178,11 @@ async def _hold(flavors: Iterable[int]) -> None:
 async def _given_back(order: int, one: Planned, at: datetime, staff: int) -> None:
     await _hold(one.lines)
     if one.fate == "canceled":
-        staged = await actions.cancel(order, by=one.user, at=at)
+        staged = await actions.cancel_order(order, by=one.user, at=at)
     else:
         amount = await _half(order) if one.fate == "refunded in part" else None
         why = "half of it had melted" if amount else "the freezer broke down"
-        staged = await actions.refund(order, amount, why=why, by=staff, at=at)
+        staged = await actions.refund_order(order, amount, why=why, by=staff, at=at)
     await _settle(dict.fromkeys(staged, (at, one.fate)))
 
 
@@ -194,11 +196,11 @@ async def _settle(asked: Mapping[int, tuple[datetime, str]]) -> None:
     if not asked:
         return
     sent = {payment: at for payment, (at, _) in asked.items()}
-    claims = await leases.claim(sent, limit=len(sent), lease=LEASE, sent=sent)
+    claims = await leases.acquire_leases(sent, limit=len(sent), lease=LEASE, sent=sent)
     answers = [(claim, _answer(claim.request, asked[claim.payment][1])) for claim in claims]
     await settlement.settle(
         [
-            settlement.Verdict(claim, answer, at=sent[claim.payment] + ANSWERED)
+            settlement.SettlementResult(claim, answer, at=sent[claim.payment] + ANSWERED)
             for claim, answer in answers
         ]
     )

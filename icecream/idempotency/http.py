@@ -10,11 +10,13 @@ from icecream.http import bodies
 from icecream.idempotency import keys
 
 T = TypeVar("T")
-REPLAYED = {"Idempotent-Replayed": "true"}
+REPLAY_HEADERS = {"Idempotent-Replayed": "true"}
 NO_BODY = fields.Body()
 
 
-def key(field: str | None, request: bodies.AnyBody, body: Struct = NO_BODY) -> keys.Key | None:
+def request_key(
+    field: str | None, request: bodies.AnyBody, body: Struct = NO_BODY
+) -> keys.RequestKey | None:
     """Return the key of a request, from its header field.
 
     Raises:
@@ -23,15 +25,17 @@ def key(field: str | None, request: bodies.AnyBody, body: Struct = NO_BODY) -> k
     if field is None:
         return None
     path = request.url.path
-    return keys.of(field, user=request.user.id, method=request.method, path=path, body=body)
+    return keys.request_key(
+        field, user=request.user.id, method=request.method, path=path, body=body
+    )
 
 
-def headers(*, replayed: bool) -> dict[str, str]:
+def replay_headers(*, replayed: bool) -> dict[str, str]:
     """Return the header fields that mark an answer as a replay."""
-    return dict(REPLAYED) if replayed else {}
+    return dict(REPLAY_HEADERS) if replayed else {}
 
 
-async def once(
+async def run_once(
     field: str | None,
     request: bodies.AnyBody,
     work: Callable[[], Awaitable[T]],
@@ -54,5 +58,7 @@ async def once(
         errors.IdempotencyKeyInvalid: the field holds no valid key.
         errors.IdempotencyKeyReused: the key came with another request.
     """
-    answer, replayed = await keys.once(key(field, request, body), work, kind, status=status)
-    return answer, headers(replayed=replayed)
+    answer, replayed = await keys.run_once(
+        request_key(field, request, body), work, kind, status=status
+    )
+    return answer, replay_headers(replayed=replayed)

@@ -21,18 +21,18 @@ from icecream.tables import IdempotencyKey
 T = TypeVar("T")
 # How long a key is remembered, as promised to clients, and how many old keys are deleted in one
 # step.
-LIFE, STEP = timedelta(days=7), 1000
+KEY_LIFETIME, MAX_KEYS_PER_PRUNE = timedelta(days=7), 1000
 # Seconds to wait for another transaction that carries out the same request. Some milliseconds are
 # usual.
-PATIENCE = 5
+LOCK_TIMEOUT_SECONDS = 5
 # The string of a structured field (RFC 9651, 3.3.3), or the same without quotes. Unquoted keys
 # contain no spaces.
-_QUOTED = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])+)"')
-_BARE = re.compile(r"[!#-~]+")
-LONGEST = 255
+_QUOTED_KEY = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])+)"')
+_UNQUOTED_KEY = re.compile(r"[!#-~]+")
+MAX_KEY_LENGTH = 255
 
 
-class Key(Struct, frozen=True):
+class RequestKey(Struct, frozen=True):
     """The key that a user sent with a request, and the fingerprint of the request."""
 
     user: int
@@ -45,10 +45,10 @@ class Key(Struct, frozen=True):
         return self.user, self.word
 
 
-class Kept(Struct):
+class StoredResponse(Struct):
     """The stored answer, as JSON, to a request with a key, and the order created, if any."""
 
-    key: Key
+    key: RequestKey
     answer: str
     order: int | None = None
     status: int = 200
@@ -59,15 +59,15 @@ class Kept(Struct):
         return self.key.fingerprint
 
 
-def read(field: str) -> str:
+def parse_key(field: str) -> str:
     """Return the key in a header field.
 
     Raises:
         errors.IdempotencyKeyInvalid: the field holds no valid key.
     """
-    quoted = _QUOTED.fullmatch(field)
+    quoted = _QUOTED_KEY.fullmatch(field)
     word = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else field
-    if not (quoted or _BARE.fullmatch(field)) or len(word) > LONGEST:
+    if not (quoted or _UNQUOTED_KEY.fullmatch(field)) or len(word) > MAX_KEY_LENGTH:
         raise errors.IdempotencyKeyInvalid
     return word
 
@@ -78,16 +78,22 @@ def fingerprint(method: str, path: str, body: Struct) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def of(field: str | None, *, user: int, method: str, path: str, body: Struct) -> Key | None:
+def request_key(
+    field: str | None, *, user: int, method: str, path: str, body: Struct
+) -> RequestKey | None:
     """Return the key of a request, if it has one.
 
     Raises:
         errors.IdempotencyKeyInvalid: the field holds no valid key.
     """
-    return None if field is None else Key(user, read(field), fingerprint(method, path, body))
+    return (
+        None
+        if field is None
+        else RequestKey(user, parse_key(field), fingerprint(method, path, body))
+    )
 
 
-async def find(keys: Iterable[Key]) -> dict[tuple[int, str], Kept]:
+async def find_responses(keys: Iterable[RequestKey]) -> dict[tuple[int, str], StoredResponse]:
     """Return the stored answers under these keys, by the keys' names."""
     table, wanted = IdempotencyKey, {key.name for key in keys}
     if not wanted:
@@ -96,11 +102,14 @@ async def find(keys: Iterable[Key]) -> dict[tuple[int, str], Kept]:
     rows = await table.select(table.user, table.key, table.fingerprint, table.answer).where(
         table.user.is_in(users), table.key.is_in(words)
     )
-    found = [Kept(Key(row["user"], row["key"], row["fingerprint"]), row["answer"]) for row in rows]
+    found = [
+        StoredResponse(RequestKey(row["user"], row["key"], row["fingerprint"]), row["answer"])
+        for row in rows
+    ]
     return {kept.key.name: kept for kept in found}
 
 
-_KEYS = database.insert(
+_INSERT_KEYS = database.insert(
     IdempotencyKey,
     (
         IdempotencyKey.user,
@@ -116,7 +125,7 @@ _KEYS = database.insert(
 )
 
 
-async def keep(done: Sequence[Kept], *, at: datetime) -> None:
+async def store_responses(done: Sequence[StoredResponse], *, at: datetime) -> None:
     """Store answers under their keys, within the transaction of the work.
 
     Keys are written in sorted order and last, to prevent deadlocks: a transaction that waits for a
@@ -131,16 +140,16 @@ async def keep(done: Sequence[Kept], *, at: datetime) -> None:
         for one in sorted(done, key=lambda one: one.key.name)
     ]
     try:
-        async with asyncio.timeout(PATIENCE):
-            written = await _KEYS(rows)
+        async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
+            written = await _INSERT_KEYS(rows)
     except TimeoutError:
         raise errors.IdempotencyKeyInUse from None
     if len(written) < len(rows):
         raise database.Again
 
 
-async def once(
-    key: Key | None, work: Callable[[], Awaitable[T]], kind: type[T], *, status: int = 200
+async def run_once(
+    key: RequestKey | None, work: Callable[[], Awaitable[T]], kind: type[T], *, status: int = 200
 ) -> tuple[T, bool]:
     """Do some work in one transaction, or return the earlier answer under this key.
 
@@ -158,11 +167,11 @@ async def once(
         return await database.transaction(work), False
 
     async def run() -> tuple[T, bool]:
-        if found := await _replay(key, kind):
+        if found := await _stored_answer(key, kind):
             return found, True
         answer = await work()
         text = msgspec.json.encode(answer).decode()
-        await keep([Kept(key, text, status=status)], at=datetime.now(UTC))
+        await store_responses([StoredResponse(key, text, status=status)], at=datetime.now(UTC))
         return answer, False
 
     try:
@@ -170,18 +179,18 @@ async def once(
     except (errors.Refusal, *database.REFUSED):
         # Another process may have carried out the same request first: it took the last stock, or
         # began the refund that is now under way.
-        if found := await _replay(key, kind):
+        if found := await _stored_answer(key, kind):
             return found, True
         raise
 
 
-async def _replay(key: Key, kind: type[T]) -> T | None:
+async def _stored_answer(key: RequestKey, kind: type[T]) -> T | None:
     """Return the earlier answer under this key, if any.
 
     Raises:
         errors.IdempotencyKeyReused: the key came with another request.
     """
-    kept = (await find([key])).get(key.name)
+    kept = (await find_responses([key])).get(key.name)
     if kept is None:
         return None
     if kept.fingerprint != key.fingerprint:
@@ -189,11 +198,11 @@ async def _replay(key: Key, kind: type[T]) -> T | None:
     return msgspec.json.decode(kept.answer, type=kind)
 
 
-async def prune() -> bool:
+async def prune_keys() -> bool:
     """Delete some expired keys; return True if there may be more."""
-    table, over = IdempotencyKey, datetime.now(UTC) - LIFE
-    old = table.select(table.id).where(table.created_at < over).limit(STEP)
+    table, over = IdempotencyKey, datetime.now(UTC) - KEY_LIFETIME
+    old = table.select(table.id).where(table.created_at < over).limit(MAX_KEYS_PER_PRUNE)
     rows = await old
     if rows:
         await table.delete().where(table.id.is_in([row["id"] for row in rows]))
-    return len(rows) == STEP
+    return len(rows) == MAX_KEYS_PER_PRUNE

@@ -3,38 +3,40 @@
 from icecream.integrity import doctor
 
 _REPAIR = "Run `icecream doctor --repair --yes`"
-_LOOK = "Run `icecream reconcile` to see what the provider moved"
+_RECONCILE = "Run `icecream reconcile` to see what the provider moved"
 _REPORT = "Stop the service, keep a copy of the database and report it"
 _HISTORY = f"The published history was changed by hand. {_REPORT}; do not edit it."
 _TOTALS = f"{_REPAIR}: it counts the orders once more."
-_SUMS = f"{_LOOK}, compare it with the order's payments and history, and correct the row."
+_COMPARE_SUMS = (
+    f"{_RECONCILE}, compare it with the order's payments and history, and correct the row."
+)
 
 ADVICE = {
     "a pending order has an open charge": (
-        f"{_LOOK} for this order. If nothing was charged, cancel the order."
+        f"{_RECONCILE} for this order. If nothing was charged, cancel the order."
     ),
     "an open payment has its job": f"{_REPAIR}: it makes the job, and a worker carries it out.",
     "a job has its open payment": f"{_REPAIR}: it deletes the job.",
     "a notice that was not applied has its job, until it is given up": (
-        f"{_LOOK}, and with `--yes` adopt it: the provider told us of this payment."
+        f"{_RECONCILE}, and with `--yes` adopt it: the provider told us of this payment."
     ),
     "an open charge belongs to a pending order": (
-        f"{_LOOK}. Set the payment's state to `parked`, then retry or release it by what you found."
+        f"{_RECONCILE}. Set the payment's state to `parked`, then retry or release it by what you found."
     ),
     "a payment that was sent is answered within a day": (
         "Read its `last_error` and the worker's log, mend what they name, and restart the worker. "
         "The payment is then tried with the same key."
     ),
     "an order that is being refunded has an open refund": (
-        f"{_LOOK}. If the refund is not there, set the order to `paid`, repair the totals, and "
+        f"{_RECONCILE}. If the refund is not there, set the order to `paid`, repair the totals, and "
         "refund it."
     ),
     "an open refund belongs to an order that was paid": (
-        f"{_LOOK}. If nothing was charged for this order, set the refund's state to `declined`."
+        f"{_RECONCILE}. If nothing was charged for this order, set the refund's state to `declined`."
     ),
-    "what was given back is the sum of the refunds": _SUMS,
+    "what was given back is the sum of the refunds": _COMPARE_SUMS,
     "no more is given back than was charged": (
-        f"{_LOOK}. A refund that is open and too large is declined there: release it if it is "
+        f"{_RECONCILE}. A refund that is open and too large is declined there: release it if it is "
         "parked, then refund what is left. One that succeeded has lost you the difference."
     ),
     "an order that was charged another amount is given back whole": (
@@ -42,12 +44,12 @@ ADVICE = {
         "it goes back."
     ),
     "an order that was refunded or canceled has no money left": (
-        f"{_LOOK}. Give the rest back at the provider; then `icecream reconcile --yes` books it."
+        f"{_RECONCILE}. Give the rest back at the provider; then `icecream reconcile --yes` books it."
     ),
     "an order is charged once when it was paid, and never otherwise": (
-        f"{_LOOK}. Refund each charge beside the first at the provider."
+        f"{_RECONCILE}. Refund each charge beside the first at the provider."
     ),
-    "a charge is for the order's total": _SUMS,
+    "a charge is for the order's total": _COMPARE_SUMS,
     "an order's total is the sum of its lines": (
         "Compare the order's lines, charge and history, and correct the row that is wrong."
     ),

@@ -11,15 +11,17 @@ from icecream import database, states
 from icecream.tables import APP_CONFIG, NOTICE_TRIED, Order
 
 
-def _words(names: Iterable[str]) -> str:
+def _quoted_list(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-OPEN = _words(state for state in states.unfinished(states.PAYMENT) if state != "parked")
-LIVE = _words(states.LIVE)
+OPEN_STATES = _quoted_list(
+    state for state in states.open_states(states.PAYMENT) if state != "parked"
+)
+LIVE_STATUSES = _quoted_list(states.LIVE_STATUSES)
 # The charges of such an order were refunded completely, unless a refund failed after the order was
 # canceled.
-ENDED = "'refunded', 'canceled'"
+ENDED_STATUSES = "'refunded', 'canceled'"
 # For each order: the amounts that the provider moved, and the amount that an open refund requests.
 BALANCES = f"""
     SELECT o.id, o.status, o.total, o.refunded,
@@ -29,23 +31,23 @@ BALANCES = f"""
         sum(CASE WHEN p.kind = 'refund' AND p.state <> 'succeeded' THEN p.amount ELSE 0 END)
             AS asked
     FROM orders o LEFT JOIN payment p ON p."order" = o.id AND (
-        p.state = 'succeeded' OR (p.kind = 'refund' AND p.state IN ({OPEN}, 'parked')))
+        p.state = 'succeeded' OR (p.kind = 'refund' AND p.state IN ({OPEN_STATES}, 'parked')))
     GROUP BY o.id, o.status, o.total, o.refunded""".format(money="COALESCE(p.moved, p.amount)")
 # A refund failed after its order was canceled, so money is left.
-OWED = """status = 'canceled' AND EXISTS (SELECT 1 FROM payment f WHERE f."order" = b.id
+HAS_MONEY_LEFT = """status = 'canceled' AND EXISTS (SELECT 1 FROM payment f WHERE f."order" = b.id
             AND f.kind = 'refund' AND f.state <> 'succeeded')"""
 # The provider refunded more than we requested, and staff have booked it: nothing is left to do.
 BOOKED_TOO_MUCH = """SELECT 1 FROM payment m WHERE m."order" = b.id AND m.kind = 'refund'
             AND m.state = 'succeeded' AND m.moved > m.amount"""
 # Both databases write a time in UTC as text that begins with the day.
-DAY = "substr(CAST(o.created_at AS text), 1, 10)"
+DAY_EXPRESSION = "substr(CAST(o.created_at AS text), 1, 10)"
 LINES = 'orders o JOIN order_line l ON l."order" = o.id'
 # The facts that the totals sum up.
 LINE_FACTS = f"""
-    SELECT l.flavor, {DAY} AS day, o.status, l.quantity, 1 AS orders,
+    SELECT l.flavor, {DAY_EXPRESSION} AS day, o.status, l.quantity, 1 AS orders,
         l.quantity * l.unit_price AS revenue, l.refunded FROM {LINES}"""
 ORDER_FACTS = f"""
-    SELECT o."user", {DAY} AS day, o.status, q.quantity, 1 AS orders, o.total AS revenue, o.refunded
+    SELECT o."user", {DAY_EXPRESSION} AS day, o.status, q.quantity, 1 AS orders, o.total AS revenue, o.refunded
     FROM orders o JOIN (
         SELECT "order", sum(quantity) AS quantity FROM order_line GROUP BY "order"
     ) q ON q."order" = o.id"""
@@ -61,29 +63,29 @@ TOTALS = {
     "totals by day equal a recount": ("day_total", "day, status", ORDER_FACTS),
 }
 # The stock of a flavor.
-STOCK = f"""((SELECT COALESCE(sum(m.quantity), 0) FROM stock_move m WHERE m.flavor = flavor.id) -
+STOCK_EXPRESSION = f"""((SELECT COALESCE(sum(m.quantity), 0) FROM stock_move m WHERE m.flavor = flavor.id) -
     (SELECT COALESCE(sum(l.quantity), 0) FROM {LINES}
-     WHERE l.flavor = flavor.id AND o.status IN ({LIVE})))"""
+     WHERE l.flavor = flavor.id AND o.status IN ({LIVE_STATUSES})))"""
 
 # PostgreSQL takes ids from sequences. After a restored backup, a sequence may be behind and yield
 # ids that are taken, so that every insert fails. Piccolo's own table has a sequence too.
-ON_POSTGRES = isinstance(database.DB, database.Postgres)
+IS_POSTGRES = isinstance(database.DB, database.Postgres)
 TABLES: list[type[Table]] = [*APP_CONFIG.table_classes, Migration]
 WITH_SEQUENCE = [f'"{table._meta.tablename}"' for table in TABLES]
 
 
-def sequence(table: str) -> str:
+def sequence_expression(table: str) -> str:
     """Return the SQL for the sequence of a table's ids."""
     return f"CAST(pg_get_serial_sequence('{table}', 'id') AS regclass)"
 
 
 def if_behind(table: str) -> str:
     """Return the end of a `max(id)` query that finds a row only if the sequence is behind."""
-    last = f"COALESCE(pg_sequence_last_value({sequence(table)}), 0)"
+    last = f"COALESCE(pg_sequence_last_value({sequence_expression(table)}), 0)"
     return f"FROM {table} HAVING max(id) > {last}"
 
 
-def _sides(recount: str, stored: str) -> str:
+def _differing_rows(recount: str, stored: str) -> str:
     """Return the SQL for the rows that only one of the two sides has."""
     # SQLite does not allow parentheses around the parts of a UNION, but allows subqueries.
     return (
@@ -92,10 +94,10 @@ def _sides(recount: str, stored: str) -> str:
     )
 
 
-def _totals(table: str, keys: str, facts: str) -> str:
+def _differing_totals(table: str, keys: str, facts: str) -> str:
     """Return the SQL for the differences between the sums of these facts and the table."""
     stored = keys.replace("day", "CAST(day AS text)")
-    return _sides(
+    return _differing_rows(
         f"""SELECT {keys}, sum(quantity), sum(orders), sum(revenue), sum(refunded)
             FROM ({facts}) facts GROUP BY {keys}""",
         f"""SELECT {stored}, quantity, orders, revenue, refunded FROM {table}
@@ -107,29 +109,29 @@ RULES = {
     "a pending order has an open charge": f"""
         SELECT o.id FROM orders o WHERE o.status = 'pending' AND NOT EXISTS (
             SELECT 1 FROM payment p WHERE p."order" = o.id AND p.kind = 'charge'
-            AND (p.state IN ({OPEN}) OR p.state = 'parked'))""",
+            AND (p.state IN ({OPEN_STATES}) OR p.state = 'parked'))""",
     "an open payment has its job": f"""
-        SELECT p.id FROM payment p WHERE p.state IN ({OPEN}) AND NOT EXISTS (
+        SELECT p.id FROM payment p WHERE p.state IN ({OPEN_STATES}) AND NOT EXISTS (
             SELECT 1 FROM job j WHERE j.subject = p.id AND j.kind = p.kind)""",
     "a job has its open payment": f"""
         SELECT j.id FROM job j WHERE j.kind IN ('charge', 'refund') AND NOT EXISTS (
             SELECT 1 FROM payment p WHERE p.id = j.subject AND p.kind = j.kind
-            AND p.state IN ({OPEN}))""",
+            AND p.state IN ({OPEN_STATES}))""",
     "a notice that was not applied has its job, until it is given up": """
         SELECT n.id FROM notice n WHERE n.applied_at IS NULL AND n.received_at > {} AND NOT EXISTS (
             SELECT 1 FROM job j WHERE j.subject = n.id AND j.kind = 'notice')""",
     "an open charge belongs to a pending order": f"""
         SELECT p.id FROM payment p JOIN orders o ON o.id = p."order"
-        WHERE p.kind = 'charge' AND p.state IN ({OPEN}) AND o.status <> 'pending'""",
+        WHERE p.kind = 'charge' AND p.state IN ({OPEN_STATES}) AND o.status <> 'pending'""",
     "a payment that was sent is answered within a day": """
         SELECT id FROM payment WHERE state = 'sent' AND first_sent_at < {}""",
     "an order that is being refunded has an open refund": f"""
         SELECT o.id FROM orders o WHERE o.status = 'refunding' AND NOT EXISTS (
             SELECT 1 FROM payment p WHERE p."order" = o.id AND p.kind = 'refund'
-            AND (p.state IN ({OPEN}) OR p.state = 'parked'))""",
+            AND (p.state IN ({OPEN_STATES}) OR p.state = 'parked'))""",
     "an open refund belongs to an order that was paid": f"""
         SELECT p.id FROM payment p JOIN orders o ON o.id = p."order"
-        WHERE p.kind = 'refund' AND (p.state IN ({OPEN}) OR p.state = 'parked')
+        WHERE p.kind = 'refund' AND (p.state IN ({OPEN_STATES}) OR p.state = 'parked')
         AND o.status NOT IN ('paid', 'refunding') AND NOT (
             o.status = 'canceled' AND EXISTS (
                 SELECT 1 FROM payment c WHERE c."order" = o.id AND c.kind = 'charge'
@@ -145,10 +147,10 @@ RULES = {
     "an order that was charged another amount is given back whole": f"""
         SELECT b.id FROM ({BALANCES}) b JOIN payment c ON c."order" = b.id
             AND c.kind = 'charge' AND c.state = 'succeeded' AND c.moved <> c.amount
-        WHERE (status = 'paid' OR ({OWED})) AND given_back < charged AND asked = 0""",
+        WHERE (status = 'paid' OR ({HAS_MONEY_LEFT})) AND given_back < charged AND asked = 0""",
     "an order that was refunded or canceled has no money left": f"""
-        SELECT id FROM ({BALANCES}) b WHERE status IN ({ENDED}) AND given_back < charged AND NOT (
-            {OWED})""",
+        SELECT id FROM ({BALANCES}) b WHERE status IN ({ENDED_STATUSES}) AND given_back < charged AND NOT (
+            {HAS_MONEY_LEFT})""",
     "an order is charged once when it was paid, and never otherwise": """
         SELECT o.id FROM orders o LEFT JOIN payment p
             ON p."order" = o.id AND p.kind = 'charge' AND p.state = 'succeeded'
@@ -179,37 +181,37 @@ RULES = {
         SELECT count(*) - count(position) FROM event HAVING count(*) - count(position) <>
             (SELECT COALESCE(sum(json_array_length(events)), 0) FROM unpublished)""",
     "counted stock is what came in less what live orders took": f"""
-        SELECT flavor.id FROM flavor WHERE stock IS NOT NULL AND stock <> {STOCK}""",
+        SELECT flavor.id FROM flavor WHERE stock IS NOT NULL AND stock <> {STOCK_EXPRESSION}""",
     "what was given back of an order is the sum of its lines'": f"""
         SELECT o.id FROM {LINES} GROUP BY o.id, o.refunded
         HAVING o.refunded <> sum(l.refunded) OR max(l.refunded - l.quantity * l.unit_price) > 0""",
-} | {rule: _totals(*total) for rule, total in TOTALS.items()}
+} | {rule: _differing_totals(*total) for rule, total in TOTALS.items()}
 # Rules only for PostgreSQL. The first column is the name of a table.
-OF_SEQUENCES = {
+SEQUENCE_RULES = {
     "the next id of each table is a new one": " UNION ALL ".join(
         f"SELECT '{table}' AS behind {if_behind(table)}" for table in WITH_SEQUENCE
     )
 }
-if ON_POSTGRES:
-    RULES |= OF_SEQUENCES
+if IS_POSTGRES:
+    RULES |= SEQUENCE_RULES
 
 # The age that replaces {} in a rule.
-AGES = {
+MIN_AGES = {
     "a notice that was not applied has its job, until it is given up": NOTICE_TRIED,
     "a payment that was sent is answered within a day": timedelta(days=1),
 }
 
 
-async def examine() -> dict[str, list[tuple[object, ...]]]:
+async def find_violations() -> dict[str, list[tuple[object, ...]]]:
     """Return the rules that do not hold, each with the rows that break it.
 
     An empty result is good. The first column of a row is an id, a day or a table. Each rule is one
     query, which sees one snapshot, so this can run on a running service.
     """
-    answers = {rule: await Order.raw(query, *_since(rule)) for rule, query in RULES.items()}
+    answers = {rule: await Order.raw(query, *_age_parameter(rule)) for rule, query in RULES.items()}
     return {rule: [tuple(row.values()) for row in rows] for rule, rows in answers.items() if rows}
 
 
-def _since(rule: str) -> list[QueryString]:
+def _age_parameter(rule: str) -> list[QueryString]:
     """Return the time parameter of a rule's query, by the database's clock, if it has one."""
-    return [database.seconds_from_now(-AGES[rule].total_seconds())] if rule in AGES else []
+    return [database.seconds_from_now(-MIN_AGES[rule].total_seconds())] if rule in MIN_AGES else []

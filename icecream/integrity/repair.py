@@ -12,23 +12,23 @@ REPAIRS: dict[str, tuple[str, ...]] = {
     "an open payment has its job": (
         f"""INSERT INTO job (kind, subject, customer, run_at, tries)
             SELECT p.kind, p.id, o."user", {database.NOW}, 0
-            FROM payment p JOIN orders o ON o.id = p."order" WHERE p.state IN ({doctor.OPEN})
+            FROM payment p JOIN orders o ON o.id = p."order" WHERE p.state IN ({doctor.OPEN_STATES})
             AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject = p.id AND j.kind = p.kind)""",
     ),
     "a job has its open payment": (
         f"""DELETE FROM job WHERE kind IN ('charge', 'refund') AND NOT EXISTS (
             SELECT 1 FROM payment p WHERE p.id = job.subject AND p.kind = job.kind
-            AND p.state IN ({doctor.OPEN}))""",
+            AND p.state IN ({doctor.OPEN_STATES}))""",
     ),
     "counted stock is what came in less what live orders took": (
-        f"""UPDATE flavor SET stock = {doctor.STOCK} WHERE stock IS NOT NULL
-            AND stock <> {doctor.STOCK} AND {doctor.STOCK} BETWEEN 0 AND {MAX_STOCK}""",
+        f"""UPDATE flavor SET stock = {doctor.STOCK_EXPRESSION} WHERE stock IS NOT NULL
+            AND stock <> {doctor.STOCK_EXPRESSION} AND {doctor.STOCK_EXPRESSION} BETWEEN 0 AND {MAX_STOCK}""",
     ),
 }
 
 
-def _recount(table: str, keys: str, facts: str) -> tuple[str, str]:
-    day = "CAST(day AS date)" if doctor.ON_POSTGRES else "day"
+def _recount_statements(table: str, keys: str, facts: str) -> tuple[str, str]:
+    day = "CAST(day AS date)" if doctor.IS_POSTGRES else "day"
     return (
         f"DELETE FROM {table}",
         f"""INSERT INTO {table} ({keys}, quantity, orders, revenue, refunded)
@@ -37,25 +37,25 @@ def _recount(table: str, keys: str, facts: str) -> tuple[str, str]:
     )
 
 
-REPAIRS |= {rule: _recount(*totals) for rule, totals in doctor.TOTALS.items()}
-if doctor.ON_POSTGRES:
+REPAIRS |= {rule: _recount_statements(*totals) for rule, totals in doctor.TOTALS.items()}
+if doctor.IS_POSTGRES:
     # Never set a sequence back: other processes may get ids at the same time.
     REPAIRS |= dict.fromkeys(
-        doctor.OF_SEQUENCES,
+        doctor.SEQUENCE_RULES,
         tuple(
-            f"""SELECT setval({doctor.sequence(table)}, greatest(max(id),
-                nextval({doctor.sequence(table)}))) {doctor.if_behind(table)}"""
+            f"""SELECT setval({doctor.sequence_expression(table)}, greatest(max(id),
+                nextval({doctor.sequence_expression(table)}))) {doctor.if_behind(table)}"""
             for table in doctor.WITH_SEQUENCE
         ),
     )
 
 
-def possible(rule: str) -> bool:
+def is_repairable(rule: str) -> bool:
     """Return whether a rule can be repaired from other data."""
     return rule in REPAIRS
 
 
-async def apply(broken: Iterable[str]) -> dict[str, str]:
+async def repair_rules(broken: Iterable[str]) -> dict[str, str]:
     """Repair these rules as far as possible, each in its own transaction, while orders are locked.
 
     Returns:
@@ -64,14 +64,14 @@ async def apply(broken: Iterable[str]) -> dict[str, str]:
     refused = {}
     for rule in broken:
         try:
-            await database.transaction(partial(_apply, REPAIRS.get(rule, ())))
+            await database.transaction(partial(_repair_rule, REPAIRS.get(rule, ())))
         except database.REFUSED as error:
             refused[rule] = str(error)
     return refused
 
 
-async def _apply(statements: Sequence[str]) -> None:
-    if doctor.ON_POSTGRES:
+async def _repair_rule(statements: Sequence[str]) -> None:
+    if doctor.IS_POSTGRES:
         # Every writer of money or stock holds an order or a flavor: writers wait, readers do not.
         await Flavor.raw("LOCK TABLE orders, flavor, payment, job IN SHARE ROW EXCLUSIVE MODE")
     for statement in statements:

@@ -8,7 +8,7 @@ from icecream.payments import attempts, balances, settlement
 from icecream.tables import Job, OrderLine, Payment, User
 
 
-async def cancel(order: int, *, by: int, at: datetime | None = None) -> list[int]:
+async def cancel_order(order: int, *, by: int, at: datetime | None = None) -> list[int]:
     """Cancel an order: at once if its charge was never sent, otherwise after the charge ended.
 
     The paid amount is refunded, and then the stock is returned. Repeating a cancellation has no
@@ -24,24 +24,24 @@ async def cancel(order: int, *, by: int, at: datetime | None = None) -> list[int
 
 
 async def _cancel(order: int, by: int, at: datetime | None) -> list[int]:
-    row = await settlement.held(order)
+    row = await settlement.lock_order(order)
     if row["status"] not in (*states.ACTIONS["cancel"].sources, "canceled"):
         raise errors.InvalidTransition(row["status"], "canceled", states.ORDER[row["status"]])
     if row["status"] == "canceled" or row["cancel_requested"]:
         return []
-    new = settlement.turn(row, at)
-    if row["status"] == "pending" and await _void(order):
+    new = settlement.begin_transition(row, at)
+    if row["status"] == "pending" and await _void_charge(order):
         new.back = True
         new.enter("canceled", by)
     else:
         new.cancel_requested = True
         new.tell("cancel-requested", by)
         if row["status"] == "paid" and not await balances.has_open_refund(order):
-            settlement.begin_refund(new, await balances.of(row), by)
-    return await settlement.apply([new], await settlement.return_stock([new]))
+            settlement.start_refund(new, await balances.read_balance(row), by)
+    return await settlement.apply_transitions([new], await settlement.release_order_stock([new]))
 
 
-async def _void(order: int) -> bool:
+async def _void_charge(order: int) -> bool:
     """Void the charge, unless it may have been sent."""
     rows = await Payment.select(Payment.id).where(Payment.order == order, Payment.state == "new")
     if not rows:
@@ -53,16 +53,17 @@ async def _void(order: int) -> bool:
     voided = (
         await Payment.update({Payment.state: "void"})
         .where(
-            Payment.id == payment, Payment.state.is_in(list(states.before(states.PAYMENT, "void")))
+            Payment.id == payment,
+            Payment.state.is_in(list(states.sources_of(states.PAYMENT, "void"))),
         )
         .returning(Payment.id)
     )
     if voided:
-        await settlement.drop_jobs([payment])
+        await settlement.delete_jobs([payment])
     return bool(voided)
 
 
-async def pay(order: int, *, by: int, needs_method: bool) -> list[int]:
+async def pay_order(order: int, *, by: int, needs_method: bool) -> list[int]:
     """Charge a failed order once more; an order that is pending or paid stays as it is.
 
     The stock is taken again, and the prices stay the same.
@@ -80,32 +81,32 @@ async def pay(order: int, *, by: int, needs_method: bool) -> list[int]:
 
 
 async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
-    row = await settlement.held(order)
+    row = await settlement.lock_order(order)
     if row["status"] in ("pending", "paid"):
         return []
     if row["status"] not in states.ACTIONS["pay"].sources:
         raise errors.InvalidTransition(row["status"], "pending", states.ORDER[row["status"]])
-    method = await _method(row["user"], needs_method)
+    method = await _payment_method(row["user"], needs_method)
     lines = await OrderLine.select(OrderLine.flavor, OrderLine.quantity).where(
         OrderLine.order == order
     )
-    shelf = await inventory.hold([line["flavor"] for line in lines])
+    shelf = await inventory.lock_stock([line["flavor"] for line in lines])
     try:
         shelf.take({line["flavor"]: line["quantity"] for line in lines})
     except inventory.UnknownFlavor as error:
         raise errors.FlavorArchived(f"Flavor {error.flavor} is no longer sold.") from None
     await shelf.save()
-    new = settlement.turn(row)
+    new = settlement.begin_transition(row)
     new.enter("pending", by)
-    n = await attempts.next_n(order, "charge")
-    staged = await attempts.stage(
+    n = await attempts.next_number(order, "charge")
+    staged = await attempts.stage_attempts(
         [attempts.Attempt(order, row["user"], row["total"], n=n, method=method)]
     )
-    await settlement.apply([new], await settlement.return_stock([new]))
+    await settlement.apply_transitions([new], await settlement.release_order_stock([new]))
     return list(staged.values())
 
 
-async def _method(user: int, needed: bool) -> str | None:
+async def _payment_method(user: int, needed: bool) -> str | None:
     rows = await User.select(User.payment_method).where(User.id == user)
     method: str | None = rows[0]["payment_method"]
     if needed and not method:
@@ -113,7 +114,7 @@ async def _method(user: int, needed: bool) -> str | None:
     return method
 
 
-async def refund(
+async def refund_order(
     order: int, amount: int | None, *, why: str, by: int, at: datetime | None = None
 ) -> list[int]:
     """Refund part of what was paid for an order, or all that is left, within a transaction.
@@ -129,22 +130,25 @@ async def refund(
         errors.RefundTooLarge: there is less left.
         errors.RefundInProgress: another refund is in progress.
     """
-    row = await settlement.held(order)
-    if row["status"] not in states.ACTIONS["refund"].sources and not await balances.is_owed(row):
+    row = await settlement.lock_order(order)
+    if row["status"] not in states.ACTIONS["refund"].sources and not await balances.has_money_left(
+        row
+    ):
         raise errors.InvalidTransition(row["status"], "refunded", states.ORDER[row["status"]])
     if await balances.has_open_refund(order):
         raise errors.RefundInProgress()
-    balance = await balances.of(row)
+    balance = await balances.read_balance(row)
     wanted = balance.left if amount is None else amount
     if wanted > balance.left or not balance.held:
         raise errors.RefundTooLarge(
-            f"Only {money.text(balance.left, settings.load().currency)} is left.", left=balance.left
+            f"Only {money.format_amount(balance.left, settings.load().currency)} is left.",
+            left=balance.left,
         )
-    new, moved = settlement.turn(row, at), balance.to_give_back(wanted)
+    new, moved = settlement.begin_transition(row, at), balance.to_give_back(wanted)
     about = {"amount": moved, "reason": why}
     if wanted == balance.left and row["status"] == "paid":
-        settlement.begin_refund(new, balance, by, **about)
+        settlement.start_refund(new, balance, by, **about)
     else:
         new.refund = moved
         new.tell("refund-requested", by, **about)
-    return await settlement.apply([new], await settlement.return_stock([new]))
+    return await settlement.apply_transitions([new], await settlement.release_order_stock([new]))

@@ -9,7 +9,7 @@ from msgspec import Struct
 from icecream import database
 from icecream.tables import Job, Payment
 
-_PAYMENTS = database.insert(
+_INSERT_PAYMENTS = database.insert(
     Payment,
     (
         Payment.order,
@@ -23,7 +23,7 @@ _PAYMENTS = database.insert(
     ),
     returning=(Payment.id, Payment.order),
 )
-_JOBS = database.insert(
+_INSERT_JOBS = database.insert(
     Job, (Job.kind, Job.subject, Job.customer, Job.tries), at=(Job.run_at, database.NOW)
 )
 
@@ -43,30 +43,30 @@ class Attempt(Struct, frozen=True):
     method: str | None = None
 
 
-def beginning(attempts: Sequence[Attempt]) -> database.Asked:
+def payment_insert(attempts: Sequence[Attempt]) -> database.Asked:
     """Return the insert of the attempts' payments; it returns their ids and order ids."""
     # A random key, stored before it is used. Keys made from ids would repeat after a restored
     # backup, and the provider would take them for the older payments.
-    return _PAYMENTS, [
+    return _INSERT_PAYMENTS, [
         (one.order, one.kind, one.n, "new", secrets.token_hex(16), one.amount, one.method, 0)
         for one in attempts
     ]
 
 
-def due(attempts: Sequence[Attempt], payments: dict[int, int]) -> database.Asked:
+def job_insert(attempts: Sequence[Attempt], payments: dict[int, int]) -> database.Asked:
     """Return the insert of the jobs, due at once; `payments` are the payments' ids by order."""
-    return _JOBS, [(one.kind, payments[one.order], one.customer, 0) for one in attempts]
+    return _INSERT_JOBS, [(one.kind, payments[one.order], one.customer, 0) for one in attempts]
 
 
-async def stage(attempts: Sequence[Attempt]) -> dict[int, int]:
+async def stage_attempts(attempts: Sequence[Attempt]) -> dict[int, int]:
     """Write the attempts, due at once, within a transaction; return their ids by order."""
-    rows = await database.together(beginning(attempts))
+    rows = await database.together(payment_insert(attempts))
     payments: dict[int, int] = {row["order"]: row["id"] for row in rows}
-    await database.together(due(attempts, payments))
+    await database.together(job_insert(attempts, payments))
     return payments
 
 
-async def next_n(order: int, kind: str) -> int:
+async def next_number(order: int, kind: str) -> int:
     """Return the number of the next attempt; the caller must hold the order."""
     before: int = await Payment.count().where(Payment.order == order, Payment.kind == kind)
     return before + 1

@@ -39,7 +39,7 @@ class Balance(Struct):
         return self.held if asked == self.left else asked
 
 
-async def read(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
+async def read_balances(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
     """Return the balances, by order id, of orders that the transaction holds."""
     found = {order["id"]: Balance(order["total"]) for order in orders}
     if not found:
@@ -56,19 +56,19 @@ async def read(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
     return found
 
 
-async def of(order: dict[str, Any]) -> Balance:
+async def read_balance(order: dict[str, Any]) -> Balance:
     """Return the balance of one order that the transaction holds."""
-    return (await read([order]))[order["id"]]
+    return (await read_balances([order]))[order["id"]]
 
 
 async def has_open_refund(order: int) -> bool:
     """Return whether a refund is under way or parked."""
-    unfinished = list(states.unfinished(states.PAYMENT))
+    unfinished = list(states.open_states(states.PAYMENT))
     return await Payment.exists().where(
         Payment.order == order, Payment.kind == "refund", Payment.state.is_in(unfinished)
     )
 
 
-async def is_owed(order: dict[str, Any]) -> bool:
+async def has_money_left(order: dict[str, Any]) -> bool:
     """Return whether a canceled order has money left: its refund failed after succeeding."""
-    return order["status"] == "canceled" and (await of(order)).held > 0
+    return order["status"] == "canceled" and (await read_balance(order)).held > 0

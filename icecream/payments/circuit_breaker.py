@@ -5,12 +5,12 @@ from time import monotonic
 # The breaker opens after this many unanswered calls in a row, for payments of this many customers.
 # Several customers are required because the trouble of one customer's payments says nothing about
 # the payments of others.
-FAILURES, CUSTOMERS = 10, 3
+FAILURES_TO_OPEN, CUSTOMERS_TO_OPEN = 10, 3
 # The first pause. Each next pause is twice as long, up to the longest.
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 10.0
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 2.0, 10.0
 
 
-class Breaker:
+class CircuitBreaker:
     """A circuit breaker for the calls of one kind, charges or refunds; it never fails a payment.
 
     While it is open, one payment at a time tests whether the provider answers again.
@@ -38,14 +38,14 @@ class Breaker:
         # Calls that began before the breaker opened may still fail. Only a failed trial makes the
         # pause longer.
         if self.is_open and (self._trying or not was_open):
-            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**self._trials)
+            pause = min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**self._trials)
             self._until = monotonic() + pause
             self._trials, self._trying = min(self._trials + 1, 10), False
 
     @property
     def is_open(self) -> bool:
         """Whether only trial calls are allowed."""
-        return self._failures >= FAILURES and len(self.failed) >= CUSTOMERS
+        return self._failures >= FAILURES_TO_OPEN and len(self.failed) >= CUSTOMERS_TO_OPEN
 
     @property
     def may_try(self) -> bool:
@@ -54,4 +54,4 @@ class Breaker:
 
     def tried(self) -> None:
         """Record that a trial began; if its result never arrives, another trial follows."""
-        self._trying, self._until = True, monotonic() + LONGEST_PAUSE_SECONDS
+        self._trying, self._until = True, monotonic() + MAX_PAUSE_SECONDS

@@ -5,18 +5,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from icecream.payments.leases import Claim
+from icecream.payments.leases import Lease
 from icecream.tables import KINDS
 
 # The largest share of all places for each group: payments of one customer, payments of a customer
 # whose last call was not answered, charges or refunds, and retried payments. The share of a kind is
 # larger than a customer's, so that one customer cannot use it up.
-CUSTOMER, TROUBLED_CUSTOMER, KIND, RETRIES = 0.8, 0.1, 0.9, 0.5
+MAX_CUSTOMER_SHARE, MAX_UNANSWERED_CUSTOMER_SHARE, MAX_KIND_SHARE, MAX_RETRY_SHARE = (
+    0.8,
+    0.1,
+    0.9,
+    0.5,
+)
 _RETRIES = "retries"
-Row = dict[str, Any]
+JobRow = dict[str, Any]
 
 
-class Shares:
+class ConcurrencyLimits:
     """A counter of the places that are held in this process."""
 
     def __init__(self, places: int) -> None:
@@ -27,11 +32,11 @@ class Shares:
         # The groups that were full when a due payment was passed over, or may have been.
         self._passed_over: set[int | str] = set()
 
-    def take(self, claim: Claim) -> None:
+    def take(self, claim: Lease) -> None:
         """Count the place that a payment takes."""
         self._held.update(_groups(claim.customer, claim.kind, again=claim.tries > 1))
 
-    def give_back(self, claim: Claim) -> None:
+    def give_back(self, claim: Lease) -> None:
         """Count the place of a payment as free."""
         self._held -= Counter(_groups(claim.customer, claim.kind, again=claim.tries > 1))
 
@@ -42,9 +47,9 @@ class Shares:
         else:
             self._troubled.add(customer)
 
-    def pick(self, due: Sequence[Row]) -> list[Row]:
+    def pick(self, due: Sequence[JobRow]) -> list[JobRow]:
         """Return those of the due jobs for which there is room, in their order."""
-        held, picked = self._held.copy(), list[Row]()
+        held, picked = self._held.copy(), list[JobRow]()
         for row in due:
             groups = _groups(row["customer"], row["kind"], again=row["tries"] > 0)
             if full := [group for group in groups if held[group] >= self._most(group)]:
@@ -102,9 +107,9 @@ class Shares:
 
     def _most(self, group: int | str) -> int:
         if isinstance(group, int):
-            share = TROUBLED_CUSTOMER if group in self._troubled else CUSTOMER
+            share = MAX_UNANSWERED_CUSTOMER_SHARE if group in self._troubled else MAX_CUSTOMER_SHARE
         else:
-            share = RETRIES if group == _RETRIES else KIND
+            share = MAX_RETRY_SHARE if group == _RETRIES else MAX_KIND_SHARE
         return math.ceil(self._places * share)
 
 

@@ -26,7 +26,7 @@ MESSAGES = {
 }
 
 
-def message(code: str) -> str:
+def message_of(code: str) -> str:
     """Return the message of a code; an unknown code of a later version is a plain decline."""
     return MESSAGES.get(code, MESSAGES[DECLINED])
 
@@ -38,7 +38,7 @@ class Failure(Struct):
     message: Text
 
 
-def failure(code: str | None) -> Failure:
+def failure_of(code: str | None) -> Failure:
     """Return the failure of a declined payment; the default code is DECLINED."""
     code = code or DECLINED
-    return Failure(code, message(code))
+    return Failure(code, message_of(code))

@@ -7,11 +7,11 @@ from msgspec import Struct
 
 from icecream import money, states
 from icecream.payments import settlement
-from icecream.payments.providers import Record
+from icecream.payments.providers import ProviderRecord
 from icecream.payments.remedies import Finding
 
 
-class Row(Struct):
+class OurPayment(Struct):
     """A payment of ours, with the columns that are compared."""
 
     id: int
@@ -25,66 +25,68 @@ class Row(Struct):
     currency: str
 
 
-def difference(record: Record, rows: Mapping[str, Row]) -> Finding | None:
+def find_difference(record: ProviderRecord, rows: Mapping[str, OurPayment]) -> Finding | None:
     """Return how a line of the list differs; `rows` are our payments by key and by reference."""
     row = rows.get(record.key or "")
     if row is None and record.kind == "refund":
         row = rows.get(record.reference)
     if row is not None:
-        return _difference(record, row)
+        return _compare(record, row)
     if record.state != "succeeded":
         return None
     charge = rows.get(record.charge or "")
     if charge is not None and charge.state == "succeeded":
-        amount = money.text(record.amount, record.currency)
+        amount = money.format_amount(record.amount, record.currency)
         return Finding("book", f"{amount} went back, not by us", charge.order, charge.id, record)
-    return _of_nobody(record) if record.key is not None else None
+    return _unknown_payment(record) if record.key is not None else None
 
 
-def _difference(record: Record, row: Row) -> Finding | None:
+def _compare(record: ProviderRecord, row: OurPayment) -> Finding | None:
     moved = record.state == "succeeded"
-    if row.kind == "refund" and row.state == "parked" and row.moved == settlement.MOVED_BACK:
+    if row.kind == "refund" and row.state == "parked" and row.moved == settlement.REVERSED:
         why = "the refund succeeded, but ours failed after it had succeeded"
         return Finding("look", why, row.order, row.id, record) if moved else None
-    if row.state == "parked" and moved and _amounts(record, row, row.amount):
-        return Finding("look", _amounts(record, row, row.amount), row.order, row.id, record)
-    if row.state == "succeeded" and row.kind == "refund" and _failed(record, row):
+    if row.state == "parked" and moved and _describe_amounts(record, row, row.amount):
+        return Finding(
+            "look", _describe_amounts(record, row, row.amount), row.order, row.id, record
+        )
+    if row.state == "succeeded" and row.kind == "refund" and _refund_failed_later(record, row):
         why = "the refund failed after it had succeeded"
         return Finding("adopt", why, row.order, row.id, record)
     if row.state == "succeeded":
-        why = _differs(record, row)
+        why = _describe_difference(record, row)
         return Finding("look", why, row.order, row.id, record) if why else None
-    if row.state in states.unfinished(states.PAYMENT) and row.state != "new":
+    if row.state in states.open_states(states.PAYMENT) and row.state != "new":
         if record.state != "processing":
             return Finding("adopt", f"it {record.state}", row.order, row.id, record)
     elif moved:
         # A new payment will be sent under the same key, and then this money belongs to it.
         for_nothing = record.kind == "charge" and row.state != "new"
         what: Literal["refund", "look"] = "refund" if for_nothing else "look"
-        why = f"{money.text(record.amount, record.currency)}, but ours is {row.state}"
+        why = f"{money.format_amount(record.amount, record.currency)}, but ours is {row.state}"
         return Finding(what, why, row.order, row.id, record)
     return None
 
 
-def _failed(record: Record, row: Row) -> bool:
+def _refund_failed_later(record: ProviderRecord, row: OurPayment) -> bool:
     return record.state == "declined" and record.reference == row.provider_ref
 
 
-def _of_nobody(record: Record) -> Finding:
+def _unknown_payment(record: ProviderRecord) -> Finding:
     """Return the finding for a payment that we do not know.
 
     The order number in the record proves nothing: after a restored backup, another order may have
     it.
     """
     what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
-    amount = money.text(record.amount, record.currency)
+    amount = money.format_amount(record.amount, record.currency)
     why = f"{amount} under the key {record.key}, which is none of ours"
     if record.order is not None:
         why += f"; it was for an order {record.order}, which may be another one today"
     return Finding(what, why, None, None, record)
 
 
-def _differs(record: Record, row: Row) -> str:
+def _describe_difference(record: ProviderRecord, row: OurPayment) -> str:
     """Return how the list differs for a payment that succeeded."""
     said = []
     if record.state != "succeeded":
@@ -93,14 +95,17 @@ def _differs(record: Record, row: Row) -> str:
         second = f"a second {record.kind} under one key: " * (record.state == "succeeded")
         said.append(f"{second}theirs is {record.reference}, ours is {row.provider_ref}")
     amount = row.amount if row.moved is None else row.moved
-    if amounts := _amounts(record, row, amount):
+    if amounts := _describe_amounts(record, row, amount):
         said.append(amounts)
     return "; ".join(said)
 
 
-def _amounts(record: Record, row: Row, amount: int) -> str:
+def _describe_amounts(record: ProviderRecord, row: OurPayment, amount: int) -> str:
     """Return how amount or currency differ."""
     if (record.amount, record.currency) == (amount, row.currency):
         return ""
-    theirs, ours = money.text(record.amount, record.currency), money.text(amount, row.currency)
+    theirs, ours = (
+        money.format_amount(record.amount, record.currency),
+        money.format_amount(amount, row.currency),
+    )
     return f"they have {theirs}; we asked for {ours}"

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 
 from icecream import database, errors
 from icecream.database import batching
-from icecream.payments.circuit_breaker import Breaker
-from icecream.payments.concurrency_limits import Shares
+from icecream.payments.circuit_breaker import CircuitBreaker
+from icecream.payments.concurrency_limits import ConcurrencyLimits
 from icecream.payments.leases import (
-    LONGEST_PAUSE_OF_A_REFUSAL_SECONDS,
-    Among,
-    Claim,
-    claim,
-    postpone,
+    MAX_RETRY_DELAY_AFTER_ERROR_SECONDS,
+    JobFilter,
+    Lease,
+    acquire_leases,
+    postpone_payment,
 )
 from icecream.payments.providers import (
     NO_ANSWER,
@@ -24,31 +24,31 @@ from icecream.payments.providers import (
     Charge,
     Declined,
     Gateway,
-    Later,
-    Refused,
+    OutcomeUndecided,
+    OutcomeUnknown,
     Request,
+    RequestRefused,
+    RetryLater,
     Succeeded,
-    Undecided,
-    Unknown,
 )
-from icecream.payments.settlement import LACKS_CHARGE, Parked, Verdict, settle
+from icecream.payments.settlement import MISSING_CHARGE, Parked, SettlementResult, settle
 from icecream.runtime import background, instrumentation, logs
 from icecream.runtime.failpoints import reach
 from icecream.tables import KINDS
 
 log = logging.getLogger(__name__)
 # The maximum number of payments settled in one transaction.
-SETTLED = 100
+MAX_SETTLEMENTS_PER_BATCH = 100
 # From claim to commit, this many times as many payments as places may be under way.
-AHEAD = 4
-RESULTS: dict[type, str] = {Succeeded: "succeeded", Declined: "declined", Parked: "parked"}
+UNSETTLED_PER_SLOT = 4
+RESULT_NAMES: dict[type, str] = {Succeeded: "succeeded", Declined: "declined", Parked: "parked"}
 # From this try on, look the payment up before sending it. It follows the second unknown answer.
-LOOK_UP_FIRST = 3
+FIRST_TRY_WITH_LOOKUP = 3
 # A payment is parked after this many tries that ended in an internal error.
-MAX_FAULTS = 5
+MAX_INTERNAL_ERRORS = 5
 
 
-class Desk:
+class Executor:
     """The executor of payments: at most `places` at a time in this process.
 
     Args:
@@ -59,16 +59,22 @@ class Desk:
     def __init__(self, gateway: Gateway, *, places: int, lease: float, timeout: float) -> None:
         self.gateway, self.places, self.lease, self.timeout = gateway, places, lease, timeout
         self._settling = batching.Batches(
-            settle, of="settlements", most=SETTLED, room=AHEAD * places
+            settle,
+            of="settlements",
+            most=MAX_SETTLEMENTS_PER_BATCH,
+            room=UNSETTLED_PER_SLOT * places,
         )
-        self._breakers = {kind: Breaker() for kind in KINDS}
-        self._shares = Shares(places)
+        self._breakers = {kind: CircuitBreaker() for kind in KINDS}
+        self._shares = ConcurrencyLimits(places)
         # The internal errors whose traceback was already logged.
         self._told: set[str] = set()
         self._following: asyncio.Task[None] | None = None
         # A place is free again as soon as the answer arrives: the next calls do not wait for the
         # commit.
-        self._free, self._unwritten = asyncio.Semaphore(places), asyncio.Semaphore(AHEAD * places)
+        self._free, self._unwritten = (
+            asyncio.Semaphore(places),
+            asyncio.Semaphore(UNSETTLED_PER_SLOT * places),
+        )
         # One claim at a time. Places that become free during a claim are all used by the next one.
         self._claiming = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
@@ -124,7 +130,7 @@ class Desk:
 
     async def _start(self, ids: Sequence[int] | None, room: int) -> set[asyncio.Task[None]]:
         """Claim and start as many payments as places were taken; free the other places."""
-        claims: list[Claim] = []
+        claims: list[Lease] = []
         try:
             if room and ids != [] and not self._closing:
                 await self._claim(ids, room, claims)
@@ -136,7 +142,7 @@ class Desk:
                 self._unwritten.release()
         return started
 
-    async def _claim(self, ids: Sequence[int] | None, room: int, claims: list[Claim]) -> None:
+    async def _claim(self, ids: Sequence[int] | None, room: int, claims: list[Lease]) -> None:
         """Add due payments that may be sent; for a kind with an open breaker add only a trial."""
         self._shares.pass_over()
         calm = [kind for kind in self._shares.kinds if not self._breakers[kind].is_open]
@@ -148,25 +154,27 @@ class Desk:
         if claims:
             reach("payments.claimed")
 
-    def _take(self, new: Sequence[Claim], claims: list[Claim]) -> None:
+    def _take(self, new: Sequence[Lease], claims: list[Lease]) -> None:
         for one in new:
             self._shares.take(one)
         claims += new
 
     async def _claim_fairly(
         self, ids: Sequence[int] | None, kinds: Sequence[str], room: int
-    ) -> list[Claim]:
+    ) -> list[Lease]:
         shares = self._shares
-        among = Among(kinds, shares.full_customers, shares.only_fresh)
-        return await claim(ids, among=among, pick=shares.pick, limit=room, lease=self.lease)
+        among = JobFilter(kinds, shares.full_customers, shares.only_fresh)
+        return await acquire_leases(
+            ids, among=among, pick=shares.pick, limit=room, lease=self.lease
+        )
 
     async def _claim_trial(
-        self, ids: Sequence[int] | None, kind: str, breaker: Breaker
-    ) -> list[Claim]:
+        self, ids: Sequence[int] | None, kind: str, breaker: CircuitBreaker
+    ) -> list[Lease]:
         """Claim one payment, if possible of a customer whose calls were answered."""
         for without in (sorted(breaker.failed), ()):
-            among = Among([kind], without)
-            trial = await claim(ids, among=among, limit=1, lease=self.lease)
+            among = JobFilter([kind], without)
+            trial = await acquire_leases(ids, among=among, limit=1, lease=self.lease)
             if trial:
                 breaker.tried()
                 return trial
@@ -212,7 +220,7 @@ class Desk:
                 logs.DATABASE.failed(error)
                 break
 
-    def _begin(self, claim: Claim) -> asyncio.Task[None]:
+    def _begin(self, claim: Lease) -> asyncio.Task[None]:
         task = asyncio.create_task(self._carry_out(claim), name=f"payment {claim.payment}")
         self._running.add(task)
         task.add_done_callback(self._end)
@@ -228,27 +236,27 @@ class Desk:
             else:
                 logs.fault(log, f"{task.get_name()} was left as it is", error, every=True)
 
-    async def _carry_out(self, claim: Claim) -> None:
+    async def _carry_out(self, claim: Lease) -> None:
         logs.about(payment=claim.payment, order=claim.order)
         began = time.perf_counter()
         try:
             answer = await self._in_time(claim)
-        except Later as error:
+        except RetryLater as error:
             await self._put_off(claim, error, began)
         except NO_ANSWER as error:
-            self._note(claim, "unknown", began, answered=isinstance(error, Undecided))
+            self._note(claim, "unknown", began, answered=isinstance(error, OutcomeUndecided))
             log.warning("Payment %s has no definite answer: %r", claim.payment, error)
-            reference = error.reference if isinstance(error, Unknown) else None
-            await postpone(claim, repr(error), reference=reference)
+            reference = error.reference if isinstance(error, OutcomeUnknown) else None
+            await postpone_payment(claim, repr(error), reference=reference)
         except Exception as error:
             # Any other error of an adapter is a bug. The payment must end, and the bug must be
             # visible.
             await self._fail(claim, error, began)
         else:
-            await self._settle(Verdict(claim, answer), began)
+            await self._settle(SettlementResult(claim, answer), began)
 
-    async def _settle(self, verdict: Verdict, began: float) -> None:
-        self._note(verdict.claim, RESULTS[type(verdict.believed)], began)
+    async def _settle(self, verdict: SettlementResult, began: float) -> None:
+        self._note(verdict.claim, RESULT_NAMES[type(verdict.believed)], began)
         reach("payments.answered")
         try:
             await self._settling.ask(verdict)
@@ -260,16 +268,16 @@ class Desk:
         else:
             reach("payments.settled")
 
-    async def _put_off(self, claim: Claim, error: Later, began: float) -> None:
-        refused = isinstance(error, Refused)
+    async def _put_off(self, claim: Lease, error: RetryLater, began: float) -> None:
+        refused = isinstance(error, RequestRefused)
         self._note(claim, "refused" if refused else "later", began)
         if refused:
             log.warning("The provider refused payment %s: %s", claim.payment, error)
-        longest = LONGEST_PAUSE_OF_A_REFUSAL_SECONDS if refused else None
-        await postpone(claim, str(error), state="sent", longest=longest)
+        longest = MAX_RETRY_DELAY_AFTER_ERROR_SECONDS if refused else None
+        await postpone_payment(claim, str(error), state="sent", longest=longest)
 
     async def _fail(
-        self, claim: Claim, error: Exception, began: float, answer: Answer | Parked | None = None
+        self, claim: Lease, error: Exception, began: float, answer: Answer | Parked | None = None
     ) -> None:
         """Handle an internal error: retry the payment a few times, then park it for review."""
         instrumentation.attempted(claim.kind, "error", time.perf_counter() - began)
@@ -278,14 +286,18 @@ class Desk:
         known = place in self._told
         self._told.add(place)
         log.error("Payment %s: %r", claim.payment, error, exc_info=None if known else error)
-        parked = _parked(f"Our part failed {MAX_FAULTS} times: {type(error).__name__}.", answer)
-        if claim.faults + 1 < MAX_FAULTS:
-            longest, reference = LONGEST_PAUSE_OF_A_REFUSAL_SECONDS, parked.reference
-            await postpone(claim, repr(error), reference=reference, longest=longest, fault=True)
+        parked = _park_after_error(
+            f"Our part failed {MAX_INTERNAL_ERRORS} times: {type(error).__name__}.", answer
+        )
+        if claim.faults + 1 < MAX_INTERNAL_ERRORS:
+            longest, reference = MAX_RETRY_DELAY_AFTER_ERROR_SECONDS, parked.reference
+            await postpone_payment(
+                claim, repr(error), reference=reference, longest=longest, fault=True
+            )
         else:
-            await self._settling.ask(Verdict(claim, parked))
+            await self._settling.ask(SettlementResult(claim, parked))
 
-    def _note(self, claim: Claim, result: str, began: float, *, answered: bool = True) -> None:
+    def _note(self, claim: Lease, result: str, began: float, *, answered: bool = True) -> None:
         breaker = self._breakers[claim.kind]
         was_open = breaker.is_open
         breaker.note(claim.customer, answered=answered)
@@ -295,7 +307,7 @@ class Desk:
             self._follow_up()
         instrumentation.attempted(claim.kind, result, time.perf_counter() - began)
 
-    async def _in_time(self, claim: Claim) -> Answer | Parked:
+    async def _in_time(self, claim: Lease) -> Answer | Parked:
         try:
             async with asyncio.timeout(self.timeout):
                 return await self._ask(claim)
@@ -304,14 +316,14 @@ class Desk:
             self._shares.give_back(claim)
             self._follow_up()
 
-    async def _ask(self, claim: Claim) -> Answer | Parked:
+    async def _ask(self, claim: Lease) -> Answer | Parked:
         if claim.lacks_charge:
-            return Parked(LACKS_CHARGE)
+            return Parked(MISSING_CHARGE)
         now, life = datetime.now(UTC), self.gateway.key_life
         # The provider may have carried it out and forgotten the key. After a restore we may have
         # forgotten it too.
         old = now - claim.known_since > life
-        if claim.reference or old or claim.tries >= LOOK_UP_FIRST:
+        if claim.reference or old or claim.tries >= FIRST_TRY_WITH_LOOKUP:
             known = await self.gateway.look_up(claim.request, claim.reference)
             if known is not None:
                 return known
@@ -326,7 +338,7 @@ class Desk:
         return await self.gateway.refund(request)
 
 
-def _parked(why: str, answer: Answer | Parked | None) -> Parked:
+def _park_after_error(why: str, answer: Answer | Parked | None) -> Parked:
     """Park for manual review, with the provider's answer if there is one."""
     if isinstance(answer, Succeeded):
         return Parked(why, answer.reference, answer.amount)

@@ -19,10 +19,10 @@ from icecream.tables import JOB_KINDS, KINDS, Job, Order, Payment
 # the longest. The longest pause is short: the breaker protects a provider that is down, and bad
 # luck with one payment must not make its customer wait. Pauses are shortened at random by up to
 # half, so that payments do not come in waves.
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 12.0
+FIRST_RETRY_DELAY_SECONDS, MAX_RETRY_DELAY_SECONDS = 5.0, 12.0
 # The longest pause after a refusal that a person has to fix, or after an internal error.
-LONGEST_PAUSE_OF_A_REFUSAL_SECONDS = 120.0
-COLUMNS = (
+MAX_RETRY_DELAY_AFTER_ERROR_SECONDS = 120.0
+PAYMENT_COLUMNS = (
     Payment.id,
     Payment.order,
     Payment.kind,
@@ -37,11 +37,11 @@ COLUMNS = (
     Payment.faults,
 )
 # The charge reference of a refund whose order has no charge.
-NO_CHARGE = ""
-_SENT = database.put(Payment.first_sent_at)
+NO_CHARGE_REFERENCE = ""
+_SET_FIRST_SENT_AT = database.put(Payment.first_sent_at)
 
 
-class Claim(Struct, frozen=True):
+class Lease(Struct, frozen=True):
     """A payment that this process may carry out for the length of a lease.
 
     `tries` is the fencing token. `reference` is the provider's, if known. `sent_at` is the time of
@@ -74,10 +74,10 @@ class Claim(Struct, frozen=True):
     @property
     def lacks_charge(self) -> bool:
         """Whether this is a refund of an order that was never charged; no rule creates one."""
-        return isinstance(self.request, Refund) and self.request.charge == NO_CHARGE
+        return isinstance(self.request, Refund) and self.request.charge == NO_CHARGE_REFERENCE
 
 
-class Among(Struct, frozen=True):
+class JobFilter(Struct, frozen=True):
     """A filter: which due jobs may be claimed."""
 
     kinds: Sequence[str] = KINDS
@@ -105,23 +105,23 @@ class Among(Struct, frozen=True):
         return asked
 
 
-ALL = Among()
-Pick = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+ANY_JOB = JobFilter()
+PickJobs = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
-class Late(Exception):
+class LeaseLost(Exception):
     """Another worker already did this."""
 
 
-async def claim(
+async def acquire_leases(
     ids: Collection[int] | None,
     *,
     limit: int,
     lease: float,
-    among: Among = ALL,
-    pick: Pick = list,
+    among: JobFilter = ANY_JOB,
+    pick: PickJobs = list,
     sent: Mapping[int, datetime] | None = None,
-) -> list[Claim]:
+) -> list[Lease]:
     """Claim due payments, those of `ids` or any, and commit the intent to carry them out.
 
     Args:
@@ -132,10 +132,12 @@ async def claim(
             nothing more.
         sent: when a payment was first sent, if not now.
     """
-    return await database.transaction(lambda: _claim(ids, among, pick, limit, lease, sent or {}))
+    return await database.transaction(
+        lambda: _acquire_leases(ids, among, pick, limit, lease, sent or {})
+    )
 
 
-def _due(ids: Collection[int] | None, among: Among) -> Select[Any]:
+def _select_due_jobs(ids: Collection[int] | None, among: JobFilter) -> Select[Any]:
     """Return the query for the due jobs, those of `ids` or any."""
     due = Job.select(Job.subject, Job.kind, Job.customer, Job.tries)
     if ids is None:
@@ -143,16 +145,16 @@ def _due(ids: Collection[int] | None, among: Among) -> Select[Any]:
     return due.where(*among.jobs(listed=True), Job.subject.is_in(list(ids)))
 
 
-async def _claim(
+async def _acquire_leases(
     ids: Collection[int] | None,
-    among: Among,
-    pick: Pick,
+    among: JobFilter,
+    pick: PickJobs,
     limit: int,
     lease: float,
     sent: Mapping[int, datetime],
-) -> list[Claim]:
+) -> list[Lease]:
     now, ours = datetime.now(UTC), Job.kind.is_in(list(KINDS))
-    found = pick(await database.unlocked(_due(ids, among).limit(limit)))
+    found = pick(await database.unlocked(_select_due_jobs(ids, among).limit(limit)))
     subjects = sorted(row["subject"] for row in found)
     if not subjects:
         return []
@@ -161,7 +163,7 @@ async def _claim(
         ours, Job.subject.is_in(subjects)
     )
     rows = await _mark_sent(subjects, now, sent)
-    taken = await _claims(rows, now)
+    taken = await _leases_for(rows, now)
     reach("payments.claiming")
     if ended := set(subjects) - {row["id"] for row in rows}:
         await Job.delete().where(ours, Job.subject.is_in(sorted(ended)))
@@ -175,32 +177,32 @@ async def _mark_sent(
         await Payment.update({Payment.state: "sent", Payment.tries: Payment.tries + 1})
         .where(
             Payment.id.is_in(subjects),
-            Payment.state.is_in(list(states.before(states.PAYMENT, "sent"))),
+            Payment.state.is_in(list(states.sources_of(states.PAYMENT, "sent"))),
         )
-        .returning(*COLUMNS)
+        .returning(*PAYMENT_COLUMNS)
     )
     first = [row["id"] for row in rows if row["first_sent_at"] is None]
     # Set only once: from this time on the provider may know the key.
-    await _SENT([(payment, sent.get(payment, now)) for payment in first])
+    await _SET_FIRST_SENT_AT([(payment, sent.get(payment, now)) for payment in first])
     return rows
 
 
-async def _claims(rows: Sequence[dict[str, Any]], now: datetime) -> list[Claim]:
+async def _leases_for(rows: Sequence[dict[str, Any]], now: datetime) -> list[Lease]:
     if not rows:
         return []
     orders = sorted({row["order"] for row in rows})
     columns = (Order.id, Order.user, Order.currency, Order.created_at)
     found = await Order.select(*columns).where(Order.id.is_in(orders))
     order_of = {order["id"]: order for order in found}
-    charges = await _references([row["order"] for row in rows if row["kind"] == "refund"])
-    return [_as_claim(row, order_of[row["order"]], charges, now) for row in rows]
+    charges = await _charge_references([row["order"] for row in rows if row["kind"] == "refund"])
+    return [_to_lease(row, order_of[row["order"]], charges, now) for row in rows]
 
 
-def _as_claim(
+def _to_lease(
     row: dict[str, Any], order: dict[str, Any], charges: dict[int, str], now: datetime
-) -> Claim:
+) -> Lease:
     sent_at = row["first_sent_at"] or now
-    return Claim(
+    return Lease(
         payment=row["id"],
         tries=row["tries"],
         customer=order["user"],
@@ -213,7 +215,7 @@ def _as_claim(
     )
 
 
-async def _references(orders: Sequence[int]) -> dict[int, str]:
+async def _charge_references(orders: Sequence[int]) -> dict[int, str]:
     """Return the provider's references of these orders' charges, by order."""
     if not orders:
         return {}
@@ -227,31 +229,31 @@ def _request(row: dict[str, Any], currency: str, charges: dict[int, str]) -> Req
     key, amount, order = row["provider_key"], row["amount"], row["order"]
     if row["kind"] == "charge":
         return Charge(key, amount, currency, order, row["method"])
-    return Refund(key, amount, currency, order, charges.get(order, NO_CHARGE))
+    return Refund(key, amount, currency, order, charges.get(order, NO_CHARGE_REFERENCE))
 
 
-async def standing(payment: int, among: Sequence[str] | None = None) -> Claim | None:
+async def read_unleased(payment: int, among: Sequence[str] | None = None) -> Lease | None:
     """Return a payment as a claim, without claiming it, to look it up; None if it has ended.
 
     Args:
         among: the allowed states. The default is the states of a payment that was sent and has not
             ended.
     """
-    among = among or states.unfinished(states.PAYMENT)
-    rows = await Payment.select(*COLUMNS).where(
+    among = among or states.open_states(states.PAYMENT)
+    rows = await Payment.select(*PAYMENT_COLUMNS).where(
         Payment.id == payment, Payment.state.is_in(list(among)), Payment.state != "new"
     )
-    return next(iter(await _claims(rows, datetime.now(UTC))), None)
+    return next(iter(await _leases_for(rows, datetime.now(UTC))), None)
 
 
-def pause(tries: int, longest: float | None = None) -> float:
+def retry_delay(tries: int, longest: float | None = None) -> float:
     """Return the seconds until the next try, after `tries` tries without a definite answer."""
-    grown = FIRST_PAUSE_SECONDS * 2.0 ** min(tries - 1, 20)
-    return random.uniform(0.5, 1.0) * min(longest or LONGEST_PAUSE_SECONDS, grown)
+    grown = FIRST_RETRY_DELAY_SECONDS * 2.0 ** min(tries - 1, 20)
+    return random.uniform(0.5, 1.0) * min(longest or MAX_RETRY_DELAY_SECONDS, grown)
 
 
-async def postpone(
-    claim: Claim,
+async def postpone_payment(
+    claim: Lease,
     why: str,
     *,
     state: str = "unknown",
@@ -273,22 +275,22 @@ async def postpone(
         Payment.provider_ref: reference or claim.reference,
         Payment.faults: claim.faults + fault or None,
     }
-    seconds = pause(claim.tries, longest)
+    seconds = retry_delay(claim.tries, longest)
     try:
-        await database.transaction(lambda: _postpone(claim, change, seconds))
-    except Late:
+        await database.transaction(lambda: _postpone_payment(claim, change, seconds))
+    except LeaseLost:
         return False
     return True
 
 
-async def _postpone(claim: Claim, change: dict[Column | str, Any], seconds: float) -> None:
+async def _postpone_payment(claim: Lease, change: dict[Column | str, Any], seconds: float) -> None:
     later = database.seconds_from_now(seconds)
     await Job.update({Job.run_at: later}).where(
         Job.kind.is_in(list(KINDS)), Job.subject == claim.payment
     )
     # The state must still be the one that the claim set. A payment that was parked since then is
     # for an operator.
-    states.check(states.PAYMENT, "sent", str(change[Payment.state]))
+    states.check_transition(states.PAYMENT, "sent", str(change[Payment.state]))
     newest = (
         await Payment.update(change)
         .where(
@@ -299,4 +301,4 @@ async def _postpone(claim: Claim, change: dict[Column | str, Any], seconds: floa
         .returning(Payment.id)
     )
     if not newest:
-        raise Late
+        raise LeaseLost

@@ -10,7 +10,7 @@ from icecream.payments import leases, settlement
 from icecream.payments.providers import Charge, Declined, Succeeded
 from icecream.tables import Job, Order, Payment
 
-Row = dict[str, Any]
+PaymentRow = dict[str, Any]
 COLUMNS = (
     Payment.id,
     Payment.order,
@@ -21,7 +21,9 @@ COLUMNS = (
 )
 
 
-async def retry(payment: int, *, why: str, by: int, reference: str | None = None) -> list[int]:
+async def retry_payment(
+    payment: int, *, why: str, by: int, reference: str | None = None
+) -> list[int]:
     """Query the provider once more, by its own `reference` if the operator found one.
 
     The payment is looked up first. It is sent again only while the provider still knows our key, so
@@ -36,10 +38,10 @@ async def retry(payment: int, *, why: str, by: int, reference: str | None = None
         errors.ReferenceTaken: the reference belongs to another payment.
     """
 
-    async def work(row: Row) -> list[int]:
+    async def work(row: PaymentRow) -> list[int]:
         if reference is not None:
-            await _adopt(payment, reference)
-        await _reopen(row)
+            await _set_reference(payment, reference)
+        await _reopen_payment(row)
         now = datetime.now(UTC)
         due = database.seconds_from_now(0)
         await Job.insert(Job(kind=row["kind"], subject=payment, run_at=due, tries=0))
@@ -49,17 +51,17 @@ async def retry(payment: int, *, why: str, by: int, reference: str | None = None
         )
         return [payment]
 
-    return await _decide("retry", payment, work)
+    return await _apply_decision("retry", payment, work)
 
 
-async def _adopt(payment: int, reference: str) -> None:
+async def _set_reference(payment: int, reference: str) -> None:
     other = Payment.exists().where(Payment.provider_ref == reference, Payment.id != payment)
     if await other:
         raise errors.ReferenceTaken()
     await Payment.update({Payment.provider_ref: reference}).where(Payment.id == payment)
 
 
-async def release(payment: int, *, why: str, by: int) -> list[int]:
+async def release_payment(payment: int, *, why: str, by: int) -> list[int]:
     """Record the operator's decision that no money moved, as if the provider had declined it.
 
     Returns:
@@ -70,15 +72,17 @@ async def release(payment: int, *, why: str, by: int) -> list[int]:
         errors.NotParked: it is not parked.
     """
 
-    async def work(row: Row) -> list[int]:
-        claim = await leases.standing(payment)
+    async def work(row: PaymentRow) -> list[int]:
+        claim = await leases.read_unleased(payment)
         assert claim is not None
-        return await settlement.write([settlement.Verdict(claim, Declined(why, "released"), by)])
+        return await settlement.write_results(
+            [settlement.SettlementResult(claim, Declined(why, "released"), by)]
+        )
 
-    return await _decide("release", payment, work)
+    return await _apply_decision("release", payment, work)
 
 
-async def refund(payment: int, *, why: str, by: int) -> list[int]:
+async def refund_payment(payment: int, *, why: str, by: int) -> list[int]:
     """Accept a charge of another amount as paid, and refund all of it.
 
     Returns:
@@ -90,24 +94,28 @@ async def refund(payment: int, *, why: str, by: int) -> list[int]:
         errors.NothingCharged: it is not known to have moved anything.
     """
 
-    async def work(row: Row) -> list[int]:
-        claim = await leases.standing(payment)
+    async def work(row: PaymentRow) -> list[int]:
+        claim = await leases.read_unleased(payment)
         assert claim is not None
         asked, reference = claim.request, claim.reference
-        if not isinstance(asked, Charge) or reference is None or "refund" not in allowed(row):
+        if (
+            not isinstance(asked, Charge)
+            or reference is None
+            or "refund" not in allowed_decisions(row)
+        ):
             raise errors.NothingCharged()
         await Order.update({Order.cancel_requested: True}).where(Order.id == row["order"])
         believed = Succeeded(reference, asked.amount, asked.currency)
-        staged = await settlement.write([settlement.Verdict(claim, believed, by)])
+        staged = await settlement.write_results([settlement.SettlementResult(claim, believed, by)])
         about = {"payment": payment, "reason": why}
         happened = [order_history.Happened(row["order"], "refund-ordered", about, by)]
         await order_history.record(happened, at=datetime.now(UTC))
         return staged
 
-    return await _decide("refund", payment, work)
+    return await _apply_decision("refund", payment, work)
 
 
-async def book(payment: int, *, why: str, by: int) -> list[int]:
+async def book_refund(payment: int, *, why: str, by: int) -> list[int]:
     """Accept a refund of another amount: count that amount, so that the rest can be refunded.
 
     If the order was being canceled, the rest is refunded automatically.
@@ -121,22 +129,22 @@ async def book(payment: int, *, why: str, by: int) -> list[int]:
         errors.NothingRefunded: it is no refund, or is not known to have moved anything.
     """
 
-    async def work(row: Row) -> list[int]:
-        claim = await leases.standing(payment)
+    async def work(row: PaymentRow) -> list[int]:
+        claim = await leases.read_unleased(payment)
         assert claim is not None
         asked, reference, moved = claim.request, claim.reference, row["moved"]
-        if reference is None or "book" not in allowed(row):
+        if reference is None or "book" not in allowed_decisions(row):
             raise errors.NothingRefunded()
         about = {"payment": payment, "reason": why, "asked": asked.amount, "moved": moved}
         happened = [order_history.Happened(row["order"], "refund-booked", about, by)]
         await order_history.record(happened, at=datetime.now(UTC))
         answer = Succeeded(reference, moved, asked.currency)
-        return await settlement.write([settlement.Verdict(claim, answer, by)])
+        return await settlement.write_results([settlement.SettlementResult(claim, answer, by)])
 
-    return await _decide("book", payment, work)
+    return await _apply_decision("book", payment, work)
 
 
-def allowed(row: Row) -> list[str]:
+def allowed_decisions(row: PaymentRow) -> list[str]:
     """Return the allowed decisions; `refund` and `book` need an amount known to have moved."""
     decisions = [name for name, one in states.DECISIONS.items() if row["state"] in one.sources]
     # A refund that failed after it had succeeded moved 0.
@@ -145,8 +153,8 @@ def allowed(row: Row) -> list[str]:
     return [name for name in decisions if name not in ("refund", "book") or name == counted]
 
 
-async def _decide(
-    name: str, payment: int, work: Callable[[Row], Awaitable[list[int]]]
+async def _apply_decision(
+    name: str, payment: int, work: Callable[[PaymentRow], Awaitable[list[int]]]
 ) -> list[int]:
     """Apply a decision to a parked payment, while holding its order."""
 
@@ -155,7 +163,7 @@ async def _decide(
         found = await query
         if not found:
             raise errors.NotFound
-        await settlement.held(found[0]["order"])
+        await settlement.lock_order(found[0]["order"])
         (row,) = await query
         if row["state"] not in states.DECISIONS[name].sources:
             raise errors.NotParked(f"This payment is {row['state']}.")
@@ -164,10 +172,10 @@ async def _decide(
     return await database.transaction(run)
 
 
-async def _reopen(row: Row) -> None:
+async def _reopen_payment(row: PaymentRow) -> None:
     """Allow the payment to be sent again, and clear `moved`, because refunds are based on it."""
     state = states.DECISIONS["retry"].target
-    states.check(states.PAYMENT, row["state"], state)
+    states.check_transition(states.PAYMENT, row["state"], state)
     await Payment.update({Payment.state: state, Payment.moved: None}).where(
         Payment.id == row["id"], Payment.state == row["state"]
     )

@@ -11,26 +11,26 @@ from msgspec import Struct
 from icecream import database, errors
 from icecream.feed import order_history
 from icecream.payments import corrections
-from icecream.payments.leases import standing
+from icecream.payments.leases import read_unleased
 from icecream.payments.providers import (
     NO_ANSWER,
     Answer,
     Declined,
     Gateway,
-    Later,
-    Record,
+    OutcomeUnknown,
+    ProviderRecord,
     Refund,
+    RetryLater,
     Succeeded,
-    Unknown,
 )
-from icecream.payments.settlement import Verdict, hold, settle
+from icecream.payments.settlement import SettlementResult, lock_orders, settle
 from icecream.runtime import instrumentation
 from icecream.tables import Event
 
 log = logging.getLogger(__name__)
 # The prefix of the key of a refund that has no payment of ours. The rest of the key is derived from
 # the charge's reference, so that repeated decisions make only one refund.
-BY_US = "reconciled-"
+RECONCILED_KEY_PREFIX = "reconciled-"
 
 
 class Finding(Struct, frozen=True):
@@ -46,7 +46,7 @@ class Finding(Struct, frozen=True):
     why: str
     order: int | None
     payment: int | None
-    record: Record | None = None
+    record: ProviderRecord | None = None
 
     def __str__(self) -> str:
         both = [f"payment {self.payment}"] if self.payment else []
@@ -54,50 +54,50 @@ class Finding(Struct, frozen=True):
         return f"{self.what}: {' and '.join(both)}: {self.why}"
 
 
-class Outcome(Struct, frozen=True):
+class RemedyResult(Struct, frozen=True):
     """The result of a finding: words to print after it, and whether nothing is left to do."""
 
     said: str
     done: bool
 
 
-LEFT = Outcome("", False)
+NOT_DONE = RemedyResult("", False)
 
 
-async def carry_out(gateway: Gateway, finding: Finding) -> Outcome:
+async def apply_remedy(gateway: Gateway, finding: Finding) -> RemedyResult:
     """Carry a finding out; report a failure as its outcome, so that the other findings continue.
 
     Raises:
         database.AWAY: the database is unavailable, so no finding can be carried out.
     """
     try:
-        return await _carry_out(gateway, finding)
+        return await _apply_remedy(gateway, finding)
     except database.AWAY:
         raise
     except (errors.RefundInProgress, errors.RefundTooLarge) as refusal:
-        return Outcome(f" - not now: {refusal}", False)
+        return RemedyResult(f" - not now: {refusal}", False)
     except Exception as error:
         # Continue with the next finding: this error says nothing about it.
         log.exception("Nothing could be done about: %s", finding)
         instrumentation.failed("finding")
-        return Outcome(f" - failed: {error!r}", False)
+        return RemedyResult(f" - failed: {error!r}", False)
 
 
-async def _carry_out(gateway: Gateway, finding: Finding) -> Outcome:
+async def _apply_remedy(gateway: Gateway, finding: Finding) -> RemedyResult:
     if finding.what == "adopt":
-        await _adopt(finding)
-        return Outcome(" - adopted", True)
+        await _adopt_outcome(finding)
+        return RemedyResult(" - adopted", True)
     if finding.what == "refund":
-        return await _give_back(gateway, finding)
+        return await _refund_charge(gateway, finding)
     if finding.what == "book":
         assert finding.record is not None
         assert finding.payment is not None
-        await corrections.refund_found(finding.payment, finding.record)
-        return Outcome(" - booked", True)
-    return LEFT
+        await corrections.book_provider_refund(finding.payment, finding.record)
+        return RemedyResult(" - booked", True)
+    return NOT_DONE
 
 
-async def _adopt(finding: Finding) -> None:
+async def _adopt_outcome(finding: Finding) -> None:
     """Accept the list's state of a payment with unknown outcome, like an answer to our call."""
     record = finding.record
     assert record is not None
@@ -107,37 +107,39 @@ async def _adopt(finding: Finding) -> None:
         if record.state == "succeeded"
         else Declined("The provider's list has it as declined.")
     )
-    if claim := await standing(finding.payment):
-        await settle([Verdict(claim, answer)])
+    if claim := await read_unleased(finding.payment):
+        await settle([SettlementResult(claim, answer)])
     elif isinstance(answer, Declined) and record.kind == "refund":
-        await corrections.refund_failed(finding.payment, answer.reason)
+        await corrections.park_failed_refund(finding.payment, answer.reason)
 
 
-async def _give_back(gateway: Gateway, finding: Finding) -> Outcome:
+async def _refund_charge(gateway: Gateway, finding: Finding) -> RemedyResult:
     """Refund all of a charge that belongs to no order; repeated calls make one refund.
 
     The refund is added to the history of the payment's order. A charge under an unknown key has no
     order here, even if its record names a number: that may be another customer's order by now.
     """
     assert finding.record is not None
-    request = _refund(finding.record)
+    request = _refund_request(finding.record)
     try:
         answer = await gateway.refund(request)
-    except (Later, *NO_ANSWER) as error:
-        return Outcome(f" - nobody knows whether it was refunded, do it again: {error!r}", False)
+    except (RetryLater, *NO_ANSWER) as error:
+        return RemedyResult(
+            f" - nobody knows whether it was refunded, do it again: {error!r}", False
+        )
     if isinstance(answer, Declined):
-        return Outcome(f" - the refund was declined: {answer.reason}", False)
+        return RemedyResult(f" - the refund was declined: {answer.reason}", False)
     if finding.order is not None:
-        await _tell(finding.order, request)
-    return Outcome(" - refunded", True)
+        await _record_refund(finding.order, request)
+    return RemedyResult(" - refunded", True)
 
 
-async def _tell(order: int, refund: Refund) -> None:
+async def _record_refund(order: int, refund: Refund) -> None:
     """Add the refund to the order's history, once: two people may decide at the same time."""
     about = {"charge": refund.charge, "amount": refund.amount, "key": refund.key}
 
     async def work() -> None:
-        await hold([order])
+        await lock_orders([order])
         told = await Event.select(Event.payload).where(
             Event.order == order, Event.type == "reconciled"
         )
@@ -149,7 +151,7 @@ async def _tell(order: int, refund: Refund) -> None:
     await database.transaction(work)
 
 
-async def given_back(gateway: Gateway, finding: Finding) -> bool:
+async def was_refunded(gateway: Gateway, finding: Finding) -> bool:
     """Return whether an operator already decided on this refund; one under way counts.
 
     Raises:
@@ -157,14 +159,14 @@ async def given_back(gateway: Gateway, finding: Finding) -> bool:
     """
     assert finding.record is not None
     try:
-        known = await gateway.look_up(_refund(finding.record), None)
-    except Unknown as error:
+        known = await gateway.look_up(_refund_request(finding.record), None)
+    except OutcomeUnknown as error:
         if error.reference is None:
             raise
         return True
     return isinstance(known, Succeeded)
 
 
-def _refund(record: Record) -> Refund:
-    key = BY_US + hashlib.sha256(record.reference.encode()).hexdigest()[:32]
+def _refund_request(record: ProviderRecord) -> Refund:
+    key = RECONCILED_KEY_PREFIX + hashlib.sha256(record.reference.encode()).hexdigest()[:32]
     return Refund(key, record.amount, record.currency, record.order or 0, record.reference)

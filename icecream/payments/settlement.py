@@ -13,13 +13,13 @@ from icecream.catalogue import inventory, order_lines
 from icecream.feed import order_history
 from icecream.payments import attempts, balances, decline_codes
 from icecream.payments.balances import Balance
-from icecream.payments.leases import Claim, Late
+from icecream.payments.leases import Lease, LeaseLost
 from icecream.payments.providers import Answer, Charge, Declined, Refund, Succeeded
 from icecream.reporting import totals
 from icecream.runtime.failpoints import reach
 from icecream.tables import KINDS, Job, Order, OrderLine, Payment
 
-COLUMNS = (
+ORDER_COLUMNS = (
     Order.id,
     Order.user,
     Order.status,
@@ -28,11 +28,11 @@ COLUMNS = (
     Order.cancel_requested,
     Order.created_at,
 )
-LACKS_CHARGE = "It is a refund, but its order has no charge that succeeded."
+MISSING_CHARGE = "It is a refund, but its order has no charge that succeeded."
 # The value of `moved` for a refund that failed after it had succeeded: in the end, no money moved.
 # No other parked payment has this value. So it shows that an operator has to decide and that no
 # answer is expected.
-MOVED_BACK = 0
+REVERSED = 0
 
 
 class Parked(Struct, frozen=True):
@@ -46,13 +46,13 @@ class Parked(Struct, frozen=True):
     moved: int | None = None
 
 
-class Verdict(Struct, frozen=True):
+class SettlementResult(Struct, frozen=True):
     """A certain result of a payment; `by` is the operator who decided it, if any.
 
     An operator's result is accepted even if another amount moved. `at` is its time, if not now.
     """
 
-    claim: Claim
+    claim: Lease
     answer: Answer | Parked
     by: int | None = None
     at: datetime | None = None
@@ -64,10 +64,10 @@ class Verdict(Struct, frozen=True):
         if not isinstance(answer, Succeeded) or self.by is not None:
             return answer
         if self.claim.lacks_charge:
-            return Parked(LACKS_CHARGE, answer.reference, answer.amount)
+            return Parked(MISSING_CHARGE, answer.reference, answer.amount)
         if (answer.amount, answer.currency) == (asked.amount, asked.currency):
             return answer
-        texts = [money.text(one.amount, one.currency) for one in (answer, asked)]
+        texts = [money.format_amount(one.amount, one.currency) for one in (answer, asked)]
         said = " instead of ".join(texts)
         # An amount that a refund moved in another currency does not count as the order's money.
         counts = isinstance(asked, Charge) or answer.currency == asked.currency
@@ -75,7 +75,7 @@ class Verdict(Struct, frozen=True):
         return Parked(f"The provider moved {said}.", answer.reference, moved)
 
 
-class Turn(Struct):
+class OrderTransition(Struct):
     """The changes of an order: the statuses that it enters, one after the other.
 
     `refunded` is added to the refunded amount so far. `refund` is the amount that the provider has
@@ -99,7 +99,7 @@ class Turn(Struct):
 
     def enter(self, status: str, by: int | None = None, **about: Any) -> None:
         """Enter one more status, and add it to the order's history."""
-        states.check(states.ORDER, self.status, status)
+        states.check_transition(states.ORDER, self.status, status)
         self.path.append(status)
         self.tell(status, by, **about)
 
@@ -108,12 +108,12 @@ class Turn(Struct):
         self.happened.append(order_history.Happened(self.order["id"], kind, about, by, self.at))
 
 
-def turn(order: dict[str, Any], at: datetime | None = None) -> Turn:
+def begin_transition(order: dict[str, Any], at: datetime | None = None) -> OrderTransition:
     """Return an empty turn of an order, for changes `at` that moment or now."""
-    return Turn(order, [], cancel_requested=order["cancel_requested"], at=at)
+    return OrderTransition(order, [], cancel_requested=order["cancel_requested"], at=at)
 
 
-async def settle(verdicts: Sequence[Verdict]) -> list[bool]:
+async def settle(verdicts: Sequence[SettlementResult]) -> list[bool]:
     """Write certain results: payment, order, history, totals, and stock where it is returned.
 
     A definite answer counts from any source. False means that an answer was written before.
@@ -122,15 +122,15 @@ async def settle(verdicts: Sequence[Verdict]) -> list[bool]:
         Late: some of several answers were written before; nothing was written now.
     """
     try:
-        await database.transaction(lambda: write(verdicts))
-    except Late:
+        await database.transaction(lambda: write_results(verdicts))
+    except LeaseLost:
         if len(verdicts) > 1:
             raise
         return [False]
     return [True] * len(verdicts)
 
 
-async def write(verdicts: Sequence[Verdict]) -> list[int]:
+async def write_results(verdicts: Sequence[SettlementResult]) -> list[int]:
     """Write certain results, within a transaction.
 
     Returns:
@@ -139,86 +139,95 @@ async def write(verdicts: Sequence[Verdict]) -> list[int]:
     Raises:
         Late: an answer was written before.
     """
-    held = await hold([one.claim.order for one in verdicts])
-    if len(held) < len(verdicts) or await _are_reviewed(verdicts):
-        raise Late
-    await drop_jobs([one.claim.payment for one in verdicts])
+    held = await lock_orders([one.claim.order for one in verdicts])
+    if len(held) < len(verdicts) or await _await_review(verdicts):
+        raise LeaseLost
+    await delete_jobs([one.claim.payment for one in verdicts])
     believed = [(one, one.believed) for one in verdicts]
-    for kind, entering in _ENTERING.items():
-        await _enter(entering, [(one, said) for one, said in believed if isinstance(said, kind)])
+    for kind, entering in _FINAL_UPDATES.items():
+        await _end_payments(
+            entering, [(one, said) for one, said in believed if isinstance(said, kind)]
+        )
     # Only for orders with a refund, so that a charge needs no extra query.
     to_refund = {one.claim.order for one in verdicts if isinstance(one.claim.request, Refund)}
     to_refund |= {order for order, row in held.items() if row["cancel_requested"]}
-    known = await balances.read(held[order] for order in to_refund)
+    known = await balances.read_balances(held[order] for order in to_refund)
     turns = [
-        _turn(one, answer, held[one.claim.order], known.get(one.claim.order))
+        _transition_for(one, answer, held[one.claim.order], known.get(one.claim.order))
         for one, answer in believed
     ]
-    staged = await apply(turns, await return_stock(turns))
+    staged = await apply_transitions(turns, await release_order_stock(turns))
     reach("payments.settling")
     return staged
 
 
-async def _are_reviewed(verdicts: Sequence[Verdict]) -> bool:
+async def _await_review(verdicts: Sequence[SettlementResult]) -> bool:
     """Return whether a verdict, not by an operator, is about a refund that failed afterwards."""
     answers = [one for one in verdicts if one.by is None]
     refunds = [one.claim.payment for one in answers if isinstance(one.claim.request, Refund)]
     return bool(refunds) and await Payment.exists().where(
-        Payment.id.is_in(refunds), Payment.state == "parked", Payment.moved == MOVED_BACK
+        Payment.id.is_in(refunds), Payment.state == "parked", Payment.moved == REVERSED
     )
 
 
-async def hold(orders: Sequence[int]) -> dict[int, dict[str, Any]]:
+async def lock_orders(orders: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Lock orders, and return them by id; only the holder of an order changes it."""
-    query = Order.select(*COLUMNS).where(Order.id.is_in(sorted(set(orders)))).order_by(Order.id)
+    query = (
+        Order.select(*ORDER_COLUMNS).where(Order.id.is_in(sorted(set(orders)))).order_by(Order.id)
+    )
     return {row["id"]: row for row in await database.locked(query)}
 
 
-async def drop_jobs(payments: Sequence[int]) -> None:
+async def delete_jobs(payments: Sequence[int]) -> None:
     """Delete the jobs of these payments: nothing is left to do for them."""
     ours = Job.kind.is_in(list(KINDS))
     await Job.delete().where(ours, Job.subject.is_in(sorted(payments)))
 
 
-def _turn(
-    verdict: Verdict, answer: Answer | Parked, order: dict[str, Any], balance: Balance | None
-) -> Turn:
-    new = turn(order, verdict.at)
+def _transition_for(
+    verdict: SettlementResult,
+    answer: Answer | Parked,
+    order: dict[str, Any],
+    balance: Balance | None,
+) -> OrderTransition:
+    new = begin_transition(order, verdict.at)
     about = {"payment": verdict.claim.payment} | {
         name: value for name, value in msgspec.structs.asdict(answer).items() if value is not None
     }
     if isinstance(answer, Declined) and verdict.by is None:
         # The provider's reason is for staff, with the payment. The customer can read the history
         # too.
-        about["reason"] = decline_codes.message(answer.code)
+        about["reason"] = decline_codes.message_of(answer.code)
     if isinstance(answer, Parked):
         new.tell("parked", verdict.by, **about)
     elif isinstance(verdict.claim.request, Charge):
-        _charged(new, isinstance(answer, Succeeded), verdict.by, about)
+        _apply_charge(new, isinstance(answer, Succeeded), verdict.by, about)
     elif isinstance(answer, Declined):
-        _refund_declined(new, verdict.by, about)
+        _apply_declined_refund(new, verdict.by, about)
     elif balance is not None:
-        refunded(new, balance, verdict.by, **about)
+        count_refund(new, balance, verdict.by, **about)
     asked = new.status == "paid" and new.cancel_requested and not isinstance(answer, Parked)
     if asked and balance is not None:
-        begin_refund(new, balance)
+        start_refund(new, balance)
     return new
 
 
-def _charged(new: Turn, well: bool, by: int | None, about: dict[str, Any]) -> None:
+def _apply_charge(new: OrderTransition, well: bool, by: int | None, about: dict[str, Any]) -> None:
     new.enter("paid" if well else "failed", by, **about)
     if not well:
         new.back, new.cancel_requested = True, False
 
 
-def _refund_declined(new: Turn, by: int | None, about: dict[str, Any]) -> None:
+def _apply_declined_refund(new: OrderTransition, by: int | None, about: dict[str, Any]) -> None:
     new.tell("refund-declined", by, **about)
     if new.status == "refunding":
         new.cancel_requested = False
         new.enter("paid", by)
 
 
-def refunded(new: Turn, balance: Balance, by: int | None = None, **about: Any) -> None:
+def count_refund(
+    new: OrderTransition, balance: Balance, by: int | None = None, **about: Any
+) -> None:
     """Count a refund that succeeded, using the balance after it.
 
     The order has ended once the provider holds none of its money.
@@ -231,33 +240,37 @@ def refunded(new: Turn, balance: Balance, by: int | None = None, **about: Any) -
         return
     if new.status == "paid":
         new.enter("refunding", by, **about)
-    _end_refunded(new, by, **about)
+    _end_order(new, by, **about)
 
 
-def begin_refund(new: Turn, balance: Balance, by: int | None = None, **about: Any) -> None:
+def start_refund(
+    new: OrderTransition, balance: Balance, by: int | None = None, **about: Any
+) -> None:
     """Refund all that is left of a paid order."""
     new.enter("refunding", by, **about)
     new.refund = balance.held
     if not new.refund:
         # Nothing is left to refund.
-        _end_refunded(new, by)
+        _end_order(new, by)
 
 
-def _end_refunded(new: Turn, by: int | None, **about: Any) -> None:
+def _end_order(new: OrderTransition, by: int | None, **about: Any) -> None:
     new.back = new.cancel_requested
     new.enter("canceled" if new.cancel_requested else "refunded", by, **about)
 
 
-async def return_stock(turns: Sequence[Turn]) -> dict[int, list[order_lines.Line]]:
+async def release_order_stock(
+    turns: Sequence[OrderTransition],
+) -> dict[int, list[order_lines.Line]]:
     """Put the stock back where a turn requires it; return the lines of all the orders."""
-    lines = await _lines([one.order["id"] for one in turns])
-    await inventory.give_back(
+    lines = await _read_lines([one.order["id"] for one in turns])
+    await inventory.release_stock(
         [line for one in turns if one.back for line in lines[one.order["id"]]]
     )
     return lines
 
 
-async def _lines(orders: Sequence[int]) -> dict[int, list[order_lines.Line]]:
+async def _read_lines(orders: Sequence[int]) -> dict[int, list[order_lines.Line]]:
     lines: dict[int, list[order_lines.Line]] = {order: [] for order in orders}
     line = OrderLine
     columns = (line.id, line.order, line.flavor, line.quantity, line.unit_price, line.refunded)
@@ -266,30 +279,30 @@ async def _lines(orders: Sequence[int]) -> dict[int, list[order_lines.Line]]:
     return lines
 
 
-def _entering(state: str, column: Column) -> database.Statement:
+def _final_update(state: str, column: Column) -> database.Statement:
     # A payment that has ended stays so for every answer. The failure of a succeeded refund is not
     # an answer to a call, and is handled elsewhere.
-    unfinished = states.unfinished(states.PAYMENT)
-    among = [one for one in states.before(states.PAYMENT, state) if one in unfinished]
+    unfinished = states.open_states(states.PAYMENT)
+    among = [one for one in states.sources_of(states.PAYMENT, state) if one in unfinished]
     return database.enter(Payment.state, state, among=among, column=column)
 
 
-_ENTERING: dict[type, database.Statement] = {
-    Succeeded: _entering("succeeded", Payment.provider_ref),
-    Declined: _entering("declined", Payment.last_error),
-    Parked: _entering("parked", Payment.last_error),
+_FINAL_UPDATES: dict[type, database.Statement] = {
+    Succeeded: _final_update("succeeded", Payment.provider_ref),
+    Declined: _final_update("declined", Payment.last_error),
+    Parked: _final_update("parked", Payment.last_error),
 }
 
 
-async def _enter(
-    entering: database.Statement, ending: Sequence[tuple[Verdict, Answer | Parked]]
+async def _end_payments(
+    entering: database.Statement, ending: Sequence[tuple[SettlementResult, Answer | Parked]]
 ) -> None:
     rows = [
         (one.claim.payment, said.reference if isinstance(said, Succeeded) else said.reason)
         for one, said in ending
     ]
     if len(await entering(rows)) < len(rows):
-        raise Late
+        raise LeaseLost
     for one, said in ending:
         mine = Payment.id == one.claim.payment
         if isinstance(said, Parked) and said.reference is not None:
@@ -300,12 +313,12 @@ async def _enter(
             # The provider moved the requested amount after all. But an operator's decision keeps
             # `moved`, because it is based on it.
             await Payment.update({Payment.moved: None}).where(mine)
-    await _say_why(
+    await _save_decline_codes(
         [(one.claim.payment, said) for one, said in ending if isinstance(said, Declined)]
     )
 
 
-async def _say_why(declined: Sequence[tuple[int, Declined]]) -> None:
+async def _save_decline_codes(declined: Sequence[tuple[int, Declined]]) -> None:
     payments: dict[str, list[int]] = {}
     for payment, said in declined:
         payments.setdefault(said.code, []).append(payment)
@@ -313,23 +326,27 @@ async def _say_why(declined: Sequence[tuple[int, Declined]]) -> None:
         await Payment.update({Payment.failure: code}).where(Payment.id.is_in(alike))
 
 
-async def apply(turns: Sequence[Turn], lines: dict[int, list[order_lines.Line]]) -> list[int]:
+async def apply_transitions(
+    turns: Sequence[OrderTransition], lines: dict[int, list[order_lines.Line]]
+) -> list[int]:
     """Write the changes of held orders; return the refunds that are to be carried out next."""
     now = datetime.now(UTC)
-    await _move_orders(turns)
+    await _update_orders(turns)
     staged = [await _stage_refund(one) for one in turns if one.refund]
     await order_history.record([line for one in turns for line in one.happened], at=now)
-    await _count(turns, lines)
+    await _update_totals(turns, lines)
     return staged
 
 
-async def _count(turns: Sequence[Turn], lines: dict[int, list[order_lines.Line]]) -> None:
+async def _update_totals(
+    turns: Sequence[OrderTransition], lines: dict[int, list[order_lines.Line]]
+) -> None:
     """Update the totals, and save each line's share of the refunded amount."""
     come, gone, parts = [], [], list[order_lines.Line]()
     for one in turns:
         before = after = lines[one.order["id"]]
         if one.refunded:
-            after = order_lines.share(before, one.order["refunded"] + one.refunded)
+            after = order_lines.share_refund(before, one.order["refunded"] + one.refunded)
             parts += after
         if one.refunded or one.status != one.order["status"]:
             whose = one.order["user"], one.order["created_at"]
@@ -339,7 +356,7 @@ async def _count(turns: Sequence[Turn], lines: dict[int, list[order_lines.Line]]
     await totals.count(come, gone)
 
 
-async def _move_orders(turns: Sequence[Turn]) -> None:
+async def _update_orders(turns: Sequence[OrderTransition]) -> None:
     """Update orders with the same change in one statement."""
     alike: dict[tuple[str, int, bool], list[int]] = {}
     for one in turns:
@@ -356,20 +373,20 @@ async def _move_orders(turns: Sequence[Turn]) -> None:
         ).where(Order.id.is_in(sorted(orders)))
 
 
-async def _stage_refund(one: Turn) -> int:
+async def _stage_refund(one: OrderTransition) -> int:
     order: int = one.order["id"]
-    n = await attempts.next_n(order, "refund")
+    n = await attempts.next_number(order, "refund")
     attempt = attempts.Attempt(order, one.order["user"], one.refund, "refund", n)
-    return (await attempts.stage([attempt]))[order]
+    return (await attempts.stage_attempts([attempt]))[order]
 
 
-async def held(order: int) -> dict[str, Any]:
+async def lock_order(order: int) -> dict[str, Any]:
     """Lock one order and return it.
 
     Raises:
         errors.NotFound: there is no such order.
     """
-    rows = await hold([order])
+    rows = await lock_orders([order])
     if order not in rows:
         raise errors.NotFound
     return rows[order]

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from icecream import database, errors, states
 from icecream.payments import corrections, leases, providers
-from icecream.payments.settlement import Verdict, settle
+from icecream.payments.settlement import SettlementResult, settle
 from icecream.runtime import instrumentation
 from icecream.runtime.failpoints import reach
 from icecream.tables import NOTICE_TRIED, Job, Notice, Payment
@@ -20,18 +20,18 @@ from icecream.tables import NOTICE_TRIED, Job, Notice, Payment
 log = logging.getLogger(__name__)
 # The answer to our own call arrives at about the same time as the notice of it. After this delay
 # that answer is usually settled, which saves one query to the provider per payment.
-DELAY = timedelta(seconds=5)
+LOOKUP_DELAY = timedelta(seconds=5)
 # Notices that are looked up at a time, in addition to the payments that the desk carries out.
-PLACES = 10
+MAX_EVENTS_PER_SWEEP = 10
 # How long an applied notice stays readable, and how many old notices are deleted in one step.
-KEPT, STEP = timedelta(days=30), 1000
+RETENTION, MAX_EVENTS_PER_PRUNE = timedelta(days=30), 1000
 # The longest pause between two tries of a notice. The payment itself is retried separately, and
 # more often.
-LONGEST_PAUSE_SECONDS = 3600.0
+MAX_RETRY_DELAY_SECONDS = 3600.0
 # The width of the columns.
-LONGEST = 255
-OURS = Job.kind == "notice"
-_NOTICES = database.insert(
+MAX_COLUMN_LENGTH = 255
+NOTICE_JOBS = Job.kind == "notice"
+_INSERT_NOTICES = database.insert(
     Notice,
     (
         Notice.provider,
@@ -46,7 +46,7 @@ _NOTICES = database.insert(
 )
 
 
-class Hint(Struct, frozen=True):
+class DueEvent(Struct, frozen=True):
     """A notice that is due, for the `tries`-th time."""
 
     id: int
@@ -61,29 +61,29 @@ class Hint(Struct, frozen=True):
         return self.received_at < datetime.now(UTC) - NOTICE_TRIED
 
 
-async def receive(provider: str, notice: providers.Notice) -> bool:
+async def store_event(provider: str, notice: providers.WebhookEvent) -> bool:
     """Store a verified notice and the job to look its payment up, in one transaction.
 
     Returns:
         Whether it is new. A notice that came before is stored already. A notice that cannot be
         about our payments is not stored.
     """
-    if not all(_fits(text) for text in (notice.event, notice.key, notice.reference)):
+    if not all(_fits_column(text) for text in (notice.event, notice.key, notice.reference)):
         log.warning("A notice of %s bears no key of ours.", provider)
         return False
-    return await database.transaction(lambda: _receive(provider, notice))
+    return await database.transaction(lambda: _store_event(provider, notice))
 
 
-def _fits(text: str) -> bool:
+def _fits_column(text: str) -> bool:
     """Return whether a text fits its column.
 
     Our keys do. Others can write their own texts into the provider's records too.
     """
-    return len(text) <= LONGEST and text.isprintable()
+    return len(text) <= MAX_COLUMN_LENGTH and text.isprintable()
 
 
-async def _receive(provider: str, notice: providers.Notice) -> bool:
-    now, open_states = datetime.now(UTC), list(states.unfinished(states.PAYMENT))
+async def _store_event(provider: str, notice: providers.WebhookEvent) -> bool:
+    now, open_states = datetime.now(UTC), list(states.open_states(states.PAYMENT))
     # A refund that succeeded may fail days later, so a notice about one is always looked up.
     surely = (Payment.kind == "charge") | (Payment.state != "succeeded")
     ended = await Payment.exists().where(
@@ -91,15 +91,15 @@ async def _receive(provider: str, notice: providers.Notice) -> bool:
     )
     applied_at = now if ended else None
     row = (provider, notice.event, notice.key, notice.reference, now, applied_at)
-    kept = await _NOTICES([row])
+    kept = await _INSERT_NOTICES([row])
     if kept and not ended:
-        due = database.seconds_from_now(DELAY.total_seconds())
+        due = database.seconds_from_now(LOOKUP_DELAY.total_seconds())
         await Job.insert(Job(kind="notice", subject=kept[0]["id"], run_at=due, tries=0))
     reach("notices.receiving")
     return bool(kept)
 
 
-class Inbox:
+class WebhookInbox:
     """The processor of due notices.
 
     Args:
@@ -120,33 +120,35 @@ class Inbox:
             if isinstance(outcome, database.AWAY):
                 raise outcome
             if outcome is not None:
-                await _leave(hint, outcome)
-        return len(hints) == PLACES
+                await _log_failure(hint, outcome)
+        return len(hints) == MAX_EVENTS_PER_SWEEP
 
-    async def _claim(self) -> list[Hint]:
+    async def _claim(self) -> list[DueEvent]:
         """Claim due notices by postponing them, so that they are retried after any failure."""
         due = Job.select(Job.subject, Job.tries).where(
-            OURS, Job.run_at <= database.seconds_from_now(0)
+            NOTICE_JOBS, Job.run_at <= database.seconds_from_now(0)
         )
-        jobs = await database.unlocked(due.order_by(Job.run_at).limit(PLACES))
+        jobs = await database.unlocked(due.order_by(Job.run_at).limit(MAX_EVENTS_PER_SWEEP))
         for job in jobs:
             tries = job["tries"] + 1
             later = database.seconds_from_now(
-                max(self.lease, leases.pause(tries, LONGEST_PAUSE_SECONDS))
+                max(self.lease, leases.retry_delay(tries, MAX_RETRY_DELAY_SECONDS))
             )
             await Job.update({Job.run_at: later, Job.tries: tries}).where(
-                OURS, Job.subject == job["subject"]
+                NOTICE_JOBS, Job.subject == job["subject"]
             )
-        return await _read({job["subject"]: job["tries"] + 1 for job in jobs}) if jobs else []
+        return (
+            await _read_events({job["subject"]: job["tries"] + 1 for job in jobs}) if jobs else []
+        )
 
-    async def _apply(self, hint: Hint) -> None:
+    async def _apply(self, hint: DueEvent) -> None:
         if await self._is_done(hint):
-            await database.transaction(lambda: _finish(hint))
+            await database.transaction(lambda: _mark_applied(hint))
         elif hint.is_old:
             log.warning("Notice %s was given up; its payment has not ended.", hint.id)
-            await _drop_jobs([hint.id])
+            await _delete_jobs([hint.id])
 
-    async def _is_done(self, hint: Hint) -> bool:
+    async def _is_done(self, hint: DueEvent) -> bool:
         """Look the payment up and settle it, unless it has ended; return False to retry later."""
         payment = (
             await Payment.select(Payment.id, Payment.kind, Payment.state, Payment.moved)
@@ -155,35 +157,35 @@ class Inbox:
         )
         if payment is None or payment["state"] == "new" or self._in_other_hands(payment, hint):
             return False
-        if corrections.waits_for_review(payment):
+        if corrections.is_parked_failed_refund(payment):
             return True
         if (payment["kind"], payment["state"]) == ("refund", "succeeded"):
             return await self._look_again(payment["id"], hint)
-        claim = await leases.standing(payment["id"])
+        claim = await leases.read_unleased(payment["id"])
         if claim is None:
             return True
         answer = await self._look_up(claim.request, hint.reference, hint)
         if answer is None:
             return False
-        await settle([Verdict(claim, answer)])
+        await settle([SettlementResult(claim, answer)])
         reach("notices.settled")
         return True
 
-    async def _look_again(self, refund: int, hint: Hint) -> bool:
+    async def _look_again(self, refund: int, hint: DueEvent) -> bool:
         """Return whether a succeeded refund is confirmed, or its later failure is written."""
-        claim = await leases.standing(refund, ("succeeded",))
+        claim = await leases.read_unleased(refund, ("succeeded",))
         if claim is None:
             return False
         answer = await self._look_up(claim.request, claim.reference, hint)
         if isinstance(answer, providers.Declined):
             try:
-                await corrections.refund_failed(refund, answer.reason)
+                await corrections.park_failed_refund(refund, answer.reason)
             except errors.RefundInProgress:
                 log.warning("Notice %s: the failed refund waits for another one.", hint.id)
                 return False
         return answer is not None
 
-    def _in_other_hands(self, payment: dict[str, object], hint: Hint) -> bool:
+    def _in_other_hands(self, payment: dict[str, object], hint: DueEvent) -> bool:
         """Return whether another worker probably waits for the provider's answer now.
 
         A claim that is older than the notice expires within one lease. A worker that claimed the
@@ -193,52 +195,56 @@ class Inbox:
         return payment["state"] == "sent" and age < timedelta(seconds=self.lease)
 
     async def _look_up(
-        self, request: providers.Request, reference: str | None, hint: Hint
+        self, request: providers.Request, reference: str | None, hint: DueEvent
     ) -> providers.Answer | None:
         try:
             async with asyncio.timeout(self.timeout):
                 return await self.gateway.look_up(request, reference)
-        except (providers.Later, *providers.NO_ANSWER) as error:
+        except (providers.RetryLater, *providers.NO_ANSWER) as error:
             log.warning("Notice %s: the provider did not answer: %r", hint.id, error)
             return None
 
 
-async def _read(tries: dict[int, int]) -> list[Hint]:
+async def _read_events(tries: dict[int, int]) -> list[DueEvent]:
     """Read these notices, and delete the jobs of notices that were deleted."""
     columns = (Notice.id, Notice.key, Notice.reference, Notice.received_at)
     rows = await Notice.select(*columns).where(Notice.id.is_in(sorted(tries)))
     if gone := tries.keys() - {row["id"] for row in rows}:
-        await _drop_jobs(sorted(gone))
-    return [Hint(**row, tries=tries[row["id"]]) for row in rows]
+        await _delete_jobs(sorted(gone))
+    return [DueEvent(**row, tries=tries[row["id"]]) for row in rows]
 
 
-async def _leave(hint: Hint, error: BaseException) -> None:
+async def _log_failure(hint: DueEvent, error: BaseException) -> None:
     """Log a notice that failed, with the traceback once; it is retried, but not forever."""
     traceback = error if hint.tries == 1 else None
     log.error("Notice %s was left as it is: %r", hint.id, error, exc_info=traceback)
     instrumentation.failed("notice")
     if hint.is_old:
-        await _drop_jobs([hint.id])
+        await _delete_jobs([hint.id])
 
 
-async def _drop_jobs(notices: list[int]) -> None:
-    await Job.delete().where(OURS, Job.subject.is_in(notices))
+async def _delete_jobs(notices: list[int]) -> None:
+    await Job.delete().where(NOTICE_JOBS, Job.subject.is_in(notices))
 
 
-async def _finish(hint: Hint) -> None:
-    await _drop_jobs([hint.id])
+async def _mark_applied(hint: DueEvent) -> None:
+    await _delete_jobs([hint.id])
     await Notice.update({Notice.applied_at: datetime.now(UTC)}).where(
         Notice.id == hint.id, Notice.applied_at.is_null()
     )
 
 
-async def prune() -> bool:
+async def prune_events() -> bool:
     """Delete some notices that were applied long ago; return True if there may be more.
 
     A notice that was not applied is kept for manual review.
     """
-    old = Notice.select(Notice.id).where(Notice.applied_at < datetime.now(UTC) - KEPT).limit(STEP)
+    old = (
+        Notice.select(Notice.id)
+        .where(Notice.applied_at < datetime.now(UTC) - RETENTION)
+        .limit(MAX_EVENTS_PER_PRUNE)
+    )
     ids = [row["id"] for row in await old]
     if ids:
         await Notice.delete().where(Notice.id.is_in(ids))
-    return len(ids) == STEP
+    return len(ids) == MAX_EVENTS_PER_PRUNE

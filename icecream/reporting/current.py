@@ -91,7 +91,7 @@ async def _sold(today: date) -> dict[int, int]:
         await FlavorDay.select(FlavorDay.flavor, Sum(FlavorDay.quantity))
         .where(
             FlavorDay.day > today - timedelta(days=PACE),
-            FlavorDay.status.is_in(list(states.LIVE)),
+            FlavorDay.status.is_in(list(states.LIVE_STATUSES)),
         )
         .group_by(FlavorDay.flavor)
     )

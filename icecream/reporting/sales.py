@@ -90,7 +90,7 @@ def _words(names: Iterable[str]) -> str:
 
 # For a canceled order, the charged amount equals the refunded amount, or is 0.
 CHARGED = (
-    f"CASE WHEN {{}} IN ({_words(states.CHARGED)}) THEN {{}}"
+    f"CASE WHEN {{}} IN ({_words(states.CHARGED_STATUSES)}) THEN {{}}"
     " WHEN {} = 'canceled' THEN {} ELSE 0 END"
 )
 

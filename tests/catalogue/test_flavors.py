@@ -107,8 +107,8 @@ async def test_only_staff_add_flavors_where_the_operator_says_so(
     monkeypatch.setattr(settings, "load", lambda: strict)
     new = flavors.NewFlavor(name="For staff to add")
     with pytest.raises(errors.Forbidden):
-        await flavors.create(new, by=customer.user)
-    added = await flavors.create(new, by=staff.user)
+        await flavors.create_flavor(new, by=customer.user)
+    added = await flavors.create_flavor(new, by=staff.user)
     assert added.name == "For staff to add"
 
 
@@ -334,7 +334,7 @@ async def test_stock_is_received_and_written_off_as_movements(staff: Caller) -> 
     assert (late.status_code, late.json()["code"]) == (409, "insufficient-stock")
     assert late.json()["lines"] == [{"flavor": flavor, "quantity": 1, "available": 0}]
     assert await moves(flavor) == [(5, "test"), (40, "delivery 1207"), (-45, "delivery 1207")]
-    assert await doctor.examine() == {}
+    assert await doctor.find_violations() == {}
 
 
 async def test_a_delivery_that_is_told_twice_came_once(staff: Caller, stranger: Caller) -> None:
@@ -384,15 +384,15 @@ async def test_counting_begins_and_ends_and_the_books_balance(
     assert (lost.status_code, lost.json()["lines"][0]["available"]) == (409, 0)
     assert (await receive(staff, flavor, 10)).json()["stock"] == 10
     assert await moves(flavor) == [(7, "while it was not counted"), (10, "delivery 1207")]
-    assert await doctor.examine() == {}
+    assert await doctor.find_violations() == {}
     # Canceling an order that was placed before counting began also returns its items to the stock.
-    await actions.cancel(orders[0], by=customer.user.id)
+    await actions.cancel_order(orders[0], by=customer.user.id)
     assert (await staff.get(f"/api/flavors/{flavor}")).json()["stock"] == 13
     assert (await edit(staff, flavor, stock=None)).json()["stock"] is None
     await place(customer.user.id, {flavor: 100})
-    await actions.cancel(orders[1], by=customer.user.id)
+    await actions.cancel_order(orders[1], by=customer.user.id)
     assert (await receive(staff, flavor, 1)).json()["stock"] == 1
-    assert await doctor.examine() == {}
+    assert await doctor.find_violations() == {}
     assert (await customer.post("/api/orders", {"quantity": 2, "flavor": flavor})).json()[
         "lines"
     ] == [{"flavor": flavor, "quantity": 2, "available": 1}]
@@ -410,9 +410,9 @@ async def test_counting_begins_in_the_middle_of_orders_and_cancellations(
                 assert (await edit(staff, flavor, stock=None)).status_code == 200
 
     buyers = [place(customer.user.id, {flavor: 1}) for _ in range(20)]
-    others = [actions.cancel(order, by=customer.user.id) for order in orders]
+    others = [actions.cancel_order(order, by=customer.user.id) for order in orders]
     await asyncio.gather(count(), *buyers, *others)
-    assert await doctor.examine() == {}
+    assert await doctor.find_violations() == {}
 
 
 @pytest.mark.only("postgres")
@@ -420,23 +420,23 @@ async def test_counting_begins_when_an_order_that_is_being_placed_is_written(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counting must wait for the order. Otherwise neither would count the ordered quantity."""
-    hold, counting = inventory.hold, list[asyncio.Task[None]]()
+    hold, counting = inventory.lock_stock, list[asyncio.Task[None]]()
 
     async def it_waits() -> bool:
         return counting[0].done() or bool(await DB.run_ddl(WAITING))
 
     async def begin_to_count() -> None:
-        work = partial(inventory.receive, flavor, 10, why="delivery", by=customer.user.id)
+        work = partial(inventory.receive_stock, flavor, 10, why="delivery", by=customer.user.id)
         await database.transaction(work)
 
-    async def hold_while_counting_begins(wanted: Collection[int]) -> inventory.Shelf:
+    async def hold_while_counting_begins(wanted: Collection[int]) -> inventory.StockReservation:
         shelf = await hold(wanted)
         counting.append(asyncio.create_task(begin_to_count(), context=Context()))
         await until(it_waits)
         return shelf
 
-    monkeypatch.setattr(inventory, "hold", hold_while_counting_begins)
+    monkeypatch.setattr(inventory, "lock_stock", hold_while_counting_begins)
     await place(customer.user.id, {flavor: 3})
     await counting[0]
     assert await moves(flavor) == [(3, "while it was not counted"), (10, "delivery")]
-    assert await doctor.examine() == {}
+    assert await doctor.find_violations() == {}

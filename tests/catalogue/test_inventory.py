@@ -37,7 +37,7 @@ async def left(flavor: int) -> int | None:
 
 async def take(wanted: dict[int, int]) -> list[order_lines.Line]:
     async def work() -> list[order_lines.Line]:
-        shelf = await inventory.hold(wanted)
+        shelf = await inventory.lock_stock(wanted)
         lines = shelf.take(wanted)
         await shelf.save()
         return lines
@@ -50,7 +50,7 @@ async def test_stock_is_taken_and_given_back_only_where_it_is_counted() -> None:
     lines = await take({counted: 4, uncounted: 7})
     assert lines == [order_lines.Line(counted, 4, 250), order_lines.Line(uncounted, 7, 250)]
     assert (await left(counted), await left(uncounted)) == (6, None)
-    await inventory.give_back(lines)
+    await inventory.release_stock(lines)
     assert (await left(counted), await left(uncounted)) == (10, None)
 
 
@@ -70,7 +70,7 @@ async def test_buyers_at_once_never_get_more_than_there_is(customer: Caller) -> 
         *(place(customer.user.id, {flavor: random.choice((1, 2, 3))}) for _ in range(80)),
         return_exceptions=True,
     )
-    assert {type(answer) for answer in answers} == {placing.Placed, errors.InsufficientStock}
+    assert {type(answer) for answer in answers} == {placing.PlacedOrder, errors.InsufficientStock}
     assert await left(flavor) == 0
 
 
@@ -107,7 +107,7 @@ def test_what_is_given_back_is_shared_by_price_and_to_the_cent(
     lines = [order_lines.Line(1, quantity, price) for quantity, price in wanted]
     total = sum(line.total for line in lines)
     refunded = data.draw(st.integers(0, total))
-    shared = order_lines.share(lines, refunded)
+    shared = order_lines.share_refund(lines, refunded)
     assert sum(line.refunded for line in shared) == refunded
     for line in shared:
         fair = Fraction(refunded * line.total, total or 1)
@@ -117,7 +117,7 @@ def test_what_is_given_back_is_shared_by_price_and_to_the_cent(
 
 async def test_orders_of_one_batch_share_what_is_left() -> None:
     flavor = await new_flavor(stock=5)
-    shelf = await inventory.look([flavor])
+    shelf = await inventory.read_stock([flavor])
     shelf.take({flavor: 3})
     with pytest.raises(errors.InsufficientStock) as refusal:
         shelf.take({flavor: 3})
@@ -127,10 +127,10 @@ async def test_orders_of_one_batch_share_what_is_left() -> None:
 
 async def test_stock_is_received_up_to_the_most_that_is_counted(customer: Caller) -> None:
     flavor, by = await new_flavor(stock=1), customer.user.id
-    await inventory.receive(flavor, MAX_STOCK - 1, why="delivery", by=by)
+    await inventory.receive_stock(flavor, MAX_STOCK - 1, why="delivery", by=by)
     with pytest.raises(errors.ValidationFailed):
-        await inventory.receive(flavor, 1, why="delivery", by=by)
-    await inventory.receive(flavor, -MAX_STOCK, why="melted", by=by)
+        await inventory.receive_stock(flavor, 1, why="delivery", by=by)
+    await inventory.receive_stock(flavor, -MAX_STOCK, why="melted", by=by)
     assert await left(flavor) == 0
 
 
@@ -144,7 +144,9 @@ def test_totals_are_written_in_one_order() -> None:
 
 
 def test_what_cannot_be_divided_goes_to_the_last_lines() -> None:
-    shared = order_lines.share([order_lines.Line(flavor, 1, 100) for flavor in (1, 2, 3)], 200)
+    shared = order_lines.share_refund(
+        [order_lines.Line(flavor, 1, 100) for flavor in (1, 2, 3)], 200
+    )
     assert [line.refunded for line in shared] == [66, 67, 67]
 
 
@@ -166,7 +168,7 @@ async def test_totals_equal_a_recount_after_any_history(
 
 
 def test_what_others_of_the_same_batch_took_is_gone() -> None:
-    shelf = inventory.Shelf(prices={1: 100}, stock={1: 5})
+    shelf = inventory.StockReservation(prices={1: 100}, stock={1: 5})
     shelf.take({1: 3})
     with pytest.raises(errors.InsufficientStock) as refused:
         shelf.take({1: 3})

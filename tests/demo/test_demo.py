@@ -83,22 +83,22 @@ async def test_what_happened_earlier_is_told_and_counted_as_of_then(
     flavor = await new_flavor(price=100)
     days = [datetime(2019, 7, n, 9, 30, 15, 123456, tzinfo=UTC) for n in (3, 1, 2, 3)]
     # All orders have the same customer and total, so only the time distinguishes them.
-    wanted = [placing.Wanted(customer.user.id, {flavor: 2}, at=at) for at in days]
+    wanted = [placing.OrderRequest(customer.user.id, {flavor: 2}, at=at) for at in days]
     placed = [
         one
-        for one in await database.transaction(lambda: placing.place(wanted))
-        if isinstance(one, placing.Placed)
+        for one in await database.transaction(lambda: placing.place_orders(wanted))
+        if isinstance(one, placing.PlacedOrder)
     ]
     charged = {number(one): at + SECOND for one, at in zip(placed, days, strict=True)}
-    claims = await leases.claim(charged, limit=4, lease=9, sent=charged)
+    claims = await leases.acquire_leases(charged, limit=4, lease=9, sent=charged)
     for claim in claims:
         said = Declined("no") if claim.order == placed[1].order else f"then {claim.payment}"
         at = charged[claim.payment] + SECOND
         await settlement.settle([msgspec.structs.replace(verdict(claim, said), at=at)])
     returned = days[0] + timedelta(days=1)
-    await actions.cancel(placed[0].order, by=customer.user.id, at=returned)
+    await actions.cancel_order(placed[0].order, by=customer.user.id, at=returned)
     about: dict[str, Any] = {"why": "melted", "by": staff.user.id, "at": returned}
-    await database.transaction(lambda: actions.refund(placed[2].order, 50, **about))
+    await database.transaction(lambda: actions.refund_order(placed[2].order, 50, **about))
 
     rows = await Order.select(Order.id, Order.created_at).where(Order.user == customer.user.id)
     orders = [one.order for one in placed]
@@ -124,7 +124,7 @@ async def test_what_happened_earlier_is_told_and_counted_as_of_then(
         (3, "paid"),
         (3, "refunding"),
     ]
-    assert await doctor.examine() == {}
+    assert await doctor.find_violations() == {}
 
 
 async def history(order: int) -> list[tuple[str, datetime]]:

@@ -22,7 +22,7 @@ from icecream.http import metrics
 from icecream.idempotency import keys
 from icecream.orders import actions, placing
 from icecream.payments import leases
-from icecream.payments.providers import Declined, Later, Succeeded, Unknown
+from icecream.payments.providers import Declined, OutcomeUnknown, RetryLater, Succeeded
 from icecream.tables import Job, Order
 from tests import servers
 from tests.conftest import (
@@ -116,8 +116,8 @@ async def test_requests_are_counted_by_template_never_by_address(
 
 async def test_orders_are_counted_by_what_came_of_them(customer: Caller, told: Told) -> None:
     before, user = await told(), customer.user.id
-    flavor, line = await new_flavor(stock=3), placing.Intake(notify_nobody)
-    key = keys.Key(user, "twice", "an order")
+    flavor, line = await new_flavor(stock=3), placing.OrderPlacer(notify_nobody)
+    key = keys.RequestKey(user, "twice", "an order")
     await asyncio.gather(*(line.place(user, {flavor: 1}, key) for _ in range(3)))
     with pytest.raises(errors.InsufficientStock):
         await line.place(user, {flavor: 3})
@@ -146,9 +146,9 @@ async def test_payments_are_counted_by_what_came_of_each_attempt(
     answers: list[Any] = [
         "well",
         Declined("no"),
-        Unknown(),
+        OutcomeUnknown(),
         TimeoutError(),
-        Later("too many"),
+        RetryLater("too many"),
         Succeeded("another amount", 1, "EUR"),
     ]
     for answer in answers:
@@ -158,7 +158,7 @@ async def test_payments_are_counted_by_what_came_of_each_attempt(
         Order.user == customer.user.id, Order.status == "paid"
     )
     await database.transaction(
-        lambda: actions.refund(paid[0]["id"], None, why="test", by=customer.user.id)
+        lambda: actions.refund_order(paid[0]["id"], None, why="test", by=customer.user.id)
     )
     await carry_out(paid[0]["id"])
     new, count = await told() - before, "payment_attempt_duration_seconds_count"
@@ -181,7 +181,7 @@ async def test_the_queue_is_told_as_it_stands(customer: Caller, told: Told) -> N
     assert (before["jobs_due",], before["oldest_due_job_age_seconds",]) == (0, 0)
     taken, *_ = [await place(customer.user.id, {await new_flavor(): 1}) for _ in range(3)]
     await parked(customer)
-    await leases.claim([number(taken)], limit=1, lease=20)
+    await leases.acquire_leases([number(taken)], limit=1, lease=20)
     await asyncio.sleep(0.01)
     after = await told()
     assert (after["database_up",], after["jobs_due",]) == (1, 2)

@@ -126,7 +126,7 @@ async def test_a_request_that_is_cancelled_by_the_end_is_503_and_not_500(
     async def cancelled(*_: object) -> None:
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(placing.Intake, "place", cancelled)
+    monkeypatch.setattr(placing.OrderPlacer, "place", cancelled)
     told: list[Any] = []
 
     async def receive() -> Any:

@@ -299,11 +299,11 @@ async def test_a_race_for_one_key_with_another_request_is_a_reused_key(
 KILLED = """
 import os, signal
 from icecream.orders import placing
-real = placing.place_at_once
+real = placing.place_in_transaction
 async def place(calls):
     await real(calls)
     os.kill(os.getpid(), signal.SIGKILL)
-placing.place_at_once = place
+placing.place_in_transaction = place
 """
 
 

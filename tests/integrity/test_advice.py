@@ -12,13 +12,13 @@ pytestmark = pytest.mark.only("sqlite")
 
 
 def test_each_rule_says_what_to_do() -> None:
-    assert ADVICE.keys() == doctor.RULES.keys() | doctor.OF_SEQUENCES.keys()
+    assert ADVICE.keys() == doctor.RULES.keys() | doctor.SEQUENCE_RULES.keys()
 
 
 @pytest.mark.parametrize("rule", doctor.RULES)
 def test_a_repair_is_advised_where_there_is_one(rule: str) -> None:
     first_words = ADVICE[rule].split(":")[0]
-    assert ("--repair" in first_words) == repair.possible(rule)
+    assert ("--repair" in first_words) == repair.is_repairable(rule)
 
 
 def test_the_commands_that_are_named_exist() -> None:

@@ -28,7 +28,7 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     flavor, other = [await new_flavor(price=100) for _ in range(2)]
     wanted = [{flavor: 1}, {flavor: 2}, {flavor: 3}, {flavor: 4, other: 1}]
     placed = [await place(customer.user.id, lines) for lines in wanted]
-    claims = await leases.claim(
+    claims = await leases.acquire_leases(
         [one.payment for one in placed[1:] if one.payment], limit=3, lease=9
     )
     # They come in any order.
@@ -37,8 +37,8 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     for claim, answer in zip(claims, answers, strict=True):
         await settlement.settle([verdict(claim, answer)])
     pending, paid, failed, canceled = placed
-    refunds = await actions.cancel(canceled.order, by=customer.user.id)
-    (claim,) = await leases.claim(refunds, limit=1, lease=9)
+    refunds = await actions.cancel_order(canceled.order, by=customer.user.id)
+    (claim,) = await leases.acquire_leases(refunds, limit=1, lease=9)
     await settlement.settle([verdict(claim, f"refund {flavor}")])
     await publish_all()
     noted = [order_history.Happened(pending.order, "noted", {})]
@@ -220,7 +220,7 @@ def test_every_rule_is_broken_here() -> None:
 
 
 async def test_a_sound_installation_is_found_sound(ids: dict[str, Any]) -> None:
-    assert await doctor.examine() == {}
+    assert await doctor.find_violations() == {}
 
 
 @pytest.mark.parametrize(("rule", "statements"), [*BREAKS.items(), *MORE])
@@ -231,6 +231,6 @@ async def test_what_is_broken_is_found_and_nothing_else(
         async with DB.transaction():
             for statement in statements:
                 await Order.raw(statement.format(**ids))
-            assert list(await doctor.examine()) == [rule]
+            assert list(await doctor.find_violations()) == [rule]
             raise Undo
-    assert await doctor.examine() == {}
+    assert await doctor.find_violations() == {}

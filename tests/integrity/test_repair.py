@@ -26,8 +26,10 @@ async def test_what_is_derived_is_made_anew_and_facts_stay(ids: dict[str, Any], 
         async with DB.transaction():
             for statement in BREAKS[rule]:
                 await Order.raw(statement.format(**ids))
-            await repair.apply(await doctor.examine())
-            assert list(await doctor.examine()) == ([] if repair.possible(rule) else [rule])
+            await repair.repair_rules(await doctor.find_violations())
+            assert list(await doctor.find_violations()) == (
+                [] if repair.is_repairable(rule) else [rule]
+            )
             raise Undo
 
 
@@ -35,12 +37,12 @@ async def test_what_is_derived_is_made_anew_and_facts_stay(ids: dict[str, Any], 
 async def test_after_a_restore_without_its_sequences_rows_can_be_added_again(
     ids: dict[str, Any],
 ) -> None:
-    (rule,) = doctor.OF_SEQUENCES
+    (rule,) = doctor.SEQUENCE_RULES
     with pytest.raises(Undo):
         async with DB.transaction():
             await Order.raw("ALTER SEQUENCE flavor_id_seq RESTART")
-            assert await doctor.examine() == {rule: [('"flavor"',)]}
-            await repair.apply([rule])
+            assert await doctor.find_violations() == {rule: [('"flavor"',)]}
+            await repair.repair_rules([rule])
             assert await new_flavor() > ids["flavor"]
             raise Undo
 
@@ -58,16 +60,16 @@ async def test_a_repair_of_jobs_leaves_those_of_notices(ids: dict[str, Any]) -> 
                 "INSERT INTO job (kind, subject, run_at, tries)"
                 " SELECT 'notice', max(id), CURRENT_TIMESTAMP, 0 FROM notice"
             )
-            await repair.apply([rules[1]])
-            assert await doctor.examine() == {}
+            await repair.repair_rules([rules[1]])
+            assert await doctor.find_violations() == {}
             raise Undo
 
 
 async def test_a_repaired_job_is_carried_out_at_once(customer: Caller, flavor: int) -> None:
     placed = await place(customer.user.id, {flavor: 2})
     await Job.delete().where(Job.subject == number(placed))
-    assert list(await doctor.examine()) == ["an open payment has its job"]
-    assert await repair.apply(await doctor.examine()) == {}
+    assert list(await doctor.find_violations()) == ["an open payment has its job"]
+    assert await repair.repair_rules(await doctor.find_violations()) == {}
     assert await Job.exists().where(
         Job.subject == number(placed), Job.kind == "charge", Job.customer == customer.user.id
     )
@@ -79,7 +81,7 @@ async def test_a_repaired_job_is_carried_out_at_once(customer: Caller, flavor: i
 
     # A worker finds the job by its due time, without a notification.
     await until(is_paid)
-    assert await doctor.examine() == {}
+    assert await doctor.find_violations() == {}
 
 
 async def test_a_repair_that_the_database_refuses_does_not_undo_the_others(
@@ -88,9 +90,9 @@ async def test_a_repair_that_the_database_refuses_does_not_undo_the_others(
     totals, jobs = "totals by day equal a recount", "a job has its open payment"
     monkeypatch.setitem(repair.REPAIRS, jobs, ("UPDATE flavor SET stock = -1",))
     await Order.raw(BREAKS[totals][0].format(**ids))
-    refused = await repair.apply([jobs, totals])
+    refused = await repair.repair_rules([jobs, totals])
     assert list(refused) == [jobs]
-    assert await doctor.examine() == {}
+    assert await doctor.find_violations() == {}
 
 
 async def test_the_command_shows_its_plan_and_carries_it_out_when_told(

@@ -13,13 +13,13 @@ MUTATIONS = [
         ("intake: orders do not take stock", "await shelf.save()", "pass"),
         (
             "intake: an order has no job",
-            "attempts.due(charges, payments), *totals",
+            "attempts.job_insert(charges, payments), *totals",
             "*totals",
         ),
         (
             "intake: the totals do not count new orders",
-            "attempts.due(charges, payments), *totals.counted(sales)",
-            "attempts.due(charges, payments)",
+            "attempts.job_insert(charges, payments), *totals.counted(sales)",
+            "attempts.job_insert(charges, payments)",
         ),
         (
             "intake: the total leaves out the quantity",
@@ -86,18 +86,18 @@ MUTATIONS = [
         ),
         (
             "keys: the key of an order is not kept",
-            "await keys.keep([_kept(one.key, one.receipt) for one in new if one.key], at=now)",
+            "await keys.store_responses([_stored_response(one.key, one.receipt) for one in new if one.key], at=now)",
             "pass",
         ),
         (
             "keys: another order under a used key is a replay",
-            "return _Same(first) if fingerprint == key.fingerprint else",
-            "return _Same(first) if True else",
+            "return _Replay(first) if fingerprint == key.fingerprint else",
+            "return _Replay(first) if True else",
         ),
         (
             "keys: a refused order is not looked for a second time",
-            "_known(list(refused.values()))",
-            "_known([])",
+            "_find_known_keys(list(refused.values()))",
+            "_find_known_keys([])",
         ),
     ),
     *at(
@@ -129,10 +129,10 @@ MUTATIONS = [
             "table.created_at < over",
             "table.created_at > over",
         ),
-        ("keys: all old ones are deleted in one step", ".limit(STEP)", ""),
+        ("keys: all old ones are deleted in one step", ".limit(MAX_KEYS_PER_PRUNE)", ""),
         (
             "keys: after a full step no other one follows",
-            "return len(rows) == STEP",
+            "return len(rows) == MAX_KEYS_PER_PRUNE",
             "return False",
         ),
         (
@@ -160,16 +160,24 @@ MUTATIONS = [
             "if kept.fingerprint != key.fingerprint:",
             "if False:",
         ),
-        ("keys: 255 characters are too many", "len(word) > LONGEST", "len(word) >= LONGEST"),
+        (
+            "keys: 255 characters are too many",
+            "len(word) > MAX_KEY_LENGTH",
+            "len(word) >= MAX_KEY_LENGTH",
+        ),
     ),
     *at(
         "icecream/idempotency/http.py",
         "tests/idempotency/test_http.py tests/orders/http/test_actions.py",
-        ("keys: a replay does not say that it is one", "dict(REPLAYED) if replayed else {}", "{}"),
+        (
+            "keys: a replay does not say that it is one",
+            "dict(REPLAY_HEADERS) if replayed else {}",
+            "{}",
+        ),
         (
             "keys: the fingerprint of a refund leaves out its amount",
-            "key(field, request, body), work",
-            "key(field, request), work",
+            "request_key(field, request, body), work",
+            "request_key(field, request), work",
         ),
     ),
     *at(
@@ -203,8 +211,8 @@ MUTATIONS = [
         ("stock: orders add to it", "(flavor, -n)", "(flavor, n)"),
         (
             "stock: archived flavors are sold",
-            "return _flavors(ids).where(Flavor.archived.eq(False))",
-            "return _flavors(ids)",
+            "return _select_flavors(ids).where(Flavor.archived.eq(False))",
+            "return _select_flavors(ids)",
         ),
         (
             "stock: the last piece cannot be lost",
@@ -218,12 +226,12 @@ MUTATIONS = [
         ),
         (
             "stock: what was sold before it was counted is forgotten",
-            "await _unaccounted(flavor)), *moves]",
+            "await _uncounted_quantity(flavor)), *moves]",
             "0), *moves]",
         ),
         (
             "stock: failed orders count when counting begins",
-            "FlavorTotal.flavor == flavor, FlavorTotal.status.is_in(list(states.LIVE))",
+            "FlavorTotal.flavor == flavor, FlavorTotal.status.is_in(list(states.LIVE_STATUSES))",
             "FlavorTotal.flavor == flavor",
         ),
         (
@@ -237,18 +245,18 @@ MUTATIONS = [
         "tests/catalogue/test_inventory.py tests/catalogue/test_flavors.py",
         (
             "stock: orders do not lock it",
-            "await database.locked(_flavors(counted))",
-            "await _flavors(counted)",
+            "await database.locked(_select_flavors(counted))",
+            "await _select_flavors(counted)",
         ),
         (
             "stock: counting may begin while an order is placed",
-            "await database.kept(_on_sale(wanted))",
-            "await _on_sale(wanted)",
+            "await database.kept(_select_on_sale(wanted))",
+            "await _select_on_sale(wanted)",
         ),
         (
             "stock: a receipt does not lock it",
-            "await database.owned(_flavors([flavor]))",
-            "await _flavors([flavor])",
+            "await database.owned(_select_flavors([flavor]))",
+            "await _select_flavors([flavor])",
         ),
         database="postgres",
     ),

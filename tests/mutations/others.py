@@ -184,8 +184,8 @@ MUTATIONS = [
         ),
         (
             "doctor: no payment that was sent is old",
-            "-AGES[rule].total_seconds()",
-            "-10_000 * AGES[rule].total_seconds()",
+            "-MIN_AGES[rule].total_seconds()",
+            "-10_000 * MIN_AGES[rule].total_seconds()",
         ),
         ("doctor: a parked payment wants a job", ' if state != "parked")', ")"),
     ),

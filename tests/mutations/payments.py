@@ -42,7 +42,7 @@ MUTATIONS = [
         ),
         (
             "claims: what has ended is sent again",
-            'Payment.state.is_in(list(states.before(states.PAYMENT, "sent"))),',
+            'Payment.state.is_in(list(states.sources_of(states.PAYMENT, "sent"))),',
             "",
         ),
         (
@@ -73,13 +73,13 @@ MUTATIONS = [
         ("claims: the first pause is doubled", "min(tries - 1, 20)", "min(tries, 20)"),
         (
             "claims: pauses grow without end",
-            "min(longest or LONGEST_PAUSE_SECONDS, grown)",
+            "min(longest or MAX_RETRY_DELAY_SECONDS, grown)",
             "grown",
         ),
         (
             "claims: the longest pause is two minutes",
-            "LONGEST_PAUSE_SECONDS = 5.0, 12.0",
-            "LONGEST_PAUSE_SECONDS = 5.0, 120.0",
+            "MAX_RETRY_DELAY_SECONDS = 5.0, 12.0",
+            "MAX_RETRY_DELAY_SECONDS = 5.0, 120.0",
         ),
         (
             "claims: the provider's reference is forgotten",
@@ -108,16 +108,24 @@ MUTATIONS = [
         PAYMENTS_TESTS,
         (
             "claims: two workers claim one payment",
-            "pick(await database.unlocked(_due(ids, among).limit(limit)))",
-            "pick(await _due(ids, among).limit(limit))",
+            "pick(await database.unlocked(_select_due_jobs(ids, among).limit(limit)))",
+            "pick(await _select_due_jobs(ids, among).limit(limit))",
         ),
         database="postgres",
     ),
     *at(
         DESK,
         PAYMENTS_TESTS,
-        ("desk: it is looked up before the fourth call", "LOOK_UP_FIRST = 3", "LOOK_UP_FIRST = 4"),
-        ("desk: it is looked up before the second call", "LOOK_UP_FIRST = 3", "LOOK_UP_FIRST = 2"),
+        (
+            "desk: it is looked up before the fourth call",
+            "FIRST_TRY_WITH_LOOKUP = 3",
+            "FIRST_TRY_WITH_LOOKUP = 4",
+        ),
+        (
+            "desk: it is looked up before the second call",
+            "FIRST_TRY_WITH_LOOKUP = 3",
+            "FIRST_TRY_WITH_LOOKUP = 2",
+        ),
         (
             "desk: a payment is sent when the provider forgot the key",
             "if now - claim.sent_at > life:",
@@ -128,7 +136,11 @@ MUTATIONS = [
             "old = now - claim.known_since > life",
             "old = now - claim.sent_at > life",
         ),
-        ("desk: a known reference is not looked up", "if claim.reference or old", "if old"),
+        (
+            "desk: a known reference is not looked up",
+            "if claim.reference or old",
+            "if old",
+        ),
         ("desk: a refund without a charge is sent", "if claim.lacks_charge:", "if False:"),
         (
             "desk: what was claimed is left when a later claim fails",
@@ -138,8 +150,8 @@ MUTATIONS = [
         ("desk: what was found is not believed", "if known is not None:", "if False:"),
         (
             "desk: six errors of ours park a payment",
-            "claim.faults + 1 < MAX_FAULTS",
-            "claim.faults < MAX_FAULTS",
+            "claim.faults + 1 < MAX_INTERNAL_ERRORS",
+            "claim.faults < MAX_INTERNAL_ERRORS",
         ),
         ("desk: an error of ours is no fault", "longest=longest, fault=True", "longest=longest"),
         (
@@ -154,18 +166,18 @@ MUTATIONS = [
         ),
         (
             "desk: a call without an answer counts as answered",
-            "answered=isinstance(error, Undecided))",
+            "answered=isinstance(error, OutcomeUndecided))",
             "answered=True)",
         ),
         (
             "desk: an undecided answer counts as none",
-            "answered=isinstance(error, Undecided))",
+            "answered=isinstance(error, OutcomeUndecided))",
             "answered=False)",
         ),
         ("desk: what was not carried out is unknown", 'str(error), state="sent"', "str(error)"),
         (
             "desk: a refusal pauses for as long as any other try",
-            "LONGEST_PAUSE_OF_A_REFUSAL_SECONDS if refused else None",
+            "MAX_RETRY_DELAY_AFTER_ERROR_SECONDS if refused else None",
             "None",
         ),
         (
@@ -184,7 +196,11 @@ MUTATIONS = [
             "]",
         ),
         ("desk: a refund is sent as a charge", "if isinstance(request, Charge):", "if True:"),
-        ("desk: the share of a place is never given back", "self._shares.give_back(claim)", "pass"),
+        (
+            "desk: the share of a place is never given back",
+            "self._shares.give_back(claim)",
+            "pass",
+        ),
         ("desk: a place has no share", "self._shares.take(one)", "pass"),
         (
             "desk: nobody looks for what was due while the provider was away",
@@ -212,18 +228,18 @@ MUTATIONS = [
         "tests/payments/test_payments.py -k 'breaker or trial or away or alone or trouble'",
         (
             "breaker: it opens after 11 failures",
-            "FAILURES, CUSTOMERS = 10, 3",
-            "FAILURES, CUSTOMERS = 11, 3",
+            "FAILURES_TO_OPEN, CUSTOMERS_TO_OPEN = 10, 3",
+            "FAILURES_TO_OPEN, CUSTOMERS_TO_OPEN = 11, 3",
         ),
         (
             "breaker: it opens after 9 failures",
-            "FAILURES, CUSTOMERS = 10, 3",
-            "FAILURES, CUSTOMERS = 9, 3",
+            "FAILURES_TO_OPEN, CUSTOMERS_TO_OPEN = 10, 3",
+            "FAILURES_TO_OPEN, CUSTOMERS_TO_OPEN = 9, 3",
         ),
         (
             "breaker: two customers open it",
-            "FAILURES, CUSTOMERS = 10, 3",
-            "FAILURES, CUSTOMERS = 10, 2",
+            "FAILURES_TO_OPEN, CUSTOMERS_TO_OPEN = 10, 3",
+            "FAILURES_TO_OPEN, CUSTOMERS_TO_OPEN = 10, 2",
         ),
         (
             "breaker: an answer does not close it",
@@ -242,7 +258,7 @@ MUTATIONS = [
         ),
         (
             "breaker: the pauses grow without end",
-            "min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**self._trials)",
+            "min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**self._trials)",
             "FIRST_PAUSE_SECONDS * 2**self._trials",
         ),
         (
@@ -252,13 +268,13 @@ MUTATIONS = [
         ),
         (
             "breaker: a trial does not end the pause",
-            "self._trying, self._until = True, monotonic() + LONGEST_PAUSE_SECONDS",
+            "self._trying, self._until = True, monotonic() + MAX_PAUSE_SECONDS",
             "self._trying = True",
         ),
         (
             "breaker: the pause begins with a minute",
-            "LONGEST_PAUSE_SECONDS = 2.0, 10.0",
-            "LONGEST_PAUSE_SECONDS = 60.0, 60.0",
+            "MAX_PAUSE_SECONDS = 2.0, 10.0",
+            "MAX_PAUSE_SECONDS = 60.0, 60.0",
         ),
     ),
     *at(
@@ -333,7 +349,7 @@ MUTATIONS = [
         ),
         (
             "settlement: the job of an ended payment stays",
-            "await drop_jobs([one.claim.payment for one in verdicts])",
+            "await delete_jobs([one.claim.payment for one in verdicts])",
             "pass",
         ),
         (
@@ -357,7 +373,7 @@ MUTATIONS = [
             "await order_history.record([line for one in turns for line in one.happened], at=now)",
             "pass",
         ),
-        ("settlement: the totals do not follow", "await _count(turns, lines)", "pass"),
+        ("settlement: the totals do not follow", "await _update_totals(turns, lines)", "pass"),
         (
             "settlement: the customer reads what the provider said",
             "isinstance(answer, Declined) and verdict.by is None",
@@ -384,7 +400,7 @@ MUTATIONS = [
         "tests/payments/test_corrections.py",
         (
             "settlement: an answer ends the review of a refund that failed",
-            " or await _are_reviewed(verdicts):",
+            " or await _await_review(verdicts):",
             ":",
         ),
     ),
@@ -433,8 +449,8 @@ MUTATIONS = [
         ),
         (
             "settlement: the parts of a second refund replace those of the first",
-            'order_lines.share(before, one.order["refunded"] + one.refunded)',
-            "order_lines.share(before, one.refunded)",
+            'order_lines.share_refund(before, one.order["refunded"] + one.refunded)',
+            "order_lines.share_refund(before, one.refunded)",
         ),
         (
             "settlement: the totals leave out a refund of a part",

@@ -23,7 +23,7 @@ MUTATIONS = [
             '        new.back = True\n        new.enter("canceled", by)',
             '        new.enter("canceled", by)',
         ),
-        ("cancel: the job of the charge stays", "await settlement.drop_jobs([payment])", "pass"),
+        ("cancel: the job of the charge stays", "await settlement.delete_jobs([payment])", "pass"),
         (
             "cancel: an order whose payment was sent is canceled at once",
             ', Payment.state == "new")\n',
@@ -114,7 +114,11 @@ MUTATIONS = [
             '[order_history.Happened(row["order"], "refund-ordered", about, by)]',
             "[]",
         ),
-        ("review: an operator's reference is not kept", "await _adopt(payment, reference)", "pass"),
+        (
+            "review: an operator's reference is not kept",
+            "await _set_reference(payment, reference)",
+            "pass",
+        ),
     ),
     *at(
         PARKED,
@@ -201,12 +205,12 @@ MUTATIONS = [
         ),
         (
             "refunds: the sum stays when a refund fails after it had succeeded",
-            '(await balances.of(order)).refunded - order["refunded"]',
+            '(await balances.read_balance(order)).refunded - order["refunded"]',
             "0",
         ),
         (
             "refunds: a later notice ends the review of a failed refund",
-            '== ("parked", MOVED_BACK)',
+            '== ("parked", REVERSED)',
             '== ("parked", "never")',
         ),
         (
@@ -220,15 +224,19 @@ MUTATIONS = [
         "tests/payments/test_reconciliation.py tests/payments/test_corrections.py",
         (
             "reconciliation: young payments are compared",
-            "YOUNG, PERIOD = timedelta(minutes=10)",
-            "YOUNG, PERIOD = timedelta(0)",
+            "MIN_PAYMENT_AGE, COMPARED_PERIOD = timedelta(minutes=10)",
+            "MIN_PAYMENT_AGE, COMPARED_PERIOD = timedelta(0)",
         ),
         (
             "reconciliation: it looks back for a day only",
             "timedelta(minutes=10), timedelta(days=3)",
             "timedelta(minutes=10), timedelta(days=1)",
         ),
-        ("reconciliation: the provider's list ends when ours does", "until + YOUNG", "until"),
+        (
+            "reconciliation: the provider's list ends when ours does",
+            "until + MIN_PAYMENT_AGE",
+            "until",
+        ),
         (
             "reconciliation: what was given back at the provider is given back again",
             "went_back[finding.record.reference] >= finding.record.amount",
@@ -256,7 +264,7 @@ MUTATIONS = [
         ),
         (
             "reconciliation: our own refunds of strange charges are findings",
-            'if not (record.key or "").startswith(remedies.BY_US):',
+            'if not (record.key or "").startswith(remedies.RECONCILED_KEY_PREFIX):',
             "if True:",
         ),
         (
@@ -264,7 +272,11 @@ MUTATIONS = [
             "    if records:\n        yield records",
             "    if False:\n        yield records",
         ),
-        ("reconciliation: after no answer it waits for a day", "again = RETRY", "again = EVERY"),
+        (
+            "reconciliation: after no answer it waits for a day",
+            "again = RETRY_DELAY",
+            "again = INTERVAL",
+        ),
         (
             "reconciliation: two workers compare at once",
             "if not await database.unlocked(Job.select(Job.id).where(*due)):",
@@ -272,7 +284,7 @@ MUTATIONS = [
         ),
         (
             "reconciliation: nobody compares if a worker dies",
-            "database.seconds_from_now(LEASE.total_seconds())",
+            "database.seconds_from_now(LEASE_DURATION.total_seconds())",
             "database.seconds_from_now(10**9)",
         ),
         (
@@ -331,8 +343,8 @@ MUTATIONS = [
         ),
         (
             "reconciliation: a parked amount is adopted",
-            'if row.state == "parked" and moved and _amounts',
-            "if False and _amounts",
+            'if row.state == "parked" and moved and _describe_amounts',
+            "if False and _describe_amounts",
         ),
         (
             "reconciliation: money for a declined payment is kept",
@@ -365,12 +377,12 @@ MUTATIONS = [
         ),
         (
             "reconciliation: a declined refund is told as done",
-            "if isinstance(answer, Declined):\n        return Outcome",
-            "if False:\n        return Outcome",
+            "if isinstance(answer, Declined):\n        return RemedyResult",
+            "if False:\n        return RemedyResult",
         ),
         (
             "reconciliation: the history does not tell of a refund",
-            "await _tell(finding.order, request)",
+            "await _record_refund(finding.order, request)",
             "pass",
         ),
         (
@@ -389,8 +401,8 @@ MUTATIONS = [
         ),
         (
             "notices: it is looked up at once",
-            "DELAY = timedelta(seconds=5)",
-            "DELAY = timedelta(0)",
+            "LOOKUP_DELAY = timedelta(seconds=5)",
+            "LOOKUP_DELAY = timedelta(0)",
         ),
         ("notices: one that was applied is looked up", "if kept and not ended:", "if kept:"),
         (
@@ -406,12 +418,12 @@ MUTATIONS = [
         ),
         (
             "notices: an applied one is kept for a day",
-            "KEPT, STEP = timedelta(days=30)",
-            "KEPT, STEP = timedelta(days=1)",
+            "RETENTION, MAX_EVENTS_PER_PRUNE = timedelta(days=30)",
+            "RETENTION, MAX_EVENTS_PER_PRUNE = timedelta(days=1)",
         ),
         (
             "notices: the job of an applied one stays",
-            "    await _drop_jobs([hint.id])\n    await Notice.update",
+            "    await _delete_jobs([hint.id])\n    await Notice.update",
             "    await Notice.update",
         ),
         (
@@ -421,7 +433,7 @@ MUTATIONS = [
         ),
         (
             "notices: after a full step no other one follows",
-            "return len(ids) == STEP",
+            "return len(ids) == MAX_EVENTS_PER_PRUNE",
             "return False",
         ),
     ),

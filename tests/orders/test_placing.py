@@ -96,7 +96,7 @@ class Counter:
     def __init__(self) -> None:
         self.rung: list[list[int]] = []
         self.customers: list[list[int]] = []
-        self.intake = placing.Intake(self._ring)
+        self.intake = placing.OrderPlacer(self._ring)
 
     async def _ring(self, payments: list[int], customers: Sequence[int] = ()) -> None:
         self.rung.append(payments)
@@ -104,7 +104,7 @@ class Counter:
 
     async def together(
         self, *orders: tuple[int, dict[int, int]]
-    ) -> list[placing.Placed | BaseException]:
+    ) -> list[placing.PlacedOrder | BaseException]:
         outcomes = await asyncio.gather(
             *(self.intake.place(user, lines) for user, lines in orders), return_exceptions=True
         )
@@ -120,8 +120,8 @@ async def test_orders_that_arrive_together_are_one_batch_with_one_bell(
         (caller.user.id, {one: 2}) for caller in (customer, stranger) for one in (flavor, other)
     ]
     placed = await counter.together(*asked, *asked)
-    assert all(isinstance(one, placing.Placed) for one in placed)
-    numbers = [one.order for one in placed if isinstance(one, placing.Placed)]
+    assert all(isinstance(one, placing.PlacedOrder) for one in placed)
+    numbers = [one.order for one in placed if isinstance(one, placing.PlacedOrder)]
     rows = await Order.select(Order.id, Order.user, Order.created_at).where(Order.id.is_in(numbers))
     assert len({row["created_at"] for row in rows}) == 1
     # Each order has its own customer and flavors, although all orders cost the same.
@@ -134,7 +134,7 @@ async def test_orders_that_arrive_together_are_one_batch_with_one_bell(
     order_of = {row["id"]: row["order"] for row in rows}
     assert customers == [users[order_of[one]] for one in payments]
     assert [sorted(payments) for payments in counter.rung] == [
-        sorted(one.payment or 0 for one in placed if isinstance(one, placing.Placed))
+        sorted(one.payment or 0 for one in placed if isinstance(one, placing.PlacedOrder))
     ]
     await ledger.check()
 
@@ -150,7 +150,7 @@ async def test_closing_waits_until_the_workers_are_notified(customer: Caller, fl
             await asyncio.sleep(0)
         notified.extend(payments)
 
-    counter = placing.Intake(ring)
+    counter = placing.OrderPlacer(ring)
     placed = await counter.place(customer.user.id, {flavor: 1})
     closing.set()
     await counter.close()
@@ -162,7 +162,7 @@ async def test_a_refused_order_takes_nothing_from_its_neighbours(customer: Calle
     first, refused, last, unknown = await Counter().together(
         (user, {scarce: 3}), (user, {scarce: 3}), (user, {scarce: 2}), (user, {999_999: 1})
     )
-    assert isinstance(first, placing.Placed) and isinstance(last, placing.Placed)
+    assert isinstance(first, placing.PlacedOrder) and isinstance(last, placing.PlacedOrder)
     assert isinstance(refused, errors.InsufficientStock)
     assert refused.members["lines"] == [{"flavor": scarce, "quantity": 3, "available": 2}]
     assert isinstance(unknown, inventory.UnknownFlavor)
@@ -171,19 +171,19 @@ async def test_a_refused_order_takes_nothing_from_its_neighbours(customer: Calle
 
 async def test_in_one_batch_a_key_is_for_the_first_that_has_an_effect(customer: Caller) -> None:
     counter, scarce, user = Counter(), await new_flavor(stock=3), customer.user.id
-    asked = [keys.Key(user, "key", f"{n} of it") for n in (5, 2, 2, 1)]
-    other = keys.Key(user, "other", "1 of it")
+    asked = [keys.RequestKey(user, "key", f"{n} of it") for n in (5, 2, 2, 1)]
+    other = keys.RequestKey(user, "other", "1 of it")
     refused, first, second, another, last = await asyncio.gather(
         *(counter.intake.place(user, {scarce: int(key.fingerprint[0])}, key) for key in asked),
         counter.intake.place(user, {scarce: 1}, other),
         return_exceptions=True,
     )
     assert isinstance(refused, errors.InsufficientStock)
-    assert isinstance(first, placing.Placed) and isinstance(second, placing.Placed)
+    assert isinstance(first, placing.PlacedOrder) and isinstance(second, placing.PlacedOrder)
     assert (first.replayed, second.replayed) == (False, True)
     assert first.receipt == second.receipt
     assert isinstance(another, errors.IdempotencyKeyReused)
-    assert isinstance(last, placing.Placed) and not last.replayed
+    assert isinstance(last, placing.PlacedOrder) and not last.replayed
     await counter.intake.close()
     assert counter.rung == [[first.payment, last.payment]]
     await ledger.check()
@@ -196,7 +196,7 @@ async def test_an_order_that_the_database_will_not_have_fails_alone(
     outcomes = await Counter().together(
         *((one, {flavor: 1}) for one in (user, user, nobody, user, user))
     )
-    assert [type(one) for one in outcomes[:2] + outcomes[3:]] == [placing.Placed] * 4
+    assert [type(one) for one in outcomes[:2] + outcomes[3:]] == [placing.PlacedOrder] * 4
     assert isinstance(outcomes[2], database.REFUSED)
     await ledger.check()
 
@@ -239,7 +239,7 @@ async def test_a_fault_after_the_commit_places_nothing_twice(
     monkeypatch.setattr(instrumentation, "written", breaks)
     with database.told(breaks):
         outcomes = await counter.together(*[(customer.user.id, {flavor: 1})] * 10)
-    assert [type(one) for one in outcomes] == [placing.Placed] * 10
+    assert [type(one) for one in outcomes] == [placing.PlacedOrder] * 10
     assert await Order.count() == before + 10
     # The same fault is logged once.
     assert caplog.text.count("ZeroDivisionError: a bug after the commit") == 1

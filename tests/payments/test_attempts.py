@@ -23,7 +23,7 @@ async def test_an_attempt_has_a_key_nobody_can_guess_and_a_job_that_is_due(
         wanted = [
             attempts.Attempt(order, customer.user.id, 7, "refund", 3, "pm_1") for order in orders
         ]
-        staged = await attempts.stage(wanted)
+        staged = await attempts.stage_attempts(wanted)
         assert sorted(staged) == orders
         rows = await Payment.select().where(Payment.id.is_in(list(staged.values())))
         assert len({row["provider_key"] for row in rows} | {""}) == 3
@@ -43,5 +43,5 @@ async def test_an_attempt_has_a_key_nobody_can_guess_and_a_job_that_is_due(
 
 async def test_attempts_are_numbered_by_their_kind(customer: Caller, flavor: int) -> None:
     order = (await place(customer.user.id, {flavor: 1})).order
-    assert await attempts.next_n(order, "charge") == 2
-    assert await attempts.next_n(order, "refund") == 1
+    assert await attempts.next_number(order, "charge") == 2
+    assert await attempts.next_number(order, "refund") == 1

@@ -57,7 +57,7 @@ async def charged_otherwise(customer: Caller, staff: Caller, moved: int) -> int:
     """Place an order of 1000 that was charged a different amount; its full refund was declined."""
     reference = f"otherwise {moved} {customer.user.id}"
     placed = await parked(customer, Succeeded(reference, moved, "EUR"))
-    assert await manual_review.refund(number(placed), why="wrong amount", by=staff.user.id)
+    assert await manual_review.refund_payment(number(placed), why="wrong amount", by=staff.user.id)
     await carry_out(placed.order, Declined("no"))
     assert await state(placed.order) == ("paid", 0)
     return placed.order
@@ -106,7 +106,7 @@ async def test_a_surplus_goes_back_though_an_earlier_refund_failed_afterwards(
     assert await give(staff, order, 100) == [100]
     first = await refund_of(order)
     assert await give(staff, order, None) == [1000]
-    assert await corrections.refund_failed(first, "account closed")
+    assert await corrections.park_failed_refund(first, "account closed")
     assert await state(order) == ("refunding", 1000)
     await ledger.check()
     await staff.post(f"/api/payments/{first}/release/", WHY)
@@ -124,7 +124,7 @@ async def odd_refund(
     await carry_out(placed.order)
     by = customer.user.id
     if cancel:
-        (refund,) = await actions.cancel(placed.order, by=by)
+        (refund,) = await actions.cancel_order(placed.order, by=by)
     else:
         (refund,) = await begun(placed.order, amount, by=by)
     await carry_out(placed.order, Succeeded(f"odd {refund}", moved, "EUR"))
@@ -211,7 +211,7 @@ async def test_only_what_a_refund_is_known_to_have_moved_is_booked(
 ) -> None:
     charge = await parked(customer, Succeeded(f"charge {customer.user.id}", 900, "EUR"))
     order, foreign = await odd_refund(customer, 1000)
-    await corrections.refund_failed(foreign, "account closed")
+    await corrections.park_failed_refund(foreign, "account closed")
     other = await place(customer.user.id, {await new_flavor(): 4})
     await carry_out(other.order)
     (dollars,) = await begun(other.order, None, by=staff.user.id)
@@ -228,7 +228,7 @@ async def test_a_booked_refund_is_compared_and_may_fail_like_others(
     customer: Caller, staff: Caller
 ) -> None:
     order, refund = await odd_refund(customer, 999)
-    await manual_review.book(refund, why="seen", by=staff.user.id)
+    await manual_review.book_refund(refund, why="seen", by=staff.user.id)
     (row,) = await Payment.select(Payment.provider_key, Payment.provider_ref).where(
         Payment.id == refund
     )
@@ -236,6 +236,6 @@ async def test_a_booked_refund_is_compared_and_may_fail_like_others(
     about = {"key": row["provider_key"], "reference": row["provider_ref"]}
     provider.listed = (made(order, 999, "their charge", **about),)
     assert await differences(provider) == []
-    assert await corrections.refund_failed(refund, "account closed")
+    assert await corrections.park_failed_refund(refund, "account closed")
     assert await state(order) == ("paid", 0)
     await ledger.check()

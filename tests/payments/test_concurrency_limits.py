@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from icecream.payments.concurrency_limits import Shares
-from icecream.payments.leases import Claim
+from icecream.payments.concurrency_limits import ConcurrencyLimits
+from icecream.payments.leases import Lease
 from icecream.payments.providers import Charge, Refund
 
 # The database makes no difference here.
@@ -16,13 +16,13 @@ def jobs(count: int, customer: int | None, kind: str = "charge", tries: int = 0)
     return [{"customer": customer, "kind": kind, "tries": tries}] * count
 
 
-def claims(count: int, customer: int, *, refund: bool = False, tries: int = 1) -> list[Claim]:
+def claims(count: int, customer: int, *, refund: bool = False, tries: int = 1) -> list[Lease]:
     charge, give_back = Charge("key", 1, "EUR", 1), Refund("key", 1, "EUR", 1, "pi_1")
-    return [Claim(1, tries, customer, give_back if refund else charge, Any, Any)] * count
+    return [Lease(1, tries, customer, give_back if refund else charge, Any, Any)] * count
 
 
-def holding(*held: Claim) -> Shares:
-    shares = Shares(50)
+def holding(*held: Lease) -> ConcurrencyLimits:
+    shares = ConcurrencyLimits(50)
     for one in held:
         shares.take(one)
     return shares
@@ -101,7 +101,7 @@ def test_payments_of_customers_without_room_are_not_looked_for() -> None:
 
 def test_few_places_are_not_divided() -> None:
     for places in (1, 2, 3, 4):
-        assert len(Shares(places).pick(jobs(9, 1))) == places
+        assert len(ConcurrencyLimits(places).pick(jobs(9, 1))) == places
 
 
 def test_a_job_that_does_not_say_whose_it_is_counts_for_its_kind() -> None:

@@ -20,7 +20,7 @@ from icecream.payments import (
     settlement,
     webhook_inbox,
 )
-from icecream.payments.providers import Declined, Record, Request, Unknown
+from icecream.payments.providers import Declined, OutcomeUnknown, ProviderRecord, Request
 from icecream.tables import Event, Flavor, Job, Order, Payment
 from tests import ledger
 from tests.conftest import (
@@ -53,7 +53,7 @@ async def given(customer: Caller, amount: int | None = None, *, cancel: bool = F
     placed = await place(customer.user.id, {flavor: 4})
     await carry_out(placed.order)
     if cancel:
-        staged = await actions.cancel(placed.order, by=customer.user.id)
+        staged = await actions.cancel_order(placed.order, by=customer.user.id)
     else:
         staged = await begun(placed.order, amount, by=customer.user.id)
     await carry_out(placed.order)
@@ -63,7 +63,7 @@ async def given(customer: Caller, amount: int | None = None, *, cancel: bool = F
 
 async def begun(order: int, amount: int | None, *, by: int) -> list[int]:
     async with DB.transaction():
-        return await actions.refund(order, amount, why="melted", by=by)
+        return await actions.refund_order(order, amount, why="melted", by=by)
 
 
 async def order_of(one: Given) -> tuple[str, int]:
@@ -102,8 +102,8 @@ async def test_a_refund_that_failed_afterwards_is_reviewed_and_given_back_again(
 ) -> None:
     one = await given(customer, amount, cancel=cancel)
     assert await order_of(one) == before
-    assert await corrections.refund_failed(one.refund, "account closed")
-    assert not await corrections.refund_failed(one.refund, "account closed")
+    assert await corrections.park_failed_refund(one.refund, "account closed")
+    assert not await corrections.park_failed_refund(one.refund, "account closed")
     assert (await order_of(one), await refund_of(one)) == (after, ("parked", 0))
     assert (await history(one)).count("refund-failed") == 1
     await ledger.check()
@@ -130,7 +130,7 @@ async def test_what_was_canceled_may_be_given_back_in_parts_and_no_more_than_is_
     customer: Caller, staff: Caller
 ) -> None:
     one = await given(customer, cancel=True)
-    await corrections.refund_failed(one.refund, "account closed")
+    await corrections.park_failed_refund(one.refund, "account closed")
     await staff.post(f"/api/payments/{one.refund}/release/", {"reason": "seen there"})
     path = f"/api/orders/{one.order}/refund/"
     for amount, status in ((1001, 409), (400, 202), (601, 409), (600, 202)):
@@ -147,7 +147,7 @@ async def test_a_decline_of_the_next_refund_leaves_it_to_be_given_back(
     customer: Caller, staff: Caller
 ) -> None:
     one = await given(customer, cancel=True)
-    await corrections.refund_failed(one.refund, "account closed")
+    await corrections.park_failed_refund(one.refund, "account closed")
     await staff.post(f"/api/payments/{one.refund}/release/", {"reason": "seen there"})
     await staff.post(f"/api/orders/{one.order}/refund/", {"reason": "again"})
     await carry_out(one.order, Declined("still closed"))
@@ -159,7 +159,7 @@ async def test_a_decline_of_the_next_refund_leaves_it_to_be_given_back(
         async with DB.transaction():
             declined = Payment.kind == "refund", Payment.state == "declined"
             await Payment.delete().where(Payment.order == one.order, *declined)
-            (rule,) = await doctor.examine()
+            (rule,) = await doctor.find_violations()
             assert rule == "an order that was refunded or canceled has no money left"
             raise Undo
 
@@ -169,7 +169,7 @@ async def test_the_last_of_several_refunds_may_fail(customer: Caller, staff: Cal
     await begun(one.order, None, by=staff.user.id)
     await carry_out(one.order)
     assert await order_of(one) == ("refunded", 1000)
-    assert await corrections.refund_failed(one.refund, "account closed")
+    assert await corrections.park_failed_refund(one.refund, "account closed")
     assert await order_of(one) == ("refunding", 700)
     await ledger.check()
     await staff.post(f"/api/payments/{one.refund}/release/", {"reason": "seen there"})
@@ -190,7 +190,7 @@ async def test_what_another_amount_was_charged_for_goes_back_whole_again(
     (row,) = await Payment.select(Payment.id).where(
         Payment.order == placed.order, Payment.kind == "refund"
     )
-    assert await corrections.refund_failed(row["id"], "account closed")
+    assert await corrections.park_failed_refund(row["id"], "account closed")
     assert await state_of(placed.order) == ("canceled", 0)
     await ledger.check()
     await staff.post(f"/api/payments/{row['id']}/release/", {"reason": "seen there"})
@@ -203,7 +203,7 @@ async def test_what_another_amount_was_charged_for_goes_back_whole_again(
 async def test_a_charge_does_not_fail_afterwards(customer: Caller, flavor: int) -> None:
     placed = await place(customer.user.id, {flavor: 1})
     await carry_out(placed.order)
-    assert not await corrections.refund_failed(number(placed), "a mistake")
+    assert not await corrections.park_failed_refund(number(placed), "a mistake")
     assert await Payment.exists().where(Payment.id == number(placed), Payment.state == "succeeded")
 
 
@@ -211,7 +211,7 @@ class Told(Provider):
     """A provider with fixed answers to look-ups and a fixed list of records."""
 
     keeps_list = True
-    listed: tuple[Record, ...] = ()
+    listed: tuple[ProviderRecord, ...] = ()
 
     async def records(self, since: datetime, until: datetime) -> Any:
         for record in self.listed:
@@ -221,10 +221,10 @@ class Told(Provider):
 async def noticed(one: Given, provider: Provider, event: str) -> None:
     """Receive a notice about the refund from the provider, and look the refund up."""
     (row,) = await Payment.select(Payment.provider_key).where(Payment.id == one.refund)
-    notice = providers.Notice(f"{event} {one.refund}", row["provider_key"], "re_1")
-    assert await webhook_inbox.receive("simulated", notice)
+    notice = providers.WebhookEvent(f"{event} {one.refund}", row["provider_key"], "re_1")
+    assert await webhook_inbox.store_event("simulated", notice)
     await due_now()
-    await webhook_inbox.Inbox(provider, lease=30, timeout=5).sweep()
+    await webhook_inbox.WebhookInbox(provider, lease=30, timeout=5).sweep()
 
 
 async def due_now() -> None:
@@ -243,12 +243,12 @@ async def test_a_notice_of_a_refund_that_succeeded_is_looked_up(customer: Caller
     provider.found = providers.Succeeded(row["provider_ref"], 1000, "EUR")
     await noticed(one, provider, "updated")
     assert (await order_of(one), await left()) == (("refunded", 1000), 0)
-    provider.found = Unknown("500")
+    provider.found = OutcomeUnknown("500")
     await noticed(one, provider, "unanswered")
     assert (await order_of(one), await left()) == (("refunded", 1000), 1)
     provider.found = Declined("failed: account closed")
     await due_now()
-    await webhook_inbox.Inbox(provider, lease=30, timeout=5).sweep()
+    await webhook_inbox.WebhookInbox(provider, lease=30, timeout=5).sweep()
     assert (await order_of(one), await left()) == (("refunding", 0), 0)
     # The look-up uses our stored reference: another refund with the same key may have failed.
     assert {reference for _, reference in provider.looked_up} == {row["provider_ref"]}
@@ -266,7 +266,7 @@ async def test_a_failed_refund_waits_until_another_one_has_ended(
     one, provider = await given(customer, 300), Told()
     await begun(one.order, 200, by=customer.user.id)
     with pytest.raises(errors.RefundInProgress):
-        await corrections.refund_failed(one.refund, "account closed")
+        await corrections.park_failed_refund(one.refund, "account closed")
     provider.found = Declined("failed")
     await noticed(one, provider, "failed")
     assert (await order_of(one), await left()) == (("paid", 300), 1)
@@ -276,7 +276,7 @@ async def test_a_failed_refund_waits_until_another_one_has_ended(
     assert "the failed refund waits for another one" in told.message
     await carry_out(one.order)
     await due_now()
-    await webhook_inbox.Inbox(provider, lease=30, timeout=5).sweep()
+    await webhook_inbox.WebhookInbox(provider, lease=30, timeout=5).sweep()
     assert (await order_of(one), await left()) == (("paid", 200), 0)
     await ledger.check()
 
@@ -286,13 +286,13 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
     columns = (Payment.provider_key, Payment.provider_ref)
     (row,) = await Payment.select(*columns).where(Payment.id == one.refund)
     now, reference = datetime.now(UTC), row["provider_ref"]
-    failed = Record(
+    failed = ProviderRecord(
         *("refund", row["provider_key"], one.order, reference, 1000, "EUR", "declined", now)
     )
 
     async def found() -> list[remedies.Finding]:
         day = timedelta(days=1)
-        listed = reconciliation.compare(provider, now - day, now + day)
+        listed = reconciliation.find_differences(provider, now - day, now + day)
         return [finding async for finding in listed if finding.payment == one.refund]
 
     # Another refund with the same key may fail; our refund is still valid.
@@ -301,7 +301,7 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
     provider.listed = (failed,)
     (finding,) = await found()
     assert (finding.what, finding.why) == ("adopt", "the refund failed after it had succeeded")
-    assert (await remedies.carry_out(provider, finding)).done
+    assert (await remedies.apply_remedy(provider, finding)).done
     assert (await order_of(one), await refund_of(one)) == (("refunding", 0), ("parked", 0))
     # The refund is now under review, so the list changes nothing.
     assert await found() == []
@@ -313,15 +313,15 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
 async def test_only_an_operator_ends_the_review_of_a_refund_that_failed(customer: Caller) -> None:
     """Other answers of the provider that arrive during the review are ignored."""
     one, provider = await given(customer), Told()
-    claim = await leases.standing(one.refund, ("succeeded",))
+    claim = await leases.read_unleased(one.refund, ("succeeded",))
     assert claim is not None
-    assert await corrections.refund_failed(one.refund, "account closed")
+    assert await corrections.park_failed_refund(one.refund, "account closed")
     failed = made(one.order, 1000, "charge", key=claim.request.key, state="declined")
     finding = remedies.Finding("adopt", "it failed", one.order, one.refund, failed)
-    assert (await remedies.carry_out(provider, finding)).done
+    assert (await remedies.apply_remedy(provider, finding)).done
     for answer in (Declined("failed"), f"late {one.refund}"):
         assert await settlement.settle([verdict(claim, answer)]) == [False]
-    assert not await leases.postpone(claim, "no answer")
+    assert not await leases.postpone_payment(claim, "no answer")
     assert (await order_of(one), await refund_of(one)) == (("refunding", 0), ("parked", 0))
     await ledger.check()
 
@@ -330,11 +330,11 @@ async def test_a_retry_of_a_refund_that_failed_asks_what_became_of_it(
     customer: Caller, staff: Caller
 ) -> None:
     one = await given(customer)
-    await corrections.refund_failed(one.refund, "account closed")
+    await corrections.park_failed_refund(one.refund, "account closed")
     await staff.post(f"/api/payments/{one.refund}/retry/", {"reason": "perhaps"})
     provider = Told()
     provider.found = Declined("failed")
-    await executor.Desk(provider, places=1, lease=30, timeout=5).serve([one.refund])
+    await executor.Executor(provider, places=1, lease=30, timeout=5).serve([one.refund])
     assert provider.asked == list[Request]()
     assert (await order_of(one), await refund_of(one)) == (("paid", 0), ("declined", None))
     await ledger.check()
@@ -343,7 +343,7 @@ async def test_a_retry_of_a_refund_that_failed_asks_what_became_of_it(
 # Refunds made directly at the provider
 
 
-def made(order: int, amount: int, charge: str, **values: Any) -> Record:
+def made(order: int, amount: int, charge: str, **values: Any) -> ProviderRecord:
     """Return a record from the provider's list about a refund that we did not make."""
     known: dict[str, Any] = {
         "kind": "refund",
@@ -356,7 +356,7 @@ def made(order: int, amount: int, charge: str, **values: Any) -> Record:
         "created": datetime.now(UTC),
         "charge": charge,
     }
-    return Record(**known | values)
+    return ProviderRecord(**known | values)
 
 
 class Paid(NamedTuple):
@@ -376,7 +376,7 @@ async def paid(customer: Caller, *answers: Any) -> Paid:
 async def differences(provider: Told) -> list[remedies.Finding]:
     """Return the findings about records in the list; payments of other tests have no record."""
     now, day = datetime.now(UTC), timedelta(days=1)
-    listed = reconciliation.compare(provider, now - day, now + day)
+    listed = reconciliation.find_differences(provider, now - day, now + day)
     return [finding async for finding in listed if finding.record is not None]
 
 
@@ -399,7 +399,7 @@ async def test_a_refund_made_at_the_provider_is_listed_and_booked(
     assert f"{amounts[0] // 100}.00 EUR went back, not by us" in str(findings[0])
     assert await state_of(one.order) == ("paid", 0)
     for finding in findings * 2:
-        assert (await remedies.carry_out(provider, finding)).done
+        assert (await remedies.apply_remedy(provider, finding)).done
     assert await state_of(one.order) == after
     # The refund is booked under the provider's reference, so no difference is left.
     assert await differences(provider) == []
@@ -409,7 +409,7 @@ async def test_a_refund_made_at_the_provider_is_listed_and_booked(
     answer = await staff.post(path, {"reason": "melted", "amount": left + 1})
     assert answer.status_code == 409
     history = (await customer.get(f"/api/orders/{one.order}/")).json()["history"]
-    told = [line for line in history if line.get("reason") == corrections.AT_PROVIDER]
+    told = [line for line in history if line.get("reason") == corrections.REFUNDED_AT_PROVIDER]
     assert told[0]["amount"] == amounts[0]
 
 
@@ -419,7 +419,7 @@ async def test_the_rest_of_an_order_is_given_back_after_a_refund_at_the_provider
     one, provider = await paid(customer), Told()
     provider.listed = (made(one.order, 300, one.charge),)
     (finding,) = await differences(provider)
-    await remedies.carry_out(provider, finding)
+    await remedies.apply_remedy(provider, finding)
     await staff.post(f"/api/orders/{one.order}/refund/", {"reason": "melted"})
     asked = (await carry_out(one.order)).asked
     assert [request.amount for request in asked] == [700]
@@ -434,7 +434,7 @@ async def test_what_cannot_be_booked_is_told_and_left(
     one, provider = await paid(customer), Told()
     provider.listed = (made(**{"order": one.order, "amount": 300, "charge": one.charge} | values),)
     (finding,) = await differences(provider)
-    outcome = await remedies.carry_out(provider, finding)
+    outcome = await remedies.apply_remedy(provider, finding)
     assert (outcome.done, "Only 10.00 EUR is left." in outcome.said) == (False, True)
     assert await state_of(one.order) == ("paid", 0)
 
@@ -444,9 +444,9 @@ async def test_a_refund_at_the_provider_waits_for_one_of_ours(customer: Caller) 
     await begun(one.order, 200, by=customer.user.id)
     provider.listed = (made(one.order, 300, one.charge),)
     (finding,) = await differences(provider)
-    assert not (await remedies.carry_out(provider, finding)).done
+    assert not (await remedies.apply_remedy(provider, finding)).done
     await carry_out(one.order)
-    assert (await remedies.carry_out(provider, finding)).done
+    assert (await remedies.apply_remedy(provider, finding)).done
     assert await state_of(one.order) == ("paid", 500)
     await ledger.check()
 
@@ -471,7 +471,7 @@ async def test_a_refund_that_was_lost_with_a_backup_is_booked_under_its_key(
     key = f"lost {one.order}"
     provider.listed = (made(one.order, 300, one.charge, key=key),)
     (finding,) = await differences(provider)
-    assert (await remedies.carry_out(provider, finding)).done
+    assert (await remedies.apply_remedy(provider, finding)).done
     assert await Payment.exists().where(Payment.provider_key == key, Payment.kind == "refund")
     assert await differences(provider) == []
     await ledger.check()
@@ -482,7 +482,7 @@ async def test_a_booked_refund_may_fail_afterwards_too(customer: Caller) -> None
     provider.listed = (made(one.order, 1000, one.charge),)
     for after in (("refunded", 1000), ("refunding", 0)):
         (finding,) = await differences(provider)
-        assert (await remedies.carry_out(provider, finding)).done
+        assert (await remedies.apply_remedy(provider, finding)).done
         assert await state_of(one.order) == after
         await ledger.check()
         provider.listed = (made(one.order, 1000, one.charge, state="declined"),)

@@ -17,7 +17,7 @@ from tests.conftest import Caller, Provider, desk, new_flavor, number, parked, p
 pytestmark = pytest.mark.anyio
 
 
-async def state(placed: placing.Placed) -> tuple[str, str]:
+async def state(placed: placing.PlacedOrder) -> tuple[str, str]:
     order = await Order.select(Order.status).where(Order.id == placed.order).first()
     payment = await Payment.select(Payment.state).where(Payment.id == placed.payment).first()
     assert order is not None
@@ -25,7 +25,7 @@ async def state(placed: placing.Placed) -> tuple[str, str]:
     return order["status"], payment["state"]
 
 
-async def history(placed: placing.Placed) -> Sequence[tuple[str, int | None, str | None]]:
+async def history(placed: placing.PlacedOrder) -> Sequence[tuple[str, int | None, str | None]]:
     rows = (
         await Event.select(Event.type, Event.by, Event.payload)
         .where(Event.order == placed.order)
@@ -35,7 +35,7 @@ async def history(placed: placing.Placed) -> Sequence[tuple[str, int | None, str
     return [(row["type"], row["by"], row["payload"].get("reason")) for row in rows]
 
 
-async def left(placed: placing.Placed) -> int:
+async def left(placed: placing.PlacedOrder) -> int:
     """Return the stock of the order's one flavor."""
     rows = await OrderLine.select(OrderLine.flavor.stock.as_alias("stock")).where(
         OrderLine.order == placed.order
@@ -47,14 +47,14 @@ async def left(placed: placing.Placed) -> int:
 async def test_a_retry_looks_first_and_never_charges_anew(customer: Caller, staff: Caller) -> None:
     placed = await parked(customer)
     by = staff.user.id
-    assert await manual_review.retry(number(placed), why="they mended it", by=by) == [
+    assert await manual_review.retry_payment(number(placed), why="they mended it", by=by) == [
         number(placed)
     ]
     provider = Provider()
     await desk(provider).serve([number(placed)])
     assert (len(provider.looked_up), provider.asked) == (1, [])
     assert await state(placed) == ("pending", "parked")
-    await manual_review.retry(number(placed), why="once more", by=by)
+    await manual_review.retry_payment(number(placed), why="once more", by=by)
     provider.found = Succeeded(f"there {placed.order}", 1000, "EUR")
     await desk(provider).serve([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
@@ -69,19 +69,19 @@ async def test_a_reference_that_an_operator_found_is_looked_up_before_it_is_beli
     placed = await parked(customer)
     reference = f"pi {placed.order}"
     by = staff.user.id
-    await manual_review.retry(number(placed), why="seen", by=by, reference=reference)
+    await manual_review.retry_payment(number(placed), why="seen", by=by, reference=reference)
     provider = Provider()
     provider.found = Succeeded(reference, 999, "EUR")
     await desk(provider).serve([number(placed)])
     assert provider.looked_up[0][1] == reference
     assert await state(placed) == ("pending", "parked")
     provider.found = Succeeded(reference, 1000, "EUR")
-    await manual_review.retry(number(placed), why="seen", by=by, reference=reference)
+    await manual_review.retry_payment(number(placed), why="seen", by=by, reference=reference)
     await desk(provider).serve([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     other = await parked(customer)
     with pytest.raises(errors.ReferenceTaken):
-        await manual_review.retry(number(other), why="seen", by=by, reference=reference)
+        await manual_review.retry_payment(number(other), why="seen", by=by, reference=reference)
     assert await state(other) == ("pending", "parked")
     await ledger.check()
 
@@ -91,12 +91,12 @@ async def test_what_was_heard_before_a_retry_does_not_count_in_a_refund(
 ) -> None:
     reference = f"corrected {customer.user.id}"
     placed = await parked(customer, Succeeded(reference, 900, "EUR"))
-    await manual_review.retry(number(placed), why="corrected", by=staff.user.id)
+    await manual_review.retry_payment(number(placed), why="corrected", by=staff.user.id)
     provider = Provider()
     provider.found = Succeeded(reference, 1000, "EUR")
     await desk(provider).serve([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
-    staged = await actions.cancel(placed.order, by=staff.user.id)
+    staged = await actions.cancel_order(placed.order, by=staff.user.id)
     await desk(provider).serve(staged)
     assert [asked.amount for asked in provider.asked] == [1000]
     assert (await state(placed))[0] == "canceled"
@@ -107,14 +107,14 @@ async def test_what_was_heard_before_a_retry_cannot_be_refunded_if_it_is_not_fou
     customer: Caller, staff: Caller
 ) -> None:
     placed = await parked(customer, Succeeded(f"gone {customer.user.id}", 900, "EUR"))
-    await manual_review.retry(number(placed), why="look again", by=staff.user.id)
+    await manual_review.retry_payment(number(placed), why="look again", by=staff.user.id)
     # The provider may have forgotten our key, so the charge is not sent again.
     long_ago = {Payment.first_sent_at: datetime(2020, 1, 1, tzinfo=UTC)}
     await Payment.update(long_ago).where(Payment.id == number(placed))
     await desk(Provider()).serve([number(placed)])
     assert await state(placed) == ("pending", "parked")
     with pytest.raises(errors.NothingCharged):
-        await manual_review.refund(number(placed), why="wrong amount", by=staff.user.id)
+        await manual_review.refund_payment(number(placed), why="wrong amount", by=staff.user.id)
     await ledger.check()
 
 
@@ -123,11 +123,11 @@ async def test_what_was_not_charged_fails_the_order_and_gives_its_stock_back(
 ) -> None:
     placed = await parked(customer)
     assert await left(placed) == 6
-    await manual_review.release(number(placed), why="not in their list", by=staff.user.id)
+    await manual_review.release_payment(number(placed), why="not in their list", by=staff.user.id)
     assert await state(placed) == ("failed", "declined")
     assert await left(placed) == 10
     assert (await history(placed))[-1] == ("failed", staff.user.id, "not in their list")
-    assert await actions.pay(placed.order, by=customer.user.id, needs_method=False)
+    assert await actions.pay_order(placed.order, by=customer.user.id, needs_method=False)
     await ledger.check()
 
 
@@ -136,7 +136,7 @@ async def test_a_wrong_amount_is_given_back_to_the_last_cent(
     customer: Caller, staff: Caller, moved: int
 ) -> None:
     placed = await parked(customer, Succeeded(f"wrong {moved}", moved, "EUR"))
-    await manual_review.refund(number(placed), why="wrong amount", by=staff.user.id)
+    await manual_review.refund_payment(number(placed), why="wrong amount", by=staff.user.id)
     assert await state(placed) == ("refunding", "succeeded")
     assert (await history(placed))[-1] == ("refund-ordered", staff.user.id, "wrong amount")
     rows = await Payment.select(Payment.id).where(Payment.order == placed.order)
@@ -155,12 +155,14 @@ async def test_there_is_nothing_to_give_back_of_what_was_never_seen(
 ) -> None:
     placed = await parked(customer)
     with pytest.raises(errors.NothingCharged):
-        await manual_review.refund(number(placed), why="wrong", by=staff.user.id)
+        await manual_review.refund_payment(number(placed), why="wrong", by=staff.user.id)
     # The same holds if an operator names a reference that the provider does not know.
-    await manual_review.retry(number(placed), why="seen", by=staff.user.id, reference="unknown")
+    await manual_review.retry_payment(
+        number(placed), why="seen", by=staff.user.id, reference="unknown"
+    )
     await desk(Provider()).serve([number(placed)])
     with pytest.raises(errors.NothingCharged):
-        await manual_review.refund(number(placed), why="wrong", by=staff.user.id)
+        await manual_review.refund_payment(number(placed), why="wrong", by=staff.user.id)
     assert await state(placed) == ("pending", "parked")
 
 
@@ -168,8 +170,8 @@ async def test_an_order_may_be_canceled_while_its_payment_is_parked(
     customer: Caller, staff: Caller
 ) -> None:
     placed = await parked(customer)
-    await actions.cancel(placed.order, by=customer.user.id)
-    await manual_review.retry(number(placed), why="seen", by=staff.user.id)
+    await actions.cancel_order(placed.order, by=customer.user.id)
+    await manual_review.retry_payment(number(placed), why="seen", by=staff.user.id)
     provider = Provider()
     provider.found = Succeeded(f"late {placed.order}", 1000, "EUR")
     await desk(provider).serve([number(placed)])
@@ -198,11 +200,11 @@ async def test_a_parked_refund_leaves_the_order_refunding_until_somebody_decides
     flavor = await new_flavor(stock=10)
     placed = await place(customer.user.id, {flavor: 4})
     await desk(Provider()).serve([number(placed)])
-    (refund,) = await actions.cancel(placed.order, by=customer.user.id)
+    (refund,) = await actions.cancel_order(placed.order, by=customer.user.id)
     await desk(Provider(Succeeded("odd refund", 1, "EUR"))).serve([refund])
     assert await state(placed) == ("refunding", "succeeded")
     await ledger.check()
-    await manual_review.release(refund, why="nothing moved", by=staff.user.id)
+    await manual_review.release_payment(refund, why="nothing moved", by=staff.user.id)
     row = (
         await Payment.select(Payment.state, Payment.last_error).where(Payment.id == refund).first()
     )

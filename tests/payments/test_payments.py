@@ -19,13 +19,13 @@ from icecream.payments.providers import (
     Answer,
     Charge,
     Declined,
-    Later,
+    OutcomeUndecided,
+    OutcomeUnknown,
     Refund,
-    Refused,
     Request,
+    RequestRefused,
+    RetryLater,
     Succeeded,
-    Undecided,
-    Unknown,
 )
 from icecream.runtime import instrumentation
 from icecream.tables import Event, Flavor, Job, Order, Payment
@@ -37,23 +37,23 @@ pytestmark = pytest.mark.anyio
 MANY = 100
 
 
-def desk(provider: Provider, places: int = 10, timeout: float = 5) -> executor.Desk:
-    return executor.Desk(provider, places=places, lease=30, timeout=timeout)
+def desk(provider: Provider, places: int = 10, timeout: float = 5) -> executor.Executor:
+    return executor.Executor(provider, places=places, lease=30, timeout=timeout)
 
 
 @pytest.fixture
 async def customers(hashed: str) -> list[int]:
     """Three customers, because fewer do not open the breaker; jobs of earlier tests are not due."""
     await Job.update({Job.run_at: datetime(2099, 1, 1, tzinfo=UTC)}, force=True)
-    return [(await new_user(hashed)).id for _ in range(circuit_breaker.CUSTOMERS)]
+    return [(await new_user(hashed)).id for _ in range(circuit_breaker.CUSTOMERS_TO_OPEN)]
 
 
 @pytest.fixture
-async def placed(customer: Caller, flavor: int) -> placing.Placed:
+async def placed(customer: Caller, flavor: int) -> placing.PlacedOrder:
     return await place(customer.user.id, {flavor: 2})
 
 
-async def state(placed: placing.Placed) -> tuple[str, str]:
+async def state(placed: placing.PlacedOrder) -> tuple[str, str]:
     order = await Order.select(Order.status).where(Order.id == placed.order).first()
     payment = await Payment.select(Payment.state).where(Payment.id == placed.payment).first()
     assert order is not None
@@ -61,7 +61,7 @@ async def state(placed: placing.Placed) -> tuple[str, str]:
     return order["status"], payment["state"]
 
 
-async def due_now(placed: placing.Placed) -> None:
+async def due_now(placed: placing.PlacedOrder) -> None:
     """Make a payment due: end its lease or its pause."""
     await make_due(number(placed))
 
@@ -71,17 +71,17 @@ async def make_due(payment: int) -> None:
     await Job.update({Job.run_at: past}).where(Job.subject == payment)
 
 
-async def settled(claim: leases.Claim, answer: str | Declined | settlement.Parked) -> bool:
+async def settled(claim: leases.Lease, answer: str | Declined | settlement.Parked) -> bool:
     (settled,) = await settlement.settle([verdict(claim, answer)])
     return settled
 
 
-def number(placed: placing.Placed) -> int:
+def number(placed: placing.PlacedOrder) -> int:
     assert placed.payment is not None
     return placed.payment
 
 
-async def test_a_yes_pays_the_order(placed: placing.Placed) -> None:
+async def test_a_yes_pays_the_order(placed: placing.PlacedOrder) -> None:
     provider = Provider()
     await desk(provider).serve([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
@@ -108,7 +108,7 @@ async def test_a_no_fails_the_order_and_gives_the_stock_back(customer: Caller) -
 
 
 async def test_the_intent_is_on_the_disk_before_the_provider_hears_of_it(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
     seen = []
 
@@ -122,7 +122,7 @@ async def test_the_intent_is_on_the_disk_before_the_provider_hears_of_it(
     assert seen == [("pending", "sent")]
 
 
-async def test_a_second_delivery_changes_nothing(placed: placing.Placed) -> None:
+async def test_a_second_delivery_changes_nothing(placed: placing.PlacedOrder) -> None:
     provider = Provider("first", Declined("second"))
     one, other = desk(provider), desk(provider)
     await asyncio.gather(*(each.serve([number(placed)] * 3) for each in (one, other)))
@@ -132,9 +132,11 @@ async def test_a_second_delivery_changes_nothing(placed: placing.Placed) -> None
     await ledger.check()
 
 
-@pytest.mark.parametrize("lost", [Unknown, TimeoutError, ConnectionResetError, socket.gaierror])
+@pytest.mark.parametrize(
+    "lost", [OutcomeUnknown, TimeoutError, ConnectionResetError, socket.gaierror]
+)
 async def test_no_answer_is_not_a_no_and_is_asked_again_with_the_same_key(
-    placed: placing.Placed, lost: type[Exception]
+    placed: placing.PlacedOrder, lost: type[Exception]
 ) -> None:
     provider = Provider(lost, lost)
     for _ in range(2):
@@ -154,7 +156,7 @@ async def test_no_answer_is_not_a_no_and_is_asked_again_with_the_same_key(
     await ledger.check()
 
 
-async def test_a_provider_that_is_too_slow_has_given_no_answer(placed: placing.Placed) -> None:
+async def test_a_provider_that_is_too_slow_has_given_no_answer(placed: placing.PlacedOrder) -> None:
     class Slow(Provider):
         async def charge(self, charge: Charge) -> Answer:
             await asyncio.sleep(60)
@@ -165,53 +167,53 @@ async def test_a_provider_that_is_too_slow_has_given_no_answer(placed: placing.P
 
 
 async def test_a_claim_counts_as_a_try_of_the_payment_and_of_its_job(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
-    (claim,) = await leases.claim([number(placed)], limit=1, lease=30)
+    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
     job = Job.select(Job.tries).where(Job.kind == "charge", Job.subject == number(placed))
     assert (claim.tries, await job) == (1, [{"tries": 1}])
 
 
 async def test_a_claimed_payment_is_left_alone_until_its_lease_is_over(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
-    (claim,) = await leases.claim([number(placed)], limit=1, lease=30)
-    assert await leases.claim([number(placed)], limit=1, lease=30) == []
+    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
+    assert await leases.acquire_leases([number(placed)], limit=1, lease=30) == []
     await due_now(placed)
-    (again,) = await leases.claim([number(placed)], limit=1, lease=30)
+    (again,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
     assert again.request == claim.request
     assert (claim.tries, again.tries) == (1, 2)
 
 
-async def test_a_definite_answer_counts_even_from_an_older_try(placed: placing.Placed) -> None:
-    (older,) = await leases.claim([number(placed)], limit=1, lease=30)
+async def test_a_definite_answer_counts_even_from_an_older_try(placed: placing.PlacedOrder) -> None:
+    (older,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
     await due_now(placed)
-    (newer,) = await leases.claim([number(placed)], limit=1, lease=30)
-    assert not await leases.postpone(older, "late word of an older try")
+    (newer,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
+    assert not await leases.postpone_payment(older, "late word of an older try")
     assert await settled(older, "older")
     assert not await settled(newer, "newer")
     assert not await settled(newer, Declined("newer"))
     assert not await settled(newer, settlement.Parked("another amount"))
-    assert not await leases.postpone(newer, "too late")
+    assert not await leases.postpone_payment(newer, "too late")
     assert await state(placed) == ("paid", "succeeded")
     await ledger.check()
 
 
 async def test_what_was_parked_while_it_was_asked_for_stays_so_without_an_answer(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
-    (claim,) = await leases.claim([number(placed)], limit=1, lease=30)
+    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
     assert await settled(claim, settlement.Parked("another amount"))
     for later in ("unknown", "sent"):
-        assert not await leases.postpone(claim, "no answer", state=later)
+        assert not await leases.postpone_payment(claim, "no answer", state=later)
     assert await state(placed) == ("pending", "parked")
     await ledger.check()
 
 
-async def test_first_sent_at_is_kept_from_the_first_time(placed: placing.Placed) -> None:
+async def test_first_sent_at_is_kept_from_the_first_time(placed: placing.PlacedOrder) -> None:
     times = []
     for _ in range(2):
-        await leases.claim([number(placed)], limit=1, lease=30)
+        await leases.acquire_leases([number(placed)], limit=1, lease=30)
         row = await Payment.select(Payment.first_sent_at).where(Payment.id == placed.payment)
         times.append(row[0]["first_sent_at"])
         await due_now(placed)
@@ -219,8 +221,8 @@ async def test_first_sent_at_is_kept_from_the_first_time(placed: placing.Placed)
     assert times[0] == times[1]
 
 
-async def test_an_answer_by_many_at_once_is_settled_once(placed: placing.Placed) -> None:
-    (claim,) = await leases.claim([number(placed)], limit=1, lease=30)
+async def test_an_answer_by_many_at_once_is_settled_once(placed: placing.PlacedOrder) -> None:
+    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
     outcomes = await asyncio.gather(*(settled(claim, "the one") for _ in range(20)))
     assert Counter(outcomes) == {True: 1, False: 19}
     await ledger.check()
@@ -231,7 +233,7 @@ async def test_several_answers_are_settled_together_or_not_at_all(
 ) -> None:
     counted = await new_flavor(stock=9)
     placed = [await place(customer.user.id, {counted: n, flavor: 1}) for n in (1, 2, 3)]
-    claims = await leases.claim([number(one) for one in placed], limit=3, lease=30)
+    claims = await leases.acquire_leases([number(one) for one in placed], limit=3, lease=30)
     # They come in any order.
     claims.sort(key=lambda claim: claim.payment)
     first, *others = (
@@ -241,7 +243,7 @@ async def test_several_answers_are_settled_together_or_not_at_all(
         )
     )
     assert await settlement.settle([first]) == [True]
-    with pytest.raises(leases.Late):
+    with pytest.raises(leases.LeaseLost):
         await settlement.settle([first, *others])
     assert [await state(one) for one in placed[1:]] == [("pending", "sent")] * 2
     assert await settlement.settle(others) == [True, True]
@@ -309,7 +311,7 @@ async def test_two_desks_share_the_work_and_charge_nothing_twice(
     provider = Provider()
     desks = [desk(provider, places=8), desk(provider, places=8)]
 
-    async def work(one: executor.Desk) -> None:
+    async def work(one: executor.Executor) -> None:
         await one.serve([number(order) for order in placed])
         await until(lambda: swept(one, placed))
         await one.close(5)
@@ -323,7 +325,7 @@ async def test_two_desks_share_the_work_and_charge_nothing_twice(
 
 
 async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
-    placed: placing.Placed, customer: Caller, staff: Caller, flavor: int
+    placed: placing.PlacedOrder, customer: Caller, staff: Caller, flavor: int
 ) -> None:
     failed = await place(customer.user.id, {flavor: 1})
     await desk(Provider(Declined("no"))).serve([number(failed)])
@@ -341,24 +343,24 @@ async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
     assert await state(placed) == ("paid", "succeeded")
     columns = (Payment.state, Payment.last_error)
     row = await Payment.select(*columns).where(Payment.id == refund.id).first()
-    assert row == {"state": "parked", "last_error": settlement.LACKS_CHARGE}
+    assert row == {"state": "parked", "last_error": settlement.MISSING_CHARGE}
     assert not await Job.exists().where(Job.kind == "refund", Job.subject == refund.id)
     # If the provider moved money for it anyway, staff have to review it too.
-    claim = await leases.standing(refund.id)
+    claim = await leases.read_unleased(refund.id)
     assert claim is not None
-    await manual_review.retry(refund.id, why="to be sure", by=staff.user.id)
+    await manual_review.retry_payment(refund.id, why="to be sure", by=staff.user.id)
     assert await settled(claim, f"of nothing {refund.id}")
     assert await Payment.exists().where(
         Payment.id == refund.id, Payment.state == "parked", Payment.moved == 1
     )
-    await manual_review.release(refund.id, why="nothing was moved", by=staff.user.id)
+    await manual_review.release_payment(refund.id, why="nothing was moved", by=staff.user.id)
     assert await Payment.exists().where(Payment.id == refund.id, Payment.state == "declined")
     await Payment.delete().where(Payment.id == refund.id)
     await ledger.check()
 
 
 async def test_closing_claims_no_more_and_leaves_the_intent(
-    placed: placing.Placed, customer: Caller, flavor: int
+    placed: placing.PlacedOrder, customer: Caller, flavor: int
 ) -> None:
     class Endless(Provider):
         async def charge(self, charge: Charge) -> Answer:
@@ -386,7 +388,7 @@ async def test_closing_claims_no_more_and_leaves_the_intent(
     assert {await state(one) for one in (placed, other)} == {("paid", "succeeded")}
 
 
-async def test_a_job_whose_payment_has_ended_is_dropped(placed: placing.Placed) -> None:
+async def test_a_job_whose_payment_has_ended_is_dropped(placed: placing.PlacedOrder) -> None:
     await desk(Provider()).serve([number(placed)])
     past = datetime.now(UTC) - timedelta(seconds=1)
     await Job.insert(Job(kind="charge", subject=placed.payment, run_at=past))
@@ -399,7 +401,7 @@ async def test_a_job_whose_payment_has_ended_is_dropped(placed: placing.Placed) 
 # A missing file on our side says nothing about the provider.
 @pytest.mark.parametrize("bug", [KeyError("gone"), FileNotFoundError("gone")])
 async def test_a_bug_in_a_provider_costs_a_pause_and_not_the_payment(
-    placed: placing.Placed, caplog: pytest.LogCaptureFixture, bug: Exception
+    placed: placing.PlacedOrder, caplog: pytest.LogCaptureFixture, bug: Exception
 ) -> None:
     one_desk = desk(Provider(bug, bug))
     for faults in (1, 2):
@@ -409,7 +411,7 @@ async def test_a_bug_in_a_provider_costs_a_pause_and_not_the_payment(
         assert row is not None
         assert (row["last_error"], row["faults"]) == (repr(bug), faults)
         # The payment is not sent again at once.
-        assert await leases.claim([number(placed)], limit=1, lease=30) == []
+        assert await leases.acquire_leases([number(placed)], limit=1, lease=30) == []
         await due_now(placed)
     assert caplog.text.count("Traceback") == 1
     assert caplog.text.count(repr(bug)) == 2
@@ -418,34 +420,34 @@ async def test_a_bug_in_a_provider_costs_a_pause_and_not_the_payment(
     await ledger.check()
 
 
-async def test_a_bug_that_stays_ends_in_a_manual_review(placed: placing.Placed) -> None:
+async def test_a_bug_that_stays_ends_in_a_manual_review(placed: placing.PlacedOrder) -> None:
     before = attempts_counted("error")
-    for _ in range(settling.MAX_FAULTS):
+    for _ in range(settling.MAX_INTERNAL_ERRORS):
         await due_now(placed)
         await desk(Provider(KeyError("gone"))).serve([number(placed)])
     assert await state(placed) == ("pending", "parked")
     row = await Payment.select(Payment.last_error).where(Payment.id == placed.payment).first()
     assert row == {"last_error": "Our part failed 5 times: KeyError."}
     assert not await Job.exists().where(Job.subject == placed.payment)
-    assert attempts_counted("error") == before + settling.MAX_FAULTS
+    assert attempts_counted("error") == before + settling.MAX_INTERNAL_ERRORS
     await ledger.check()
 
 
 async def test_an_answer_that_cannot_be_written_ends_in_a_manual_review(
-    placed: placing.Placed, monkeypatch: pytest.MonkeyPatch
+    placed: placing.PlacedOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise KeyError("gone")
 
-    monkeypatch.setattr(settlement, "_charged", fail)
+    monkeypatch.setattr(settlement, "_apply_charge", fail)
     columns = (Payment.faults, Payment.last_error, Payment.moved, Payment.amount)
-    for faults in range(1, settling.MAX_FAULTS):
+    for faults in range(1, settling.MAX_INTERNAL_ERRORS):
         await desk(Provider()).serve([number(placed)])
         row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
         assert row is not None
         assert (row["faults"], row["last_error"]) == (faults, "KeyError('gone')")
         # The payment is not sent again at once.
-        assert await leases.claim([number(placed)], limit=1, lease=30) == []
+        assert await leases.acquire_leases([number(placed)], limit=1, lease=30) == []
         await due_now(placed)
     await desk(Provider()).serve([number(placed)])
     assert await state(placed) == ("pending", "parked")
@@ -467,17 +469,17 @@ def attempts_counted(result: str) -> float:
 
 
 async def test_a_refusal_that_somebody_has_to_mend_is_asked_again_within_two_minutes(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
-    provider = Provider(*[Refused("401")] * 12)
+    provider = Provider(*[RequestRefused("401")] * 12)
     for _ in range(12):
         await due_now(placed)
         await desk(provider).serve([number(placed)])
         assert await state(placed) == ("pending", "sent")
-        soon = database.seconds_from_now(leases.LONGEST_PAUSE_OF_A_REFUSAL_SECONDS)
+        soon = database.seconds_from_now(leases.MAX_RETRY_DELAY_AFTER_ERROR_SECONDS)
         assert await Job.exists().where(Job.subject == placed.payment, Job.run_at <= soon)
     # Fixing such a refusal takes longer than an outage of a provider, so the pause is longer too.
-    later = database.seconds_from_now(leases.LONGEST_PAUSE_SECONDS)
+    later = database.seconds_from_now(leases.MAX_RETRY_DELAY_SECONDS)
     assert await Job.exists().where(Job.subject == placed.payment, Job.run_at > later)
     await due_now(placed)
     await desk(provider).serve([number(placed)])
@@ -485,7 +487,7 @@ async def test_a_refusal_that_somebody_has_to_mend_is_asked_again_within_two_min
 
 
 async def test_a_decline_is_kept_with_a_word_and_the_words_of_the_provider_apart(
-    placed: placing.Placed, customer: Caller, staff: Caller
+    placed: placing.PlacedOrder, customer: Caller, staff: Caller
 ) -> None:
     words = "402 card_error: card_declined: insufficient_funds (req_1)"
     path = f"/api/orders/{placed.order}/"
@@ -502,21 +504,21 @@ async def test_a_decline_is_kept_with_a_word_and_the_words_of_the_provider_apart
     payment = (await staff.get(f"/api/payments/{placed.payment}/")).json()
     assert (payment["failure"], payment["last_error"]) == (failure, words)
     # Once the customer pays again, the order shows no failure.
-    await actions.pay(placed.order, by=customer.user.id, needs_method=False)
+    await actions.pay_order(placed.order, by=customer.user.id, needs_method=False)
     assert (await customer.get(path)).json()["failure"] is None
 
 
 async def test_from_the_second_unknown_on_the_provider_is_asked_what_it_knows(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
-    provider = Provider(Unknown, Unknown)
+    provider = Provider(OutcomeUnknown, OutcomeUnknown)
     for _ in range(2):
         await desk(provider).serve([number(placed)])
         await due_now(placed)
     assert provider.looked_up == []
     (first, second) = provider.asked
     # The look-up finds nothing yet. This proves nothing, so the same key is sent once more.
-    provider.answers = [Unknown()]
+    provider.answers = [OutcomeUnknown()]
     await desk(provider).serve([number(placed)])
     assert provider.looked_up == [(first, None)]
     assert provider.asked == [first, second, first]
@@ -529,9 +531,9 @@ async def test_from_the_second_unknown_on_the_provider_is_asked_what_it_knows(
 
 
 async def test_what_is_still_processed_is_looked_up_by_its_reference(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
-    provider = Provider(Unknown("processing", reference=f"pi {placed.order}"))
+    provider = Provider(OutcomeUnknown("processing", reference=f"pi {placed.order}"))
     await desk(provider).serve([number(placed)])
     assert await state(placed) == ("pending", "unknown")
     await due_now(placed)
@@ -542,11 +544,11 @@ async def test_what_is_still_processed_is_looked_up_by_its_reference(
     await ledger.check()
 
 
-async def test_what_the_provider_did_not_touch_is_no_unknown(placed: placing.Placed) -> None:
-    provider = Provider(Later("too many requests"))
+async def test_what_the_provider_did_not_touch_is_no_unknown(placed: placing.PlacedOrder) -> None:
+    provider = Provider(RetryLater("too many requests"))
     await desk(provider).serve([number(placed)])
     assert await state(placed) == ("pending", "sent")
-    assert await leases.claim([number(placed)], limit=1, lease=30) == []
+    assert await leases.acquire_leases([number(placed)], limit=1, lease=30) == []
     await due_now(placed)
     await desk(provider).serve([number(placed)])
     assert len({request.key for request in provider.asked}) == 1
@@ -554,12 +556,12 @@ async def test_what_the_provider_did_not_touch_is_no_unknown(placed: placing.Pla
 
 
 async def test_the_providers_reference_is_kept_when_the_next_try_gets_no_answer(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
     reference = f"pi {placed.order}"
-    provider = Provider(Undecided("processing", reference))
+    provider = Provider(OutcomeUndecided("processing", reference))
     await desk(provider).serve([number(placed)])
-    provider.found = Unknown()
+    provider.found = OutcomeUnknown()
     for _ in range(2):
         await due_now(placed)
         await desk(provider).serve([number(placed)])
@@ -568,9 +570,9 @@ async def test_the_providers_reference_is_kept_when_the_next_try_gets_no_answer(
 
 
 async def test_once_the_provider_may_have_forgotten_the_key_it_is_never_sent_again(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
-    provider = Provider(Unknown)
+    provider = Provider(OutcomeUnknown)
     await desk(provider).serve([number(placed)])
     long_ago = datetime.now(UTC) - provider.key_life
     await Payment.update({Payment.first_sent_at: long_ago}).where(Payment.id == placed.payment)
@@ -583,9 +585,9 @@ async def test_once_the_provider_may_have_forgotten_the_key_it_is_never_sent_aga
 
 
 async def test_what_was_charged_before_the_key_was_forgotten_is_adopted(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
-    provider = Provider(Unknown)
+    provider = Provider(OutcomeUnknown)
     await desk(provider).serve([number(placed)])
     long_ago = datetime.now(UTC) - provider.key_life
     await Payment.update({Payment.first_sent_at: long_ago}).where(Payment.id == placed.payment)
@@ -598,14 +600,14 @@ async def test_what_was_charged_before_the_key_was_forgotten_is_adopted(
 
 @pytest.mark.parametrize("charged", [True, False])
 async def test_an_old_payment_that_we_never_sent_is_looked_up_first(
-    placed: placing.Placed, charged: bool, monkeypatch: pytest.MonkeyPatch
+    placed: placing.PlacedOrder, charged: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As after a restored backup: the payment may have been sent before, and the provider has
     # forgotten its key.
     for module in (settling, leases):
         monkeypatch.setattr(module, "datetime", Tomorrow)
-    provider = Provider(Unknown)
-    provider.found = Unknown("no answer")
+    provider = Provider(OutcomeUnknown)
+    provider.found = OutcomeUnknown("no answer")
     await desk(provider).serve([number(placed)])
     assert provider.asked == []
     # It is still looked up first, although we now know of a first try.
@@ -620,18 +622,18 @@ async def test_an_old_payment_that_we_never_sent_is_looked_up_first(
 
 
 async def test_a_claim_that_fails_leaves_what_was_claimed_before_it(
-    placed: placing.Placed, monkeypatch: pytest.MonkeyPatch
+    placed: placing.PlacedOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def claim(*ids: Any, among: leases.Among, **how: Any) -> list[leases.Claim]:
+    async def claim(*ids: Any, among: leases.JobFilter, **how: Any) -> list[leases.Lease]:
         if among.kinds == ["refund"]:
             raise database.Unavailable("away")
-        return await leases.claim(*ids, among=among, **how)
+        return await leases.acquire_leases(*ids, among=among, **how)
 
     clock, one_desk = Clock(monkeypatch), desk(Provider())
-    for customer in range(circuit_breaker.FAILURES):
+    for customer in range(circuit_breaker.FAILURES_TO_OPEN):
         one_desk._breakers["refund"].note(customer, answered=False)
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
-    monkeypatch.setattr(settling, "claim", claim)
+    monkeypatch.setattr(settling, "acquire_leases", claim)
     with pytest.raises(database.Unavailable):
         await one_desk.serve([number(placed), 2**40])
     await one_desk.close(5)
@@ -643,7 +645,7 @@ async def test_a_claim_that_fails_leaves_what_was_claimed_before_it(
     [(501, "EUR", "5.01 EUR"), (500, "USD", "5.00 USD"), (0, "EUR", "0.00 EUR")],
 )
 async def test_another_amount_than_ours_is_not_believed(
-    placed: placing.Placed, amount: int, currency: str, said: str
+    placed: placing.PlacedOrder, amount: int, currency: str, said: str
 ) -> None:
     reference = f"odd {placed.order}"
     await desk(Provider(Succeeded(reference, amount, currency))).serve([number(placed)])
@@ -653,7 +655,7 @@ async def test_another_amount_than_ours_is_not_believed(
     assert (row["provider_ref"], row["moved"]) == (reference, amount)
     assert row["last_error"] == f"The provider moved {said} instead of 5.00 EUR."
     # A late answer with the right amount ends the manual review.
-    claim = await leases.standing(number(placed))
+    claim = await leases.read_unleased(number(placed))
     assert claim is not None
     assert await settled(claim, reference)
     assert await state(placed) == ("paid", "succeeded")
@@ -665,34 +667,39 @@ async def test_a_provider_that_does_not_answer_is_left_alone_and_no_order_fails_
 ) -> None:
     clock = Clock(monkeypatch)
     placed = [
-        await place(one, {flavor: 1}) for one in [*customers * 5][: circuit_breaker.FAILURES + 5]
+        await place(one, {flavor: 1})
+        for one in [*customers * 5][: circuit_breaker.FAILURES_TO_OPEN + 5]
     ]
     numbers = [number(one) for one in placed]
-    provider = Provider(*[Unknown] * circuit_breaker.FAILURES)
+    provider = Provider(*[OutcomeUnknown] * circuit_breaker.FAILURES_TO_OPEN)
     one_desk = desk(provider, places=MANY)
-    await one_desk.serve(numbers[: circuit_breaker.FAILURES])
-    assert len(provider.asked) == circuit_breaker.FAILURES
+    await one_desk.serve(numbers[: circuit_breaker.FAILURES_TO_OPEN])
+    assert len(provider.asked) == circuit_breaker.FAILURES_TO_OPEN
     assert await one_desk.sweep() is False
     await one_desk.serve(numbers)
-    assert len(provider.asked) == circuit_breaker.FAILURES
+    assert len(provider.asked) == circuit_breaker.FAILURES_TO_OPEN
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
     # One payment is the trial. Once the provider answers it, the others follow.
     await one_desk.serve(numbers[-1:])
-    assert provider.asked[circuit_breaker.FAILURES].order == placed[-1].order
-    await until(lambda: are_paid(placed[circuit_breaker.FAILURES :]))
-    assert len(provider.asked) == circuit_breaker.FAILURES + 5
-    assert {await state(one) for one in placed[: circuit_breaker.FAILURES]} == {
+    assert provider.asked[circuit_breaker.FAILURES_TO_OPEN].order == placed[-1].order
+    await until(lambda: are_paid(placed[circuit_breaker.FAILURES_TO_OPEN :]))
+    assert len(provider.asked) == circuit_breaker.FAILURES_TO_OPEN + 5
+    assert {await state(one) for one in placed[: circuit_breaker.FAILURES_TO_OPEN]} == {
         ("pending", "unknown")
     }
     await one_desk.close(5)
     await ledger.check()
 
 
-@pytest.mark.parametrize("answer", [Later("429"), Later("400"), Undecided("processing", "pi_1")])
+@pytest.mark.parametrize(
+    "answer", [RetryLater("429"), RetryLater("400"), OutcomeUndecided("processing", "pi_1")]
+)
 async def test_an_answer_that_is_not_a_yes_does_not_stop_the_payments_of_others(
     customers: list[int], flavor: int, answer: Exception
 ) -> None:
-    refused = [await place(one, {flavor: 1}) for one in customers * circuit_breaker.FAILURES]
+    refused = [
+        await place(one, {flavor: 1}) for one in customers * circuit_breaker.FAILURES_TO_OPEN
+    ]
     good = await place(customers[0], {flavor: 1})
     one_desk = desk(Provider(*[answer] * len(refused)), places=MANY)
     await one_desk.serve([number(one) for one in refused])
@@ -700,12 +707,12 @@ async def test_an_answer_that_is_not_a_yes_does_not_stop_the_payments_of_others(
     assert await state(good) == ("paid", "succeeded")
 
 
-@pytest.mark.parametrize("trouble", [Unknown, TimeoutError, ConnectionResetError])
+@pytest.mark.parametrize("trouble", [OutcomeUnknown, TimeoutError, ConnectionResetError])
 async def test_the_trouble_of_one_customer_does_not_stop_the_payments_of_others(
     customers: list[int], flavor: int, trouble: type[Exception]
 ) -> None:
     bad, other, _ = customers
-    troubled = [await place(bad, {flavor: 1}) for _ in range(3 * circuit_breaker.FAILURES)]
+    troubled = [await place(bad, {flavor: 1}) for _ in range(3 * circuit_breaker.FAILURES_TO_OPEN)]
     good = await place(other, {flavor: 1})
     provider = Provider(*[trouble] * len(troubled))
     one_desk = desk(provider, places=MANY)
@@ -734,13 +741,13 @@ class Hangs(Provider):
         return await super()._answer(request)
 
 
-async def swept(one_desk: executor.Desk, orders: list[placing.Placed]) -> bool:
+async def swept(one_desk: executor.Executor, orders: list[placing.PlacedOrder]) -> bool:
     """Sweep once and return whether all orders are paid."""
     await one_desk.sweep()
     return await are_paid(orders)
 
 
-async def are_paid(orders: list[placing.Placed]) -> bool:
+async def are_paid(orders: list[placing.PlacedOrder]) -> bool:
     ids = [one.order for one in orders]
     return not await Order.exists().where(Order.id.is_in(ids), Order.status != "paid")
 
@@ -779,13 +786,13 @@ async def test_what_is_rung_for_while_its_customers_share_is_full_costs_no_query
     ringing = asyncio.create_task(one_desk.serve([number(one) for one in waiting]))
     await until(provider.is_asked)
     other = await place(customers[1], {flavor: 1})
-    asked, real = list[object](), settling.claim
+    asked, real = list[object](), settling.acquire_leases
 
-    async def claim(ids: object, **how: Any) -> list[leases.Claim]:
+    async def claim(ids: object, **how: Any) -> list[leases.Lease]:
         asked.append(ids)
         return await real(ids, **how)
 
-    monkeypatch.setattr(settling, "claim", claim)
+    monkeypatch.setattr(settling, "acquire_leases", claim)
     await one_desk.serve([number(one) for one in waiting], [customers[0]] * len(waiting))
     assert asked == []
     # With another customer's payment in the same notification, only that one is claimed.
@@ -804,7 +811,7 @@ async def test_calls_that_hang_when_tried_again_leave_places_for_what_is_fresh(
     customers: list[int], flavor: int
 ) -> None:
     again = [await place(one, {flavor: 1}) for one in customers * 4]
-    await desk(Provider(*[Later("429")] * len(again)), places=MANY).serve(
+    await desk(Provider(*[RetryLater("429")] * len(again)), places=MANY).serve(
         [number(one) for one in again]
     )
     for one in again:
@@ -841,7 +848,7 @@ async def test_a_job_that_does_not_say_whose_it_is_does_not_wait_for_a_customer_
 
 
 async def test_what_is_due_is_read_in_order_of_time_and_not_sorted(opened: None) -> None:
-    query = leases._due(None, leases.Among(without=[1], only_fresh=True)).limit(10)
+    query = leases._select_due_jobs(None, leases.JobFilter(without=[1], only_fresh=True)).limit(10)
     explain = "EXPLAIN QUERY PLAN {}" if query.engine_type == "sqlite" else "EXPLAIN {}"
 
     async def planned() -> str:
@@ -874,7 +881,7 @@ async def test_what_comes_after_the_last_that_there_was_room_for_is_found(
     bad, other, _ = customers
     paid = [await place(bad, {flavor: 1}) for _ in range(2)]
     await desk(Provider()).serve([number(one) for one in paid])
-    refunds = [one for order in paid for one in await actions.cancel(order.order, by=bad)]
+    refunds = [one for order in paid for one in await actions.cancel_order(order.order, by=bad)]
     # With two refunds that hang, there are as many places left as one customer may hold.
     provider = Hangs({one.order for one in paid})
     one_desk = desk(provider, timeout=60)
@@ -892,17 +899,19 @@ async def test_a_trial_is_made_for_a_customer_who_had_no_trouble(
     customers: list[int], stranger: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
-    troubled = [await place(one, {flavor: 1}) for one in customers * circuit_breaker.FAILURES]
+    troubled = [
+        await place(one, {flavor: 1}) for one in customers * circuit_breaker.FAILURES_TO_OPEN
+    ]
     good = await place(stranger.user.id, {flavor: 1})
-    provider = Provider(*[Unknown()] * circuit_breaker.FAILURES)
+    provider = Provider(*[OutcomeUnknown()] * circuit_breaker.FAILURES_TO_OPEN)
     one_desk = desk(provider, places=MANY)
-    await one_desk.serve([number(one) for one in troubled[: circuit_breaker.FAILURES]])
+    await one_desk.serve([number(one) for one in troubled[: circuit_breaker.FAILURES_TO_OPEN]])
     assert await one_desk.sweep() is False
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
     assert await one_desk.sweep() is True
     # The older payments follow once the trial was answered.
-    await until(lambda: are_paid([*troubled[circuit_breaker.FAILURES :], good]))
-    assert provider.asked[circuit_breaker.FAILURES].order == good.order
+    await until(lambda: are_paid([*troubled[circuit_breaker.FAILURES_TO_OPEN :], good]))
+    assert provider.asked[circuit_breaker.FAILURES_TO_OPEN].order == good.order
     await one_desk.close(5)
 
 
@@ -912,14 +921,16 @@ async def test_the_trouble_of_refunds_does_not_stop_charges(
     paid = [await place(one, {flavor: 1}) for one in customers * 4]
     one_desk = desk(Refunds(), places=MANY)
     await one_desk.serve([number(one) for one in paid])
-    refunds = [one for order in paid for one in await actions.cancel(order.order, by=customers[0])]
+    refunds = [
+        one for order in paid for one in await actions.cancel_order(order.order, by=customers[0])
+    ]
     await one_desk.serve(refunds)
     assert not await Payment.exists().where(Payment.id.is_in(refunds), Payment.state != "unknown")
     good = await place(customers[0], {flavor: 1})
     await one_desk.serve([number(good)])
     assert await state(good) == ("paid", "succeeded")
     # Refunds stop, because they had the trouble. Charges continue.
-    (refund,) = await actions.cancel(good.order, by=customers[0])
+    (refund,) = await actions.cancel_order(good.order, by=customers[0])
     await one_desk.serve([refund])
     assert await Payment.exists().where(Payment.id == refund, Payment.state == "new")
     await ledger.check()
@@ -929,7 +940,7 @@ class Refunds(Provider):
     """A provider that answers charges and never answers a refund."""
 
     async def refund(self, refund: Refund) -> Answer:
-        raise Unknown
+        raise OutcomeUnknown
 
 
 class Clock:
@@ -970,35 +981,35 @@ async def test_what_is_due_is_due_by_the_clock_of_the_database(
     placed = await place(customer.user.id, {flavor: 1})
     assert await due(number(placed))
     await desk(Provider(Declined("no"))).serve([number(placed)])
-    (again,) = await actions.pay(placed.order, by=customer.user.id, needs_method=False)
+    (again,) = await actions.pay_order(placed.order, by=customer.user.id, needs_method=False)
     assert await due(again)
     await desk(Provider()).serve([again])
-    (refund,) = await actions.cancel(placed.order, by=customer.user.id)
+    (refund,) = await actions.cancel_order(placed.order, by=customer.user.id)
     assert await due(refund)
-    await desk(Provider(Unknown)).serve([refund])
+    await desk(Provider(OutcomeUnknown)).serve([refund])
     # Not due yet, but due within the longest pause.
     assert not await due(refund)
-    soon = database.seconds_from_now(leases.LONGEST_PAUSE_SECONDS)
+    soon = database.seconds_from_now(leases.MAX_RETRY_DELAY_SECONDS)
     assert await Job.exists().where(Job.subject == refund, Job.run_at <= soon)
     # The same holds for a claim: it lasts no longer than the lease.
     await make_due(refund)
-    await leases.claim([refund], limit=1, lease=30)
+    await leases.acquire_leases([refund], limit=1, lease=30)
     over = database.seconds_from_now(30)
     assert await Job.exists().where(Job.subject == refund, Job.run_at <= over)
     await desk(Provider()).serve([refund])
 
 
 @pytest.fixture
-def one_breaker() -> circuit_breaker.Breaker:
+def one_breaker() -> circuit_breaker.CircuitBreaker:
     """A breaker that is about to open: the next unanswered call of a third customer opens it."""
-    made = circuit_breaker.Breaker()
-    for customer in range(circuit_breaker.FAILURES - 1):
+    made = circuit_breaker.CircuitBreaker()
+    for customer in range(circuit_breaker.FAILURES_TO_OPEN - 1):
         made.note(customer % 2, answered=False)
     return made
 
 
 def test_the_pauses_of_a_provider_that_stays_away_grow_up_to_a_limit(
-    monkeypatch: pytest.MonkeyPatch, one_breaker: circuit_breaker.Breaker
+    monkeypatch: pytest.MonkeyPatch, one_breaker: circuit_breaker.CircuitBreaker
 ) -> None:
     clock = Clock(monkeypatch)
     assert not one_breaker.is_open
@@ -1018,7 +1029,7 @@ def test_the_pauses_of_a_provider_that_stays_away_grow_up_to_a_limit(
 
 
 def test_calls_that_began_before_the_breaker_opened_do_not_make_its_pause_longer(
-    monkeypatch: pytest.MonkeyPatch, one_breaker: circuit_breaker.Breaker
+    monkeypatch: pytest.MonkeyPatch, one_breaker: circuit_breaker.CircuitBreaker
 ) -> None:
     clock = Clock(monkeypatch)
     for customer in range(50):
@@ -1028,7 +1039,7 @@ def test_calls_that_began_before_the_breaker_opened_do_not_make_its_pause_longer
 
 
 def test_the_tenth_call_without_an_answer_opens_the_breaker() -> None:
-    one = circuit_breaker.Breaker()
+    one = circuit_breaker.CircuitBreaker()
     opened = []
     for n in range(10):
         one.note(n % 3, answered=False)
@@ -1037,18 +1048,18 @@ def test_the_tenth_call_without_an_answer_opens_the_breaker() -> None:
 
 
 def test_a_trial_that_is_never_heard_of_is_followed_by_another(
-    monkeypatch: pytest.MonkeyPatch, one_breaker: circuit_breaker.Breaker
+    monkeypatch: pytest.MonkeyPatch, one_breaker: circuit_breaker.CircuitBreaker
 ) -> None:
     clock = Clock(monkeypatch)
     one_breaker.note(3, answered=False)
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
     one_breaker.tried()
-    clock.now += circuit_breaker.LONGEST_PAUSE_SECONDS
+    clock.now += circuit_breaker.MAX_PAUSE_SECONDS
     assert one_breaker.may_try
 
 
 def test_however_often_the_calls_of_two_customers_fail_the_breaker_stays_closed() -> None:
-    one = circuit_breaker.Breaker()
+    one = circuit_breaker.CircuitBreaker()
     for customer in [1, 2] * 500:
         one.note(customer, answered=False)
     assert not one.is_open
@@ -1062,15 +1073,17 @@ BOUND_SECONDS = 60
 def test_the_longest_pauses_together_are_shorter_than_a_minute() -> None:
     lease = settings.Settings().lease
     sweep = settings.SWEEP_AT_SCALE * 1.25
-    pauses = leases.LONGEST_PAUSE_SECONDS + circuit_breaker.LONGEST_PAUSE_SECONDS
+    pauses = leases.MAX_RETRY_DELAY_SECONDS + circuit_breaker.MAX_PAUSE_SECONDS
     assert lease + sweep + pauses < BOUND_SECONDS
-    assert max(leases.pause(tries) for tries in range(1, 1000)) <= leases.LONGEST_PAUSE_SECONDS
+    assert (
+        max(leases.retry_delay(tries) for tries in range(1, 1000)) <= leases.MAX_RETRY_DELAY_SECONDS
+    )
 
 
 def test_pauses_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases.random, "uniform", lambda _, most: most)
-    assert [leases.pause(tries) for tries in (1, 2, 3, 1000)] == [5, 10, 12, 12]
-    assert [leases.pause(tries, 120) for tries in (1, 4, 5, 6)] == [5, 40, 80, 120]
+    assert [leases.retry_delay(tries) for tries in (1, 2, 3, 1000)] == [5, 10, 12, 12]
+    assert [leases.retry_delay(tries, 120) for tries in (1, 4, 5, 6)] == [5, 40, 80, 120]
 
 
 @pytest.mark.parametrize("bad", [0.3, 0.9, 1.0])
@@ -1078,7 +1091,7 @@ def test_all_payments_end_within_a_minute_of_the_last_fault(
     monkeypatch: pytest.MonkeyPatch, bad: float
 ) -> None:
     """Simulate second by second, with the real pauses and breaker; a call takes a second."""
-    clock, chance, one = Clock(monkeypatch), random.Random(7), circuit_breaker.Breaker()
+    clock, chance, one = Clock(monkeypatch), random.Random(7), circuit_breaker.CircuitBreaker()
     monkeypatch.setattr(leases.random, "uniform", chance.uniform)
     due, tries = dict.fromkeys(range(300), clock.now), Counter[int]()
     last_fault = began = clock.now
@@ -1096,10 +1109,10 @@ def test_all_payments_end_within_a_minute_of_the_last_fault(
             if one.is_open:
                 one.tried()
             tries[payment] += 1
-            calls = 2 if tries[payment] >= settling.LOOK_UP_FIRST else 1
+            calls = 2 if tries[payment] >= settling.FIRST_TRY_WITH_LOOKUP else 1
             answered = all(answers() for _ in range(calls))
             one.note(payment % 20, answered=answered)
-            due[payment] = clock.now + leases.pause(tries[payment])
+            due[payment] = clock.now + leases.retry_delay(tries[payment])
             if answered:
                 del due[payment]
         clock.now += 1

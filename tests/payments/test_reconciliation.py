@@ -12,11 +12,11 @@ from icecream.payments.providers import (
     Answer,
     Charge,
     Declined,
-    Later,
-    Record,
+    OutcomeUnknown,
+    ProviderRecord,
     Refund,
     Request,
-    Unknown,
+    RetryLater,
 )
 from icecream.tables import Event, Job, Order, Payment
 from tests import ledger
@@ -33,10 +33,10 @@ class Bank(Provider):
 
     def __init__(self, *answers: Any) -> None:
         super().__init__(*answers)
-        self.listed: list[Record] = []
+        self.listed: list[ProviderRecord] = []
         self.refunds: dict[str, Answer] = {}
 
-    async def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
+    async def records(self, since: datetime, until: datetime) -> AsyncIterator[ProviderRecord]:
         for record in self.listed:
             if since <= record.created < until:
                 yield record
@@ -61,7 +61,7 @@ async def find(bank: Bank) -> list[remedies.Finding]:
     }
     return [
         finding
-        async for finding in reconciliation.compare(bank, until - 2 * DAY, until)
+        async for finding in reconciliation.find_differences(bank, until - 2 * DAY, until)
         if finding.payment in ours or finding.payment is None
     ]
 
@@ -70,11 +70,11 @@ async def charged(bank: Bank, customer: Caller, flavor: int) -> tuple[int, int, 
     """Place and charge an order; return the order, its payment and the request to the bank."""
     placed = await place(customer.user.id, {flavor: 2})
     assert placed.payment is not None
-    await executor.Desk(bank, places=5, lease=30, timeout=5).serve([placed.payment])
+    await executor.Executor(bank, places=5, lease=30, timeout=5).serve([placed.payment])
     return placed.order, placed.payment, bank.asked[-1]
 
 
-def record(asked: Request, reference: str, **values: Any) -> Record:
+def record(asked: Request, reference: str, **values: Any) -> ProviderRecord:
     """Return the entry of the provider's list for a request."""
     known: dict[str, Any] = {
         "kind": "charge",
@@ -86,7 +86,7 @@ def record(asked: Request, reference: str, **values: Any) -> Record:
         "state": "succeeded",
         "created": datetime.now(UTC),
     }
-    return Record(**known | values)
+    return ProviderRecord(**known | values)
 
 
 async def status(order: int) -> str:
@@ -109,7 +109,7 @@ async def test_what_agrees_is_no_finding(customer: Caller, flavor: int) -> None:
 async def test_an_outcome_that_only_they_know_is_adopted(
     customer: Caller, flavor: int, state: str, ends: str
 ) -> None:
-    bank = Bank(Unknown)
+    bank = Bank(OutcomeUnknown)
     order, payment, asked = await charged(bank, customer, flavor)
     bank.listed = [record(asked, f"theirs {order}", state="processing")]
     assert await find(bank) == []
@@ -118,18 +118,18 @@ async def test_an_outcome_that_only_they_know_is_adopted(
     assert (finding.what, finding.payment) == ("adopt", payment)
     assert str(finding) == f"adopt: payment {payment} and charge theirs {order}: it {state}"
     for _ in range(2):
-        assert (await remedies.carry_out(bank, finding)).done
+        assert (await remedies.apply_remedy(bank, finding)).done
     assert await status(order) == ends
     assert await find(bank) == []
     await ledger.check()
 
 
 async def test_another_amount_is_parked_and_not_adopted(customer: Caller, flavor: int) -> None:
-    bank = Bank(Unknown)
+    bank = Bank(OutcomeUnknown)
     order, payment, asked = await charged(bank, customer, flavor)
     bank.listed = [record(asked, f"odd {order}", amount=1)]
     (finding,) = await find(bank)
-    assert (await remedies.carry_out(bank, finding)).done
+    assert (await remedies.apply_remedy(bank, finding)).done
     row = await Payment.select(Payment.state).where(Payment.id == payment).first()
     assert (row, await status(order)) == ({"state": "parked"}, "pending")
     # The provider's answer was adopted once. Now only a person can decide what is true.
@@ -150,7 +150,7 @@ async def test_money_for_what_came_to_nothing_is_given_back_once(
         "5.00 EUR, but ours is declined",
     )
     for _ in range(2):
-        assert (await remedies.carry_out(bank, finding)).done
+        assert (await remedies.apply_remedy(bank, finding)).done
     assert len({refund.key for refund in bank.asked if isinstance(refund, Refund)}) == 1
     bank.listed.append(record(bank.asked[-1], f"back {order}", kind="refund"))
     assert await find(bank) == []
@@ -173,7 +173,7 @@ async def test_money_for_a_payment_that_is_still_new_is_not_given_back(
     (finding,) = await find(bank)
     assert (finding.what, finding.payment) == ("look", row["id"])
     assert finding.why == "5.00 EUR, but ours is new"
-    await actions.cancel(placed.order, by=customer.user.id)
+    await actions.cancel_order(placed.order, by=customer.user.id)
     (finding,) = await find(bank)
     assert (finding.what, finding.why) == ("refund", "5.00 EUR, but ours is void")
 
@@ -184,7 +184,7 @@ async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: 
     bank.listed = [record(stranger, "ch orphan"), record(stranger, "re orphan", kind="refund")]
     refund, charge = await find(bank)
     assert (charge.what, charge.payment, refund.what) == ("refund", None, "look")
-    assert (await remedies.carry_out(bank, charge)).done
+    assert (await remedies.apply_remedy(bank, charge)).done
     (asked,) = bank.asked
     assert isinstance(asked, Refund)
     assert (asked.amount, asked.charge) == (700, "ch orphan")
@@ -221,7 +221,7 @@ async def test_what_we_hold_for_certain_and_they_do_not_is_for_a_person(
 async def test_what_never_succeeded_is_not_lacking_in_their_list(
     customer: Caller, flavor: int
 ) -> None:
-    bank = Bank(Declined("no"), Unknown)
+    bank = Bank(Declined("no"), OutcomeUnknown)
     for _ in range(2):
         await charged(bank, customer, flavor)
     assert await find(bank) == []
@@ -238,7 +238,7 @@ async def test_their_list_is_read_a_little_further_than_ours(customer: Caller, f
     theirs = f"ref {asked.key}"
     for seconds, lacking in ((1, []), (601, ["their list lacks it"])):
         bank.listed = [record(asked, theirs, created=until + timedelta(seconds=seconds))]
-        found = [one async for one in reconciliation.compare(bank, until - DAY, until)]
+        found = [one async for one in reconciliation.find_differences(bank, until - DAY, until)]
         assert [one.why for one in found if one.payment == payment] == lacking
 
 
@@ -262,14 +262,14 @@ async def test_a_worker_compares_what_is_neither_young_nor_old(
     _, payment, _ = await charged(bank, customer, flavor)
     await sent_at(payment, datetime.now(UTC) - age)
     await due()
-    await reconciliation.run_due(bank)
+    await reconciliation.reconcile_if_due(bank)
     assert (f"payment {payment}: their list lacks it" in caplog.text) == compared
 
 
 async def test_many_are_compared_in_chunks(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciliation, "CHUNK", 2)
+    monkeypatch.setattr(reconciliation, "MAX_RECORDS_PER_CHUNK", 2)
     bank = Bank()
     for n in range(5):
         _, _, asked = await charged(bank, customer, flavor)
@@ -282,24 +282,24 @@ async def test_many_are_compared_in_chunks(
 async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
     customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bank = Bank(Unknown)
+    bank = Bank(OutcomeUnknown)
     order, _, asked = await charged(bank, customer, flavor)
     sent = datetime.now(UTC) - timedelta(hours=1)
     bank.listed = [record(asked, f"daily {order}", created=sent)]
-    await Job.delete().where(Job.kind == reconciliation.KIND)
+    await Job.delete().where(Job.kind == reconciliation.JOB_KIND)
     # The first worker claims the comparison and dies.
-    assert await reconciliation._claim()
-    await reconciliation.run_due(bank)
+    assert await reconciliation._acquire_job()
+    await reconciliation.reconcile_if_due(bank)
     assert await status(order) == "pending"
-    (job,) = await Job.select().where(Job.kind == reconciliation.KIND)
+    (job,) = await Job.select().where(Job.kind == reconciliation.JOB_KIND)
     assert job["run_at"] <= datetime.now(UTC) + timedelta(hours=1)
     lease_over = {Job.run_at: datetime.now(UTC) - timedelta(seconds=1)}
-    await Job.update(lease_over).where(Job.kind == reconciliation.KIND)
+    await Job.update(lease_over).where(Job.kind == reconciliation.JOB_KIND)
     with caplog.at_level("INFO"):
-        await reconciliation.run_due(bank)
+        await reconciliation.reconcile_if_due(bank)
     assert await status(order) == "paid"
     assert f"daily {order}: it succeeded" in caplog.text
-    (job,) = await Job.select().where(Job.kind == reconciliation.KIND)
+    (job,) = await Job.select().where(Job.kind == reconciliation.JOB_KIND)
     assert job["run_at"] > datetime.now(UTC) + timedelta(hours=23)
     await ledger.check()
 
@@ -307,13 +307,13 @@ async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
 async def due() -> None:
     """Make the comparison due."""
     now = {Job.run_at: datetime.now(UTC) - timedelta(seconds=1)}
-    await Job.update(now).where(Job.kind == reconciliation.KIND)
+    await Job.update(now).where(Job.kind == reconciliation.JOB_KIND)
 
 
 async def test_one_record_that_cannot_be_adopted_does_not_keep_the_others_from_it(
     customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bank = Bank(Unknown, Unknown, "taken already")
+    bank = Bank(OutcomeUnknown, OutcomeUnknown, "taken already")
     asked, orders = [], []
     for _ in range(3):
         order, _, request = await charged(bank, customer, flavor)
@@ -328,33 +328,39 @@ async def test_one_record_that_cannot_be_adopted_does_not_keep_the_others_from_i
     ]
     await due()
     with caplog.at_level("INFO"):
-        await reconciliation.run_due(bank)
+        await reconciliation.reconcile_if_due(bank)
     assert [await status(order) for order in orders] == ["pending", "paid", "paid"]
     assert caplog.text.count("Nothing could be done about: adopt: payment") == 1
     assert " left to be done." in caplog.text
     await ledger.check()
 
 
-@pytest.mark.parametrize("trouble", [Later("429"), Unknown("500"), ConnectionResetError()])
+@pytest.mark.parametrize(
+    "trouble", [RetryLater("429"), OutcomeUnknown("500"), ConnectionResetError()]
+)
 async def test_a_provider_that_does_not_give_its_list_is_asked_again_soon(
     caplog: pytest.LogCaptureFixture, trouble: Exception
 ) -> None:
     class Away(Bank):
-        async def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
+        async def records(self, since: datetime, until: datetime) -> AsyncIterator[ProviderRecord]:
             raise trouble
             yield  # This makes it a generator, like the others.
 
     await due()
-    await reconciliation.run_due(Away())
+    await reconciliation.reconcile_if_due(Away())
     (record,) = logged(caplog, reconciliation.log)
     assert (record.levelname, record.exc_info) == ("WARNING", None)
-    (job,) = await Job.select().where(Job.kind == reconciliation.KIND)
-    assert job["run_at"] <= datetime.now(UTC) + reconciliation.RETRY
+    (job,) = await Job.select().where(Job.kind == reconciliation.JOB_KIND)
+    assert job["run_at"] <= datetime.now(UTC) + reconciliation.RETRY_DELAY
 
 
 @pytest.mark.parametrize(
     ("known", "whats"),
-    [(Unknown("pending", "re_1"), []), (Unknown("500"), ["look"]), (TimeoutError(), ["look"])],
+    [
+        (OutcomeUnknown("pending", "re_1"), []),
+        (OutcomeUnknown("500"), ["look"]),
+        (TimeoutError(), ["look"]),
+    ],
 )
 async def test_a_look_at_one_refund_that_fails_is_told_and_the_others_are_compared(
     flavor: int, known: Exception, whats: list[str]
@@ -392,8 +398,8 @@ async def test_a_declined_refund_of_a_charge_for_nothing_leaves_it_to_be_done(
     order, _, asked = await charged(bank, customer, flavor)
     bank.listed, bank.answers = [record(asked, f"kept {order}")], [Declined("account closed")]
     (finding,) = await find(bank)
-    outcome = await remedies.carry_out(bank, finding)
-    assert outcome == remedies.Outcome(" - the refund was declined: account closed", False)
+    outcome = await remedies.apply_remedy(bank, finding)
+    assert outcome == remedies.RemedyResult(" - the refund was declined: account closed", False)
     types = await Event.select(Event.type).where(Event.order == order).order_by(Event.seq)
     assert [row["type"] for row in types] == ["placed", "failed"]
     assert await find(bank) == [finding]
@@ -401,12 +407,12 @@ async def test_a_declined_refund_of_a_charge_for_nothing_leaves_it_to_be_done(
 
 
 async def test_a_refund_that_nobody_answers_for_is_to_be_done_again(flavor: int) -> None:
-    bank = Bank(Unknown("500"))
+    bank = Bank(OutcomeUnknown("500"))
     bank.listed = [record(Refund("restored away too", 700, "EUR", 1, ""), "ch unanswered")]
     (finding,) = await find(bank)
-    outcome = await remedies.carry_out(bank, finding)
+    outcome = await remedies.apply_remedy(bank, finding)
     assert (outcome.done, "do it again" in outcome.said) == (False, True)
-    assert (await remedies.carry_out(bank, finding)).done
+    assert (await remedies.apply_remedy(bank, finding)).done
 
 
 async def test_a_charge_is_matched_by_its_key_and_never_by_its_orders_number(
@@ -421,14 +427,14 @@ async def test_a_charge_is_matched_by_its_key_and_never_by_its_orders_number(
     (finding,) = await find(bank)
     assert finding.order is None
     assert f"it was for an order {placed.order}, which may be another one today" in str(finding)
-    assert (await remedies.carry_out(bank, finding)).done
+    assert (await remedies.apply_remedy(bank, finding)).done
     types = await Event.select(Event.type).where(Event.order == placed.order)
     assert [row["type"] for row in types] == ["placed"]
     await ledger.check()
 
 
 async def test_without_a_list_nothing_is_compared() -> None:
-    await Job.delete().where(Job.kind == reconciliation.KIND)
+    await Job.delete().where(Job.kind == reconciliation.JOB_KIND)
     provider = Provider()
-    assert await reconciliation.run_due(provider) is False
-    assert not await Job.exists().where(Job.kind == reconciliation.KIND)
+    assert await reconciliation.reconcile_if_due(provider) is False
+    assert not await Job.exists().where(Job.kind == reconciliation.JOB_KIND)

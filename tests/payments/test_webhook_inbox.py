@@ -10,7 +10,15 @@ import pytest
 from icecream import database
 from icecream.orders import actions, placing
 from icecream.payments import executor, leases, providers, webhook_inbox
-from icecream.payments.providers import Answer, Declined, Later, Refund, Request, Succeeded, Unknown
+from icecream.payments.providers import (
+    Answer,
+    Declined,
+    OutcomeUnknown,
+    Refund,
+    Request,
+    RetryLater,
+    Succeeded,
+)
 from icecream.runtime import failpoints
 from icecream.tables import NOTICE_TRIED, Event, Flavor, Job, Notice, Payment
 from tests import ledger
@@ -31,36 +39,36 @@ class Told(Provider):
 
 
 @pytest.fixture
-async def placed(customer: Caller, flavor: int) -> placing.Placed:
+async def placed(customer: Caller, flavor: int) -> placing.PlacedOrder:
     """An order of 500, whose charge had no definite answer."""
     return await unanswered(customer, flavor)
 
 
-async def unanswered(customer: Caller, flavor: int) -> placing.Placed:
+async def unanswered(customer: Caller, flavor: int) -> placing.PlacedOrder:
     placed = await place(customer.user.id, {flavor: 2})
-    await carry_out(number(placed), Unknown())
+    await carry_out(number(placed), OutcomeUnknown())
     assert await state(placed) == ("pending", "unknown")
     return placed
 
 
-def number(placed: placing.Placed) -> int:
+def number(placed: placing.PlacedOrder) -> int:
     assert placed.payment is not None
     return placed.payment
 
 
 async def carry_out(payment: int, *answers: str | Answer | Exception) -> None:
     """Carry out a payment once, with a new desk."""
-    desk = executor.Desk(Provider(*answers), places=1, lease=LEASE, timeout=5)
+    desk = executor.Executor(Provider(*answers), places=1, lease=LEASE, timeout=5)
     await desk.serve([payment])
 
 
-async def state(placed: placing.Placed) -> tuple[str, str]:
+async def state(placed: placing.PlacedOrder) -> tuple[str, str]:
     columns = (Payment.order.status.as_alias("status"), Payment.state)
     (row,) = await Payment.select(*columns).where(Payment.id == placed.payment)
     return row["status"], row["state"]
 
 
-async def history(placed: placing.Placed) -> list[str]:
+async def history(placed: placing.PlacedOrder) -> list[str]:
     rows = await Event.select(Event.type).where(Event.order == placed.order).order_by(Event.seq)
     return [row["type"] for row in rows]
 
@@ -74,7 +82,9 @@ async def key_of(payment: int) -> str:
 async def told(key: str, reference: str = "their reference") -> int:
     """Receive a provider's notice about the payment with this key, and return the notice's id."""
     event = f"evt_{next(_events)}"
-    assert await webhook_inbox.receive("simulated", providers.Notice(event, key, reference))
+    assert await webhook_inbox.store_event(
+        "simulated", providers.WebhookEvent(event, key, reference)
+    )
     (row,) = await Notice.select(Notice.id).where(Notice.event == event)
     notice: int = row["id"]
     return notice
@@ -102,8 +112,8 @@ async def has_job(notice: int) -> bool:
     return await Job.exists().where(Job.kind == "notice", Job.subject == notice)
 
 
-def inbox(provider: Provider, *, seconds: float = 5) -> webhook_inbox.Inbox:
-    return webhook_inbox.Inbox(provider, lease=LEASE, timeout=seconds)
+def inbox(provider: Provider, *, seconds: float = 5) -> webhook_inbox.WebhookInbox:
+    return webhook_inbox.WebhookInbox(provider, lease=LEASE, timeout=seconds)
 
 
 async def apply(provider: Provider, *, seconds: float = 5) -> None:
@@ -112,13 +122,13 @@ async def apply(provider: Provider, *, seconds: float = 5) -> None:
     await sweep(inbox(provider, seconds=seconds))
 
 
-async def sweep(one: webhook_inbox.Inbox) -> None:
+async def sweep(one: webhook_inbox.WebhookInbox) -> None:
     while await one.sweep():
         pass
 
 
 async def test_a_notice_has_an_unknown_payment_looked_up_and_settled(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
     key = await key_of(number(placed))
     notice, provider = await told(key, "pi_1"), Told()
@@ -142,16 +152,16 @@ async def test_it_is_the_providers_answer_that_counts(customer: Caller) -> None:
     await ledger.check()
 
 
-async def test_our_own_answer_is_given_a_moment_first(placed: placing.Placed) -> None:
+async def test_our_own_answer_is_given_a_moment_first(placed: placing.PlacedOrder) -> None:
     notice, provider = await told(await key_of(number(placed))), Told()
     await inbox(provider).sweep()
     assert provider.looked_up == []
     assert not await applied(notice)
     (job,) = await Job.select(Job.run_at).where(Job.kind == "notice", Job.subject == notice)
-    assert timedelta() < job["run_at"] - datetime.now(UTC) <= webhook_inbox.DELAY
+    assert timedelta() < job["run_at"] - datetime.now(UTC) <= webhook_inbox.LOOKUP_DELAY
 
 
-async def test_what_has_ended_already_is_applied_as_it_comes(placed: placing.Placed) -> None:
+async def test_what_has_ended_already_is_applied_as_it_comes(placed: placing.PlacedOrder) -> None:
     key, provider = await key_of(number(placed)), Told()
     early = await told(key)
     await apply(provider)
@@ -162,7 +172,7 @@ async def test_what_has_ended_already_is_applied_as_it_comes(placed: placing.Pla
     await ledger.check()
 
 
-async def test_what_ends_meanwhile_costs_no_question(placed: placing.Placed) -> None:
+async def test_what_ends_meanwhile_costs_no_question(placed: placing.PlacedOrder) -> None:
     notice, provider = await told(await key_of(number(placed))), Told()
     await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject == placed.payment)
     await carry_out(number(placed))
@@ -172,17 +182,17 @@ async def test_what_ends_meanwhile_costs_no_question(placed: placing.Placed) -> 
     assert await applied(notice)
 
 
-async def test_one_event_is_kept_once(placed: placing.Placed) -> None:
-    notice = providers.Notice("evt_same", await key_of(number(placed)), "pi_1")
+async def test_one_event_is_kept_once(placed: placing.PlacedOrder) -> None:
+    notice = providers.WebhookEvent("evt_same", await key_of(number(placed)), "pi_1")
     received = await asyncio.gather(
-        *(webhook_inbox.receive("simulated", notice) for _ in range(20))
+        *(webhook_inbox.store_event("simulated", notice) for _ in range(20))
     )
     assert sorted(received) == [False] * 19 + [True]
-    assert await webhook_inbox.receive("another", notice)
+    assert await webhook_inbox.store_event("another", notice)
     assert await Notice.count() == await Job.count().where(Job.kind == "notice") == 2
 
 
-async def test_many_notices_of_one_payment_pay_it_once(placed: placing.Placed) -> None:
+async def test_many_notices_of_one_payment_pay_it_once(placed: placing.PlacedOrder) -> None:
     key = await key_of(number(placed))
     several = [await told(key) for _ in range(5)]
     await apply(Told())
@@ -238,7 +248,7 @@ async def test_a_payment_under_way_is_left_to_who_claimed_it_for_as_long_as_a_le
     customer: Caller, flavor: int
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
-    await leases.claim([number(placed)], limit=1, lease=LEASE)
+    await leases.acquire_leases([number(placed)], limit=1, lease=LEASE)
     notice, provider = await told(await key_of(number(placed))), Told()
     await apply(provider)
     assert provider.looked_up == []
@@ -251,7 +261,7 @@ async def test_a_payment_under_way_is_left_to_who_claimed_it_for_as_long_as_a_le
 
 
 async def test_a_parked_payment_is_ended_by_a_late_and_verified_answer(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
     key = await key_of(number(placed))
     first, provider = await told(key), Told()
@@ -278,7 +288,7 @@ async def test_refunds_too_are_ended_by_their_notices_whichever_comes_first(
 ) -> None:
     flavor = await new_flavor(stock=10)
     placed = await unanswered(customer, flavor)
-    await actions.cancel(placed.order, by=customer.user.id)
+    await actions.cancel_order(placed.order, by=customer.user.id)
     charged = await key_of(number(placed))
     early = await told(charged)
     await apply(Told())
@@ -286,7 +296,7 @@ async def test_refunds_too_are_ended_by_their_notices_whichever_comes_first(
     (row,) = await Payment.select(Payment.id).where(
         Payment.order == placed.order, Payment.kind == "refund"
     )
-    await carry_out(row["id"], Unknown())
+    await carry_out(row["id"], OutcomeUnknown())
     refund, provider = await told(await key_of(row["id"]), "re_1"), Told()
     late = await told(charged)
     await apply(provider)
@@ -302,11 +312,11 @@ async def test_refunds_too_are_ended_by_their_notices_whichever_comes_first(
 
 @pytest.mark.parametrize(
     "trouble",
-    [Unknown("processing"), Later("429"), ConnectionResetError(), TimeoutError(), None],
+    [OutcomeUnknown("processing"), RetryLater("429"), ConnectionResetError(), TimeoutError(), None],
     ids=repr,
 )
 async def test_a_provider_that_does_not_know_is_asked_again_later(
-    placed: placing.Placed, trouble: Exception | None
+    placed: placing.PlacedOrder, trouble: Exception | None
 ) -> None:
     notice, provider = await told(await key_of(number(placed))), Provider()
     provider.found = trouble
@@ -322,7 +332,7 @@ async def test_a_provider_that_does_not_know_is_asked_again_later(
     await ledger.check()
 
 
-async def test_a_provider_that_hangs_is_not_waited_for(placed: placing.Placed) -> None:
+async def test_a_provider_that_hangs_is_not_waited_for(placed: placing.PlacedOrder) -> None:
     class Hangs(Provider):
         async def look_up(self, request: Request, reference: str | None) -> Answer | None:
             await asyncio.sleep(60)
@@ -361,7 +371,9 @@ async def test_a_bug_in_one_look_up_disturbs_no_other(
     assert not await has_job(left)
 
 
-async def test_of_a_notice_that_was_deleted_nothing_is_left_to_do(placed: placing.Placed) -> None:
+async def test_of_a_notice_that_was_deleted_nothing_is_left_to_do(
+    placed: placing.PlacedOrder,
+) -> None:
     notice = await told(await key_of(number(placed)))
     await Notice.delete().where(Notice.id == notice)
     await apply(Told())
@@ -369,7 +381,7 @@ async def test_of_a_notice_that_was_deleted_nothing_is_left_to_do(placed: placin
 
 
 async def test_a_database_that_is_away_is_one_error_and_not_one_for_each_notice(
-    placed: placing.Placed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    placed: placing.PlacedOrder, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(payment: int) -> None:
         raise database.Unavailable("away")
@@ -378,14 +390,16 @@ async def test_a_database_that_is_away_is_one_error_and_not_one_for_each_notice(
     for _ in range(3):
         await told(key)
     await due_now()
-    monkeypatch.setattr(leases, "standing", away)
+    monkeypatch.setattr(leases, "read_unleased", away)
     with pytest.raises(database.Unavailable):
         await inbox(Told()).sweep()
     assert logged(caplog, webhook_inbox.log) == []
 
 
 async def test_several_workers_share_the_notices(customer: Caller, flavor: int) -> None:
-    placed = [await unanswered(customer, flavor) for _ in range(3 * webhook_inbox.PLACES)]
+    placed = [
+        await unanswered(customer, flavor) for _ in range(3 * webhook_inbox.MAX_EVENTS_PER_SWEEP)
+    ]
     several = [await told(await key_of(number(one))) for one in placed]
     provider = Told()
     await due_now()
@@ -398,7 +412,7 @@ async def test_several_workers_share_the_notices(customer: Caller, flavor: int) 
 
 
 async def test_notice_worker_and_notice_at_the_same_moment_are_one_charge(
-    placed: placing.Placed,
+    placed: placing.PlacedOrder,
 ) -> None:
     key = await key_of(number(placed))
     several = [await told(key) for _ in range(4)]
@@ -417,7 +431,7 @@ async def test_notice_worker_and_notice_at_the_same_moment_are_one_charge(
 
 @pytest.mark.parametrize("where", ["notices.claimed", "notices.settled"])
 async def test_who_dies_on_the_way_leaves_it_to_the_next(
-    placed: placing.Placed, monkeypatch: pytest.MonkeyPatch, where: str
+    placed: placing.PlacedOrder, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     def die() -> None:
         raise RuntimeError
@@ -435,9 +449,9 @@ async def test_who_dies_on_the_way_leaves_it_to_the_next(
 
 
 async def test_notices_are_deleted_30_days_after_they_were_applied(
-    placed: placing.Placed, monkeypatch: pytest.MonkeyPatch
+    placed: placing.PlacedOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_inbox, "STEP", 2)
+    monkeypatch.setattr(webhook_inbox, "MAX_EVENTS_PER_PRUNE", 2)
     key = await key_of(number(placed))
     for _ in range(3):
         await told(key)
@@ -448,6 +462,6 @@ async def test_notices_are_deleted_30_days_after_they_were_applied(
     almost = {Notice.applied_at: long_ago + timedelta(hours=1)}
     await Notice.update(almost).where(Notice.id == young)
     await aged(open_one, timedelta(days=60))
-    assert [await webhook_inbox.prune() for _ in range(2)] == [True, False]
+    assert [await webhook_inbox.prune_events() for _ in range(2)] == [True, False]
     left = await Notice.select(Notice.id).order_by(Notice.id)
     assert [row["id"] for row in left] == [young, open_one]

@@ -26,7 +26,7 @@ BLOCK = """
 async def hangs(*_): time.sleep(60)
 """
 HANG = """
-placing.Intake.close = executor.Desk.close = hangs
+placing.OrderPlacer.close = executor.Executor.close = hangs
 """
 
 

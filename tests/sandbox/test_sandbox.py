@@ -20,15 +20,15 @@ from icecream.cli import commands, main
 from icecream.payments.providers import (
     Charge,
     Declined,
-    Later,
+    OutcomeUndecided,
+    OutcomeUnknown,
     Refund,
     Request,
+    RetryLater,
     Succeeded,
-    Undecided,
-    Unknown,
 )
 from icecream.payments.providers import stripe as adapter
-from icecream.payments.providers.stripe import Stripe
+from icecream.payments.providers.stripe import StripeGateway
 from icecream.sandbox import BY_AMOUNT, KINDS, Bank, Desk, Faults, create
 from icecream.sandbox.ledger import Ledger
 from icecream.sandbox.objects import MESSAGES, Changed
@@ -54,7 +54,7 @@ FORM = {
 @pytest.fixture(scope="module")
 async def hooks(anyio_backend: str) -> AsyncIterator["Hooks"]:
     """A receiver that outlives the sandbox, so that no webhook is cut off halfway."""
-    reader = Stripe("sk_test_tests", secret=WEBHOOK_SECRET)
+    reader = StripeGateway("sk_test_tests", secret=WEBHOOK_SECRET)
     hooks = Hooks(reader)
     server = await asyncio.start_server(hooks.serve, "127.0.0.1", HOOKS)
     yield hooks
@@ -72,15 +72,15 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, hooks: "Hooks") -> Iterato
 
 
 @pytest.fixture
-async def provider(sandbox: Sandbox) -> AsyncIterator[Stripe]:
-    made = Stripe("sk_test_tests", secret=WEBHOOK_SECRET, api=sandbox.url, timeout=PATIENT)
+async def provider(sandbox: Sandbox) -> AsyncIterator[StripeGateway]:
+    made = StripeGateway("sk_test_tests", secret=WEBHOOK_SECRET, api=sandbox.url, timeout=PATIENT)
     yield made
     await made.close()
 
 
 @pytest.fixture
-async def hurried(sandbox: Sandbox) -> AsyncIterator[Stripe]:
-    made = Stripe("sk_test_tests", secret=WEBHOOK_SECRET, api=sandbox.url, timeout=IMPATIENT)
+async def hurried(sandbox: Sandbox) -> AsyncIterator[StripeGateway]:
+    made = StripeGateway("sk_test_tests", secret=WEBHOOK_SECRET, api=sandbox.url, timeout=IMPATIENT)
     yield made
     await made.close()
 
@@ -101,13 +101,13 @@ def faulty(fault: str) -> int:
     return 1200 + next(digits for digits, kind in BY_AMOUNT.items() if kind == fault)
 
 
-async def answer(provider: Stripe, request: Request) -> Any:
+async def answer(provider: StripeGateway, request: Request) -> Any:
     """Return the provider's answer or the exception that was raised."""
     try:
         if isinstance(request, Charge):
             return await provider.charge(request)
         return await provider.refund(request)
-    except (Unknown, Later) as raised:
+    except (OutcomeUnknown, RetryLater) as raised:
         return raised
 
 
@@ -171,12 +171,12 @@ async def test_what_was_not_carried_out_leaves_its_key_free(by_hand: httpx.Async
 
 
 async def test_a_key_is_in_use_until_its_request_is_answered(
-    sandbox: Sandbox, provider: Stripe
+    sandbox: Sandbox, provider: StripeGateway
 ) -> None:
     request = charge(faulty("slow"))
     asking = asyncio.create_task(answer(provider, request))
     await asyncio.to_thread(until, sandbox.holds, "it is carried out")
-    assert type(await answer(provider, request)) is Later
+    assert type(await answer(provider, request)) is RetryLater
     sandbox.go_on()
     assert type(await asking) is Succeeded
 
@@ -190,7 +190,7 @@ def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 async def test_a_key_whose_life_is_over_moves_money_again(forgetful: Sandbox) -> None:
-    provider, request = Stripe("sk_test_1", api=forgetful.url), charge()
+    provider, request = StripeGateway("sk_test_1", api=forgetful.url), charge()
     first = await answer(provider, request)
     await asyncio.sleep(0.15)
     second = await answer(provider, request)
@@ -220,17 +220,17 @@ async def test_what_stripe_would_not_take_is_refused(
 
 
 @pytest.mark.parametrize("method", ["pm_card_chargeDeclined", "pm_card_authenticationRequired"])
-async def test_some_cards_decline(provider: Stripe, method: str) -> None:
+async def test_some_cards_decline(provider: StripeGateway, method: str) -> None:
     assert isinstance(await answer(provider, charge(method=method)), Declined)
 
 
-async def test_a_method_nobody_has_is_declined(provider: Stripe) -> None:
+async def test_a_method_nobody_has_is_declined(provider: StripeGateway) -> None:
     declined = await answer(provider, charge(method="pm_of_nobody"))
     assert isinstance(declined, Declined)
     assert "resource_missing" in declined.reason
 
 
-async def test_never_more_is_refunded_than_was_charged(provider: Stripe) -> None:
+async def test_never_more_is_refunded_than_was_charged(provider: StripeGateway) -> None:
     made = await answer(provider, charge(1000))
     wanted = [Refund(secrets.token_hex(8), 300, "EUR", 7, made.reference) for _ in range(10)]
     answers = await asyncio.gather(*(answer(provider, one) for one in wanted))
@@ -243,7 +243,7 @@ async def test_never_more_is_refunded_than_was_charged(provider: Stripe) -> None
     assert "charge_already_refunded" in more.reason
 
 
-async def test_what_was_declined_or_never_made_cannot_be_refunded(provider: Stripe) -> None:
+async def test_what_was_declined_or_never_made_cannot_be_refunded(provider: StripeGateway) -> None:
     request = charge(method="pm_card_chargeDeclined")
     await answer(provider, request)
     since = datetime.now(UTC) - timedelta(seconds=60)
@@ -256,15 +256,15 @@ async def test_what_was_declined_or_never_made_cannot_be_refunded(provider: Stri
 
 
 async def test_only_a_test_key_is_let_in(sandbox: Sandbox) -> None:
-    stranger = Stripe("sk_live_1", api=sandbox.url)
-    assert isinstance(await answer(stranger, charge()), Later)
+    stranger = StripeGateway("sk_live_1", api=sandbox.url)
+    assert isinstance(await answer(stranger, charge()), RetryLater)
     await stranger.close()
 
 
 # Finding what was done.
 
 
-async def test_a_charge_is_found_by_its_key(provider: Stripe) -> None:
+async def test_a_charge_is_found_by_its_key(provider: StripeGateway) -> None:
     request = charge()
     made = await answer(provider, request)
     assert await provider.look_up(request, None) == made
@@ -273,9 +273,9 @@ async def test_a_charge_is_found_by_its_key(provider: Stripe) -> None:
 
 
 async def test_a_list_goes_on_over_its_pages(
-    provider: Stripe, monkeypatch: pytest.MonkeyPatch
+    provider: StripeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter, "PAGE", 3)
+    monkeypatch.setattr(adapter, "MAX_PAGE_SIZE", 3)
     since = datetime.now(UTC)
     keys = []
     for _ in range(7):
@@ -387,7 +387,7 @@ async def test_the_key_may_come_as_a_user_name(sandbox: Sandbox) -> None:
 
 
 async def test_a_search_may_lag_behind(forgetful: Sandbox) -> None:
-    provider, request = Stripe("sk_test_1", api=forgetful.url), charge()
+    provider, request = StripeGateway("sk_test_1", api=forgetful.url), charge()
     made = await answer(provider, request)
     assert await provider.look_up(request, None) is None
     assert await provider.look_up(request, made.reference) == made
@@ -401,21 +401,21 @@ FAULTS: dict[str, tuple[type, int, type, int]] = {
     # This fault concerns refunds: a charge does not fail later.
     "refund-fails": (Succeeded, 1, Succeeded, 1),
     "decline": (Declined, 1, Declined, 1),
-    "refuse": (Unknown, 0, Succeeded, 1),
-    "reset-before": (Unknown, 0, Succeeded, 1),
-    "reset-after": (Unknown, 1, Succeeded, 1),
-    "500-before": (Unknown, 0, Succeeded, 1),
+    "refuse": (OutcomeUnknown, 0, Succeeded, 1),
+    "reset-before": (OutcomeUnknown, 0, Succeeded, 1),
+    "reset-after": (OutcomeUnknown, 1, Succeeded, 1),
+    "500-before": (OutcomeUnknown, 0, Succeeded, 1),
     # The saved answer under this key is the error: only a look-up shows the charge.
-    "500-after": (Unknown, 1, Unknown, 1),
-    "timeout-before": (Unknown, 0, Succeeded, 1),
-    "timeout-after": (Unknown, 1, Succeeded, 1),
-    "slow": (Unknown, 0, Later, 1),
-    "late": (Unknown, 0, Succeeded, 1),
-    "429": (Later, 0, Succeeded, 1),
-    "in-use": (Later, 0, Succeeded, 1),
+    "500-after": (OutcomeUnknown, 1, OutcomeUnknown, 1),
+    "timeout-before": (OutcomeUnknown, 0, Succeeded, 1),
+    "timeout-after": (OutcomeUnknown, 1, Succeeded, 1),
+    "slow": (OutcomeUnknown, 0, RetryLater, 1),
+    "late": (OutcomeUnknown, 0, Succeeded, 1),
+    "429": (RetryLater, 0, Succeeded, 1),
+    "in-use": (RetryLater, 0, Succeeded, 1),
     "wrong-amount": (Succeeded, 1, Succeeded, 1),
     "duplicate-webhooks": (Succeeded, 1, Succeeded, 1),
-    "processing": (Undecided, 1, Undecided, 1),
+    "processing": (OutcomeUndecided, 1, OutcomeUndecided, 1),
     "requires-action": (Declined, 1, Declined, 1),
 }
 
@@ -425,7 +425,7 @@ HELD = ("slow", "late", "processing")
 
 @pytest.mark.parametrize("fault", KINDS)
 async def test_a_fault_befalls_one_request_and_money_moves_once_at_most(
-    sandbox: Sandbox, provider: Stripe, hurried: Stripe, fault: str
+    sandbox: Sandbox, provider: StripeGateway, hurried: StripeGateway, fault: str
 ) -> None:
     first, done, second, in_the_end = FAULTS[fault]
     request = charge(faulty(fault))
@@ -445,28 +445,28 @@ async def test_a_fault_befalls_one_request_and_money_moves_once_at_most(
 
 
 async def test_a_late_request_is_carried_out_after_its_client_left(
-    sandbox: Sandbox, provider: Stripe, hurried: Stripe
+    sandbox: Sandbox, provider: StripeGateway, hurried: StripeGateway
 ) -> None:
     request = charge(faulty("late"))
-    assert type(await answer(hurried, request)) is Unknown
+    assert type(await answer(hurried, request)) is OutcomeUnknown
     assert sandbox.executions(request.key) == []
     sandbox.go_on()
     await asyncio.to_thread(until, lambda: sandbox.executions(request.key), "it is carried out")
     assert isinstance(await provider.look_up(request, None), Succeeded)
     # The key may still be in use for a short time.
-    assert type(await answer(provider, request)) in (Succeeded, Later)
+    assert type(await answer(provider, request)) in (Succeeded, RetryLater)
     assert len(sandbox.executions(request.key)) == 1
 
 
-async def test_what_a_saved_error_hides_is_found(provider: Stripe) -> None:
+async def test_what_a_saved_error_hides_is_found(provider: StripeGateway) -> None:
     request = charge(faulty("500-after"))
-    assert type(await answer(provider, request)) is Unknown
+    assert type(await answer(provider, request)) is OutcomeUnknown
     found = await provider.look_up(request, None)
     assert isinstance(found, Succeeded)
     assert found.amount == request.amount
 
 
-async def test_another_amount_may_move(sandbox: Sandbox, provider: Stripe) -> None:
+async def test_another_amount_may_move(sandbox: Sandbox, provider: StripeGateway) -> None:
     request = charge(faulty("wrong-amount"))
     moved = await answer(provider, request)
     assert moved.amount == request.amount - 1
@@ -474,11 +474,11 @@ async def test_another_amount_may_move(sandbox: Sandbox, provider: Stripe) -> No
 
 
 async def test_what_is_processed_succeeds_later(
-    sandbox: Sandbox, provider: Stripe, hooks: "Hooks"
+    sandbox: Sandbox, provider: StripeGateway, hooks: "Hooks"
 ) -> None:
     request = charge(faulty("processing"))
     processed = await answer(provider, request)
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         await provider.look_up(request, processed.reference)
     sandbox.go_on()
     await hooks.tell(request.key, "payment_intent.succeeded")
@@ -489,10 +489,10 @@ async def test_what_is_processed_succeeds_later(
 
 @pytest.mark.parametrize(
     ("fault", "kind"),
-    [("decline", Declined), ("reset-after", Unknown), ("wrong-amount", Succeeded)],
+    [("decline", Declined), ("reset-after", OutcomeUnknown), ("wrong-amount", Succeeded)],
 )
 async def test_refunds_have_faults_too(
-    sandbox: Sandbox, provider: Stripe, fault: str, kind: type
+    sandbox: Sandbox, provider: StripeGateway, fault: str, kind: type
 ) -> None:
     made = await answer(provider, charge(5000))
     refund = Refund(secrets.token_hex(8), faulty(fault), "EUR", 7, made.reference)
@@ -501,18 +501,18 @@ async def test_refunds_have_faults_too(
 
 
 async def test_a_refund_may_be_pending_first(
-    sandbox: Sandbox, provider: Stripe, hooks: "Hooks"
+    sandbox: Sandbox, provider: StripeGateway, hooks: "Hooks"
 ) -> None:
     made = await answer(provider, charge(5000))
     refund = Refund(secrets.token_hex(8), faulty("processing"), "EUR", 7, made.reference)
-    assert type(await answer(provider, refund)) is Undecided
+    assert type(await answer(provider, refund)) is OutcomeUndecided
     sandbox.go_on()
     await hooks.tell(refund.key, "refund.updated", times=2)
     assert isinstance(await provider.look_up(refund, None), Succeeded)
 
 
 async def test_a_refund_may_fail_after_it_had_succeeded(
-    sandbox: Sandbox, provider: Stripe, hooks: "Hooks", by_hand: httpx.AsyncClient
+    sandbox: Sandbox, provider: StripeGateway, hooks: "Hooks", by_hand: httpx.AsyncClient
 ) -> None:
     made = await answer(provider, charge(5000))
     refund = Refund(secrets.token_hex(8), faulty("refund-fails"), "EUR", 7, made.reference)
@@ -529,7 +529,7 @@ async def test_a_refund_may_fail_after_it_had_succeeded(
 
 
 async def test_a_refund_made_in_the_dashboard_is_listed_without_a_key(
-    provider: Stripe, by_hand: httpx.AsyncClient
+    provider: StripeGateway, by_hand: httpx.AsyncClient
 ) -> None:
     since = datetime.now(UTC)
     made = await answer(provider, charge(5000))
@@ -573,10 +573,10 @@ def test_the_same_seed_draws_the_same_faults() -> None:
 
 async def test_faults_by_rate_hinder_reading_too(tmp_path: Path) -> None:
     ill = Sandbox(tmp_path, "--fault", "500-after=0.5", "--fault", "in-use=0.5")
-    provider = Stripe("sk_test_1", api=ill.url)
+    provider = StripeGateway("sk_test_1", api=ill.url)
     answers = []
     for _ in range(20):
-        with contextlib.suppress(Unknown):
+        with contextlib.suppress(OutcomeUnknown):
             answers.append(await provider.look_up(charge(), None))
     assert 0 < len(answers) < 20
     assert set(answers) == {None}
@@ -607,7 +607,7 @@ def test_a_fault_that_makes_no_sense_is_told_in_one_line(
 class Hooks:
     """Receives the webhooks of the sandbox, and refuses each of them once."""
 
-    def __init__(self, reader: Stripe) -> None:
+    def __init__(self, reader: StripeGateway) -> None:
         self._reader = reader
         self.heard: list[tuple[str, str, str]] = []
         self._refused: set[bytes] = set()
@@ -644,7 +644,7 @@ class Hooks:
 
 
 async def test_whatever_was_done_is_told_signed_until_it_is_heard(
-    provider: Stripe, hooks: Hooks
+    provider: StripeGateway, hooks: Hooks
 ) -> None:
     paid, declined = charge(), charge(method="pm_card_chargeDeclined")
     made = await answer(provider, paid)
@@ -659,7 +659,7 @@ async def test_whatever_was_done_is_told_signed_until_it_is_heard(
     assert len(set(events)) == 3
 
 
-async def test_a_notice_may_come_twice(provider: Stripe, hooks: Hooks) -> None:
+async def test_a_notice_may_come_twice(provider: StripeGateway, hooks: Hooks) -> None:
     request = charge(faulty("duplicate-webhooks"))
     await answer(provider, request)
     (event, again) = await hooks.tell(request.key, "payment_intent.succeeded", times=2)
@@ -701,7 +701,7 @@ def _holds(some: Sized, enough: int) -> bool:
 
 async def test_whatever_was_answered_is_still_known_after_a_kill(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path)
-    provider = Stripe("sk_test_1", api=sandbox.url, timeout=2)
+    provider = StripeGateway("sk_test_1", api=sandbox.url, timeout=2)
     answered: dict[str, tuple[Charge, Succeeded]] = {}
 
     async def buy() -> None:
@@ -733,7 +733,7 @@ async def test_whatever_was_answered_is_still_known_after_a_kill(tmp_path: Path)
 
 async def test_what_was_processed_when_it_was_killed_ends_all_the_same(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "--fault-amounts", "--late", "0.3")
-    provider, request = Stripe("sk_test_1", api=sandbox.url), charge(faulty("processing"))
+    provider, request = StripeGateway("sk_test_1", api=sandbox.url), charge(faulty("processing"))
     processed = await answer(provider, request)
     sandbox.process.kill()
     sandbox.end()

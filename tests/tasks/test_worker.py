@@ -19,8 +19,8 @@ from taskiq.receiver import Receiver
 from icecream import database, settings
 from icecream.idempotency import keys
 from icecream.payments import providers, reconciliation, webhook_inbox
-from icecream.payments.executor import Desk
-from icecream.payments.providers import Unknown
+from icecream.payments.executor import Executor
+from icecream.payments.providers import OutcomeUnknown
 from icecream.runtime import background, logs
 from icecream.tables import Job, Payment
 from tasks import broker, notify, sweep, worker
@@ -42,7 +42,7 @@ async def alone(opened: None) -> None:
 @pytest.fixture(autouse=True)
 def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
     provider = Provider()
-    monkeypatch.setattr(providers, "chosen", lambda _: provider)
+    monkeypatch.setattr(providers, "create_gateway", lambda _: provider)
     return provider
 
 
@@ -105,14 +105,16 @@ async def test_what_a_provider_tells_is_applied_by_sweeping(
     flavor: int,
 ) -> None:
     use(monkeypatch, sweep="0.05")
-    monkeypatch.setattr(webhook_inbox, "DELAY", timedelta())
-    provider.answers = [Unknown()]
+    monkeypatch.setattr(webhook_inbox, "LOOKUP_DELAY", timedelta())
+    provider.answers = [OutcomeUnknown()]
     (one,) = await placed(customer, flavor, 1)
     async with broker.running(), worker.working(3):
         await until(lambda: unknown(one))
         (asked,) = provider.asked
         provider.found = yes(asked, f"told of {one}")
-        await webhook_inbox.receive("simulated", providers.Notice("evt_1", asked.key, "pi_1"))
+        await webhook_inbox.store_event(
+            "simulated", providers.WebhookEvent("evt_1", asked.key, "pi_1")
+        )
         await settled([one])
     assert provider.looked_up == [(asked, "pi_1")]
     assert len(provider.asked) == 1
@@ -151,11 +153,11 @@ async def test_rings_that_cannot_be_followed_cost_one_line(
     monkeypatch.setattr(logs, "_written", {})
     heard: list[int] = []
 
-    async def serve(self: Desk, ids: list[int], customers: list[int]) -> None:
+    async def serve(self: Executor, ids: list[int], customers: list[int]) -> None:
         heard.extend(ids)
         raise error
 
-    monkeypatch.setattr(Desk, "serve", serve)
+    monkeypatch.setattr(Executor, "serve", serve)
     async with broker.running(), worker.working(3):
         for one in range(5):
             await notify.ring([one])
@@ -344,11 +346,11 @@ async def test_without_a_bell_nothing_is_rung(monkeypatch: pytest.MonkeyPatch) -
 
 
 KINDS = {
-    "sweep of payments": (Desk, "sweep"),
-    "sweep of notices": (webhook_inbox.Inbox, "sweep"),
-    "prune of keys": (keys, "prune"),
-    "prune of notices": (webhook_inbox, "prune"),
-    "reconciliation": (reconciliation, "run_due"),
+    "sweep of payments": (Executor, "sweep"),
+    "sweep of notices": (webhook_inbox.WebhookInbox, "sweep"),
+    "prune of keys": (keys, "prune_keys"),
+    "prune of notices": (webhook_inbox, "prune_events"),
+    "reconciliation": (reconciliation, "reconcile_if_due"),
     "bell": (Receiver, "listen"),
 }
 

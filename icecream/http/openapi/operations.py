@@ -140,7 +140,10 @@ def _document(refusal: errors.Refusal) -> dict[str, Any]:
 
 def _text(description: str, example: str, pattern: str) -> OpenAPIHeader:
     schema = Schema(
-        type=OpenAPIType.STRING, examples=[example], pattern=pattern, max_length=errors.LONGEST
+        type=OpenAPIType.STRING,
+        examples=[example],
+        pattern=pattern,
+        max_length=errors.MAX_TEXT_LENGTH,
     )
     return OpenAPIHeader(description=description, schema=schema)
 

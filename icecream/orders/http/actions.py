@@ -20,12 +20,12 @@ from icecream.orders.http import responses
 from icecream.runtime import logs
 
 log = logging.getLogger(__name__)
-TOO_LATE = errors.InvalidTransition("failed", "canceled", states.ORDER["failed"])
-ENDED = errors.InvalidTransition("canceled", "pending", states.ORDER["canceled"])
-UNPAID = errors.InvalidTransition("pending", "refunded", states.ORDER["pending"])
-CANCELED = responses.DETAIL | {"status": "canceled", "actions": []}
-REFUNDING = responses.DETAIL | {"status": "refunding", "actions": ["cancel"]}
-ONE = (*openapi.CALL, errors.NotFound())
+CANCEL_REFUSED = errors.InvalidTransition("failed", "canceled", states.ORDER["failed"])
+PAY_REFUSED = errors.InvalidTransition("canceled", "pending", states.ORDER["canceled"])
+REFUND_REFUSED = errors.InvalidTransition("pending", "refunded", states.ORDER["pending"])
+CANCELED_EXAMPLE = responses.DETAIL_EXAMPLE | {"status": "canceled", "actions": []}
+REFUNDING_EXAMPLE = responses.DETAIL_EXAMPLE | {"status": "refunding", "actions": ["cancel"]}
+ORDER_REFUSALS = (*openapi.CALL, errors.NotFound())
 
 
 class NewRefund(fields.Body):
@@ -40,14 +40,14 @@ class NewRefund(fields.Body):
             fields.require_chargeable("amount", self.amount)
 
 
-class Changed(Struct):
+class OrderChange(Struct):
     """The changed order and the payments to be carried out; stored with the key."""
 
     order_id: int
     payments: list[int]
 
 
-class Changes(Controller):
+class OrderActions(Controller):
     """The handlers that change an order."""
 
     path = "/api/orders/{order:int}"
@@ -60,8 +60,15 @@ class Changes(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="cancelOrder",
         summary="Cancel an order",
-        responses=openapi.answers(202, responses.OrderDetail, REFUNDING)
-        | openapi.answers(200, responses.OrderDetail, CANCELED, *ONE, *openapi.KEY, TOO_LATE),
+        responses=openapi.answers(202, responses.OrderDetail, REFUNDING_EXAMPLE)
+        | openapi.answers(
+            200,
+            responses.OrderDetail,
+            CANCELED_EXAMPLE,
+            *ORDER_REFUSALS,
+            *openapi.KEY,
+            CANCEL_REFUSED,
+        ),
     )
     async def cancel(
         self,
@@ -75,8 +82,8 @@ class Changes(Controller):
         200: it is canceled. 202: it will be, once its payment or the refund is through. What is
         canceled already stays so. With an `Idempotency-Key` the same request is carried out once.
         """
-        await responses.one(order, to=request.user)
-        stage = partial(actions.cancel, order, by=request.user.id)
+        await responses.get_order(order, to=request.user)
+        stage = partial(actions.cancel_order, order, by=request.user.id)
         return await _change(order, stage, request, state, idempotency_key, done="canceled")
 
     @post(
@@ -85,14 +92,14 @@ class Changes(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="payOrder",
         summary="Pay an order again",
-        responses=openapi.answers(202, responses.OrderDetail, responses.DETAIL)
+        responses=openapi.answers(202, responses.OrderDetail, responses.DETAIL_EXAMPLE)
         | openapi.answers(
             200,
             responses.OrderDetail,
-            responses.DETAIL | {"status": "paid"},
-            *ONE,
+            responses.DETAIL_EXAMPLE | {"status": "paid"},
+            *ORDER_REFUSALS,
             *openapi.KEY,
-            ENDED,
+            PAY_REFUSED,
             errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
             errors.PaymentMethodRequired(),
             errors.FlavorArchived("Flavor 2 is no longer sold."),
@@ -110,9 +117,9 @@ class Changes(Controller):
         200: it is paid already. 202: its payment is under way, from now or from before. With an
         `Idempotency-Key` a request that comes again does not try a second time.
         """
-        await responses.one(order, to=request.user)
+        await responses.get_order(order, to=request.user)
         needs_method = settings.load().needs_payment_method
-        stage = partial(actions.pay, order, by=request.user.id, needs_method=needs_method)
+        stage = partial(actions.pay_order, order, by=request.user.id, needs_method=needs_method)
         return await _change(order, stage, request, state, idempotency_key, done="paid")
 
     @post(
@@ -125,12 +132,12 @@ class Changes(Controller):
         responses=openapi.answers(
             202,
             responses.OrderDetail,
-            REFUNDING,
-            *ONE,
+            REFUNDING_EXAMPLE,
+            *ORDER_REFUSALS,
             *openapi.BODY,
             *openapi.KEY,
             errors.Forbidden("Only staff may do this."),
-            UNPAID,
+            REFUND_REFUSED,
             errors.RefundInProgress(),
             errors.RefundTooLarge("Only 2.50 EUR is left.", left=250),
         ),
@@ -151,7 +158,7 @@ class Changes(Controller):
         nothing is given back twice.
         """
         user = request.user.id
-        stage = partial(actions.refund, order, data.amount, why=data.reason, by=user)
+        stage = partial(actions.refund_order, order, data.amount, why=data.reason, by=user)
         return await _change(order, stage, request, state, idempotency_key, body=data)
 
 
@@ -167,12 +174,12 @@ async def _change(
 ) -> ASGIApp:
     """Stage payments once, notify the workers, and answer the order: 200 if done, else 202."""
 
-    async def work() -> Changed:
-        return Changed(order, await stage())
+    async def work() -> OrderChange:
+        return OrderChange(order, await stage())
 
-    changed, headers = await idempotency_http.once(key, request, work, Changed, body=body)
+    changed, headers = await idempotency_http.run_once(key, request, work, OrderChange, body=body)
     if changed.payments:
         with logs.contained(log, "Ringing for payments of a change"):
             await state.ring(changed.payments)
-    view = await responses.one(changed.order_id, to=request.user)
+    view = await responses.get_order(changed.order_id, to=request.user)
     return bodies.Json(view, headers, status=200 if view.status == done else 202)

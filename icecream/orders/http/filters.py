@@ -18,17 +18,17 @@ from icecream.orders.http import responses
 from icecream.tables import Order, OrderLine, User
 
 # The sort keys of lists. Order ids increase in the order of arrival.
-KEYS: dict[str, Column] = {"id": Order.id, "total": Order.total}
+SORT_COLUMNS: dict[str, Column] = {"id": Order.id, "total": Order.total}
 # Documented, not checked here: Litestar would read a number as seconds, so a year would become a
 # time in 1970.
-MOMENT = {"format": "date-time", "maxLength": 35}
-Moment = Annotated[datetime, Meta(tz=True)]
-STATUS = Schema(type=OpenAPIType.STRING, enum=list(states.ORDER))
-_USER = re.compile(r"all|[1-9][0-9]{0,9}")
-SORTS = tuple(sign + name for name in KEYS for sign in ("", "-"))
+DATE_TIME_SCHEMA = {"format": "date-time", "maxLength": 35}
+AwareTime = Annotated[datetime, Meta(tz=True)]
+STATUS_SCHEMA = Schema(type=OpenAPIType.STRING, enum=list(states.ORDER))
+_USER_PATTERN = re.compile(r"all|[1-9][0-9]{0,9}")
+SORT_ORDERS = tuple(sign + name for name in SORT_COLUMNS for sign in ("", "-"))
 
 
-class Asked(Struct, frozen=True):
+class OrderFilter(Struct, frozen=True):
     """A filter and a sort order for lists of orders; None means no filter.
 
     `user` is an id, or None for all users. `status` holds one or several statuses, or none for any.
@@ -45,7 +45,7 @@ class Asked(Struct, frozen=True):
     @property
     def key(self) -> Column:
         """The column of the sort key."""
-        return KEYS[self.sort.lstrip("-")]
+        return SORT_COLUMNS[self.sort.lstrip("-")]
 
     @property
     def falling(self) -> bool:
@@ -53,21 +53,22 @@ class Asked(Struct, frozen=True):
         return self.sort.startswith("-")
 
 
-def asked(
+def parse_filter(
     request: bodies.AnyBody,
     status: Annotated[
         list[str] | None,
         QueryParameter(
-            schema_extra={"items": STATUS, "max_items": len(states.ORDER)},
+            schema_extra={"items": STATUS_SCHEMA, "max_items": len(states.ORDER)},
             description="Only these; repeat it for several.",
         ),
     ] = None,
     created_from: Annotated[
         str | None,
-        Parameter(schema_extra=MOMENT, description="Placed then or later (RFC 3339)."),
+        Parameter(schema_extra=DATE_TIME_SCHEMA, description="Placed then or later (RFC 3339)."),
     ] = None,
     created_to: Annotated[
-        str | None, Parameter(schema_extra=MOMENT, description="Placed before (RFC 3339).")
+        str | None,
+        Parameter(schema_extra=DATE_TIME_SCHEMA, description="Placed before (RFC 3339)."),
     ] = None,
     flavor: Annotated[
         int | None, Parameter(ge=1, le=fields.MAX_ID, description="With some of this one.")
@@ -75,62 +76,64 @@ def asked(
     user: Annotated[
         str | None,
         Parameter(
-            schema_extra={"pattern": f"^({_USER.pattern})$", "maxLength": 10},
+            schema_extra={"pattern": f"^({_USER_PATTERN.pattern})$", "maxLength": 10},
             description="Staff may ask for those of another user by id, or for `all`.",
         ),
     ] = None,
     sort: Annotated[
         str | None,
-        Parameter(schema_extra={"enum": list(SORTS)}, description="`-` for the largest first."),
+        Parameter(
+            schema_extra={"enum": list(SORT_ORDERS)}, description="`-` for the largest first."
+        ),
     ] = None,
-) -> Asked:
+) -> OrderFilter:
     """Return the filter and the sort order of a query."""
-    return Asked(
-        user=_whose(user, request.user),
+    return OrderFilter(
+        user=_parse_user(user, request.user),
         status=pagination.some_of("status", status, states.ORDER),
-        created_from=_moment("created_from", created_from),
-        created_to=_moment("created_to", created_to),
+        created_from=_parse_time("created_from", created_from),
+        created_to=_parse_time("created_to", created_to),
         flavor=flavor,
-        sort=pagination.one_of("sort", sort, SORTS) or "id",
+        sort=pagination.one_of("sort", sort, SORT_ORDERS) or "id",
     )
 
 
-def _moment(name: str, text: str | None) -> datetime | None:
+def _parse_time(name: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return msgspec.convert(text, Moment).astimezone(UTC)
+        return msgspec.convert(text, AwareTime).astimezone(UTC)
     except msgspec.ValidationError:
-        what = f"must be {constraints.of(Moment)}"
+        what = f"must be {constraints.of(AwareTime)}"
         raise pagination.invalid(name, what) from None
     except OverflowError:
         raise pagination.invalid(name, "must be a time of the years 1 to 9999") from None
 
 
-def _whose(user: str | None, caller: User) -> int | None:
+def _parse_user(user: str | None, caller: User) -> int | None:
     if user is None or user == str(caller.id):
         return caller.id
-    if not _USER.fullmatch(user) or (user != "all" and int(user) > tokens.MAX_USER):
+    if not _USER_PATTERN.fullmatch(user) or (user != "all" and int(user) > tokens.MAX_USER):
         raise pagination.invalid("user", "must be an id, or all")
     if not caller.admin:
         raise errors.Forbidden("Only staff may see the orders of others.")
     return None if user == "all" else int(user)
 
 
-async def page(
-    asked: Asked, after: pagination.Place | None, limit: int
+async def read_page(
+    asked: OrderFilter, after: pagination.Place | None, limit: int
 ) -> list[responses.OrderView]:
     """Return at most `limit` orders after a place."""
-    query = _which(asked).limit(limit)
+    query = _matching_orders(asked).limit(limit)
     if after is not None:
-        query = query.where(_beyond(asked, after))
+        query = query.where(_after_place(asked, after))
     if asked.key is not Order.id:
         query = query.order_by(asked.key, ascending=not asked.falling)
-    return await responses.with_lines(await query.order_by(Order.id, ascending=not asked.falling))
+    return await responses.add_lines(await query.order_by(Order.id, ascending=not asked.falling))
 
 
-def _which(asked: Asked) -> Select[Any]:
-    query = Order.select(*responses.COLUMNS)
+def _matching_orders(asked: OrderFilter) -> Select[Any]:
+    query = Order.select(*responses.ORDER_COLUMNS)
     if asked.user is not None:
         query = query.where(Order.user == asked.user)
     if asked.status:
@@ -145,7 +148,7 @@ def _which(asked: Asked) -> Select[Any]:
     return query
 
 
-def _beyond(asked: Asked, after: pagination.Place) -> Any:
+def _after_place(asked: OrderFilter, after: pagination.Place) -> Any:
     def passed(column: Column, value: int) -> Any:
         return column < value if asked.falling else column > value
 

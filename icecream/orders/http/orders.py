@@ -16,16 +16,15 @@ from icecream.feed import waiting
 from icecream.http import bodies, openapi, pagination
 from icecream.idempotency import http as idempotency_http
 from icecream.orders.http import filters, requests, responses
-from icecream.orders.http.actions import Changes
 
-__all__ = ["Changes", "Orders"]
-REFUSALS = (
+__all__ = ["OrderActions", "Orders"]
+LINE_REFUSALS = (
     errors.ValidationFailed(
         "/quantity", "invalid", "quantity must be a whole number from 1 to 100000."
     ),
     errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
 )
-NO_METHOD = errors.PaymentMethodRequired()
+METHOD_REQUIRED = errors.PaymentMethodRequired()
 
 
 class Orders(Controller):
@@ -43,12 +42,12 @@ class Orders(Controller):
         responses=openapi.answers(
             200,
             responses.OrderPlaced,
-            responses.PLACED,
+            responses.PLACED_EXAMPLE,
             *openapi.CALL,
             *openapi.BODY,
-            *REFUSALS,
+            *LINE_REFUSALS,
             *openapi.KEY,
-            NO_METHOD,
+            METHOD_REQUIRED,
         ),
     )
     async def place(
@@ -73,16 +72,16 @@ class Orders(Controller):
         order is paid or failed, or after N seconds, and has it as `order`.
         """
         user, seconds = request.user, waiting.asked(prefer)
-        key = idempotency_http.key(idempotency_key, request, data)
+        key = idempotency_http.request_key(idempotency_key, request, data)
         try:
             placed = await state.intake.place(user.id, data.wanted, key, user.payment_method)
         except inventory.UnknownFlavor as error:
             raise data.unknown(error) from None
         answer = responses.OrderPlaced(**asdict(placed.receipt))
-        headers = idempotency_http.headers(replayed=placed.replayed)
+        headers = idempotency_http.replay_headers(replayed=placed.replayed)
         if seconds is not None and await state.waiting.settled(placed.order, seconds):
             headers["Preference-Applied"] = f"wait={seconds}"
-            answer.order = await responses.one(placed.order, to=user)
+            answer.order = await responses.get_order(placed.order, to=user)
         return bodies.Json(answer, headers)
 
     @post(
@@ -92,18 +91,23 @@ class Orders(Controller):
         operation_id="quoteOrder",
         summary="Price an order",
         responses=openapi.answers(
-            200, responses.Quote, responses.QUOTE, *openapi.CALL, *openapi.BODY, *REFUSALS
+            200,
+            responses.Quote,
+            responses.QUOTE_EXAMPLE,
+            *openapi.CALL,
+            *openapi.BODY,
+            *LINE_REFUSALS,
         ),
     )
     async def quote(self, data: JSONBody[requests.NewOrder]) -> responses.Quote:
         """What an order would cost now, or why it would be refused; nothing is written."""
         try:
-            lines = (await inventory.look(wanted := data.wanted)).take(wanted)
+            lines = (await inventory.read_stock(wanted := data.wanted)).take(wanted)
         except inventory.UnknownFlavor as error:
             raise data.unknown(error) from None
         shown = [responses.LineView(line.flavor, line.quantity, line.unit_price) for line in lines]
         return responses.Quote(
-            **responses.summary(shown),
+            **responses.line_summary(shown),
             total=sum(line.total for line in lines),
             currency=settings.load().currency,
         )
@@ -114,12 +118,12 @@ class Orders(Controller):
         operation_id="listStates",
         summary="See which status may follow which",
         responses=openapi.answers(
-            200, responses.StateTable, to_builtins(responses.TABLE), *openapi.CALL
+            200, responses.StateTable, to_builtins(responses.STATE_TABLE), *openapi.CALL
         ),
     )
     async def states(self) -> responses.StateTable:
         """The statuses of orders and the states of payments, each with those that may follow."""
-        return responses.TABLE
+        return responses.STATE_TABLE
 
     @get(
         "/orders/{order:int}",
@@ -128,16 +132,16 @@ class Orders(Controller):
         operation_id="getOrder",
         summary="See an order",
         responses=openapi.answers(
-            200, responses.OrderDetail, responses.DETAIL, *openapi.CALL, errors.NotFound()
+            200, responses.OrderDetail, responses.DETAIL_EXAMPLE, *openapi.CALL, errors.NotFound()
         ),
     )
     async def one(self, request: bodies.AnyBody, order: bodies.PathId) -> responses.OrderDetail:
         """One of your own orders, with what may be done with it and what happened to it."""
-        return await responses.one(order, to=request.user)
+        return await responses.get_order(order, to=request.user)
 
     @get(
         ["/orders", "/my-orders"],
-        dependencies={"asked": Provide(filters.asked, sync_to_thread=False)},
+        dependencies={"asked": Provide(filters.parse_filter, sync_to_thread=False)},
         operation_class=openapi.ApiOperation,
         operation_id=lambda handler, method, path: (
             "listOrders" if path[-1] == "orders" else "listMyOrders"
@@ -146,7 +150,7 @@ class Orders(Controller):
         responses=openapi.answers(
             200,
             list[responses.OrderView],
-            [responses.EXAMPLE],
+            [responses.ORDER_EXAMPLE],
             *openapi.CALL,
             pagination.BAD_PAGE,
             errors.Forbidden("Only staff may see the orders of others."),
@@ -155,7 +159,7 @@ class Orders(Controller):
     async def mine(
         self,
         request: bodies.AnyBody,
-        asked: NamedDependency[filters.Asked],
+        asked: NamedDependency[filters.OrderFilter],
         limit: pagination.Limit = None,
         after: pagination.After = None,
     ) -> ASGIApp:
@@ -166,6 +170,6 @@ class Orders(Controller):
         """
 
         async def read(start: pagination.Place | None, most: int) -> list[responses.OrderView]:
-            return await filters.page(asked, start, most)
+            return await filters.read_page(asked, start, most)
 
         return await pagination.answer(request, read, sort=asked.sort, limit=limit, after=after)

@@ -71,7 +71,7 @@ class OrderDetail(OrderView):
     failure: decline_codes.Failure | None = None
 
 
-class OrderPlaced(placing.Receipt):
+class OrderPlaced(placing.OrderReceipt):
     """The order is stored and will be paid; with `Prefer: wait` also what became of it."""
 
     order: OrderDetail | UnsetType = UNSET
@@ -102,33 +102,33 @@ class StateTable(Struct):
     actions: dict[str, Step]
 
 
-PLACED = {"status": "Order placed", "order_id": 1}
-LINE = {"flavor": 1, "quantity": 2, "unit_price": 250}
-EXAMPLE = {
+PLACED_EXAMPLE = {"status": "Order placed", "order_id": 1}
+LINE_EXAMPLE = {"flavor": 1, "quantity": 2, "unit_price": 250}
+ORDER_EXAMPLE = {
     "id": 1,
     "quantity": 2,
     "status": "pending",
     "created_at": "2025-05-13T10:22:06.428877Z",
     "user": 1,
     "flavor": 1,
-    "lines": [LINE],
+    "lines": [LINE_EXAMPLE],
     "total": 500,
     "refunded": 0,
     "currency": "EUR",
 }
-HISTORY = [{"type": "placed", "at": EXAMPLE["created_at"], "by": 1}]
-DETAIL = EXAMPLE | {
+HISTORY_EXAMPLE = [{"type": "placed", "at": ORDER_EXAMPLE["created_at"], "by": 1}]
+DETAIL_EXAMPLE = ORDER_EXAMPLE | {
     "cancel_requested": False,
     "actions": ["cancel"],
-    "history": HISTORY,
+    "history": HISTORY_EXAMPLE,
 }
-QUOTE = {name: EXAMPLE[name] for name in Quote.__struct_fields__}
-TABLE = StateTable(
+QUOTE_EXAMPLE = {name: ORDER_EXAMPLE[name] for name in Quote.__struct_fields__}
+STATE_TABLE = StateTable(
     order=states.ORDER,
     payment=states.PAYMENT,
     actions={name: Step(*action) for name, action in states.ACTIONS.items()},
 )
-COLUMNS = (
+ORDER_COLUMNS = (
     Order.id,
     Order.status,
     Order.created_at,
@@ -139,7 +139,7 @@ COLUMNS = (
 )
 
 
-async def with_lines(orders: Sequence[dict[str, Any]]) -> list[OrderView]:
+async def add_lines(orders: Sequence[dict[str, Any]]) -> list[OrderView]:
     """Return these rows of orders, each with its lines."""
     if not orders:
         return []
@@ -151,10 +151,10 @@ async def with_lines(orders: Sequence[dict[str, Any]]) -> list[OrderView]:
         .order_by(line.id)
     ):
         lines.setdefault(row.pop("order"), []).append(LineView(**row))
-    return [OrderView(**order, **summary(lines[order["id"]])) for order in orders]
+    return [OrderView(**order, **line_summary(lines[order["id"]])) for order in orders]
 
 
-def summary(lines: list[LineView]) -> dict[str, Any]:
+def line_summary(lines: list[LineView]) -> dict[str, Any]:
     """Return the lines, with the summary fields that clients of the original API read."""
     return {
         "quantity": sum(line.quantity for line in lines),
@@ -163,18 +163,18 @@ def summary(lines: list[LineView]) -> dict[str, Any]:
     }
 
 
-async def one(order: int, *, to: User) -> OrderDetail:
+async def get_order(order: int, *, to: User) -> OrderDetail:
     """Return an order with all details.
 
     Raises:
         errors.NotFound: there is no such order, or it belongs to another user and `to` is not
             staff.
     """
-    rows = await Order.select(*COLUMNS, Order.cancel_requested).where(Order.id == order)
+    rows = await Order.select(*ORDER_COLUMNS, Order.cancel_requested).where(Order.id == order)
     if not rows or not (to.admin or rows[0]["user"] == to.id):
         raise errors.NotFound
     given_up = rows[0].pop("cancel_requested")
-    (view,) = await with_lines(rows)
+    (view,) = await add_lines(rows)
     return OrderDetail(
         **{name: getattr(view, name) for name in OrderView.__struct_fields__},
         cancel_requested=given_up and view.status != "canceled",
@@ -190,12 +190,12 @@ async def _failure(order: int) -> decline_codes.Failure:
         Payment.order == order, Payment.kind == "charge"
     )
     newest = await charges.order_by(Payment.n, ascending=False).first()
-    return decline_codes.failure(newest["failure"] if newest else None)
+    return decline_codes.failure_of(newest["failure"] if newest else None)
 
 
 async def _actions(order: dict[str, Any], cancel_requested: bool, to: User) -> list[str]:
     status = order["status"]
-    if to.admin and await balances.is_owed(order):
+    if to.admin and await balances.has_money_left(order):
         return ["refund"]
     ruled_out = {"cancel"} if cancel_requested else set()
     ruled_out |= set() if to.admin else {"refund"}

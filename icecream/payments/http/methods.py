@@ -12,31 +12,31 @@ from icecream.accounts import tokens
 from icecream.http import bodies, openapi
 from icecream.tables import User
 
-VISIBLE = r"^[!-~]{1,255}$"
+VISIBLE_PATTERN = r"^[!-~]{1,255}$"
 # Documented, not checked here: `reference` refuses with its own error messages.
 Reference = Annotated[
-    str, Meta(extra_json_schema={"minLength": 1, "maxLength": 255, "pattern": VISIBLE})
+    str, Meta(extra_json_schema={"minLength": 1, "maxLength": 255, "pattern": VISIBLE_PATTERN})
 ]
 # ISO/IEC 7812: 13 to 19 digits in use; the last digit makes the Luhn sum a multiple of ten.
-_NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .-]?[0-9]){12,18}(?![0-9A-Za-z])")
+_CARD_NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .-]?[0-9]){12,18}(?![0-9A-Za-z])")
 EXAMPLE = {"reference": "pm_1N3T00LkdIwHu7ixt44h1F8k"}
-CARD = "must be the provider's reference; this looks like the number of a card"
+LOOKS_LIKE_CARD = "must be the provider's reference; this looks like the number of a card"
 
 
-def reference(text: str, field: str = "reference") -> str:
+def validate_reference(text: str, field: str = "reference") -> str:
     """Return the text if it is a provider's reference; a refused text is never repeated.
 
     Raises:
         constraints.Unfit: it is no reference, or looks like the number of a card.
     """
-    if any(_luhn(found) for found in _NUMBER.findall(text)):
-        raise constraints.Unfit(field, CARD)
-    if not re.fullmatch(VISIBLE, text):
+    if any(_has_luhn_checksum(found) for found in _CARD_NUMBER.findall(text)):
+        raise constraints.Unfit(field, LOOKS_LIKE_CARD)
+    if not re.fullmatch(VISIBLE_PATTERN, text):
         raise constraints.Unfit(field, "must be 1 to 255 visible ASCII characters")
     return text
 
 
-def _luhn(number: str) -> bool:
+def _has_luhn_checksum(number: str) -> bool:
     digits = [int(digit) for digit in number if digit.isdigit()][::-1]
     doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])
     return (sum(digits[::2]) + doubled) % 10 == 0
@@ -49,7 +49,7 @@ class NewMethod(fields.Body):
 
     def __post_init__(self) -> None:
         if self.reference is not None:
-            self.reference = reference(self.reference)
+            self.reference = validate_reference(self.reference)
 
 
 class MethodView(Struct):
@@ -58,14 +58,14 @@ class MethodView(Struct):
     reference: Reference | None
 
 
-async def choose(user: int, method: str | None) -> None:
+async def set_payment_method(user: int, method: str | None) -> None:
     """Set a user's payment method; payments under way keep the method that they began with."""
     await User.update({User.payment_method: method}).where(User.id == user)
     # After the commit, so that the next look-up of the user finds the new method.
     tokens.known.forget(user)
 
 
-class Wallet(Controller):
+class PaymentMethods(Controller):
     """The handlers of the payment method."""
 
     path = "/api/payment-method"
@@ -95,7 +95,7 @@ class Wallet(Controller):
             EXAMPLE,
             *openapi.CALL,
             *openapi.BODY,
-            errors.ValidationFailed("/reference", "invalid", f"reference {CARD}."),
+            errors.ValidationFailed("/reference", "invalid", f"reference {LOOKS_LIKE_CARD}."),
         ),
     )
     async def set(self, request: bodies.AnyBody, data: JSONBody[NewMethod]) -> MethodView:
@@ -104,7 +104,7 @@ class Wallet(Controller):
         It is the payment provider's reference for a card or an account, which your own page
         got from the provider. The number of a card is refused, and is not kept anywhere.
         """
-        await choose(request.user.id, data.reference)
+        await set_payment_method(request.user.id, data.reference)
         return MethodView(data.reference)
 
     @delete(
@@ -116,4 +116,4 @@ class Wallet(Controller):
     )
     async def remove(self, request: bodies.AnyBody) -> None:
         """Pay with nothing any more: new orders are refused where something is needed."""
-        await choose(request.user.id, None)
+        await set_payment_method(request.user.id, None)

@@ -35,11 +35,16 @@ COLUMNS = (
 Kind = Annotated[str, Meta(extra_json_schema={"enum": list(KINDS)})]
 PaymentState = Annotated[str, Meta(extra_json_schema={"enum": list(states.PAYMENT)})]
 Decision = Annotated[str, Meta(extra_json_schema={"enum": list(states.DECISIONS)})]
-Visible = Annotated[str, Meta(max_length=255, pattern=methods_http.VISIBLE)]
+Visible = Annotated[str, Meta(max_length=255, pattern=methods_http.VISIBLE_PATTERN)]
 Amount = Annotated[fields.Number, Meta(description="In minor units, such as cents.")]
-STAFF = errors.Forbidden("Only staff may do this.")
-ONE = (*openapi.CALL, STAFF, errors.NotFound())
-DECIDED = (*ONE, *openapi.BODY, *openapi.KEY, errors.NotParked("This payment is succeeded."))
+STAFF_ONLY = errors.Forbidden("Only staff may do this.")
+PAYMENT_REFUSALS = (*openapi.CALL, STAFF_ONLY, errors.NotFound())
+DECISION_REFUSALS = (
+    *PAYMENT_REFUSALS,
+    *openapi.BODY,
+    *openapi.KEY,
+    errors.NotParked("This payment is succeeded."),
+)
 
 
 class Why(fields.Body):
@@ -60,7 +65,7 @@ class Retry(fields.Body):
     def __post_init__(self) -> None:
         self.reason = fields.said(self.reason)
         if self.reference is not None:
-            self.reference = methods_http.reference(self.reference)
+            self.reference = methods_http.validate_reference(self.reference)
 
 
 class PaymentView(Struct):
@@ -88,7 +93,7 @@ class PaymentView(Struct):
     failure: decline_codes.Failure | None = None
 
 
-class Decided(Struct):
+class DecisionResult(Struct):
     """The payment that was decided about; kept with the Idempotency-Key."""
 
     payment: int
@@ -111,14 +116,14 @@ EXAMPLE = {
     "last_error": "The provider moved 4.50 EUR instead of 5.00 EUR.",
     "actions": ["retry", "release", "refund"],
 }
-RETRIED = EXAMPLE | {"state": "unknown", "actions": []}
-RELEASED = EXAMPLE | {
+RETRIED_EXAMPLE = EXAMPLE | {"state": "unknown", "actions": []}
+RELEASED_EXAMPLE = EXAMPLE | {
     "state": "declined",
-    "failure": {"code": "released", "message": decline_codes.message("released")},
+    "failure": {"code": "released", "message": decline_codes.message_of("released")},
     "actions": [],
 }
-REFUNDED = EXAMPLE | {"state": "succeeded", "actions": []}
-BOOKED = REFUNDED | {
+REFUNDED_EXAMPLE = EXAMPLE | {"state": "succeeded", "actions": []}
+BOOKED_EXAMPLE = REFUNDED_EXAMPLE | {
     "id": 2,
     "kind": "refund",
     "provider_ref": "re_3N3T00LkdIwHu7ix0yj2B1aZ",
@@ -130,12 +135,12 @@ def _view(row: dict[str, Any]) -> PaymentView:
     why = row.pop("failure")
     return PaymentView(
         **row,
-        failure=decline_codes.failure(why) if row["state"] == "declined" else None,
-        actions=manual_review.allowed(row),
+        failure=decline_codes.failure_of(why) if row["state"] == "declined" else None,
+        actions=manual_review.allowed_decisions(row),
     )
 
 
-async def one(payment: int) -> PaymentView:
+async def get_payment(payment: int) -> PaymentView:
     """Return a payment.
 
     Raises:
@@ -147,7 +152,7 @@ async def one(payment: int) -> PaymentView:
     return _view(rows[0])
 
 
-class Operators(Controller):
+class Payments(Controller):
     """The handlers of payments, for staff."""
 
     path = "/api/payments"
@@ -160,7 +165,7 @@ class Operators(Controller):
         operation_id="listPayments",
         summary="List payments",
         responses=openapi.answers(
-            200, list[PaymentView], [EXAMPLE], *openapi.CALL, pagination.BAD_PAGE, STAFF
+            200, list[PaymentView], [EXAMPLE], *openapi.CALL, pagination.BAD_PAGE, STAFF_ONLY
         ),
     )
     async def listed(
@@ -204,11 +209,11 @@ class Operators(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="getPayment",
         summary="See a payment",
-        responses=openapi.answers(200, PaymentView, EXAMPLE, *ONE),
+        responses=openapi.answers(200, PaymentView, EXAMPLE, *PAYMENT_REFUSALS),
     )
     async def one(self, payment: bodies.PathId) -> PaymentView:
         """One payment, with what an operator may decide about it; for staff."""
-        return await one(payment)
+        return await get_payment(payment)
 
     @post(
         "/{payment:int}/retry",
@@ -219,8 +224,8 @@ class Operators(Controller):
         responses=openapi.answers(
             202,
             PaymentView,
-            RETRIED,
-            *DECIDED,
+            RETRIED_EXAMPLE,
+            *DECISION_REFUSALS,
             errors.ReferenceTaken(),
         ),
     )
@@ -237,7 +242,7 @@ class Operators(Controller):
         It is looked up by its `reference` or our key, and only asked for again while the provider
         is sure to remember that key: nothing is charged twice. What stays open is parked again.
         """
-        retry = partial(manual_review.retry, reference=data.reference)
+        retry = partial(manual_review.retry_payment, reference=data.reference)
         return await _decide(retry, request, payment, data, state, idempotency_key, status=202)
 
     @post(
@@ -246,7 +251,7 @@ class Operators(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="releasePayment",
         summary="Release a parked payment",
-        responses=openapi.answers(200, PaymentView, RELEASED, *DECIDED),
+        responses=openapi.answers(200, PaymentView, RELEASED_EXAMPLE, *DECISION_REFUSALS),
     )
     async def release(
         self,
@@ -261,7 +266,7 @@ class Operators(Controller):
         It counts as declined. A charge's order is `failed`, its stock is back, and it may be paid
         again; a refund's order is `paid` as before.
         """
-        release = manual_review.release
+        release = manual_review.release_payment
         return await _decide(release, request, payment, data, state, idempotency_key)
 
     @post(
@@ -273,8 +278,8 @@ class Operators(Controller):
         responses=openapi.answers(
             202,
             PaymentView,
-            REFUNDED,
-            *DECIDED,
+            REFUNDED_EXAMPLE,
+            *DECISION_REFUSALS,
             errors.NothingCharged(),
         ),
     )
@@ -291,7 +296,7 @@ class Operators(Controller):
         For staff. All that the provider `moved` goes back, and then the order is `canceled`. With
         an `Idempotency-Key` a request that comes again is answered again, for 7 days.
         """
-        refund = manual_review.refund
+        refund = manual_review.refund_payment
         return await _decide(refund, request, payment, data, state, idempotency_key, status=202)
 
     @post(
@@ -300,7 +305,9 @@ class Operators(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="bookPayment",
         summary="Book a parked refund",
-        responses=openapi.answers(200, PaymentView, BOOKED, *DECIDED, errors.NothingRefunded()),
+        responses=openapi.answers(
+            200, PaymentView, BOOKED_EXAMPLE, *DECISION_REFUSALS, errors.NothingRefunded()
+        ),
     )
     async def book(
         self,
@@ -315,7 +322,7 @@ class Operators(Controller):
         The order's `refunded` grows by it. If money is left, the order is `paid` and the rest may
         be refunded; an order that is being canceled gets the rest back at once.
         """
-        book = manual_review.book
+        book = manual_review.book_refund
         return await _decide(book, request, payment, data, state, idempotency_key)
 
 
@@ -331,13 +338,13 @@ async def _decide(
 ) -> ASGIApp:
     """Decide once, notify the workers of the next payments, and answer the payment."""
 
-    async def work() -> Decided:
-        return Decided(payment, await decision(payment, why=data.reason, by=request.user.id))
+    async def work() -> DecisionResult:
+        return DecisionResult(payment, await decision(payment, why=data.reason, by=request.user.id))
 
-    decided, headers = await idempotency_http.once(
-        idempotency_key, request, work, Decided, body=data
+    decided, headers = await idempotency_http.run_once(
+        idempotency_key, request, work, DecisionResult, body=data
     )
     if decided.staged:
         with logs.contained(log, "Ringing for payments of a decision"):
             await state.ring(decided.staged)
-    return bodies.Json(await one(payment), headers, status)
+    return bodies.Json(await get_payment(payment), headers, status)

@@ -20,16 +20,18 @@ from icecream.payments import providers, webhook_inbox
     uncounted=True,
     any_query=True,
 )
-async def hear(request: bodies.AnyBody, provider: FromPath[str], state: State) -> dict[str, bool]:
+async def receive_webhook(
+    request: bodies.AnyBody, provider: FromPath[str], state: State
+) -> dict[str, bool]:
     """Keep what the provider says; answered after the commit, so that it is not lost."""
     if provider != settings.load().payment_provider:
         raise errors.NotFound
     try:
         notice = state.gateway.notice(await request.body(), request.headers)
-    except providers.Unsigned:
+    except providers.UnverifiedWebhook:
         refusal = errors.InvalidSignature()
         refusal.headers |= rate_limits.spend(rate_limits.address(request.scope))
         raise refusal from None
     if notice is not None:
-        await webhook_inbox.receive(provider, notice)
+        await webhook_inbox.store_event(provider, notice)
     return {"received": True}

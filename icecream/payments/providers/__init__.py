@@ -6,18 +6,18 @@ from icecream.payments.providers.protocol import (
     Charge,
     Declined,
     Gateway,
-    Later,
-    Notice,
-    Record,
+    OutcomeUndecided,
+    OutcomeUnknown,
+    ProviderRecord,
     Refund,
-    Refused,
     Request,
+    RequestRefused,
+    RetryLater,
     Succeeded,
-    Undecided,
-    Unknown,
-    Unsigned,
+    UnverifiedWebhook,
+    WebhookEvent,
 )
-from icecream.payments.providers.simulated import Simulated
+from icecream.payments.providers.simulated import SimulatedGateway
 from icecream.settings import Settings
 
 __all__ = [
@@ -26,31 +26,31 @@ __all__ = [
     "Charge",
     "Declined",
     "Gateway",
-    "Later",
-    "Notice",
-    "Record",
+    "OutcomeUndecided",
+    "OutcomeUnknown",
+    "ProviderRecord",
     "Refund",
-    "Refused",
     "Request",
-    "Simulated",
+    "RequestRefused",
+    "RetryLater",
+    "SimulatedGateway",
     "Succeeded",
-    "Undecided",
-    "Unknown",
-    "Unsigned",
-    "chosen",
+    "UnverifiedWebhook",
+    "WebhookEvent",
+    "create_gateway",
 ]
 
 
-def chosen(current: Settings) -> Gateway:
+def create_gateway(current: Settings) -> Gateway:
     """Return the provider that the settings name."""
     if current.payment_provider == "stripe":
         # The SDK is an optional dependency, and its import takes a while.
-        from icecream.payments.providers.stripe import Stripe
+        from icecream.payments.providers.stripe import StripeGateway
 
-        return Stripe(
+        return StripeGateway(
             current.stripe_api_key or "",
             secret=current.stripe_webhook_secret,
             api=current.stripe_api_base,
             timeout=current.payment_timeout,
         )
-    return Simulated(current.payment_delays, current.payment_failure_rate)
+    return SimulatedGateway(current.payment_delays, current.payment_failure_rate)

@@ -59,7 +59,7 @@ class Declined(Struct, frozen=True):
 Answer = Succeeded | Declined
 
 
-class Unknown(Exception):
+class OutcomeUnknown(Exception):
     """No definite answer: money may have moved, so retry with the same key.
 
     Args:
@@ -71,29 +71,29 @@ class Unknown(Exception):
         self.reference = reference
 
 
-class Undecided(Unknown):
+class OutcomeUndecided(OutcomeUnknown):
     """The provider answered, but with neither yes nor no; this does not mean that it is down."""
 
 
 # There was no definite answer, for example because a connection was lost, a timeout expired, or a
 # host name was not found. All other errors, also those of the operating system, are internal
 # errors.
-NO_ANSWER = (Unknown, ConnectionError, TimeoutError, socket.gaierror)
+NO_ANSWER = (OutcomeUnknown, ConnectionError, TimeoutError, socket.gaierror)
 
 
-class Later(Exception):
+class RetryLater(Exception):
     """The provider did nothing (rate limit, or the key is in use): retry later."""
 
 
-class Refused(Later):
+class RequestRefused(RetryLater):
     """The provider refuses our account or this form of request: a person has to fix that."""
 
 
-class Unsigned(Exception):
+class UnverifiedWebhook(Exception):
     """A message that claims to come from the provider does not."""
 
 
-class Notice(Struct, frozen=True):
+class WebhookEvent(Struct, frozen=True):
     """A message from the provider that a payment changed: a hint to look the payment up.
 
     `event` identifies the notice, `key` is ours, `reference` is the provider's.
@@ -104,7 +104,7 @@ class Notice(Struct, frozen=True):
     reference: str
 
 
-class Record(Struct, frozen=True):
+class ProviderRecord(Struct, frozen=True):
     """A line in the provider's own list; `key` is ours, and `state` is the outcome.
 
     `order` is the number that we sent with the payment. A refund that a person made at the provider
@@ -146,10 +146,10 @@ class Gateway(Protocol):
         None means that the provider knows no such request; the request may still be on its way.
         """
 
-    def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
+    def records(self, since: datetime, until: datetime) -> AsyncIterator[ProviderRecord]:
         """Yield the provider's list of our charges, and of all refunds, made in that time."""
 
-    def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
+    def notice(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
         """Read a message from the provider; return None if it is not about a payment of ours.
 
         Raises:

@@ -10,16 +10,16 @@ from icecream.payments.providers.protocol import (
     Answer,
     Charge,
     Declined,
-    Notice,
-    Record,
+    ProviderRecord,
     Refund,
     Request,
     Succeeded,
-    Unsigned,
+    UnverifiedWebhook,
+    WebhookEvent,
 )
 
 
-class Simulated:
+class SimulatedGateway:
     """A provider with random delays and answers derived from the key: a retry gets the same answer.
 
     It keeps no records; `look_up` computes the same answer again.
@@ -53,13 +53,13 @@ class Simulated:
             return Declined("The simulated bank said no.")
         return Succeeded(f"sim_{digest.hex()[:32]}", request.amount, request.currency)
 
-    async def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
-        none: tuple[Record, ...] = ()
+    async def records(self, since: datetime, until: datetime) -> AsyncIterator[ProviderRecord]:
+        none: tuple[ProviderRecord, ...] = ()
         for record in none:
             yield record
 
-    def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
-        raise Unsigned("The simulated provider sends nothing.")
+    def notice(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
+        raise UnverifiedWebhook("The simulated provider sends nothing.")
 
     async def close(self) -> None:
         """Do nothing: there are no connections."""

@@ -19,24 +19,24 @@ from icecream.payments.providers.protocol import (
     Answer,
     Charge,
     Declined,
-    Notice,
-    Record,
+    OutcomeUndecided,
+    OutcomeUnknown,
+    ProviderRecord,
     Refund,
     Request,
     Succeeded,
-    Undecided,
-    Unknown,
-    Unsigned,
+    UnverifiedWebhook,
+    WebhookEvent,
 )
 
 log = logging.getLogger(__name__)
-API = "https://api.stripe.com"
+DEFAULT_API_URL = "https://api.stripe.com"
 # The maximum age of a notice in seconds. It allows for a slow clock, and prevents later replays.
-TOLERANCE = 300
+MAX_EVENT_AGE_SECONDS = 300
 # The limit for the digits of an order number: others can write any text into Stripe's records.
-LONGEST_NUMBER = 19
+MAX_ORDER_DIGITS = 19
 # The most that one page of a list may hold.
-PAGE = 100
+MAX_PAGE_SIZE = 100
 
 # At lower levels the SDK logs whole answers, including the card's last digits. With STRIPE_LOG in
 # the environment it prints them. Telemetry would describe this machine.
@@ -46,10 +46,10 @@ stripe._util.STRIPE_LOG = None
 stripe.enable_telemetry = False
 
 
-Pages = stripe.ListObject[Any] | stripe.SearchResultObject[Any]
+ListResponse = stripe.ListObject[Any] | stripe.SearchResultObject[Any]
 
 
-class Paper(Struct):
+class PaymentObject(Struct):
     """The fields that we read of a PaymentIntent or a Refund."""
 
     id: str
@@ -83,7 +83,7 @@ class Paper(Struct):
         return stripe_units.from_stripe(moved, self.currency.upper())
 
 
-class Told(Struct):
+class EventObject(Struct):
     """The fields that we read of an event's object."""
 
     object: str
@@ -91,20 +91,20 @@ class Told(Struct):
     metadata: dict[str, str] | None = None
 
 
-class Data(Struct):
-    object: Told
+class EventData(Struct):
+    object: EventObject
 
 
-class Event(Struct):
+class StripeEvent(Struct):
     id: str
-    data: Data
+    data: EventData
 
 
-class Unreadable(stripe.APIError):
+class UnreadableResponse(stripe.APIError):
     """The answer is not from Stripe, but for example from a proxy in between."""
 
 
-class Body(Struct):
+class ResponseBody(Struct):
     """The fields that the SDK relies on in every answer."""
 
     object: str = ""
@@ -112,7 +112,7 @@ class Body(Struct):
     data: list[dict[str, Any]] | None = None
 
 
-class Reader(stripe.HTTPXClient):
+class CheckingClient(stripe.HTTPXClient):
     """An HTTP client that checks each answer before the SDK, which fails on unexpected ones."""
 
     async def request_async(
@@ -126,15 +126,15 @@ class Reader(stripe.HTTPXClient):
             # The SDK treats every error as a network error, but this one is an internal error.
             raise (error.__cause__ or error) from None
         try:
-            body = msgspec.json.decode(content, type=Body)
+            body = msgspec.json.decode(content, type=ResponseBody)
         except msgspec.DecodeError as error:
-            raise Unreadable(str(error)) from None
+            raise UnreadableResponse(str(error)) from None
         if body.data is None and body.object in ("list", "search_result"):
-            raise Unreadable("a list without its data")
+            raise UnreadableResponse("a list without its data")
         return content, status, found
 
 
-class Stripe:
+class StripeGateway:
     """The gateway to Stripe, or to a server at `api` with the same API.
 
     A customer's method is `pm_...`, or `cus_.../pm_...` if it is saved for a customer of Stripe's.
@@ -151,10 +151,15 @@ class Stripe:
     keeps_list = True
 
     def __init__(
-        self, key: str, *, secret: str | None = None, api: str = API, timeout: float = 10.0
+        self,
+        key: str,
+        *,
+        secret: str | None = None,
+        api: str = DEFAULT_API_URL,
+        timeout: float = 10.0,
     ) -> None:
         self._secret = secret
-        self._http = Reader(timeout=timeout)
+        self._http = CheckingClient(timeout=timeout)
         client = stripe.StripeClient(
             key,
             http_client=self._http,
@@ -182,7 +187,7 @@ class Stripe:
         if customer:
             wanted["customer"] = customer
         call = self._intents.create_async(wanted, {"idempotency_key": charge.key})
-        return await _answer(call, charge)
+        return await _await_answer(call, charge)
 
     async def refund(self, refund: Refund) -> Answer:
         wanted: RefundCreateParams = {
@@ -191,10 +196,10 @@ class Stripe:
             "metadata": _metadata(refund),
         }
         call = self._refunds.create_async(wanted, {"idempotency_key": refund.key})
-        return await _answer(call, refund)
+        return await _await_answer(call, refund)
 
     async def look_up(self, request: Request, reference: str | None) -> Answer | None:
-        with _reading():
+        with _convert_errors():
             papers = (
                 self._find(request) if reference is None else self._retrieve(request, reference)
             )
@@ -203,45 +208,53 @@ class Stripe:
         # Two objects with one key: the request was repeated after Stripe had forgotten the key.
         # Money that moved comes first, then money that may still move.
         found.sort(key=lambda one: ("succeeded", "processing", "declined").index(_state(one)))
-        return _verdict(found[0]) if found else None
+        return _to_answer(found[0]) if found else None
 
-    async def _retrieve(self, request: Request, reference: str) -> AsyncIterator[Paper]:
+    async def _retrieve(self, request: Request, reference: str) -> AsyncIterator[PaymentObject]:
         room = self._intents if isinstance(request, Charge) else self._refunds
         try:
-            yield _paper(await room.retrieve_async(reference))
+            yield _to_payment_object(await room.retrieve_async(reference))
         except stripe.InvalidRequestError as error:
             if error.code != "resource_missing":
                 raise
 
-    def _find(self, request: Request) -> AsyncIterator[Paper]:
+    def _find(self, request: Request) -> AsyncIterator[PaymentObject]:
         if isinstance(request, Charge):
             query = f"metadata['reference']:'{request.key}'"
-            return _ours(self._intents.search_async({"query": query, "limit": PAGE}))
-        return _ours(self._refunds.list_async({"payment_intent": request.charge, "limit": PAGE}))
+            return _read_our_objects(
+                self._intents.search_async({"query": query, "limit": MAX_PAGE_SIZE})
+            )
+        return _read_our_objects(
+            self._refunds.list_async({"payment_intent": request.charge, "limit": MAX_PAGE_SIZE})
+        )
 
-    async def records(self, since: datetime, until: datetime) -> AsyncIterator[Record]:
+    async def records(self, since: datetime, until: datetime) -> AsyncIterator[ProviderRecord]:
         # Stripe counts whole seconds.
         begin, end = int(since.timestamp()), math.ceil(until.timestamp())
-        with _reading():
+        with _convert_errors():
             for room in (self._intents, self._refunds):
-                found = room.list_async({"created": {"gte": begin, "lt": end}, "limit": PAGE})
+                found = room.list_async(
+                    {"created": {"gte": begin, "lt": end}, "limit": MAX_PAGE_SIZE}
+                )
                 async for thing in (await found).auto_paging_iter():
-                    paper = _readable(thing)
+                    paper = _to_payment_object_or_none(thing)
                     # A payment without our key may be a refund made in Stripe's dashboard, perhaps
                     # of our charge.
                     if paper is not None and (paper.key or paper.payment_intent):
-                        yield _record(paper)
+                        yield _to_record(paper)
 
-    def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
+    def notice(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
         signature = {name.lower(): value for name, value in headers.items()}.get("stripe-signature")
         if not (signature and signature.isascii() and self._secret):
-            raise Unsigned("There is no signature, or no secret.")
+            raise UnverifiedWebhook("There is no signature, or no secret.")
         try:
-            stripe.WebhookSignature.verify_header(body, signature, self._secret, TOLERANCE)
+            stripe.WebhookSignature.verify_header(
+                body, signature, self._secret, MAX_EVENT_AGE_SECONDS
+            )
         except (stripe.SignatureVerificationError, UnicodeError, ValueError) as error:
-            raise Unsigned(type(error).__name__) from None
+            raise UnverifiedWebhook(type(error).__name__) from None
         try:
-            event = msgspec.json.decode(body, type=Event)
+            event = msgspec.json.decode(body, type=StripeEvent)
         except (msgspec.DecodeError, RecursionError):
             # Signed, but in another form, such as a "thin" event: it is not about a payment. If we
             # refused it, Stripe would send it again for days.
@@ -250,7 +263,7 @@ class Stripe:
         key = (told.metadata or {}).get("reference")
         if key is None or told.object not in ("payment_intent", "refund"):
             return None
-        return Notice(event.id, key, told.id)
+        return WebhookEvent(event.id, key, told.id)
 
     async def close(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK has no type for it
@@ -260,14 +273,14 @@ def _metadata(request: Request) -> dict[str, str]:
     return {"reference": request.key, "order": str(request.order)}
 
 
-def _paper(thing: stripe.StripeObject) -> Paper:
-    return msgspec.convert(thing.to_dict(), Paper)
+def _to_payment_object(thing: stripe.StripeObject) -> PaymentObject:
+    return msgspec.convert(thing.to_dict(), PaymentObject)
 
 
-def _readable(thing: stripe.StripeObject) -> Paper | None:
+def _to_payment_object_or_none(thing: stripe.StripeObject) -> PaymentObject | None:
     """Return a line of a list; an unreadable line is logged and skipped."""
     try:
-        return _paper(thing)
+        return _to_payment_object(thing)
     except msgspec.ValidationError as error:
         log.error(
             "Stripe's %s is left out, it cannot be read: %s", getattr(thing, "id", "?"), error
@@ -275,45 +288,47 @@ def _readable(thing: stripe.StripeObject) -> Paper | None:
         return None
 
 
-async def _ours(listing: Coroutine[Any, Any, Pages]) -> AsyncIterator[Paper]:
+async def _read_our_objects(
+    listing: Coroutine[Any, Any, ListResponse],
+) -> AsyncIterator[PaymentObject]:
     """Yield the objects with a reference of ours, from every page."""
     async for thing in (await listing).auto_paging_iter():
-        paper = _paper(thing)
+        paper = _to_payment_object(thing)
         if paper.key is not None:
             yield paper
 
 
-async def _answer(call: Coroutine[Any, Any, stripe.StripeObject], request: Request) -> Answer:
+async def _await_answer(call: Coroutine[Any, Any, stripe.StripeObject], request: Request) -> Answer:
     """Await a call that moves money, and return its outcome."""
     # Errors are raised again with our own words, because the SDK's errors contain whole answers.
     try:
-        paper = _paper(await call)
+        paper = _to_payment_object(await call)
     except stripe.CardError as error:
-        return stripe_errors.declined(error)
+        return stripe_errors.convert_card_error(error)
     except stripe.InvalidRequestError as error:
-        answer = stripe_errors.refused(error, request)
+        answer = stripe_errors.convert_request_error(error, request)
         if isinstance(answer, Declined):
             return answer
         raise answer from None
     except stripe.StripeError as error:
-        raise stripe_errors.trouble(error) from None
+        raise stripe_errors.convert_error(error) from None
     except msgspec.ValidationError as error:
-        raise Unknown(f"unreadable answer: {error}") from None
-    return _verdict(paper)
+        raise OutcomeUnknown(f"unreadable answer: {error}") from None
+    return _to_answer(paper)
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def _convert_errors() -> Iterator[None]:
     """Convert errors while reading: they say nothing about any payment."""
     try:
         yield
     except stripe.StripeError as error:
-        raise stripe_errors.trouble(error) from None
+        raise stripe_errors.convert_error(error) from None
     except msgspec.ValidationError as error:
-        raise Unknown(f"unreadable answer: {error}") from None
+        raise OutcomeUnknown(f"unreadable answer: {error}") from None
 
 
-def _verdict(paper: Paper) -> Answer:
+def _to_answer(paper: PaymentObject) -> Answer:
     """Return the outcome of a PaymentIntent or a Refund.
 
     Raises:
@@ -321,17 +336,17 @@ def _verdict(paper: Paper) -> Answer:
     """
     if paper.status == "succeeded":
         return Succeeded(paper.id, paper.moved, paper.currency.upper())
-    if _is_over(paper):
+    if _is_final_decline(paper):
         told = paper.last_payment_error or {}
         code, decline_code = told.get("code"), told.get("decline_code")
         words = (paper.status, paper.failure_reason, code, decline_code)
         word = "authentication_required" if paper.status == "requires_action" else None
-        why = stripe_errors.failure(decline_code, code, word)
+        why = stripe_errors.decline_code(decline_code, code, word)
         return Declined(": ".join(filter(None, words)), why)
-    raise Undecided(paper.status, paper.id)
+    raise OutcomeUndecided(paper.status, paper.id)
 
 
-def _is_over(paper: Paper) -> bool:
+def _is_final_decline(paper: PaymentObject) -> bool:
     """Return whether no money moved and none will."""
     if paper.object == "refund":
         return paper.status in ("failed", "canceled")
@@ -341,12 +356,12 @@ def _is_over(paper: Paper) -> bool:
     return refused or paper.status in ("requires_action", "canceled")
 
 
-def _record(paper: Paper) -> Record:
+def _to_record(paper: PaymentObject) -> ProviderRecord:
     order = (paper.metadata or {}).get("order", "")
-    return Record(
+    return ProviderRecord(
         kind="refund" if paper.object == "refund" else "charge",
         key=paper.key,
-        order=int(order) if order.isdecimal() and len(order) < LONGEST_NUMBER else None,
+        order=int(order) if order.isdecimal() and len(order) < MAX_ORDER_DIGITS else None,
         reference=paper.id,
         amount=paper.moved if paper.status == "succeeded" else paper.asked_for,
         currency=paper.currency.upper(),
@@ -356,7 +371,7 @@ def _record(paper: Paper) -> Record:
     )
 
 
-def _state(paper: Paper) -> Literal["succeeded", "declined", "processing"]:
+def _state(paper: PaymentObject) -> Literal["succeeded", "declined", "processing"]:
     if paper.status == "succeeded":
         return "succeeded"
-    return "declined" if _is_over(paper) else "processing"
+    return "declined" if _is_final_decline(paper) else "processing"

@@ -6,18 +6,18 @@ from icecream.payments.decline_codes import DECLINED
 from icecream.payments.providers.protocol import (
     Charge,
     Declined,
-    Later,
-    Refused,
+    OutcomeUndecided,
+    OutcomeUnknown,
     Request,
-    Undecided,
-    Unknown,
+    RequestRefused,
+    RetryLater,
 )
 
 # If Stripe refuses to carry a charge out, the charge is declined: a retry is useless, because
 # Stripe repeats its answer under the same key, and no money moved. The exception is a fault of the
 # account or of our request, which a person may fix. Then the code has one of these prefixes, or the
 # error names a parameter that does not come from the payment.
-OF_THE_ACCOUNT = (
+ACCOUNT_ERROR_PREFIXES = (
     "account_",
     "api_key_",
     "idempotency_",
@@ -30,11 +30,22 @@ OF_THE_ACCOUNT = (
     "tls_",
     "url_",
 )
-OF_THIS_PAYMENT = {"amount", "charge", "currency", "customer", "payment_intent", "payment_method"}
+PAYMENT_PARAMETERS = {
+    "amount",
+    "charge",
+    "currency",
+    "customer",
+    "payment_intent",
+    "payment_method",
+}
 # A refund is retried, unless it can never be made: the cause at Stripe may disappear later.
-NEVER_REFUNDED = {"charge_already_refunded", "charge_disputed", "payment_intent_unexpected_state"}
+FINAL_REFUND_ERRORS = {
+    "charge_already_refunded",
+    "charge_disputed",
+    "payment_intent_unexpected_state",
+}
 # By decline code, code, or the parameter that an error names.
-FAILURES = {
+DECLINE_CODES = {
     "amount": "amount-not-possible",
     "amount_too_large": "amount-not-possible",
     "amount_too_small": "amount-not-possible",
@@ -50,60 +61,62 @@ FAILURES = {
 }
 
 
-def failure(*words: str | None) -> str:
+def decline_code(*words: str | None) -> str:
     """Return our code for a decline, from the first of Stripe's words that has one."""
     for word in filter(None, words):
-        if word in FAILURES:
-            return FAILURES[word]
+        if word in DECLINE_CODES:
+            return DECLINE_CODES[word]
         if word.startswith("payment_method_"):
             return "payment-method-invalid"
     return DECLINED
 
 
-def refused(error: stripe.InvalidRequestError, request: Request) -> Declined | Refused:
+def convert_request_error(
+    error: stripe.InvalidRequestError, request: Request
+) -> Declined | RequestRefused:
     """Return what Stripe's refusal to carry a request out means; it moved no money."""
     code, param = error.code or "", (error.param or "").partition("[")[0]
     if isinstance(request, Charge):
         bare = not code and not param
-        ours = code.startswith(OF_THE_ACCOUNT) or bool(param)
+        ours = code.startswith(ACCOUNT_ERROR_PREFIXES) or bool(param)
         final = error.http_status == 400 and (bare or not ours)
     else:
-        final = code in NEVER_REFUNDED
-    if not (final or param in OF_THIS_PAYMENT):
-        return Refused(reason(error))
+        final = code in FINAL_REFUND_ERRORS
+    if not (final or param in PAYMENT_PARAMETERS):
+        return RequestRefused(describe_error(error))
     if isinstance(request, Charge) and not code and not param:
         # An error without code and parameter says that a payment method was used before, or was
         # detached, and cannot be used again.
-        return Declined(reason(error), "payment-method-invalid")
-    return Declined(reason(error), failure(code, param))
+        return Declined(describe_error(error), "payment-method-invalid")
+    return Declined(describe_error(error), decline_code(code, param))
 
 
-def declined(error: stripe.CardError) -> Declined:
+def convert_card_error(error: stripe.CardError) -> Declined:
     """Return the decline of a card."""
-    decline: str | None = _told(error).get("decline_code")
-    word = failure(decline, error.code, error.param)
-    return Declined(reason(error), "card-declined" if word == DECLINED else word)
+    decline: str | None = _error_fields(error).get("decline_code")
+    word = decline_code(decline, error.code, error.param)
+    return Declined(describe_error(error), "card-declined" if word == DECLINED else word)
 
 
-def trouble(error: stripe.StripeError) -> Later | Unknown:
+def convert_error(error: stripe.StripeError) -> RetryLater | OutcomeUnknown:
     """Return what a failed call means for a payment; never that it was declined."""
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
-        return Refused(reason(error))
+        return RequestRefused(describe_error(error))
     # 409: a request with the same key is being carried out.
     if isinstance(error, stripe.RateLimitError) or error.http_status == 409:
-        return Later(reason(error))
+        return RetryLater(describe_error(error))
     answered = error.http_status is not None and 400 <= error.http_status < 500
-    return (Undecided if answered else Unknown)(reason(error))
+    return (OutcomeUndecided if answered else OutcomeUnknown)(describe_error(error))
 
 
-def reason(error: stripe.StripeError) -> str:
+def describe_error(error: stripe.StripeError) -> str:
     """Return a text for the database and the log, of codes only: messages may quote sent data."""
-    codes = (_told(error).get(name) for name in ("type", "code", "decline_code", "param"))
+    codes = (_error_fields(error).get(name) for name in ("type", "code", "decline_code", "param"))
     words = ": ".join(code for code in codes if isinstance(code, str))
     what = f"{error.http_status or ''} {words or type(error).__name__}".strip()
     return f"{what} ({error.request_id})" if error.request_id else what
 
 
-def _told(error: stripe.StripeError) -> dict[str, str | None]:
+def _error_fields(error: stripe.StripeError) -> dict[str, str | None]:
     body = error.json_body if isinstance(error.json_body, dict) else {}
     return body["error"] if isinstance(body.get("error"), dict) else {}

@@ -10,7 +10,7 @@ from litestar import Litestar
 
 from icecream import settings
 from icecream.payments import leases, settlement
-from icecream.payments.providers import Charge, Declined, Refund, Unknown
+from icecream.payments.providers import Charge, Declined, OutcomeUnknown, Refund
 from icecream.tables import KINDS, Flavor, Job, Payment, User
 from tests import ledger
 from tests.conftest import Caller, Provider, carry_out, desk, new_flavor, place, verdict
@@ -110,13 +110,13 @@ async def test_the_workers_are_notified_of_each_change(failed: Shelf, notified: 
         await carry_out(failed.order)
 
 
-@pytest.mark.parametrize("answers", [[], [Unknown("lost")]])
+@pytest.mark.parametrize("answers", [[], [OutcomeUnknown("lost")]])
 async def test_while_it_is_charged_canceling_waits_and_then_gives_the_money_back(
     shelf: Shelf, answers: list[Any]
 ) -> None:
-    (claim,) = await leases.claim([await charge_of(shelf.order)], limit=1, lease=30)
+    (claim,) = await leases.acquire_leases([await charge_of(shelf.order)], limit=1, lease=30)
     if answers:
-        await leases.postpone(claim, "lost")
+        await leases.postpone_payment(claim, "lost")
     for _ in range(2):
         answer = await shelf.do("cancel")
         assert (answer.status_code, answer.json()["status"]) == (202, "pending")
@@ -134,7 +134,7 @@ async def test_while_it_is_charged_canceling_waits_and_then_gives_the_money_back
 
 
 async def test_while_it_is_charged_a_no_still_is_a_no(shelf: Shelf) -> None:
-    (claim,) = await leases.claim([await charge_of(shelf.order)], limit=1, lease=30)
+    (claim,) = await leases.acquire_leases([await charge_of(shelf.order)], limit=1, lease=30)
     assert (await shelf.do("cancel")).status_code == 202
     await settlement.settle([verdict(claim, Declined("no"))])
     assert await shelf.now() == ("failed", 0, 10)
@@ -290,7 +290,7 @@ async def test_a_cancellation_whose_refund_is_declined_can_be_asked_for_again(pa
 
 async def test_a_refund_without_an_answer_is_sent_again_with_its_key(paid: Shelf) -> None:
     await paid.refund(300)
-    lost = await carry_out(paid.order, Unknown("lost"))
+    lost = await carry_out(paid.order, OutcomeUnknown("lost"))
     assert await paid.now() == ("paid", 0, 6)
     rows = await Payment.select(Payment.id).where(
         Payment.order == paid.order, Payment.kind == "refund"
@@ -302,10 +302,10 @@ async def test_a_refund_without_an_answer_is_sent_again_with_its_key(paid: Shelf
     await ledger.check()
 
 
-async def _due(payment: int) -> list[leases.Claim]:
+async def _due(payment: int) -> list[leases.Lease]:
     """Claim a payment as if its pause was over."""
     await Job.update({Job.run_at: datetime(2020, 1, 1, tzinfo=UTC)}).where(Job.subject == payment)
-    return await leases.claim([payment], limit=1, lease=30)
+    return await leases.acquire_leases([payment], limit=1, lease=30)
 
 
 async def test_what_is_not_paid_cannot_be_refunded(shelf: Shelf) -> None:

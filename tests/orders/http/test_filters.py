@@ -43,9 +43,9 @@ async def test_a_whole_list_is_never_in_memory(
 ) -> None:
     """Each part of the list is sent before the next one is read."""
     monkeypatch.setattr("icecream.http.pagination.CHUNK", 5)
-    counter = placing.Intake(notify_nobody)
+    counter = placing.OrderPlacer(notify_nobody)
     await asyncio.gather(*(counter.place(customer.user.id, {flavor: 1}) for _ in range(43)))
-    real, happened, over = filters.page, [], asyncio.Event()
+    real, happened, over = filters.read_page, [], asyncio.Event()
     received = iter([{"type": "http.request", "body": b"", "more_body": False}])
 
     async def page(asked: Any, after: Any, limit: int) -> Any:
@@ -65,7 +65,7 @@ async def test_a_whole_list_is_never_in_memory(
         await over.wait()
         return {"type": "http.disconnect"}
 
-    monkeypatch.setattr(filters, "page", page)
+    monkeypatch.setattr(filters, "read_page", page)
     await customer.client._transport.app(_call("/api/orders/", customer.access), receive, send)
     # The last read finds no more orders.
     assert happened == ["read", "sent"] * 9 + ["read"]

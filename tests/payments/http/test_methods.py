@@ -44,20 +44,20 @@ NONE_AT_ALL = ["", " ", "a b", "a\tb", "a\nb", "\u00e9", "\x7f", "x" * 256, "pm_
 
 @pytest.mark.parametrize("text", REFERENCES)
 def test_a_providers_reference_stays_as_it_is(text: str) -> None:
-    assert methods_http.reference(text) == text
+    assert methods_http.validate_reference(text) == text
 
 
 @pytest.mark.parametrize("text", CARDS)
 def test_what_looks_like_a_card_is_told_so_and_not_repeated(text: str) -> None:
     with pytest.raises(ValueError, match="looks like the number of a card") as refusal:
-        methods_http.reference(text)
+        methods_http.validate_reference(text)
     assert text not in str(refusal.value)
 
 
 @pytest.mark.parametrize("text", NONE_AT_ALL)
 def test_a_reference_is_visible_ascii(text: str) -> None:
     with pytest.raises(ValueError, match="visible ASCII"):
-        methods_http.reference(text)
+        methods_http.validate_reference(text)
 
 
 async def stored(user: User) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from litestar import Litestar
 
 from icecream.orders import actions
-from icecream.payments.providers import Declined, Succeeded, Unknown
+from icecream.payments.providers import Declined, OutcomeUnknown, Succeeded
 from icecream.tables import Job, Payment
 from tests import ledger
 from tests.conftest import Caller, Provider, carry_out, desk, new_flavor, number, parked, place
@@ -134,7 +134,7 @@ async def test_the_list_is_what_was_asked_for_whole_and_by_page(
 ) -> None:
     placed = await place(customer.user.id, {await new_flavor(): 1})
     await desk(Provider()).serve([number(placed)])
-    (refund,) = await actions.cancel(placed.order, by=staff.user.id)
+    (refund,) = await actions.cancel_order(placed.order, by=staff.user.id)
     order = f"?order={placed.order}"
     for query, expected in (
         (order, [number(placed), refund]),
@@ -269,7 +269,7 @@ async def test_what_does_not_wait_for_an_operator_is_not_decided(
 ) -> None:
     placed = await place(customer.user.id, {await new_flavor(): 1})
     answers: dict[str, list[Any]] = {
-        "unknown": [Unknown("lost")],
+        "unknown": [OutcomeUnknown("lost")],
         "succeeded": [],
         "declined": [Declined("no")],
     }

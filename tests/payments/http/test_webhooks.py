@@ -12,7 +12,7 @@ import pytest
 
 from icecream import app, database, settings
 from icecream.payments import providers
-from icecream.payments.providers import Notice
+from icecream.payments.providers import WebhookEvent
 from icecream.runtime import failpoints
 from icecream.tables import Job
 from icecream.tables import Notice as Kept
@@ -27,11 +27,11 @@ SIGNED = {"Signature": "good"}
 class Signing(Provider):
     """A provider that accepts the signature `good`; the body is a notice or not about us."""
 
-    def notice(self, body: bytes, headers: Mapping[str, str]) -> Notice | None:
+    def notice(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
         if headers.get("signature") != "good":
-            raise providers.Unsigned
+            raise providers.UnverifiedWebhook
         try:
-            return msgspec.json.decode(body, type=Notice)
+            return msgspec.json.decode(body, type=WebhookEvent)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
@@ -43,7 +43,7 @@ Visitor = Callable[[str], httpx.AsyncClient]
 def visitor(opened: None) -> Visitor:
     """Return a function that makes a client at an address, for a service with this provider."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(providers, "chosen", lambda _: Signing())
+        patch.setattr(providers, "create_gateway", lambda _: Signing())
         whole = app.create()
 
     def at(address: str) -> httpx.AsyncClient:

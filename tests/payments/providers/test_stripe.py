@@ -20,18 +20,18 @@ from icecream.payments import decline_codes, providers
 from icecream.payments.providers import (
     Charge,
     Declined,
-    Later,
-    Notice,
-    Record,
+    OutcomeUndecided,
+    OutcomeUnknown,
+    ProviderRecord,
     Refund,
-    Refused,
     Request,
+    RequestRefused,
+    RetryLater,
     Succeeded,
-    Undecided,
-    Unknown,
-    Unsigned,
+    UnverifiedWebhook,
+    WebhookEvent,
 )
-from icecream.payments.providers.stripe import Stripe
+from icecream.payments.providers.stripe import StripeGateway
 from tests import servers
 from tests.processes import TOP, Process
 from tests.sandboxes import Sandbox
@@ -49,7 +49,7 @@ def refund(of: Succeeded, amount: int) -> Refund:
     return Refund(secrets.token_hex(8), amount, "EUR", 7, of.reference)
 
 
-async def charged(provider: Stripe, amount: int = 1250) -> tuple[Charge, Succeeded]:
+async def charged(provider: StripeGateway, amount: int = 1250) -> tuple[Charge, Succeeded]:
     asked = charge(amount)
     answer = await provider.charge(asked)
     assert isinstance(answer, Succeeded)
@@ -78,25 +78,25 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["localstripe", "sandbox"])
-async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Stripe]:
-    made = Stripe("sk_test_tests", secret=SECRET, api=request.getfixturevalue(request.param))
+async def provider(request: pytest.FixtureRequest) -> AsyncIterator[StripeGateway]:
+    made = StripeGateway("sk_test_tests", secret=SECRET, api=request.getfixturevalue(request.param))
     yield made
     await made.close()
 
 
-async def test_a_charge_moves_what_was_asked_for(provider: Stripe) -> None:
+async def test_a_charge_moves_what_was_asked_for(provider: StripeGateway) -> None:
     _, answer = await charged(provider, 1250)
     assert (answer.amount, answer.currency) == (1250, "EUR")
     assert answer.reference.startswith("pi_")
 
 
-async def test_a_declined_card_is_a_no_that_says_why(provider: Stripe) -> None:
+async def test_a_declined_card_is_a_no_that_says_why(provider: StripeGateway) -> None:
     answer = await provider.charge(charge(method=DECLINING))
     assert isinstance(answer, Declined)
     assert "card_declined" in answer.reason
 
 
-async def test_a_refund_gives_back_part_and_then_the_rest(provider: Stripe) -> None:
+async def test_a_refund_gives_back_part_and_then_the_rest(provider: StripeGateway) -> None:
     _, answer = await charged(provider, 1000)
     for amount in (300, 700):
         given = await provider.refund(refund(answer, amount))
@@ -105,12 +105,12 @@ async def test_a_refund_gives_back_part_and_then_the_rest(provider: Stripe) -> N
         assert given.reference.startswith("re_")
 
 
-async def test_what_was_charged_is_found_by_its_reference(provider: Stripe) -> None:
+async def test_what_was_charged_is_found_by_its_reference(provider: StripeGateway) -> None:
     asked, answer = await charged(provider)
     assert await provider.look_up(asked, answer.reference) == answer
 
 
-async def test_a_refund_is_found_by_its_reference_and_by_its_key(provider: Stripe) -> None:
+async def test_a_refund_is_found_by_its_reference_and_by_its_key(provider: StripeGateway) -> None:
     _, answer = await charged(provider)
     asked, other = refund(answer, 10), refund(answer, 20)
     given = await provider.refund(asked)
@@ -121,7 +121,7 @@ async def test_a_refund_is_found_by_its_reference_and_by_its_key(provider: Strip
     assert await provider.look_up(refund(answer, 10), None) is None
 
 
-async def test_the_list_holds_all_that_is_ours(provider: Stripe) -> None:
+async def test_the_list_holds_all_that_is_ours(provider: StripeGateway) -> None:
     since = datetime.now(UTC) - timedelta(seconds=5)
     asked, answer = await charged(provider, 777)
     returned = refund(answer, 77)
@@ -136,7 +136,7 @@ async def test_the_list_holds_all_that_is_ours(provider: Stripe) -> None:
     assert abs(found[asked.key].created - datetime.now(UTC)) < timedelta(seconds=60)
 
 
-def _seen(record: Record) -> tuple[object, ...]:
+def _seen(record: ProviderRecord) -> tuple[object, ...]:
     one = record
     return one.kind, one.order, one.reference, one.amount, one.currency, one.state
 
@@ -173,11 +173,11 @@ class Stub:
 
 
 @pytest.fixture
-async def stub() -> AsyncIterator[tuple[Stub, Stripe]]:
+async def stub() -> AsyncIterator[tuple[Stub, StripeGateway]]:
     stub = Stub()
     server = await asyncio.start_server(stub.serve, "127.0.0.1", 0)
     stub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    made = Stripe("sk_test_tests", secret=SECRET, api=stub.url)
+    made = StripeGateway("sk_test_tests", secret=SECRET, api=stub.url)
     yield stub, made
     await made.close()
     server.close()
@@ -222,62 +222,62 @@ CHARGES: list[tuple[int, object, type]] = [
     (200, intent(status="canceled"), Declined),
     (200, intent(status="requires_payment_method", last_payment_error=REFUSED), Declined),
     # Stripe is confirming the payment at this time.
-    (200, intent(status="requires_payment_method"), Undecided),
-    (200, intent(status="requires_confirmation"), Undecided),
-    (200, intent(status="requires_capture"), Undecided),
-    (200, intent(status="processing"), Undecided),
-    (200, intent(status="something new"), Undecided),
+    (200, intent(status="requires_payment_method"), OutcomeUndecided),
+    (200, intent(status="requires_confirmation"), OutcomeUndecided),
+    (200, intent(status="requires_capture"), OutcomeUndecided),
+    (200, intent(status="processing"), OutcomeUndecided),
+    (200, intent(status="something new"), OutcomeUndecided),
     # An answer that is not Stripe's, or that is cut off.
-    (200, {}, Unknown),
-    (200, [], Unknown),
-    (200, None, Unknown),
-    (200, intent(amount="12.50"), Unknown),
-    (200, b"<html>", Unknown),
-    (200, b"\xff\xfe", Unknown),
-    (302, b"", Unknown),
-    (500, error("api_error"), Unknown),
-    (500, {"error": "oops"}, Unknown),
-    (500, {"error": ["oops"]}, Unknown),
-    (502, b"bad gateway", Unknown),
-    (503, b"", Unknown),
+    (200, {}, OutcomeUnknown),
+    (200, [], OutcomeUnknown),
+    (200, None, OutcomeUnknown),
+    (200, intent(amount="12.50"), OutcomeUnknown),
+    (200, b"<html>", OutcomeUnknown),
+    (200, b"\xff\xfe", OutcomeUnknown),
+    (302, b"", OutcomeUnknown),
+    (500, error("api_error"), OutcomeUnknown),
+    (500, {"error": "oops"}, OutcomeUnknown),
+    (500, {"error": ["oops"]}, OutcomeUnknown),
+    (502, b"bad gateway", OutcomeUnknown),
+    (503, b"", OutcomeUnknown),
     (402, error("card_error", **REFUSED), Declined),
     (402, error("card_error", code="authentication_required"), Declined),
     (400, error(INVALID, code="resource_missing", param="payment_method"), Declined),
     (400, error(INVALID, code="resource_missing", param="customer"), Declined),
     (400, error(INVALID, code="amount_too_small", param="amount"), Declined),
     # An error of ours or of the account: the customer cannot fix it, but somebody else may.
-    (400, error(INVALID, code="parameter_unknown", param="confirm"), Refused),
-    (400, error(INVALID, code="testmode_charges_only"), Refused),
-    (400, error(INVALID, param="off_session"), Refused),
-    (404, error(INVALID), Refused),
-    (401, error(INVALID), Refused),
-    (403, error(INVALID), Refused),
+    (400, error(INVALID, code="parameter_unknown", param="confirm"), RequestRefused),
+    (400, error(INVALID, code="testmode_charges_only"), RequestRefused),
+    (400, error(INVALID, param="off_session"), RequestRefused),
+    (404, error(INVALID), RequestRefused),
+    (401, error(INVALID), RequestRefused),
+    (403, error(INVALID), RequestRefused),
     # Only a type and a message: the payment method was used before, or is detached.
     (400, error(INVALID), Declined),
     (400, error(INVALID, code="payment_method_unactivated"), Declined),
     (400, error(INVALID, code="payment_intent_authentication_failure"), Declined),
     (400, error(INVALID, code="a new one, about a payment"), Declined),
-    (429, error("rate_limit_error"), Later),
-    (429, error(INVALID, code="lock_timeout"), Later),
-    (409, error("idempotency_error", code="idempotency_key_in_use"), Later),
+    (429, error("rate_limit_error"), RetryLater),
+    (429, error(INVALID, code="lock_timeout"), RetryLater),
+    (409, error("idempotency_error", code="idempotency_key_in_use"), RetryLater),
     # The key belongs to a request that moved other money, so the result of this one is unknown.
-    (400, error("idempotency_error"), Undecided),
+    (400, error("idempotency_error"), OutcomeUndecided),
 ]
 REFUNDS: list[tuple[int, object, type]] = [
     (200, given("succeeded"), Succeeded),
     (200, given("failed"), Declined),
     (200, given("canceled"), Declined),
-    (200, given("pending"), Undecided),
-    (200, given("requires_action"), Undecided),
+    (200, given("pending"), OutcomeUndecided),
+    (200, given("requires_action"), OutcomeUndecided),
     (400, error(INVALID, code="charge_already_refunded"), Declined),
     (400, error(INVALID, param="amount"), Declined),
     (400, error(INVALID, code="charge_disputed"), Declined),
     (404, error(INVALID, code="resource_missing", param="payment_intent"), Declined),
-    (400, error(INVALID, code="balance_insufficient"), Refused),
-    (400, error(INVALID), Refused),
-    (200, {"object": "refund"}, Unknown),
-    (400, error("idempotency_error"), Undecided),
-    (500, error("api_error"), Unknown),
+    (400, error(INVALID, code="balance_insufficient"), RequestRefused),
+    (400, error(INVALID), RequestRefused),
+    (200, {"object": "refund"}, OutcomeUnknown),
+    (400, error("idempotency_error"), OutcomeUndecided),
+    (500, error("api_error"), OutcomeUnknown),
 ]
 
 
@@ -285,19 +285,19 @@ def _names(rows: list[tuple[int, object, type]]) -> list[str]:
     return [f"{status}-{kind.__name__}" for status, _, kind in rows]
 
 
-async def asked(stub: tuple[Stub, Stripe], request: Request) -> object:
+async def asked(stub: tuple[Stub, StripeGateway], request: Request) -> object:
     """Return the provider's answer or the exception that was raised."""
     try:
         if isinstance(request, Charge):
             return await stub[1].charge(request)
         return await stub[1].refund(request)
-    except (Unknown, Later) as raised:
+    except (OutcomeUnknown, RetryLater) as raised:
         return raised
 
 
 @pytest.mark.parametrize(("status", "body", "kind"), CHARGES, ids=_names(CHARGES))
 async def test_every_answer_to_a_charge_means_one_thing(
-    stub: tuple[Stub, Stripe], status: int, body: object, kind: type
+    stub: tuple[Stub, StripeGateway], status: int, body: object, kind: type
 ) -> None:
     stub[0].says(status, body)
     answer = await asked(stub, charge())
@@ -307,27 +307,27 @@ async def test_every_answer_to_a_charge_means_one_thing(
 
 @pytest.mark.parametrize(("status", "body", "kind"), REFUNDS, ids=_names(REFUNDS))
 async def test_every_answer_to_a_refund_means_one_thing(
-    stub: tuple[Stub, Stripe], status: int, body: object, kind: type
+    stub: tuple[Stub, StripeGateway], status: int, body: object, kind: type
 ) -> None:
     stub[0].says(status, body)
     assert type(await asked(stub, Refund("key", 5, "EUR", 7, "pi_1"))) is kind
 
 
-async def test_the_amount_is_the_one_that_arrived(stub: tuple[Stub, Stripe]) -> None:
+async def test_the_amount_is_the_one_that_arrived(stub: tuple[Stub, StripeGateway]) -> None:
     stub[0].says(200, intent(amount_received=5, currency="usd"))
     assert await asked(stub, charge(1250)) == Succeeded("pi_1", 5, "USD")
 
 
 async def test_what_is_still_processed_is_unknown_under_its_reference(
-    stub: tuple[Stub, Stripe],
+    stub: tuple[Stub, StripeGateway],
 ) -> None:
     stub[0].says(200, intent(status="processing"))
     answer = await asked(stub, charge())
-    assert isinstance(answer, Unknown)
+    assert isinstance(answer, OutcomeUnknown)
     assert answer.reference == "pi_1"
 
 
-async def test_a_decline_names_its_codes_and_nothing_else(stub: tuple[Stub, Stripe]) -> None:
+async def test_a_decline_names_its_codes_and_nothing_else(stub: tuple[Stub, StripeGateway]) -> None:
     stub[0].says(402, error("card_error", **REFUSED))
     answer = await asked(stub, charge())
     words = "402 card_error: card_declined: insufficient_funds (req_1)"
@@ -357,7 +357,7 @@ FAILURES: list[tuple[int, object, str]] = [
 
 @pytest.mark.parametrize(("status", "body", "code"), FAILURES)
 async def test_a_decline_has_a_word_that_stays_the_same(
-    stub: tuple[Stub, Stripe], status: int, body: object, code: str
+    stub: tuple[Stub, StripeGateway], status: int, body: object, code: str
 ) -> None:
     stub[0].says(status, body)
     answer = await asked(stub, charge())
@@ -368,7 +368,7 @@ async def test_a_decline_has_a_word_that_stays_the_same(
 
 @pytest.mark.parametrize("bug", [AttributeError, KeyError, TypeError, ValueError])
 async def test_a_bug_of_ours_is_not_taken_for_an_answer_that_cannot_be_read(
-    stub: tuple[Stub, Stripe], bug: type[Exception], monkeypatch: pytest.MonkeyPatch
+    stub: tuple[Stub, StripeGateway], bug: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
         raise bug
@@ -383,7 +383,7 @@ async def test_a_bug_of_ours_is_not_taken_for_an_answer_that_cannot_be_read(
 
 
 async def test_a_fault_of_ours_is_not_taken_for_one_of_the_network(
-    stub: tuple[Stub, Stripe], monkeypatch: pytest.MonkeyPatch
+    stub: tuple[Stub, StripeGateway], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def request(*_: object, **__: object) -> None:
         raise FileNotFoundError("a file of ours")
@@ -397,29 +397,29 @@ async def test_a_fault_of_ours_is_not_taken_for_one_of_the_network(
     "answer", [None, b"HTTP/1.1 200 OK\r\nContent-Le", b"nonsense\r\n\r\n", b""]
 )
 async def test_a_broken_connection_is_no_answer(
-    stub: tuple[Stub, Stripe], answer: bytes | None
+    stub: tuple[Stub, StripeGateway], answer: bytes | None
 ) -> None:
     stub[0].answer = answer
-    impatient = Stripe("sk_test_tests", api=stub[0].url, timeout=0.3)
-    with pytest.raises(Unknown):
+    impatient = StripeGateway("sk_test_tests", api=stub[0].url, timeout=0.3)
+    with pytest.raises(OutcomeUnknown):
         await impatient.charge(charge())
     await impatient.close()
 
 
 async def test_nobody_there_is_no_answer() -> None:
-    alone = Stripe("sk_test_tests", api=f"http://127.0.0.1:{servers.free_port()}")
-    with pytest.raises(Unknown):
+    alone = StripeGateway("sk_test_tests", api=f"http://127.0.0.1:{servers.free_port()}")
+    with pytest.raises(OutcomeUnknown):
         await alone.charge(charge())
     await alone.close()
 
 
-async def test_without_a_method_nobody_is_asked(stub: tuple[Stub, Stripe]) -> None:
+async def test_without_a_method_nobody_is_asked(stub: tuple[Stub, StripeGateway]) -> None:
     assert isinstance(await asked(stub, charge(method=None)), Declined)
     assert stub[0].heard == b""
 
 
 async def test_what_is_sent_names_the_order_and_carries_the_key(
-    stub: tuple[Stub, Stripe],
+    stub: tuple[Stub, StripeGateway],
 ) -> None:
     stub[0].says(200, intent())
     request = charge(1250, "cus_1/pm_1")
@@ -442,7 +442,7 @@ async def test_what_is_sent_names_the_order_and_carries_the_key(
 
 
 async def test_a_currency_that_stripe_counts_otherwise_is_converted_both_ways(
-    stub: tuple[Stub, Stripe],
+    stub: tuple[Stub, StripeGateway],
 ) -> None:
     """100 Icelandic krones have no decimal places in our amounts, and two in Stripe's."""
     krones = Charge("key of krones", 100, "ISK", 7, "pm_1")
@@ -464,14 +464,14 @@ async def test_a_currency_that_stripe_counts_otherwise_is_converted_both_ways(
 BEARS_OUR_KEY = {"reference": "looked for"}
 LOOKS: list[tuple[int, object, type]] = [
     (404, error(INVALID, code="resource_missing", param="intent"), type(None)),
-    (402, error("card_error", **REFUSED), Undecided),
-    (400, error(INVALID, param="amount"), Undecided),
-    (404, error(INVALID), Undecided),
-    (500, error("api_error"), Unknown),
-    (429, error("rate_limit_error"), Later),
-    (401, error(INVALID), Refused),
-    (200, {"object": "list"}, Unknown),
-    (200, intent(status="processing", metadata=BEARS_OUR_KEY), Undecided),
+    (402, error("card_error", **REFUSED), OutcomeUndecided),
+    (400, error(INVALID, param="amount"), OutcomeUndecided),
+    (404, error(INVALID), OutcomeUndecided),
+    (500, error("api_error"), OutcomeUnknown),
+    (429, error("rate_limit_error"), RetryLater),
+    (401, error(INVALID), RequestRefused),
+    (200, {"object": "list"}, OutcomeUnknown),
+    (200, intent(status="processing", metadata=BEARS_OUR_KEY), OutcomeUndecided),
     (200, intent(status="canceled", metadata=BEARS_OUR_KEY), Declined),
     (200, intent(metadata=BEARS_OUR_KEY), Succeeded),
     # A payment of somebody else.
@@ -482,18 +482,20 @@ LOOKS: list[tuple[int, object, type]] = [
 
 @pytest.mark.parametrize(("status", "body", "kind"), LOOKS, ids=_names(LOOKS))
 async def test_a_look_that_fails_says_nothing_about_the_payment(
-    stub: tuple[Stub, Stripe], status: int, body: object, kind: type
+    stub: tuple[Stub, StripeGateway], status: int, body: object, kind: type
 ) -> None:
     stub[0].says(status, body)
     try:
         asked = Charge(BEARS_OUR_KEY["reference"], 1250, "EUR", 7, CARD)
         answer: object = await stub[1].look_up(asked, "pi_1")
-    except (Unknown, Later) as raised:
+    except (OutcomeUnknown, RetryLater) as raised:
         answer = raised
     assert type(answer) is kind
 
 
-async def test_money_that_moved_counts_when_two_bear_one_key(stub: tuple[Stub, Stripe]) -> None:
+async def test_money_that_moved_counts_when_two_bear_one_key(
+    stub: tuple[Stub, StripeGateway],
+) -> None:
     request = charge()
     ours = {"reference": request.key, "order": "7"}
     found = [
@@ -507,15 +509,15 @@ async def test_money_that_moved_counts_when_two_bear_one_key(stub: tuple[Stub, S
 
 
 async def test_a_list_that_breaks_off_is_not_taken_for_a_whole_one(
-    stub: tuple[Stub, Stripe],
+    stub: tuple[Stub, StripeGateway],
 ) -> None:
     stub[0].says(500, error("api_error"))
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         _ = [one async for one in stub[1].records(datetime.now(UTC), datetime.now(UTC))]
 
 
 async def test_a_line_of_a_list_that_cannot_be_read_is_told_and_left_out(
-    stub: tuple[Stub, Stripe], caplog: pytest.LogCaptureFixture
+    stub: tuple[Stub, StripeGateway], caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = [
         intent(id="pi_odd", amount="12.50", metadata=OURS),
@@ -531,7 +533,7 @@ async def test_a_line_of_a_list_that_cannot_be_read_is_told_and_left_out(
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
 async def test_nothing_that_was_said_is_logged(
-    stub: tuple[Stub, Stripe],
+    stub: tuple[Stub, StripeGateway],
     level: int,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -573,8 +575,8 @@ def event(object_: dict[str, Any], type_: str = "payment_intent.succeeded") -> b
 
 
 @pytest.fixture
-async def reader() -> AsyncIterator[Stripe]:
-    made = Stripe("sk_test_tests", secret=SECRET)
+async def reader() -> AsyncIterator[StripeGateway]:
+    made = StripeGateway("sk_test_tests", secret=SECRET)
     yield made
     await made.close()
 
@@ -582,13 +584,13 @@ async def reader() -> AsyncIterator[Stripe]:
 OURS = {"reference": "our key", "order": "7"}
 
 
-async def test_a_notice_names_our_key_and_their_reference(reader: Stripe) -> None:
+async def test_a_notice_names_our_key_and_their_reference(reader: StripeGateway) -> None:
     body = event(intent(metadata=OURS))
-    assert reader.notice(body, signed(body)) == Notice("evt_1", "our key", "pi_1")
+    assert reader.notice(body, signed(body)) == WebhookEvent("evt_1", "our key", "pi_1")
     lower = {name.lower(): value for name, value in signed(body).items()}
-    assert reader.notice(body, lower) == Notice("evt_1", "our key", "pi_1")
+    assert reader.notice(body, lower) == WebhookEvent("evt_1", "our key", "pi_1")
     body = event(given("failed") | {"metadata": OURS}, "refund.failed")
-    assert reader.notice(body, signed(body, age=299)) == Notice("evt_1", "our key", "re_1")
+    assert reader.notice(body, signed(body, age=299)) == WebhookEvent("evt_1", "our key", "re_1")
 
 
 @pytest.mark.parametrize(
@@ -601,7 +603,7 @@ async def test_a_notice_names_our_key_and_their_reference(reader: Stripe) -> Non
     ],
 )
 async def test_what_is_not_about_a_payment_of_ours_is_nothing(
-    reader: Stripe, object_: dict[str, Any]
+    reader: StripeGateway, object_: dict[str, Any]
 ) -> None:
     body = event(object_)
     assert reader.notice(body, signed(body)) is None
@@ -620,7 +622,9 @@ THIN = {
     [json.dumps(THIN).encode(), b"no json", b"[]", b'{"id": 1}', b"[" * 100_000],
     ids=["thin", "text", "list", "members", "deep"],
 )
-async def test_what_is_signed_in_another_form_is_passed_over(reader: Stripe, body: bytes) -> None:
+async def test_what_is_signed_in_another_form_is_passed_over(
+    reader: StripeGateway, body: bytes
+) -> None:
     assert reader.notice(body, signed(body)) is None
 
 
@@ -640,15 +644,15 @@ FORGED: list[tuple[bytes, dict[str, str]]] = [
 
 @pytest.mark.parametrize(("body", "headers"), FORGED, ids=range(len(FORGED)))
 async def test_a_forged_or_an_old_notice_is_refused(
-    reader: Stripe, body: bytes, headers: dict[str, str]
+    reader: StripeGateway, body: bytes, headers: dict[str, str]
 ) -> None:
-    with pytest.raises(Unsigned):
+    with pytest.raises(UnverifiedWebhook):
         reader.notice(body, headers)
 
 
 async def test_without_a_secret_no_notice_is_believed() -> None:
-    trusting = Stripe("sk_test_tests")
-    with pytest.raises(Unsigned):
+    trusting = StripeGateway("sk_test_tests")
+    with pytest.raises(UnverifiedWebhook):
         trusting.notice(BODY, signed(BODY, "whsec"))
     await trusting.close()
 
@@ -657,7 +661,7 @@ async def test_without_a_secret_no_notice_is_believed() -> None:
 
 
 async def test_the_settings_choose_it() -> None:
-    chosen = providers.chosen(
+    chosen = providers.create_gateway(
         settings.read(
             {
                 "ICECREAM_PAYMENT_PROVIDER": "stripe",
@@ -666,7 +670,7 @@ async def test_the_settings_choose_it() -> None:
             }
         )
     )
-    assert isinstance(chosen, Stripe)
+    assert isinstance(chosen, StripeGateway)
     assert chosen.key_life == timedelta(hours=23)
-    assert chosen.notice(BODY, signed(BODY)) == Notice("evt_1", "our key", "pi_1")
+    assert chosen.notice(BODY, signed(BODY)) == WebhookEvent("evt_1", "our key", "pi_1")
     await chosen.close()

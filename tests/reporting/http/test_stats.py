@@ -357,11 +357,11 @@ async def test_what_waits_is_told(customer: Caller, staff: Caller, flavor: int) 
     placed = [await place(customer.user.id, {flavor: n}) for n in (1, 2, 3, 4)]
     numbers = [one.payment for one in placed if one.payment]
     flying, parked, tried, _ = numbers
-    await leases.claim([flying], limit=1, lease=90)
-    (claim,) = await leases.claim([parked], limit=1, lease=90)
-    await settlement.settle([settlement.Verdict(claim, settlement.Parked("No idea."))])
-    (claim,) = await leases.claim([tried], limit=1, lease=90)
-    await leases.postpone(claim, "no answer")
+    await leases.acquire_leases([flying], limit=1, lease=90)
+    (claim,) = await leases.acquire_leases([parked], limit=1, lease=90)
+    await settlement.settle([settlement.SettlementResult(claim, settlement.Parked("No idea."))])
+    (claim,) = await leases.acquire_leases([tried], limit=1, lease=90)
+    await leases.postpone_payment(claim, "no answer")
     after = await now()
     assert {
         name: after["queue"][name] - before[name] for name in before if name != "oldest_due"
