@@ -26,7 +26,7 @@ async def charge(payments: list[int], customers: Sequence[int] = ()) -> None:
     # Taskiq would log a traceback for each message, also while the database is away.
     with logs.contained(log, "Carrying out payments that were rung for"):
         try:
-            await broker.state.desk.serve(payments, customers)
+            await broker.state.desk.execute(payments, customers)
         except database.AWAY as error:
             logs.DATABASE.failed(error)
 

@@ -31,8 +31,8 @@ async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
     current = settings.load()
     provider = providers.create_gateway(current)
     lease, timeout = current.lease, current.payment_timeout
-    desk = Executor(provider, places=concurrency, lease=lease, timeout=timeout)
-    inbox = webhook_inbox.WebhookInbox(provider, lease=lease, timeout=timeout)
+    desk = Executor(provider, slots=concurrency, lease_seconds=lease, timeout=timeout)
+    inbox = webhook_inbox.WebhookInbox(provider, lease_seconds=lease, timeout=timeout)
     broker.state.desk = desk
     broker.is_worker_process = True
     sweepers = {

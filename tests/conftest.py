@@ -354,7 +354,7 @@ _desks: list[executor.Executor] = []
 
 def desk(provider: Provider) -> executor.Executor:
     """Return a worker's desk for this provider."""
-    _desks.append(executor.Executor(provider, places=10, lease=30, timeout=5))
+    _desks.append(executor.Executor(provider, slots=10, lease_seconds=30, timeout=5))
     return _desks[-1]
 
 
@@ -373,7 +373,7 @@ async def carry_out(order: int, *answers: Any) -> Provider:
     """Serve the payments of this order with a provider that gives these answers."""
     provider = Provider(*answers)
     rows = await Payment.select(Payment.id).where(Payment.order == order)
-    await desk(provider).serve([row["id"] for row in rows])
+    await desk(provider).execute([row["id"] for row in rows])
     return provider
 
 
@@ -393,6 +393,6 @@ async def parked(customer: Caller, *answers: Answer) -> placing.PlacedOrder:
         await Payment.update({Payment.first_sent_at: datetime(2020, 1, 1, tzinfo=UTC)}).where(
             payment
         )
-    await desk(Provider(*answers)).serve([number(placed)])
+    await desk(Provider(*answers)).execute([number(placed)])
     assert await Payment.exists().where(payment, Payment.state == "parked")
     return placed

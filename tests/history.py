@@ -60,9 +60,9 @@ class History:
     async def _give_back_odd_charges(self) -> None:
         """Refund orders that were charged another amount, as the doctor advises."""
         for order in (await doctor.find_violations()).get(ODD_CHARGE, ()):
-            give_back = partial(actions.refund_order, why="odd", by=self._clerk)
+            give_back = partial(actions.refund_order, reason="odd", by=self._clerk)
             staged = await database.transaction(partial(give_back, int(str(order[0])), None))
-            (claim,) = await leases.acquire_leases(staged, limit=1, lease=0)
+            (claim,) = await leases.acquire_leases(staged, limit=1, lease_seconds=0)
             asked = claim.request
             answer = Succeeded(f"history {asked.key}", asked.amount, asked.currency)
             await settlement.settle([settlement.SettlementResult(claim, answer)])
@@ -77,7 +77,7 @@ class History:
     async def _settle(self) -> None:
         """Settle several payments at once, like a desk."""
         now, later = self._waiting[:10], self._waiting[10:]
-        claims = await leases.acquire_leases(now, limit=10, lease=0) if now else []
+        claims = await leases.acquire_leases(now, limit=10, lease_seconds=0) if now else []
         verdicts = [
             settlement.SettlementResult(one, answer)
             for one in claims
@@ -113,7 +113,7 @@ class History:
         if self.orders:
             order, amount = self.chance.choice(self.orders), self.chance.choice((None, 1, 33, 100))
             self._waiting += await database.transaction(
-                lambda: actions.refund_order(order, amount, why="soft", by=self._clerk)
+                lambda: actions.refund_order(order, amount, reason="soft", by=self._clerk)
             )
 
     async def _decide(self) -> None:
@@ -130,7 +130,7 @@ class History:
                 )
             )
             number = min(row["id"] for row in rows)
-            self._waiting += await decide(number, why="looked", by=self._clerk)
+            self._waiting += await decide(number, reason="looked", by=self._clerk)
 
 
 async def _silent(payments: list[int], customers: Sequence[int] = ()) -> None:

@@ -71,7 +71,7 @@ async def _pay(order: int, _: Nothing, by: int) -> Done:
 
 async def _refund(order: int, what: actions_http.NewRefund, by: int) -> Done:
     staged = await database.transaction(
-        lambda: actions.refund_order(order, what.amount, why=what.reason, by=by)
+        lambda: actions.refund_order(order, what.amount, reason=what.reason, by=by)
     )
     rows = await Payment.select(Payment.amount).where(Payment.id.is_in(staged))
     amount = money.format_amount(rows[0]["amount"], settings.load().currency)
@@ -80,7 +80,7 @@ async def _refund(order: int, what: actions_http.NewRefund, by: int) -> Done:
 
 async def _receive(flavor: int, what: flavors.StockReceipt, by: int) -> Done:
     async def work() -> None:
-        await inventory.receive_stock(flavor, what.quantity, why=what.reason, by=by)
+        await inventory.receive_stock(flavor, what.quantity, reason=what.reason, by=by)
 
     await database.transaction(work)
     rows = await Flavor.select(Flavor.name, Flavor.stock).where(Flavor.id == flavor)
@@ -89,27 +89,27 @@ async def _receive(flavor: int, what: flavors.StockReceipt, by: int) -> Done:
 
 async def _retry(payment: int, what: payments_http.Retry, by: int) -> Done:
     staged = await manual_review.retry_payment(
-        payment, why=what.reason, by=by, reference=what.reference
+        payment, reason=what.reason, by=by, reference=what.reference
     )
     return f"The provider is asked once more about payment {payment}.", staged
 
 
 async def _release(payment: int, what: payments_http.Why, by: int) -> Done:
-    staged = await manual_review.release_payment(payment, why=what.reason, by=by)
+    staged = await manual_review.release_payment(payment, reason=what.reason, by=by)
     order = (await payments_http.get_payment(payment)).order
     status = await _status(order)
     return f"Payment {payment} counts as declined; order {order} is {status}.", staged
 
 
 async def _give_back(payment: int, what: payments_http.Why, by: int) -> Done:
-    staged = await manual_review.refund_payment(payment, why=what.reason, by=by)
+    staged = await manual_review.refund_payment(payment, reason=what.reason, by=by)
     view = await payments_http.get_payment(payment)
     amount = money.format_amount(view.moved or 0, view.currency)
     return f"Refund of {amount} started; then order {view.order} is canceled.", staged
 
 
 async def _book(payment: int, what: payments_http.Why, by: int) -> Done:
-    staged = await manual_review.book_refund(payment, why=what.reason, by=by)
+    staged = await manual_review.book_refund(payment, reason=what.reason, by=by)
     view = await payments_http.get_payment(payment)
     amount, status = money.format_amount(view.moved or 0, view.currency), await _status(view.order)
     return f"{amount} counts as given back; order {view.order} is {status}.", staged

@@ -188,7 +188,7 @@ async def create_flavor(new: NewFlavor, *, by: User) -> FlavorView:
         row = Flavor(**{"price": settings.load().default_price} | given)
         flavor: int = (await Flavor.insert(row))[0]["id"]
         if stock is not None:
-            await inventory.receive_stock(flavor, stock, why="first stock", by=by.id)
+            await inventory.receive_stock(flavor, stock, reason="first stock", by=by.id)
         return (await get_flavor(flavor))[0]
 
     try:

@@ -201,7 +201,7 @@ class Flavors(Controller):
 
         async def work() -> flavors.FlavorView:
             await inventory.receive_stock(
-                flavor, data.quantity, why=data.reason, by=request.user.id
+                flavor, data.quantity, reason=data.reason, by=request.user.id
             )
             return (await flavors.get_flavor(flavor))[0]
 

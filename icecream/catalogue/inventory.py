@@ -28,9 +28,9 @@ class StockReservation:
 
     def __init__(self, prices: dict[int, int], stock: dict[int, int]) -> None:
         self._prices, self._stock = prices, stock
-        self._taken: Counter[int] = Counter()
+        self._reserved: Counter[int] = Counter()
 
-    def take(self, wanted: dict[int, int]) -> list[Line]:
+    def reserve(self, wanted: dict[int, int]) -> list[Line]:
         """Take these quantities, by flavor id, at today's prices; `save` writes them all.
 
         Raises:
@@ -49,15 +49,15 @@ class StockReservation:
             raise errors.InsufficientStock(
                 f"Only {first['available']} left of flavor {first['flavor']}.", lines=short
             )
-        self._taken.update({flavor: n for flavor, n in wanted.items() if flavor in self._stock})
+        self._reserved.update({flavor: n for flavor, n in wanted.items() if flavor in self._stock})
         return [Line(flavor, n, self._prices[flavor]) for flavor, n in wanted.items()]
 
     def _left(self, flavor: int) -> int | None:
-        return self._stock[flavor] - self._taken[flavor] if flavor in self._stock else None
+        return self._stock[flavor] - self._reserved[flavor] if flavor in self._stock else None
 
     async def save(self) -> None:
         """Write the taken quantities."""
-        await _MOVE_STOCK([(flavor, -n) for flavor, n in self._taken.items()])
+        await _MOVE_STOCK([(flavor, -n) for flavor, n in self._reserved.items()])
 
 
 async def read_stock(wanted: Collection[int]) -> StockReservation:
@@ -94,7 +94,7 @@ def _reservation(rows: list[dict[str, Any]], held: list[dict[str, Any]]) -> Stoc
 
 
 async def receive_stock(
-    flavor: int, quantity: int, *, why: str, by: int, at: datetime | None = None
+    flavor: int, quantity: int, *, reason: str, by: int, at: datetime | None = None
 ) -> None:
     """Add a receipt to a flavor's stock; a negative quantity removes a loss from it.
 
@@ -110,7 +110,7 @@ async def receive_stock(
     rows = await database.owned(_select_flavors([flavor]))
     if not rows:
         raise errors.NotFound
-    moves, left = [(why, quantity)], rows[0]["stock"]
+    moves, left = [(reason, quantity)], rows[0]["stock"]
     if left is None:
         left, moves = 0, [("while it was not counted", await _uncounted_quantity(flavor)), *moves]
     if left + quantity < 0:
@@ -122,7 +122,7 @@ async def receive_stock(
     at = at or datetime.now(UTC)
     await Flavor.update({Flavor.stock: left + quantity}).where(Flavor.id == flavor)
     received = [
-        StockMove(flavor=flavor, quantity=n, why=said, by=by, at=at) for said, n in moves if n
+        StockMove(flavor=flavor, quantity=n, why=text, by=by, at=at) for text, n in moves if n
     ]
     if received:
         await StockMove.insert(*received)

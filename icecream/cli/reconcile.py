@@ -43,6 +43,6 @@ async def _compare(provider: providers.Gateway, period: timedelta, *, do: bool) 
     left, until = 0, datetime.now(UTC) - reconciliation.MIN_PAYMENT_AGE
     async for finding in reconciliation.find_differences(provider, until - period, until):
         outcome = await remedies.apply_remedy(provider, finding) if do else remedies.NOT_DONE
-        click.echo(f"{finding}{outcome.said}")
-        left += not outcome.done
+        click.echo(f"{finding}{outcome.text}")
+        left += not outcome.is_done
     return left

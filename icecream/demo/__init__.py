@@ -16,7 +16,7 @@ from icecream import database, settings
 from icecream.catalogue import flavors, inventory
 from icecream.demo.season import Planned, demand, plan
 from icecream.orders import actions, placing
-from icecream.payments import leases, settlement
+from icecream.payments import executor, leases, settlement
 from icecream.payments.providers import Answer, Charge, Declined, Request, Succeeded
 from icecream.runtime import passwords
 from icecream.tables import Flavor, FlavorTotal, Order, User
@@ -135,7 +135,7 @@ class _Season:
             if missing > 0:
                 why = f"delivery of week {monday:%V}"
                 await inventory.receive_stock(
-                    row["id"], missing, why=why, by=self._staff, at=monday
+                    row["id"], missing, reason=why, by=self._staff, at=monday
                 )
 
     async def _sell(self, batch: Sequence[Planned]) -> None:
@@ -182,7 +182,7 @@ async def _given_back(order: int, one: Planned, at: datetime, staff: int) -> Non
     else:
         amount = await _half(order) if one.fate == "refunded in part" else None
         why = "half of it had melted" if amount else "the freezer broke down"
-        staged = await actions.refund_order(order, amount, why=why, by=staff, at=at)
+        staged = await actions.refund_order(order, amount, reason=why, by=staff, at=at)
     await _settle(dict.fromkeys(staged, (at, one.fate)))
 
 
@@ -196,7 +196,9 @@ async def _settle(asked: Mapping[int, tuple[datetime, str]]) -> None:
     if not asked:
         return
     sent = {payment: at for payment, (at, _) in asked.items()}
-    claims = await leases.acquire_leases(sent, limit=len(sent), lease=LEASE, sent=sent)
+    claims = await leases.acquire_leases(
+        sent, limit=len(sent), lease_seconds=LEASE, first_sent=sent
+    )
     answers = [(claim, _answer(claim.request, asked[claim.payment][1])) for claim in claims]
     await settlement.settle(
         [
@@ -211,7 +213,7 @@ def _answer(request: Request, fate: str) -> Answer | settlement.Parked:
     if charged and fate == "failed":
         return Declined("The bank said no.")
     if charged and fate == "parked":
-        return settlement.Parked("The provider knows nothing of it, and would charge it anew.")
+        return settlement.Parked(executor.NOT_FOUND)
     # An amount that differs from the requested one is parked by the usual rules.
     moved = request.amount + 50 * (fate == "parked over its amount")
     return Succeeded(f"demo_{request.key}", moved, request.currency)

@@ -29,16 +29,18 @@ async def _cancel(order: int, by: int, at: datetime | None) -> list[int]:
         raise errors.InvalidTransition(row["status"], "canceled", states.ORDER[row["status"]])
     if row["status"] == "canceled" or row["cancel_requested"]:
         return []
-    new = settlement.begin_transition(row, at)
+    transition = settlement.begin_transition(row, at)
     if row["status"] == "pending" and await _void_charge(order):
-        new.back = True
-        new.enter("canceled", by)
+        transition.releases_stock = True
+        transition.enter("canceled", by)
     else:
-        new.cancel_requested = True
-        new.tell("cancel-requested", by)
+        transition.cancel_requested = True
+        transition.add_event("cancel-requested", by)
         if row["status"] == "paid" and not await balances.has_open_refund(order):
-            settlement.start_refund(new, await balances.read_balance(row), by)
-    return await settlement.apply_transitions([new], await settlement.release_order_stock([new]))
+            settlement.start_refund(transition, await balances.read_balance(row), by)
+    return await settlement.apply_transitions(
+        [transition], await settlement.release_order_stock([transition])
+    )
 
 
 async def _void_charge(order: int) -> bool:
@@ -90,19 +92,21 @@ async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
     lines = await OrderLine.select(OrderLine.flavor, OrderLine.quantity).where(
         OrderLine.order == order
     )
-    shelf = await inventory.lock_stock([line["flavor"] for line in lines])
+    stock = await inventory.lock_stock([line["flavor"] for line in lines])
     try:
-        shelf.take({line["flavor"]: line["quantity"] for line in lines})
+        stock.reserve({line["flavor"]: line["quantity"] for line in lines})
     except inventory.UnknownFlavor as error:
         raise errors.FlavorArchived(f"Flavor {error.flavor} is no longer sold.") from None
-    await shelf.save()
-    new = settlement.begin_transition(row)
-    new.enter("pending", by)
+    await stock.save()
+    transition = settlement.begin_transition(row)
+    transition.enter("pending", by)
     n = await attempts.next_number(order, "charge")
     staged = await attempts.stage_attempts(
         [attempts.Attempt(order, row["user"], row["total"], n=n, method=method)]
     )
-    await settlement.apply_transitions([new], await settlement.release_order_stock([new]))
+    await settlement.apply_transitions(
+        [transition], await settlement.release_order_stock([transition])
+    )
     return list(staged.values())
 
 
@@ -115,7 +119,7 @@ async def _payment_method(user: int, needed: bool) -> str | None:
 
 
 async def refund_order(
-    order: int, amount: int | None, *, why: str, by: int, at: datetime | None = None
+    order: int, amount: int | None, *, reason: str, by: int, at: datetime | None = None
 ) -> list[int]:
     """Refund part of what was paid for an order, or all that is left, within a transaction.
 
@@ -138,17 +142,19 @@ async def refund_order(
     if await balances.has_open_refund(order):
         raise errors.RefundInProgress()
     balance = await balances.read_balance(row)
-    wanted = balance.left if amount is None else amount
-    if wanted > balance.left or not balance.held:
+    wanted = balance.refundable if amount is None else amount
+    if wanted > balance.refundable or not balance.held:
         raise errors.RefundTooLarge(
-            f"Only {money.format_amount(balance.left, settings.load().currency)} is left.",
-            left=balance.left,
+            f"Only {money.format_amount(balance.refundable, settings.load().currency)} is left.",
+            left=balance.refundable,
         )
-    new, moved = settlement.begin_transition(row, at), balance.to_give_back(wanted)
-    about = {"amount": moved, "reason": why}
-    if wanted == balance.left and row["status"] == "paid":
-        settlement.start_refund(new, balance, by, **about)
+    transition, moved = settlement.begin_transition(row, at), balance.amount_to_move(wanted)
+    details = {"amount": moved, "reason": reason}
+    if wanted == balance.refundable and row["status"] == "paid":
+        settlement.start_refund(transition, balance, by, **details)
     else:
-        new.refund = moved
-        new.tell("refund-requested", by, **about)
-    return await settlement.apply_transitions([new], await settlement.release_order_stock([new]))
+        transition.refund = moved
+        transition.add_event("refund-requested", by, **details)
+    return await settlement.apply_transitions(
+        [transition], await settlement.release_order_stock([transition])
+    )

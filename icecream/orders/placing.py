@@ -217,11 +217,11 @@ async def place_orders(calls: Sequence[OrderRequest]) -> list[PlacedOrder | Exce
     now = datetime.now(UTC)
     known = await _find_known_keys([call.key for call in calls if call.key])
     fresh = [call for call in calls if call.key is None or call.key.name not in known]
-    shelf = await inventory.lock_stock({flavor for call in fresh for flavor in call.lines})
-    outcomes = [_decide_order(call, shelf, known, now) for call in calls]
+    stock = await inventory.lock_stock({flavor for call in fresh for flavor in call.lines})
+    outcomes = [_decide_order(call, stock, known, now) for call in calls]
     outcomes = await _replay_late_orders(calls, outcomes)
     if new := [one for one in outcomes if isinstance(one, _NewOrder)]:
-        await shelf.save()
+        await stock.save()
         await _write_orders(new, now)
         await keys.store_responses(
             [_stored_response(one.key, one.receipt) for one in new if one.key], at=now
@@ -263,14 +263,14 @@ def _find_replay(
 
 
 def _decide_order(
-    call: OrderRequest, shelf: inventory.StockReservation, known: KnownKeys, now: datetime
+    call: OrderRequest, stock: inventory.StockReservation, known: KnownKeys, now: datetime
 ) -> PlacementResult:
     if call.key is not None and (again := _find_replay(call.key, known)):
         return again
     if settings.load().needs_payment_method and not call.method:
         return errors.PaymentMethodRequired()
     try:
-        lines = shelf.take(call.lines)
+        lines = stock.reserve(call.lines)
     except REFUSALS as refusal:
         return refusal
     total = sum(line.total for line in lines)

@@ -17,26 +17,26 @@ class Balance(Struct):
 
     total: int
     charged: int = 0
-    given_back: int = 0
+    returned: int = 0
 
     @property
     def held(self) -> int:
         """The amount that the provider still holds."""
-        return max(self.charged - self.given_back, 0)
+        return max(self.charged - self.returned, 0)
 
     @property
     def refunded(self) -> int:
         """The part of the total that counts as refunded: all of it once nothing is held."""
-        return min(self.given_back, self.total) if self.held else self.total
+        return min(self.returned, self.total) if self.held else self.total
 
     @property
-    def left(self) -> int:
+    def refundable(self) -> int:
         """The largest amount that a refund may request."""
         return min(self.total - self.refunded, self.held)
 
-    def to_give_back(self, asked: int) -> int:
-        """Return the amount that a refund of `asked` moves; the last one includes a surplus."""
-        return self.held if asked == self.left else asked
+    def amount_to_move(self, requested: int) -> int:
+        """Return the amount that a refund of `requested` moves; the last one includes a surplus."""
+        return self.held if requested == self.refundable else requested
 
 
 async def read_balances(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
@@ -48,11 +48,11 @@ async def read_balances(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
     for row in await Payment.select(*columns).where(
         Payment.order.is_in(sorted(found)), Payment.state == "succeeded"
     ):
-        money = row["amount"] if row["moved"] is None else row["moved"]
+        amount = row["amount"] if row["moved"] is None else row["moved"]
         if row["kind"] == "charge":
-            found[row["order"]].charged += money
+            found[row["order"]].charged += amount
         else:
-            found[row["order"]].given_back += money
+            found[row["order"]].returned += amount
     return found
 
 

@@ -1,4 +1,4 @@
-"""Shares of the places: trouble with some payments does not delay others."""
+"""Limits for groups of payments: trouble with some payments does not delay others."""
 
 import math
 from collections import Counter
@@ -8,109 +8,114 @@ from typing import Any
 from icecream.payments.leases import Lease
 from icecream.tables import KINDS
 
-# The largest share of all places for each group: payments of one customer, payments of a customer
-# whose last call was not answered, charges or refunds, and retried payments. The share of a kind is
-# larger than a customer's, so that one customer cannot use it up.
-MAX_CUSTOMER_SHARE, MAX_UNANSWERED_CUSTOMER_SHARE, MAX_KIND_SHARE, MAX_RETRY_SHARE = (
-    0.8,
-    0.1,
-    0.9,
-    0.5,
-)
+# The largest share of all slots for each group of payments. The rest is left for other payments.
+MAX_CUSTOMER_SHARE = 0.8
+# For a customer after a call without an answer: the next calls may hang too.
+MAX_UNANSWERED_CUSTOMER_SHARE = 0.1
+# For charges, and for refunds. It is larger than a customer's share, so that one customer cannot
+# use it up.
+MAX_KIND_SHARE = 0.9
+# For retried payments: many of them get no answer again.
+MAX_RETRY_SHARE = 0.5
 _RETRIES = "retries"
 JobRow = dict[str, Any]
 
 
 class ConcurrencyLimits:
-    """A counter of the places that are held in this process."""
+    """The limits for groups of payments, and the slots that each group uses in this process."""
 
-    def __init__(self, places: int) -> None:
-        self._places = places
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
         # By customer, by kind, and for retried payments.
-        self._held: Counter[int | str] = Counter()
-        self._troubled: set[int] = set()
-        # The groups that were full when a due payment was passed over, or may have been.
-        self._passed_over: set[int | str] = set()
+        self._in_use: Counter[int | str] = Counter()
+        self._unanswered: set[int] = set()
+        # The groups that were full when a due payment was skipped, or may have been skipped.
+        self._skipped: set[int | str] = set()
 
-    def take(self, claim: Lease) -> None:
-        """Count the place that a payment takes."""
-        self._held.update(_groups(claim.customer, claim.kind, again=claim.tries > 1))
+    def acquire(self, lease: Lease) -> None:
+        """Count the slot of a payment as used."""
+        self._in_use.update(_groups(lease.customer, lease.kind, again=lease.tries > 1))
 
-    def give_back(self, claim: Lease) -> None:
-        """Count the place of a payment as free."""
-        self._held -= Counter(_groups(claim.customer, claim.kind, again=claim.tries > 1))
+    def release(self, lease: Lease) -> None:
+        """Count the slot of a payment as free."""
+        self._in_use -= Counter(_groups(lease.customer, lease.kind, again=lease.tries > 1))
 
-    def note(self, customer: int, *, answered: bool) -> None:
+    def record_call(self, customer: int, *, answered: bool) -> None:
         """Record whether the provider answered a call for this customer."""
         if answered:
-            self._troubled.discard(customer)
+            self._unanswered.discard(customer)
         else:
-            self._troubled.add(customer)
+            self._unanswered.add(customer)
 
-    def pick(self, due: Sequence[JobRow]) -> list[JobRow]:
-        """Return those of the due jobs for which there is room, in their order."""
-        held, picked = self._held.copy(), list[JobRow]()
+    def select(self, due: Sequence[JobRow]) -> list[JobRow]:
+        """Return those of the due jobs that no limit excludes, in their order."""
+        in_use, selected = self._in_use.copy(), list[JobRow]()
         for row in due:
             groups = _groups(row["customer"], row["kind"], again=row["tries"] > 0)
-            if full := [group for group in groups if held[group] >= self._most(group)]:
-                self._passed_over.update(full)
+            if full := [group for group in groups if in_use[group] >= self._limit(group)]:
+                self._skipped.update(full)
             else:
-                held.update(groups)
-                picked.append(row)
-        return picked
+                in_use.update(groups)
+                selected.append(row)
+        return selected
 
-    def pass_over(self, *kinds: str) -> None:
-        """Mark these kinds and all full groups: some of their due payments may be left."""
-        self._passed_over.update(kinds, filter(self._is_full, self._held))
+    def mark_skipped(self, *kinds: str) -> None:
+        """Note that due payments of these kinds and of all full groups may have been skipped."""
+        self._skipped.update(kinds, filter(self._is_full, self._in_use))
 
     @property
-    def has_room_again(self) -> bool:
-        """Whether there may be room for a payment that was passed over."""
-        return not all(map(self._is_full, self._passed_over))
+    def has_capacity_again(self) -> bool:
+        """Whether there may be a slot for a payment that was skipped."""
+        return not all(map(self._is_full, self._skipped))
 
-    def resume(self) -> bool:
-        """Return `has_room_again`, and forget the groups with room: the caller searches now."""
-        again = self.has_room_again
-        self._passed_over = set(filter(self._is_full, self._passed_over))
+    def take_skipped(self) -> bool:
+        """Return `has_capacity_again`, and forget the groups with free slots.
+
+        The caller searches for their payments now.
+        """
+        again = self.has_capacity_again
+        self._skipped = set(filter(self._is_full, self._skipped))
         return again
 
-    def with_room(self, payments: Sequence[int], customers: Mapping[int, int]) -> list[int]:
-        """Return the payments without those of customers whose share is known to be full."""
+    def with_capacity(self, payments: Sequence[int], customers: Mapping[int, int]) -> list[int]:
+        """Return the payments, without those of customers at their limit."""
         full = set(self.full_customers)
         left = [payment for payment in payments if customers.get(payment) not in full]
         if len(left) < len(payments):
-            self._passed_over |= full
+            self._skipped |= full
         return left
 
     @property
     def kinds(self) -> list[str]:
-        """The kinds for which there is room."""
+        """The kinds below their limit."""
         return [kind for kind in KINDS if not self._is_full(kind)]
 
     @property
     def full_customers(self) -> list[int]:
-        """The customers for whom there is no room."""
-        return [one for one in self._held if isinstance(one, int) and self._is_full(one)]
+        """The customers at their limit."""
+        return [group for group in self._in_use if isinstance(group, int) and self._is_full(group)]
 
     @property
-    def only_fresh(self) -> bool:
-        """Whether there is no room for retried payments."""
+    def retries_are_full(self) -> bool:
+        """Whether retried payments are at their limit."""
         return self._is_full(_RETRIES)
 
     @property
     def any_is_full(self) -> bool:
-        """Whether some payment may have to wait for room."""
-        return any(map(self._is_full, self._held))
+        """Whether a group is at its limit, so that payments may have to wait."""
+        return any(map(self._is_full, self._in_use))
 
     def _is_full(self, group: int | str) -> bool:
-        return self._held[group] >= self._most(group)
+        return self._in_use[group] >= self._limit(group)
 
-    def _most(self, group: int | str) -> int:
+    def _limit(self, group: int | str) -> int:
         if isinstance(group, int):
-            share = MAX_UNANSWERED_CUSTOMER_SHARE if group in self._troubled else MAX_CUSTOMER_SHARE
+            share = MAX_CUSTOMER_SHARE
+            if group in self._unanswered:
+                share = MAX_UNANSWERED_CUSTOMER_SHARE
         else:
             share = MAX_RETRY_SHARE if group == _RETRIES else MAX_KIND_SHARE
-        return math.ceil(self._places * share)
+        return math.ceil(self._slots * share)
 
 
 def _groups(customer: int | None, kind: str, *, again: bool) -> list[int | str]:

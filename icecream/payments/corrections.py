@@ -53,13 +53,17 @@ async def _park_failed_refund(refund: int, why: str) -> bool:
             Payment.last_error: f"{REFUND_FAILED} {why}",
         }
     ).where(Payment.id == refund)
-    new = settlement.begin_transition(order)
-    new.refunded = (await balances.read_balance(order)).refunded - order["refunded"]
+    transition = settlement.begin_transition(order)
+    transition.refunded = (await balances.read_balance(order)).refunded - order["refunded"]
     # The provider's reason is for staff, with the payment. The customer can read the history too.
-    new.tell("refund-failed", payment=refund, amount=row["amount"], reason=REFUND_FAILED)
-    if new.status == "refunded":
-        new.enter("refunding")
-    await settlement.apply_transitions([new], await settlement.release_order_stock([new]))
+    transition.add_event(
+        "refund-failed", payment=refund, amount=row["amount"], reason=REFUND_FAILED
+    )
+    if transition.status == "refunded":
+        transition.enter("refunding")
+    await settlement.apply_transitions(
+        [transition], await settlement.release_order_stock([transition])
+    )
     return True
 
 
@@ -90,14 +94,16 @@ async def _book_provider_refund(charge: int, record: ProviderRecord) -> None:
             f"Only {money.format_amount(left, row['currency'])} is left.", left=left
         )
     await _insert_refund(order["id"], record)
-    new = settlement.begin_transition(order)
-    about: dict[str, Any] = {
+    transition = settlement.begin_transition(order)
+    details: dict[str, Any] = {
         "amount": record.amount,
         "reference": record.reference,
         "reason": REFUNDED_AT_PROVIDER,
     }
-    settlement.count_refund(new, await balances.read_balance(order), **about)
-    await settlement.apply_transitions([new], await settlement.release_order_stock([new]))
+    settlement.count_refund(transition, await balances.read_balance(order), **details)
+    await settlement.apply_transitions(
+        [transition], await settlement.release_order_stock([transition])
+    )
 
 
 async def _insert_refund(order: int, record: ProviderRecord) -> None:

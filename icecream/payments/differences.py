@@ -44,27 +44,27 @@ def find_difference(record: ProviderRecord, rows: Mapping[str, OurPayment]) -> F
 def _compare(record: ProviderRecord, row: OurPayment) -> Finding | None:
     moved = record.state == "succeeded"
     if row.kind == "refund" and row.state == "parked" and row.moved == settlement.REVERSED:
-        why = "the refund succeeded, but ours failed after it had succeeded"
-        return Finding("look", why, row.order, row.id, record) if moved else None
+        reason = "the refund succeeded, but ours failed after it had succeeded"
+        return Finding("look", reason, row.order, row.id, record) if moved else None
     if row.state == "parked" and moved and _describe_amounts(record, row, row.amount):
         return Finding(
             "look", _describe_amounts(record, row, row.amount), row.order, row.id, record
         )
     if row.state == "succeeded" and row.kind == "refund" and _refund_failed_later(record, row):
-        why = "the refund failed after it had succeeded"
-        return Finding("adopt", why, row.order, row.id, record)
+        reason = "the refund failed after it had succeeded"
+        return Finding("adopt", reason, row.order, row.id, record)
     if row.state == "succeeded":
-        why = _describe_difference(record, row)
-        return Finding("look", why, row.order, row.id, record) if why else None
+        reason = _describe_difference(record, row)
+        return Finding("look", reason, row.order, row.id, record) if reason else None
     if row.state in states.open_states(states.PAYMENT) and row.state != "new":
         if record.state != "processing":
             return Finding("adopt", f"it {record.state}", row.order, row.id, record)
     elif moved:
         # A new payment will be sent under the same key, and then this money belongs to it.
         for_nothing = record.kind == "charge" and row.state != "new"
-        what: Literal["refund", "look"] = "refund" if for_nothing else "look"
-        why = f"{money.format_amount(record.amount, record.currency)}, but ours is {row.state}"
-        return Finding(what, why, row.order, row.id, record)
+        action: Literal["refund", "look"] = "refund" if for_nothing else "look"
+        reason = f"{money.format_amount(record.amount, record.currency)}, but ours is {row.state}"
+        return Finding(action, reason, row.order, row.id, record)
     return None
 
 
@@ -78,26 +78,26 @@ def _unknown_payment(record: ProviderRecord) -> Finding:
     The order number in the record proves nothing: after a restored backup, another order may have
     it.
     """
-    what: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
+    action: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
     amount = money.format_amount(record.amount, record.currency)
-    why = f"{amount} under the key {record.key}, which is none of ours"
+    reason = f"{amount} under the key {record.key}, which is none of ours"
     if record.order is not None:
-        why += f"; it was for an order {record.order}, which may be another one today"
-    return Finding(what, why, None, None, record)
+        reason += f"; it was for an order {record.order}, which may be another one today"
+    return Finding(action, reason, None, None, record)
 
 
 def _describe_difference(record: ProviderRecord, row: OurPayment) -> str:
     """Return how the list differs for a payment that succeeded."""
-    said = []
+    parts = []
     if record.state != "succeeded":
-        said.append(f"they have it as {record.state}, we have it as succeeded")
+        parts.append(f"they have it as {record.state}, we have it as succeeded")
     if record.reference != row.provider_ref:
         second = f"a second {record.kind} under one key: " * (record.state == "succeeded")
-        said.append(f"{second}theirs is {record.reference}, ours is {row.provider_ref}")
+        parts.append(f"{second}theirs is {record.reference}, ours is {row.provider_ref}")
     amount = row.amount if row.moved is None else row.moved
     if amounts := _describe_amounts(record, row, amount):
-        said.append(amounts)
-    return "; ".join(said)
+        parts.append(amounts)
+    return "; ".join(parts)
 
 
 def _describe_amounts(record: ProviderRecord, row: OurPayment, amount: int) -> str:

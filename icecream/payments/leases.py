@@ -1,4 +1,4 @@
-"""Claims: the right to carry a payment out for the length of a lease, and retries after that."""
+"""Leases: the right to carry a payment out for a limited time, and the retries after it."""
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,12 +15,13 @@ from icecream.payments.providers import Charge, Refund, Request
 from icecream.runtime.failpoints import reach
 from icecream.tables import JOB_KINDS, KINDS, Job, Order, Payment
 
-# The pause after the first try without a definite answer. Each next pause is twice as long, up to
-# the longest. The longest pause is short: the breaker protects a provider that is down, and bad
-# luck with one payment must not make its customer wait. Pauses are shortened at random by up to
-# half, so that payments do not come in waves.
-FIRST_RETRY_DELAY_SECONDS, MAX_RETRY_DELAY_SECONDS = 5.0, 12.0
-# The longest pause after a refusal that a person has to fix, or after an internal error.
+# The delay after the first try without a definite answer. Each next delay is twice as long, up to
+# the maximum. Delays are shortened at random by up to half, so that retries do not come in waves.
+FIRST_RETRY_DELAY_SECONDS = 5.0
+# It is short: the circuit breaker protects a provider that is down, and one failed call must not
+# make a customer wait.
+MAX_RETRY_DELAY_SECONDS = 12.0
+# The longest delay after a refusal that an operator has to fix, or after an internal error.
 MAX_RETRY_DELAY_AFTER_ERROR_SECONDS = 120.0
 PAYMENT_COLUMNS = (
     Payment.id,
@@ -42,7 +43,7 @@ _SET_FIRST_SENT_AT = database.put(Payment.first_sent_at)
 
 
 class Lease(Struct, frozen=True):
-    """A payment that this process may carry out for the length of a lease.
+    """The right of this process to carry out one payment for a limited time.
 
     `tries` is the fencing token. `reference` is the provider's, if known. `sent_at` is the time of
     the first send, as far as we know: a restored backup may have lost it, but it still has the time
@@ -78,100 +79,100 @@ class Lease(Struct, frozen=True):
 
 
 class JobFilter(Struct, frozen=True):
-    """A filter: which due jobs may be claimed."""
+    """A filter for the due jobs that may be leased."""
 
     kinds: Sequence[str] = KINDS
-    without: Sequence[int] = ()
+    excluded_customers: Sequence[int] = ()
     """Customers whose jobs are excluded."""
-    only_fresh: bool = False
+    only_new: bool = False
     """Exclude jobs that were tried before."""
 
-    def jobs(self, *, listed: bool) -> list[And | Or | Where]:
+    def conditions(self, *, listed: bool) -> list[And | Or | Where]:
         """Return the filter as conditions on the job's own row, so that skipped jobs cost little.
 
         Listed jobs are found by kind and subject. Other jobs are read in order of time: with a
         condition that names their kinds, SQLite would read and sort all due jobs.
         """
         other_kinds = [kind for kind in JOB_KINDS if kind not in self.kinds]
-        asked: list[And | Or | Where] = [
+        conditions: list[And | Or | Where] = [
             Job.kind.is_in(list(self.kinds)) if listed else Job.kind.not_in(other_kinds),
             Job.run_at <= database.seconds_from_now(0),
         ]
-        if self.without:
-            others = Job.customer.not_in(list(self.without))
-            asked.append(Or(Job.customer.is_null(), others))
-        if self.only_fresh:
-            asked.append(Job.tries == 0)
-        return asked
+        if self.excluded_customers:
+            others = Job.customer.not_in(list(self.excluded_customers))
+            conditions.append(Or(Job.customer.is_null(), others))
+        if self.only_new:
+            conditions.append(Job.tries == 0)
+        return conditions
 
 
 ANY_JOB = JobFilter()
-PickJobs = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+SelectJobs = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
 class LeaseLost(Exception):
-    """Another worker already did this."""
+    """Another worker has leased the payment since, or has ended it."""
 
 
 async def acquire_leases(
     ids: Collection[int] | None,
     *,
     limit: int,
-    lease: float,
-    among: JobFilter = ANY_JOB,
-    pick: PickJobs = list,
-    sent: Mapping[int, datetime] | None = None,
+    lease_seconds: float,
+    job_filter: JobFilter = ANY_JOB,
+    select: SelectJobs = list,
+    first_sent: Mapping[int, datetime] | None = None,
 ) -> list[Lease]:
-    """Claim due payments, those of `ids` or any, and commit the intent to carry them out.
+    """Lease due payments, those of `ids` or any, and commit the intent to carry them out.
 
     Args:
-        limit: the maximum number of claims.
-        lease: seconds until other workers may claim these payments again.
-        among: which jobs may be claimed.
-        pick: chooses from the jobs that were found. It may be called again, which must change
+        limit: the maximum number of leases.
+        lease_seconds: seconds until other workers may lease these payments again.
+        job_filter: the jobs that may be leased.
+        select: selects from the jobs that were found. It may be called again, and must then change
             nothing more.
-        sent: when a payment was first sent, if not now.
+        first_sent: the times when payments were first sent, if not now.
     """
     return await database.transaction(
-        lambda: _acquire_leases(ids, among, pick, limit, lease, sent or {})
+        lambda: _acquire_leases(ids, job_filter, select, limit, lease_seconds, first_sent or {})
     )
 
 
-def _select_due_jobs(ids: Collection[int] | None, among: JobFilter) -> Select[Any]:
+def _select_due_jobs(ids: Collection[int] | None, job_filter: JobFilter) -> Select[Any]:
     """Return the query for the due jobs, those of `ids` or any."""
     due = Job.select(Job.subject, Job.kind, Job.customer, Job.tries)
     if ids is None:
-        return due.where(*among.jobs(listed=False)).order_by(Job.run_at)
-    return due.where(*among.jobs(listed=True), Job.subject.is_in(list(ids)))
+        return due.where(*job_filter.conditions(listed=False)).order_by(Job.run_at)
+    return due.where(*job_filter.conditions(listed=True), Job.subject.is_in(list(ids)))
 
 
 async def _acquire_leases(
     ids: Collection[int] | None,
-    among: JobFilter,
-    pick: PickJobs,
+    job_filter: JobFilter,
+    select: SelectJobs,
     limit: int,
-    lease: float,
-    sent: Mapping[int, datetime],
+    lease_seconds: float,
+    first_sent: Mapping[int, datetime],
 ) -> list[Lease]:
-    now, ours = datetime.now(UTC), Job.kind.is_in(list(KINDS))
-    found = pick(await database.unlocked(_select_due_jobs(ids, among).limit(limit)))
-    subjects = sorted(row["subject"] for row in found)
+    now, payment_jobs = datetime.now(UTC), Job.kind.is_in(list(KINDS))
+    selected = select(await database.unlocked(_select_due_jobs(ids, job_filter).limit(limit)))
+    subjects = sorted(row["subject"] for row in selected)
     if not subjects:
         return []
-    over = database.seconds_from_now(lease)
-    await Job.update({Job.run_at: over, Job.tries: Job.tries + 1}).where(
-        ours, Job.subject.is_in(subjects)
+    expiry = database.seconds_from_now(lease_seconds)
+    await Job.update({Job.run_at: expiry, Job.tries: Job.tries + 1}).where(
+        payment_jobs, Job.subject.is_in(subjects)
     )
-    rows = await _mark_sent(subjects, now, sent)
-    taken = await _leases_for(rows, now)
+    rows = await _mark_sent(subjects, now, first_sent)
+    acquired = await _leases_for(rows, now)
     reach("payments.claiming")
     if ended := set(subjects) - {row["id"] for row in rows}:
-        await Job.delete().where(ours, Job.subject.is_in(sorted(ended)))
-    return taken
+        await Job.delete().where(payment_jobs, Job.subject.is_in(sorted(ended)))
+    return acquired
 
 
 async def _mark_sent(
-    subjects: list[int], now: datetime, sent: Mapping[int, datetime]
+    subjects: list[int], now: datetime, first_sent: Mapping[int, datetime]
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = (
         await Payment.update({Payment.state: "sent", Payment.tries: Payment.tries + 1})
@@ -183,7 +184,7 @@ async def _mark_sent(
     )
     first = [row["id"] for row in rows if row["first_sent_at"] is None]
     # Set only once: from this time on the provider may know the key.
-    await _SET_FIRST_SENT_AT([(payment, sent.get(payment, now)) for payment in first])
+    await _SET_FIRST_SENT_AT([(payment, first_sent.get(payment, now)) for payment in first])
     return rows
 
 
@@ -233,7 +234,7 @@ def _request(row: dict[str, Any], currency: str, charges: dict[int, str]) -> Req
 
 
 async def read_unleased(payment: int, among: Sequence[str] | None = None) -> Lease | None:
-    """Return a payment as a claim, without claiming it, to look it up; None if it has ended.
+    """Return a payment as a lease, without leasing it, to look it up; None if it has ended.
 
     Args:
         among: the allowed states. The default is the states of a payment that was sent and has not
@@ -246,57 +247,57 @@ async def read_unleased(payment: int, among: Sequence[str] | None = None) -> Lea
     return next(iter(await _leases_for(rows, datetime.now(UTC))), None)
 
 
-def retry_delay(tries: int, longest: float | None = None) -> float:
+def retry_delay(tries: int, max_seconds: float | None = None) -> float:
     """Return the seconds until the next try, after `tries` tries without a definite answer."""
-    grown = FIRST_RETRY_DELAY_SECONDS * 2.0 ** min(tries - 1, 20)
-    return random.uniform(0.5, 1.0) * min(longest or MAX_RETRY_DELAY_SECONDS, grown)
+    delay = FIRST_RETRY_DELAY_SECONDS * 2.0 ** min(tries - 1, 20)
+    return random.uniform(0.5, 1.0) * min(max_seconds or MAX_RETRY_DELAY_SECONDS, delay)
 
 
 async def postpone_payment(
-    claim: Lease,
-    why: str,
+    lease: Lease,
+    reason: str,
     *,
     state: str = "unknown",
     reference: str | None = None,
-    longest: float | None = None,
-    fault: bool = False,
+    max_seconds: float | None = None,
+    is_internal_error: bool = False,
 ) -> bool:
-    """Schedule a retry with the same key; return False if this is not the newest claim.
+    """Schedule a retry with the same key; return False if this is not the newest lease.
 
     Args:
         state: `unknown` when money may have moved, `sent` when this try did nothing.
         reference: the provider's reference, if it sent one.
-        longest: the longest pause in seconds, if not the default.
-        fault: whether the cause was an internal error.
+        max_seconds: the longest pause in seconds, if not the default.
+        is_internal_error: whether the cause was an internal error.
     """
     change: dict[Column | str, Any] = {
         Payment.state: state,
-        Payment.last_error: why,
-        Payment.provider_ref: reference or claim.reference,
-        Payment.faults: claim.faults + fault or None,
+        Payment.last_error: reason,
+        Payment.provider_ref: reference or lease.reference,
+        Payment.faults: lease.faults + is_internal_error or None,
     }
-    seconds = retry_delay(claim.tries, longest)
+    seconds = retry_delay(lease.tries, max_seconds)
     try:
-        await database.transaction(lambda: _postpone_payment(claim, change, seconds))
+        await database.transaction(lambda: _postpone_payment(lease, change, seconds))
     except LeaseLost:
         return False
     return True
 
 
-async def _postpone_payment(claim: Lease, change: dict[Column | str, Any], seconds: float) -> None:
+async def _postpone_payment(lease: Lease, change: dict[Column | str, Any], seconds: float) -> None:
     later = database.seconds_from_now(seconds)
     await Job.update({Job.run_at: later}).where(
-        Job.kind.is_in(list(KINDS)), Job.subject == claim.payment
+        Job.kind.is_in(list(KINDS)), Job.subject == lease.payment
     )
-    # The state must still be the one that the claim set. A payment that was parked since then is
-    # for an operator.
+    # The state must still be `sent`, as the lease set it. If the payment was parked since then, an
+    # operator decides about it.
     states.check_transition(states.PAYMENT, "sent", str(change[Payment.state]))
     newest = (
         await Payment.update(change)
         .where(
-            Payment.id == claim.payment,
+            Payment.id == lease.payment,
             Payment.state == "sent",
-            Payment.tries == claim.tries,
+            Payment.tries == lease.tries,
         )
         .returning(Payment.id)
     )

@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 async def retry_payment(
-    payment: int, *, why: str, by: int, reference: str | None = None
+    payment: int, *, reason: str, by: int, reference: str | None = None
 ) -> list[int]:
     """Query the provider once more, by its own `reference` if the operator found one.
 
@@ -45,7 +45,7 @@ async def retry_payment(
         now = datetime.now(UTC)
         due = database.seconds_from_now(0)
         await Job.insert(Job(kind=row["kind"], subject=payment, run_at=due, tries=0))
-        about = {"payment": payment, "reason": why, "reference": reference}
+        about = {"payment": payment, "reason": reason, "reference": reference}
         await order_history.record(
             [order_history.Happened(row["order"], "retried", about, by)], at=now
         )
@@ -61,7 +61,7 @@ async def _set_reference(payment: int, reference: str) -> None:
     await Payment.update({Payment.provider_ref: reference}).where(Payment.id == payment)
 
 
-async def release_payment(payment: int, *, why: str, by: int) -> list[int]:
+async def release_payment(payment: int, *, reason: str, by: int) -> list[int]:
     """Record the operator's decision that no money moved, as if the provider had declined it.
 
     Returns:
@@ -73,16 +73,16 @@ async def release_payment(payment: int, *, why: str, by: int) -> list[int]:
     """
 
     async def work(row: PaymentRow) -> list[int]:
-        claim = await leases.read_unleased(payment)
-        assert claim is not None
+        lease = await leases.read_unleased(payment)
+        assert lease is not None
         return await settlement.write_results(
-            [settlement.SettlementResult(claim, Declined(why, "released"), by)]
+            [settlement.SettlementResult(lease, Declined(reason, "released"), by)]
         )
 
     return await _apply_decision("release", payment, work)
 
 
-async def refund_payment(payment: int, *, why: str, by: int) -> list[int]:
+async def refund_payment(payment: int, *, reason: str, by: int) -> list[int]:
     """Accept a charge of another amount as paid, and refund all of it.
 
     Returns:
@@ -95,9 +95,9 @@ async def refund_payment(payment: int, *, why: str, by: int) -> list[int]:
     """
 
     async def work(row: PaymentRow) -> list[int]:
-        claim = await leases.read_unleased(payment)
-        assert claim is not None
-        asked, reference = claim.request, claim.reference
+        lease = await leases.read_unleased(payment)
+        assert lease is not None
+        asked, reference = lease.request, lease.reference
         if (
             not isinstance(asked, Charge)
             or reference is None
@@ -105,9 +105,9 @@ async def refund_payment(payment: int, *, why: str, by: int) -> list[int]:
         ):
             raise errors.NothingCharged()
         await Order.update({Order.cancel_requested: True}).where(Order.id == row["order"])
-        believed = Succeeded(reference, asked.amount, asked.currency)
-        staged = await settlement.write_results([settlement.SettlementResult(claim, believed, by)])
-        about = {"payment": payment, "reason": why}
+        verified = Succeeded(reference, asked.amount, asked.currency)
+        staged = await settlement.write_results([settlement.SettlementResult(lease, verified, by)])
+        about = {"payment": payment, "reason": reason}
         happened = [order_history.Happened(row["order"], "refund-ordered", about, by)]
         await order_history.record(happened, at=datetime.now(UTC))
         return staged
@@ -115,7 +115,7 @@ async def refund_payment(payment: int, *, why: str, by: int) -> list[int]:
     return await _apply_decision("refund", payment, work)
 
 
-async def book_refund(payment: int, *, why: str, by: int) -> list[int]:
+async def book_refund(payment: int, *, reason: str, by: int) -> list[int]:
     """Accept a refund of another amount: count that amount, so that the rest can be refunded.
 
     If the order was being canceled, the rest is refunded automatically.
@@ -130,16 +130,16 @@ async def book_refund(payment: int, *, why: str, by: int) -> list[int]:
     """
 
     async def work(row: PaymentRow) -> list[int]:
-        claim = await leases.read_unleased(payment)
-        assert claim is not None
-        asked, reference, moved = claim.request, claim.reference, row["moved"]
+        lease = await leases.read_unleased(payment)
+        assert lease is not None
+        asked, reference, moved = lease.request, lease.reference, row["moved"]
         if reference is None or "book" not in allowed_decisions(row):
             raise errors.NothingRefunded()
-        about = {"payment": payment, "reason": why, "asked": asked.amount, "moved": moved}
+        about = {"payment": payment, "reason": reason, "asked": asked.amount, "moved": moved}
         happened = [order_history.Happened(row["order"], "refund-booked", about, by)]
         await order_history.record(happened, at=datetime.now(UTC))
         answer = Succeeded(reference, moved, asked.currency)
-        return await settlement.write_results([settlement.SettlementResult(claim, answer, by)])
+        return await settlement.write_results([settlement.SettlementResult(lease, answer, by)])
 
     return await _apply_decision("book", payment, work)
 

@@ -48,7 +48,7 @@ async def find_differences(
         seen.update(row.id for row in rows.values())
         went_back.update(_refunded_amounts(records))
         for finding in filter(None, (find_difference(record, rows) for record in records)):
-            if finding.what == "refund":
+            if finding.action == "refund":
                 for_nothing.append(finding)
             else:
                 yield finding
@@ -145,7 +145,7 @@ async def _unless_refunded(
     try:
         return None if await remedies.was_refunded(gateway, finding) else finding
     except NO_ANSWER as error:
-        why = f"{finding.why}; whether it was given back before is not known: {error!r}"
+        why = f"{finding.reason}; whether it was given back before is not known: {error!r}"
         return Finding("look", why, finding.order, finding.payment, finding.record)
 
 
@@ -169,11 +169,11 @@ async def _reconcile(gateway: Gateway) -> None:
     until = datetime.now(UTC) - MIN_PAYMENT_AGE
     async for finding in find_differences(gateway, until - COMPARED_PERIOD, until):
         outcome = remedies.NOT_DONE
-        if finding.what == "adopt":
+        if finding.action == "adopt":
             outcome = await remedies.apply_remedy(gateway, finding)
-        found, left = found + 1, left + (not outcome.done)
-        level = logging.INFO if outcome.done else logging.ERROR
-        log.log(level, "Compared: %s%s", finding, outcome.said)
+        found, left = found + 1, left + (not outcome.is_done)
+        level = logging.INFO if outcome.is_done else logging.ERROR
+        log.log(level, "Compared: %s%s", finding, outcome.text)
     log.info("Compared with the provider's list: %s differences, %s left to be done.", found, left)
 
 

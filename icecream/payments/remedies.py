@@ -42,8 +42,8 @@ class Finding(Struct, frozen=True):
     a person can decide. `order` is the order of the payment, which is found by its key.
     """
 
-    what: Literal["adopt", "refund", "book", "look"]
-    why: str
+    action: Literal["adopt", "refund", "book", "look"]
+    reason: str
     order: int | None
     payment: int | None
     record: ProviderRecord | None = None
@@ -51,14 +51,14 @@ class Finding(Struct, frozen=True):
     def __str__(self) -> str:
         both = [f"payment {self.payment}"] if self.payment else []
         both += [f"{self.record.kind} {self.record.reference}"] if self.record else []
-        return f"{self.what}: {' and '.join(both)}: {self.why}"
+        return f"{self.action}: {' and '.join(both)}: {self.reason}"
 
 
 class RemedyResult(Struct, frozen=True):
     """The result of a finding: words to print after it, and whether nothing is left to do."""
 
-    said: str
-    done: bool
+    text: str
+    is_done: bool
 
 
 NOT_DONE = RemedyResult("", False)
@@ -84,12 +84,12 @@ async def apply_remedy(gateway: Gateway, finding: Finding) -> RemedyResult:
 
 
 async def _apply_remedy(gateway: Gateway, finding: Finding) -> RemedyResult:
-    if finding.what == "adopt":
+    if finding.action == "adopt":
         await _adopt_outcome(finding)
         return RemedyResult(" - adopted", True)
-    if finding.what == "refund":
+    if finding.action == "refund":
         return await _refund_charge(gateway, finding)
-    if finding.what == "book":
+    if finding.action == "book":
         assert finding.record is not None
         assert finding.payment is not None
         await corrections.book_provider_refund(finding.payment, finding.record)
@@ -107,8 +107,8 @@ async def _adopt_outcome(finding: Finding) -> None:
         if record.state == "succeeded"
         else Declined("The provider's list has it as declined.")
     )
-    if claim := await read_unleased(finding.payment):
-        await settle([SettlementResult(claim, answer)])
+    if lease := await read_unleased(finding.payment):
+        await settle([SettlementResult(lease, answer)])
     elif isinstance(answer, Declined) and record.kind == "refund":
         await corrections.park_failed_refund(finding.payment, answer.reason)
 

@@ -36,7 +36,7 @@ REVERSED = 0
 
 
 class Parked(Struct, frozen=True):
-    """Neither a yes nor a no that we can trust: a person has to review the payment.
+    """Neither a yes nor a no that we can trust: an operator has to review the payment.
 
     `moved` and `reference` are the provider's values, if it sent any.
     """
@@ -52,43 +52,43 @@ class SettlementResult(Struct, frozen=True):
     An operator's result is accepted even if another amount moved. `at` is its time, if not now.
     """
 
-    claim: Lease
+    lease: Lease
     answer: Answer | Parked
     by: int | None = None
     at: datetime | None = None
 
     @property
-    def believed(self) -> Answer | Parked:
+    def verified(self) -> Answer | Parked:
         """The answer, or `Parked` if the provider moved something else than requested."""
-        asked, answer = self.claim.request, self.answer
+        requested, answer = self.lease.request, self.answer
         if not isinstance(answer, Succeeded) or self.by is not None:
             return answer
-        if self.claim.lacks_charge:
+        if self.lease.lacks_charge:
             return Parked(MISSING_CHARGE, answer.reference, answer.amount)
-        if (answer.amount, answer.currency) == (asked.amount, asked.currency):
+        if (answer.amount, answer.currency) == (requested.amount, requested.currency):
             return answer
-        texts = [money.format_amount(one.amount, one.currency) for one in (answer, asked)]
-        said = " instead of ".join(texts)
+        texts = [money.format_amount(one.amount, one.currency) for one in (answer, requested)]
+        amounts = " instead of ".join(texts)
         # An amount that a refund moved in another currency does not count as the order's money.
-        counts = isinstance(asked, Charge) or answer.currency == asked.currency
+        counts = isinstance(requested, Charge) or answer.currency == requested.currency
         moved = answer.amount if counts else None
-        return Parked(f"The provider moved {said}.", answer.reference, moved)
+        return Parked(f"The provider moved {amounts}.", answer.reference, moved)
 
 
 class OrderTransition(Struct):
     """The changes of an order: the statuses that it enters, one after the other.
 
     `refunded` is added to the refunded amount so far. `refund` is the amount that the provider has
-    to refund next. `back` means that the stock is returned. `at` is the time of the changes, if not
-    now.
+    to refund next. `releases_stock` means that the order's reservation ends. `at` is the time of
+    the changes, if not now.
     """
 
     order: dict[str, Any]
-    happened: list[order_history.Happened]
+    events: list[order_history.Happened]
     path: list[str] = msgspec.field(default_factory=list)
     refunded: int = 0
     refund: int = 0
-    back: bool = False
+    releases_stock: bool = False
     cancel_requested: bool = False
     at: datetime | None = None
 
@@ -97,81 +97,86 @@ class OrderTransition(Struct):
         """The last status of the path."""
         return self.path[-1] if self.path else str(self.order["status"])
 
-    def enter(self, status: str, by: int | None = None, **about: Any) -> None:
+    def enter(self, status: str, by: int | None = None, **details: Any) -> None:
         """Enter one more status, and add it to the order's history."""
         states.check_transition(states.ORDER, self.status, status)
         self.path.append(status)
-        self.tell(status, by, **about)
+        self.add_event(status, by, **details)
 
-    def tell(self, kind: str, by: int | None = None, **about: Any) -> None:
+    def add_event(self, kind: str, by: int | None = None, **details: Any) -> None:
         """Add an entry to the order's history."""
-        self.happened.append(order_history.Happened(self.order["id"], kind, about, by, self.at))
+        self.events.append(order_history.Happened(self.order["id"], kind, details, by, self.at))
 
 
 def begin_transition(order: dict[str, Any], at: datetime | None = None) -> OrderTransition:
-    """Return an empty turn of an order, for changes `at` that moment or now."""
+    """Return a transition without changes, for changes `at` that moment or now."""
     return OrderTransition(order, [], cancel_requested=order["cancel_requested"], at=at)
 
 
-async def settle(verdicts: Sequence[SettlementResult]) -> list[bool]:
-    """Write certain results: payment, order, history, totals, and stock where it is returned.
+async def settle(results: Sequence[SettlementResult]) -> list[bool]:
+    """Write certain results: payment, order, history, totals, and stock where it is released.
 
     A definite answer counts from any source. False means that an answer was written before.
 
     Raises:
-        Late: some of several answers were written before; nothing was written now.
+        LeaseLost: some of several answers were written before; nothing was written now.
     """
     try:
-        await database.transaction(lambda: write_results(verdicts))
+        await database.transaction(lambda: write_results(results))
     except LeaseLost:
-        if len(verdicts) > 1:
+        if len(results) > 1:
             raise
         return [False]
-    return [True] * len(verdicts)
+    return [True] * len(results)
 
 
-async def write_results(verdicts: Sequence[SettlementResult]) -> list[int]:
+async def write_results(results: Sequence[SettlementResult]) -> list[int]:
     """Write certain results, within a transaction.
 
     Returns:
         The refunds that are to be carried out next.
 
     Raises:
-        Late: an answer was written before.
+        LeaseLost: an answer was written before.
     """
-    held = await lock_orders([one.claim.order for one in verdicts])
-    if len(held) < len(verdicts) or await _await_review(verdicts):
+    locked = await lock_orders([result.lease.order for result in results])
+    if len(locked) < len(results) or await _await_review(results):
         raise LeaseLost
-    await delete_jobs([one.claim.payment for one in verdicts])
-    believed = [(one, one.believed) for one in verdicts]
-    for kind, entering in _FINAL_UPDATES.items():
+    await delete_jobs([result.lease.payment for result in results])
+    verified = [(result, result.verified) for result in results]
+    for kind, final_update in _FINAL_UPDATES.items():
         await _end_payments(
-            entering, [(one, said) for one, said in believed if isinstance(said, kind)]
+            final_update,
+            [(result, answer) for result, answer in verified if isinstance(answer, kind)],
         )
     # Only for orders with a refund, so that a charge needs no extra query.
-    to_refund = {one.claim.order for one in verdicts if isinstance(one.claim.request, Refund)}
-    to_refund |= {order for order, row in held.items() if row["cancel_requested"]}
-    known = await balances.read_balances(held[order] for order in to_refund)
-    turns = [
-        _transition_for(one, answer, held[one.claim.order], known.get(one.claim.order))
-        for one, answer in believed
+    to_refund = {
+        result.lease.order for result in results if isinstance(result.lease.request, Refund)
+    }
+    to_refund |= {order for order, row in locked.items() if row["cancel_requested"]}
+    known = await balances.read_balances(locked[order] for order in to_refund)
+    transitions = [
+        _transition_for(result, answer, locked[result.lease.order], known.get(result.lease.order))
+        for result, answer in verified
     ]
-    staged = await apply_transitions(turns, await release_order_stock(turns))
+    staged = await apply_transitions(transitions, await release_order_stock(transitions))
     reach("payments.settling")
     return staged
 
 
-async def _await_review(verdicts: Sequence[SettlementResult]) -> bool:
-    """Return whether a verdict, not by an operator, is about a refund that failed afterwards."""
-    answers = [one for one in verdicts if one.by is None]
-    refunds = [one.claim.payment for one in answers if isinstance(one.claim.request, Refund)]
+async def _await_review(results: Sequence[SettlementResult]) -> bool:
+    """Return whether a provider's result is about a refund that failed later and awaits review."""
+    answers = [result for result in results if result.by is None]
+    refunds = [
+        result.lease.payment for result in answers if isinstance(result.lease.request, Refund)
+    ]
     return bool(refunds) and await Payment.exists().where(
         Payment.id.is_in(refunds), Payment.state == "parked", Payment.moved == REVERSED
     )
 
 
 async def lock_orders(orders: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Lock orders, and return them by id; only the holder of an order changes it."""
+    """Lock orders, and return them by id; an order is changed only under this lock."""
     query = (
         Order.select(*ORDER_COLUMNS).where(Order.id.is_in(sorted(set(orders)))).order_by(Order.id)
     )
@@ -185,88 +190,95 @@ async def delete_jobs(payments: Sequence[int]) -> None:
 
 
 def _transition_for(
-    verdict: SettlementResult,
+    result: SettlementResult,
     answer: Answer | Parked,
     order: dict[str, Any],
     balance: Balance | None,
 ) -> OrderTransition:
-    new = begin_transition(order, verdict.at)
-    about = {"payment": verdict.claim.payment} | {
+    transition = begin_transition(order, result.at)
+    details = {"payment": result.lease.payment} | {
         name: value for name, value in msgspec.structs.asdict(answer).items() if value is not None
     }
-    if isinstance(answer, Declined) and verdict.by is None:
+    if isinstance(answer, Declined) and result.by is None:
         # The provider's reason is for staff, with the payment. The customer can read the history
         # too.
-        about["reason"] = decline_codes.message_of(answer.code)
+        details["reason"] = decline_codes.message_of(answer.code)
     if isinstance(answer, Parked):
-        new.tell("parked", verdict.by, **about)
-    elif isinstance(verdict.claim.request, Charge):
-        _apply_charge(new, isinstance(answer, Succeeded), verdict.by, about)
+        transition.add_event("parked", result.by, **details)
+    elif isinstance(result.lease.request, Charge):
+        _apply_charge(transition, isinstance(answer, Succeeded), result.by, details)
     elif isinstance(answer, Declined):
-        _apply_declined_refund(new, verdict.by, about)
+        _apply_declined_refund(transition, result.by, details)
     elif balance is not None:
-        count_refund(new, balance, verdict.by, **about)
-    asked = new.status == "paid" and new.cancel_requested and not isinstance(answer, Parked)
-    if asked and balance is not None:
-        start_refund(new, balance)
-    return new
+        count_refund(transition, balance, result.by, **details)
+    refund_is_due = (
+        transition.status == "paid"
+        and transition.cancel_requested
+        and not isinstance(answer, Parked)
+    )
+    if refund_is_due and balance is not None:
+        start_refund(transition, balance)
+    return transition
 
 
-def _apply_charge(new: OrderTransition, well: bool, by: int | None, about: dict[str, Any]) -> None:
-    new.enter("paid" if well else "failed", by, **about)
-    if not well:
-        new.back, new.cancel_requested = True, False
+def _apply_charge(
+    transition: OrderTransition, succeeded: bool, by: int | None, details: dict[str, Any]
+) -> None:
+    transition.enter("paid" if succeeded else "failed", by, **details)
+    if not succeeded:
+        transition.releases_stock, transition.cancel_requested = True, False
 
 
-def _apply_declined_refund(new: OrderTransition, by: int | None, about: dict[str, Any]) -> None:
-    new.tell("refund-declined", by, **about)
-    if new.status == "refunding":
-        new.cancel_requested = False
-        new.enter("paid", by)
+def _apply_declined_refund(
+    transition: OrderTransition, by: int | None, details: dict[str, Any]
+) -> None:
+    transition.add_event("refund-declined", by, **details)
+    if transition.status == "refunding":
+        transition.cancel_requested = False
+        transition.enter("paid", by)
 
 
 def count_refund(
-    new: OrderTransition, balance: Balance, by: int | None = None, **about: Any
+    transition: OrderTransition, balance: Balance, by: int | None = None, **details: Any
 ) -> None:
     """Count a refund that succeeded, using the balance after it.
 
     The order has ended once the provider holds none of its money.
     """
-    new.refunded = balance.refunded - new.order["refunded"]
-    if balance.held or new.status == "canceled":
-        new.tell("partly-refunded", by, **about)
-        if new.status == "refunding":
-            new.enter("paid", by)
+    transition.refunded = balance.refunded - transition.order["refunded"]
+    if balance.held or transition.status == "canceled":
+        transition.add_event("partly-refunded", by, **details)
+        if transition.status == "refunding":
+            transition.enter("paid", by)
         return
-    if new.status == "paid":
-        new.enter("refunding", by, **about)
-    _end_order(new, by, **about)
+    if transition.status == "paid":
+        transition.enter("refunding", by, **details)
+    _end_order(transition, by, **details)
 
 
 def start_refund(
-    new: OrderTransition, balance: Balance, by: int | None = None, **about: Any
+    transition: OrderTransition, balance: Balance, by: int | None = None, **details: Any
 ) -> None:
     """Refund all that is left of a paid order."""
-    new.enter("refunding", by, **about)
-    new.refund = balance.held
-    if not new.refund:
+    transition.enter("refunding", by, **details)
+    transition.refund = balance.held
+    if not transition.refund:
         # Nothing is left to refund.
-        _end_order(new, by)
+        _end_order(transition, by)
 
 
-def _end_order(new: OrderTransition, by: int | None, **about: Any) -> None:
-    new.back = new.cancel_requested
-    new.enter("canceled" if new.cancel_requested else "refunded", by, **about)
+def _end_order(transition: OrderTransition, by: int | None, **details: Any) -> None:
+    transition.releases_stock = transition.cancel_requested
+    transition.enter("canceled" if transition.cancel_requested else "refunded", by, **details)
 
 
 async def release_order_stock(
-    turns: Sequence[OrderTransition],
+    transitions: Sequence[OrderTransition],
 ) -> dict[int, list[order_lines.Line]]:
-    """Put the stock back where a turn requires it; return the lines of all the orders."""
-    lines = await _read_lines([one.order["id"] for one in turns])
-    await inventory.release_stock(
-        [line for one in turns if one.back for line in lines[one.order["id"]]]
-    )
+    """Release the stock where a transition requires it; return the lines of all the orders."""
+    lines = await _read_lines([transition.order["id"] for transition in transitions])
+    releasing = [one.order["id"] for one in transitions if one.releases_stock]
+    await inventory.release_stock([line for order in releasing for line in lines[order]])
     return lines
 
 
@@ -280,11 +292,11 @@ async def _read_lines(orders: Sequence[int]) -> dict[int, list[order_lines.Line]
 
 
 def _final_update(state: str, column: Column) -> database.Statement:
-    # A payment that has ended stays so for every answer. The failure of a succeeded refund is not
-    # an answer to a call, and is handled elsewhere.
-    unfinished = states.open_states(states.PAYMENT)
-    among = [one for one in states.sources_of(states.PAYMENT, state) if one in unfinished]
-    return database.enter(Payment.state, state, among=among, column=column)
+    # No answer changes a payment that has ended. The later failure of a refund is not an answer to
+    # a call: `corrections` handles it.
+    open_states = states.open_states(states.PAYMENT)
+    sources = [one for one in states.sources_of(states.PAYMENT, state) if one in open_states]
+    return database.enter(Payment.state, state, among=sources, column=column)
 
 
 _FINAL_UPDATES: dict[type, database.Statement] = {
@@ -295,75 +307,81 @@ _FINAL_UPDATES: dict[type, database.Statement] = {
 
 
 async def _end_payments(
-    entering: database.Statement, ending: Sequence[tuple[SettlementResult, Answer | Parked]]
+    final_update: database.Statement, outcomes: Sequence[tuple[SettlementResult, Answer | Parked]]
 ) -> None:
     rows = [
-        (one.claim.payment, said.reference if isinstance(said, Succeeded) else said.reason)
-        for one, said in ending
+        (result.lease.payment, answer.reference if isinstance(answer, Succeeded) else answer.reason)
+        for result, answer in outcomes
     ]
-    if len(await entering(rows)) < len(rows):
+    if len(await final_update(rows)) < len(rows):
         raise LeaseLost
-    for one, said in ending:
-        mine = Payment.id == one.claim.payment
-        if isinstance(said, Parked) and said.reference is not None:
+    for result, answer in outcomes:
+        is_this_payment = Payment.id == result.lease.payment
+        if isinstance(answer, Parked) and answer.reference is not None:
             await Payment.update(
-                {Payment.provider_ref: said.reference, Payment.moved: said.moved}
-            ).where(mine)
-        elif isinstance(said, Succeeded) and one.by is None and one.claim.moved is not None:
+                {Payment.provider_ref: answer.reference, Payment.moved: answer.moved}
+            ).where(is_this_payment)
+        elif isinstance(answer, Succeeded) and result.by is None and result.lease.moved is not None:
             # The provider moved the requested amount after all. But an operator's decision keeps
             # `moved`, because it is based on it.
-            await Payment.update({Payment.moved: None}).where(mine)
+            await Payment.update({Payment.moved: None}).where(is_this_payment)
     await _save_decline_codes(
-        [(one.claim.payment, said) for one, said in ending if isinstance(said, Declined)]
+        [
+            (result.lease.payment, answer)
+            for result, answer in outcomes
+            if isinstance(answer, Declined)
+        ]
     )
 
 
 async def _save_decline_codes(declined: Sequence[tuple[int, Declined]]) -> None:
-    payments: dict[str, list[int]] = {}
-    for payment, said in declined:
-        payments.setdefault(said.code, []).append(payment)
-    for code, alike in payments.items():
-        await Payment.update({Payment.failure: code}).where(Payment.id.is_in(alike))
+    payments_by_code: dict[str, list[int]] = {}
+    for payment, decline in declined:
+        payments_by_code.setdefault(decline.code, []).append(payment)
+    for code, payments in payments_by_code.items():
+        await Payment.update({Payment.failure: code}).where(Payment.id.is_in(payments))
 
 
 async def apply_transitions(
-    turns: Sequence[OrderTransition], lines: dict[int, list[order_lines.Line]]
+    transitions: Sequence[OrderTransition], lines: dict[int, list[order_lines.Line]]
 ) -> list[int]:
-    """Write the changes of held orders; return the refunds that are to be carried out next."""
+    """Write the changes of locked orders; return the refunds that are to be carried out next."""
     now = datetime.now(UTC)
-    await _update_orders(turns)
-    staged = [await _stage_refund(one) for one in turns if one.refund]
-    await order_history.record([line for one in turns for line in one.happened], at=now)
-    await _update_totals(turns, lines)
+    await _update_orders(transitions)
+    staged = [await _stage_refund(transition) for transition in transitions if transition.refund]
+    events = [event for transition in transitions for event in transition.events]
+    await order_history.record(events, at=now)
+    await _update_totals(transitions, lines)
     return staged
 
 
 async def _update_totals(
-    turns: Sequence[OrderTransition], lines: dict[int, list[order_lines.Line]]
+    transitions: Sequence[OrderTransition], lines: dict[int, list[order_lines.Line]]
 ) -> None:
     """Update the totals, and save each line's share of the refunded amount."""
-    come, gone, parts = [], [], list[order_lines.Line]()
-    for one in turns:
-        before = after = lines[one.order["id"]]
-        if one.refunded:
-            after = order_lines.share_refund(before, one.order["refunded"] + one.refunded)
+    added, removed, parts = [], [], list[order_lines.Line]()
+    for transition in transitions:
+        before = after = lines[transition.order["id"]]
+        if transition.refunded:
+            refunded = transition.order["refunded"] + transition.refunded
+            after = order_lines.share_refund(before, refunded)
             parts += after
-        if one.refunded or one.status != one.order["status"]:
-            whose = one.order["user"], one.order["created_at"]
-            come.append(totals.Sale(*whose, one.status, after))
-            gone.append(totals.Sale(*whose, one.order["status"], before))
+        if transition.refunded or transition.status != transition.order["status"]:
+            key = transition.order["user"], transition.order["created_at"]
+            added.append(totals.Sale(*key, transition.status, after))
+            removed.append(totals.Sale(*key, transition.order["status"], before))
     await order_lines.save_shares(parts)
-    await totals.count(come, gone)
+    await totals.count(added, removed)
 
 
-async def _update_orders(turns: Sequence[OrderTransition]) -> None:
+async def _update_orders(transitions: Sequence[OrderTransition]) -> None:
     """Update orders with the same change in one statement."""
-    alike: dict[tuple[str, int, bool], list[int]] = {}
-    for one in turns:
-        change = (one.status, one.refunded, one.cancel_requested)
-        if change != (one.order["status"], 0, one.order["cancel_requested"]):
-            alike.setdefault(change, []).append(one.order["id"])
-    for (status, refunded, cancel_requested), orders in alike.items():
+    groups: dict[tuple[str, int, bool], list[int]] = {}
+    for transition in transitions:
+        change = (transition.status, transition.refunded, transition.cancel_requested)
+        if change != (transition.order["status"], 0, transition.order["cancel_requested"]):
+            groups.setdefault(change, []).append(transition.order["id"])
+    for (status, refunded, cancel_requested), orders in groups.items():
         await Order.update(
             {
                 Order.status: status,
@@ -373,10 +391,10 @@ async def _update_orders(turns: Sequence[OrderTransition]) -> None:
         ).where(Order.id.is_in(sorted(orders)))
 
 
-async def _stage_refund(one: OrderTransition) -> int:
-    order: int = one.order["id"]
+async def _stage_refund(transition: OrderTransition) -> int:
+    order: int = transition.order["id"]
     n = await attempts.next_number(order, "refund")
-    attempt = attempts.Attempt(order, one.order["user"], one.refund, "refund", n)
+    attempt = attempts.Attempt(order, transition.order["user"], transition.refund, "refund", n)
     return (await attempts.stage_attempts([attempt]))[order]
 
 

@@ -1,4 +1,4 @@
-"""Notices from providers: each is a hint, stored once, after which the payment is looked up.
+"""Notices from providers: each is a event, stored once, after which the payment is looked up.
 
 A notice alone changes nothing. The provider is queried, and its answer is settled like any other
 answer. So notices may arrive in any order, any number of times, and at several workers at once.
@@ -103,25 +103,27 @@ class WebhookInbox:
     """The processor of due notices.
 
     Args:
-        lease: seconds for which a claimed payment or notice belongs to its claimer; longer than
+        lease_seconds: seconds for which a claimed payment or notice belongs to its claimer; longer than
             `timeout`.
         timeout: seconds to wait for the provider.
     """
 
-    def __init__(self, provider: providers.Gateway, *, lease: float, timeout: float) -> None:
-        self.gateway, self.lease, self.timeout = provider, lease, timeout
+    def __init__(
+        self, provider: providers.Gateway, *, lease_seconds: float, timeout: float
+    ) -> None:
+        self.gateway, self.lease_seconds, self.timeout = provider, lease_seconds, timeout
 
     async def sweep(self) -> bool:
         """Apply some due notices; return True if there may be more."""
-        hints = await database.transaction(self._claim)
+        events = await database.transaction(self._claim)
         reach("notices.claimed")
-        outcomes = await asyncio.gather(*map(self._apply, hints), return_exceptions=True)
-        for hint, outcome in zip(hints, outcomes, strict=True):
+        outcomes = await asyncio.gather(*map(self._apply, events), return_exceptions=True)
+        for event, outcome in zip(events, outcomes, strict=True):
             if isinstance(outcome, database.AWAY):
                 raise outcome
             if outcome is not None:
-                await _log_failure(hint, outcome)
-        return len(hints) == MAX_EVENTS_PER_SWEEP
+                await _log_failure(event, outcome)
+        return len(events) == MAX_EVENTS_PER_SWEEP
 
     async def _claim(self) -> list[DueEvent]:
         """Claim due notices by postponing them, so that they are retried after any failure."""
@@ -132,7 +134,7 @@ class WebhookInbox:
         for job in jobs:
             tries = job["tries"] + 1
             later = database.seconds_from_now(
-                max(self.lease, leases.retry_delay(tries, MAX_RETRY_DELAY_SECONDS))
+                max(self.lease_seconds, leases.retry_delay(tries, MAX_RETRY_DELAY_SECONDS))
             )
             await Job.update({Job.run_at: later, Job.tries: tries}).where(
                 NOTICE_JOBS, Job.subject == job["subject"]
@@ -141,67 +143,67 @@ class WebhookInbox:
             await _read_events({job["subject"]: job["tries"] + 1 for job in jobs}) if jobs else []
         )
 
-    async def _apply(self, hint: DueEvent) -> None:
-        if await self._is_done(hint):
-            await database.transaction(lambda: _mark_applied(hint))
-        elif hint.is_old:
-            log.warning("Notice %s was given up; its payment has not ended.", hint.id)
-            await _delete_jobs([hint.id])
+    async def _apply(self, event: DueEvent) -> None:
+        if await self._is_done(event):
+            await database.transaction(lambda: _mark_applied(event))
+        elif event.is_old:
+            log.warning("Notice %s was given up; its payment has not ended.", event.id)
+            await _delete_jobs([event.id])
 
-    async def _is_done(self, hint: DueEvent) -> bool:
+    async def _is_done(self, event: DueEvent) -> bool:
         """Look the payment up and settle it, unless it has ended; return False to retry later."""
         payment = (
             await Payment.select(Payment.id, Payment.kind, Payment.state, Payment.moved)
-            .where(Payment.provider_key == hint.key)
+            .where(Payment.provider_key == event.key)
             .first()
         )
-        if payment is None or payment["state"] == "new" or self._in_other_hands(payment, hint):
+        if payment is None or payment["state"] == "new" or self._is_being_executed(payment, event):
             return False
         if corrections.is_parked_failed_refund(payment):
             return True
         if (payment["kind"], payment["state"]) == ("refund", "succeeded"):
-            return await self._look_again(payment["id"], hint)
-        claim = await leases.read_unleased(payment["id"])
-        if claim is None:
+            return await self._check_refund(payment["id"], event)
+        lease = await leases.read_unleased(payment["id"])
+        if lease is None:
             return True
-        answer = await self._look_up(claim.request, hint.reference, hint)
+        answer = await self._look_up(lease.request, event.reference, event)
         if answer is None:
             return False
-        await settle([SettlementResult(claim, answer)])
+        await settle([SettlementResult(lease, answer)])
         reach("notices.settled")
         return True
 
-    async def _look_again(self, refund: int, hint: DueEvent) -> bool:
+    async def _check_refund(self, refund: int, event: DueEvent) -> bool:
         """Return whether a succeeded refund is confirmed, or its later failure is written."""
-        claim = await leases.read_unleased(refund, ("succeeded",))
-        if claim is None:
+        lease = await leases.read_unleased(refund, ("succeeded",))
+        if lease is None:
             return False
-        answer = await self._look_up(claim.request, claim.reference, hint)
+        answer = await self._look_up(lease.request, lease.reference, event)
         if isinstance(answer, providers.Declined):
             try:
                 await corrections.park_failed_refund(refund, answer.reason)
             except errors.RefundInProgress:
-                log.warning("Notice %s: the failed refund waits for another one.", hint.id)
+                log.warning("Notice %s: the failed refund waits for another one.", event.id)
                 return False
         return answer is not None
 
-    def _in_other_hands(self, payment: dict[str, object], hint: DueEvent) -> bool:
+    def _is_being_executed(self, payment: dict[str, object], event: DueEvent) -> bool:
         """Return whether another worker probably waits for the provider's answer now.
 
         A claim that is older than the notice expires within one lease. A worker that claimed the
         payment later queries the provider too. In that case our query is redundant, but harmless.
         """
-        age = datetime.now(UTC) - hint.received_at
-        return payment["state"] == "sent" and age < timedelta(seconds=self.lease)
+        age = datetime.now(UTC) - event.received_at
+        return payment["state"] == "sent" and age < timedelta(seconds=self.lease_seconds)
 
     async def _look_up(
-        self, request: providers.Request, reference: str | None, hint: DueEvent
+        self, request: providers.Request, reference: str | None, event: DueEvent
     ) -> providers.Answer | None:
         try:
             async with asyncio.timeout(self.timeout):
                 return await self.gateway.look_up(request, reference)
         except (providers.RetryLater, *providers.NO_ANSWER) as error:
-            log.warning("Notice %s: the provider did not answer: %r", hint.id, error)
+            log.warning("Notice %s: the provider did not answer: %r", event.id, error)
             return None
 
 
@@ -214,23 +216,23 @@ async def _read_events(tries: dict[int, int]) -> list[DueEvent]:
     return [DueEvent(**row, tries=tries[row["id"]]) for row in rows]
 
 
-async def _log_failure(hint: DueEvent, error: BaseException) -> None:
+async def _log_failure(event: DueEvent, error: BaseException) -> None:
     """Log a notice that failed, with the traceback once; it is retried, but not forever."""
-    traceback = error if hint.tries == 1 else None
-    log.error("Notice %s was left as it is: %r", hint.id, error, exc_info=traceback)
+    traceback = error if event.tries == 1 else None
+    log.error("Notice %s was left as it is: %r", event.id, error, exc_info=traceback)
     instrumentation.failed("notice")
-    if hint.is_old:
-        await _delete_jobs([hint.id])
+    if event.is_old:
+        await _delete_jobs([event.id])
 
 
 async def _delete_jobs(notices: list[int]) -> None:
     await Job.delete().where(NOTICE_JOBS, Job.subject.is_in(notices))
 
 
-async def _mark_applied(hint: DueEvent) -> None:
-    await _delete_jobs([hint.id])
+async def _mark_applied(event: DueEvent) -> None:
+    await _delete_jobs([event.id])
     await Notice.update({Notice.applied_at: datetime.now(UTC)}).where(
-        Notice.id == hint.id, Notice.applied_at.is_null()
+        Notice.id == event.id, Notice.applied_at.is_null()
     )
 
 

@@ -426,14 +426,14 @@ async def test_counting_begins_when_an_order_that_is_being_placed_is_written(
         return counting[0].done() or bool(await DB.run_ddl(WAITING))
 
     async def begin_to_count() -> None:
-        work = partial(inventory.receive_stock, flavor, 10, why="delivery", by=customer.user.id)
+        work = partial(inventory.receive_stock, flavor, 10, reason="delivery", by=customer.user.id)
         await database.transaction(work)
 
     async def hold_while_counting_begins(wanted: Collection[int]) -> inventory.StockReservation:
-        shelf = await hold(wanted)
+        stock = await hold(wanted)
         counting.append(asyncio.create_task(begin_to_count(), context=Context()))
         await until(it_waits)
-        return shelf
+        return stock
 
     monkeypatch.setattr(inventory, "lock_stock", hold_while_counting_begins)
     await place(customer.user.id, {flavor: 3})

@@ -35,11 +35,11 @@ async def left(flavor: int) -> int | None:
     return stock
 
 
-async def take(wanted: dict[int, int]) -> list[order_lines.Line]:
+async def reserve(wanted: dict[int, int]) -> list[order_lines.Line]:
     async def work() -> list[order_lines.Line]:
-        shelf = await inventory.lock_stock(wanted)
-        lines = shelf.take(wanted)
-        await shelf.save()
+        stock = await inventory.lock_stock(wanted)
+        lines = stock.reserve(wanted)
+        await stock.save()
         return lines
 
     return await database.transaction(work)
@@ -47,7 +47,7 @@ async def take(wanted: dict[int, int]) -> list[order_lines.Line]:
 
 async def test_stock_is_taken_and_given_back_only_where_it_is_counted() -> None:
     counted, uncounted = await new_flavor(stock=10), await new_flavor()
-    lines = await take({counted: 4, uncounted: 7})
+    lines = await reserve({counted: 4, uncounted: 7})
     assert lines == [order_lines.Line(counted, 4, 250), order_lines.Line(uncounted, 7, 250)]
     assert (await left(counted), await left(uncounted)) == (6, None)
     await inventory.release_stock(lines)
@@ -57,10 +57,10 @@ async def test_stock_is_taken_and_given_back_only_where_it_is_counted() -> None:
 async def test_what_is_refused_takes_nothing() -> None:
     enough, scarce = await new_flavor(stock=10), await new_flavor(stock=1)
     with pytest.raises(errors.InsufficientStock) as refusal:
-        await take({enough: 5, scarce: 2})
+        await reserve({enough: 5, scarce: 2})
     assert refusal.value.members["lines"] == [{"flavor": scarce, "quantity": 2, "available": 1}]
     with pytest.raises(inventory.UnknownFlavor):
-        await take({enough: 5, 999_999: 1})
+        await reserve({enough: 5, 999_999: 1})
     assert (await left(enough), await left(scarce)) == (10, 1)
 
 
@@ -117,20 +117,20 @@ def test_what_is_given_back_is_shared_by_price_and_to_the_cent(
 
 async def test_orders_of_one_batch_share_what_is_left() -> None:
     flavor = await new_flavor(stock=5)
-    shelf = await inventory.read_stock([flavor])
-    shelf.take({flavor: 3})
+    stock = await inventory.read_stock([flavor])
+    stock.reserve({flavor: 3})
     with pytest.raises(errors.InsufficientStock) as refusal:
-        shelf.take({flavor: 3})
+        stock.reserve({flavor: 3})
     assert refusal.value.members["lines"] == [{"flavor": flavor, "quantity": 3, "available": 2}]
-    assert shelf.take({flavor: 2}) == [order_lines.Line(flavor, 2, 250)]
+    assert stock.reserve({flavor: 2}) == [order_lines.Line(flavor, 2, 250)]
 
 
 async def test_stock_is_received_up_to_the_most_that_is_counted(customer: Caller) -> None:
     flavor, by = await new_flavor(stock=1), customer.user.id
-    await inventory.receive_stock(flavor, MAX_STOCK - 1, why="delivery", by=by)
+    await inventory.receive_stock(flavor, MAX_STOCK - 1, reason="delivery", by=by)
     with pytest.raises(errors.ValidationFailed):
-        await inventory.receive_stock(flavor, 1, why="delivery", by=by)
-    await inventory.receive_stock(flavor, -MAX_STOCK, why="melted", by=by)
+        await inventory.receive_stock(flavor, 1, reason="delivery", by=by)
+    await inventory.receive_stock(flavor, -MAX_STOCK, reason="melted", by=by)
     assert await left(flavor) == 0
 
 
@@ -168,9 +168,9 @@ async def test_totals_equal_a_recount_after_any_history(
 
 
 def test_what_others_of_the_same_batch_took_is_gone() -> None:
-    shelf = inventory.StockReservation(prices={1: 100}, stock={1: 5})
-    shelf.take({1: 3})
+    stock = inventory.StockReservation(prices={1: 100}, stock={1: 5})
+    stock.reserve({1: 3})
     with pytest.raises(errors.InsufficientStock) as refused:
-        shelf.take({1: 3})
+        stock.reserve({1: 3})
     assert refused.value.members["lines"] == [{"flavor": 1, "quantity": 3, "available": 2}]
-    assert [line.quantity for line in shelf.take({1: 2})] == [2]
+    assert [line.quantity for line in stock.reserve({1: 2})] == [2]

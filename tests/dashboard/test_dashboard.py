@@ -166,7 +166,7 @@ async def test_the_figures_are_those_of_the_orders(
         placed = await place(customer.user.id, {flavor: quantity})
         if answers:
             await carry_out(placed.order)
-    await database.transaction(lambda: actions.refund_order(placed.order, 250, why="soft", by=1))
+    await database.transaction(lambda: actions.refund_order(placed.order, 250, reason="soft", by=1))
     await carry_out(placed.order)
     data = (await clerk.get(f"{DATA}?period={days}d")).json()
     expected = await figures_of(days)

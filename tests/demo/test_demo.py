@@ -90,7 +90,7 @@ async def test_what_happened_earlier_is_told_and_counted_as_of_then(
         if isinstance(one, placing.PlacedOrder)
     ]
     charged = {number(one): at + SECOND for one, at in zip(placed, days, strict=True)}
-    claims = await leases.acquire_leases(charged, limit=4, lease=9, sent=charged)
+    claims = await leases.acquire_leases(charged, limit=4, lease_seconds=9, first_sent=charged)
     for claim in claims:
         said = Declined("no") if claim.order == placed[1].order else f"then {claim.payment}"
         at = charged[claim.payment] + SECOND

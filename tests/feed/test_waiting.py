@@ -77,7 +77,7 @@ async def test_the_answer_comes_with_the_settled_order(customer: Caller, answer:
         while number is None:
             await asyncio.sleep(0)
             number = await charge_of(customer)
-    (mine,) = await leases.acquire_leases([number], limit=1, lease=30)
+    (mine,) = await leases.acquire_leases([number], limit=1, lease_seconds=30)
     assert not asked.done()
     if isinstance(answer, str):
         answer = mine.request.key
@@ -125,7 +125,7 @@ async def test_all_who_wait_follow_the_feed_as_one_and_nobody_asks_again(
     assert await room.settled(pending[2].order, 0.3)
     assert list(reader._followers) == [room]
     for one in pending[:2]:
-        (claim,) = await leases.acquire_leases([one.payment or 0], limit=1, lease=30)
+        (claim,) = await leases.acquire_leases([one.payment or 0], limit=1, lease_seconds=30)
         await settlement.settle([verdict(claim, f"waiting {one.order}")])
     assert await asyncio.gather(*all_of_them) == [True, True]
     assert time.monotonic() - began < 10

@@ -158,7 +158,7 @@ async def test_payments_are_counted_by_what_came_of_each_attempt(
         Order.user == customer.user.id, Order.status == "paid"
     )
     await database.transaction(
-        lambda: actions.refund_order(paid[0]["id"], None, why="test", by=customer.user.id)
+        lambda: actions.refund_order(paid[0]["id"], None, reason="test", by=customer.user.id)
     )
     await carry_out(paid[0]["id"])
     new, count = await told() - before, "payment_attempt_duration_seconds_count"
@@ -181,7 +181,7 @@ async def test_the_queue_is_told_as_it_stands(customer: Caller, told: Told) -> N
     assert (before["jobs_due",], before["oldest_due_job_age_seconds",]) == (0, 0)
     taken, *_ = [await place(customer.user.id, {await new_flavor(): 1}) for _ in range(3)]
     await parked(customer)
-    await leases.acquire_leases([number(taken)], limit=1, lease=20)
+    await leases.acquire_leases([number(taken)], limit=1, lease_seconds=20)
     await asyncio.sleep(0.01)
     after = await told()
     assert (after["database_up",], after["jobs_due",]) == (1, 2)

@@ -29,7 +29,7 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     wanted = [{flavor: 1}, {flavor: 2}, {flavor: 3}, {flavor: 4, other: 1}]
     placed = [await place(customer.user.id, lines) for lines in wanted]
     claims = await leases.acquire_leases(
-        [one.payment for one in placed[1:] if one.payment], limit=3, lease=9
+        [one.payment for one in placed[1:] if one.payment], limit=3, lease_seconds=9
     )
     # They come in any order.
     claims.sort(key=lambda claim: claim.payment)
@@ -38,7 +38,7 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
         await settlement.settle([verdict(claim, answer)])
     pending, paid, failed, canceled = placed
     refunds = await actions.cancel_order(canceled.order, by=customer.user.id)
-    (claim,) = await leases.acquire_leases(refunds, limit=1, lease=9)
+    (claim,) = await leases.acquire_leases(refunds, limit=1, lease_seconds=9)
     await settlement.settle([verdict(claim, f"refund {flavor}")])
     await publish_all()
     noted = [order_history.Happened(pending.order, "noted", {})]

@@ -10,7 +10,7 @@ MUTATIONS = [
     *at(
         INTAKE,
         "tests/orders/test_placing.py",
-        ("intake: orders do not take stock", "await shelf.save()", "pass"),
+        ("intake: orders do not take stock", "await stock.save()", "pass"),
         (
             "intake: an order has no job",
             "attempts.job_insert(charges, payments), *totals",
@@ -204,7 +204,7 @@ MUTATIONS = [
         "tests/catalogue/test_inventory.py tests/catalogue/test_flavors.py",
         (
             "stock: what others of the batch took is not counted",
-            "self._stock[flavor] - self._taken[flavor]",
+            "self._stock[flavor] - self._reserved[flavor]",
             "self._stock[flavor]",
         ),
         ("stock: the last piece cannot be sold", "left < quantity", "left <= quantity"),

@@ -20,8 +20,8 @@ MUTATIONS = [
         ),
         (
             "cancel: the stock is not given back",
-            '        new.back = True\n        new.enter("canceled", by)',
-            '        new.enter("canceled", by)',
+            '        transition.releases_stock = True\n        transition.enter("canceled", by)',
+            '        transition.enter("canceled", by)',
         ),
         ("cancel: the job of the charge stays", "await settlement.delete_jobs([payment])", "pass"),
         (
@@ -39,7 +39,7 @@ MUTATIONS = [
             'if row["status"] == "paid" and not',
             "if False and not",
         ),
-        ("pay: the stock is not taken again", "await shelf.save()", "pass"),
+        ("pay: the stock is not taken again", "await stock.save()", "pass"),
         ("pay: an order that is paid is refused", 'in ("pending", "paid"):', 'in ("pending",):'),
         ("pay: a payment method is not asked for", "if needed and not method:", "if False:"),
         ("pay: the payment forgets its payment method", "n=n, method=method)", "n=n)"),
@@ -50,22 +50,22 @@ MUTATIONS = [
         ),
         (
             "refunds: more than is left may be given back",
-            "if wanted > balance.left or not balance.held:",
+            "if wanted > balance.refundable or not balance.held:",
             "if not balance.held:",
         ),
         (
             "refunds: the last cent is kept",
-            "if wanted > balance.left or not balance.held:",
-            "if wanted >= balance.left or not balance.held:",
+            "if wanted > balance.refundable or not balance.held:",
+            "if wanted >= balance.refundable or not balance.held:",
         ),
         (
             "refunds: nothing is given back of nothing",
-            "if wanted > balance.left or not balance.held:",
-            "if wanted > balance.left:",
+            "if wanted > balance.refundable or not balance.held:",
+            "if wanted > balance.refundable:",
         ),
         (
             "refunds: all that is left is a part",
-            'if wanted == balance.left and row["status"] == "paid":',
+            'if wanted == balance.refundable and row["status"] == "paid":',
             "if False:",
         ),
         (
@@ -140,13 +140,13 @@ MUTATIONS = [
         "tests/payments/test_balances.py",
         (
             "refunds: a surplus goes back with any refund",
-            "return self.held if asked == self.left else asked",
-            "return asked + self.charged - self.total",
+            "return self.held if requested == self.refundable else requested",
+            "return requested + self.charged - self.total",
         ),
         (
             "refunds: what was charged too much is kept",
-            "return self.held if asked == self.left else asked",
-            "return asked",
+            "return self.held if requested == self.refundable else requested",
+            "return requested",
         ),
         (
             "refunds: more is given back than was charged",
@@ -160,7 +160,7 @@ MUTATIONS = [
         ),
         (
             "refunds: an order that has money left counts as refunded",
-            "return min(self.given_back, self.total) if self.held else self.total",
+            "return min(self.returned, self.total) if self.held else self.total",
             "return self.total",
         ),
         (
@@ -200,7 +200,7 @@ MUTATIONS = [
         ),
         (
             "refunds: the order stays refunded when its refund failed",
-            'if new.status == "refunded":',
+            'if transition.status == "refunded":',
             "if False:",
         ),
         (
@@ -298,8 +298,8 @@ MUTATIONS = [
         "tests/payments/test_reconciliation.py tests/payments/test_corrections.py",
         (
             "reconciliation: a charge is matched by its order's number",
-            "return Finding(what, why, None, None, record)",
-            "return Finding(what, why, record.order, None, record)",
+            "return Finding(action, reason, None, None, record)",
+            "return Finding(action, reason, record.order, None, record)",
         ),
         (
             "reconciliation: a charge whose payment is new is given back",
@@ -410,7 +410,7 @@ MUTATIONS = [
             'payment["state"] == "sent" and age <',
             'payment["state"] == "sent" and age >',
         ),
-        ("notices: one that is old is tried for ever", "elif hint.is_old:", "elif False:"),
+        ("notices: one that is old is tried for ever", "elif event.is_old:", "elif False:"),
         (
             "notices: a payment that was not sent is asked for",
             'payment["state"] == "new" or',
@@ -423,7 +423,7 @@ MUTATIONS = [
         ),
         (
             "notices: the job of an applied one stays",
-            "    await _delete_jobs([hint.id])\n    await Notice.update",
+            "    await _delete_jobs([event.id])\n    await Notice.update",
             "    await Notice.update",
         ),
         (

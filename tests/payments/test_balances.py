@@ -27,16 +27,16 @@ def test_refunds_give_what_was_asked_and_end_with_all_that_was_charged(
 ) -> None:
     balance = Balance(total, charged)
     for asked in wanted:
-        if asked <= balance.left:
-            moved = balance.to_give_back(asked)
+        if asked <= balance.refundable:
+            moved = balance.amount_to_move(asked)
             # Only the refund of the whole remaining amount includes the surplus.
-            assert moved == asked or balance.given_back + moved == charged
-            balance.given_back += moved
-        assert balance.given_back <= charged
+            assert moved == asked or balance.returned + moved == charged
+            balance.returned += moved
+        assert balance.returned <= charged
         assert 0 <= balance.refunded <= total
         assert (balance.held == 0) == (balance.refunded == total)
-    balance.given_back += balance.to_give_back(balance.left)
-    assert (balance.given_back, balance.refunded, balance.left) == (charged, total, 0)
+    balance.returned += balance.amount_to_move(balance.refundable)
+    assert (balance.returned, balance.refunded, balance.refundable) == (charged, total, 0)
 
 
 async def state(order: int) -> tuple[str, int]:
@@ -57,7 +57,9 @@ async def charged_otherwise(customer: Caller, staff: Caller, moved: int) -> int:
     """Place an order of 1000 that was charged a different amount; its full refund was declined."""
     reference = f"otherwise {moved} {customer.user.id}"
     placed = await parked(customer, Succeeded(reference, moved, "EUR"))
-    assert await manual_review.refund_payment(number(placed), why="wrong amount", by=staff.user.id)
+    assert await manual_review.refund_payment(
+        number(placed), reason="wrong amount", by=staff.user.id
+    )
     await carry_out(placed.order, Declined("no"))
     assert await state(placed.order) == ("paid", 0)
     return placed.order
@@ -228,7 +230,7 @@ async def test_a_booked_refund_is_compared_and_may_fail_like_others(
     customer: Caller, staff: Caller
 ) -> None:
     order, refund = await odd_refund(customer, 999)
-    await manual_review.book_refund(refund, why="seen", by=staff.user.id)
+    await manual_review.book_refund(refund, reason="seen", by=staff.user.id)
     (row,) = await Payment.select(Payment.provider_key, Payment.provider_ref).where(
         Payment.id == refund
     )

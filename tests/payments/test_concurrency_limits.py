@@ -1,4 +1,4 @@
-"""Test how many places the payments of one customer, of one kind, and retries may hold."""
+"""Test how many slots the payments of one customer, of one kind, and retries may hold."""
 
 from typing import Any
 
@@ -22,87 +22,87 @@ def claims(count: int, customer: int, *, refund: bool = False, tries: int = 1) -
 
 
 def holding(*held: Lease) -> ConcurrencyLimits:
-    shares = ConcurrencyLimits(50)
+    limits = ConcurrencyLimits(50)
     for one in held:
-        shares.take(one)
-    return shares
+        limits.acquire(one)
+    return limits
 
 
 def test_one_customer_leaves_room_for_others() -> None:
-    shares = holding()
-    assert len(shares.pick(jobs(60, 1) + jobs(60, 2))) == 45
-    assert len(shares.pick(jobs(60, 1))) == 40
-    shares = holding(*claims(39, 1))
-    assert shares.full_customers == []
-    assert len(shares.pick(jobs(5, 1) + jobs(5, 2))) == 6
-    shares.take(*claims(1, 1))
-    assert shares.full_customers == [1]
-    assert shares.any_is_full
-    shares.give_back(*claims(1, 1))
-    assert shares.full_customers == []
+    limits = holding()
+    assert len(limits.select(jobs(60, 1) + jobs(60, 2))) == 45
+    assert len(limits.select(jobs(60, 1))) == 40
+    limits = holding(*claims(39, 1))
+    assert limits.full_customers == []
+    assert len(limits.select(jobs(5, 1) + jobs(5, 2))) == 6
+    limits.acquire(*claims(1, 1))
+    assert limits.full_customers == [1]
+    assert limits.any_is_full
+    limits.release(*claims(1, 1))
+    assert limits.full_customers == []
 
 
 def test_a_customer_in_trouble_gets_few_places_until_the_provider_answers() -> None:
-    shares = holding()
-    shares.note(1, answered=False)
-    assert len(shares.pick(jobs(60, 1))) == 5
-    shares.note(1, answered=True)
-    assert len(shares.pick(jobs(60, 1))) == 40
+    limits = holding()
+    limits.record_call(1, answered=False)
+    assert len(limits.select(jobs(60, 1))) == 5
+    limits.record_call(1, answered=True)
+    assert len(limits.select(jobs(60, 1))) == 40
 
 
 def test_refunds_leave_room_for_charges_and_charges_for_refunds() -> None:
     many = [job for customer in range(60) for job in jobs(1, customer, "refund")]
-    shares = holding()
-    assert len(shares.pick(many)) == 45
-    assert shares.kinds == ["charge", "refund"]
-    shares = holding(*[one for n in range(45) for one in claims(1, n, refund=True)])
-    assert shares.kinds == ["charge"]
-    assert shares.pick([*many, *jobs(1, 100)]) == jobs(1, 100)
+    limits = holding()
+    assert len(limits.select(many)) == 45
+    assert limits.kinds == ["charge", "refund"]
+    limits = holding(*[one for n in range(45) for one in claims(1, n, refund=True)])
+    assert limits.kinds == ["charge"]
+    assert limits.select([*many, *jobs(1, 100)]) == jobs(1, 100)
 
 
 def test_what_is_tried_again_leaves_room_for_what_is_fresh() -> None:
     many = [job for customer in range(60) for job in jobs(1, customer, tries=1)]
-    assert len(holding().pick(many)) == 25
-    shares = holding(*[one for n in range(25) for one in claims(1, n, tries=2)])
-    assert shares.only_fresh
-    assert shares.pick([*many, *jobs(1, 1)]) == jobs(1, 1)
+    assert len(holding().select(many)) == 25
+    limits = holding(*[one for n in range(25) for one in claims(1, n, tries=2)])
+    assert limits.retries_are_full
+    assert limits.select([*many, *jobs(1, 1)]) == jobs(1, 1)
 
 
 def test_what_was_passed_over_is_looked_for_once_there_is_room() -> None:
-    shares = holding(*claims(40, 1), *claims(1, 2))
-    assert not shares.has_room_again
-    assert shares.pick(jobs(1, 1)) == []
-    shares.give_back(*claims(1, 2))
-    assert not shares.resume()
-    shares.give_back(*claims(1, 1))
-    assert shares.has_room_again
+    limits = holding(*claims(40, 1), *claims(1, 2))
+    assert not limits.has_capacity_again
+    assert limits.select(jobs(1, 1)) == []
+    limits.release(*claims(1, 2))
+    assert not limits.take_skipped()
+    limits.release(*claims(1, 1))
+    assert limits.has_capacity_again
     # Other payments took the place first.
-    shares.take(*claims(1, 1))
-    assert not shares.resume()
-    shares.give_back(*claims(1, 1))
-    assert shares.resume()
-    assert not shares.resume()
+    limits.acquire(*claims(1, 1))
+    assert not limits.take_skipped()
+    limits.release(*claims(1, 1))
+    assert limits.take_skipped()
+    assert not limits.take_skipped()
 
 
 def test_what_is_full_when_something_is_looked_for_may_be_passed_over() -> None:
-    shares = holding(*claims(40, 1))
-    shares.pass_over()
-    shares.give_back(*claims(1, 1))
-    assert shares.has_room_again
+    limits = holding(*claims(40, 1))
+    limits.mark_skipped()
+    limits.release(*claims(1, 1))
+    assert limits.has_capacity_again
 
 
 def test_payments_of_customers_without_room_are_not_looked_for() -> None:
-    shares = holding(*claims(40, 1))
-    assert shares.with_room([7, 8, 9], {7: 1, 8: 2}) == [8, 9]
-    shares.give_back(*claims(1, 1))
-    assert shares.has_room_again
-    assert shares.with_room([7, 8, 9], {7: 1, 8: 2}) == [7, 8, 9]
+    limits = holding(*claims(40, 1))
+    assert limits.with_capacity([7, 8, 9], {7: 1, 8: 2}) == [8, 9]
+    limits.release(*claims(1, 1))
+    assert limits.has_capacity_again
+    assert limits.with_capacity([7, 8, 9], {7: 1, 8: 2}) == [7, 8, 9]
 
 
 def test_few_places_are_not_divided() -> None:
-    for places in (1, 2, 3, 4):
-        assert len(ConcurrencyLimits(places).pick(jobs(9, 1))) == places
+    for slots in (1, 2, 3, 4):
+        assert len(ConcurrencyLimits(slots).select(jobs(9, 1))) == slots
 
 
 def test_a_job_that_does_not_say_whose_it_is_counts_for_its_kind() -> None:
-    assert len(holding().pick(jobs(60, None))) == 45
+    assert len(holding().select(jobs(60, None))) == 45

@@ -63,7 +63,7 @@ async def given(customer: Caller, amount: int | None = None, *, cancel: bool = F
 
 async def begun(order: int, amount: int | None, *, by: int) -> list[int]:
     async with DB.transaction():
-        return await actions.refund_order(order, amount, why="melted", by=by)
+        return await actions.refund_order(order, amount, reason="melted", by=by)
 
 
 async def order_of(one: Given) -> tuple[str, int]:
@@ -224,7 +224,7 @@ async def noticed(one: Given, provider: Provider, event: str) -> None:
     notice = providers.WebhookEvent(f"{event} {one.refund}", row["provider_key"], "re_1")
     assert await webhook_inbox.store_event("simulated", notice)
     await due_now()
-    await webhook_inbox.WebhookInbox(provider, lease=30, timeout=5).sweep()
+    await webhook_inbox.WebhookInbox(provider, lease_seconds=30, timeout=5).sweep()
 
 
 async def due_now() -> None:
@@ -248,7 +248,7 @@ async def test_a_notice_of_a_refund_that_succeeded_is_looked_up(customer: Caller
     assert (await order_of(one), await left()) == (("refunded", 1000), 1)
     provider.found = Declined("failed: account closed")
     await due_now()
-    await webhook_inbox.WebhookInbox(provider, lease=30, timeout=5).sweep()
+    await webhook_inbox.WebhookInbox(provider, lease_seconds=30, timeout=5).sweep()
     assert (await order_of(one), await left()) == (("refunding", 0), 0)
     # The look-up uses our stored reference: another refund with the same key may have failed.
     assert {reference for _, reference in provider.looked_up} == {row["provider_ref"]}
@@ -276,7 +276,7 @@ async def test_a_failed_refund_waits_until_another_one_has_ended(
     assert "the failed refund waits for another one" in told.message
     await carry_out(one.order)
     await due_now()
-    await webhook_inbox.WebhookInbox(provider, lease=30, timeout=5).sweep()
+    await webhook_inbox.WebhookInbox(provider, lease_seconds=30, timeout=5).sweep()
     assert (await order_of(one), await left()) == (("paid", 200), 0)
     await ledger.check()
 
@@ -297,16 +297,16 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
 
     # Another refund with the same key may fail; our refund is still valid.
     provider.listed = (structs.replace(failed, reference="another"),)
-    assert [finding.what for finding in await found()] == ["look"]
+    assert [finding.action for finding in await found()] == ["look"]
     provider.listed = (failed,)
     (finding,) = await found()
-    assert (finding.what, finding.why) == ("adopt", "the refund failed after it had succeeded")
-    assert (await remedies.apply_remedy(provider, finding)).done
+    assert (finding.action, finding.reason) == ("adopt", "the refund failed after it had succeeded")
+    assert (await remedies.apply_remedy(provider, finding)).is_done
     assert (await order_of(one), await refund_of(one)) == (("refunding", 0), ("parked", 0))
     # The refund is now under review, so the list changes nothing.
     assert await found() == []
     provider.listed = (structs.replace(failed, state="succeeded"),)
-    assert [finding.what for finding in await found()] == ["look"]
+    assert [finding.action for finding in await found()] == ["look"]
     await ledger.check()
 
 
@@ -318,7 +318,7 @@ async def test_only_an_operator_ends_the_review_of_a_refund_that_failed(customer
     assert await corrections.park_failed_refund(one.refund, "account closed")
     failed = made(one.order, 1000, "charge", key=claim.request.key, state="declined")
     finding = remedies.Finding("adopt", "it failed", one.order, one.refund, failed)
-    assert (await remedies.apply_remedy(provider, finding)).done
+    assert (await remedies.apply_remedy(provider, finding)).is_done
     for answer in (Declined("failed"), f"late {one.refund}"):
         assert await settlement.settle([verdict(claim, answer)]) == [False]
     assert not await leases.postpone_payment(claim, "no answer")
@@ -334,7 +334,7 @@ async def test_a_retry_of_a_refund_that_failed_asks_what_became_of_it(
     await staff.post(f"/api/payments/{one.refund}/retry/", {"reason": "perhaps"})
     provider = Told()
     provider.found = Declined("failed")
-    await executor.Executor(provider, places=1, lease=30, timeout=5).serve([one.refund])
+    await executor.Executor(provider, slots=1, lease_seconds=30, timeout=5).execute([one.refund])
     assert provider.asked == list[Request]()
     assert (await order_of(one), await refund_of(one)) == (("paid", 0), ("declined", None))
     await ledger.check()
@@ -395,11 +395,11 @@ async def test_a_refund_made_at_the_provider_is_listed_and_booked(
     one, provider = await paid(customer), Told()
     provider.listed = tuple(made(one.order, amount, one.charge) for amount in amounts)
     findings = await differences(provider)
-    assert [finding.what for finding in findings] == ["book"] * len(amounts)
+    assert [finding.action for finding in findings] == ["book"] * len(amounts)
     assert f"{amounts[0] // 100}.00 EUR went back, not by us" in str(findings[0])
     assert await state_of(one.order) == ("paid", 0)
     for finding in findings * 2:
-        assert (await remedies.apply_remedy(provider, finding)).done
+        assert (await remedies.apply_remedy(provider, finding)).is_done
     assert await state_of(one.order) == after
     # The refund is booked under the provider's reference, so no difference is left.
     assert await differences(provider) == []
@@ -435,7 +435,7 @@ async def test_what_cannot_be_booked_is_told_and_left(
     provider.listed = (made(**{"order": one.order, "amount": 300, "charge": one.charge} | values),)
     (finding,) = await differences(provider)
     outcome = await remedies.apply_remedy(provider, finding)
-    assert (outcome.done, "Only 10.00 EUR is left." in outcome.said) == (False, True)
+    assert (outcome.is_done, "Only 10.00 EUR is left." in outcome.text) == (False, True)
     assert await state_of(one.order) == ("paid", 0)
 
 
@@ -444,9 +444,9 @@ async def test_a_refund_at_the_provider_waits_for_one_of_ours(customer: Caller) 
     await begun(one.order, 200, by=customer.user.id)
     provider.listed = (made(one.order, 300, one.charge),)
     (finding,) = await differences(provider)
-    assert not (await remedies.apply_remedy(provider, finding)).done
+    assert not (await remedies.apply_remedy(provider, finding)).is_done
     await carry_out(one.order)
-    assert (await remedies.apply_remedy(provider, finding)).done
+    assert (await remedies.apply_remedy(provider, finding)).is_done
     assert await state_of(one.order) == ("paid", 500)
     await ledger.check()
 
@@ -471,7 +471,7 @@ async def test_a_refund_that_was_lost_with_a_backup_is_booked_under_its_key(
     key = f"lost {one.order}"
     provider.listed = (made(one.order, 300, one.charge, key=key),)
     (finding,) = await differences(provider)
-    assert (await remedies.apply_remedy(provider, finding)).done
+    assert (await remedies.apply_remedy(provider, finding)).is_done
     assert await Payment.exists().where(Payment.provider_key == key, Payment.kind == "refund")
     assert await differences(provider) == []
     await ledger.check()
@@ -482,7 +482,7 @@ async def test_a_booked_refund_may_fail_afterwards_too(customer: Caller) -> None
     provider.listed = (made(one.order, 1000, one.charge),)
     for after in (("refunded", 1000), ("refunding", 0)):
         (finding,) = await differences(provider)
-        assert (await remedies.apply_remedy(provider, finding)).done
+        assert (await remedies.apply_remedy(provider, finding)).is_done
         assert await state_of(one.order) == after
         await ledger.check()
         provider.listed = (made(one.order, 1000, one.charge, state="declined"),)

@@ -33,12 +33,12 @@ from tests import ledger
 from tests.conftest import Caller, Provider, new_flavor, new_user, place, until, verdict
 
 pytestmark = pytest.mark.anyio
-# So many places that no share is used up: all payments are sent at once.
+# So many slots that no share is used up: all payments are sent at once.
 MANY = 100
 
 
-def desk(provider: Provider, places: int = 10, timeout: float = 5) -> executor.Executor:
-    return executor.Executor(provider, places=places, lease=30, timeout=timeout)
+def desk(provider: Provider, slots: int = 10, timeout: float = 5) -> executor.Executor:
+    return executor.Executor(provider, slots=slots, lease_seconds=30, timeout=timeout)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def number(placed: placing.PlacedOrder) -> int:
 
 async def test_a_yes_pays_the_order(placed: placing.PlacedOrder) -> None:
     provider = Provider()
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     (asked,) = provider.asked
     assert (asked.amount, asked.currency) == (500, "EUR")
@@ -100,7 +100,7 @@ async def test_a_yes_pays_the_order(placed: placing.PlacedOrder) -> None:
 async def test_a_no_fails_the_order_and_gives_the_stock_back(customer: Caller) -> None:
     flavor = await new_flavor(stock=10)
     placed = await place(customer.user.id, {flavor: 4})
-    await desk(Provider(Declined("no funds"))).serve([number(placed)])
+    await desk(Provider(Declined("no funds"))).execute([number(placed)])
     assert await state(placed) == ("failed", "declined")
     row = await Flavor.select(Flavor.stock).where(Flavor.id == flavor).first()
     assert row == {"stock": 10}
@@ -118,15 +118,15 @@ async def test_the_intent_is_on_the_disk_before_the_provider_hears_of_it(
             seen.append(await state(placed))
             return await super().charge(charge)
 
-    await desk(Looks()).serve([number(placed)])
+    await desk(Looks()).execute([number(placed)])
     assert seen == [("pending", "sent")]
 
 
 async def test_a_second_delivery_changes_nothing(placed: placing.PlacedOrder) -> None:
     provider = Provider("first", Declined("second"))
     one, other = desk(provider), desk(provider)
-    await asyncio.gather(*(each.serve([number(placed)] * 3) for each in (one, other)))
-    await one.serve([number(placed)])
+    await asyncio.gather(*(each.execute([number(placed)] * 3) for each in (one, other)))
+    await one.execute([number(placed)])
     assert len(provider.asked) == 1
     assert await state(placed) == ("paid", "succeeded")
     await ledger.check()
@@ -140,14 +140,14 @@ async def test_no_answer_is_not_a_no_and_is_asked_again_with_the_same_key(
 ) -> None:
     provider = Provider(lost, lost)
     for _ in range(2):
-        await desk(provider).serve([number(placed)])
+        await desk(provider).execute([number(placed)])
         assert await state(placed) == ("pending", "unknown")
         job = await Job.select(Job.run_at).where(Job.subject == placed.payment).first()
         assert job is not None
         assert job["run_at"] > datetime.now(UTC) + timedelta(seconds=2)
         await ledger.check()
         await due_now(placed)
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     assert len({charge.key for charge in provider.asked}) == 1
     assert len(provider.asked) == 3
@@ -162,14 +162,14 @@ async def test_a_provider_that_is_too_slow_has_given_no_answer(placed: placing.P
             await asyncio.sleep(60)
             return await super().charge(charge)
 
-    await desk(Slow(), timeout=0.01).serve([number(placed)])
+    await desk(Slow(), timeout=0.01).execute([number(placed)])
     assert await state(placed) == ("pending", "unknown")
 
 
 async def test_a_claim_counts_as_a_try_of_the_payment_and_of_its_job(
     placed: placing.PlacedOrder,
 ) -> None:
-    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
+    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
     job = Job.select(Job.tries).where(Job.kind == "charge", Job.subject == number(placed))
     assert (claim.tries, await job) == (1, [{"tries": 1}])
 
@@ -177,18 +177,18 @@ async def test_a_claim_counts_as_a_try_of_the_payment_and_of_its_job(
 async def test_a_claimed_payment_is_left_alone_until_its_lease_is_over(
     placed: placing.PlacedOrder,
 ) -> None:
-    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
-    assert await leases.acquire_leases([number(placed)], limit=1, lease=30) == []
+    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
+    assert await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30) == []
     await due_now(placed)
-    (again,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
+    (again,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
     assert again.request == claim.request
     assert (claim.tries, again.tries) == (1, 2)
 
 
 async def test_a_definite_answer_counts_even_from_an_older_try(placed: placing.PlacedOrder) -> None:
-    (older,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
+    (older,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
     await due_now(placed)
-    (newer,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
+    (newer,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
     assert not await leases.postpone_payment(older, "late word of an older try")
     assert await settled(older, "older")
     assert not await settled(newer, "newer")
@@ -202,7 +202,7 @@ async def test_a_definite_answer_counts_even_from_an_older_try(placed: placing.P
 async def test_what_was_parked_while_it_was_asked_for_stays_so_without_an_answer(
     placed: placing.PlacedOrder,
 ) -> None:
-    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
+    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
     assert await settled(claim, settlement.Parked("another amount"))
     for later in ("unknown", "sent"):
         assert not await leases.postpone_payment(claim, "no answer", state=later)
@@ -213,7 +213,7 @@ async def test_what_was_parked_while_it_was_asked_for_stays_so_without_an_answer
 async def test_first_sent_at_is_kept_from_the_first_time(placed: placing.PlacedOrder) -> None:
     times = []
     for _ in range(2):
-        await leases.acquire_leases([number(placed)], limit=1, lease=30)
+        await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
         row = await Payment.select(Payment.first_sent_at).where(Payment.id == placed.payment)
         times.append(row[0]["first_sent_at"])
         await due_now(placed)
@@ -222,7 +222,7 @@ async def test_first_sent_at_is_kept_from_the_first_time(placed: placing.PlacedO
 
 
 async def test_an_answer_by_many_at_once_is_settled_once(placed: placing.PlacedOrder) -> None:
-    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease=30)
+    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
     outcomes = await asyncio.gather(*(settled(claim, "the one") for _ in range(20)))
     assert Counter(outcomes) == {True: 1, False: 19}
     await ledger.check()
@@ -233,7 +233,7 @@ async def test_several_answers_are_settled_together_or_not_at_all(
 ) -> None:
     counted = await new_flavor(stock=9)
     placed = [await place(customer.user.id, {counted: n, flavor: 1}) for n in (1, 2, 3)]
-    claims = await leases.acquire_leases([number(one) for one in placed], limit=3, lease=30)
+    claims = await leases.acquire_leases([number(one) for one in placed], limit=3, lease_seconds=30)
     # They come in any order.
     claims.sort(key=lambda claim: claim.payment)
     first, *others = (
@@ -255,7 +255,7 @@ async def test_several_answers_are_settled_together_or_not_at_all(
 async def test_the_sweep_finds_what_nobody_rang_for(customer: Caller, flavor: int) -> None:
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(12)]
     provider = Provider()
-    sweeper = desk(provider, places=5)
+    sweeper = desk(provider, slots=5)
     await until(lambda: swept(sweeper, placed))
     await sweeper.close(5)
     for one in placed:
@@ -267,7 +267,7 @@ async def test_the_sweep_finds_what_nobody_rang_for(customer: Caller, flavor: in
 async def test_never_more_are_in_flight_than_there_are_places(
     customer: Caller, flavor: int
 ) -> None:
-    """The first calls are answered only once as many calls as places are waiting."""
+    """The first calls are answered only once as many calls as slots are waiting."""
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(30)]
     all_in_use = asyncio.Event()
 
@@ -282,8 +282,8 @@ async def test_never_more_are_in_flight_than_there_are_places(
         waiting = 0
 
     provider = Full()
-    one_desk = desk(provider, places=4)
-    await asyncio.gather(*(one_desk.serve([number(one)]) for one in placed), one_desk.sweep())
+    one_desk = desk(provider, slots=4)
+    await asyncio.gather(*(one_desk.execute([number(one)]) for one in placed), one_desk.sweep())
     await one_desk.close(5)
     assert provider.most_at_once == 4
     assert len(provider.asked) == len({charge.key for charge in provider.asked})
@@ -296,9 +296,9 @@ async def test_a_busy_desk_forgets_none_of_the_payments_it_was_named(
 ) -> None:
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(12)]
     provider = Provider()
-    busy = desk(provider, places=4)
+    busy = desk(provider, slots=4)
     await asyncio.gather(
-        busy.serve([number(placed[0])]), busy.serve([number(one) for one in placed[1:]])
+        busy.execute([number(placed[0])]), busy.execute([number(one) for one in placed[1:]])
     )
     for one in placed:
         assert await state(one) == ("paid", "succeeded")
@@ -309,10 +309,10 @@ async def test_two_desks_share_the_work_and_charge_nothing_twice(
 ) -> None:
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(40)]
     provider = Provider()
-    desks = [desk(provider, places=8), desk(provider, places=8)]
+    desks = [desk(provider, slots=8), desk(provider, slots=8)]
 
     async def work(one: executor.Executor) -> None:
-        await one.serve([number(order) for order in placed])
+        await one.execute([number(order) for order in placed])
         await until(lambda: swept(one, placed))
         await one.close(5)
 
@@ -328,7 +328,7 @@ async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
     placed: placing.PlacedOrder, customer: Caller, staff: Caller, flavor: int
 ) -> None:
     failed = await place(customer.user.id, {flavor: 1})
-    await desk(Provider(Declined("no"))).serve([number(failed)])
+    await desk(Provider(Declined("no"))).execute([number(failed)])
     # Create a refund of an order that was never charged. No rule of the service creates one.
     refund = Payment(
         order=failed.order, kind="refund", n=1, state="sent", provider_key="of nothing", amount=1
@@ -338,7 +338,7 @@ async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
         Job(kind="refund", subject=refund.id, run_at=datetime(2000, 1, 1, tzinfo=UTC), tries=0)
     )
     provider = Provider()
-    await desk(provider).serve([refund.id, number(placed)])
+    await desk(provider).execute([refund.id, number(placed)])
     assert [request.order for request in provider.asked] == [placed.order]
     assert await state(placed) == ("paid", "succeeded")
     columns = (Payment.state, Payment.last_error)
@@ -348,12 +348,12 @@ async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
     # If the provider moved money for it anyway, staff have to review it too.
     claim = await leases.read_unleased(refund.id)
     assert claim is not None
-    await manual_review.retry_payment(refund.id, why="to be sure", by=staff.user.id)
+    await manual_review.retry_payment(refund.id, reason="to be sure", by=staff.user.id)
     assert await settled(claim, f"of nothing {refund.id}")
     assert await Payment.exists().where(
         Payment.id == refund.id, Payment.state == "parked", Payment.moved == 1
     )
-    await manual_review.release_payment(refund.id, why="nothing was moved", by=staff.user.id)
+    await manual_review.release_payment(refund.id, reason="nothing was moved", by=staff.user.id)
     assert await Payment.exists().where(Payment.id == refund.id, Payment.state == "declined")
     await Payment.delete().where(Payment.id == refund.id)
     await ledger.check()
@@ -370,30 +370,30 @@ async def test_closing_claims_no_more_and_leaves_the_intent(
             raise AssertionError
 
     provider = Endless()
-    closing = desk(provider, places=1)
-    under_way = asyncio.create_task(closing.serve([number(placed)]))
+    closing = desk(provider, slots=1)
+    under_way = asyncio.create_task(closing.execute([number(placed)]))
     await provider.heard.wait()
     # This payment waits for the only place, which becomes free once the desk closes.
     other = await place(customer.user.id, {flavor: 1})
-    waiting = asyncio.create_task(closing.serve([number(other)]))
+    waiting = asyncio.create_task(closing.execute([number(other)]))
     await closing.close(0.01)
     await asyncio.gather(under_way, waiting)
     assert await state(placed) == ("pending", "sent")
-    await closing.serve([number(placed), number(other)])
+    await closing.execute([number(placed), number(other)])
     assert await closing.sweep() is False
     assert await state(other) == ("pending", "new")
     assert len(provider.asked) == 1
     await due_now(placed)
-    await desk(Provider()).serve([number(placed), number(other)])
+    await desk(Provider()).execute([number(placed), number(other)])
     assert {await state(one) for one in (placed, other)} == {("paid", "succeeded")}
 
 
 async def test_a_job_whose_payment_has_ended_is_dropped(placed: placing.PlacedOrder) -> None:
-    await desk(Provider()).serve([number(placed)])
+    await desk(Provider()).execute([number(placed)])
     past = datetime.now(UTC) - timedelta(seconds=1)
     await Job.insert(Job(kind="charge", subject=placed.payment, run_at=past))
     provider = Provider()
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert provider.asked == []
     assert not await Job.exists().where(Job.subject == placed.payment)
 
@@ -405,17 +405,17 @@ async def test_a_bug_in_a_provider_costs_a_pause_and_not_the_payment(
 ) -> None:
     one_desk = desk(Provider(bug, bug))
     for faults in (1, 2):
-        await one_desk.serve([number(placed)])
+        await one_desk.execute([number(placed)])
         assert await state(placed) == ("pending", "unknown")
         row = await Payment.select().where(Payment.id == placed.payment).first()
         assert row is not None
         assert (row["last_error"], row["faults"]) == (repr(bug), faults)
         # The payment is not sent again at once.
-        assert await leases.acquire_leases([number(placed)], limit=1, lease=30) == []
+        assert await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30) == []
         await due_now(placed)
     assert caplog.text.count("Traceback") == 1
     assert caplog.text.count(repr(bug)) == 2
-    await one_desk.serve([number(placed)])
+    await one_desk.execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     await ledger.check()
 
@@ -424,10 +424,10 @@ async def test_a_bug_that_stays_ends_in_a_manual_review(placed: placing.PlacedOr
     before = attempts_counted("error")
     for _ in range(settling.MAX_INTERNAL_ERRORS):
         await due_now(placed)
-        await desk(Provider(KeyError("gone"))).serve([number(placed)])
+        await desk(Provider(KeyError("gone"))).execute([number(placed)])
     assert await state(placed) == ("pending", "parked")
     row = await Payment.select(Payment.last_error).where(Payment.id == placed.payment).first()
-    assert row == {"last_error": "Our part failed 5 times: KeyError."}
+    assert row == {"last_error": "Internal error in 5 tries: KeyError."}
     assert not await Job.exists().where(Job.subject == placed.payment)
     assert attempts_counted("error") == before + settling.MAX_INTERNAL_ERRORS
     await ledger.check()
@@ -442,14 +442,14 @@ async def test_an_answer_that_cannot_be_written_ends_in_a_manual_review(
     monkeypatch.setattr(settlement, "_apply_charge", fail)
     columns = (Payment.faults, Payment.last_error, Payment.moved, Payment.amount)
     for faults in range(1, settling.MAX_INTERNAL_ERRORS):
-        await desk(Provider()).serve([number(placed)])
+        await desk(Provider()).execute([number(placed)])
         row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
         assert row is not None
         assert (row["faults"], row["last_error"]) == (faults, "KeyError('gone')")
         # The payment is not sent again at once.
-        assert await leases.acquire_leases([number(placed)], limit=1, lease=30) == []
+        assert await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30) == []
         await due_now(placed)
-    await desk(Provider()).serve([number(placed)])
+    await desk(Provider()).execute([number(placed)])
     assert await state(placed) == ("pending", "parked")
     row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
     assert row is not None
@@ -474,7 +474,7 @@ async def test_a_refusal_that_somebody_has_to_mend_is_asked_again_within_two_min
     provider = Provider(*[RequestRefused("401")] * 12)
     for _ in range(12):
         await due_now(placed)
-        await desk(provider).serve([number(placed)])
+        await desk(provider).execute([number(placed)])
         assert await state(placed) == ("pending", "sent")
         soon = database.seconds_from_now(leases.MAX_RETRY_DELAY_AFTER_ERROR_SECONDS)
         assert await Job.exists().where(Job.subject == placed.payment, Job.run_at <= soon)
@@ -482,7 +482,7 @@ async def test_a_refusal_that_somebody_has_to_mend_is_asked_again_within_two_min
     later = database.seconds_from_now(leases.MAX_RETRY_DELAY_SECONDS)
     assert await Job.exists().where(Job.subject == placed.payment, Job.run_at > later)
     await due_now(placed)
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
 
 
@@ -492,7 +492,7 @@ async def test_a_decline_is_kept_with_a_word_and_the_words_of_the_provider_apart
     words = "402 card_error: card_declined: insufficient_funds (req_1)"
     path = f"/api/orders/{placed.order}/"
     assert (await customer.get(path)).json()["failure"] is None
-    await desk(Provider(Declined(words, "insufficient-funds"))).serve([number(placed)])
+    await desk(Provider(Declined(words, "insufficient-funds"))).execute([number(placed)])
     failure = {
         "code": "insufficient-funds",
         "message": "There is not enough money on the account.",
@@ -513,18 +513,18 @@ async def test_from_the_second_unknown_on_the_provider_is_asked_what_it_knows(
 ) -> None:
     provider = Provider(OutcomeUnknown, OutcomeUnknown)
     for _ in range(2):
-        await desk(provider).serve([number(placed)])
+        await desk(provider).execute([number(placed)])
         await due_now(placed)
     assert provider.looked_up == []
     (first, second) = provider.asked
     # The look-up finds nothing yet. This proves nothing, so the same key is sent once more.
     provider.answers = [OutcomeUnknown()]
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert provider.looked_up == [(first, None)]
     assert provider.asked == [first, second, first]
     await due_now(placed)
     provider.found = Succeeded(f"found {placed.order}", 500, "EUR")
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert len(provider.asked) == 3
     assert await state(placed) == ("paid", "succeeded")
     await ledger.check()
@@ -534,11 +534,11 @@ async def test_what_is_still_processed_is_looked_up_by_its_reference(
     placed: placing.PlacedOrder,
 ) -> None:
     provider = Provider(OutcomeUnknown("processing", reference=f"pi {placed.order}"))
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert await state(placed) == ("pending", "unknown")
     await due_now(placed)
     provider.found = Declined("the bank said no in the end")
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert provider.looked_up == [(provider.asked[0], f"pi {placed.order}")]
     assert await state(placed) == ("failed", "declined")
     await ledger.check()
@@ -546,11 +546,11 @@ async def test_what_is_still_processed_is_looked_up_by_its_reference(
 
 async def test_what_the_provider_did_not_touch_is_no_unknown(placed: placing.PlacedOrder) -> None:
     provider = Provider(RetryLater("too many requests"))
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert await state(placed) == ("pending", "sent")
-    assert await leases.acquire_leases([number(placed)], limit=1, lease=30) == []
+    assert await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30) == []
     await due_now(placed)
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert len({request.key for request in provider.asked}) == 1
     assert await state(placed) == ("paid", "succeeded")
 
@@ -560,11 +560,11 @@ async def test_the_providers_reference_is_kept_when_the_next_try_gets_no_answer(
 ) -> None:
     reference = f"pi {placed.order}"
     provider = Provider(OutcomeUndecided("processing", reference))
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     provider.found = OutcomeUnknown()
     for _ in range(2):
         await due_now(placed)
-        await desk(provider).serve([number(placed)])
+        await desk(provider).execute([number(placed)])
     assert [known for _, known in provider.looked_up] == [reference] * 2
     assert len(provider.asked) == 1
 
@@ -573,11 +573,11 @@ async def test_once_the_provider_may_have_forgotten_the_key_it_is_never_sent_aga
     placed: placing.PlacedOrder,
 ) -> None:
     provider = Provider(OutcomeUnknown)
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     long_ago = datetime.now(UTC) - provider.key_life
     await Payment.update({Payment.first_sent_at: long_ago}).where(Payment.id == placed.payment)
     await due_now(placed)
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert len(provider.asked) == len(provider.looked_up) == 1
     assert await state(placed) == ("pending", "parked")
     assert not await Job.exists().where(Job.subject == placed.payment)
@@ -588,12 +588,12 @@ async def test_what_was_charged_before_the_key_was_forgotten_is_adopted(
     placed: placing.PlacedOrder,
 ) -> None:
     provider = Provider(OutcomeUnknown)
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     long_ago = datetime.now(UTC) - provider.key_life
     await Payment.update({Payment.first_sent_at: long_ago}).where(Payment.id == placed.payment)
     await due_now(placed)
     provider.found = Succeeded(f"adopted {placed.order}", 500, "EUR")
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     await ledger.check()
 
@@ -608,14 +608,14 @@ async def test_an_old_payment_that_we_never_sent_is_looked_up_first(
         monkeypatch.setattr(module, "datetime", Tomorrow)
     provider = Provider(OutcomeUnknown)
     provider.found = OutcomeUnknown("no answer")
-    await desk(provider).serve([number(placed)])
+    await desk(provider).execute([number(placed)])
     assert provider.asked == []
     # It is still looked up first, although we now know of a first try.
     known = Succeeded(f"before the restore {placed.order}", 500, "EUR")
     provider.found = known if charged else None
     for _ in range(2):
         await due_now(placed)
-        await desk(provider).serve([number(placed)])
+        await desk(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     assert len(provider.asked) == (0 if charged else 2)
     await ledger.check()
@@ -624,18 +624,18 @@ async def test_an_old_payment_that_we_never_sent_is_looked_up_first(
 async def test_a_claim_that_fails_leaves_what_was_claimed_before_it(
     placed: placing.PlacedOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def claim(*ids: Any, among: leases.JobFilter, **how: Any) -> list[leases.Lease]:
-        if among.kinds == ["refund"]:
+    async def claim(*ids: Any, job_filter: leases.JobFilter, **how: Any) -> list[leases.Lease]:
+        if job_filter.kinds == ["refund"]:
             raise database.Unavailable("away")
-        return await leases.acquire_leases(*ids, among=among, **how)
+        return await leases.acquire_leases(*ids, job_filter=job_filter, **how)
 
     clock, one_desk = Clock(monkeypatch), desk(Provider())
     for customer in range(circuit_breaker.FAILURES_TO_OPEN):
-        one_desk._breakers["refund"].note(customer, answered=False)
+        one_desk._breakers["refund"].record_call(customer, answered=False)
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
     monkeypatch.setattr(settling, "acquire_leases", claim)
     with pytest.raises(database.Unavailable):
-        await one_desk.serve([number(placed), 2**40])
+        await one_desk.execute([number(placed), 2**40])
     await one_desk.close(5)
     assert await state(placed) == ("paid", "succeeded")
 
@@ -648,7 +648,7 @@ async def test_another_amount_than_ours_is_not_believed(
     placed: placing.PlacedOrder, amount: int, currency: str, said: str
 ) -> None:
     reference = f"odd {placed.order}"
-    await desk(Provider(Succeeded(reference, amount, currency))).serve([number(placed)])
+    await desk(Provider(Succeeded(reference, amount, currency))).execute([number(placed)])
     assert await state(placed) == ("pending", "parked")
     row = await Payment.select().where(Payment.id == placed.payment).first()
     assert row is not None
@@ -672,15 +672,15 @@ async def test_a_provider_that_does_not_answer_is_left_alone_and_no_order_fails_
     ]
     numbers = [number(one) for one in placed]
     provider = Provider(*[OutcomeUnknown] * circuit_breaker.FAILURES_TO_OPEN)
-    one_desk = desk(provider, places=MANY)
-    await one_desk.serve(numbers[: circuit_breaker.FAILURES_TO_OPEN])
+    one_desk = desk(provider, slots=MANY)
+    await one_desk.execute(numbers[: circuit_breaker.FAILURES_TO_OPEN])
     assert len(provider.asked) == circuit_breaker.FAILURES_TO_OPEN
     assert await one_desk.sweep() is False
-    await one_desk.serve(numbers)
+    await one_desk.execute(numbers)
     assert len(provider.asked) == circuit_breaker.FAILURES_TO_OPEN
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
     # One payment is the trial. Once the provider answers it, the others follow.
-    await one_desk.serve(numbers[-1:])
+    await one_desk.execute(numbers[-1:])
     assert provider.asked[circuit_breaker.FAILURES_TO_OPEN].order == placed[-1].order
     await until(lambda: are_paid(placed[circuit_breaker.FAILURES_TO_OPEN :]))
     assert len(provider.asked) == circuit_breaker.FAILURES_TO_OPEN + 5
@@ -701,9 +701,9 @@ async def test_an_answer_that_is_not_a_yes_does_not_stop_the_payments_of_others(
         await place(one, {flavor: 1}) for one in customers * circuit_breaker.FAILURES_TO_OPEN
     ]
     good = await place(customers[0], {flavor: 1})
-    one_desk = desk(Provider(*[answer] * len(refused)), places=MANY)
-    await one_desk.serve([number(one) for one in refused])
-    await one_desk.serve([number(good)])
+    one_desk = desk(Provider(*[answer] * len(refused)), slots=MANY)
+    await one_desk.execute([number(one) for one in refused])
+    await one_desk.execute([number(good)])
     assert await state(good) == ("paid", "succeeded")
 
 
@@ -715,9 +715,9 @@ async def test_the_trouble_of_one_customer_does_not_stop_the_payments_of_others(
     troubled = [await place(bad, {flavor: 1}) for _ in range(3 * circuit_breaker.FAILURES_TO_OPEN)]
     good = await place(other, {flavor: 1})
     provider = Provider(*[trouble] * len(troubled))
-    one_desk = desk(provider, places=MANY)
-    await one_desk.serve([number(one) for one in troubled])
-    await one_desk.serve([number(good)])
+    one_desk = desk(provider, slots=MANY)
+    await one_desk.execute([number(one) for one in troubled])
+    await one_desk.execute([number(good)])
     assert await state(good) == ("paid", "succeeded")
     assert len(provider.asked) == len(troubled) + 1
 
@@ -761,10 +761,10 @@ async def test_calls_that_hang_for_one_customer_leave_places_for_others(
     good = [await place(other, {flavor: 1}) for _ in range(3)]
     provider = Hangs({one.order for one in hanging})
     one_desk = desk(provider, timeout=60)
-    ringing = asyncio.create_task(one_desk.serve([number(one) for one in hanging]))
+    ringing = asyncio.create_task(one_desk.execute([number(one) for one in hanging]))
     await until(provider.is_asked)
     if rung:
-        await asyncio.gather(*(one_desk.serve([number(one)]) for one in good))
+        await asyncio.gather(*(one_desk.execute([number(one)]) for one in good))
     else:
         assert await one_desk.sweep()
     await until(lambda: are_paid(good))
@@ -783,7 +783,7 @@ async def test_what_is_rung_for_while_its_customers_share_is_full_costs_no_query
     waiting = [await place(customers[0], {flavor: 1}) for _ in range(30)]
     provider = Hangs({one.order for one in waiting})
     one_desk = desk(provider, timeout=60)
-    ringing = asyncio.create_task(one_desk.serve([number(one) for one in waiting]))
+    ringing = asyncio.create_task(one_desk.execute([number(one) for one in waiting]))
     await until(provider.is_asked)
     other = await place(customers[1], {flavor: 1})
     asked, real = list[object](), settling.acquire_leases
@@ -793,11 +793,11 @@ async def test_what_is_rung_for_while_its_customers_share_is_full_costs_no_query
         return await real(ids, **how)
 
     monkeypatch.setattr(settling, "acquire_leases", claim)
-    await one_desk.serve([number(one) for one in waiting], [customers[0]] * len(waiting))
+    await one_desk.execute([number(one) for one in waiting], [customers[0]] * len(waiting))
     assert asked == []
     # With another customer's payment in the same notification, only that one is claimed.
     both = [waiting[-1], other]
-    await one_desk.serve([number(one) for one in both], [customers[0], customers[1]])
+    await one_desk.execute([number(one) for one in both], [customers[0], customers[1]])
     assert asked == [[number(other)]]
     assert await are_paid([other])
     provider.answers_again.set()
@@ -811,7 +811,7 @@ async def test_calls_that_hang_when_tried_again_leave_places_for_what_is_fresh(
     customers: list[int], flavor: int
 ) -> None:
     again = [await place(one, {flavor: 1}) for one in customers * 4]
-    await desk(Provider(*[RetryLater("429")] * len(again)), places=MANY).serve(
+    await desk(Provider(*[RetryLater("429")] * len(again)), slots=MANY).execute(
         [number(one) for one in again]
     )
     for one in again:
@@ -848,7 +848,9 @@ async def test_a_job_that_does_not_say_whose_it_is_does_not_wait_for_a_customer_
 
 
 async def test_what_is_due_is_read_in_order_of_time_and_not_sorted(opened: None) -> None:
-    query = leases._select_due_jobs(None, leases.JobFilter(without=[1], only_fresh=True)).limit(10)
+    query = leases._select_due_jobs(
+        None, leases.JobFilter(excluded_customers=[1], only_new=True)
+    ).limit(10)
     explain = "EXPLAIN QUERY PLAN {}" if query.engine_type == "sqlite" else "EXPLAIN {}"
 
     async def planned() -> str:
@@ -880,12 +882,12 @@ async def test_what_comes_after_the_last_that_there_was_room_for_is_found(
     """The first query finds only as many payments as fill the share of their customer."""
     bad, other, _ = customers
     paid = [await place(bad, {flavor: 1}) for _ in range(2)]
-    await desk(Provider()).serve([number(one) for one in paid])
+    await desk(Provider()).execute([number(one) for one in paid])
     refunds = [one for order in paid for one in await actions.cancel_order(order.order, by=bad)]
-    # With two refunds that hang, there are as many places left as one customer may hold.
+    # With two refunds that hang, there are as many slots left as one customer may hold.
     provider = Hangs({one.order for one in paid})
     one_desk = desk(provider, timeout=60)
-    ringing = asyncio.create_task(one_desk.serve(refunds))
+    ringing = asyncio.create_task(one_desk.execute(refunds))
     await until(provider.is_asked)
     placed = [await place(other, {flavor: 1}) for _ in range(16)]
     assert await one_desk.sweep()
@@ -904,8 +906,8 @@ async def test_a_trial_is_made_for_a_customer_who_had_no_trouble(
     ]
     good = await place(stranger.user.id, {flavor: 1})
     provider = Provider(*[OutcomeUnknown()] * circuit_breaker.FAILURES_TO_OPEN)
-    one_desk = desk(provider, places=MANY)
-    await one_desk.serve([number(one) for one in troubled[: circuit_breaker.FAILURES_TO_OPEN]])
+    one_desk = desk(provider, slots=MANY)
+    await one_desk.execute([number(one) for one in troubled[: circuit_breaker.FAILURES_TO_OPEN]])
     assert await one_desk.sweep() is False
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
     assert await one_desk.sweep() is True
@@ -919,19 +921,19 @@ async def test_the_trouble_of_refunds_does_not_stop_charges(
     customers: list[int], flavor: int
 ) -> None:
     paid = [await place(one, {flavor: 1}) for one in customers * 4]
-    one_desk = desk(Refunds(), places=MANY)
-    await one_desk.serve([number(one) for one in paid])
+    one_desk = desk(Refunds(), slots=MANY)
+    await one_desk.execute([number(one) for one in paid])
     refunds = [
         one for order in paid for one in await actions.cancel_order(order.order, by=customers[0])
     ]
-    await one_desk.serve(refunds)
+    await one_desk.execute(refunds)
     assert not await Payment.exists().where(Payment.id.is_in(refunds), Payment.state != "unknown")
     good = await place(customers[0], {flavor: 1})
-    await one_desk.serve([number(good)])
+    await one_desk.execute([number(good)])
     assert await state(good) == ("paid", "succeeded")
     # Refunds stop, because they had the trouble. Charges continue.
     (refund,) = await actions.cancel_order(good.order, by=customers[0])
-    await one_desk.serve([refund])
+    await one_desk.execute([refund])
     assert await Payment.exists().where(Payment.id == refund, Payment.state == "new")
     await ledger.check()
 
@@ -980,23 +982,23 @@ async def test_what_is_due_is_due_by_the_clock_of_the_database(
             monkeypatch.setattr(module, "datetime", Ahead)
     placed = await place(customer.user.id, {flavor: 1})
     assert await due(number(placed))
-    await desk(Provider(Declined("no"))).serve([number(placed)])
+    await desk(Provider(Declined("no"))).execute([number(placed)])
     (again,) = await actions.pay_order(placed.order, by=customer.user.id, needs_method=False)
     assert await due(again)
-    await desk(Provider()).serve([again])
+    await desk(Provider()).execute([again])
     (refund,) = await actions.cancel_order(placed.order, by=customer.user.id)
     assert await due(refund)
-    await desk(Provider(OutcomeUnknown)).serve([refund])
+    await desk(Provider(OutcomeUnknown)).execute([refund])
     # Not due yet, but due within the longest pause.
     assert not await due(refund)
     soon = database.seconds_from_now(leases.MAX_RETRY_DELAY_SECONDS)
     assert await Job.exists().where(Job.subject == refund, Job.run_at <= soon)
     # The same holds for a claim: it lasts no longer than the lease.
     await make_due(refund)
-    await leases.acquire_leases([refund], limit=1, lease=30)
+    await leases.acquire_leases([refund], limit=1, lease_seconds=30)
     over = database.seconds_from_now(30)
     assert await Job.exists().where(Job.subject == refund, Job.run_at <= over)
-    await desk(Provider()).serve([refund])
+    await desk(Provider()).execute([refund])
 
 
 @pytest.fixture
@@ -1004,7 +1006,7 @@ def one_breaker() -> circuit_breaker.CircuitBreaker:
     """A breaker that is about to open: the next unanswered call of a third customer opens it."""
     made = circuit_breaker.CircuitBreaker()
     for customer in range(circuit_breaker.FAILURES_TO_OPEN - 1):
-        made.note(customer % 2, answered=False)
+        made.record_call(customer % 2, answered=False)
     return made
 
 
@@ -1014,17 +1016,17 @@ def test_the_pauses_of_a_provider_that_stays_away_grow_up_to_a_limit(
     clock = Clock(monkeypatch)
     assert not one_breaker.is_open
     pauses = []
-    one_breaker.note(3, answered=False)
+    one_breaker.record_call(3, answered=False)
     for _ in range(6):
         began = clock.now
-        while not one_breaker.may_try:
+        while not one_breaker.allows_trial:
             clock.now += 0.5
         pauses.append(clock.now - began)
-        one_breaker.tried()
-        assert not one_breaker.may_try
-        one_breaker.note(3, answered=False)
+        one_breaker.record_trial()
+        assert not one_breaker.allows_trial
+        one_breaker.record_call(3, answered=False)
     assert pauses == [2, 4, 8, 10, 10, 10]
-    one_breaker.note(3, answered=True)
+    one_breaker.record_call(3, answered=True)
     assert not one_breaker.is_open
 
 
@@ -1033,16 +1035,16 @@ def test_calls_that_began_before_the_breaker_opened_do_not_make_its_pause_longer
 ) -> None:
     clock = Clock(monkeypatch)
     for customer in range(50):
-        one_breaker.note(customer, answered=False)
+        one_breaker.record_call(customer, answered=False)
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
-    assert one_breaker.may_try
+    assert one_breaker.allows_trial
 
 
 def test_the_tenth_call_without_an_answer_opens_the_breaker() -> None:
     one = circuit_breaker.CircuitBreaker()
     opened = []
     for n in range(10):
-        one.note(n % 3, answered=False)
+        one.record_call(n % 3, answered=False)
         opened.append(one.is_open)
     assert opened == [False] * 9 + [True]
 
@@ -1051,17 +1053,17 @@ def test_a_trial_that_is_never_heard_of_is_followed_by_another(
     monkeypatch: pytest.MonkeyPatch, one_breaker: circuit_breaker.CircuitBreaker
 ) -> None:
     clock = Clock(monkeypatch)
-    one_breaker.note(3, answered=False)
+    one_breaker.record_call(3, answered=False)
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
-    one_breaker.tried()
+    one_breaker.record_trial()
     clock.now += circuit_breaker.MAX_PAUSE_SECONDS
-    assert one_breaker.may_try
+    assert one_breaker.allows_trial
 
 
 def test_however_often_the_calls_of_two_customers_fail_the_breaker_stays_closed() -> None:
     one = circuit_breaker.CircuitBreaker()
     for customer in [1, 2] * 500:
-        one.note(customer, answered=False)
+        one.record_call(customer, answered=False)
     assert not one.is_open
 
 
@@ -1104,14 +1106,14 @@ def test_all_payments_end_within_a_minute_of_the_last_fault(
 
     while due and clock.now < began + 3600:
         ready = sorted((at, payment) for payment, at in due.items() if at <= clock.now)
-        room = 50 if not one.is_open else int(one.may_try)
+        room = 50 if not one.is_open else int(one.allows_trial)
         for _, payment in ready[:room]:
             if one.is_open:
-                one.tried()
+                one.record_trial()
             tries[payment] += 1
             calls = 2 if tries[payment] >= settling.FIRST_TRY_WITH_LOOKUP else 1
             answered = all(answers() for _ in range(calls))
-            one.note(payment % 20, answered=answered)
+            one.record_call(payment % 20, answered=answered)
             due[payment] = clock.now + leases.retry_delay(tries[payment])
             if answered:
                 del due[payment]

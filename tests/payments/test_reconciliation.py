@@ -70,7 +70,7 @@ async def charged(bank: Bank, customer: Caller, flavor: int) -> tuple[int, int, 
     """Place and charge an order; return the order, its payment and the request to the bank."""
     placed = await place(customer.user.id, {flavor: 2})
     assert placed.payment is not None
-    await executor.Executor(bank, places=5, lease=30, timeout=5).serve([placed.payment])
+    await executor.Executor(bank, slots=5, lease_seconds=30, timeout=5).execute([placed.payment])
     return placed.order, placed.payment, bank.asked[-1]
 
 
@@ -115,10 +115,10 @@ async def test_an_outcome_that_only_they_know_is_adopted(
     assert await find(bank) == []
     bank.listed = [record(asked, f"theirs {order}", state=state)]
     (finding,) = await find(bank)
-    assert (finding.what, finding.payment) == ("adopt", payment)
+    assert (finding.action, finding.payment) == ("adopt", payment)
     assert str(finding) == f"adopt: payment {payment} and charge theirs {order}: it {state}"
     for _ in range(2):
-        assert (await remedies.apply_remedy(bank, finding)).done
+        assert (await remedies.apply_remedy(bank, finding)).is_done
     assert await status(order) == ends
     assert await find(bank) == []
     await ledger.check()
@@ -129,12 +129,12 @@ async def test_another_amount_is_parked_and_not_adopted(customer: Caller, flavor
     order, payment, asked = await charged(bank, customer, flavor)
     bank.listed = [record(asked, f"odd {order}", amount=1)]
     (finding,) = await find(bank)
-    assert (await remedies.apply_remedy(bank, finding)).done
+    assert (await remedies.apply_remedy(bank, finding)).is_done
     row = await Payment.select(Payment.state).where(Payment.id == payment).first()
     assert (row, await status(order)) == ({"state": "parked"}, "pending")
     # The provider's answer was adopted once. Now only a person can decide what is true.
     (finding,) = await find(bank)
-    assert (finding.what, finding.why) == ("look", "they have 0.01 EUR; we asked for 5.00 EUR")
+    assert (finding.action, finding.reason) == ("look", "they have 0.01 EUR; we asked for 5.00 EUR")
     await ledger.check()
 
 
@@ -145,12 +145,12 @@ async def test_money_for_what_came_to_nothing_is_given_back_once(
     order, payment, asked = await charged(bank, customer, flavor)
     bank.listed = [record(asked, f"late {order}")]
     (finding,) = await find(bank)
-    assert (finding.what, finding.payment, finding.why) == (
+    assert (finding.action, finding.payment, finding.reason) == (
         *("refund", payment),
         "5.00 EUR, but ours is declined",
     )
     for _ in range(2):
-        assert (await remedies.apply_remedy(bank, finding)).done
+        assert (await remedies.apply_remedy(bank, finding)).is_done
     assert len({refund.key for refund in bank.asked if isinstance(refund, Refund)}) == 1
     bank.listed.append(record(bank.asked[-1], f"back {order}", kind="refund"))
     assert await find(bank) == []
@@ -171,11 +171,11 @@ async def test_money_for_a_payment_that_is_still_new_is_not_given_back(
     asked = Charge(row["provider_key"], row["amount"], "EUR", placed.order, None)
     bank.listed = [record(asked, f"lost {placed.order}")]
     (finding,) = await find(bank)
-    assert (finding.what, finding.payment) == ("look", row["id"])
-    assert finding.why == "5.00 EUR, but ours is new"
+    assert (finding.action, finding.payment) == ("look", row["id"])
+    assert finding.reason == "5.00 EUR, but ours is new"
     await actions.cancel_order(placed.order, by=customer.user.id)
     (finding,) = await find(bank)
-    assert (finding.what, finding.why) == ("refund", "5.00 EUR, but ours is void")
+    assert (finding.action, finding.reason) == ("refund", "5.00 EUR, but ours is void")
 
 
 async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: int) -> None:
@@ -183,12 +183,12 @@ async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: 
     stranger = Refund("restored away", 700, "EUR", 2**62, "")
     bank.listed = [record(stranger, "ch orphan"), record(stranger, "re orphan", kind="refund")]
     refund, charge = await find(bank)
-    assert (charge.what, charge.payment, refund.what) == ("refund", None, "look")
+    assert (charge.action, charge.payment, refund.action) == ("refund", None, "look")
     assert (await remedies.apply_remedy(bank, charge)).done
     (asked,) = bank.asked
     assert isinstance(asked, Refund)
     assert (asked.amount, asked.charge) == (700, "ch orphan")
-    assert [finding.what for finding in await find(bank)] == ["look"]
+    assert [finding.action for finding in await find(bank)] == ["look"]
 
 
 @pytest.mark.parametrize(
@@ -210,11 +210,11 @@ async def test_what_we_hold_for_certain_and_they_do_not_is_for_a_person(
     order, payment, asked = await charged(bank, customer, flavor)
     bank.listed = [record(asked, **{"reference": f"certain {flavor}"} | values)]
     (finding,) = await find(bank)
-    assert (finding.what, finding.payment) == ("look", payment)
-    assert finding.why == why.format(flavor)
+    assert (finding.action, finding.payment) == ("look", payment)
+    assert finding.reason == why.format(flavor)
     bank.listed = []
     (finding,) = await find(bank)
-    assert (finding.what, finding.why) == ("look", "their list lacks it")
+    assert (finding.action, finding.reason) == ("look", "their list lacks it")
     assert await status(order) == "paid"
 
 
@@ -276,7 +276,7 @@ async def test_many_are_compared_in_chunks(
         if n != 3:
             bank.listed.append(record(asked, f"ref {asked.key}"))
     (finding,) = await find(bank)
-    assert (finding.what, finding.why) == ("look", "their list lacks it")
+    assert (finding.action, finding.reason) == ("look", "their list lacks it")
 
 
 async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
@@ -374,7 +374,7 @@ async def test_a_look_at_one_refund_that_fails_is_told_and_the_others_are_compar
 
     bank, stranger = Silent(), Refund("another installation's", 700, "EUR", 1, "")
     bank.listed = [record(stranger, "ch silent"), record(stranger, "ch other")]
-    assert [finding.what for finding in await find(bank)] == [*whats, "refund"]
+    assert [finding.action for finding in await find(bank)] == [*whats, "refund"]
 
 
 async def test_a_charge_for_nothing_that_was_given_back_at_the_provider_is_no_finding(
@@ -386,7 +386,7 @@ async def test_a_charge_for_nothing_that_was_given_back_at_the_provider_is_no_fi
     part = record(asked, f"re {order}", **theirs, amount=200)
     failed = record(asked, f"re0 {order}", **theirs, state="declined")
     bank.listed = [record(asked, f"late {order}"), part, failed]
-    assert [finding.what for finding in await find(bank)] == ["refund"]
+    assert [finding.action for finding in await find(bank)] == ["refund"]
     bank.listed.append(record(asked, f"re2 {order}", **theirs, amount=300))
     assert await find(bank) == []
 
@@ -411,8 +411,8 @@ async def test_a_refund_that_nobody_answers_for_is_to_be_done_again(flavor: int)
     bank.listed = [record(Refund("restored away too", 700, "EUR", 1, ""), "ch unanswered")]
     (finding,) = await find(bank)
     outcome = await remedies.apply_remedy(bank, finding)
-    assert (outcome.done, "do it again" in outcome.said) == (False, True)
-    assert (await remedies.apply_remedy(bank, finding)).done
+    assert (outcome.is_done, "do it again" in outcome.text) == (False, True)
+    assert (await remedies.apply_remedy(bank, finding)).is_done
 
 
 async def test_a_charge_is_matched_by_its_key_and_never_by_its_orders_number(
@@ -427,7 +427,7 @@ async def test_a_charge_is_matched_by_its_key_and_never_by_its_orders_number(
     (finding,) = await find(bank)
     assert finding.order is None
     assert f"it was for an order {placed.order}, which may be another one today" in str(finding)
-    assert (await remedies.apply_remedy(bank, finding)).done
+    assert (await remedies.apply_remedy(bank, finding)).is_done
     types = await Event.select(Event.type).where(Event.order == placed.order)
     assert [row["type"] for row in types] == ["placed"]
     await ledger.check()

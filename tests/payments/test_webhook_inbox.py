@@ -58,8 +58,8 @@ def number(placed: placing.PlacedOrder) -> int:
 
 async def carry_out(payment: int, *answers: str | Answer | Exception) -> None:
     """Carry out a payment once, with a new desk."""
-    desk = executor.Executor(Provider(*answers), places=1, lease=LEASE, timeout=5)
-    await desk.serve([payment])
+    desk = executor.Executor(Provider(*answers), slots=1, lease_seconds=LEASE, timeout=5)
+    await desk.execute([payment])
 
 
 async def state(placed: placing.PlacedOrder) -> tuple[str, str]:
@@ -113,7 +113,7 @@ async def has_job(notice: int) -> bool:
 
 
 def inbox(provider: Provider, *, seconds: float = 5) -> webhook_inbox.WebhookInbox:
-    return webhook_inbox.WebhookInbox(provider, lease=LEASE, timeout=seconds)
+    return webhook_inbox.WebhookInbox(provider, lease_seconds=LEASE, timeout=seconds)
 
 
 async def apply(provider: Provider, *, seconds: float = 5) -> None:
@@ -248,7 +248,7 @@ async def test_a_payment_under_way_is_left_to_who_claimed_it_for_as_long_as_a_le
     customer: Caller, flavor: int
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
-    await leases.acquire_leases([number(placed)], limit=1, lease=LEASE)
+    await leases.acquire_leases([number(placed)], limit=1, lease_seconds=LEASE)
     notice, provider = await told(await key_of(number(placed))), Told()
     await apply(provider)
     assert provider.looked_up == []

@@ -158,7 +158,7 @@ class OrderActions(Controller):
         nothing is given back twice.
         """
         user = request.user.id
-        stage = partial(actions.refund_order, order, data.amount, why=data.reason, by=user)
+        stage = partial(actions.refund_order, order, data.amount, reason=data.reason, by=user)
         return await _change(order, stage, request, state, idempotency_key, body=data)
 
 

@@ -17,7 +17,6 @@ from icecream.http import bodies, openapi, pagination
 from icecream.idempotency import http as idempotency_http
 from icecream.orders.http import filters, requests, responses
 
-__all__ = ["OrderActions", "Orders"]
 LINE_REFUSALS = (
     errors.ValidationFailed(
         "/quantity", "invalid", "quantity must be a whole number from 1 to 100000."
@@ -102,7 +101,7 @@ class Orders(Controller):
     async def quote(self, data: JSONBody[requests.NewOrder]) -> responses.Quote:
         """What an order would cost now, or why it would be refused; nothing is written."""
         try:
-            lines = (await inventory.read_stock(wanted := data.wanted)).take(wanted)
+            lines = (await inventory.read_stock(wanted := data.wanted)).reserve(wanted)
         except inventory.UnknownFlavor as error:
             raise data.unknown(error) from None
         shown = [responses.LineView(line.flavor, line.quantity, line.unit_price) for line in lines]

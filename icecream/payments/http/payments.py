@@ -339,7 +339,9 @@ async def _decide(
     """Decide once, notify the workers of the next payments, and answer the payment."""
 
     async def work() -> DecisionResult:
-        return DecisionResult(payment, await decision(payment, why=data.reason, by=request.user.id))
+        return DecisionResult(
+            payment, await decision(payment, reason=data.reason, by=request.user.id)
+        )
 
     decided, headers = await idempotency_http.run_once(
         idempotency_key, request, work, DecisionResult, body=data

@@ -27,7 +27,7 @@ async def receive_webhook(
     if provider != settings.load().payment_provider:
         raise errors.NotFound
     try:
-        notice = state.gateway.notice(await request.body(), request.headers)
+        notice = state.gateway.parse_webhook(await request.body(), request.headers)
     except providers.UnverifiedWebhook:
         refusal = errors.InvalidSignature()
         refusal.headers |= rate_limits.spend(rate_limits.address(request.scope))

@@ -149,7 +149,7 @@ class Gateway(Protocol):
     def records(self, since: datetime, until: datetime) -> AsyncIterator[ProviderRecord]:
         """Yield the provider's list of our charges, and of all refunds, made in that time."""
 
-    def notice(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
+    def parse_webhook(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
         """Read a message from the provider; return None if it is not about a payment of ours.
 
         Raises:

@@ -58,7 +58,7 @@ class SimulatedGateway:
         for record in none:
             yield record
 
-    def notice(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
+    def parse_webhook(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
         raise UnverifiedWebhook("The simulated provider sends nothing.")
 
     async def close(self) -> None:

@@ -243,7 +243,7 @@ class StripeGateway:
                     if paper is not None and (paper.key or paper.payment_intent):
                         yield _to_record(paper)
 
-    def notice(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
+    def parse_webhook(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
         signature = {name.lower(): value for name, value in headers.items()}.get("stripe-signature")
         if not (signature and signature.isascii() and self._secret):
             raise UnverifiedWebhook("There is no signature, or no secret.")

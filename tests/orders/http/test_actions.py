@@ -114,7 +114,9 @@ async def test_the_workers_are_notified_of_each_change(failed: Shelf, notified: 
 async def test_while_it_is_charged_canceling_waits_and_then_gives_the_money_back(
     shelf: Shelf, answers: list[Any]
 ) -> None:
-    (claim,) = await leases.acquire_leases([await charge_of(shelf.order)], limit=1, lease=30)
+    (claim,) = await leases.acquire_leases(
+        [await charge_of(shelf.order)], limit=1, lease_seconds=30
+    )
     if answers:
         await leases.postpone_payment(claim, "lost")
     for _ in range(2):
@@ -134,7 +136,9 @@ async def test_while_it_is_charged_canceling_waits_and_then_gives_the_money_back
 
 
 async def test_while_it_is_charged_a_no_still_is_a_no(shelf: Shelf) -> None:
-    (claim,) = await leases.acquire_leases([await charge_of(shelf.order)], limit=1, lease=30)
+    (claim,) = await leases.acquire_leases(
+        [await charge_of(shelf.order)], limit=1, lease_seconds=30
+    )
     assert (await shelf.do("cancel")).status_code == 202
     await settlement.settle([verdict(claim, Declined("no"))])
     assert await shelf.now() == ("failed", 0, 10)
@@ -305,7 +309,7 @@ async def test_a_refund_without_an_answer_is_sent_again_with_its_key(paid: Shelf
 async def _due(payment: int) -> list[leases.Lease]:
     """Claim a payment as if its pause was over."""
     await Job.update({Job.run_at: datetime(2020, 1, 1, tzinfo=UTC)}).where(Job.subject == payment)
-    return await leases.acquire_leases([payment], limit=1, lease=30)
+    return await leases.acquire_leases([payment], limit=1, lease_seconds=30)
 
 
 async def test_what_is_not_paid_cannot_be_refunded(shelf: Shelf) -> None:
@@ -420,7 +424,7 @@ async def test_canceling_and_charging_at_once_come_to_one_end(
     flavor = await new_flavor(stock=100)
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(20)]
     provider = Provider()
-    charging = asyncio.create_task(desk(provider).serve([one.payment or 0 for one in placed]))
+    charging = asyncio.create_task(desk(provider).execute([one.payment or 0 for one in placed]))
     answers = await asyncio.gather(
         *(customer.post(f"/api/orders/{one.order}/cancel/") for one in placed)
     )
@@ -428,12 +432,12 @@ async def test_canceling_and_charging_at_once_come_to_one_end(
     assert {answer.status_code for answer in answers} <= {200, 202}
     rows = await Payment.select(Payment.id).where(Payment.order.user == customer.user.id)
     left = [row["id"] for row in rows]
-    # The payments of one customer get a share of the places only: one call may not carry out all.
+    # The payments of one customer get a share of the slots only: one call may not carry out all.
     while await Job.exists().where(Job.kind.is_in(list(KINDS)), Job.subject.is_in(left)):
-        await desk(provider).serve(left)
+        await desk(provider).execute(left)
     statuses = [order["status"] for order in (await customer.get("/api/orders/")).json()]
     assert statuses == ["canceled"] * 20
-    # A worker with free places also carries out payments that other tests left.
+    # A worker with free slots also carries out payments that other tests left.
     asked = [one for one in provider.asked if one.order in {one.order for one in placed}]
     charged = [one for one in asked if isinstance(one, Charge)]
     assert len(asked) == 2 * len(charged)

@@ -321,7 +321,7 @@ async def test_one_order_has_what_happened_and_what_may_be_done(customer: Caller
     assert order["actions"] == ["cancel"]
     (happened,) = order["history"]
     assert (happened["type"], happened["by"]) == ("placed", customer.user.id)
-    (claim,) = await leases.acquire_leases([placed.payment or 0], limit=1, lease=30)
+    (claim,) = await leases.acquire_leases([placed.payment or 0], limit=1, lease_seconds=30)
     assert (await customer.get(f"/api/orders/{placed.order}/")).json()["actions"] == ["cancel"]
     await settlement.settle([settlement.SettlementResult(claim, Declined("No money."))])
     order = (await customer.get(f"/api/orders/{placed.order}/")).json()
@@ -384,7 +384,7 @@ async def test_a_canceled_order_gives_its_stock_back_and_is_never_charged(
         ("canceled", customer.user.id),
     ]
     assert await stock(flavor) == 5
-    assert await leases.acquire_leases([placed.payment or 0], limit=1, lease=30) == []
+    assert await leases.acquire_leases([placed.payment or 0], limit=1, lease_seconds=30) == []
     await ledger.check()
 
 

@@ -133,7 +133,7 @@ async def test_the_list_is_what_was_asked_for_whole_and_by_page(
     customer: Caller, staff: Caller, lost: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placed = await place(customer.user.id, {await new_flavor(): 1})
-    await desk(Provider()).serve([number(placed)])
+    await desk(Provider()).execute([number(placed)])
     (refund,) = await actions.cancel_order(placed.order, by=staff.user.id)
     order = f"?order={placed.order}"
     for query, expected in (
@@ -200,7 +200,7 @@ async def test_a_retry_is_carried_out_and_told_with_who_and_why(
     assert rung == [[lost.payment]]
     provider = Provider()
     provider.found = Succeeded(reference, 1000, "EUR")
-    await desk(provider).serve([lost.payment])
+    await desk(provider).execute([lost.payment])
     assert await lost.now() == ("succeeded", "paid")
     assert ("retried", lost.staff.user.id, WHY["reason"]) in await lost.history()
     await ledger.check()
@@ -274,7 +274,7 @@ async def test_what_does_not_wait_for_an_operator_is_not_decided(
         "declined": [Declined("no")],
     }
     if came in answers:
-        await desk(Provider(*answers[came])).serve([number(placed)])
+        await desk(Provider(*answers[came])).execute([number(placed)])
     one = Desk(staff, placed.order, number(placed))
     assert (await staff.get(one.path)).json()["actions"] == []
     before = await one.now()

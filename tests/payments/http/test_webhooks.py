@@ -27,7 +27,7 @@ SIGNED = {"Signature": "good"}
 class Signing(Provider):
     """A provider that accepts the signature `good`; the body is a notice or not about us."""
 
-    def notice(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
+    def parse_webhook(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
         if headers.get("signature") != "good":
             raise providers.UnverifiedWebhook
         try:

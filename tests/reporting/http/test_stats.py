@@ -357,10 +357,10 @@ async def test_what_waits_is_told(customer: Caller, staff: Caller, flavor: int) 
     placed = [await place(customer.user.id, {flavor: n}) for n in (1, 2, 3, 4)]
     numbers = [one.payment for one in placed if one.payment]
     flying, parked, tried, _ = numbers
-    await leases.acquire_leases([flying], limit=1, lease=90)
-    (claim,) = await leases.acquire_leases([parked], limit=1, lease=90)
+    await leases.acquire_leases([flying], limit=1, lease_seconds=90)
+    (claim,) = await leases.acquire_leases([parked], limit=1, lease_seconds=90)
     await settlement.settle([settlement.SettlementResult(claim, settlement.Parked("No idea."))])
-    (claim,) = await leases.acquire_leases([tried], limit=1, lease=90)
+    (claim,) = await leases.acquire_leases([tried], limit=1, lease_seconds=90)
     await leases.postpone_payment(claim, "no answer")
     after = await now()
     assert {
