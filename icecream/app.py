@@ -117,7 +117,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         yield
         app.state.reader.close()
         end = shutdown.force_after(STOP_SECONDS)
-        await app.state.intake.close()
+        await app.state.order_placer.close()
     # Nothing hung; a process that embeds the application continues.
     end.cancel()
 
@@ -162,11 +162,11 @@ def litestar() -> Litestar:
         state=State(
             {
                 "gateway": providers.create_gateway(current),
-                "intake": placing.OrderPlacer(notify.ring),
+                "order_placer": placing.OrderPlacer(notify.ring),
                 "metrics": metrics.Page(notify.redis_is_away),
                 "open_pages": OpenPages(reader),
                 "readiness": health.Readiness(),
-                "ring": notify.ring,
+                "notify_workers": notify.ring,
                 "reader": reader,
                 "streams": Streams(reader),
                 "waiting": Waiting(reader),

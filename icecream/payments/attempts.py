@@ -48,14 +48,25 @@ def payment_insert(attempts: Sequence[Attempt]) -> database.Asked:
     # A random key, stored before it is used. Keys made from ids would repeat after a restored
     # backup, and the provider would take them for the older payments.
     return _INSERT_PAYMENTS, [
-        (one.order, one.kind, one.n, "new", secrets.token_hex(16), one.amount, one.method, 0)
-        for one in attempts
+        (
+            attempt.order,
+            attempt.kind,
+            attempt.n,
+            "new",
+            secrets.token_hex(16),
+            attempt.amount,
+            attempt.method,
+            0,
+        )
+        for attempt in attempts
     ]
 
 
 def job_insert(attempts: Sequence[Attempt], payments: dict[int, int]) -> database.Asked:
     """Return the insert of the jobs, due at once; `payments` are the payments' ids by order."""
-    return _INSERT_JOBS, [(one.kind, payments[one.order], one.customer, 0) for one in attempts]
+    return _INSERT_JOBS, [
+        (attempt.kind, payments[attempt.order], attempt.customer, 0) for attempt in attempts
+    ]
 
 
 async def stage_attempts(attempts: Sequence[Attempt]) -> dict[int, int]:

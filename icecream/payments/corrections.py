@@ -19,7 +19,7 @@ def is_parked_failed_refund(payment: dict[str, Any]) -> bool:
     return (payment["state"], payment["moved"]) == ("parked", REVERSED)
 
 
-async def park_failed_refund(refund: int, why: str) -> bool:
+async def park_failed_refund(refund: int, reason: str) -> bool:
     """Park a refund that failed after it had succeeded: its money is ours again.
 
     An operator has to review it. The order returns to its state before the refund. A canceled order
@@ -32,10 +32,10 @@ async def park_failed_refund(refund: int, why: str) -> bool:
         errors.RefundInProgress: another refund has to end first, because only one may be open at a
             time.
     """
-    return await database.transaction(lambda: _park_failed_refund(refund, why))
+    return await database.transaction(lambda: _park_failed_refund(refund, reason))
 
 
-async def _park_failed_refund(refund: int, why: str) -> bool:
+async def _park_failed_refund(refund: int, reason: str) -> bool:
     query = Payment.select(Payment.order, Payment.kind, Payment.state, Payment.amount)
     query = query.where(Payment.id == refund)
     (row,) = await query
@@ -50,7 +50,7 @@ async def _park_failed_refund(refund: int, why: str) -> bool:
         {
             Payment.state: "parked",
             Payment.moved: REVERSED,
-            Payment.last_error: f"{REFUND_FAILED} {why}",
+            Payment.last_error: f"{REFUND_FAILED} {reason}",
         }
     ).where(Payment.id == refund)
     transition = settlement.begin_transition(order)

@@ -7,22 +7,22 @@ from msgspec import Meta, Struct
 from icecream.fields import Text
 
 DECLINED = "declined"
-# The message for each code. The provider's exact words are stored separately, for staff.
+# The message for each code. The provider's own text is stored separately, for staff.
 MESSAGES = {
     DECLINED: "The payment was declined.",
     "card-declined": "The bank declined the card. Ask the bank, or use another payment method.",
     "card-expired": "The card has expired. Use another payment method.",
     "insufficient-funds": "There is not enough money on the account.",
     "authentication-required": (
-        "The bank wants its customer to confirm the payment, which is not possible here. "
+        "The bank requires a confirmation by the account holder, which is not possible here. "
         "Use another payment method."
     ),
     "payment-method-missing": "There is no payment method. Set one, and pay again.",
-    "payment-method-invalid": "The payment method cannot be used any more. Use another one.",
-    "amount-not-possible": "The payment provider does not take this amount.",
-    "already-refunded": "The payment provider has given this money back already.",
-    "disputed": "The customer disputes the payment with the bank, so it cannot be refunded.",
-    "released": "Staff found that no money was moved.",
+    "payment-method-invalid": "The payment method is no longer valid. Use another one.",
+    "amount-not-possible": "The payment provider does not accept this amount.",
+    "already-refunded": "The payment provider has already refunded this charge.",
+    "disputed": "The charge is disputed at the bank, so it cannot be refunded.",
+    "released": "Staff confirmed that no money was moved.",
 }
 
 

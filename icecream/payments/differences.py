@@ -37,14 +37,15 @@ def find_difference(record: ProviderRecord, rows: Mapping[str, OurPayment]) -> F
     charge = rows.get(record.charge or "")
     if charge is not None and charge.state == "succeeded":
         amount = money.format_amount(record.amount, record.currency)
-        return Finding("book", f"{amount} went back, not by us", charge.order, charge.id, record)
+        reason = f"{amount} was refunded at the provider, not by us"
+        return Finding("book", reason, charge.order, charge.id, record)
     return _unknown_payment(record) if record.key is not None else None
 
 
 def _compare(record: ProviderRecord, row: OurPayment) -> Finding | None:
     moved = record.state == "succeeded"
     if row.kind == "refund" and row.state == "parked" and row.moved == settlement.REVERSED:
-        reason = "the refund succeeded, but ours failed after it had succeeded"
+        reason = "the refund succeeded, but here it failed after it had succeeded"
         return Finding("look", reason, row.order, row.id, record) if moved else None
     if row.state == "parked" and moved and _describe_amounts(record, row, row.amount):
         return Finding(
@@ -58,12 +59,14 @@ def _compare(record: ProviderRecord, row: OurPayment) -> Finding | None:
         return Finding("look", reason, row.order, row.id, record) if reason else None
     if row.state in states.open_states(states.PAYMENT) and row.state != "new":
         if record.state != "processing":
-            return Finding("adopt", f"it {record.state}", row.order, row.id, record)
+            reason = f"{record.state} at the provider, {row.state} here"
+            return Finding("adopt", reason, row.order, row.id, record)
     elif moved:
         # A new payment will be sent under the same key, and then this money belongs to it.
-        for_nothing = record.kind == "charge" and row.state != "new"
-        action: Literal["refund", "look"] = "refund" if for_nothing else "look"
-        reason = f"{money.format_amount(record.amount, record.currency)}, but ours is {row.state}"
+        is_needless = record.kind == "charge" and row.state != "new"
+        action: Literal["refund", "look"] = "refund" if is_needless else "look"
+        amount = money.format_amount(record.amount, record.currency)
+        reason = f"the provider moved {amount}, but our payment is {row.state}"
         return Finding(action, reason, row.order, row.id, record)
     return None
 
@@ -80,9 +83,9 @@ def _unknown_payment(record: ProviderRecord) -> Finding:
     """
     action: Literal["refund", "look"] = "refund" if record.kind == "charge" else "look"
     amount = money.format_amount(record.amount, record.currency)
-    reason = f"{amount} under the key {record.key}, which is none of ours"
+    reason = f"{amount} under the key {record.key}, which no payment here has"
     if record.order is not None:
-        reason += f"; it was for an order {record.order}, which may be another one today"
+        reason += f"; it names order {record.order}, which may be a different order today"
     return Finding(action, reason, None, None, record)
 
 
@@ -90,10 +93,11 @@ def _describe_difference(record: ProviderRecord, row: OurPayment) -> str:
     """Return how the list differs for a payment that succeeded."""
     parts = []
     if record.state != "succeeded":
-        parts.append(f"they have it as {record.state}, we have it as succeeded")
+        parts.append(f"{record.state} at the provider, succeeded here")
     if record.reference != row.provider_ref:
-        second = f"a second {record.kind} under one key: " * (record.state == "succeeded")
-        parts.append(f"{second}theirs is {record.reference}, ours is {row.provider_ref}")
+        if record.state == "succeeded":
+            parts.append(f"a second {record.kind} under one key")
+        parts.append(f"the provider has {record.reference}, the payment has {row.provider_ref}")
     amount = row.amount if row.moved is None else row.moved
     if amounts := _describe_amounts(record, row, amount):
         parts.append(amounts)
@@ -104,8 +108,6 @@ def _describe_amounts(record: ProviderRecord, row: OurPayment, amount: int) -> s
     """Return how amount or currency differ."""
     if (record.amount, record.currency) == (amount, row.currency):
         return ""
-    theirs, ours = (
-        money.format_amount(record.amount, record.currency),
-        money.format_amount(amount, row.currency),
-    )
-    return f"they have {theirs}; we asked for {ours}"
+    listed = money.format_amount(record.amount, record.currency)
+    requested = money.format_amount(amount, row.currency)
+    return f"the provider lists {listed}, we requested {requested}"

@@ -45,9 +45,9 @@ async def retry_payment(
         now = datetime.now(UTC)
         due = database.seconds_from_now(0)
         await Job.insert(Job(kind=row["kind"], subject=payment, run_at=due, tries=0))
-        about = {"payment": payment, "reason": reason, "reference": reference}
+        details = {"payment": payment, "reason": reason, "reference": reference}
         await order_history.record(
-            [order_history.Happened(row["order"], "retried", about, by)], at=now
+            [order_history.Happened(row["order"], "retried", details, by)], at=now
         )
         return [payment]
 
@@ -97,20 +97,20 @@ async def refund_payment(payment: int, *, reason: str, by: int) -> list[int]:
     async def work(row: PaymentRow) -> list[int]:
         lease = await leases.read_unleased(payment)
         assert lease is not None
-        asked, reference = lease.request, lease.reference
+        requested, reference = lease.request, lease.reference
         if (
-            not isinstance(asked, Charge)
+            not isinstance(requested, Charge)
             or reference is None
             or "refund" not in allowed_decisions(row)
         ):
             raise errors.NothingCharged()
         await Order.update({Order.cancel_requested: True}).where(Order.id == row["order"])
-        verified = Succeeded(reference, asked.amount, asked.currency)
-        staged = await settlement.write_results([settlement.SettlementResult(lease, verified, by)])
-        about = {"payment": payment, "reason": reason}
-        happened = [order_history.Happened(row["order"], "refund-ordered", about, by)]
-        await order_history.record(happened, at=datetime.now(UTC))
-        return staged
+        answer = Succeeded(reference, requested.amount, requested.currency)
+        refunds = await settlement.write_results([settlement.SettlementResult(lease, answer, by)])
+        details = {"payment": payment, "reason": reason}
+        events = [order_history.Happened(row["order"], "refund-ordered", details, by)]
+        await order_history.record(events, at=datetime.now(UTC))
+        return refunds
 
     return await _apply_decision("refund", payment, work)
 
@@ -132,13 +132,13 @@ async def book_refund(payment: int, *, reason: str, by: int) -> list[int]:
     async def work(row: PaymentRow) -> list[int]:
         lease = await leases.read_unleased(payment)
         assert lease is not None
-        asked, reference, moved = lease.request, lease.reference, row["moved"]
+        requested, reference, moved = lease.request, lease.reference, row["moved"]
         if reference is None or "book" not in allowed_decisions(row):
             raise errors.NothingRefunded()
-        about = {"payment": payment, "reason": reason, "asked": asked.amount, "moved": moved}
-        happened = [order_history.Happened(row["order"], "refund-booked", about, by)]
-        await order_history.record(happened, at=datetime.now(UTC))
-        answer = Succeeded(reference, moved, asked.currency)
+        details = {"payment": payment, "reason": reason, "asked": requested.amount, "moved": moved}
+        events = [order_history.Happened(row["order"], "refund-booked", details, by)]
+        await order_history.record(events, at=datetime.now(UTC))
+        answer = Succeeded(reference, moved, requested.currency)
         return await settlement.write_results([settlement.SettlementResult(lease, answer, by)])
 
     return await _apply_decision("book", payment, work)

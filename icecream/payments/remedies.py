@@ -38,8 +38,8 @@ class Finding(Struct, frozen=True):
 
     `adopt`: the provider knows how a payment of ours ended, or that a refund failed afterwards.
     `refund`: the provider took money for no payment of ours, or for a payment that did not succeed.
-    `book`: somebody refunded a charge of ours, `payment`, at the provider without us. `look`: only
-    a person can decide. `order` is the order of the payment, which is found by its key.
+    `book`: a charge of ours, `payment`, was refunded at the provider without us. `look`: staff have
+    to decide. `order` is the order of the payment, which is found by its key.
     """
 
     action: Literal["adopt", "refund", "book", "look"]
@@ -55,7 +55,7 @@ class Finding(Struct, frozen=True):
 
 
 class RemedyResult(Struct, frozen=True):
-    """The result of a finding: words to print after it, and whether nothing is left to do."""
+    """The result of a remedy: a text to print after the finding, and whether the remedy is done."""
 
     text: str
     is_done: bool
@@ -65,20 +65,20 @@ NOT_DONE = RemedyResult("", False)
 
 
 async def apply_remedy(gateway: Gateway, finding: Finding) -> RemedyResult:
-    """Carry a finding out; report a failure as its outcome, so that the other findings continue.
+    """Apply the remedy for a finding; return a failure as its result, so that the others continue.
 
     Raises:
-        database.AWAY: the database is unavailable, so no finding can be carried out.
+        database.AWAY: the database is unavailable, so no remedy can be applied.
     """
     try:
         return await _apply_remedy(gateway, finding)
     except database.AWAY:
         raise
     except (errors.RefundInProgress, errors.RefundTooLarge) as refusal:
-        return RemedyResult(f" - not now: {refusal}", False)
+        return RemedyResult(f" - not possible now: {refusal}", False)
     except Exception as error:
         # Continue with the next finding: this error says nothing about it.
-        log.exception("Nothing could be done about: %s", finding)
+        log.exception("The remedy failed for: %s", finding)
         instrumentation.failed("finding")
         return RemedyResult(f" - failed: {error!r}", False)
 
@@ -105,7 +105,7 @@ async def _adopt_outcome(finding: Finding) -> None:
     answer: Answer = (
         Succeeded(record.reference, record.amount, record.currency)
         if record.state == "succeeded"
-        else Declined("The provider's list has it as declined.")
+        else Declined("It is declined in the provider's list.")
     )
     if lease := await read_unleased(finding.payment):
         await settle([SettlementResult(lease, answer)])
@@ -124,9 +124,7 @@ async def _refund_charge(gateway: Gateway, finding: Finding) -> RemedyResult:
     try:
         answer = await gateway.refund(request)
     except (RetryLater, *NO_ANSWER) as error:
-        return RemedyResult(
-            f" - nobody knows whether it was refunded, do it again: {error!r}", False
-        )
+        return RemedyResult(f" - the refund has no definite answer, try again: {error!r}", False)
     if isinstance(answer, Declined):
         return RemedyResult(f" - the refund was declined: {answer.reason}", False)
     if finding.order is not None:
@@ -135,27 +133,27 @@ async def _refund_charge(gateway: Gateway, finding: Finding) -> RemedyResult:
 
 
 async def _record_refund(order: int, refund: Refund) -> None:
-    """Add the refund to the order's history, once: two people may decide at the same time."""
-    about = {"charge": refund.charge, "amount": refund.amount, "key": refund.key}
+    """Add the refund to the order's history once, even if two operators decide at the same time."""
+    details = {"charge": refund.charge, "amount": refund.amount, "key": refund.key}
 
     async def work() -> None:
         await lock_orders([order])
-        told = await Event.select(Event.payload).where(
+        events = await Event.select(Event.payload).where(
             Event.order == order, Event.type == "reconciled"
         )
-        if any(msgspec.json.decode(row["payload"])["key"] == refund.key for row in told):
+        if any(msgspec.json.decode(row["payload"])["key"] == refund.key for row in events):
             return
-        happened = order_history.Happened(order, "reconciled", about)
-        await order_history.record([happened], at=datetime.now(UTC))
+        event = order_history.Happened(order, "reconciled", details)
+        await order_history.record([event], at=datetime.now(UTC))
 
     await database.transaction(work)
 
 
 async def was_refunded(gateway: Gateway, finding: Finding) -> bool:
-    """Return whether an operator already decided on this refund; one under way counts.
+    """Return whether an operator already made this refund; a refund in progress counts.
 
     Raises:
-        providers.NO_ANSWER, providers.Later: the provider gives no definite answer.
+        providers.NO_ANSWER, providers.RetryLater: the provider gives no definite answer.
     """
     assert finding.record is not None
     try:

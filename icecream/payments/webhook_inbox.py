@@ -1,7 +1,7 @@
-"""Notices from providers: each is a event, stored once, after which the payment is looked up.
+"""The webhook inbox: each event of the provider is stored once, and then its payment is looked up.
 
-A notice alone changes nothing. The provider is queried, and its answer is settled like any other
-answer. So notices may arrive in any order, any number of times, and at several workers at once.
+An event alone changes nothing. The provider is queried, and its answer is settled like any other
+answer. So events may arrive in any order, any number of times, and at several workers at once.
 """
 
 import asyncio
@@ -18,14 +18,16 @@ from icecream.runtime.failpoints import reach
 from icecream.tables import NOTICE_TRIED, Job, Notice, Payment
 
 log = logging.getLogger(__name__)
-# The answer to our own call arrives at about the same time as the notice of it. After this delay
-# that answer is usually settled, which saves one query to the provider per payment.
+# The answer to our own call arrives at about the same time as the event about it. After this delay,
+# the answer is usually settled, which saves one query to the provider per payment.
 LOOKUP_DELAY = timedelta(seconds=5)
-# Notices that are looked up at a time, in addition to the payments that the desk carries out.
+# These calls to the provider are in addition to those of the executor.
 MAX_EVENTS_PER_SWEEP = 10
-# How long an applied notice stays readable, and how many old notices are deleted in one step.
-RETENTION, MAX_EVENTS_PER_PRUNE = timedelta(days=30), 1000
-# The longest pause between two tries of a notice. The payment itself is retried separately, and
+# Applied events are kept for a while, so that staff can read them.
+RETENTION = timedelta(days=30)
+# A small number keeps the transaction short.
+MAX_EVENTS_PER_PRUNE = 1000
+# The longest delay between two tries of an event. The payment itself is retried separately, and
 # more often.
 MAX_RETRY_DELAY_SECONDS = 3600.0
 # The width of the columns.
@@ -47,7 +49,7 @@ _INSERT_NOTICES = database.insert(
 
 
 class DueEvent(Struct, frozen=True):
-    """A notice that is due, for the `tries`-th time."""
+    """A stored event that is due, for the `tries`-th time."""
 
     id: int
     key: str
@@ -57,21 +59,21 @@ class DueEvent(Struct, frozen=True):
 
     @property
     def is_old(self) -> bool:
-        """Whether it was retried for long enough."""
+        """Whether it is too old for another retry."""
         return self.received_at < datetime.now(UTC) - NOTICE_TRIED
 
 
-async def store_event(provider: str, notice: providers.WebhookEvent) -> bool:
-    """Store a verified notice and the job to look its payment up, in one transaction.
+async def store_event(provider: str, event: providers.WebhookEvent) -> bool:
+    """Store a verified event and the job to look its payment up, in one transaction.
 
     Returns:
-        Whether it is new. A notice that came before is stored already. A notice that cannot be
-        about our payments is not stored.
+        Whether it is new. A repeated event is already stored. An event that cannot be about our
+        payments is not stored.
     """
-    if not all(_fits_column(text) for text in (notice.event, notice.key, notice.reference)):
-        log.warning("A notice of %s bears no key of ours.", provider)
+    if not all(_fits_column(text) for text in (event.id, event.key, event.reference)):
+        log.warning("A webhook event from %s was ignored: it has no key of ours.", provider)
         return False
-    return await database.transaction(lambda: _store_event(provider, notice))
+    return await database.transaction(lambda: _store_event(provider, event))
 
 
 def _fits_column(text: str) -> bool:
@@ -82,29 +84,28 @@ def _fits_column(text: str) -> bool:
     return len(text) <= MAX_COLUMN_LENGTH and text.isprintable()
 
 
-async def _store_event(provider: str, notice: providers.WebhookEvent) -> bool:
+async def _store_event(provider: str, event: providers.WebhookEvent) -> bool:
     now, open_states = datetime.now(UTC), list(states.open_states(states.PAYMENT))
-    # A refund that succeeded may fail days later, so a notice about one is always looked up.
-    surely = (Payment.kind == "charge") | (Payment.state != "succeeded")
+    # A refund that succeeded may fail days later, so an event about it always leads to a look-up.
+    is_final = (Payment.kind == "charge") | (Payment.state != "succeeded")
     ended = await Payment.exists().where(
-        Payment.provider_key == notice.key, Payment.state.not_in(open_states), surely
+        Payment.provider_key == event.key, Payment.state.not_in(open_states), is_final
     )
     applied_at = now if ended else None
-    row = (provider, notice.event, notice.key, notice.reference, now, applied_at)
-    kept = await _INSERT_NOTICES([row])
-    if kept and not ended:
+    row = (provider, event.id, event.key, event.reference, now, applied_at)
+    inserted = await _INSERT_NOTICES([row])
+    if inserted and not ended:
         due = database.seconds_from_now(LOOKUP_DELAY.total_seconds())
-        await Job.insert(Job(kind="notice", subject=kept[0]["id"], run_at=due, tries=0))
+        await Job.insert(Job(kind="notice", subject=inserted[0]["id"], run_at=due, tries=0))
     reach("notices.receiving")
-    return bool(kept)
+    return bool(inserted)
 
 
 class WebhookInbox:
-    """The processor of due notices.
+    """The processor of stored webhook events.
 
     Args:
-        lease_seconds: seconds for which a claimed payment or notice belongs to its claimer; longer than
-            `timeout`.
+        lease_seconds: the length of a lease of a payment or an event; longer than `timeout`.
         timeout: seconds to wait for the provider.
     """
 
@@ -114,8 +115,8 @@ class WebhookInbox:
         self.gateway, self.lease_seconds, self.timeout = provider, lease_seconds, timeout
 
     async def sweep(self) -> bool:
-        """Apply some due notices; return True if there may be more."""
-        events = await database.transaction(self._claim)
+        """Apply some due events; return True if there may be more."""
+        events = await database.transaction(self._postpone_due)
         reach("notices.claimed")
         outcomes = await asyncio.gather(*map(self._apply, events), return_exceptions=True)
         for event, outcome in zip(events, outcomes, strict=True):
@@ -125,8 +126,8 @@ class WebhookInbox:
                 await _log_failure(event, outcome)
         return len(events) == MAX_EVENTS_PER_SWEEP
 
-    async def _claim(self) -> list[DueEvent]:
-        """Claim due notices by postponing them, so that they are retried after any failure."""
+    async def _postpone_due(self) -> list[DueEvent]:
+        """Postpone due events and return them, so that they are retried after any failure."""
         due = Job.select(Job.subject, Job.tries).where(
             NOTICE_JOBS, Job.run_at <= database.seconds_from_now(0)
         )
@@ -147,7 +148,9 @@ class WebhookInbox:
         if await self._is_done(event):
             await database.transaction(lambda: _mark_applied(event))
         elif event.is_old:
-            log.warning("Notice %s was given up; its payment has not ended.", event.id)
+            log.warning(
+                "Webhook event %s is not retried any more; its payment has not ended.", event.id
+            )
             await _delete_jobs([event.id])
 
     async def _is_done(self, event: DueEvent) -> bool:
@@ -183,15 +186,19 @@ class WebhookInbox:
             try:
                 await corrections.park_failed_refund(refund, answer.reason)
             except errors.RefundInProgress:
-                log.warning("Notice %s: the failed refund waits for another one.", event.id)
+                log.warning(
+                    "Webhook event %s: the failed refund waits until another refund of the order "
+                    "has ended.",
+                    event.id,
+                )
                 return False
         return answer is not None
 
     def _is_being_executed(self, payment: dict[str, object], event: DueEvent) -> bool:
         """Return whether another worker probably waits for the provider's answer now.
 
-        A claim that is older than the notice expires within one lease. A worker that claimed the
-        payment later queries the provider too. In that case our query is redundant, but harmless.
+        A lease that is older than the event expires within `lease_seconds`. A worker that leased
+        the payment later queries the provider too. Then our query is redundant, but harmless.
         """
         age = datetime.now(UTC) - event.received_at
         return payment["state"] == "sent" and age < timedelta(seconds=self.lease_seconds)
@@ -203,30 +210,30 @@ class WebhookInbox:
             async with asyncio.timeout(self.timeout):
                 return await self.gateway.look_up(request, reference)
         except (providers.RetryLater, *providers.NO_ANSWER) as error:
-            log.warning("Notice %s: the provider did not answer: %r", event.id, error)
+            log.warning("Webhook event %s: the provider did not answer: %r", event.id, error)
             return None
 
 
 async def _read_events(tries: dict[int, int]) -> list[DueEvent]:
-    """Read these notices, and delete the jobs of notices that were deleted."""
+    """Read these events, and delete the jobs of events that were deleted."""
     columns = (Notice.id, Notice.key, Notice.reference, Notice.received_at)
     rows = await Notice.select(*columns).where(Notice.id.is_in(sorted(tries)))
-    if gone := tries.keys() - {row["id"] for row in rows}:
-        await _delete_jobs(sorted(gone))
+    if deleted := tries.keys() - {row["id"] for row in rows}:
+        await _delete_jobs(sorted(deleted))
     return [DueEvent(**row, tries=tries[row["id"]]) for row in rows]
 
 
 async def _log_failure(event: DueEvent, error: BaseException) -> None:
-    """Log a notice that failed, with the traceback once; it is retried, but not forever."""
+    """Log an event that failed, with the traceback once; it is retried, but not forever."""
     traceback = error if event.tries == 1 else None
-    log.error("Notice %s was left as it is: %r", event.id, error, exc_info=traceback)
+    log.error("Webhook event %s could not be applied: %r", event.id, error, exc_info=traceback)
     instrumentation.failed("notice")
     if event.is_old:
         await _delete_jobs([event.id])
 
 
-async def _delete_jobs(notices: list[int]) -> None:
-    await Job.delete().where(NOTICE_JOBS, Job.subject.is_in(notices))
+async def _delete_jobs(events: list[int]) -> None:
+    await Job.delete().where(NOTICE_JOBS, Job.subject.is_in(events))
 
 
 async def _mark_applied(event: DueEvent) -> None:
@@ -237,9 +244,9 @@ async def _mark_applied(event: DueEvent) -> None:
 
 
 async def prune_events() -> bool:
-    """Delete some notices that were applied long ago; return True if there may be more.
+    """Delete some events that were applied long ago; return True if there may be more.
 
-    A notice that was not applied is kept for manual review.
+    An event that was not applied is kept for manual review.
     """
     old = (
         Notice.select(Notice.id)

@@ -229,7 +229,7 @@ def compare(theatre: Theatre) -> None:
     """Check that `reconcile` finds nothing but wrong amounts, which an operator must decide on."""
     answer = theatre.shop.run("reconcile")
     *findings, last = answer.stdout.splitlines()
-    wrong = [one for one in findings if "we asked for 5.13 EUR" in one]
+    wrong = [one for one in findings if "we requested 5.13 EUR" in one]
     assert findings == wrong, answer.stdout
     assert last == (f"{len(wrong)} left to be done." if wrong else "Nothing is left to be done.")
 
@@ -496,7 +496,7 @@ def test_what_was_done_at_the_provider_is_booked_on_an_operators_word(theatre: T
     plan = theatre.shop.run("reconcile")
     assert plan.returncode == 1
     assert "book: payment" in plan.stdout
-    assert "2.00 EUR went back, not by us\n" in plan.stdout
+    assert "2.00 EUR was refunded at the provider, not by us\n" in plan.stdout
     assert theatre.see(order)["refunded"] == 0
     assert " - booked\n" in theatre.shop.run("reconcile", "--yes").stdout
     assert theatre.see(order)["refunded"] == 200

@@ -186,7 +186,7 @@ MUTATIONS = [
         (
             "attempts: the provider's key is made from ids",
             "secrets.token_hex(16)",
-            'f"{one.order}-{one.kind}-{one.n}"',
+            'f"{attempt.order}-{attempt.kind}-{attempt.n}"',
         ),
         (
             "attempts: the second has the number of the first",

@@ -273,7 +273,7 @@ async def test_a_failed_refund_waits_until_another_one_has_ended(
     # The wait is logged as a warning, without a traceback.
     (told,) = logged(caplog, webhook_inbox.log)
     assert (told.levelname, told.exc_info) == ("WARNING", None)
-    assert "the failed refund waits for another one" in told.message
+    assert "the failed refund waits until another refund" in told.message
     await carry_out(one.order)
     await due_now()
     await webhook_inbox.WebhookInbox(provider, lease_seconds=30, timeout=5).sweep()
@@ -396,7 +396,7 @@ async def test_a_refund_made_at_the_provider_is_listed_and_booked(
     provider.listed = tuple(made(one.order, amount, one.charge) for amount in amounts)
     findings = await differences(provider)
     assert [finding.action for finding in findings] == ["book"] * len(amounts)
-    assert f"{amounts[0] // 100}.00 EUR went back, not by us" in str(findings[0])
+    assert f"{amounts[0] // 100}.00 EUR was refunded at the provider, not by us" in str(findings[0])
     assert await state_of(one.order) == ("paid", 0)
     for finding in findings * 2:
         assert (await remedies.apply_remedy(provider, finding)).is_done

@@ -134,7 +134,10 @@ async def test_another_amount_is_parked_and_not_adopted(customer: Caller, flavor
     assert (row, await status(order)) == ({"state": "parked"}, "pending")
     # The provider's answer was adopted once. Now only a person can decide what is true.
     (finding,) = await find(bank)
-    assert (finding.action, finding.reason) == ("look", "they have 0.01 EUR; we asked for 5.00 EUR")
+    assert (finding.action, finding.reason) == (
+        "look",
+        "the provider lists 0.01 EUR, we requested 5.00 EUR",
+    )
     await ledger.check()
 
 
@@ -147,7 +150,7 @@ async def test_money_for_what_came_to_nothing_is_given_back_once(
     (finding,) = await find(bank)
     assert (finding.action, finding.payment, finding.reason) == (
         *("refund", payment),
-        "5.00 EUR, but ours is declined",
+        "the provider moved 5.00 EUR, but our payment is declined",
     )
     for _ in range(2):
         assert (await remedies.apply_remedy(bank, finding)).is_done
@@ -172,10 +175,13 @@ async def test_money_for_a_payment_that_is_still_new_is_not_given_back(
     bank.listed = [record(asked, f"lost {placed.order}")]
     (finding,) = await find(bank)
     assert (finding.action, finding.payment) == ("look", row["id"])
-    assert finding.reason == "5.00 EUR, but ours is new"
+    assert finding.reason == "the provider moved 5.00 EUR, but our payment is new"
     await actions.cancel_order(placed.order, by=customer.user.id)
     (finding,) = await find(bank)
-    assert (finding.action, finding.reason) == ("refund", "5.00 EUR, but ours is void")
+    assert (finding.action, finding.reason) == (
+        "refund",
+        "the provider moved 5.00 EUR, but our payment is void",
+    )
 
 
 async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: int) -> None:
@@ -194,13 +200,13 @@ async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: 
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        ({"amount": 1}, "they have 0.01 EUR; we asked for 5.00 EUR"),
-        ({"currency": "USD"}, "they have 5.00 USD; we asked for 5.00 EUR"),
+        ({"amount": 1}, "the provider lists 0.01 EUR, we requested 5.00 EUR"),
+        ({"currency": "USD"}, "the provider lists 5.00 USD, we requested 5.00 EUR"),
         (
             {"reference": "theirs"},
-            "a second charge under one key: theirs is theirs, ours is certain {}",
+            "a second charge under one key; the provider has theirs, the payment has certain {}",
         ),
-        ({"state": "declined"}, "they have it as declined, we have it as succeeded"),
+        ({"state": "declined"}, "declined at the provider, succeeded here"),
     ],
 )
 async def test_what_we_hold_for_certain_and_they_do_not_is_for_a_person(
@@ -214,7 +220,7 @@ async def test_what_we_hold_for_certain_and_they_do_not_is_for_a_person(
     assert finding.reason == why.format(flavor)
     bank.listed = []
     (finding,) = await find(bank)
-    assert (finding.action, finding.reason) == ("look", "their list lacks it")
+    assert (finding.action, finding.reason) == ("look", "missing from the provider's list")
     assert await status(order) == "paid"
 
 
@@ -236,10 +242,10 @@ async def test_their_list_is_read_a_little_further_than_ours(customer: Caller, f
     _, payment, asked = await charged(bank, customer, flavor)
     await sent_at(payment, until - timedelta(seconds=1))
     theirs = f"ref {asked.key}"
-    for seconds, lacking in ((1, []), (601, ["their list lacks it"])):
+    for seconds, lacking in ((1, []), (601, ["missing from the provider's list"])):
         bank.listed = [record(asked, theirs, created=until + timedelta(seconds=seconds))]
         found = [one async for one in reconciliation.find_differences(bank, until - DAY, until)]
-        assert [one.why for one in found if one.payment == payment] == lacking
+        assert [one.reason for one in found if one.payment == payment] == lacking
 
 
 @pytest.mark.parametrize(
@@ -263,7 +269,7 @@ async def test_a_worker_compares_what_is_neither_young_nor_old(
     await sent_at(payment, datetime.now(UTC) - age)
     await due()
     await reconciliation.reconcile_if_due(bank)
-    assert (f"payment {payment}: their list lacks it" in caplog.text) == compared
+    assert (f"payment {payment}: missing from the provider's list" in caplog.text) == compared
 
 
 async def test_many_are_compared_in_chunks(
@@ -276,7 +282,7 @@ async def test_many_are_compared_in_chunks(
         if n != 3:
             bank.listed.append(record(asked, f"ref {asked.key}"))
     (finding,) = await find(bank)
-    assert (finding.action, finding.reason) == ("look", "their list lacks it")
+    assert (finding.action, finding.reason) == ("look", "missing from the provider's list")
 
 
 async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
@@ -298,7 +304,7 @@ async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
     with caplog.at_level("INFO"):
         await reconciliation.reconcile_if_due(bank)
     assert await status(order) == "paid"
-    assert f"daily {order}: it succeeded" in caplog.text
+    assert f"daily {order}: succeeded at the provider" in caplog.text
     (job,) = await Job.select().where(Job.kind == reconciliation.JOB_KIND)
     assert job["run_at"] > datetime.now(UTC) + timedelta(hours=23)
     await ledger.check()
@@ -330,8 +336,8 @@ async def test_one_record_that_cannot_be_adopted_does_not_keep_the_others_from_i
     with caplog.at_level("INFO"):
         await reconciliation.reconcile_if_due(bank)
     assert [await status(order) for order in orders] == ["pending", "paid", "paid"]
-    assert caplog.text.count("Nothing could be done about: adopt: payment") == 1
-    assert " left to be done." in caplog.text
+    assert caplog.text.count("The remedy failed for: adopt: payment") == 1
+    assert " of them open." in caplog.text
     await ledger.check()
 
 
@@ -411,7 +417,7 @@ async def test_a_refund_that_nobody_answers_for_is_to_be_done_again(flavor: int)
     bank.listed = [record(Refund("restored away too", 700, "EUR", 1, ""), "ch unanswered")]
     (finding,) = await find(bank)
     outcome = await remedies.apply_remedy(bank, finding)
-    assert (outcome.is_done, "do it again" in outcome.text) == (False, True)
+    assert (outcome.is_done, "try again" in outcome.text) == (False, True)
     assert (await remedies.apply_remedy(bank, finding)).is_done
 
 

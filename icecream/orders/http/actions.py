@@ -180,6 +180,6 @@ async def _change(
     changed, headers = await idempotency_http.run_once(key, request, work, OrderChange, body=body)
     if changed.payments:
         with logs.contained(log, "Ringing for payments of a change"):
-            await state.ring(changed.payments)
+            await state.notify_workers(changed.payments)
     view = await responses.get_order(changed.order_id, to=request.user)
     return bodies.Json(view, headers, status=200 if view.status == done else 202)

@@ -73,7 +73,7 @@ class Orders(Controller):
         user, seconds = request.user, waiting.asked(prefer)
         key = idempotency_http.request_key(idempotency_key, request, data)
         try:
-            placed = await state.intake.place(user.id, data.wanted, key, user.payment_method)
+            placed = await state.order_placer.place(user.id, data.wanted, key, user.payment_method)
         except inventory.UnknownFlavor as error:
             raise data.unknown(error) from None
         answer = responses.OrderPlaced(**asdict(placed.receipt))

@@ -20,14 +20,14 @@ Reference = Annotated[
 # ISO/IEC 7812: 13 to 19 digits in use; the last digit makes the Luhn sum a multiple of ten.
 _CARD_NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .-]?[0-9]){12,18}(?![0-9A-Za-z])")
 EXAMPLE = {"reference": "pm_1N3T00LkdIwHu7ixt44h1F8k"}
-LOOKS_LIKE_CARD = "must be the provider's reference; this looks like the number of a card"
+LOOKS_LIKE_CARD = "must be the provider's reference; this looks like a card number"
 
 
 def validate_reference(text: str, field: str = "reference") -> str:
-    """Return the text if it is a provider's reference; a refused text is never repeated.
+    """Return the text if it is a provider's reference; errors never repeat a refused text.
 
     Raises:
-        constraints.Unfit: it is no reference, or looks like the number of a card.
+        constraints.Unfit: it is no reference, or looks like a card number.
     """
     if any(_has_luhn_checksum(found) for found in _CARD_NUMBER.findall(text)):
         raise constraints.Unfit(field, LOOKS_LIKE_CARD)
@@ -43,7 +43,7 @@ def _has_luhn_checksum(number: str) -> bool:
 
 
 class NewMethod(fields.Body):
-    """What is to be paid with from now on: the provider's reference, or null for nothing."""
+    """The payment method for new orders: the provider's reference, or null for none."""
 
     reference: Annotated[Reference | None, Meta(examples=[EXAMPLE["reference"]])]
 
@@ -53,13 +53,13 @@ class NewMethod(fields.Body):
 
 
 class MethodView(Struct):
-    """What new orders are paid with: the provider's reference, or null."""
+    """The payment method for new orders: the provider's reference, or null for none."""
 
     reference: Reference | None
 
 
 async def set_payment_method(user: int, method: str | None) -> None:
-    """Set a user's payment method; payments under way keep the method that they began with."""
+    """Set a user's payment method; payments in progress keep the method that they began with."""
     await User.update({User.payment_method: method}).where(User.id == user)
     # After the commit, so that the next look-up of the user finds the new method.
     tokens.known.forget(user)
@@ -75,11 +75,11 @@ class PaymentMethods(Controller):
         "/",
         operation_class=openapi.ApiOperation,
         operation_id="getPaymentMethod",
-        summary="See what you pay with",
+        summary="Get your payment method",
         responses=openapi.answers(200, MethodView, EXAMPLE, *openapi.CALL),
     )
     async def mine(self, request: bodies.AnyBody) -> MethodView:
-        """The payment provider's reference that your next order is charged to; null for none."""
+        """Get your payment method, as the payment provider's reference; null means none."""
         # Another process may have changed it since this one looked the caller up.
         rows = await User.select(User.payment_method).where(User.id == request.user.id)
         return MethodView(rows[0]["payment_method"] or None)
@@ -88,7 +88,7 @@ class PaymentMethods(Controller):
         "/",
         operation_class=openapi.ApiOperation,
         operation_id="setPaymentMethod",
-        summary="Set what you pay with",
+        summary="Set your payment method",
         responses=openapi.answers(
             200,
             MethodView,
@@ -99,10 +99,10 @@ class PaymentMethods(Controller):
         ),
     )
     async def set(self, request: bodies.AnyBody, data: JSONBody[NewMethod]) -> MethodView:
-        """Pay with this from your next order on.
+        """Set the payment method for your next orders.
 
-        It is the payment provider's reference for a card or an account, which your own page
-        got from the provider. The number of a card is refused, and is not kept anywhere.
+        It is the payment provider's reference for a card or an account. Your own page gets it from
+        the provider. A card number is refused, and is never stored.
         """
         await set_payment_method(request.user.id, data.reference)
         return MethodView(data.reference)
@@ -111,9 +111,9 @@ class PaymentMethods(Controller):
         "/",
         operation_class=openapi.ApiOperation,
         operation_id="removePaymentMethod",
-        summary="Remove what you pay with",
+        summary="Remove your payment method",
         responses=openapi.emptied(*openapi.CALL),
     )
     async def remove(self, request: bodies.AnyBody) -> None:
-        """Pay with nothing any more: new orders are refused where something is needed."""
+        """Remove the payment method. New orders are refused if the provider requires one."""
         await set_payment_method(request.user.id, None)

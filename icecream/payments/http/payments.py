@@ -48,7 +48,7 @@ DECISION_REFUSALS = (
 
 
 class Why(fields.Body):
-    """Why an operator decided so; it is kept in the order's history."""
+    """The reason for a decision; it is stored in the order's history."""
 
     reason: Annotated[fields.Reason, Meta(examples=["not in the provider's list"])]
 
@@ -57,7 +57,7 @@ class Why(fields.Body):
 
 
 class Retry(fields.Body):
-    """Why it is asked for once more, and the provider's own reference, if somebody found one."""
+    """The reason for a retry, and the provider's reference of the payment, if known."""
 
     reason: Annotated[fields.Reason, Meta(examples=["the provider is back"])]
     reference: methods_http.Reference | None = None
@@ -69,17 +69,17 @@ class Retry(fields.Body):
 
 
 class PaymentView(Struct):
-    """One attempt to move money: `unknown` is no answer yet, `parked` waits for an operator.
+    """One attempt to move money. `unknown`: no definite answer yet. `parked`: needs a decision.
 
-    `failure` says why it was declined, `last_error` what exactly the provider said last.
-    `moved` is what the provider says that it moved, where that is not the `amount` we asked for;
-    `actions` is what an operator may decide.
+    `failure` is the reason of a decline, `last_error` is the last error text of the provider.
+    `moved` is the amount that the provider moved, if it differs from the requested `amount`.
+    `actions` are the decisions that staff can make.
     """
 
     id: fields.Id
     order: fields.Id
     kind: Kind
-    n: Annotated[fields.Id, Meta(description="The first, second, ... of its kind.")]
+    n: Annotated[fields.Id, Meta(description="The number of the attempt, for each kind.")]
     state: PaymentState
     amount: Amount
     moved: Amount | None
@@ -94,7 +94,7 @@ class PaymentView(Struct):
 
 
 class DecisionResult(Struct):
-    """The payment that was decided about; kept with the Idempotency-Key."""
+    """The result of a decision; stored with the Idempotency-Key."""
 
     payment: int
     staged: list[int]
@@ -132,10 +132,10 @@ BOOKED_EXAMPLE = REFUNDED_EXAMPLE | {
 
 
 def _view(row: dict[str, Any]) -> PaymentView:
-    why = row.pop("failure")
+    code = row.pop("failure")
     return PaymentView(
         **row,
-        failure=decline_codes.failure_of(why) if row["state"] == "declined" else None,
+        failure=decline_codes.failure_of(code) if row["state"] == "declined" else None,
         actions=manual_review.allowed_decisions(row),
     )
 
@@ -176,30 +176,34 @@ class Payments(Controller):
             QueryParameter(
                 name="state",
                 schema_extra={"enum": list(states.PAYMENT)},
-                description="Only these: `parked` are those that wait for an operator.",
+                description="Only payments in this state; `parked` ones need a decision.",
             ),
         ] = None,
         order: Annotated[
-            int | None, Parameter(ge=1, le=fields.MAX_ID, description="Of this order.")
+            int | None,
+            Parameter(ge=1, le=fields.MAX_ID, description="Only payments of this order."),
         ] = None,
         kind: Annotated[
-            str | None, Parameter(schema_extra={"enum": list(KINDS)}, description="Only these.")
+            str | None,
+            Parameter(
+                schema_extra={"enum": list(KINDS)}, description="Only payments of this kind."
+            ),
         ] = None,
         limit: pagination.Limit = None,
         after: pagination.After = None,
     ) -> ASGIApp:
-        """All payments, oldest first, or with `limit` a page; for staff.
+        """List all payments, oldest first, or one page of them with `limit`. For staff.
 
-        A page that is not the last one has a `Link` to the next (RFC 8288).
+        Each page except the last one has a `Link` to the next page (RFC 8288).
         """
         pagination.one_of("state", state_, states.PAYMENT)
         pagination.one_of("kind", kind, KINDS)
-        asked = {Payment.state: state_, Payment.order: order, Payment.kind: kind}
-        wanted = [column == value for column, value in asked.items() if value is not None]
+        filters = {Payment.state: state_, Payment.order: order, Payment.kind: kind}
+        conditions = [column == value for column, value in filters.items() if value is not None]
 
         async def read(start: pagination.Place | None, most: int) -> list[PaymentView]:
             beyond = Payment.id > (start.id if start else 0)
-            query = Payment.select(*COLUMNS).where(*wanted, beyond)
+            query = Payment.select(*COLUMNS).where(*conditions, beyond)
             return [_view(row) for row in await query.order_by(Payment.id).limit(most)]
 
         return await pagination.answer(request, read, limit=limit, after=after)
@@ -208,11 +212,11 @@ class Payments(Controller):
         "/{payment:int}",
         operation_class=openapi.ApiOperation,
         operation_id="getPayment",
-        summary="See a payment",
+        summary="Get a payment",
         responses=openapi.answers(200, PaymentView, EXAMPLE, *PAYMENT_REFUSALS),
     )
     async def one(self, payment: bodies.PathId) -> PaymentView:
-        """One payment, with what an operator may decide about it; for staff."""
+        """Get one payment, with the possible decisions. For staff."""
         return await get_payment(payment)
 
     @post(
@@ -237,10 +241,11 @@ class Payments(Controller):
         state: State,
         idempotency_key: openapi.IdempotencyKey = None,
     ) -> ASGIApp:
-        """Ask the provider once more what came of it; for staff.
+        """Query the provider again about a parked payment. For staff.
 
-        It is looked up by its `reference` or our key, and only asked for again while the provider
-        is sure to remember that key: nothing is charged twice. What stays open is parked again.
+        The payment is looked up by its `reference` or by our key. It is sent again only while the
+        provider remembers that key, so nothing is charged twice. Without a result, the payment is
+        parked again.
         """
         retry = partial(manual_review.retry_payment, reference=data.reference)
         return await _decide(retry, request, payment, data, state, idempotency_key, status=202)
@@ -261,10 +266,10 @@ class Payments(Controller):
         state: State,
         idempotency_key: openapi.IdempotencyKey = None,
     ) -> ASGIApp:
-        """Say that it moved no money, after a look at the provider's own list; for staff.
+        """Confirm that a parked payment moved no money. For staff. Check the provider's list first.
 
-        It counts as declined. A charge's order is `failed`, its stock is back, and it may be paid
-        again; a refund's order is `paid` as before.
+        The payment becomes `declined`. The order of a charge becomes `failed`: its stock is
+        released, and it can be paid again. The order of a refund stays `paid`.
         """
         release = manual_review.release_payment
         return await _decide(release, request, payment, data, state, idempotency_key)
@@ -291,10 +296,10 @@ class Payments(Controller):
         state: State,
         idempotency_key: openapi.IdempotencyKey = None,
     ) -> ASGIApp:
-        """Take what the provider charged, though it is not what we asked for, and give it back.
+        """Accept a parked charge of another amount than requested, and refund it. For staff.
 
-        For staff. All that the provider `moved` goes back, and then the order is `canceled`. With
-        an `Idempotency-Key` a request that comes again is answered again, for 7 days.
+        All that the provider `moved` is refunded. Then the order becomes `canceled`. With an
+        `Idempotency-Key`, a repeated request gets the same response, for 7 days.
         """
         refund = manual_review.refund_payment
         return await _decide(refund, request, payment, data, state, idempotency_key, status=202)
@@ -317,10 +322,11 @@ class Payments(Controller):
         state: State,
         idempotency_key: openapi.IdempotencyKey = None,
     ) -> ASGIApp:
-        """Count what a parked refund `moved`, though it is not what we asked for; for staff.
+        """Accept a parked refund of another amount than requested. For staff.
 
-        The order's `refunded` grows by it. If money is left, the order is `paid` and the rest may
-        be refunded; an order that is being canceled gets the rest back at once.
+        The amount that it `moved` is added to the order's `refunded`. If money is left, the order
+        becomes `paid`, and the rest can be refunded. If the order is being canceled, the rest is
+        refunded at once.
         """
         book = manual_review.book_refund
         return await _decide(book, request, payment, data, state, idempotency_key)
@@ -347,6 +353,6 @@ async def _decide(
         idempotency_key, request, work, DecisionResult, body=data
     )
     if decided.staged:
-        with logs.contained(log, "Ringing for payments of a decision"):
-            await state.ring(decided.staged)
+        with logs.contained(log, "The notification of the workers after a decision"):
+            await state.notify_workers(decided.staged)
     return bodies.Json(await get_payment(payment), headers, status)

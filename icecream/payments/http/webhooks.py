@@ -9,9 +9,8 @@ from icecream.http import bodies, rate_limits
 from icecream.payments import providers, webhook_inbox
 
 
-# Not part of the API's document: the provider defines the messages and their signature. A provider
-# never gets a rate limit, also on a shared address. Only requests with an invalid signature are
-# counted.
+# Not part of the API document: the provider defines the messages and their signature. Requests of
+# the provider are not rate limited. Only requests with an invalid signature are counted.
 @post(
     "/api/payments/webhooks/{provider:str}",
     status_code=200,
@@ -23,15 +22,15 @@ from icecream.payments import providers, webhook_inbox
 async def receive_webhook(
     request: bodies.AnyBody, provider: FromPath[str], state: State
 ) -> dict[str, bool]:
-    """Keep what the provider says; answered after the commit, so that it is not lost."""
+    """Store a webhook event; the response follows the commit, so that no event is lost."""
     if provider != settings.load().payment_provider:
         raise errors.NotFound
     try:
-        notice = state.gateway.parse_webhook(await request.body(), request.headers)
+        event = state.gateway.parse_webhook(await request.body(), request.headers)
     except providers.UnverifiedWebhook:
         refusal = errors.InvalidSignature()
         refusal.headers |= rate_limits.spend(rate_limits.address(request.scope))
         raise refusal from None
-    if notice is not None:
-        await webhook_inbox.store_event(provider, notice)
+    if event is not None:
+        await webhook_inbox.store_event(provider, event)
     return {"received": True}

@@ -49,7 +49,7 @@ class Succeeded(Struct, frozen=True):
 class Declined(Struct, frozen=True):
     """A definite no: no money moved and none will.
 
-    `reason` is the provider's text, for staff. `code` is our own code for it (`failures`).
+    `reason` is the provider's text, for staff. `code` is our own code for it (`decline_codes`).
     """
 
     reason: str
@@ -72,7 +72,7 @@ class OutcomeUnknown(Exception):
 
 
 class OutcomeUndecided(OutcomeUnknown):
-    """The provider answered, but with neither yes nor no; this does not mean that it is down."""
+    """The provider answered, but has not decided yet; this does not mean that it is down."""
 
 
 # There was no definite answer, for example because a connection was lost, a timeout expired, or a
@@ -86,20 +86,20 @@ class RetryLater(Exception):
 
 
 class RequestRefused(RetryLater):
-    """The provider refuses our account or this form of request: a person has to fix that."""
+    """The provider refuses our account or this form of request: an operator has to fix it."""
 
 
 class UnverifiedWebhook(Exception):
-    """A message that claims to come from the provider does not."""
+    """A webhook without a valid signature of the provider."""
 
 
 class WebhookEvent(Struct, frozen=True):
-    """A message from the provider that a payment changed: a hint to look the payment up.
+    """An event of the provider about a changed payment: a reason to look the payment up.
 
-    `event` identifies the notice, `key` is ours, `reference` is the provider's.
+    `id` is the provider's id of the event, `key` is ours, `reference` is the payment's reference.
     """
 
-    event: str
+    id: str
     key: str
     reference: str
 
@@ -107,8 +107,8 @@ class WebhookEvent(Struct, frozen=True):
 class ProviderRecord(Struct, frozen=True):
     """A line in the provider's own list; `key` is ours, and `state` is the outcome.
 
-    `order` is the number that we sent with the payment. A refund that a person made at the provider
-    has no key of ours. `charge` is the provider's reference of the refunded charge.
+    `order` is the number that we sent with the payment. A refund made manually at the provider has
+    no key of ours. `charge` is the provider's reference of the refunded charge.
     """
 
     kind: Literal["charge", "refund"]
@@ -150,10 +150,10 @@ class Gateway(Protocol):
         """Yield the provider's list of our charges, and of all refunds, made in that time."""
 
     def parse_webhook(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
-        """Read a message from the provider; return None if it is not about a payment of ours.
+        """Verify and read a webhook; return None if it is not about a payment of ours.
 
         Raises:
-            Unsigned: it did not come from the provider, or is too old.
+            UnverifiedWebhook: it did not come from the provider, or is too old.
         """
 
     async def close(self) -> None:

@@ -50,7 +50,7 @@ class SimulatedGateway:
         digest = hashlib.sha256(request.key.encode()).digest()
         fate = int.from_bytes(digest[:8], "big") / 2**64
         if isinstance(request, Charge) and fate < self.failure_rate:
-            return Declined("The simulated bank said no.")
+            return Declined("The simulated bank declined the payment.")
         return Succeeded(f"sim_{digest.hex()[:32]}", request.amount, request.currency)
 
     async def records(self, since: datetime, until: datetime) -> AsyncIterator[ProviderRecord]:
@@ -59,7 +59,7 @@ class SimulatedGateway:
             yield record
 
     def parse_webhook(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
-        raise UnverifiedWebhook("The simulated provider sends nothing.")
+        raise UnverifiedWebhook("The simulated provider sends no webhooks.")
 
     async def close(self) -> None:
         """Do nothing: there are no connections."""

@@ -31,11 +31,11 @@ from icecream.payments.providers.protocol import (
 
 log = logging.getLogger(__name__)
 DEFAULT_API_URL = "https://api.stripe.com"
-# The maximum age of a notice in seconds. It allows for a slow clock, and prevents later replays.
+# Allows for a slow clock, and prevents that old events are replayed.
 MAX_EVENT_AGE_SECONDS = 300
-# The limit for the digits of an order number: others can write any text into Stripe's records.
+# Stripe's records can contain any text, so a longer number is not one of ours.
 MAX_ORDER_DIGITS = 19
-# The most that one page of a list may hold.
+# Stripe's limit for one page of a list.
 MAX_PAGE_SIZE = 100
 
 # At lower levels the SDK logs whole answers, including the card's last digits. With STRIPE_LOG in
@@ -72,7 +72,7 @@ class PaymentObject(Struct):
         return (self.metadata or {}).get("reference")
 
     @property
-    def asked_for(self) -> int:
+    def requested(self) -> int:
         """The requested amount, in minor units."""
         return stripe_units.from_stripe(self.amount, self.currency.upper())
 
@@ -130,7 +130,7 @@ class CheckingClient(stripe.HTTPXClient):
         except msgspec.DecodeError as error:
             raise UnreadableResponse(str(error)) from None
         if body.data is None and body.object in ("list", "search_result"):
-            raise UnreadableResponse("a list without its data")
+            raise UnreadableResponse("a list without data")
         return content, status, found
 
 
@@ -141,7 +141,7 @@ class StripeGateway:
 
     Args:
         key: the account's secret key.
-        secret: signs the notices; without it no notice is accepted.
+        secret: verifies the webhooks; without it, no webhook is accepted.
         timeout: in seconds, for each step of a call.
     """
 
@@ -173,7 +173,7 @@ class StripeGateway:
         if charge.method is None:
             return Declined("There is no payment method.", "payment-method-missing")
         customer, _, method = charge.method.rpartition("/")
-        wanted: PaymentIntentCreateParams = {
+        parameters: PaymentIntentCreateParams = {
             "amount": stripe_units.to_stripe(charge.amount, charge.currency),
             "currency": charge.currency.lower(),
             "payment_method": method,
@@ -185,35 +185,35 @@ class StripeGateway:
             "metadata": _metadata(charge),
         }
         if customer:
-            wanted["customer"] = customer
-        call = self._intents.create_async(wanted, {"idempotency_key": charge.key})
+            parameters["customer"] = customer
+        call = self._intents.create_async(parameters, {"idempotency_key": charge.key})
         return await _await_answer(call, charge)
 
     async def refund(self, refund: Refund) -> Answer:
-        wanted: RefundCreateParams = {
+        parameters: RefundCreateParams = {
             "payment_intent": refund.charge,
             "amount": stripe_units.to_stripe(refund.amount, refund.currency),
             "metadata": _metadata(refund),
         }
-        call = self._refunds.create_async(wanted, {"idempotency_key": refund.key})
+        call = self._refunds.create_async(parameters, {"idempotency_key": refund.key})
         return await _await_answer(call, refund)
 
     async def look_up(self, request: Request, reference: str | None) -> Answer | None:
         with _convert_errors():
-            papers = (
+            objects = (
                 self._find(request) if reference is None else self._retrieve(request, reference)
             )
             # Also with a reference from an operator: an object with another key is another payment.
-            found = [one async for one in papers if one.key == request.key]
+            found = [one async for one in objects if one.key == request.key]
         # Two objects with one key: the request was repeated after Stripe had forgotten the key.
         # Money that moved comes first, then money that may still move.
         found.sort(key=lambda one: ("succeeded", "processing", "declined").index(_state(one)))
         return _to_answer(found[0]) if found else None
 
     async def _retrieve(self, request: Request, reference: str) -> AsyncIterator[PaymentObject]:
-        room = self._intents if isinstance(request, Charge) else self._refunds
+        resource = self._intents if isinstance(request, Charge) else self._refunds
         try:
-            yield _to_payment_object(await room.retrieve_async(reference))
+            yield _to_payment_object(await resource.retrieve_async(reference))
         except stripe.InvalidRequestError as error:
             if error.code != "resource_missing":
                 raise
@@ -232,21 +232,21 @@ class StripeGateway:
         # Stripe counts whole seconds.
         begin, end = int(since.timestamp()), math.ceil(until.timestamp())
         with _convert_errors():
-            for room in (self._intents, self._refunds):
-                found = room.list_async(
+            for resource in (self._intents, self._refunds):
+                found = resource.list_async(
                     {"created": {"gte": begin, "lt": end}, "limit": MAX_PAGE_SIZE}
                 )
-                async for thing in (await found).auto_paging_iter():
-                    paper = _to_payment_object_or_none(thing)
+                async for raw in (await found).auto_paging_iter():
+                    payment = _to_payment_object_or_none(raw)
                     # A payment without our key may be a refund made in Stripe's dashboard, perhaps
                     # of our charge.
-                    if paper is not None and (paper.key or paper.payment_intent):
-                        yield _to_record(paper)
+                    if payment is not None and (payment.key or payment.payment_intent):
+                        yield _to_record(payment)
 
     def parse_webhook(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
         signature = {name.lower(): value for name, value in headers.items()}.get("stripe-signature")
         if not (signature and signature.isascii() and self._secret):
-            raise UnverifiedWebhook("There is no signature, or no secret.")
+            raise UnverifiedWebhook("The signature or the secret is missing.")
         try:
             stripe.WebhookSignature.verify_header(
                 body, signature, self._secret, MAX_EVENT_AGE_SECONDS
@@ -259,11 +259,11 @@ class StripeGateway:
             # Signed, but in another form, such as a "thin" event: it is not about a payment. If we
             # refused it, Stripe would send it again for days.
             return None
-        told = event.data.object
-        key = (told.metadata or {}).get("reference")
-        if key is None or told.object not in ("payment_intent", "refund"):
+        changed = event.data.object
+        key = (changed.metadata or {}).get("reference")
+        if key is None or changed.object not in ("payment_intent", "refund"):
             return None
-        return WebhookEvent(event.id, key, told.id)
+        return WebhookEvent(event.id, key, changed.id)
 
     async def close(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK has no type for it
@@ -273,18 +273,16 @@ def _metadata(request: Request) -> dict[str, str]:
     return {"reference": request.key, "order": str(request.order)}
 
 
-def _to_payment_object(thing: stripe.StripeObject) -> PaymentObject:
-    return msgspec.convert(thing.to_dict(), PaymentObject)
+def _to_payment_object(raw: stripe.StripeObject) -> PaymentObject:
+    return msgspec.convert(raw.to_dict(), PaymentObject)
 
 
-def _to_payment_object_or_none(thing: stripe.StripeObject) -> PaymentObject | None:
+def _to_payment_object_or_none(raw: stripe.StripeObject) -> PaymentObject | None:
     """Return a line of a list; an unreadable line is logged and skipped."""
     try:
-        return _to_payment_object(thing)
+        return _to_payment_object(raw)
     except msgspec.ValidationError as error:
-        log.error(
-            "Stripe's %s is left out, it cannot be read: %s", getattr(thing, "id", "?"), error
-        )
+        log.error("Stripe's object %s is unreadable: %s", getattr(raw, "id", "?"), error)
         return None
 
 
@@ -292,17 +290,17 @@ async def _read_our_objects(
     listing: Coroutine[Any, Any, ListResponse],
 ) -> AsyncIterator[PaymentObject]:
     """Yield the objects with a reference of ours, from every page."""
-    async for thing in (await listing).auto_paging_iter():
-        paper = _to_payment_object(thing)
-        if paper.key is not None:
-            yield paper
+    async for raw in (await listing).auto_paging_iter():
+        payment = _to_payment_object(raw)
+        if payment.key is not None:
+            yield payment
 
 
 async def _await_answer(call: Coroutine[Any, Any, stripe.StripeObject], request: Request) -> Answer:
     """Await a call that moves money, and return its outcome."""
-    # Errors are raised again with our own words, because the SDK's errors contain whole answers.
+    # Errors are raised again with our own texts, because the SDK's errors contain whole answers.
     try:
-        paper = _to_payment_object(await call)
+        payment = _to_payment_object(await call)
     except stripe.CardError as error:
         return stripe_errors.convert_card_error(error)
     except stripe.InvalidRequestError as error:
@@ -314,7 +312,7 @@ async def _await_answer(call: Coroutine[Any, Any, stripe.StripeObject], request:
         raise stripe_errors.convert_error(error) from None
     except msgspec.ValidationError as error:
         raise OutcomeUnknown(f"unreadable answer: {error}") from None
-    return _to_answer(paper)
+    return _to_answer(payment)
 
 
 @contextmanager
@@ -328,50 +326,50 @@ def _convert_errors() -> Iterator[None]:
         raise OutcomeUnknown(f"unreadable answer: {error}") from None
 
 
-def _to_answer(paper: PaymentObject) -> Answer:
+def _to_answer(payment: PaymentObject) -> Answer:
     """Return the outcome of a PaymentIntent or a Refund.
 
     Raises:
         Undecided: it is not decided yet.
     """
-    if paper.status == "succeeded":
-        return Succeeded(paper.id, paper.moved, paper.currency.upper())
-    if _is_final_decline(paper):
-        told = paper.last_payment_error or {}
-        code, decline_code = told.get("code"), told.get("decline_code")
-        words = (paper.status, paper.failure_reason, code, decline_code)
-        word = "authentication_required" if paper.status == "requires_action" else None
-        why = stripe_errors.decline_code(decline_code, code, word)
-        return Declined(": ".join(filter(None, words)), why)
-    raise OutcomeUndecided(paper.status, paper.id)
+    if payment.status == "succeeded":
+        return Succeeded(payment.id, payment.moved, payment.currency.upper())
+    if _is_final_decline(payment):
+        error = payment.last_payment_error or {}
+        code, decline_code = error.get("code"), error.get("decline_code")
+        texts = (payment.status, payment.failure_reason, code, decline_code)
+        code_for_action = "authentication_required" if payment.status == "requires_action" else None
+        reason_code = stripe_errors.decline_code(decline_code, code, code_for_action)
+        return Declined(": ".join(filter(None, texts)), reason_code)
+    raise OutcomeUndecided(payment.status, payment.id)
 
 
-def _is_final_decline(paper: PaymentObject) -> bool:
+def _is_final_decline(payment: PaymentObject) -> bool:
     """Return whether no money moved and none will."""
-    if paper.object == "refund":
-        return paper.status in ("failed", "canceled")
+    if payment.object == "refund":
+        return payment.status in ("failed", "canceled")
     # Without an error it is being confirmed right now.
-    refused = paper.status == "requires_payment_method" and paper.last_payment_error is not None
+    refused = payment.status == "requires_payment_method" and payment.last_payment_error is not None
     # Only the customer could act, but the customer is not asked.
-    return refused or paper.status in ("requires_action", "canceled")
+    return refused or payment.status in ("requires_action", "canceled")
 
 
-def _to_record(paper: PaymentObject) -> ProviderRecord:
-    order = (paper.metadata or {}).get("order", "")
+def _to_record(payment: PaymentObject) -> ProviderRecord:
+    order = (payment.metadata or {}).get("order", "")
     return ProviderRecord(
-        kind="refund" if paper.object == "refund" else "charge",
-        key=paper.key,
+        kind="refund" if payment.object == "refund" else "charge",
+        key=payment.key,
         order=int(order) if order.isdecimal() and len(order) < MAX_ORDER_DIGITS else None,
-        reference=paper.id,
-        amount=paper.moved if paper.status == "succeeded" else paper.asked_for,
-        currency=paper.currency.upper(),
-        state=_state(paper),
-        created=datetime.fromtimestamp(paper.created, UTC),
-        charge=paper.payment_intent,
+        reference=payment.id,
+        amount=payment.moved if payment.status == "succeeded" else payment.requested,
+        currency=payment.currency.upper(),
+        state=_state(payment),
+        created=datetime.fromtimestamp(payment.created, UTC),
+        charge=payment.payment_intent,
     )
 
 
-def _state(paper: PaymentObject) -> Literal["succeeded", "declined", "processing"]:
-    if paper.status == "succeeded":
+def _state(payment: PaymentObject) -> Literal["succeeded", "declined", "processing"]:
+    if payment.status == "succeeded":
         return "succeeded"
-    return "declined" if _is_final_decline(paper) else "processing"
+    return "declined" if _is_final_decline(payment) else "processing"

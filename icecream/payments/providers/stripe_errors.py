@@ -61,9 +61,9 @@ DECLINE_CODES = {
 }
 
 
-def decline_code(*words: str | None) -> str:
+def decline_code(*texts: str | None) -> str:
     """Return our code for a decline, from the first of Stripe's words that has one."""
-    for word in filter(None, words):
+    for word in filter(None, texts):
         if word in DECLINE_CODES:
             return DECLINE_CODES[word]
         if word.startswith("payment_method_"):
@@ -77,9 +77,9 @@ def convert_request_error(
     """Return what Stripe's refusal to carry a request out means; it moved no money."""
     code, param = error.code or "", (error.param or "").partition("[")[0]
     if isinstance(request, Charge):
-        bare = not code and not param
-        ours = code.startswith(ACCOUNT_ERROR_PREFIXES) or bool(param)
-        final = error.http_status == 400 and (bare or not ours)
+        is_unspecified = not code and not param
+        is_our_fault = code.startswith(ACCOUNT_ERROR_PREFIXES) or bool(param)
+        final = error.http_status == 400 and (is_unspecified or not is_our_fault)
     else:
         final = code in FINAL_REFUND_ERRORS
     if not (final or param in PAYMENT_PARAMETERS):
@@ -112,9 +112,9 @@ def convert_error(error: stripe.StripeError) -> RetryLater | OutcomeUnknown:
 def describe_error(error: stripe.StripeError) -> str:
     """Return a text for the database and the log, of codes only: messages may quote sent data."""
     codes = (_error_fields(error).get(name) for name in ("type", "code", "decline_code", "param"))
-    words = ": ".join(code for code in codes if isinstance(code, str))
-    what = f"{error.http_status or ''} {words or type(error).__name__}".strip()
-    return f"{what} ({error.request_id})" if error.request_id else what
+    texts = ": ".join(code for code in codes if isinstance(code, str))
+    text = f"{error.http_status or ''} {texts or type(error).__name__}".strip()
+    return f"{text} ({error.request_id})" if error.request_id else text
 
 
 def _error_fields(error: stripe.StripeError) -> dict[str, str | None]:

@@ -473,7 +473,7 @@ def rung(customer: Caller, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     application: Any = customer.client._transport
     while not isinstance(application, Litestar):
         application = application.app
-    monkeypatch.setitem(application.state._state, "ring", ring)
+    monkeypatch.setitem(application.state._state, "notify_workers", ring)
     return told
 
 

@@ -191,7 +191,7 @@ async def test_a_retry_is_carried_out_and_told_with_who_and_why(
     application: Any = lost.staff.client._transport.app
     while not isinstance(application, Litestar):
         application = application.app
-    monkeypatch.setitem(application.state._state, "ring", ring)
+    monkeypatch.setitem(application.state._state, "notify_workers", ring)
     reference = f"pi_{lost.payment}"
     answer = await lost.do("retry", WHY | {"reference": reference})
     assert answer.status_code == 202
