@@ -18,7 +18,7 @@ class Unbatched(placing.OrderPlacer):
         outcomes = await placing.place_in_transaction(
             [placing.OrderRequest(user, lines, key, method)]
         )
-        self._placed(outcomes)
+        self._after_commit(outcomes)
         (outcome,) = outcomes
         if isinstance(outcome, Exception):
             raise outcome

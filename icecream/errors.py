@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-# Maximum number of characters of the request that a refusal repeats, so that it stays small.
+# The maximum number of characters of a text from the request, so that a refusal stays small.
 MAX_TEXT_LENGTH = 1000
 
 
@@ -17,11 +17,11 @@ class Refusal(Exception):
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"
-    # Header fields that every response of this kind has.
-    always: ClassVar[dict[str, str]] = {}
+    # Header fields of every response of this kind.
+    default_headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, detail: str | None = None, **members: Any) -> None:
-        self.headers = dict(self.always)
+        self.headers = dict(self.default_headers)
         self.detail = (detail or f"{self.title()}.")[:MAX_TEXT_LENGTH]
         self.members = members
         super().__init__(self.detail)
@@ -61,8 +61,10 @@ class ValidationFailed(Refusal):
 
 def _challenge_header(problem: str = "") -> dict[str, str]:
     """Return the header that requests sign-in, with the error of the sent token (RFC 6750, 3)."""
-    told = f', error="invalid_token", error_description="{problem}"' if problem else ""
-    return {"WWW-Authenticate": f'Bearer realm="icecream"{told}'}
+    challenge = 'Bearer realm="icecream"'
+    if problem:
+        challenge += f', error="invalid_token", error_description="{problem}"'
+    return {"WWW-Authenticate": challenge}
 
 
 class UnknownParameter(Refusal):
@@ -83,42 +85,42 @@ class Unauthenticated(Refusal):
     """Sign in first."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = _challenge_header()
+    default_headers: ClassVar[dict[str, str]] = _challenge_header()
 
 
 class InvalidToken(Refusal):
     """The access token is not valid."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = _challenge_header("The access token is not valid")
+    default_headers: ClassVar[dict[str, str]] = _challenge_header("The access token is not valid")
 
 
 class ExpiredToken(Refusal):
     """The access token has expired."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = _challenge_header("The access token has expired")
+    default_headers: ClassVar[dict[str, str]] = _challenge_header("The access token has expired")
 
 
 class InvalidRefreshToken(Refusal):
     """The refresh token is not valid."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = _challenge_header()
+    default_headers: ClassVar[dict[str, str]] = _challenge_header()
 
 
 class WrongCredentials(Refusal):
     """No active account has this name and password."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = _challenge_header()
+    default_headers: ClassVar[dict[str, str]] = _challenge_header()
 
 
 class InvalidSignature(Refusal):
-    """The payment provider did not sign this."""
+    """The webhook has no valid signature of the payment provider."""
 
     status = 401
-    always: ClassVar[dict[str, str]] = _challenge_header()
+    default_headers: ClassVar[dict[str, str]] = _challenge_header()
 
 
 class Forbidden(Refusal):
@@ -128,13 +130,13 @@ class Forbidden(Refusal):
 
 
 class NotFound(Refusal):
-    """There is nothing here."""
+    """The resource does not exist."""
 
     status = 404
 
 
 class MethodNotAllowed(Refusal):
-    """This address does not take that method."""
+    """This address does not support this method."""
 
     status = 405
 
@@ -170,18 +172,19 @@ class EditConflict(Refusal):
 
 
 class InsufficientStock(Refusal):
-    """There is not enough left."""
+    """There is not enough stock left."""
 
     status = 409
 
 
 class InvalidTransition(Refusal):
-    """The order is in no state for this."""
+    """The status of the order does not allow this."""
 
     status = 409
 
     def __init__(self, source: str, target: str, allowed: Sequence[str], detail: str = "") -> None:
-        detail = detail or f"What is {source} cannot become {target}."
+        change = "paid again" if target == "pending" else target
+        detail = detail or f"A {source} order cannot be {change}."
         members = {"from": source, "to": target, "allowed": list(allowed)}
         super().__init__(detail, **members)
 
@@ -193,7 +196,7 @@ class LastAdmin(Refusal):
 
 
 class PaymentMethodRequired(Refusal):
-    """There is nothing to pay it with: set a payment method first."""
+    """A payment method is required: set one first."""
 
     status = 409
 
@@ -205,13 +208,13 @@ class RefundInProgress(Refusal):
 
 
 class RefundTooLarge(Refusal):
-    """There is less left to be given back."""
+    """The refund is larger than the amount that is left."""
 
     status = 409
 
 
 class NotParked(Refusal):
-    """This payment does not wait for anybody."""
+    """This payment is not parked."""
 
     status = 409
 
@@ -223,13 +226,13 @@ class ReferenceTaken(Refusal):
 
 
 class NothingCharged(Refusal):
-    """Nothing is known to have been charged by this payment."""
+    """No charged amount is known for this payment."""
 
     status = 409
 
 
 class NothingRefunded(Refusal):
-    """Nothing is known to have been given back by this payment."""
+    """No refunded amount is known for this payment."""
 
     status = 409
 
@@ -239,20 +242,20 @@ class IdempotencyKeyInvalid(Refusal):
 
 
 class IdempotencyKeyInUse(Refusal):
-    """The first request with this Idempotency-Key is still under way."""
+    """The first request with this Idempotency-Key is still in progress."""
 
     status = 409
-    always: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+    default_headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
 
 
 class IdempotencyKeyReused(Refusal):
-    """This Idempotency-Key came with another request before."""
+    """This Idempotency-Key was used for another request before."""
 
     status = 422
 
 
 class PreconditionFailed(Refusal):
-    """It was edited since you saw it."""
+    """It was edited after you read it."""
 
     status = 412
 
@@ -282,7 +285,7 @@ class InternalError(Refusal):
 
 
 class Unavailable(Refusal):
-    """The service cannot answer right now."""
+    """The service is temporarily unavailable."""
 
     status = 503
-    always: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+    default_headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}

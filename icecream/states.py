@@ -1,4 +1,4 @@
-"""Which state may follow which: one table shared by guards, constraints and diagrams."""
+"""The states and their allowed transitions: one table for guards, constraints and diagrams."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -19,7 +19,7 @@ PAYMENT: Transitions = {
     "sent": ("sent", "succeeded", "declined", "unknown", "parked"),
     "unknown": ("sent", "succeeded", "declined", "parked"),
     "parked": ("unknown", "succeeded", "declined"),
-    # Only a refund: banks send some back, days later.
+    # Only a refund: some fail at the bank, days later.
     "succeeded": ("parked",),
     "declined": (),
     "void": (),
@@ -29,12 +29,12 @@ FINAL_STATES = ("refunded", "canceled", "succeeded", "declined", "void")
 
 # In these statuses an order was charged, and the amount not refunded is ours.
 CHARGED_STATUSES = ("paid", "refunding", "refunded")
-# In these statuses an order holds the stock that it took.
+# In these statuses an order has reserved stock.
 LIVE_STATUSES = ("pending", "paid", "refunding", "refunded")
 
 
 class Action(NamedTuple):
-    """An action of people: the states in which it is allowed, and the state that it leads to."""
+    """An action of a user: the states in which it is allowed, and the state that it leads to."""
 
     sources: tuple[str, ...]
     target: str

@@ -82,7 +82,7 @@ from icecream.payments.http.methods import NewMethod
             NewMethod,
             "/reference",
             "invalid",
-            "reference must be the provider's reference; this looks like the number of a card.",
+            "reference must be the provider's reference; this looks like a card number.",
         ),
     ],
 )

@@ -81,7 +81,7 @@ async def place(request: Request[User, Token, Any], data: NewOrder) -> dict[str,
             .returning(Flavor.price)
         )
         if not taken:
-            raise ClientException("There is not enough left.")
+            raise ClientException("There is not enough stock left.")
         order = Order(
             user=request.user.id,
             flavor=data.flavor,

@@ -46,15 +46,15 @@ COLUMNS = (
 
 
 def _normalize_name(name: str) -> str:
-    """Normalize a name as the original did, so that names that look the same are the same."""
+    """Normalize a name as the original API did: names that look the same become the same."""
     name = unicodedata.normalize("NFC", name).strip()
     if not 1 <= len(name) <= 100:
-        raise constraints.Unfit("name", "must be text of 1 to 100 characters besides white space")
+        raise constraints.Unfit("name", "must have 1 to 100 characters besides white space")
     return name
 
 
 class NewFlavor(fields.Body):
-    """A flavor to add; all but its `name` is for staff to say."""
+    """A flavor to add; only staff may set more than its `name`."""
 
     name: Name
     description: Description | UnsetType = UNSET
@@ -68,10 +68,10 @@ class NewFlavor(fields.Body):
 
 
 class FlavorEdit(fields.Body):
-    """What is to change of a flavor; what is left out stays.
+    """The fields of a flavor to change; all other fields keep their values.
 
-    `archived` takes it off the list, and back. `stock` can only become null, which stops counting
-    it: what is left moves by orders and receipts.
+    An `archived` flavor is not listed and cannot be ordered. `stock` can only become null, which
+    stops counting it: orders and receipts change the stock.
     """
 
     typical: ClassVar = ("price",)
@@ -89,21 +89,21 @@ class FlavorEdit(fields.Body):
 
 
 class StockReceipt(fields.Body):
-    """Stock that came in, or with a negative `quantity` went missing, and why."""
+    """A delivery, or a loss with a negative `quantity`, and the reason for it."""
 
     quantity: Annotated[int, Meta(ge=-MAX_STOCK, le=MAX_STOCK, examples=[40])]
     reason: Annotated[fields.Reason, Meta(examples=["delivery 1207"])]
 
     def __post_init__(self) -> None:
         if not self.quantity:
-            raise constraints.Unfit("quantity", "must be any number but 0")
+            raise constraints.Unfit("quantity", "must not be 0")
         self.reason = fields.said(self.reason)
 
 
 class FlavorView(Struct):
-    """A flavor; `stock` is what is left, or null where it is not counted.
+    """A flavor; `stock` is the quantity left, or null if it is not counted.
 
-    One that is `archived` is no longer sold.
+    An `archived` flavor is no longer sold.
     """
 
     id: fields.Id
@@ -174,18 +174,18 @@ def _name_taken(name: object) -> errors.NameTaken:
 
 
 async def create_flavor(new: NewFlavor, *, by: User) -> FlavorView:
-    """Add a flavor; its first stock is a receipt like any later one.
+    """Add a flavor; its first stock is a receipt, like each later one.
 
     Raises:
         errors.Forbidden: this user may not add flavors, or may only set the name.
         errors.NameTaken: the name is taken.
     """
     _check_permission(new, by)
-    given = {name: value for name, value in asdict(new).items() if value is not UNSET}
-    stock = given.pop("stock", None)
+    fields_set = {name: value for name, value in asdict(new).items() if value is not UNSET}
+    stock = fields_set.pop("stock", None)
 
     async def insert() -> FlavorView:
-        row = Flavor(**{"price": settings.load().default_price} | given)
+        row = Flavor(**{"price": settings.load().default_price} | fields_set)
         flavor: int = (await Flavor.insert(row))[0]["id"]
         if stock is not None:
             await inventory.receive_stock(flavor, stock, reason="first stock", by=by.id)
@@ -209,7 +209,7 @@ async def edit_flavor(
         errors.NotFound: there is no such flavor.
         errors.NameTaken: the name is taken.
     """
-    given = {name: value for name, value in asdict(edited).items() if value is not UNSET}
+    fields_set = {name: value for name, value in asdict(edited).items() if value is not UNSET}
 
     async def write() -> tuple[FlavorView, int]:
         # Lock the row exclusively: when counting stops, no other transaction may use this flavor.
@@ -219,7 +219,7 @@ async def edit_flavor(
         (row,) = found
         check(row["version"])
         changed: dict[Any, Any] = {
-            name: value for name, value in given.items() if row[name] != value
+            name: value for name, value in fields_set.items() if row[name] != value
         }
         if changed:
             changed["version"] = row["version"] + 1

@@ -21,12 +21,12 @@ ADD_REFUSALS = (
 FLAVOR_REFUSALS = (*openapi.CALL, errors.NotFound())
 STAFF_ONLY = errors.Forbidden("This is for staff.")
 INVALID_TAG = errors.ValidationFailed(
-    "/If-Match", "malformed", 'If-Match must be entity tags such as "3", in their quotes, or *.'
+    "/If-Match", "malformed", 'If-Match must be quoted entity tags, such as "3", or *.'
 )
 INSUFFICIENT_STOCK = errors.InsufficientStock(
     lines=[{"flavor": 2, "quantity": 50, "available": 40}]
 )
-# Clients may keep the answer, but must revalidate it each time.
+# Clients may store the response, but must revalidate it each time.
 CACHE_HEADERS = {"Cache-Control": "private, no-cache"}
 
 
@@ -58,7 +58,7 @@ class Flavors(Controller):
                 [flavors.EXAMPLE],
                 *openapi.CALL,
                 errors.ValidationFailed("/archived", "invalid", "archived must be true or false."),
-                errors.Forbidden("Only staff may see what is no longer sold."),
+                errors.Forbidden("Only staff may see archived flavors."),
             )
         ),
     )
@@ -66,16 +66,17 @@ class Flavors(Controller):
         self,
         request: bodies.AnyBody,
         archived: Annotated[
-            bool, Parameter(description="For staff: what is no longer sold, instead.")
+            bool, Parameter(description="List the archived flavors instead; only for staff.")
         ] = False,
         if_none_match: etags.IfNoneMatch = None,
     ) -> ASGIApp:
-        """Everything that can be ordered, and how much is left of it; oldest first.
+        """List all flavors on sale with their stock, oldest first.
 
-        The answer has an `ETag`: sent as `If-None-Match`, it is 304 as long as all is the same.
+        The response has an `ETag`. If you send it as `If-None-Match`, the response is 304 until
+        something changes.
         """
         if archived and not request.user.admin:
-            raise errors.Forbidden("Only staff may see what is no longer sold.")
+            raise errors.Forbidden("Only staff may see archived flavors.")
         answer = bodies.Json(await flavors.list_flavors(archived=archived))
         headers = {"ETag": f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'} | CACHE_HEADERS
         if etags.unchanged(if_none_match, headers["ETag"]):
@@ -104,10 +105,10 @@ class Flavors(Controller):
         data: JSONBody[flavors.NewFlavor],
         idempotency_key: openapi.IdempotencyKey = None,
     ) -> Response[flavors.FlavorView]:
-        """Add a flavor by name. Only staff may say more of it.
+        """Add a flavor. Only staff may set more than its name.
 
-        Without a price it gets the default one, without a stock it is not counted. With an
-        `Idempotency-Key` a request that comes again is answered again, for 7 days.
+        Without a price, it gets the default price. Without a stock, its stock is not counted. With
+        an `Idempotency-Key`, a repeated request gets the same response, for 7 days.
         """
 
         async def work() -> flavors.FlavorView:
@@ -123,13 +124,13 @@ class Flavors(Controller):
         guards=[bodies.exact_ids],
         operation_class=openapi.Tagged,
         operation_id="getFlavor",
-        summary="See a flavor",
+        summary="Get a flavor",
         responses=openapi.answers(200, flavors.FlavorView, flavors.EXAMPLE, *FLAVOR_REFUSALS),
     )
     async def one(self, flavor: bodies.PathId) -> Response[flavors.FlavorView]:
-        """One flavor, also when it is no longer sold. Its `ETag` changes when it is edited.
+        """Get one flavor, also an archived one. Its `ETag` changes with each edit.
 
-        It does not when stock moves: it is for `If-Match`, and there is no 304.
+        The `ETag` is for `If-Match`. It does not change with the stock, so there is no 304.
         """
         return _tagged_response(await flavors.get_flavor(flavor))
 
@@ -157,10 +158,10 @@ class Flavors(Controller):
         data: JSONBody[flavors.FlavorEdit],
         if_match: etags.IfMatch = None,
     ) -> Response[flavors.FlavorView]:
-        """Change some of a flavor; for staff. Orders keep the price at which they were placed.
+        """Change fields of a flavor. For staff. Existing orders keep their price.
 
-        With the `ETag` that was seen as `If-Match`, two who edit at once do not undo each
-        other's work: the second gets 412.
+        Send the flavor's `ETag` as `If-Match` to prevent lost updates: if the flavor was edited
+        since, the response is 412.
         """
 
         def check(version: int) -> None:
@@ -193,10 +194,10 @@ class Flavors(Controller):
         data: JSONBody[flavors.StockReceipt],
         idempotency_key: openapi.IdempotencyKey = None,
     ) -> Response[flavors.FlavorView]:
-        """Add a delivery to what is left, or with a negative `quantity` a loss; for staff.
+        """Add a delivery to the stock of a flavor, or remove a loss with a negative `quantity`.
 
-        A flavor that was not counted is from now on. With an `Idempotency-Key` a request that
-        comes again is answered again, for 7 days, and nothing is added twice.
+        For staff. If the stock was not counted before, counting starts now. With an
+        `Idempotency-Key`, a repeated request gets the same response, for 7 days, and adds nothing.
         """
 
         async def work() -> flavors.FlavorView:

@@ -1,4 +1,4 @@
-"""The stock of each flavor: taken, returned, received."""
+"""The stock of each flavor: reserved, released, received."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -24,55 +24,57 @@ class UnknownFlavor(Exception):
 
 
 class StockReservation:
-    """A snapshot of the prices and the stock of some flavors."""
+    """The prices and the stock of some flavors, from which orders reserve their quantities."""
 
     def __init__(self, prices: dict[int, int], stock: dict[int, int]) -> None:
         self._prices, self._stock = prices, stock
         self._reserved: Counter[int] = Counter()
 
-    def reserve(self, wanted: dict[int, int]) -> list[Line]:
-        """Take these quantities, by flavor id, at today's prices; `save` writes them all.
+    def reserve(self, quantities: dict[int, int]) -> list[Line]:
+        """Reserve these quantities, by flavor id, at the current prices; `save` writes them all.
 
         Raises:
             UnknownFlavor: a flavor does not exist, or is no longer sold.
-            errors.InsufficientStock: there is less left than ordered; nothing was taken.
+            errors.InsufficientStock: there is less left than ordered; nothing was reserved.
         """
-        for flavor in wanted:
+        for flavor in quantities:
             if flavor not in self._prices:
                 raise UnknownFlavor(flavor)
-        if short := [
+        if missing := [
             {"flavor": flavor, "quantity": quantity, "available": left}
-            for flavor, quantity in sorted(wanted.items())
+            for flavor, quantity in sorted(quantities.items())
             if (left := self._left(flavor)) is not None and left < quantity
         ]:
-            first = short[0]
+            first = missing[0]
             raise errors.InsufficientStock(
-                f"Only {first['available']} left of flavor {first['flavor']}.", lines=short
+                f"Only {first['available']} left of flavor {first['flavor']}.", lines=missing
             )
-        self._reserved.update({flavor: n for flavor, n in wanted.items() if flavor in self._stock})
-        return [Line(flavor, n, self._prices[flavor]) for flavor, n in wanted.items()]
+        self._reserved.update(
+            {flavor: n for flavor, n in quantities.items() if flavor in self._stock}
+        )
+        return [Line(flavor, n, self._prices[flavor]) for flavor, n in quantities.items()]
 
     def _left(self, flavor: int) -> int | None:
         return self._stock[flavor] - self._reserved[flavor] if flavor in self._stock else None
 
     async def save(self) -> None:
-        """Write the taken quantities."""
+        """Write the reserved quantities."""
         await _MOVE_STOCK([(flavor, -n) for flavor, n in self._reserved.items()])
 
 
-async def read_stock(wanted: Collection[int]) -> StockReservation:
-    """Read these flavors without a lock: the stock may be gone soon."""
-    rows = await _select_on_sale(wanted)
+async def read_stock(flavors: Collection[int]) -> StockReservation:
+    """Read these flavors without a lock: the stock may change at any time."""
+    rows = await _select_on_sale(flavors)
     return _reservation(rows, rows)
 
 
-async def lock_stock(wanted: Collection[int]) -> StockReservation:
+async def lock_stock(flavors: Collection[int]) -> StockReservation:
     """Read these flavors, and lock the counted stock.
 
     Flavors without counted stock get only a shared lock, which prevents the start of counting. So
     orders for them do not wait for each other.
     """
-    rows = await database.kept(_select_on_sale(wanted)) if wanted else []
+    rows = await database.kept(_select_on_sale(flavors)) if flavors else []
     counted = [row["id"] for row in rows if row["stock"] is not None]
     return _reservation(rows, await database.locked(_select_flavors(counted)) if counted else [])
 
@@ -86,10 +88,10 @@ def _select_on_sale(ids: Iterable[int]) -> Select[Any]:
     return _select_flavors(ids).where(Flavor.archived.eq(False))
 
 
-def _reservation(rows: list[dict[str, Any]], held: list[dict[str, Any]]) -> StockReservation:
+def _reservation(rows: list[dict[str, Any]], counted: list[dict[str, Any]]) -> StockReservation:
     return StockReservation(
         prices={row["id"]: row["price"] for row in rows},
-        stock={row["id"]: row["stock"] for row in held if row["stock"] is not None},
+        stock={row["id"]: row["stock"] for row in counted if row["stock"] is not None},
     )
 
 
@@ -114,10 +116,10 @@ async def receive_stock(
     if left is None:
         left, moves = 0, [("while it was not counted", await _uncounted_quantity(flavor)), *moves]
     if left + quantity < 0:
-        short = {"flavor": flavor, "quantity": -quantity, "available": left}
-        raise errors.InsufficientStock(f"Only {left} left of flavor {flavor}.", lines=[short])
+        missing = {"flavor": flavor, "quantity": -quantity, "available": left}
+        raise errors.InsufficientStock(f"Only {left} left of flavor {flavor}.", lines=[missing])
     if left + quantity > MAX_STOCK:
-        detail = f"Together with the {left} there are, more than {MAX_STOCK}."
+        detail = f"With the current stock of {left}, the total would exceed {MAX_STOCK}."
         raise errors.ValidationFailed("/quantity", "invalid", detail)
     at = at or datetime.now(UTC)
     await Flavor.update({Flavor.stock: left + quantity}).where(Flavor.id == flavor)
@@ -139,14 +141,14 @@ async def _uncounted_quantity(flavor: int) -> int:
 
 
 async def release_stock(lines: Sequence[Line]) -> None:
-    """Put the quantities that orders took back into stock, where stock is counted."""
-    back: Counter[int] = Counter()
+    """Return the reserved quantities of orders to the stock, where stock is counted."""
+    released: Counter[int] = Counter()
     for line in lines:
-        back[line.flavor] += line.quantity
-    if back:
-        flavors = sorted(back)
+        released[line.flavor] += line.quantity
+    if released:
+        flavors = sorted(released)
         await database.locked(
             Flavor.select(Flavor.id).order_by(Flavor.id).where(Flavor.id.is_in(flavors))
         )
         # Where the stock is not counted, it is null and stays null.
-        await _MOVE_STOCK([(flavor, back[flavor]) for flavor in flavors])
+        await _MOVE_STOCK([(flavor, released[flavor]) for flavor in flavors])

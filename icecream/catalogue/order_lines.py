@@ -36,12 +36,12 @@ def share_refund(lines: Sequence[Line], refunded: int) -> list[Line]:
     The shares are proportional to the prices. The running sum, in the order of the lines, is
     rounded down. So the shares add up exactly, and no line gets more than its price.
     """
-    total, before, after = sum(line.total for line in lines), 0, []
+    total, shared, result = sum(line.total for line in lines), 0, []
     for line, price in zip(lines, accumulate(line.total for line in lines), strict=True):
-        so_far = refunded * price // total if total else 0
-        after.append(msgspec.structs.replace(line, refunded=so_far - before))
-        before = so_far
-    return after
+        refunded_so_far = refunded * price // total if total else 0
+        result.append(msgspec.structs.replace(line, refunded=refunded_so_far - shared))
+        shared = refunded_so_far
+    return result
 
 
 async def save_shares(lines: Sequence[Line]) -> None:

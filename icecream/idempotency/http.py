@@ -1,4 +1,4 @@
-"""Idempotency-Key over HTTP: the one way in which endpoints carry a request out only once."""
+"""Idempotency-Key over HTTP: an endpoint carries a request with a key out only once."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -31,7 +31,7 @@ def request_key(
 
 
 def replay_headers(*, replayed: bool) -> dict[str, str]:
-    """Return the header fields that mark an answer as a replay."""
+    """Return the header fields that mark a response as a replay."""
     return dict(REPLAY_HEADERS) if replayed else {}
 
 
@@ -39,7 +39,7 @@ async def run_once(
     field: str | None,
     request: bodies.AnyBody,
     work: Callable[[], Awaitable[T]],
-    kind: type[T],
+    answer_type: type[T],
     *,
     body: Struct = NO_BODY,
     status: int = 200,
@@ -48,17 +48,17 @@ async def run_once(
 
     Args:
         field: the request's Idempotency-Key.
-        kind: the type of the answer, a struct, which is stored as JSON.
-        status: the HTTP status of the answer.
+        answer_type: the type of the answer, a struct that is stored as JSON.
+        status: the HTTP status of the response.
 
     Returns:
         The answer, and the header fields that say whether it is a replay.
 
     Raises:
-        errors.IdempotencyKeyInvalid: the field holds no valid key.
-        errors.IdempotencyKeyReused: the key came with another request.
+        errors.IdempotencyKeyInvalid: the field contains no valid key.
+        errors.IdempotencyKeyReused: the key was used for another request.
     """
     answer, replayed = await keys.run_once(
-        request_key(field, request, body), work, kind, status=status
+        request_key(field, request, body), work, answer_type, status=status
     )
     return answer, replay_headers(replayed=replayed)

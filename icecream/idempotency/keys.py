@@ -1,4 +1,4 @@
-"""Idempotency keys: a repeated request gets the first answer, and is not carried out again.
+"""Idempotency keys: a repeated request gets the stored response, and is not carried out again.
 
 The rules follow draft-ietf-httpapi-idempotency-key-header. A key is stored in the transaction of
 its request. So two simultaneous requests have one effect. After a crash between commit and answer,
@@ -19,11 +19,12 @@ from icecream import database, errors
 from icecream.tables import IdempotencyKey
 
 T = TypeVar("T")
-# How long a key is remembered, as promised to clients, and how many old keys are deleted in one
-# step.
-KEY_LIFETIME, MAX_KEYS_PER_PRUNE = timedelta(days=7), 1000
-# Seconds to wait for another transaction that carries out the same request. Some milliseconds are
-# usual.
+# The API document promises this time to clients.
+KEY_LIFETIME = timedelta(days=7)
+# A small number keeps the transaction short.
+MAX_KEYS_PER_PRUNE = 1000
+# The time to wait for another transaction that carries out the same request. Usually, it takes some
+# milliseconds.
 LOCK_TIMEOUT_SECONDS = 5
 # The string of a structured field (RFC 9651, 3.3.3), or the same without quotes. Unquoted keys
 # contain no spaces.
@@ -33,20 +34,20 @@ MAX_KEY_LENGTH = 255
 
 
 class RequestKey(Struct, frozen=True):
-    """The key that a user sent with a request, and the fingerprint of the request."""
+    """The Idempotency-Key of a user's request, and the fingerprint of the request."""
 
     user: int
-    word: str
+    text: str
     fingerprint: str
 
     @property
     def name(self) -> tuple[int, str]:
         """The unique identity of the key."""
-        return self.user, self.word
+        return self.user, self.text
 
 
 class StoredResponse(Struct):
-    """The stored answer, as JSON, to a request with a key, and the order created, if any."""
+    """The stored answer, as JSON, to a request with a key, and the order that it created, if any."""
 
     key: RequestKey
     answer: str
@@ -66,22 +67,22 @@ def parse_key(field: str) -> str:
         errors.IdempotencyKeyInvalid: the field holds no valid key.
     """
     quoted = _QUOTED_KEY.fullmatch(field)
-    word = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else field
-    if not (quoted or _UNQUOTED_KEY.fullmatch(field)) or len(word) > MAX_KEY_LENGTH:
+    text = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else field
+    if not (quoted or _UNQUOTED_KEY.fullmatch(field)) or len(text) > MAX_KEY_LENGTH:
         raise errors.IdempotencyKeyInvalid
-    return word
+    return text
 
 
 def fingerprint(method: str, path: str, body: Struct) -> str:
     """Return a hash that identifies a request: its method, its path and its parsed body."""
-    text = msgspec.json.encode([method, path.rstrip("/"), body], order="sorted")
-    return hashlib.sha256(text).hexdigest()
+    encoded = msgspec.json.encode([method, path.rstrip("/"), body], order="sorted")
+    return hashlib.sha256(encoded).hexdigest()
 
 
 def request_key(
     field: str | None, *, user: int, method: str, path: str, body: Struct
 ) -> RequestKey | None:
-    """Return the key of a request, if it has one.
+    """Return the key of a request, or None if it has none.
 
     Raises:
         errors.IdempotencyKeyInvalid: the field holds no valid key.
@@ -95,18 +96,18 @@ def request_key(
 
 async def find_responses(keys: Iterable[RequestKey]) -> dict[tuple[int, str], StoredResponse]:
     """Return the stored answers under these keys, by the keys' names."""
-    table, wanted = IdempotencyKey, {key.name for key in keys}
-    if not wanted:
+    table, names = IdempotencyKey, {key.name for key in keys}
+    if not names:
         return {}
-    users, words = (sorted(set(values)) for values in zip(*wanted, strict=True))
+    users, texts = (sorted(set(values)) for values in zip(*names, strict=True))
     rows = await table.select(table.user, table.key, table.fingerprint, table.answer).where(
-        table.user.is_in(users), table.key.is_in(words)
+        table.user.is_in(users), table.key.is_in(texts)
     )
     found = [
         StoredResponse(RequestKey(row["user"], row["key"], row["fingerprint"]), row["answer"])
         for row in rows
     ]
-    return {kept.key.name: kept for kept in found}
+    return {stored.key.name: stored for stored in found}
 
 
 _INSERT_KEYS = database.insert(
@@ -125,7 +126,7 @@ _INSERT_KEYS = database.insert(
 )
 
 
-async def store_responses(done: Sequence[StoredResponse], *, at: datetime) -> None:
+async def store_responses(responses: Sequence[StoredResponse], *, at: datetime) -> None:
     """Store answers under their keys, within the transaction of the work.
 
     Keys are written in sorted order and last, to prevent deadlocks: a transaction that waits for a
@@ -136,8 +137,15 @@ async def store_responses(done: Sequence[StoredResponse], *, at: datetime) -> No
         errors.IdempotencyKeyInUse: another transaction is still carrying the request out.
     """
     rows = [
-        (*one.key.name, one.fingerprint, one.order, one.status, one.answer, at)
-        for one in sorted(done, key=lambda one: one.key.name)
+        (
+            *response.key.name,
+            response.fingerprint,
+            response.order,
+            response.status,
+            response.answer,
+            at,
+        )
+        for response in sorted(responses, key=lambda response: response.key.name)
     ]
     try:
         async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
@@ -149,25 +157,29 @@ async def store_responses(done: Sequence[StoredResponse], *, at: datetime) -> No
 
 
 async def run_once(
-    key: RequestKey | None, work: Callable[[], Awaitable[T]], kind: type[T], *, status: int = 200
+    key: RequestKey | None,
+    work: Callable[[], Awaitable[T]],
+    answer_type: type[T],
+    *,
+    status: int = 200,
 ) -> tuple[T, bool]:
     """Do some work in one transaction, or return the earlier answer under this key.
 
     Args:
-        kind: the type of the answer, a struct, which is stored as JSON.
+        answer_type: the type of the answer, a struct, which is stored as JSON.
         status: the HTTP status of the answer.
 
     Returns:
         The answer, and whether it is a replay.
 
     Raises:
-        errors.IdempotencyKeyReused: the key came with another request.
+        errors.IdempotencyKeyReused: the key was used for another request.
     """
     if key is None:
         return await database.transaction(work), False
 
     async def run() -> tuple[T, bool]:
-        if found := await _stored_answer(key, kind):
+        if found := await _stored_answer(key, answer_type):
             return found, True
         answer = await work()
         text = msgspec.json.encode(answer).decode()
@@ -178,30 +190,30 @@ async def run_once(
         return await database.transaction(run)
     except (errors.Refusal, *database.REFUSED):
         # Another process may have carried out the same request first: it took the last stock, or
-        # began the refund that is now under way.
-        if found := await _stored_answer(key, kind):
+        # started the refund that is now in progress.
+        if found := await _stored_answer(key, answer_type):
             return found, True
         raise
 
 
-async def _stored_answer(key: RequestKey, kind: type[T]) -> T | None:
+async def _stored_answer(key: RequestKey, answer_type: type[T]) -> T | None:
     """Return the earlier answer under this key, if any.
 
     Raises:
-        errors.IdempotencyKeyReused: the key came with another request.
+        errors.IdempotencyKeyReused: the key was used for another request.
     """
-    kept = (await find_responses([key])).get(key.name)
-    if kept is None:
+    stored = (await find_responses([key])).get(key.name)
+    if stored is None:
         return None
-    if kept.fingerprint != key.fingerprint:
+    if stored.fingerprint != key.fingerprint:
         raise errors.IdempotencyKeyReused
-    return msgspec.json.decode(kept.answer, type=kind)
+    return msgspec.json.decode(stored.answer, type=answer_type)
 
 
 async def prune_keys() -> bool:
-    """Delete some expired keys; return True if there may be more."""
-    table, over = IdempotencyKey, datetime.now(UTC) - KEY_LIFETIME
-    old = table.select(table.id).where(table.created_at < over).limit(MAX_KEYS_PER_PRUNE)
+    """Delete some cutoff keys; return True if there may be more."""
+    table, cutoff = IdempotencyKey, datetime.now(UTC) - KEY_LIFETIME
+    old = table.select(table.id).where(table.created_at < cutoff).limit(MAX_KEYS_PER_PRUNE)
     rows = await old
     if rows:
         await table.delete().where(table.id.is_in([row["id"] for row in rows]))

@@ -21,13 +21,18 @@ from icecream.runtime.failpoints import reach
 from icecream.tables import Order, OrderLine
 
 log = logging.getLogger(__name__)
-# The maximum number of order lines in one transaction, and of orders that may wait.
-MAX_LINES_PER_BATCH, MAX_QUEUED_ORDERS = 100, 2000
+# More lines would keep stock locked for longer.
+MAX_LINES_PER_BATCH = 100
+# Further orders are refused with 503 instead of waiting for long.
+MAX_QUEUED_ORDERS = 2000
 REFUSALS = (inventory.UnknownFlavor, errors.Refusal)
 
 
 class NotifyWorkers(Protocol):
-    """Notifies the workers of payments; `customers` may follow in the same order."""
+    """A function that notifies the workers of payments.
+
+    `customers` are the customers of the payments, if known, in the same order.
+    """
 
     def __call__(
         self, payments: list[int], customers: Sequence[int] = ()
@@ -70,23 +75,23 @@ class PlacedOrder(Struct, frozen=True):
 
 
 class OrderPlacer:
-    """The intake of orders.
+    """Places orders, in batches.
 
     Args:
-        ring: notifies the workers of payments to be charged; called after the commit.
+        notify: notifies the workers of payments to be charged; called after the commit.
     """
 
-    def __init__(self, ring: NotifyWorkers) -> None:
-        self._ring = ring
-        self._line = batching.Batches(
+    def __init__(self, notify: NotifyWorkers) -> None:
+        self._notify = notify
+        self._batches = batching.Batches(
             place_in_transaction,
             of="orders",
             most=MAX_LINES_PER_BATCH,
             room=MAX_QUEUED_ORDERS,
             weight=_line_count,
-            done=self._placed,
+            done=self._after_commit,
         )
-        self._ringing: set[asyncio.Task[None]] = set()
+        self._notifications: set[asyncio.Task[None]] = set()
 
     async def place(
         self,
@@ -110,38 +115,38 @@ class OrderPlacer:
             database.Unsettled: it is unknown whether the order was placed.
         """
         try:
-            return await self._line.ask(OrderRequest(user, lines, key, method))
+            return await self._batches.ask(OrderRequest(user, lines, key, method))
         except (*REFUSALS, *database.AWAY) as error:
             instrumentation.ordered(_refusal_code(error))
             raise
 
-    def _placed(self, outcomes: Sequence[PlacedOrder | Exception]) -> None:
+    def _after_commit(self, results: Sequence[PlacedOrder | Exception]) -> None:
         """Count the orders, and notify the workers, after the commit."""
         reach("intake.committed")
-        placed = [one for one in outcomes if isinstance(one, PlacedOrder)]
-        if staged := {one.payment: one.customer for one in placed if one.payment}:
+        placed = [order for order in results if isinstance(order, PlacedOrder)]
+        if staged := {order.payment: order.customer for order in placed if order.payment}:
             # The notification is not awaited: it only makes payments faster. The jobs in the
             # database make them certain.
-            ringing = asyncio.create_task(self._bell(staged))
-            self._ringing.add(ringing)
-            ringing.add_done_callback(self._ringing.discard)
-        replayed = sum(one.replayed for one in placed)
+            notification = asyncio.create_task(self._notify_workers(staged))
+            self._notifications.add(notification)
+            notification.add_done_callback(self._notifications.discard)
+        replayed = sum(order.replayed for order in placed)
         instrumentation.ordered("placed", len(placed) - replayed)
         instrumentation.ordered("replayed", replayed)
 
-    async def _bell(self, staged: dict[int, int]) -> None:
+    async def _notify_workers(self, staged: dict[int, int]) -> None:
         reach("intake.ringing")
-        with logs.contained(log, "Ringing for new payments"):
-            await self._ring(list(staged), list(staged.values()))
+        with logs.contained(log, "The notification of the workers about new payments"):
+            await self._notify(list(staged), list(staged.values()))
 
     async def close(self) -> None:
         """Accept no more orders, and finish those that were accepted."""
-        await self._line.close()
-        await asyncio.gather(*self._ringing)
+        await self._batches.close()
+        await asyncio.gather(*self._notifications)
 
 
 def _refusal_code(error: Exception) -> str:
-    """Return the reason why there is no order, as a code."""
+    """Return the code of the reason why an order was not placed."""
     if isinstance(error, inventory.UnknownFlavor):
         return "unknown-flavor"
     return error.code if isinstance(error, errors.Refusal) else errors.Unavailable.code
@@ -203,53 +208,57 @@ _INSERT_LINES = database.insert(
 )
 
 
-async def place_in_transaction(calls: list[OrderRequest]) -> list[PlacedOrder | Exception]:
+async def place_in_transaction(requests: list[OrderRequest]) -> list[PlacedOrder | Exception]:
     """Place these orders in a transaction; nothing follows its COMMIT, as it may be repeated."""
-    return await database.transaction(lambda: place_orders(calls))
+    return await database.transaction(lambda: place_orders(requests))
 
 
-def _line_count(call: OrderRequest) -> int:
-    return len(call.lines)
+def _line_count(request: OrderRequest) -> int:
+    return len(request.lines)
 
 
-async def place_orders(calls: Sequence[OrderRequest]) -> list[PlacedOrder | Exception]:
+async def place_orders(requests: Sequence[OrderRequest]) -> list[PlacedOrder | Exception]:
     """Place these orders, within a transaction; return the outcome of each, in their order."""
     now = datetime.now(UTC)
-    known = await _find_known_keys([call.key for call in calls if call.key])
-    fresh = [call for call in calls if call.key is None or call.key.name not in known]
-    stock = await inventory.lock_stock({flavor for call in fresh for flavor in call.lines})
-    outcomes = [_decide_order(call, stock, known, now) for call in calls]
-    outcomes = await _replay_late_orders(calls, outcomes)
-    if new := [one for one in outcomes if isinstance(one, _NewOrder)]:
+    known = await _find_known_keys([request.key for request in requests if request.key])
+    unknown = [
+        request for request in requests if request.key is None or request.key.name not in known
+    ]
+    stock = await inventory.lock_stock({flavor for request in unknown for flavor in request.lines})
+    results = [_decide_order(request, stock, known, now) for request in requests]
+    results = await _replay_late_orders(requests, results)
+    if new := [order for order in results if isinstance(order, _NewOrder)]:
         await stock.save()
         await _write_orders(new, now)
-        await keys.store_responses(
-            [_stored_response(one.key, one.receipt) for one in new if one.key], at=now
-        )
+        responses = [_stored_response(order.key, order.receipt) for order in new if order.key]
+        await keys.store_responses(responses, at=now)
         reach("intake.before_commit")
-    return [_public_result(call.user, one) for call, one in zip(calls, outcomes, strict=True)]
+    return [
+        _public_result(request.user, result)
+        for request, result in zip(requests, results, strict=True)
+    ]
 
 
-async def _find_known_keys(asked: Sequence[keys.RequestKey]) -> KnownKeys:
-    kept = await keys.find_responses(asked)
-    return {name: (one.fingerprint, one.answer) for name, one in kept.items()}
+async def _find_known_keys(used_keys: Sequence[keys.RequestKey]) -> KnownKeys:
+    responses = await keys.find_responses(used_keys)
+    return {name: (one.fingerprint, one.answer) for name, one in responses.items()}
 
 
 async def _replay_late_orders(
-    calls: Sequence[OrderRequest], outcomes: list[PlacementResult]
+    requests: Sequence[OrderRequest], results: list[PlacementResult]
 ) -> list[PlacementResult]:
     """Replay orders that another process placed under the same key while this one waited for locks.
 
     That process may have taken the last stock, so that the same order was refused here.
     """
     refused = {
-        n: call.key
-        for n, (call, outcome) in enumerate(zip(calls, outcomes, strict=True))
-        if call.key and isinstance(outcome, Exception)
+        n: request.key
+        for n, (request, result) in enumerate(zip(requests, results, strict=True))
+        if request.key and isinstance(result, Exception)
     }
     known = await _find_known_keys(list(refused.values()))
-    again = {n: _find_replay(key, known) for n, key in refused.items()}
-    return [again.get(n) or outcome for n, outcome in enumerate(outcomes)]
+    replays = {n: _find_replay(key, known) for n, key in refused.items()}
+    return [replays.get(n) or result for n, result in enumerate(results)]
 
 
 def _find_replay(
@@ -263,20 +272,20 @@ def _find_replay(
 
 
 def _decide_order(
-    call: OrderRequest, stock: inventory.StockReservation, known: KnownKeys, now: datetime
+    request: OrderRequest, stock: inventory.StockReservation, known: KnownKeys, now: datetime
 ) -> PlacementResult:
-    if call.key is not None and (again := _find_replay(call.key, known)):
-        return again
-    if settings.load().needs_payment_method and not call.method:
+    if request.key is not None and (replay := _find_replay(request.key, known)):
+        return replay
+    if settings.load().needs_payment_method and not request.method:
         return errors.PaymentMethodRequired()
     try:
-        lines = stock.reserve(call.lines)
+        lines = stock.reserve(request.lines)
     except REFUSALS as refusal:
         return refusal
     total = sum(line.total for line in lines)
-    new = _NewOrder(call.user, lines, total, call.key, call.method, call.at or now)
-    if call.key is not None:
-        known[call.key.name] = (call.key.fingerprint, new)
+    new = _NewOrder(request.user, lines, total, request.key, request.method, request.at or now)
+    if request.key is not None:
+        known[request.key.name] = (request.key.fingerprint, new)
     return new
 
 
@@ -285,40 +294,48 @@ def _stored_response(key: keys.RequestKey, receipt: OrderReceipt) -> keys.Stored
     return keys.StoredResponse(key, answer, receipt.order_id)
 
 
-def _public_result(customer: int, one: PlacementResult) -> PlacedOrder | Exception:
-    if isinstance(one, _NewOrder):
-        return PlacedOrder(one.receipt, customer, one.payment)
-    return PlacedOrder(one.receipt, customer, replayed=True) if isinstance(one, _Replay) else one
+def _public_result(customer: int, order: PlacementResult) -> PlacedOrder | Exception:
+    if isinstance(order, _NewOrder):
+        return PlacedOrder(order.receipt, customer, order.payment)
+    if isinstance(order, _Replay):
+        return PlacedOrder(order.receipt, customer, replayed=True)
+    return order
 
 
 async def _write_orders(new: Sequence[_NewOrder], now: datetime) -> None:
     currency = settings.load().currency
     rows = await _INSERT_ORDERS(
-        [(one.user, one.status, one.total, 0, currency, False, one.at) for one in new]
+        [(order.user, order.status, order.total, 0, currency, False, order.at) for order in new]
     )
     # The rows may be returned in any order: rows with the same user, total and time are equal.
     ids: dict[tuple[int, int, datetime], list[int]] = {}
     for row in sorted(rows, key=lambda row: row["id"], reverse=True):
         ids.setdefault((row["user"], row["total"], row["created_at"]), []).append(row["id"])
-    for one in new:
-        one.id = ids[one.user, one.total, one.at].pop()
+    for order in new:
+        order.id = ids[order.user, order.total, order.at].pop()
     lines = [
-        (one.id, line.flavor, line.quantity, line.unit_price) for one in new for line in one.lines
+        (order.id, line.flavor, line.quantity, line.unit_price)
+        for order in new
+        for line in order.lines
     ]
-    history = [line for one in new for line in _first_events(one)]
+    history = [line for order in new for line in _first_events(order)]
     charges = [
-        attempts.Attempt(one.id, one.user, one.total, method=one.method) for one in new if one.total
+        attempts.Attempt(order.id, order.user, order.total, method=order.method)
+        for order in new
+        if order.total
     ]
     rows = await database.together((_INSERT_LINES, lines), attempts.payment_insert(charges))
     await order_history.begin(history, at=now)
     payments = {row["order"]: row["id"] for row in rows}
-    for one in new:
-        one.payment = payments.get(one.id)
-    sales = [totals.Sale(one.user, one.at, one.status, one.lines) for one in new]
+    for order in new:
+        order.payment = payments.get(order.id)
+    sales = [totals.Sale(order.user, order.at, order.status, order.lines) for order in new]
     await database.together(attempts.job_insert(charges, payments), *totals.counted(sales))
 
 
-def _first_events(one: _NewOrder) -> list[order_history.Happened]:
-    placed = order_history.Happened(one.id, "placed", {"total": one.total}, by=one.user, at=one.at)
-    paid = order_history.Happened(one.id, "paid", {"amount": 0}, at=one.at)
-    return [placed] if one.total else [placed, paid]
+def _first_events(order: _NewOrder) -> list[order_history.Happened]:
+    placed = order_history.Happened(
+        order.id, "placed", {"total": order.total}, by=order.user, at=order.at
+    )
+    paid = order_history.Happened(order.id, "paid", {"amount": 0}, at=order.at)
+    return [placed] if order.total else [placed, paid]

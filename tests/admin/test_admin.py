@@ -828,7 +828,7 @@ async def test_an_order_that_is_not_paid_is_canceled_by_a_form_at_once(
         said = await submit(clerk, "cancel-an-order", order=placed)
         assert said == (200, f"Order {placed} is canceled.")
     said = await submit(clerk, "pay-an-order-again", order=placed)
-    assert said == (422, "What is canceled cannot become pending.")
+    assert said == (422, "A canceled order cannot be paid again.")
     await ledger.check()
 
 
@@ -861,7 +861,7 @@ async def test_parked_payments_are_decided_by_forms(
     said = await submit(clerk, "release-a-parked-payment", payment=lost.payment, **why)
     assert said == (422, "This payment is unknown.")
     said = await submit(clerk, "refund-a-parked-payment", payment=gone.payment, **why)
-    assert said == (422, "Nothing is known to have been charged by this payment.")
+    assert said == (422, "No charged amount is known for this payment.")
     said = await submit(clerk, "release-a-parked-payment", payment=gone.payment, **why)
     assert said[1] == f"Payment {gone.payment} counts as declined; order {gone.order} is failed."
     assert await latest(gone.order) == ("failed", by, "seen")

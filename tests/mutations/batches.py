@@ -57,7 +57,7 @@ MUTATIONS = [
         "tests/orders/test_placing.py",
         (
             "intake: ringing after the commit may fail the caller",
-            'with logs.contained(log, "Ringing for new payments"):',
+            'with logs.contained(log, "The notification of the workers about new payments"):',
             "if True:",
         ),
     ),

@@ -33,22 +33,22 @@ MUTATIONS = [
         ),
         (
             "intake: an order of no cost is charged",
-            "for one in new if one.total\n",
-            "for one in new\n",
+            "        if order.total\n",
+            "",
         ),
         (
             "intake: the history of an order of no cost ends before it is paid",
-            "[placed] if one.total else [placed, paid]",
+            "[placed] if order.total else [placed, paid]",
             "[placed]",
         ),
         (
             "intake: the workers are not notified",
-            "await self._ring(list(staged), list(staged.values()))",
+            "await self._notify(list(staged), list(staged.values()))",
             "pass",
         ),
         (
             "intake: closing does not wait for the notification of the workers",
-            "await asyncio.gather(*self._ringing)",
+            "await asyncio.gather(*self._notifications)",
             "pass",
         ),
     ),
@@ -58,12 +58,12 @@ MUTATIONS = [
         "-k 'method or card or paid_with'",
         (
             "intake: an order is placed without a payment method",
-            "if settings.load().needs_payment_method and not call.method:",
+            "if settings.load().needs_payment_method and not request.method:",
             "if False:",
         ),
         (
             "intake: the payment forgets its payment method",
-            "method=one.method",
+            "method=order.method",
             "method=None",
         ),
     ),
@@ -81,12 +81,12 @@ MUTATIONS = [
         KEYS_TESTS,
         (
             "keys: two orders of one batch do not see that they have one key",
-            "known[call.key.name] = (call.key.fingerprint, new)",
+            "known[request.key.name] = (request.key.fingerprint, new)",
             "pass",
         ),
         (
             "keys: the key of an order is not kept",
-            "await keys.store_responses([_stored_response(one.key, one.receipt) for one in new if one.key], at=now)",
+            "await keys.store_responses(responses, at=now)",
             "pass",
         ),
         (
@@ -126,7 +126,7 @@ MUTATIONS = [
         ("keys: they are kept for 6 days", "timedelta(days=7)", "timedelta(days=6)"),
         (
             "keys: young ones are deleted",
-            "table.created_at < over",
+            "table.created_at < expired",
             "table.created_at > over",
         ),
         ("keys: all old ones are deleted in one step", ".limit(MAX_KEYS_PER_PRUNE)", ""),
@@ -137,7 +137,7 @@ MUTATIONS = [
         ),
         (
             "keys: they are written in any order",
-            "sorted(done, key=lambda one: one.key.name)",
+            "sorted(responses, key=lambda response: response.key.name)",
             "done",
         ),
         (
@@ -157,13 +157,13 @@ MUTATIONS = [
         ),
         (
             "keys: another request under a used key is a replay",
-            "if kept.fingerprint != key.fingerprint:",
+            "if stored.fingerprint != key.fingerprint:",
             "if False:",
         ),
         (
             "keys: 255 characters are too many",
-            "len(word) > MAX_KEY_LENGTH",
-            "len(word) >= MAX_KEY_LENGTH",
+            "len(text) > MAX_KEY_LENGTH",
+            "len(text) >= MAX_KEY_LENGTH",
         ),
     ),
     *at(
@@ -236,8 +236,8 @@ MUTATIONS = [
         ),
         (
             "stock: of two orders only one gives back",
-            "back[line.flavor] += line.quantity",
-            "back[line.flavor] = line.quantity",
+            "released[line.flavor] += line.quantity",
+            "released[line.flavor] = line.quantity",
         ),
     ),
     *at(
@@ -250,8 +250,8 @@ MUTATIONS = [
         ),
         (
             "stock: counting may begin while an order is placed",
-            "await database.kept(_select_on_sale(wanted))",
-            "await _select_on_sale(wanted)",
+            "await database.kept(_select_on_sale(flavors))",
+            "await _select_on_sale(flavors)",
         ),
         (
             "stock: a receipt does not lock it",
@@ -270,7 +270,7 @@ MUTATIONS = [
         ),
         (
             "shares: a line gets the parts of those before it too",
-            "refunded=so_far - before",
+            "refunded=refunded_so_far - shared",
             "refunded=so_far",
         ),
     ),

@@ -476,7 +476,8 @@ MUTATIONS = [
         (
             "settlement: orders that change differently are changed alike",
             "change = (transition.status, transition.refunded, transition.cancel_requested)\n",
-            'change = (transition.status, transition.refunded, transition.order["cancel_requested"])\n',
+            "change = (transition.status, transition.refunded, "
+            'transition.order["cancel_requested"])\n',
         ),
     ),
     *at(

@@ -234,7 +234,7 @@ async def test_a_fault_after_the_commit_places_nothing_twice(
         breaks()
 
     counter, before = Counter(), await Order.count()
-    counter.intake._ring = rings
+    counter.intake._notify = rings
     monkeypatch.setattr(instrumentation, "ordered", breaks)
     monkeypatch.setattr(instrumentation, "written", breaks)
     with database.told(breaks):

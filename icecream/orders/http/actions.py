@@ -29,7 +29,7 @@ ORDER_REFUSALS = (*openapi.CALL, errors.NotFound())
 
 
 class NewRefund(fields.Body):
-    """How much is given back, in minor units, and why; without an `amount` all that is left."""
+    """The amount to refund, in minor units, and the reason; without an `amount`, all that is left."""
 
     reason: fields.Reason
     amount: Annotated[int, Meta(ge=1, le=responses.MAX_TOTAL, examples=[250])] | None = None
@@ -77,12 +77,13 @@ class OrderActions(Controller):
         state: State,
         idempotency_key: openapi.IdempotencyKey = None,
     ) -> ASGIApp:
-        """Give an order up; what was paid for it is given back, and then its stock.
+        """Cancel an order: the paid amount is refunded, and then the stock is released.
 
-        200: it is canceled. 202: it will be, once its payment or the refund is through. What is
-        canceled already stays so. With an `Idempotency-Key` the same request is carried out once.
+        200: the order is canceled. 202: it will be canceled when its payment or its refund has
+        ended. Canceling a canceled order has no effect. With an `Idempotency-Key`, the same request
+        is carried out once.
         """
-        await responses.get_order(order, to=request.user)
+        await responses.get_order(order, user=request.user)
         stage = partial(actions.cancel_order, order, by=request.user.id)
         return await _change(order, stage, request, state, idempotency_key, done="canceled")
 
@@ -112,12 +113,12 @@ class OrderActions(Controller):
         state: State,
         idempotency_key: openapi.IdempotencyKey = None,
     ) -> ASGIApp:
-        """Try once more to charge an order that failed; its stock is taken again.
+        """Charge a failed order again; its stock is reserved again.
 
-        200: it is paid already. 202: its payment is under way, from now or from before. With an
-        `Idempotency-Key` a request that comes again does not try a second time.
+        200: the order is already paid. 202: its payment is in progress. With an `Idempotency-Key`,
+        a repeated request does not start another attempt.
         """
-        await responses.get_order(order, to=request.user)
+        await responses.get_order(order, user=request.user)
         needs_method = settings.load().needs_payment_method
         stage = partial(actions.pay_order, order, by=request.user.id, needs_method=needs_method)
         return await _change(order, stage, request, state, idempotency_key, done="paid")
@@ -150,12 +151,12 @@ class OrderActions(Controller):
         state: State,
         idempotency_key: openapi.IdempotencyKey = None,
     ) -> ASGIApp:
-        """Give back some of what was paid, or all that is left; for staff. Stock stays as it is.
+        """Refund part of the paid amount, or all that is left. For staff. The stock does not change.
 
-        A canceled order has money left if its refund failed after it had succeeded.
+        A canceled order can be refunded if its refund failed after it had succeeded.
 
-        With an `Idempotency-Key` a request that comes again is answered again, for 7 days, and
-        nothing is given back twice.
+        With an `Idempotency-Key`, a repeated request gets the same response, for 7 days, and refunds
+        nothing twice.
         """
         user = request.user.id
         stage = partial(actions.refund_order, order, data.amount, reason=data.reason, by=user)
@@ -172,14 +173,14 @@ async def _change(
     body: Struct = idempotency_http.NO_BODY,
     done: str | None = None,
 ) -> ASGIApp:
-    """Stage payments once, notify the workers, and answer the order: 200 if done, else 202."""
+    """Stage payments once, notify the workers, and return the order: 200 if done, else 202."""
 
     async def work() -> OrderChange:
         return OrderChange(order, await stage())
 
     changed, headers = await idempotency_http.run_once(key, request, work, OrderChange, body=body)
     if changed.payments:
-        with logs.contained(log, "Ringing for payments of a change"):
+        with logs.contained(log, "The notification of the workers after a change"):
             await state.notify_workers(changed.payments)
-    view = await responses.get_order(changed.order_id, to=request.user)
+    view = await responses.get_order(changed.order_id, user=request.user)
     return bodies.Json(view, headers, status=200 if view.status == done else 202)

@@ -59,31 +59,34 @@ def parse_filter(
         list[str] | None,
         QueryParameter(
             schema_extra={"items": STATUS_SCHEMA, "max_items": len(states.ORDER)},
-            description="Only these; repeat it for several.",
+            description="Only orders with this status; repeat it for several.",
         ),
     ] = None,
     created_from: Annotated[
         str | None,
-        Parameter(schema_extra=DATE_TIME_SCHEMA, description="Placed then or later (RFC 3339)."),
+        Parameter(
+            schema_extra=DATE_TIME_SCHEMA, description="Placed at this time or later (RFC 3339)."
+        ),
     ] = None,
     created_to: Annotated[
         str | None,
-        Parameter(schema_extra=DATE_TIME_SCHEMA, description="Placed before (RFC 3339)."),
+        Parameter(schema_extra=DATE_TIME_SCHEMA, description="Placed before this time (RFC 3339)."),
     ] = None,
     flavor: Annotated[
-        int | None, Parameter(ge=1, le=fields.MAX_ID, description="With some of this one.")
+        int | None, Parameter(ge=1, le=fields.MAX_ID, description="Only orders with this flavor.")
     ] = None,
     user: Annotated[
         str | None,
         Parameter(
             schema_extra={"pattern": f"^({_USER_PATTERN.pattern})$", "maxLength": 10},
-            description="Staff may ask for those of another user by id, or for `all`.",
+            description="For staff: the orders of this user id, or of `all` users.",
         ),
     ] = None,
     sort: Annotated[
         str | None,
         Parameter(
-            schema_extra={"enum": list(SORT_ORDERS)}, description="`-` for the largest first."
+            schema_extra={"enum": list(SORT_ORDERS)},
+            description="The sort key; `-` sorts from the largest to the smallest.",
         ),
     ] = None,
 ) -> OrderFilter:
@@ -107,7 +110,7 @@ def _parse_time(name: str, text: str | None) -> datetime | None:
         what = f"must be {constraints.of(AwareTime)}"
         raise pagination.invalid(name, what) from None
     except OverflowError:
-        raise pagination.invalid(name, "must be a time of the years 1 to 9999") from None
+        raise pagination.invalid(name, "must be a time in the years 1 to 9999") from None
 
 
 def _parse_user(user: str | None, caller: User) -> int | None:

@@ -59,16 +59,16 @@ class Orders(Controller):
             str | None,
             HeaderParameter(
                 name="Prefer",
-                description="`wait=N`: answer once it is settled, or after N seconds (RFC 7240).",
+                description="`wait=N`: wait until the payment has ended, for N seconds (RFC 7240).",
                 schema_extra={"pattern": "^[ -~]*$", "maxLength": 255, "examples": ["wait=10"]},
             ),
         ] = None,
     ) -> ASGIApp:
-        """Order some of one flavor, or of several. The payment follows in the background.
+        """Place an order for one or several flavors. The payment follows in the background.
 
-        With an `Idempotency-Key` a request that comes again is answered again, for 7 days, and
-        nothing is ordered twice. With `Prefer: wait=N` (at most 30) the answer comes once the
-        order is paid or failed, or after N seconds, and has it as `order`.
+        With an `Idempotency-Key`, a repeated request gets the same response, for 7 days, and places
+        no second order. With `Prefer: wait=N` (at most 30), the response follows when the order is
+        paid or failed, or after N seconds, and contains the `order`.
         """
         user, seconds = request.user, waiting.asked(prefer)
         key = idempotency_http.request_key(idempotency_key, request, data)
@@ -80,7 +80,7 @@ class Orders(Controller):
         headers = idempotency_http.replay_headers(replayed=placed.replayed)
         if seconds is not None and await state.waiting.settled(placed.order, seconds):
             headers["Preference-Applied"] = f"wait={seconds}"
-            answer.order = await responses.get_order(placed.order, to=user)
+            answer.order = await responses.get_order(placed.order, user=user)
         return bodies.Json(answer, headers)
 
     @post(
@@ -88,7 +88,7 @@ class Orders(Controller):
         status_code=200,
         operation_class=openapi.ApiOperation,
         operation_id="quoteOrder",
-        summary="Price an order",
+        summary="Get a quote",
         responses=openapi.answers(
             200,
             responses.Quote,
@@ -99,7 +99,7 @@ class Orders(Controller):
         ),
     )
     async def quote(self, data: JSONBody[requests.NewOrder]) -> responses.Quote:
-        """What an order would cost now, or why it would be refused; nothing is written."""
+        """Get the price of an order, or the reason why it would be refused. Nothing is stored."""
         try:
             lines = (await inventory.read_stock(wanted := data.wanted)).reserve(wanted)
         except inventory.UnknownFlavor as error:
@@ -115,13 +115,13 @@ class Orders(Controller):
         "/orders/states",
         operation_class=openapi.ApiOperation,
         operation_id="listStates",
-        summary="See which status may follow which",
+        summary="List the states and transitions",
         responses=openapi.answers(
             200, responses.StateTable, to_builtins(responses.STATE_TABLE), *openapi.CALL
         ),
     )
     async def states(self) -> responses.StateTable:
-        """The statuses of orders and the states of payments, each with those that may follow."""
+        """Get the statuses of orders and the states of payments, with their allowed transitions."""
         return responses.STATE_TABLE
 
     @get(
@@ -129,14 +129,14 @@ class Orders(Controller):
         guards=[bodies.exact_ids],
         operation_class=openapi.ApiOperation,
         operation_id="getOrder",
-        summary="See an order",
+        summary="Get an order",
         responses=openapi.answers(
             200, responses.OrderDetail, responses.DETAIL_EXAMPLE, *openapi.CALL, errors.NotFound()
         ),
     )
     async def one(self, request: bodies.AnyBody, order: bodies.PathId) -> responses.OrderDetail:
-        """One of your own orders, with what may be done with it and what happened to it."""
-        return await responses.get_order(order, to=request.user)
+        """Get one of your orders, with the allowed actions and its history."""
+        return await responses.get_order(order, user=request.user)
 
     @get(
         ["/orders", "/my-orders"],
@@ -152,7 +152,7 @@ class Orders(Controller):
             [responses.ORDER_EXAMPLE],
             *openapi.CALL,
             pagination.BAD_PAGE,
-            errors.Forbidden("Only staff may see the orders of others."),
+            errors.Forbidden("Only staff may see the orders of other users."),
         ),
     )
     async def mine(
@@ -162,10 +162,10 @@ class Orders(Controller):
         limit: pagination.Limit = None,
         after: pagination.After = None,
     ) -> ASGIApp:
-        """Your own orders, oldest first: all of them, or with `limit` a page.
+        """List your orders, oldest first: all of them, or one page with `limit`.
 
-        `/api/orders/` and `/api/my-orders/` answer the same. A page that is not the last one
-        has a `Link` to the next (RFC 8288).
+        `/api/orders/` and `/api/my-orders/` return the same. Each page except the last one has a
+        `Link` to the next page (RFC 8288).
         """
 
         async def read(start: pagination.Place | None, most: int) -> list[responses.OrderView]:

@@ -11,18 +11,18 @@ from icecream.orders.http import responses
 from icecream.tables import MAX_QUANTITY
 
 Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY, examples=[2])]
-Flavor = Annotated[fields.Id, Meta(description="Its id.", examples=[1])]
+Flavor = Annotated[fields.Id, Meta(description="The id of the flavor.", examples=[1])]
 
 
 class NewLine(fields.Body):
-    """So much of one flavor."""
+    """A quantity of one flavor."""
 
     quantity: Quantity
     flavor: Flavor
 
 
 class NewOrder(fields.Body):
-    """So much of one flavor, or `lines` of several; a flavor that comes twice is added up."""
+    """A quantity of one flavor, or `lines` for several; lines of the same flavor are added up."""
 
     typical: ClassVar = ("quantity", "flavor")
     alternatives: ClassVar = (typical, ("lines",))
@@ -34,11 +34,11 @@ class NewOrder(fields.Body):
 
     def __post_init__(self) -> None:
         for name in ("quantity", "flavor"):
-            given = getattr(self, name) is not UNSET
-            if self.lines is UNSET and not given:
+            is_set = getattr(self, name) is not UNSET
+            if self.lines is UNSET and not is_set:
                 raise constraints.Unfit(name, "is required, or lines instead")
-            if self.lines is not UNSET and given:
-                raise constraints.Unfit(name, "cannot come together with lines")
+            if self.lines is not UNSET and is_set:
+                raise constraints.Unfit(name, "cannot be combined with lines")
 
     @property
     def wanted(self) -> dict[int, int]:
@@ -51,7 +51,7 @@ class NewOrder(fields.Body):
         for place, line in self._places():
             sums[line.flavor] += line.quantity
             if sums[line.flavor] > MAX_QUANTITY:
-                detail = f"Together more than {MAX_QUANTITY} of flavor {line.flavor}."
+                detail = f"The total quantity of flavor {line.flavor} exceeds {MAX_QUANTITY}."
                 raise errors.ValidationFailed(f"{place}/quantity", "invalid", detail)
         return dict(sums)
 

@@ -20,7 +20,7 @@ Amount = Annotated[int, Meta(ge=0, le=MAX_TOTAL, description="In minor units, su
 
 
 class LineView(Struct):
-    """So much of a flavor, at the price of that moment."""
+    """A quantity of a flavor, at the price when the order was placed."""
 
     flavor: fields.Id
     quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
@@ -28,9 +28,9 @@ class LineView(Struct):
 
 
 class OrderView(Struct):
-    """An order: `pending` until its payment is through, then `paid` or `failed`.
+    """An order: `pending` until its payment has ended, then `paid` or `failed`.
 
-    `quantity` is that of all lines; `flavor` is null where there is more than one.
+    `quantity` is the sum of all lines. `flavor` is null if there is more than one line.
     """
 
     id: fields.Id
@@ -46,7 +46,7 @@ class OrderView(Struct):
 
 
 class Happening(Struct):
-    """A line in an order's history; `by` is a user's id, or null for the service itself."""
+    """An entry in an order's history; `by` is the id of a user, or null for the service."""
 
     type: fields.Word
     at: fields.Moment
@@ -56,10 +56,10 @@ class Happening(Struct):
 
 
 class OrderDetail(OrderView):
-    """An order with what may be done with it, and what happened to it so far.
+    """An order with the allowed actions and its history.
 
-    `failure` says why the last payment of a failed order was declined.
-    `cancel_requested`: it will be `canceled` once its payment, or giving it back, is through.
+    `failure` is the reason why the last payment of a failed order was declined.
+    `cancel_requested`: the order becomes `canceled` when its payment or its refund has ended.
     """
 
     cancel_requested: bool
@@ -72,13 +72,13 @@ class OrderDetail(OrderView):
 
 
 class OrderPlaced(placing.OrderReceipt):
-    """The order is stored and will be paid; with `Prefer: wait` also what became of it."""
+    """The order is stored and will be paid; with `Prefer: wait`, `order` is its current state."""
 
     order: OrderDetail | UnsetType = UNSET
 
 
 class Quote(Struct):
-    """What an order would cost now."""
+    """The current price of an order."""
 
     quantity: Quantity
     flavor: fields.Id | None
@@ -88,14 +88,14 @@ class Quote(Struct):
 
 
 class Step(Struct, rename={"sources": "from", "target": "to"}):
-    """From one of these statuses, in the end to another."""
+    """An action, from one of these statuses to its final status."""
 
     sources: tuple[fields.Word, ...]
     target: fields.Word
 
 
 class StateTable(Struct):
-    """Which status may follow which, and what people may do in which."""
+    """The allowed transitions of orders and payments, and the actions of users."""
 
     order: Mapping[str, tuple[fields.Word, ...]]
     payment: Mapping[str, tuple[fields.Word, ...]]
@@ -163,23 +163,23 @@ def line_summary(lines: list[LineView]) -> dict[str, Any]:
     }
 
 
-async def get_order(order: int, *, to: User) -> OrderDetail:
+async def get_order(order: int, *, user: User) -> OrderDetail:
     """Return an order with all details.
 
     Raises:
-        errors.NotFound: there is no such order, or it belongs to another user and `to` is not
+        errors.NotFound: there is no such order, or it belongs to another user and `user` is not
             staff.
     """
     rows = await Order.select(*ORDER_COLUMNS, Order.cancel_requested).where(Order.id == order)
-    if not rows or not (to.admin or rows[0]["user"] == to.id):
+    if not rows or not (user.admin or rows[0]["user"] == user.id):
         raise errors.NotFound
-    given_up = rows[0].pop("cancel_requested")
+    cancel_requested = rows[0].pop("cancel_requested")
     (view,) = await add_lines(rows)
     return OrderDetail(
         **{name: getattr(view, name) for name in OrderView.__struct_fields__},
-        cancel_requested=given_up and view.status != "canceled",
+        cancel_requested=cancel_requested and view.status != "canceled",
         failure=await _failure(order) if view.status == "failed" else None,
-        actions=await _actions(rows[0], given_up, to),
+        actions=await _actions(rows[0], cancel_requested, user),
         history=await _history(order),
     )
 
@@ -193,16 +193,19 @@ async def _failure(order: int) -> decline_codes.Failure:
     return decline_codes.failure_of(newest["failure"] if newest else None)
 
 
-async def _actions(order: dict[str, Any], cancel_requested: bool, to: User) -> list[str]:
+async def _actions(order: dict[str, Any], cancel_requested: bool, user: User) -> list[str]:
     status = order["status"]
-    if to.admin and await balances.has_money_left(order):
+    if user.admin and await balances.has_money_left(order):
         return ["refund"]
-    ruled_out = {"cancel"} if cancel_requested else set()
-    ruled_out |= set() if to.admin else {"refund"}
+    excluded = set()
+    if cancel_requested:
+        excluded.add("cancel")
+    if not user.admin:
+        excluded.add("refund")
     return [
         name
         for name, action in states.ACTIONS.items()
-        if status in action.sources and name not in ruled_out
+        if status in action.sources and name not in excluded
     ]
 
 

@@ -49,7 +49,7 @@ def test_a_providers_reference_stays_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize("text", CARDS)
 def test_what_looks_like_a_card_is_told_so_and_not_repeated(text: str) -> None:
-    with pytest.raises(ValueError, match="looks like the number of a card") as refusal:
+    with pytest.raises(ValueError, match="looks like a card number") as refusal:
         methods_http.validate_reference(text)
     assert text not in str(refusal.value)
 
