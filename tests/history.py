@@ -12,7 +12,7 @@ from icecream.payments import leases, manual_review, settlement
 from icecream.payments.providers import Answer, Declined, Succeeded
 from icecream.tables import Payment
 
-ODD_CHARGE = "an order that was charged another amount is given back whole"
+ODD_CHARGE = "an order that was charged another amount is refunded completely"
 
 # The period contains a leap day, the end of a month and the end of an ISO week.
 FIRST, DAYS = datetime(2024, 2, 26, tzinfo=UTC), 9

@@ -68,7 +68,7 @@ from icecream.payments.http.methods import NewMethod
             StockReceipt,
             "/quantity",
             "invalid",
-            "quantity must be any number but 0.",
+            "quantity must not be 0.",
         ),
         (
             {"quantity": 1, "reason": " "},

@@ -47,7 +47,7 @@ class RequestKey(Struct, frozen=True):
 
 
 class StoredResponse(Struct):
-    """The stored answer, as JSON, to a request with a key, and the order that it created, if any."""
+    """The stored answer to a request, as JSON, and the order that the request created, if any."""
 
     key: RequestKey
     answer: str
@@ -211,7 +211,7 @@ async def _stored_answer(key: RequestKey, answer_type: type[T]) -> T | None:
 
 
 async def prune_keys() -> bool:
-    """Delete some cutoff keys; return True if there may be more."""
+    """Delete some expired keys; return True if there may be more."""
     table, cutoff = IdempotencyKey, datetime.now(UTC) - KEY_LIFETIME
     old = table.select(table.id).where(table.created_at < cutoff).limit(MAX_KEYS_PER_PRUNE)
     rows = await old

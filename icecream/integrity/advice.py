@@ -6,7 +6,7 @@ _REPAIR = "Run `icecream doctor --repair --yes`"
 _RECONCILE = "Run `icecream reconcile` to see what the provider moved"
 _REPORT = "Stop the service, keep a copy of the database and report it"
 _HISTORY = f"The published history was changed by hand. {_REPORT}; do not edit it."
-_TOTALS = f"{_REPAIR}: it counts the orders once more."
+_TOTALS = f"{_REPAIR}: it counts the orders again."
 _COMPARE_SUMS = (
     f"{_RECONCILE}, compare it with the order's payments and history, and correct the row."
 )
@@ -15,58 +15,61 @@ ADVICE = {
     "a pending order has an open charge": (
         f"{_RECONCILE} for this order. If nothing was charged, cancel the order."
     ),
-    "an open payment has its job": f"{_REPAIR}: it makes the job, and a worker carries it out.",
-    "a job has its open payment": f"{_REPAIR}: it deletes the job.",
-    "a notice that was not applied has its job, until it is given up": (
-        f"{_RECONCILE}, and with `--yes` adopt it: the provider told us of this payment."
+    "an open payment has a job": f"{_REPAIR}: it creates the job, and a worker carries it out.",
+    "a job has an open payment": f"{_REPAIR}: it deletes the job.",
+    "a webhook event that was not applied has a job until it expires": (
+        f"{_RECONCILE}, and with `--yes` to adopt it: the event is about this payment."
     ),
     "an open charge belongs to a pending order": (
-        f"{_RECONCILE}. Set the payment's state to `parked`, then retry or release it by what you found."
+        f"{_RECONCILE}. Set the payment's state to `parked`. If the provider moved money, retry "
+        "the payment, otherwise release it."
     ),
-    "a payment that was sent is answered within a day": (
-        "Read its `last_error` and the worker's log, mend what they name, and restart the worker. "
-        "The payment is then tried with the same key."
+    "a sent payment gets an answer within a day": (
+        "Read its `last_error` and the worker's log, fix the cause, and restart the worker. "
+        "The payment is then retried with the same key."
     ),
-    "an order that is being refunded has an open refund": (
-        f"{_RECONCILE}. If the refund is not there, set the order to `paid`, repair the totals, and "
-        "refund it."
+    "a refunding order has an open refund": (
+        f"{_RECONCILE}. If the refund is missing there, set the order to `paid`, repair the "
+        "totals, and refund the order."
     ),
     "an open refund belongs to an order that was paid": (
-        f"{_RECONCILE}. If nothing was charged for this order, set the refund's state to `declined`."
+        f"{_RECONCILE}. If nothing was charged for this order, set the refund's state to "
+        "`declined`."
     ),
-    "what was given back is the sum of the refunds": _COMPARE_SUMS,
-    "no more is given back than was charged": (
-        f"{_RECONCILE}. A refund that is open and too large is declined there: release it if it is "
-        "parked, then refund what is left. One that succeeded has lost you the difference."
+    "the refunded amount of an order is the sum of its refunds": _COMPARE_SUMS,
+    "an order is not refunded more than it was charged": (
+        f"{_RECONCILE}. The provider declines an open refund that is too large: release it if it "
+        "is parked, then refund the amount that is left. If the refund succeeded, the difference "
+        "is lost."
     ),
-    "an order that was charged another amount is given back whole": (
-        "Refund the order (admin or API, without an amount): all that the provider still has of "
-        "it goes back."
+    "an order that was charged another amount is refunded completely": (
+        "Refund the order (in the admin or over the API, without an amount): this refunds all that "
+        "the provider still holds."
     ),
-    "an order that was refunded or canceled has no money left": (
-        f"{_RECONCILE}. Give the rest back at the provider; then `icecream reconcile --yes` books it."
+    "a refunded or canceled order has no money left": (
+        f"{_RECONCILE}. Refund the rest at the provider; then `icecream reconcile --yes` books it."
     ),
-    "an order is charged once when it was paid, and never otherwise": (
-        f"{_RECONCILE}. Refund each charge beside the first at the provider."
+    "a paid order was charged once, and no other order was charged": (
+        f"{_RECONCILE}. Refund all charges except the first one at the provider."
     ),
     "a charge is for the order's total": _COMPARE_SUMS,
     "an order's total is the sum of its lines": (
         "Compare the order's lines, charge and history, and correct the row that is wrong."
     ),
     "a history has no gaps": _HISTORY,
-    "positions of events have no holes": _HISTORY,
-    "the feed knows how many events have a position": _HISTORY,
-    "the events of an order have their positions in order": _HISTORY,
-    "an event has a position or is to get one": _HISTORY,
-    "counted stock is what came in less what live orders took": (
-        f"{_REPAIR}: it sets the stock to what the movements and orders say. Then count what is "
-        "there, and receive the difference."
+    "the positions of events have no gaps": _HISTORY,
+    "the feed has the right number of events with a position": _HISTORY,
+    "the positions of an order's events are in order": _HISTORY,
+    "an event has a position or waits for one": _HISTORY,
+    "counted stock equals receipts minus reservations": (
+        f"{_REPAIR}: it computes the stock from receipts and orders. Then count the real stock, "
+        "and receive the difference."
     ),
-    "what was given back of an order is the sum of its lines'": (
+    "the refunded amount of an order is the sum over its lines": (
         "Compare the order's lines with its refunds, and correct the lines' `refunded`."
     ),
-    "the next id of each table is a new one": (
-        f"{_REPAIR}: it moves the sequences of these tables past their last row. A restore left "
-        "them behind, and inserts fail until then."
+    "the next id of each table is unused": (
+        f"{_REPAIR}: it moves the sequences of these tables past their last row. A restored backup "
+        "left them behind, and inserts fail until then."
     ),
 } | dict.fromkeys(doctor.TOTALS, _TOTALS)

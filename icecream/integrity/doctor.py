@@ -1,4 +1,4 @@
-"""Invariants of the tables: each query finds the rows that break one."""
+"""Invariants of the tables: each query finds the rows that violate a rule."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -15,9 +15,7 @@ def _quoted_list(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-OPEN_STATES = _quoted_list(
-    state for state in states.open_states(states.PAYMENT) if state != "parked"
-)
+OPEN_STATES = _quoted_list(one for one in states.open_states(states.PAYMENT) if one != "parked")
 LIVE_STATUSES = _quoted_list(states.LIVE_STATUSES)
 # The charges of such an order were refunded completely, unless a refund failed after the order was
 # canceled.
@@ -27,16 +25,16 @@ BALANCES = f"""
     SELECT o.id, o.status, o.total, o.refunded,
         sum(CASE WHEN p.kind = 'charge' THEN {{money}} ELSE 0 END) AS charged,
         sum(CASE WHEN p.kind = 'refund' AND p.state = 'succeeded' THEN {{money}} ELSE 0 END)
-            AS given_back,
+            AS returned,
         sum(CASE WHEN p.kind = 'refund' AND p.state <> 'succeeded' THEN p.amount ELSE 0 END)
-            AS asked
+            AS requested
     FROM orders o LEFT JOIN payment p ON p."order" = o.id AND (
         p.state = 'succeeded' OR (p.kind = 'refund' AND p.state IN ({OPEN_STATES}, 'parked')))
     GROUP BY o.id, o.status, o.total, o.refunded""".format(money="COALESCE(p.moved, p.amount)")
 # A refund failed after its order was canceled, so money is left.
 HAS_MONEY_LEFT = """status = 'canceled' AND EXISTS (SELECT 1 FROM payment f WHERE f."order" = b.id
             AND f.kind = 'refund' AND f.state <> 'succeeded')"""
-# The provider refunded more than we requested, and staff have booked it: nothing is left to do.
+# The provider refunded more than requested, and staff have booked it: no more action is needed.
 BOOKED_TOO_MUCH = """SELECT 1 FROM payment m WHERE m."order" = b.id AND m.kind = 'refund'
             AND m.state = 'succeeded' AND m.moved > m.amount"""
 # Both databases write a time in UTC as text that begins with the day.
@@ -47,8 +45,8 @@ LINE_FACTS = f"""
     SELECT l.flavor, {DAY_EXPRESSION} AS day, o.status, l.quantity, 1 AS orders,
         l.quantity * l.unit_price AS revenue, l.refunded FROM {LINES}"""
 ORDER_FACTS = f"""
-    SELECT o."user", {DAY_EXPRESSION} AS day, o.status, q.quantity, 1 AS orders, o.total AS revenue, o.refunded
-    FROM orders o JOIN (
+    SELECT o."user", {DAY_EXPRESSION} AS day, o.status, q.quantity, 1 AS orders,
+        o.total AS revenue, o.refunded FROM orders o JOIN (
         SELECT "order", sum(quantity) AS quantity FROM order_line GROUP BY "order"
     ) q ON q."order" = o.id"""
 # For each rule: the table, its keys, and its facts.
@@ -63,7 +61,8 @@ TOTALS = {
     "totals by day equal a recount": ("day_total", "day, status", ORDER_FACTS),
 }
 # The stock of a flavor.
-STOCK_EXPRESSION = f"""((SELECT COALESCE(sum(m.quantity), 0) FROM stock_move m WHERE m.flavor = flavor.id) -
+STOCK_EXPRESSION = f"""(
+    (SELECT COALESCE(sum(m.quantity), 0) FROM stock_move m WHERE m.flavor = flavor.id) -
     (SELECT COALESCE(sum(l.quantity), 0) FROM {LINES}
      WHERE l.flavor = flavor.id AND o.status IN ({LIVE_STATUSES})))"""
 
@@ -110,22 +109,22 @@ RULES = {
         SELECT o.id FROM orders o WHERE o.status = 'pending' AND NOT EXISTS (
             SELECT 1 FROM payment p WHERE p."order" = o.id AND p.kind = 'charge'
             AND (p.state IN ({OPEN_STATES}) OR p.state = 'parked'))""",
-    "an open payment has its job": f"""
+    "an open payment has a job": f"""
         SELECT p.id FROM payment p WHERE p.state IN ({OPEN_STATES}) AND NOT EXISTS (
             SELECT 1 FROM job j WHERE j.subject = p.id AND j.kind = p.kind)""",
-    "a job has its open payment": f"""
+    "a job has an open payment": f"""
         SELECT j.id FROM job j WHERE j.kind IN ('charge', 'refund') AND NOT EXISTS (
             SELECT 1 FROM payment p WHERE p.id = j.subject AND p.kind = j.kind
             AND p.state IN ({OPEN_STATES}))""",
-    "a notice that was not applied has its job, until it is given up": """
+    "a webhook event that was not applied has a job until it expires": """
         SELECT n.id FROM notice n WHERE n.applied_at IS NULL AND n.received_at > {} AND NOT EXISTS (
             SELECT 1 FROM job j WHERE j.subject = n.id AND j.kind = 'notice')""",
     "an open charge belongs to a pending order": f"""
         SELECT p.id FROM payment p JOIN orders o ON o.id = p."order"
         WHERE p.kind = 'charge' AND p.state IN ({OPEN_STATES}) AND o.status <> 'pending'""",
-    "a payment that was sent is answered within a day": """
+    "a sent payment gets an answer within a day": """
         SELECT id FROM payment WHERE state = 'sent' AND first_sent_at < {}""",
-    "an order that is being refunded has an open refund": f"""
+    "a refunding order has an open refund": f"""
         SELECT o.id FROM orders o WHERE o.status = 'refunding' AND NOT EXISTS (
             SELECT 1 FROM payment p WHERE p."order" = o.id AND p.kind = 'refund'
             AND (p.state IN ({OPEN_STATES}) OR p.state = 'parked'))""",
@@ -136,22 +135,22 @@ RULES = {
             o.status = 'canceled' AND EXISTS (
                 SELECT 1 FROM payment c WHERE c."order" = o.id AND c.kind = 'charge'
                 AND c.state = 'succeeded'))""",
-    "what was given back is the sum of the refunds": f"""
+    "the refunded amount of an order is the sum of its refunds": f"""
         SELECT id FROM ({BALANCES}) b WHERE refunded <> CASE
-            WHEN charged > 0 AND given_back >= charged THEN total WHEN given_back > total THEN total
-            ELSE given_back END""",
-    "no more is given back than was charged": f"""
+            WHEN charged > 0 AND returned >= charged THEN total WHEN returned > total THEN total
+            ELSE returned END""",
+    "an order is not refunded more than it was charged": f"""
         SELECT id FROM ({BALANCES}) b
-        WHERE given_back + asked > charged AND (charged > 0 OR given_back > 0) AND NOT EXISTS (
+        WHERE returned + requested > charged AND (charged > 0 OR returned > 0) AND NOT EXISTS (
             {BOOKED_TOO_MUCH})""",
-    "an order that was charged another amount is given back whole": f"""
+    "an order that was charged another amount is refunded completely": f"""
         SELECT b.id FROM ({BALANCES}) b JOIN payment c ON c."order" = b.id
             AND c.kind = 'charge' AND c.state = 'succeeded' AND c.moved <> c.amount
-        WHERE (status = 'paid' OR ({HAS_MONEY_LEFT})) AND given_back < charged AND asked = 0""",
-    "an order that was refunded or canceled has no money left": f"""
-        SELECT id FROM ({BALANCES}) b WHERE status IN ({ENDED_STATUSES}) AND given_back < charged AND NOT (
-            {HAS_MONEY_LEFT})""",
-    "an order is charged once when it was paid, and never otherwise": """
+        WHERE (status = 'paid' OR ({HAS_MONEY_LEFT})) AND returned < charged AND requested = 0""",
+    "a refunded or canceled order has no money left": f"""
+        SELECT id FROM ({BALANCES}) b
+        WHERE status IN ({ENDED_STATUSES}) AND returned < charged AND NOT ({HAS_MONEY_LEFT})""",
+    "a paid order was charged once, and no other order was charged": """
         SELECT o.id FROM orders o LEFT JOIN payment p
             ON p."order" = o.id AND p.kind = 'charge' AND p.state = 'succeeded'
         GROUP BY o.id, o.status, o.total
@@ -167,28 +166,28 @@ RULES = {
     "a history has no gaps": """
         SELECT o.id FROM orders o LEFT JOIN event e ON e."order" = o.id
         GROUP BY o.id HAVING count(e.id) = 0 OR max(e.seq) <> count(e.id)""",
-    "positions of events have no holes": """
+    "the positions of events have no gaps": """
         SELECT max(position) FROM event
         HAVING max(position) <> count(position) OR min(position) <> 1""",
-    "the feed knows how many events have a position": """
+    "the feed has the right number of events with a position": """
         SELECT count(position) FROM event
         HAVING count(position) <> (SELECT COALESCE(sum(last), -1) FROM feed)""",
-    "the events of an order have their positions in order": """
+    "the positions of an order's events are in order": """
         SELECT b.id FROM event a JOIN event b ON b."order" = a."order" AND b.seq = a.seq + 1
         WHERE b.position IS NOT NULL AND (a.position IS NULL OR a.position > b.position)""",
     # This holds at any time, also while a publisher runs.
-    "an event has a position or is to get one": """
+    "an event has a position or waits for one": """
         SELECT count(*) - count(position) FROM event HAVING count(*) - count(position) <>
             (SELECT COALESCE(sum(json_array_length(events)), 0) FROM unpublished)""",
-    "counted stock is what came in less what live orders took": f"""
+    "counted stock equals receipts minus reservations": f"""
         SELECT flavor.id FROM flavor WHERE stock IS NOT NULL AND stock <> {STOCK_EXPRESSION}""",
-    "what was given back of an order is the sum of its lines'": f"""
+    "the refunded amount of an order is the sum over its lines": f"""
         SELECT o.id FROM {LINES} GROUP BY o.id, o.refunded
         HAVING o.refunded <> sum(l.refunded) OR max(l.refunded - l.quantity * l.unit_price) > 0""",
 } | {rule: _differing_totals(*total) for rule, total in TOTALS.items()}
 # Rules only for PostgreSQL. The first column is the name of a table.
 SEQUENCE_RULES = {
-    "the next id of each table is a new one": " UNION ALL ".join(
+    "the next id of each table is unused": " UNION ALL ".join(
         f"SELECT '{table}' AS behind {if_behind(table)}" for table in WITH_SEQUENCE
     )
 }
@@ -197,16 +196,16 @@ if IS_POSTGRES:
 
 # The age that replaces {} in a rule.
 MIN_AGES = {
-    "a notice that was not applied has its job, until it is given up": NOTICE_TRIED,
-    "a payment that was sent is answered within a day": timedelta(days=1),
+    "a webhook event that was not applied has a job until it expires": NOTICE_TRIED,
+    "a sent payment gets an answer within a day": timedelta(days=1),
 }
 
 
 async def find_violations() -> dict[str, list[tuple[object, ...]]]:
-    """Return the rules that do not hold, each with the rows that break it.
+    """Return the rules that do not hold, each with the rows that violate it.
 
-    An empty result is good. The first column of a row is an id, a day or a table. Each rule is one
-    query, which sees one snapshot, so this can run on a running service.
+    The first column of a row is an id, a day or a table. Each rule is one query, which sees one
+    snapshot, so this can be used with a running service.
     """
     answers = {rule: await Order.raw(query, *_age_parameter(rule)) for rule, query in RULES.items()}
     return {rule: [tuple(row.values()) for row in rows] for rule, rows in answers.items() if rows}

@@ -9,20 +9,21 @@ from icecream.tables import MAX_STOCK, Flavor
 
 # All other findings are contradictions between two facts, and no program can decide which is true.
 REPAIRS: dict[str, tuple[str, ...]] = {
-    "an open payment has its job": (
+    "an open payment has a job": (
         f"""INSERT INTO job (kind, subject, customer, run_at, tries)
             SELECT p.kind, p.id, o."user", {database.NOW}, 0
             FROM payment p JOIN orders o ON o.id = p."order" WHERE p.state IN ({doctor.OPEN_STATES})
             AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject = p.id AND j.kind = p.kind)""",
     ),
-    "a job has its open payment": (
+    "a job has an open payment": (
         f"""DELETE FROM job WHERE kind IN ('charge', 'refund') AND NOT EXISTS (
             SELECT 1 FROM payment p WHERE p.id = job.subject AND p.kind = job.kind
             AND p.state IN ({doctor.OPEN_STATES}))""",
     ),
-    "counted stock is what came in less what live orders took": (
+    "counted stock equals receipts minus reservations": (
         f"""UPDATE flavor SET stock = {doctor.STOCK_EXPRESSION} WHERE stock IS NOT NULL
-            AND stock <> {doctor.STOCK_EXPRESSION} AND {doctor.STOCK_EXPRESSION} BETWEEN 0 AND {MAX_STOCK}""",
+            AND stock <> {doctor.STOCK_EXPRESSION}
+            AND {doctor.STOCK_EXPRESSION} BETWEEN 0 AND {MAX_STOCK}""",
     ),
 }
 
@@ -72,7 +73,7 @@ async def repair_rules(broken: Iterable[str]) -> dict[str, str]:
 
 async def _repair_rule(statements: Sequence[str]) -> None:
     if doctor.IS_POSTGRES:
-        # Every writer of money or stock holds an order or a flavor: writers wait, readers do not.
+        # Every writer of money or stock locks an order or a flavor: writers wait, readers do not.
         await Flavor.raw("LOCK TABLE orders, flavor, payment, job IN SHARE ROW EXCLUSIVE MODE")
     for statement in statements:
         await Flavor.raw(statement)

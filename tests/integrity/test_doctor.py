@@ -93,12 +93,12 @@ BREAKS = {
         "UPDATE payment SET state = 'void' WHERE id = {open}",
         "DELETE FROM job WHERE subject = {open}",
     ],
-    "an open payment has its job": ["DELETE FROM job WHERE subject = {open}"],
-    "a job has its open payment": [
+    "an open payment has a job": ["DELETE FROM job WHERE subject = {open}"],
+    "a job has an open payment": [
         "INSERT INTO job (kind, subject, run_at, tries) SELECT kind, {charged}, run_at, 0 FROM job"
         " WHERE subject = {open}"
     ],
-    "a notice that was not applied has its job, until it is given up": [
+    "a webhook event that was not applied has a job until it expires": [
         "INSERT INTO notice (provider, event, key, reference, received_at)"
         " VALUES ('simulated', 'lost', 'key', 'reference', CURRENT_TIMESTAMP)"
     ],
@@ -107,11 +107,11 @@ BREAKS = {
         "INSERT INTO job (kind, subject, run_at, tries) SELECT kind, {declined}, run_at, 0 FROM job"
         " WHERE subject = {open}",
     ],
-    "a payment that was sent is answered within a day": [
+    "a sent payment gets an answer within a day": [
         "UPDATE payment SET state = 'sent', first_sent_at = '2020-01-01 00:00:00+00:00'"
         " WHERE id = {open}"
     ],
-    "an order that is being refunded has an open refund": [
+    "a refunding order has an open refund": [
         "UPDATE orders SET status = 'refunding' WHERE id = {paid}",
         *MOVED,
     ],
@@ -119,20 +119,20 @@ BREAKS = {
         'INSERT INTO payment ("order", kind, n, state, provider_key, amount, tries)'
         " VALUES ({failed}, 'refund', 1, 'parked', 'nobody', 1, 0)"
     ],
-    "what was given back is the sum of the refunds": [
+    "the refunded amount of an order is the sum of its refunds": [
         'INSERT INTO payment ("order", kind, n, state, provider_key, amount, tries)'
         " VALUES ({paid}, 'refund', 1, 'succeeded', 'nobody', 1, 0)"
     ],
-    "no more is given back than was charged": [
+    "an order is not refunded more than it was charged": [
         "UPDATE payment SET amount = amount + 1 WHERE id = {refund}"
     ],
-    "an order that was charged another amount is given back whole": [
+    "an order that was charged another amount is refunded completely": [
         "UPDATE payment SET moved = amount + 1 WHERE id = {charged}"
     ],
-    "an order that was refunded or canceled has no money left": [
+    "a refunded or canceled order has no money left": [
         "UPDATE payment SET moved = amount + 1 WHERE \"order\" = {canceled} AND kind = 'charge'"
     ],
-    "an order is charged once when it was paid, and never otherwise": [
+    "a paid order was charged once, and no other order was charged": [
         "UPDATE payment SET state = 'succeeded' WHERE id = {declined}"
     ],
     "a charge is for the order's total": ["UPDATE payment SET amount = 1 WHERE id = {charged}"],
@@ -144,24 +144,24 @@ BREAKS = {
         " AND {customer_day}",
     ],
     "a history has no gaps": ['UPDATE event SET seq = 9 WHERE "order" = {pending} AND seq = 2'],
-    "positions of events have no holes": [
+    "the positions of events have no gaps": [
         "UPDATE event SET position = position + 1000 WHERE position ="
         " (SELECT max(position) FROM event)"
     ],
-    "the feed knows how many events have a position": ["UPDATE feed SET last = last + 1"],
-    "the events of an order have their positions in order": [
+    "the feed has the right number of events with a position": ["UPDATE feed SET last = last + 1"],
+    "the positions of an order's events are in order": [
         'UPDATE event SET position = -position WHERE "order" = {paid}',
         'UPDATE event SET position = {positions} + position WHERE "order" = {paid}',
     ],
-    "an event has a position or is to get one": [
+    "an event has a position or waits for one": [
         "DELETE FROM unpublished WHERE id = (SELECT max(id) FROM unpublished)"
     ],
-    "counted stock is what came in less what live orders took": [
+    "counted stock equals receipts minus reservations": [
         "INSERT INTO stock_move (flavor, quantity, why, at)"
         " VALUES ({flavor}, 100, 'a test', CURRENT_TIMESTAMP)",
         "UPDATE flavor SET stock = 5 WHERE id = {flavor}",
     ],
-    "what was given back of an order is the sum of its lines'": [
+    "the refunded amount of an order is the sum over its lines": [
         'UPDATE order_line SET refunded = refunded - 1 WHERE "order" = {canceled}'
         " AND flavor = {flavor}",
         "UPDATE flavor_total SET refunded = refunded - 1"
@@ -184,9 +184,9 @@ BREAKS = {
 MORE = [
     (
         # The sum is right, but one line is refunded more than it cost.
-        "what was given back of an order is the sum of its lines'",
+        "the refunded amount of an order is the sum over its lines",
         [
-            *BREAKS["what was given back of an order is the sum of its lines'"],
+            *BREAKS["the refunded amount of an order is the sum over its lines"],
             'UPDATE order_line SET refunded = refunded + 1 WHERE "order" = {canceled}'
             " AND flavor = {other}",
             "UPDATE flavor_total SET refunded = refunded + 1"
@@ -210,7 +210,7 @@ MORE = [
     ),
 ]
 if isinstance(DB, database.Postgres):
-    BREAKS["the next id of each table is a new one"] = [
+    BREAKS["the next id of each table is unused"] = [
         f"ALTER SEQUENCE {table}_id_seq RESTART" for table in ("orders", "event", "migration")
     ]
 

@@ -49,8 +49,8 @@ async def test_after_a_restore_without_its_sequences_rows_can_be_added_again(
 
 async def test_a_repair_of_jobs_leaves_those_of_notices(ids: dict[str, Any]) -> None:
     rules = (
-        "a notice that was not applied has its job, until it is given up",
-        "a job has its open payment",
+        "a webhook event that was not applied has a job until it expires",
+        "a job has an open payment",
     )
     with pytest.raises(Undo):
         async with DB.transaction():
@@ -68,7 +68,7 @@ async def test_a_repair_of_jobs_leaves_those_of_notices(ids: dict[str, Any]) -> 
 async def test_a_repaired_job_is_carried_out_at_once(customer: Caller, flavor: int) -> None:
     placed = await place(customer.user.id, {flavor: 2})
     await Job.delete().where(Job.subject == number(placed))
-    assert list(await doctor.find_violations()) == ["an open payment has its job"]
+    assert list(await doctor.find_violations()) == ["an open payment has a job"]
     assert await repair.repair_rules(await doctor.find_violations()) == {}
     assert await Job.exists().where(
         Job.subject == number(placed), Job.kind == "charge", Job.customer == customer.user.id
@@ -87,7 +87,7 @@ async def test_a_repaired_job_is_carried_out_at_once(customer: Caller, flavor: i
 async def test_a_repair_that_the_database_refuses_does_not_undo_the_others(
     ids: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    totals, jobs = "totals by day equal a recount", "a job has its open payment"
+    totals, jobs = "totals by day equal a recount", "a job has an open payment"
     monkeypatch.setitem(repair.REPAIRS, jobs, ("UPDATE flavor SET stock = -1",))
     await Order.raw(BREAKS[totals][0].format(**ids))
     refused = await repair.repair_rules([jobs, totals])

@@ -126,7 +126,7 @@ MUTATIONS = [
         ("keys: they are kept for 6 days", "timedelta(days=7)", "timedelta(days=6)"),
         (
             "keys: young ones are deleted",
-            "table.created_at < expired",
+            "table.created_at < cutoff",
             "table.created_at > over",
         ),
         ("keys: all old ones are deleted in one step", ".limit(MAX_KEYS_PER_PRUNE)", ""),

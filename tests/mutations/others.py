@@ -179,15 +179,15 @@ MUTATIONS = [
         ),
         (
             "doctor: more may be given back than was charged",
-            "given_back + asked > charged",
-            "asked > charged",
+            "returned + requested > charged",
+            "requested > charged",
         ),
         (
             "doctor: no payment that was sent is old",
             "-MIN_AGES[rule].total_seconds()",
             "-10_000 * MIN_AGES[rule].total_seconds()",
         ),
-        ("doctor: a parked payment wants a job", ' if state != "parked")', ")"),
+        ("doctor: a parked payment wants a job", ' if one != "parked")', ")"),
     ),
     *at(
         "icecream/integrity/repair.py",

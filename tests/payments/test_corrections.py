@@ -160,7 +160,7 @@ async def test_a_decline_of_the_next_refund_leaves_it_to_be_given_back(
             declined = Payment.kind == "refund", Payment.state == "declined"
             await Payment.delete().where(Payment.order == one.order, *declined)
             (rule,) = await doctor.find_violations()
-            assert rule == "an order that was refunded or canceled has no money left"
+            assert rule == "a refunded or canceled order has no money left"
             raise Undo
 
 

@@ -29,7 +29,7 @@ ORDER_REFUSALS = (*openapi.CALL, errors.NotFound())
 
 
 class NewRefund(fields.Body):
-    """The amount to refund, in minor units, and the reason; without an `amount`, all that is left."""
+    """The amount to refund, in minor units, and the reason; no `amount` means all that is left."""
 
     reason: fields.Reason
     amount: Annotated[int, Meta(ge=1, le=responses.MAX_TOTAL, examples=[250])] | None = None
@@ -151,12 +151,12 @@ class OrderActions(Controller):
         state: State,
         idempotency_key: openapi.IdempotencyKey = None,
     ) -> ASGIApp:
-        """Refund part of the paid amount, or all that is left. For staff. The stock does not change.
+        """Refund part of the paid amount, or all that is left. For staff. Stock does not change.
 
         A canceled order can be refunded if its refund failed after it had succeeded.
 
-        With an `Idempotency-Key`, a repeated request gets the same response, for 7 days, and refunds
-        nothing twice.
+        With an `Idempotency-Key`, a repeated request gets the same response, for 7 days, and makes
+        no second refund.
         """
         user = request.user.id
         stage = partial(actions.refund_order, order, data.amount, reason=data.reason, by=user)

@@ -119,7 +119,7 @@ def _parse_user(user: str | None, caller: User) -> int | None:
     if not _USER_PATTERN.fullmatch(user) or (user != "all" and int(user) > tokens.MAX_USER):
         raise pagination.invalid("user", "must be an id, or all")
     if not caller.admin:
-        raise errors.Forbidden("Only staff may see the orders of others.")
+        raise errors.Forbidden("Only staff may see the orders of other users.")
     return None if user == "all" else int(user)
 
 
