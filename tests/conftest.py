@@ -364,8 +364,8 @@ def no_desk_goes_on() -> Iterator[None]:
     yield
     for one in _desks:
         one._closing = True
-        if one._following is not None:
-            one._following.cancel()
+        if one._follow_up_task is not None:
+            one._follow_up_task.cancel()
     _desks.clear()
 
 

@@ -85,7 +85,7 @@ class History:
         ]
         if verdicts:
             await settlement.settle(verdicts)
-        answered = {one.claim.payment for one in verdicts}
+        answered = {one.lease.payment for one in verdicts}
         self._waiting = [one.payment for one in claims if one.payment not in answered] + later
 
     def _answer(self, claim: leases.Lease) -> Answer | settlement.Parked | None:

@@ -190,7 +190,7 @@ async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: 
     bank.listed = [record(stranger, "ch orphan"), record(stranger, "re orphan", kind="refund")]
     refund, charge = await find(bank)
     assert (charge.action, charge.payment, refund.action) == ("refund", None, "look")
-    assert (await remedies.apply_remedy(bank, charge)).done
+    assert (await remedies.apply_remedy(bank, charge)).is_done
     (asked,) = bank.asked
     assert isinstance(asked, Refund)
     assert (asked.amount, asked.charge) == (700, "ch orphan")

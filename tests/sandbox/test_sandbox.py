@@ -626,7 +626,7 @@ class Hooks:
         writer.close()
 
     def _hear(self, body: bytes, headers: dict[str, str]) -> None:
-        notice = self._reader.notice(body, headers)
+        notice = self._reader.parse_webhook(body, headers)
         if notice is not None:
             self.heard.append((notice.event, notice.key, json.loads(body)["type"]))
 

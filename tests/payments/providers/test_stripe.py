@@ -586,11 +586,11 @@ OURS = {"reference": "our key", "order": "7"}
 
 async def test_a_notice_names_our_key_and_their_reference(reader: StripeGateway) -> None:
     body = event(intent(metadata=OURS))
-    assert reader.notice(body, signed(body)) == WebhookEvent("evt_1", "our key", "pi_1")
+    assert reader.parse_webhook(body, signed(body)) == WebhookEvent("evt_1", "our key", "pi_1")
     lower = {name.lower(): value for name, value in signed(body).items()}
-    assert reader.notice(body, lower) == WebhookEvent("evt_1", "our key", "pi_1")
+    assert reader.parse_webhook(body, lower) == WebhookEvent("evt_1", "our key", "pi_1")
     body = event(given("failed") | {"metadata": OURS}, "refund.failed")
-    assert reader.notice(body, signed(body, age=299)) == WebhookEvent("evt_1", "our key", "re_1")
+    assert reader.parse_webhook(body, signed(body, age=299)) == WebhookEvent("evt_1", "our key", "re_1")
 
 
 @pytest.mark.parametrize(
@@ -606,7 +606,7 @@ async def test_what_is_not_about_a_payment_of_ours_is_nothing(
     reader: StripeGateway, object_: dict[str, Any]
 ) -> None:
     body = event(object_)
-    assert reader.notice(body, signed(body)) is None
+    assert reader.parse_webhook(body, signed(body)) is None
 
 
 THIN = {
@@ -625,7 +625,7 @@ THIN = {
 async def test_what_is_signed_in_another_form_is_passed_over(
     reader: StripeGateway, body: bytes
 ) -> None:
-    assert reader.notice(body, signed(body)) is None
+    assert reader.parse_webhook(body, signed(body)) is None
 
 
 BODY = event(intent(metadata=OURS))
@@ -647,13 +647,13 @@ async def test_a_forged_or_an_old_notice_is_refused(
     reader: StripeGateway, body: bytes, headers: dict[str, str]
 ) -> None:
     with pytest.raises(UnverifiedWebhook):
-        reader.notice(body, headers)
+        reader.parse_webhook(body, headers)
 
 
 async def test_without_a_secret_no_notice_is_believed() -> None:
     trusting = StripeGateway("sk_test_tests")
     with pytest.raises(UnverifiedWebhook):
-        trusting.notice(BODY, signed(BODY, "whsec"))
+        trusting.parse_webhook(BODY, signed(BODY, "whsec"))
     await trusting.close()
 
 
@@ -672,5 +672,5 @@ async def test_the_settings_choose_it() -> None:
     )
     assert isinstance(chosen, StripeGateway)
     assert chosen.key_life == timedelta(hours=23)
-    assert chosen.notice(BODY, signed(BODY)) == WebhookEvent("evt_1", "our key", "pi_1")
+    assert chosen.parse_webhook(BODY, signed(BODY)) == WebhookEvent("evt_1", "our key", "pi_1")
     await chosen.close()
