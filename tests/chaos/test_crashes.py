@@ -29,7 +29,7 @@ from icecream import database
 from icecream.runtime import failpoints
 from icecream.payments import leases, executor
 control = pathlib.Path({control!r})
-leases.FIRST_PAUSE_SECONDS = 0.1
+leases.FIRST_RETRY_DELAY_SECONDS = 0.1
 def act(name):
     try:
         word, action = control.read_text().split()

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.anyio
     ],
 )
 def test_a_key_is_a_quoted_string_or_bare(field: str, word: str) -> None:
-    assert keys.read(field) == word
+    assert keys.parse_key(field) == word
 
 
 BAD = [
@@ -67,7 +67,7 @@ BAD = [
 @pytest.mark.parametrize("field", BAD)
 def test_anything_else_is_refused(field: str) -> None:
     with pytest.raises(errors.IdempotencyKeyInvalid):
-        keys.read(field)
+        keys.parse_key(field)
 
 
 @pytest.mark.parametrize("field", [one for one in BAD if one.isascii() and one.isprintable()])
@@ -143,7 +143,7 @@ async def test_a_key_of_a_delivery_is_none_for_an_order(
 async def test_who_waits_too_long_for_the_first_is_told_so_and_nobody_else(
     customer: Caller, stranger: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keys, "PATIENCE", 0.2)
+    monkeypatch.setattr(keys, "LOCK_TIMEOUT_SECONDS", 0.2)
     first = await asyncpg.connect(settings.load().database_url)
     await first.execute("BEGIN")
     await first.execute(
@@ -184,12 +184,12 @@ async def test_two_hundred_at_once_are_one_order_and_the_same_answer(
 
 def blind_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Make the next look-up of a key find nothing, as if another process had not committed yet."""
-    real, blind = keys.find, [1]
+    real, blind = keys.find_responses, [1]
 
     async def find(asked: Any) -> Any:
         return {} if blind and blind.pop() else await real(asked)
 
-    monkeypatch.setattr(keys, "find", find)
+    monkeypatch.setattr(keys, "find_responses", find)
     return blind
 
 
@@ -329,9 +329,9 @@ def test_a_kill_between_commit_and_answer_is_mended_by_asking_again(
         assert [one["id"] for one in shop.books()["orders"]] == [1]
 
 
-def key(caller: Caller, word: str, body: Any = None) -> keys.Key:
+def key(caller: Caller, word: str, body: Any = None) -> keys.RequestKey:
     body = body or fields.Body()
-    made = keys.of(word, user=caller.user.id, method="POST", path="/x/", body=body)
+    made = keys.request_key(word, user=caller.user.id, method="POST", path="/x/", body=body)
     assert made is not None
     return made
 
@@ -349,13 +349,15 @@ async def test_any_work_is_done_once(customer: Caller) -> None:
         done.append(1)
         return Done(len(done))
 
-    asked = [keys.once(key(customer, "work"), work, Done) for _ in range(5)]
+    asked = [keys.run_once(key(customer, "work"), work, Done) for _ in range(5)]
     answers = await asyncio.gather(*asked)
     assert len({answer.times for answer, _ in answers}) == 1
     assert [again for _, again in answers].count(False) == 1
-    assert await keys.once(None, work, Done) == (Done(len(done)), False)
+    assert await keys.run_once(None, work, Done) == (Done(len(done)), False)
     with pytest.raises(errors.IdempotencyKeyReused):
-        await keys.once(keys.Key(customer.user.id, "work", "another request"), work, Done)
+        await keys.run_once(
+            keys.RequestKey(customer.user.id, "work", "another request"), work, Done
+        )
 
 
 def test_another_method_or_path_is_another_request() -> None:
@@ -377,9 +379,9 @@ async def test_a_key_that_cannot_be_kept_undoes_the_work(
     async def breaks(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(keys, "keep", breaks)
+    monkeypatch.setattr(keys, "store_responses", breaks)
     with pytest.raises(ZeroDivisionError):
-        await keys.once(key(customer, "work"), work, Done)
+        await keys.run_once(key(customer, "work"), work, Done)
     assert await Flavor.select(Flavor.price).where(Flavor.id == flavor) == [{"price": 250}]
 
 
@@ -393,9 +395,9 @@ async def test_keys_are_written_in_one_order(
         written.extend(rows)
         return rows
 
-    monkeypatch.setattr(keys, "_KEYS", write)
-    kept = [keys.Kept(key(customer, word), "{}") for word in ("c", "a", "b")]
-    await keys.keep(kept, at=datetime.now(UTC))
+    monkeypatch.setattr(keys, "_INSERT_KEYS", write)
+    kept = [keys.StoredResponse(key(customer, word), "{}") for word in ("c", "a", "b")]
+    await keys.store_responses(kept, at=datetime.now(UTC))
     assert [row[1] for row in written] == ["a", "b", "c"]
 
 
@@ -414,7 +416,7 @@ async def test_a_key_is_kept_for_seven_days(customer: Caller, flavor: int) -> No
     mine = IdempotencyKey.user == customer.user.id
     almost = datetime.now(UTC) - timedelta(days=7) + timedelta(minutes=5)
     await IdempotencyKey.update({IdempotencyKey.created_at: almost}).where(mine)
-    await keys.prune()
+    await keys.prune_keys()
     assert replayed(await order(customer, flavor, "a-week"))
 
 
@@ -422,11 +424,11 @@ async def test_old_keys_are_forgotten_and_young_ones_kept(customer: Caller, flav
     for word in ("old", "young"):
         await order(customer, flavor, word)
     mine = IdempotencyKey.user == customer.user.id
-    past = datetime.now(UTC) - keys.LIFE - timedelta(seconds=1)
+    past = datetime.now(UTC) - keys.KEY_LIFETIME - timedelta(seconds=1)
     await IdempotencyKey.update({IdempotencyKey.created_at: past}).where(
         mine, IdempotencyKey.key == "old"
     )
-    assert await keys.prune() is False
+    assert await keys.prune_keys() is False
     left = await IdempotencyKey.select(IdempotencyKey.key).where(mine)
     assert [row["key"] for row in left] == ["young"]
 
@@ -434,9 +436,9 @@ async def test_old_keys_are_forgotten_and_young_ones_kept(customer: Caller, flav
 async def test_a_full_step_says_that_there_may_be_more(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keys, "STEP", 1)
+    monkeypatch.setattr(keys, "MAX_KEYS_PER_PRUNE", 1)
     number = (await place(customer.user.id, {flavor: 1})).order
-    past = datetime.now(UTC) - 2 * keys.LIFE
-    kept = [keys.Kept(key(customer, word), "{}", number) for word in ("a", "b")]
-    await database.transaction(lambda: keys.keep(kept, at=past))
-    assert [await keys.prune() for _ in range(3)] == [True, True, False]
+    past = datetime.now(UTC) - 2 * keys.KEY_LIFETIME
+    kept = [keys.StoredResponse(key(customer, word), "{}", number) for word in ("a", "b")]
+    await database.transaction(lambda: keys.store_responses(kept, at=past))
+    assert [await keys.prune_keys() for _ in range(3)] == [True, True, False]

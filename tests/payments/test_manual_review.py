@@ -181,7 +181,7 @@ async def test_an_order_may_be_canceled_while_its_payment_is_parked(
     await ledger.check()
 
 
-@pytest.mark.parametrize("action", ["retry", "release", "refund"])
+@pytest.mark.parametrize("action", ["retry_payment", "release_payment", "refund_payment"])
 async def test_only_what_is_parked_is_an_operators_to_decide(
     customer: Caller, staff: Caller, flavor: int, action: str
 ) -> None:

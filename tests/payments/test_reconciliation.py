@@ -116,7 +116,9 @@ async def test_an_outcome_that_only_they_know_is_adopted(
     bank.listed = [record(asked, f"theirs {order}", state=state)]
     (finding,) = await find(bank)
     assert (finding.action, finding.payment) == ("adopt", payment)
-    assert str(finding) == f"adopt: payment {payment} and charge theirs {order}: it {state}"
+    assert str(finding) == (
+        f"adopt: payment {payment} and charge theirs {order}: {state} at the provider, unknown here"
+    )
     for _ in range(2):
         assert (await remedies.apply_remedy(bank, finding)).is_done
     assert await status(order) == ends
@@ -432,7 +434,7 @@ async def test_a_charge_is_matched_by_its_key_and_never_by_its_orders_number(
     bank.listed = [record(lost, "ch of the lost order")]
     (finding,) = await find(bank)
     assert finding.order is None
-    assert f"it was for an order {placed.order}, which may be another one today" in str(finding)
+    assert f"it names order {placed.order}, which may be a different order today" in str(finding)
     assert (await remedies.apply_remedy(bank, finding)).is_done
     types = await Event.select(Event.type).where(Event.order == placed.order)
     assert [row["type"] for row in types] == ["placed"]

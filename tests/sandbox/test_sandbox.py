@@ -628,7 +628,7 @@ class Hooks:
     def _hear(self, body: bytes, headers: dict[str, str]) -> None:
         notice = self._reader.parse_webhook(body, headers)
         if notice is not None:
-            self.heard.append((notice.event, notice.key, json.loads(body)["type"]))
+            self.heard.append((notice.id, notice.key, json.loads(body)["type"]))
 
     async def tell(self, key: str, type_: str, times: int = 1) -> list[str]:
         """Return the ids of the events of that type about a payment, once there are so many."""

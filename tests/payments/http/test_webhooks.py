@@ -61,7 +61,7 @@ async def provider(visitor: Visitor) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def told(event: str = "evt_1", key: str = "a key", reference: str = "pi_1") -> dict[str, Any]:
-    return {"event": event, "key": key, "reference": reference}
+    return {"id": event, "key": key, "reference": reference}
 
 
 async def kept() -> list[dict[str, Any]]:
@@ -198,11 +198,11 @@ async def test_what_is_not_committed_is_not_acknowledged_and_may_come_again(
 
 TRUSTING = """
 from icecream.runtime import failpoints
-from icecream.payments.providers import Notice, Simulated
-Simulated.notice = lambda self, body, headers: Notice(body.decode(), "a key", "a reference")
+from icecream.payments.providers import SimulatedGateway, WebhookEvent
+SimulatedGateway.parse_webhook = lambda self, body, headers: WebhookEvent(body.decode(), "a key", "a reference")
 async def close(self):
     print("The provider was let go.", flush=True)
-Simulated.close = close
+SimulatedGateway.close = close
 """
 KILLED = """
 import os, signal

@@ -374,7 +374,7 @@ async def test_a_bug_of_ours_is_not_taken_for_an_answer_that_cannot_be_read(
         raise bug
 
     monkeypatch.setattr("icecream.payments.providers.stripe._state", fails)
-    monkeypatch.setattr("icecream.payments.providers.stripe._verdict", fails)
+    monkeypatch.setattr("icecream.payments.providers.stripe._to_answer", fails)
     stub[0].says(200, intent(metadata=BEARS_OUR_KEY))
     with pytest.raises(bug):
         await stub[1].charge(charge())
@@ -528,7 +528,7 @@ async def test_a_line_of_a_list_that_cannot_be_read_is_told_and_left_out(
     found = stub[1].records(datetime.now(UTC), datetime.now(UTC))
     # The stub returns the same list twice: for charges and for refunds.
     assert [one.reference async for one in found] == ["pi_1", "pi_2"] * 2
-    assert caplog.text.count("pi_odd is left out") == 2
+    assert caplog.text.count("pi_odd is unreadable") == 2
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
@@ -590,7 +590,9 @@ async def test_a_notice_names_our_key_and_their_reference(reader: StripeGateway)
     lower = {name.lower(): value for name, value in signed(body).items()}
     assert reader.parse_webhook(body, lower) == WebhookEvent("evt_1", "our key", "pi_1")
     body = event(given("failed") | {"metadata": OURS}, "refund.failed")
-    assert reader.parse_webhook(body, signed(body, age=299)) == WebhookEvent("evt_1", "our key", "re_1")
+    assert reader.parse_webhook(body, signed(body, age=299)) == WebhookEvent(
+        "evt_1", "our key", "re_1"
+    )
 
 
 @pytest.mark.parametrize(
