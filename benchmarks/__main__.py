@@ -40,7 +40,7 @@ def main(
         except (RuntimeError, httpx.HTTPError) as error:
             failed.append(f"{name} could not be measured: {error}")
     Progress("")("")
-    click.echo(f"{table.render(lines)}\n\n{machine.described()}")
+    click.echo(f"{table.render(lines)}\n\n{machine.describe()}")
     click.echo(f"{rounds} rounds of {seconds:g} s")
     if failed:
         raise click.ClickException("\n".join(failed))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def said(
+def run_command(
     *command: str | Path, folder: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> str:
     """Return the output of a program.

@@ -6,8 +6,8 @@ from benchmarks import services
 
 FLAVORS = 20
 # Each transaction writes so many orders. It is one step of the progress line.
-STEP = 500_000
-PEOPLE = f"""
+ORDERS_PER_TRANSACTION = 500_000
+USERS_AND_FLAVORS = f"""
 INSERT INTO users (username, password, active, admin, superuser)
     VALUES ('shop', '', true, false, false);
 INSERT INTO flavor (name, description, price, archived, version)
@@ -68,9 +68,9 @@ def fill(address: str, *, orders: int, mine: int, say: Callable[[str], None]) ->
         orders: the number of orders.
         mine: how many of them belong to the first user.
     """
-    services.psql(address, PEOPLE)
-    for first in range(1, orders + 1, STEP):
-        last = min(orders, first + STEP - 1)
+    services.psql(address, USERS_AND_FLAVORS)
+    for first in range(1, orders + 1, ORDERS_PER_TRANSACTION):
+        last = min(orders, first + ORDERS_PER_TRANSACTION - 1)
         say(f"filling: {last:,} of {orders:,} orders")
         values = {"apart": orders // mine, "orders": orders, "first": first, "last": last}
         services.psql(address, ORDERS.format(**values, flavors=FLAVORS))

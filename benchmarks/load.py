@@ -25,9 +25,9 @@ function done(summary, latency, requests)
     latency:percentile(50) / 1000, latency:percentile(99) / 1000))
 end
 """
-BODY = "'{\"quantity\": 1, \"flavor\": ' .. ids[n % #ids + 1] .. '}'"
+BODY_EXPRESSION = "'{\"quantity\": 1, \"flavor\": ' .. ids[n % #ids + 1] .. '}'"
 # Seconds before the measurement, in which pools fill and caches warm up.
-WARMUP = 2
+WARMUP_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,15 @@ def run(
         "token": token,
         "path": path,
         "method": "POST" if flavors else "GET",
-        "body": BODY if flavors else "nil",
+        "body": BODY_EXPRESSION if flavors else "nil",
     }
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "load.lua"
         script.write_text(SCRIPT % values)
         everything = 0
-        for lasting in (min(WARMUP, seconds), seconds):
+        for lasting in (min(WARMUP_SECONDS, seconds), seconds):
             command = ["wrk", "-t1", f"-c{connections}", f"-d{lasting:.0f}s", "--timeout=10s"]
-            result = _result([*command, f"-s{script}", address])
+            result = _run_wrk([*command, f"-s{script}", address])
             if result["bad"] or not result["requests"]:
                 raise RuntimeError(f"{path}: of {result['requests']} calls {result['bad']} failed")
             everything += int(result["requests"])
@@ -78,8 +78,8 @@ def run(
     return Load(rate, result["p50"], result["p99"], everything)
 
 
-def _result(command: list[str]) -> dict[str, float]:
-    text = commands.said(*command)
+def _run_wrk(command: list[str]) -> dict[str, float]:
+    text = commands.run_command(*command)
     found = re.search(r"RESULT (.*)", text)
     assert found is not None, text
     result: dict[str, float] = json.loads(found[1])

@@ -14,9 +14,9 @@ from benchmarks import commands, services
 PACKAGES = ("litestar", "piccolo", "asyncpg", "uvicorn", "taskiq", "msgspec")
 
 
-def described() -> str:
+def describe() -> str:
     """Return the time and commit, the machine, the servers and the versions, each on a line."""
-    commit = commands.said("git", "describe", "--always", "--dirty", folder=services.TOP)
+    commit = commands.run_command("git", "describe", "--always", "--dirty", folder=services.ROOT)
     versions = [
         f"Python {platform.python_version()}",
         *(f"{one} {version(one)}" for one in PACKAGES),

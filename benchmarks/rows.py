@@ -16,10 +16,10 @@ from benchmarks.table import Goal, Line
 T = TypeVar("T")
 # The number of connections unless a line says otherwise, and the seconds between orders that are
 # sent one by one.
-MANY = 64
-PAUSE = 0.02
+CONNECTIONS = 64
+PAUSE_SECONDS = 0.02
 # Orders of another customer that cannot be paid, placed before the measured orders.
-OTHERS = 500
+UNPAYABLE_ORDERS = 500
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def original(run: Run) -> Iterator[Line]:
             )
             what = f"orders, {connections} connections"
             yield Line(what, at_least(bound), rates(ours), against, rates(theirs))
-            if connections == MANY:
+            if connections == CONNECTIONS:
                 late, theirs_late = ([one.p99 for one in loads] for loads in (ours, theirs))
                 yield Line("p99 of that", at_most(0.3), late, against, theirs_late, unit="ms")
 
@@ -82,13 +82,13 @@ def embedded(run: Run) -> Iterator[Line]:
     with services.original(best=False) as peer:
         with services.ours(embedded=True) as our:
             ours, theirs = run.turns(
-                ours=partial(our.orders, MANY, run.seconds),
-                original=partial(peer.orders, MANY, run.seconds),
+                ours=partial(our.orders, CONNECTIONS, run.seconds),
+                original=partial(peer.orders, CONNECTIONS, run.seconds),
             )
         yield Line("orders, SQLite", at_least(12), rates(ours), against, rates(theirs))
         settled, theirs_again = run.turns(
             ours=partial(_settled, run.seconds),
-            original=lambda: peer.orders(MANY, run.seconds).rate,
+            original=lambda: peer.orders(CONNECTIONS, run.seconds).rate,
         )
     yield Line("orders settled, SQLite", at_least(5), settled, against, theirs_again)
 
@@ -97,7 +97,7 @@ def _settled(seconds: float) -> float:
     """Return the settled orders per second, from the first order until all are settled."""
     with services.ours(embedded=True, delay="0") as our:
         began = time.monotonic()
-        placed = our.orders(MANY, seconds).everything
+        placed = our.orders(CONNECTIONS, seconds).everything
         our.until_settled()
         return placed / (time.monotonic() - began)
 
@@ -106,8 +106,8 @@ def ceiling(run: Run) -> Iterator[Line]:
     """Compare one process without a worker against the same process when it writes nothing."""
     with services.ours(module="benchmarks.ceiling") as our:
         ours, empty = run.turns(
-            ours=partial(our.orders, MANY, run.seconds),
-            ceiling=partial(our.orders, MANY, run.seconds, path="/ceiling"),
+            ours=partial(our.orders, CONNECTIONS, run.seconds),
+            ceiling=partial(our.orders, CONNECTIONS, run.seconds, path="/ceiling"),
         )
     yield Line("orders, one process", at_least(0.5), rates(ours), "its ceiling", rates(empty))
 
@@ -116,10 +116,10 @@ def hot(run: Run) -> Iterator[Line]:
     """Compare orders of one flavor with counted stock against the same orders by pgbench."""
     with services.ours(processes=2, stock=True) as our, services.ours(stock=True) as their:
         peers = {
-            name: partial(pgbench.rate, their.database, name, their.flavors[0], run.seconds)
+            name: partial(pgbench.measure_rate, their.database, name, their.flavors[0], run.seconds)
             for name in pgbench.SCRIPTS
         }
-        ours, *theirs = run.turns(ours=lambda: our.orders(MANY, run.seconds).rate, **peers)
+        ours, *theirs = run.turns(ours=lambda: our.orders(CONNECTIONS, run.seconds).rate, **peers)
     for script, figures in zip(pgbench.SCRIPTS.values(), theirs, strict=True):
         yield Line("orders, hot flavor", at_least(script.bound), ours, script.what, figures)
 
@@ -129,8 +129,8 @@ def even(run: Run) -> Iterator[Line]:
     with services.ours(processes=2, stock=True, flavors=21) as our:
         first, *others = our.flavors
         ours, theirs = run.turns(
-            hot=partial(our.orders, MANY, run.seconds, flavors=[first]),
-            even=partial(our.orders, MANY, run.seconds, flavors=others),
+            hot=partial(our.orders, CONNECTIONS, run.seconds, flavors=[first]),
+            even=partial(our.orders, CONNECTIONS, run.seconds, flavors=others),
         )
         yield Line("orders, hot flavor", at_least(0.9), rates(ours), "20 flavors", rates(theirs))
 
@@ -139,8 +139,8 @@ def plain(run: Run) -> Iterator[Line]:
     """Compare one process against a plain service on the same stack."""
     with services.ours(stock=True) as our, services.plain() as peer:
         ours, theirs = run.turns(
-            ours=partial(our.orders, MANY, run.seconds),
-            plain=partial(peer.orders, MANY, run.seconds),
+            ours=partial(our.orders, CONNECTIONS, run.seconds),
+            plain=partial(peer.orders, CONNECTIONS, run.seconds),
         )
         yield Line("orders, one process", at_least(6), rates(ours), "plain stack", rates(theirs))
 
@@ -153,9 +153,9 @@ def scaling(run: Run) -> Iterator[Line]:
         services.ours(processes=4) as four,
     ):
         found = run.turns(
-            one=lambda: one.orders(MANY, run.seconds).rate,
-            two=lambda: two.orders(MANY, run.seconds).rate,
-            four=lambda: four.orders(MANY, run.seconds).rate,
+            one=lambda: one.orders(CONNECTIONS, run.seconds).rate,
+            two=lambda: two.orders(CONNECTIONS, run.seconds).rate,
+            four=lambda: four.orders(CONNECTIONS, run.seconds).rate,
         )
         yield Line("orders, 2 processes", at_least(1), found[1], "1 process", found[0])
         yield Line("orders, 4 processes", at_least(1), found[2], "2 processes", found[1])
@@ -179,8 +179,11 @@ def reads(run: Run) -> Iterator[Line]:
         paths = {"flavors": "/api/flavors/", "own": "/api/orders/", "stats": "/api/stats/"}
         what = {"flavors": "flavors", "own": "own orders (100)", "stats": "stats"}
         empty, *found = run.turns(
-            ceiling=partial(our.get, "/ceiling", MANY, run.seconds),
-            **{name: partial(our.get, path, MANY, run.seconds) for name, path in paths.items()},
+            ceiling=partial(our.get, "/ceiling", CONNECTIONS, run.seconds),
+            **{
+                name: partial(our.get, path, CONNECTIONS, run.seconds)
+                for name, path in paths.items()
+            },
         )
         for name, loads in zip(paths, found, strict=True):
             yield Line(what[name], at_least(0.7), rates(loads), "GET ceiling", rates(empty))
@@ -270,7 +273,7 @@ def pickup(run: Run) -> Iterator[Line]:
             end = time.monotonic() + run.seconds
             while time.monotonic() < end:
                 our.call("POST", "/api/orders/", body)
-                time.sleep(PAUSE)
+                time.sleep(PAUSE_SECONDS)
             return float(services.psql(our.database, late))
 
     (found,) = run.turns(ours=picked_up)
@@ -292,13 +295,13 @@ def fair(run: Run) -> Iterator[Line]:
                 our.call("PUT", "/api/payment-method/", {"reference": method or "pm_good"})
             if others:
                 our.sign_in("bad")
-                for _ in range(OTHERS):
+                for _ in range(UNPAYABLE_ORDERS):
                     our.call("POST", "/api/orders/", body)
                 our.sign_in("good")
             end = time.monotonic() + run.seconds
             while time.monotonic() < end:
                 our.call("POST", "/api/orders/", body)
-                time.sleep(PAUSE)
+                time.sleep(PAUSE_SECONDS)
             our.until_settled()
             return float(services.psql(our.database, late))
 
@@ -308,16 +311,16 @@ def fair(run: Run) -> Iterator[Line]:
         alone=partial(settled, None),
     )
     for what, figures in (("refused", refused), ("unanswered", unanswered)):
-        name = f"paid, p99, beside {OTHERS} {what}"
+        name = f"paid, p99, beside {UNPAYABLE_ORDERS} {what}"
         yield Line(name, at_most(1.2), figures, "without them", alone, unit="ms")
 
 
 def settling(run: Run) -> Iterator[Line]:
     """Compare one worker, whose provider answers at once, against acceptance and other workers."""
     with services.ours(delay="0") as our, services.original(worker=False, sleep=False) as peer:
-        accepted = [our.orders(MANY, 3 * run.seconds).rate]
-        peer.orders(MANY, 3 * run.seconds)
-        our.begin(*services.OURS, "worker")
+        accepted = [our.orders(CONNECTIONS, 3 * run.seconds).rate]
+        peer.orders(CONNECTIONS, 3 * run.seconds)
+        our.begin(*services.ICECREAM, "worker")
         ours = [our.settled(run.seconds)]
         our.stop()
         services.begin_celery(peer)
@@ -333,16 +336,16 @@ def held(run: Run) -> Iterator[Line]:
 
     def measure(service: services.Service) -> tuple[float, float, float]:
         began = time.monotonic()
-        placed = service.orders(MANY, run.seconds)
+        placed = service.orders(CONNECTIONS, run.seconds)
         while service.pending():
             time.sleep(0.05)
         settled = placed.everything / (time.monotonic() - began)
-        return placed.rate, settled, service.get("/api/stats/", MANY, run.seconds).rate
+        return placed.rate, settled, service.get("/api/stats/", CONNECTIONS, run.seconds).rate
 
     def order_and_settle(service: services.Service) -> None:
         # Sign in again, because the whole run takes longer than a token is valid.
         service.sign_in()
-        service.orders(MANY, min(5, run.held))
+        service.orders(CONNECTIONS, min(5, run.held))
         while service.pending():
             time.sleep(0.1)
 

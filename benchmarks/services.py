@@ -23,18 +23,18 @@ import redis
 
 from benchmarks import commands, load
 
-TOP = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 POSTGRES = os.environ.get("BENCH_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("BENCH_REDIS", "redis://127.0.0.1:6379/9")
 PASSWORD = "vanilla-sky-42"
-ORIGINAL = TOP / "benchmarks/original"
+ORIGINAL = ROOT / "benchmarks/original"
 # Seconds that a start or a stop may take.
-PATIENCE = 30
+MAX_WAIT_SECONDS = 30
 
 
 def psql(address: str, query: str) -> str:
     """Return the plain result of a query."""
-    return commands.said("psql", address, "-XAtqv", "ON_ERROR_STOP=1", "-c", query)
+    return commands.run_command("psql", address, "-XAtqv", "ON_ERROR_STOP=1", "-c", query)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ class Service:
 
     def run(self, *command: str | Path) -> None:
         """Run a command of the service and wait until it ends."""
-        commands.said(*command, folder=self.folder, environment=self.environment)
+        commands.run_command(*command, folder=self.folder, environment=self.environment)
 
     def begin(self, *command: str | Path) -> subprocess.Popen[bytes]:
         """Start a process that keeps running; its output goes to a log file."""
@@ -114,7 +114,7 @@ class Service:
         Raises:
             RuntimeError: it does not answer; the error contains its log.
         """
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + MAX_WAIT_SECONDS
         while time.monotonic() < end:
             try:
                 if httpx.get(self.address + path).status_code < 500:
@@ -143,7 +143,7 @@ class Service:
 
     def add_customer(self, name: str) -> None:
         """Create an account with the password of the first admin."""
-        self.run(*OURS, "user", "create", "--password", PASSWORD, name)
+        self.run(*ICECREAM, "user", "create", "--password", PASSWORD, name)
 
     def orders(
         self,
@@ -194,7 +194,7 @@ class Service:
 
     def memory(self) -> float:
         """Return the MB in memory of the service's largest process."""
-        return max(_memory(pid) for process in self.processes for pid in _family(process.pid))
+        return max(_memory(pid) for process in self.processes for pid in _process_tree(process.pid))
 
     def stop(self) -> None:
         """Stop as an operator would, so that accepted work is finished."""
@@ -202,7 +202,7 @@ class Service:
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
             try:
-                process.wait(PATIENCE)
+                process.wait(MAX_WAIT_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -216,10 +216,10 @@ def _free_port() -> int:
         return port
 
 
-def _family(pid: int) -> Iterator[int]:
+def _process_tree(pid: int) -> Iterator[int]:
     yield pid
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield from _family(int(child))
+        yield from _process_tree(int(child))
 
 
 def _memory(pid: int) -> float:
@@ -259,7 +259,7 @@ def ours(
         fill: called with the address of the migrated database before anything else starts.
     """
     environment = {
-        "PYTHONPATH": str(TOP),
+        "PYTHONPATH": str(ROOT),
         "ICECREAM_SECRET_KEY": "a key of the benchmark's own, long enough",
         "ICECREAM_ADMIN_PASSWORD": PASSWORD,
         "ICECREAM_RATE_LIMIT": "1000000000/minute",
@@ -279,15 +279,15 @@ def ours(
         service.environment["ICECREAM_PORT"] = str(service.port)
         service.database = address
         if address:
-            service.run(*OURS, "migrate")
+            service.run(*ICECREAM, "migrate")
             fill(address)
         more = ["--workers", str(processes)] if processes > 1 else []
         service.main = (
-            (*OURS, "serve", *more) if module == "icecream" else (sys.executable, "-m", module)
+            (*ICECREAM, "serve", *more) if module == "icecream" else (sys.executable, "-m", module)
         )
         service.start()
         for _ in range(workers):
-            service.begin(*OURS, "worker")
+            service.begin(*ICECREAM, "worker")
         service.ready()
         service.sign_in()
         if flavors > 1 or stock:
@@ -295,7 +295,7 @@ def ours(
         yield service
 
 
-OURS = (sys.executable, "-m", "icecream")
+ICECREAM = (sys.executable, "-m", "icecream")
 
 
 def _begin_provider(service: Service) -> None:
@@ -353,7 +353,7 @@ def procrastinate(seconds: float) -> float:
     """Return how many jobs per second one worker of procrastinate finishes."""
     with database() as address:
         done = subprocess.run(
-            [_program("python"), TOP / "benchmarks/procrastinate/service.py", str(seconds)],
+            [_program("python"), ROOT / "benchmarks/procrastinate/service.py", str(seconds)],
             env=os.environ | {"PEER_DATABASE": address},
             capture_output=True,
             text=True,
@@ -372,7 +372,7 @@ def plain() -> Iterator[Service]:
     """Yield the plain service on the same stack, in one process."""
     with database() as address, _service({"PLAIN_DATABASE": address}) as service:
         service.environment["PLAIN_PORT"] = str(service.port)
-        service.begin(sys.executable, TOP / "benchmarks/plain/service.py")
+        service.begin(sys.executable, ROOT / "benchmarks/plain/service.py")
         service.ready()
         service.sign_in()
         yield service

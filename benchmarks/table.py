@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-HEAD = ("row", "what", "ours", "peer", "against", "ratio", "spread", "goal", "")
+COLUMNS = ("row", "what", "ours", "peer", "against", "ratio", "spread", "goal", "")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Goal:
         return figure >= self.bound if self.sign == ">=" else figure <= self.bound
 
     def __str__(self) -> str:
-        return f"{self.sign} {self.bound:g}{_after(self.unit)}"
+        return f"{self.sign} {self.bound:g}{_unit_suffix(self.unit)}"
 
 
 @dataclass(frozen=True)
@@ -47,29 +47,29 @@ class Line:
         figures, unit = self.figures, self.goal.unit
         return (
             self.what,
-            shown(median(self.ours), self.unit),
-            shown(median(self.peer), self.unit) if self.peer else "",
+            format_figure(median(self.ours), self.unit),
+            format_figure(median(self.peer), self.unit) if self.peer else "",
             self.against,
-            shown(median(figures), unit) if self.peer else "",
-            f"{shown(min(figures))} to {shown(max(figures))}",
+            format_figure(median(figures), unit) if self.peer else "",
+            f"{format_figure(min(figures))} to {format_figure(max(figures))}",
             str(self.goal),
             "met" if self.goal.met(median(figures)) else "NOT MET",
         )
 
 
-def shown(value: float, unit: str = "") -> str:
+def format_figure(value: float, unit: str = "") -> str:
     """Return a value with about three significant digits."""
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
-    return f"{value:,.{digits}f}{_after(unit)}"
+    return f"{value:,.{digits}f}{_unit_suffix(unit)}"
 
 
-def _after(unit: str) -> str:
+def _unit_suffix(unit: str) -> str:
     return f" {unit}" if unit.isalpha() and unit != "x" else unit
 
 
 def render(lines: Iterable[tuple[str, Line]]) -> str:
     """Return the lines, each with the name of its row, as a Markdown table with aligned columns."""
-    rows = [HEAD, *((name, *line.cells) for name, line in lines)]
+    rows = [COLUMNS, *((name, *line.cells) for name, line in lines)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows.insert(1, tuple("-" * width for width in widths))
     return "\n".join(

@@ -9,7 +9,7 @@ from tests import servers
 from tests.processes import TOP, Process, until
 
 WEBHOOK_SECRET = "whsec_of_the_tests"
-# In this program, delays of `--slow` and `--late` end when the test creates the file `go-on`.
+# In this program, the delays of `--slow` and `--late` end when a test creates the file `go-on`.
 HOLDING = """
 import asyncio, itertools, pathlib, types
 from icecream.cli import main
@@ -58,7 +58,7 @@ class Sandbox:
         environment = dict(os.environ) | {"PYTHONPATH": str(TOP)}
         log = self._folder / "sandbox.log"
         self.process = Process((*words, *secret, *self._options), environment, log, self._program)
-        self.process.says("Sandbox, its ledger in")
+        self.process.says("Sandbox with ledger")
         return self.process
 
     def end(self) -> None:
@@ -70,11 +70,11 @@ class Sandbox:
 
     def go_on(self) -> None:
         """Wait until a slow or late request is held, release it and wait until it continues."""
-        until(self.holds, "something is slow or late")
-        told = self._folder / "go-on"
-        told.touch()
-        until(lambda: not self.holds(), "it goes on")
-        told.unlink()
+        until(self.holds, "a slow or late request is held")
+        signal_file = self._folder / "go-on"
+        signal_file.touch()
+        until(lambda: not self.holds(), "the held request continues")
+        signal_file.unlink()
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the entries of the complete lines of the ledger."""
@@ -83,11 +83,11 @@ class Sandbox:
 
     def requests(self, key: str | None = None) -> list[dict[str, Any]]:
         """Return the recorded requests, each with the fault that was applied to it."""
-        asked = [one for one in self.entries() if one["entry"] == "request"]
-        return [one for one in asked if key in (None, one["key"])]
+        requests = [entry for entry in self.entries() if entry["entry"] == "request"]
+        return [request for request in requests if key in (None, request["key"])]
 
     def executions(self, key: str | None = None) -> list[Execution]:
-        """Return the executions with their current results."""
+        """Return the executions with their current status."""
         done: dict[str, Execution] = {}
         for entry in self.entries():
             if entry["entry"] == "execution":

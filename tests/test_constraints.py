@@ -37,7 +37,7 @@ BAD: list[Any] = [
 def kinds() -> list[type[Struct]]:
     """Return every struct that input from outside is converted to."""
     subjects = [form.subject for form in forms.FORMS]
-    return [*fields.Body.__subclasses__(), *subjects, rules.Person, rules.AddedFlavor]
+    return [*fields.Body.__subclasses__(), *subjects, rules.UserRules, rules.NewFlavorRules]
 
 
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)

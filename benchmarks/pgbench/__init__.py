@@ -27,12 +27,12 @@ SCRIPTS = {
 }
 
 
-def rate(address: str, name: str, flavor: int, seconds: float) -> float:
+def measure_rate(address: str, name: str, flavor: int, seconds: float) -> float:
     """Orders of a flavor a second."""
     script = SCRIPTS[name]
     command = ["pgbench", "-n", "-Mprepared", f"-c{script.clients}", "-j2", f"-T{seconds:.0f}"]
     command += [f"-Dflavor={flavor}", f"-Dorders={script.orders}", f"-f{FOLDER / script.file}"]
-    text = commands.said(*command, address)
+    text = commands.run_command(*command, address)
     found = re.search(r"tps = ([\d.]+)", text)
     assert found is not None, text
     return script.orders * float(found[1])

@@ -1,4 +1,4 @@
-"""Forms in the admin for other actions than edits; bodies and rules are those of the API."""
+"""Forms in the admin for actions; their bodies and rules are those of the API."""
 
 import logging
 import re
@@ -23,251 +23,249 @@ from icecream.runtime import logs
 from icecream.tables import Flavor, Order, Payment
 
 log = logging.getLogger(__name__)
-# The message for the user, and the payments to carry out next.
-Done = tuple[str, list[int]]
-# An id that fits into the database's type.
-FITS = re.compile("[0-9]{1,18}")
+# The message for the user, and the payments that workers must carry out next.
+FormResult = tuple[str, list[int]]
+# An id that fits into bigint.
+ID_PATTERN = re.compile("[0-9]{1,18}")
 
 
-class AnOrder(Struct):
-    """Which order."""
+class OrderSubject(Struct):
+    """The order of an action."""
 
     order: fields.Id
 
 
-class AFlavor(Struct):
-    """Which flavor."""
+class FlavorSubject(Struct):
+    """The flavor of an action."""
 
     flavor: fields.Id
 
 
-class APayment(Struct):
-    """Which payment."""
+class PaymentSubject(Struct):
+    """The payment of an action."""
 
     payment: fields.Id
 
 
-class Nothing(Struct, forbid_unknown_fields=True):
-    """Nothing more has to be said."""
+class NoFields(Struct, forbid_unknown_fields=True):
+    """A form without further fields."""
 
 
-async def _cancel(order: int, _: Nothing, by: int) -> Done:
-    staged = await actions.cancel_order(order, by=by)
-    if await _status(order) == "canceled":
+async def _cancel(order: int, _: NoFields, by: int) -> FormResult:
+    staged = await actions.cancel(order, by=by)
+    if await _order_status(order) == "canceled":
         return f"Order {order} is canceled.", staged
-    return (
-        f"Order {order} will be canceled once its payment, or giving it back, is through.",
-        staged,
-    )
+    return f"Order {order} will be canceled after its payment or refund has ended.", staged
 
 
-async def _pay(order: int, _: Nothing, by: int) -> Done:
+async def _pay(order: int, _: NoFields, by: int) -> FormResult:
     needs_method = settings.load().needs_payment_method
-    staged = await actions.pay_order(order, by=by, needs_method=needs_method)
-    if await _status(order) == "paid":
-        return f"Order {order} is paid already.", staged
-    return f"Order {order} is being paid.", staged
+    staged = await actions.pay(order, by=by, needs_method=needs_method)
+    if await _order_status(order) == "paid":
+        return f"Order {order} is already paid.", staged
+    return f"The payment of order {order} has started.", staged
 
 
-async def _refund(order: int, what: actions_http.NewRefund, by: int) -> Done:
+async def _refund(order: int, body: actions_http.NewRefund, by: int) -> FormResult:
     staged = await database.transaction(
-        lambda: actions.refund_order(order, what.amount, reason=what.reason, by=by)
+        lambda: actions.refund(order, body.amount, why=body.reason, by=by)
     )
     rows = await Payment.select(Payment.amount).where(Payment.id.is_in(staged))
     amount = money.format_amount(rows[0]["amount"], settings.load().currency)
     return f"Refund of {amount} started for order {order}.", staged
 
 
-async def _receive(flavor: int, what: flavors.StockReceipt, by: int) -> Done:
+async def _receive_stock(flavor: int, body: flavors.StockReceipt, by: int) -> FormResult:
     async def work() -> None:
-        await inventory.receive_stock(flavor, what.quantity, reason=what.reason, by=by)
+        await inventory.receive(flavor, body.quantity, why=body.reason, by=by)
 
     await database.transaction(work)
     rows = await Flavor.select(Flavor.name, Flavor.stock).where(Flavor.id == flavor)
-    return f"There are {rows[0]['stock']} of {rows[0]['name']} now.", []
+    return f"The stock of {rows[0]['name']} is now {rows[0]['stock']}.", []
 
 
-async def _retry(payment: int, what: payments_http.Retry, by: int) -> Done:
-    staged = await manual_review.retry_payment(
-        payment, reason=what.reason, by=by, reference=what.reference
-    )
-    return f"The provider is asked once more about payment {payment}.", staged
+async def _retry(payment: int, body: payments_http.Retry, by: int) -> FormResult:
+    staged = await manual_review.retry(payment, why=body.reason, by=by, reference=body.reference)
+    return f"Payment {payment} will be looked up at the provider again.", staged
 
 
-async def _release(payment: int, what: payments_http.Why, by: int) -> Done:
-    staged = await manual_review.release_payment(payment, reason=what.reason, by=by)
-    order = (await payments_http.get_payment(payment)).order
-    status = await _status(order)
-    return f"Payment {payment} counts as declined; order {order} is {status}.", staged
+async def _release(payment: int, body: payments_http.Why, by: int) -> FormResult:
+    staged = await manual_review.release(payment, why=body.reason, by=by)
+    order = (await payments_http.one(payment)).order
+    status = await _order_status(order)
+    return f"Payment {payment} is declined now; order {order} is {status}.", staged
 
 
-async def _give_back(payment: int, what: payments_http.Why, by: int) -> Done:
-    staged = await manual_review.refund_payment(payment, reason=what.reason, by=by)
-    view = await payments_http.get_payment(payment)
-    amount = money.format_amount(view.moved or 0, view.currency)
-    return f"Refund of {amount} started; then order {view.order} is canceled.", staged
+async def _refund_parked(payment: int, body: payments_http.Why, by: int) -> FormResult:
+    staged = await manual_review.refund(payment, why=body.reason, by=by)
+    view = await payments_http.one(payment)
+    amount = money.text(view.moved or 0, view.currency)
+    return f"Refund of {amount} started. Order {view.order} is canceled when it succeeds.", staged
 
 
-async def _book(payment: int, what: payments_http.Why, by: int) -> Done:
-    staged = await manual_review.book_refund(payment, reason=what.reason, by=by)
-    view = await payments_http.get_payment(payment)
-    amount, status = money.format_amount(view.moved or 0, view.currency), await _status(view.order)
-    return f"{amount} counts as given back; order {view.order} is {status}.", staged
+async def _book_refund(payment: int, body: payments_http.Why, by: int) -> FormResult:
+    staged = await manual_review.book(payment, why=body.reason, by=by)
+    view = await payments_http.one(payment)
+    amount, status = money.text(view.moved or 0, view.currency), await _order_status(view.order)
+    return f"{amount} is booked as refunded; order {view.order} is {status}.", staged
 
 
-async def _status(order: int) -> str:
+async def _order_status(order: int) -> str:
     rows = await Order.select(Order.status).where(Order.id == order)
     return str(rows[0]["status"])
 
 
-class Form(NamedTuple):
-    """A form: its `subject`, the `body` with other fields, and the action with the user's id."""
+class AdminForm(NamedTuple):
+    """A form: the `subject` it acts on, the `body` with its other fields, and its action."""
 
     group: str
     name: str
-    about: str
+    description: str
     subject: type[Struct]
     body: type[Struct]
-    do: Callable[[int, Any, int], Awaitable[Done]]
+    action: Callable[[int, Any, int], Awaitable[FormResult]]
 
 
 FORMS = (
-    Form(
+    AdminForm(
         "Orders",
         "Cancel an order",
-        "What was paid is given back, and then the stock.",
-        AnOrder,
-        Nothing,
+        "Refunds the paid amount, and then returns the stock.",
+        OrderSubject,
+        NoFields,
         _cancel,
     ),
-    Form(
+    AdminForm(
         "Orders",
         "Pay an order again",
-        "For an order that failed: its stock is taken again, at the prices it was placed at.",
-        AnOrder,
-        Nothing,
+        "For a failed order. Reserves its stock again, and charges the prices of the order.",
+        OrderSubject,
+        NoFields,
         _pay,
     ),
-    Form(
+    AdminForm(
         "Orders",
         "Refund an order",
-        "Gives back an amount, in minor units such as cents, or all that is left. Stock stays.",
-        AnOrder,
+        "Refunds an amount in minor units, such as cents, or the whole remainder. "
+        "The stock does not change.",
+        OrderSubject,
         actions_http.NewRefund,
         _refund,
     ),
-    Form(
+    AdminForm(
         "Catalogue",
         "Receive stock",
-        "Adds a delivery to what is left, or with a negative quantity takes a loss.",
-        AFlavor,
+        "Adds a delivery to the stock; a negative quantity records a loss.",
+        FlavorSubject,
         flavors.StockReceipt,
-        _receive,
+        _receive_stock,
     ),
-    Form(
+    AdminForm(
         "Parked payments",
         "Retry a parked payment",
-        "Looks it up once more, by the provider's own reference if you found one. "
-        "Nothing is charged twice.",
-        APayment,
+        "Looks the payment up at the provider again, by the provider's own reference if you "
+        "enter one. It never charges twice.",
+        PaymentSubject,
         payments_http.Retry,
         _retry,
     ),
-    Form(
+    AdminForm(
         "Parked payments",
         "Release a parked payment",
-        "For what moved no money: look at the provider's own list first. "
+        "For a payment that moved no money. Check the provider's dashboard first. "
         "The order fails, and may be paid again.",
-        APayment,
+        PaymentSubject,
         payments_http.Why,
         _release,
     ),
-    Form(
+    AdminForm(
         "Parked payments",
         "Refund a parked payment",
-        "For what was charged, but not as we asked: all of it goes back, "
-        "and then the order is canceled.",
-        APayment,
+        "For a charge whose amount differs from the requested one. Refunds the whole charge, "
+        "and then cancels the order.",
+        PaymentSubject,
         payments_http.Why,
-        _give_back,
+        _refund_parked,
     ),
-    Form(
+    AdminForm(
         "Parked payments",
         "Book a parked refund",
-        "For a refund that moved another amount than we asked for: what it moved counts as given "
-        "back, and the rest may be refunded.",
-        APayment,
+        "For a refund whose amount differs from the requested one. Books the moved amount as "
+        "refunded; the rest may be refunded later.",
+        PaymentSubject,
         payments_http.Why,
-        _book,
+        _book_refund,
     ),
 )
 
 
-def configs(ring: placing.NotifyWorkers) -> list[FormConfig]:
-    """Return the forms for Piccolo; `ring` notifies the workers of payments."""
-    return [_config(form, ring) for form in FORMS]
+def build_forms(notify: placing.Ring) -> list[FormConfig]:
+    """Return the forms for Piccolo; `notify` tells the workers about payments."""
+    return [_build_form(form, notify) for form in FORMS]
 
 
-def _config(form: Form, ring: placing.NotifyWorkers) -> FormConfig:
-    async def endpoint(request: PiccoloRequest, given: BaseModel) -> str:
+def _build_form(form: AdminForm, notify: placing.Ring) -> FormConfig:
+    async def endpoint(request: PiccoloRequest, data: BaseModel) -> str:
         try:
-            said, staged = await _submit(form, given.model_extra or {}, request.user.user.id)
+            message, staged = await _submit(form, data.model_extra or {}, request.user.user.id)
         except errors.Refusal as refusal:
             # Piccolo's page shows only the messages of this type of error.
             raise ValueError(refusal.detail) from None
         if staged:
-            with logs.contained(log, "Ringing for payments of a form"):
-                await ring(staged)
-        return said
+            with logs.contained(log, "Notifying workers of a form's payments"):
+                await notify(staged)
+        return message
 
-    model = _model(_fields(form.subject) | _fields(form.body))
-    return FormConfig(form.name, model, endpoint, description=form.about, form_group=form.group)
+    model = _build_model(_field_schemas(form.subject) | _field_schemas(form.body))
+    return FormConfig(
+        form.name, model, endpoint, description=form.description, form_group=form.group
+    )
 
 
-async def _submit(form: Form, given: dict[str, Any], by: int) -> Done:
+async def _submit(form: AdminForm, values: dict[str, Any], by: int) -> FormResult:
     (name,) = form.subject.__struct_fields__
-    # Piccolo also sends fields that were left empty.
-    given = {key: value for key, value in given.items() if value not in ("", None)}
-    subject = {key: given.pop(key) for key in given.keys() & {name}}
-    number = getattr(bodies.converted(subject, form.subject), name)
+    # Piccolo also sends empty fields.
+    values = {key: value for key, value in values.items() if value not in ("", None)}
+    subject = {key: values.pop(key) for key in values.keys() & {name}}
+    subject_id = getattr(bodies.converted(subject, form.subject), name)
     try:
-        return await form.do(number, bodies.converted(given, form.body), by)
+        return await form.action(subject_id, bodies.converted(values, form.body), by)
     except errors.NotFound:
-        raise errors.NotFound(f"There is no {name} {number}.") from None
+        raise errors.NotFound(f"There is no {name} {subject_id}.") from None
 
 
-class ByAddress(dict[str, FormConfig]):
-    """The forms by address, for Piccolo's look-up.
+class FormsByAddress(dict[str, FormConfig]):
+    """The forms by address, for Piccolo's lookup.
 
-    A number at the end is the subject's id, and is filled into the form: `refund-an-order-7`.
+    A number at the end of an address fills the subject's id into the form: `refund-an-order-7`.
     """
 
     def get(self, address: str, default: Any = None) -> Any:
         """See dict."""
         name, _, number = address.rpartition("-")
-        if name not in self or not FITS.fullmatch(number):
+        if name not in self or not ID_PATTERN.fullmatch(number):
             return super().get(address, default)
         form: Any = copy(self[name])
         properties = form.pydantic_model.model_json_schema()["properties"]
         subject = next(iter(properties))
-        about = {subject: properties[subject] | {"default": int(number)}}
-        form.pydantic_model = _model(properties | about)
+        prefilled = {subject: properties[subject] | {"default": int(number)}}
+        form.pydantic_model = _build_model(properties | prefilled)
         return form
 
 
-def _model(properties: dict[str, Any]) -> type[BaseModel]:
-    """Return the model of a form's fields; it accepts any value, as the API's rules check them."""
-    shown = {"type": "object", "properties": properties}
+def _build_model(properties: dict[str, Any]) -> type[BaseModel]:
+    """Return the model of a form's fields; it accepts any value, and the API's rules check it."""
+    schema = {"type": "object", "properties": properties}
 
     class Anything(BaseModel, extra="allow"):
         @classmethod
         def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
-            return shown
+            return schema
 
     return Anything
 
 
-def _fields(kind: type[Struct]) -> dict[str, Any]:
+def _field_schemas(kind: type[Struct]) -> dict[str, Any]:
     (schema,) = msgspec.json.schema_components([kind])[1].values()
     return {
         name: field | {"title": name.capitalize()} for name, field in schema["properties"].items()

@@ -1,4 +1,4 @@
-"""Rules for edits of staff in the admin: the same as those of the API."""
+"""Rules for edits in the admin: the same as in the API."""
 
 from typing import Annotated, Any
 
@@ -16,19 +16,21 @@ from icecream.payments.http import methods as methods_http
 from icecream.runtime import passwords
 from icecream.tables import Flavor, RefreshToken, User
 
-STOCK = "Stock moves by orders and receipts only."
+STOCK_IS_READ_ONLY = "Stock changes only by orders and receipts."
 
-Line = Annotated[str, Meta(max_length=255, pattern=rf"^\Z|{fields.LINE}", extra=fields.VISIBLE)]
+OptionalLine = Annotated[
+    str, Meta(max_length=255, pattern=rf"^\Z|{fields.LINE}", extra=fields.VISIBLE)
+]
 
 
-class Person(Struct):
+class UserRules(Struct):
     """The rules for the fields of a user."""
 
     username: accounts_http.Username
-    first_name: Line | None = None
-    last_name: Line | None = None
-    email: Line | None = None
-    payment_method: Line | None = None
+    first_name: OptionalLine | None = None
+    last_name: OptionalLine | None = None
+    email: OptionalLine | None = None
+    payment_method: OptionalLine | None = None
     active: bool = True
     admin: bool = False
     superuser: bool = False
@@ -41,40 +43,40 @@ class Person(Struct):
         self.payment_method = method
 
 
-class AddedFlavor(flavors.NewFlavor):
+class NewFlavorRules(flavors.NewFlavor):
     """A new flavor from staff."""
 
     archived: bool = False
 
 
 class Account(User, tablename="users"):
-    """A user as the admin knows one: only staff sign in, and hashing stays off the loop."""
+    """The admin's user table: only staff can sign in, and hashing does not block the loop."""
 
     # The default in the form for a new user.
     active = Boolean(default=True)
 
     @classmethod
     async def login(cls, username: str, password: str) -> int | None:
-        """Return the id of the active member of staff with that password."""
+        """Return the id of the active staff user with this name and password."""
         try:
-            given = msgspec.convert((username, password), tuple[accounts_http.Username, str])
+            credentials = msgspec.convert((username, password), tuple[accounts_http.Username, str])
         except msgspec.ValidationError:
             return None
-        user = await super().login(*given)
+        user = await super().login(*credentials)
         staff = user is not None and await cls.exists().where(cls.id == user, cls.admin.eq(True))
         return user if staff else None
 
     @classmethod
     async def update_password(cls, user: int | str, password: str) -> None:
-        """Set a password like the command line does: the user is signed out everywhere."""
-        await users.set_password(int(user), _plain(password))
+        """Set a password, and sign the user out everywhere."""
+        await users.set_password(int(user), _require_plain_password(password))
 
     @classmethod
     async def create_user(cls, username: str, password: str, **others: Any) -> "Account":
         """Add a user."""
-        given = {name: value for name, value in others.items() if value is not None}
-        values = given | _checked({"username": username} | given, Person)
-        user = cls(**values, password=await passwords.hashed(_plain(password)))
+        values = {name: value for name, value in others.items() if value is not None}
+        values |= _validate({"username": username} | values, UserRules)
+        user = cls(**values, password=await passwords.hashed(_require_plain_password(password)))
         try:
             await user.save()
         except database.REFUSED:
@@ -88,14 +90,14 @@ Account._meta._foreign_key_references = [
 ]
 
 
-def _plain(password: Any) -> str:
+def _require_plain_password(password: Any) -> str:
     if not isinstance(password, str) or password.startswith("pbkdf2_sha256"):
         raise ValueError("Send the password itself, not its hash.")
     return password
 
 
-def _checked(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
-    """Return the values that the rules have fields for, normalized."""
+def _validate(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
+    """Return the values for which the rules have fields, checked and normalized."""
     known = {name: values[name] for name in rules.__struct_fields__ if name in values}
     try:
         return msgspec.structs.asdict(msgspec.convert(known, rules))
@@ -103,10 +105,10 @@ def _checked(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
         raise bodies.refused(error, rules) from None
 
 
-async def _change(
+async def _load_change(
     table: type[Table], row_id: int, values: dict[Column, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the present row, and the sent values by column name."""
+    """Return the current row, and the sent values by column name."""
     row = await table.select().where(table._meta.primary_key == row_id).first()
     return row or {}, {column._meta.name: value for column, value in values.items()}
 
@@ -115,9 +117,11 @@ async def add_flavor(row: Flavor) -> Flavor:
     """Check a new flavor by the rules of the API."""
     row.version = row.version or 1
     if row.stock is not None or row.version != 1:
-        raise errors.ValidationFailed("/stock", "read-only", f"Leave the stock empty. {STOCK}")
+        raise errors.ValidationFailed(
+            "/stock", "read-only", f"Leave the stock empty. {STOCK_IS_READ_ONLY}"
+        )
     price = settings.load().default_price if row.price is None else row.price
-    new = _checked(row.to_dict() | {"price": price}, AddedFlavor)
+    new = _validate(row.to_dict() | {"price": price}, NewFlavorRules)
     row.name, row.price = new["name"], new["price"]
     return row
 
@@ -127,42 +131,44 @@ async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
 
     The form sends all columns, so read-only columns are accepted if they are unchanged.
     """
-    row, sent = await _change(Flavor, row_id, values)
+    row, sent = await _load_change(Flavor, row_id, values)
     if sent.pop("stock", row["stock"]) != row["stock"]:
-        raise errors.StockChanged(f"{STOCK} It is {row['stock']} now; load the page again.")
+        raise errors.StockChanged(
+            f"{STOCK_IS_READ_ONLY} It is {row['stock']} now; reload the page."
+        )
     seen = sent.pop("version", row["version"])
 
     def check(version: int) -> None:
         if seen != version:
             raise errors.EditConflict(
-                "This flavor was edited after the page was loaded; load again."
+                "This flavor was changed after the page was loaded; reload the page."
             )
 
-    edited = _checked(sent, flavors.FlavorEdit)
-    await flavors.edit_flavor(row_id, flavors.FlavorEdit(**edited), check=check)
+    edited = _validate(sent, flavors.FlavorEdit)
+    await flavors.edit(row_id, flavors.FlavorEdit(**edited), check=check)
     return {"id": row_id}
 
 
 async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
-    """Check an edit of a user; a new password, or becoming inactive, signs the user out."""
-    row, sent = await _change(User, row_id, values)
+    """Check an edit of a user; a new password or a deactivation signs the user out."""
+    row, sent = await _load_change(User, row_id, values)
     password = sent.pop("password", None)
-    new = row | sent | _checked(row | sent, Person)
-    await _keep_apart(row_id, new)
+    new = row | sent | _validate(row | sent, UserRules)
+    await _require_unique(row_id, new)
     if not (new["active"] and new["admin"] and new["superuser"]):
         await database.transaction(lambda: users.keep_an_admin(row_id))
     if password:
-        await users.set_password(row_id, _plain(password))
+        await users.set_password(row_id, _require_plain_password(password))
     if not new["active"]:
         await users.disable(row_id)
     if new["payment_method"] != row["payment_method"]:
         # Set here, not by Piccolo, so that it applies to the user's next order.
-        await methods_http.set_payment_method(row_id, new["payment_method"])
-    # An update must set at least one column, so the id is set to its present value.
+        await methods_http.choose(row_id, new["payment_method"])
+    # An update must set at least one column, so the id is set to its current value.
     return {name: new[name] for name in sent} | {"id": row_id}
 
 
-async def _keep_apart(row_id: int, new: dict[str, Any]) -> None:
+async def _require_unique(row_id: int, new: dict[str, Any]) -> None:
     same = User.username == new["username"]
     if new["email"]:
         same = same | (User.email == new["email"])

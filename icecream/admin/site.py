@@ -1,4 +1,4 @@
-"""Piccolo Admin for staff: served only from our own host, with the rules of the API."""
+"""Piccolo Admin for staff: loads files only from our own host, and follows the rules of the API."""
 
 import asyncio
 import gc
@@ -39,60 +39,67 @@ warnings.filterwarnings("ignore", "If running sessions in production")
 warnings.filterwarnings("ignore", ".*SQLite doesn't support ILIKE")
 
 # Piccolo's other pages load files from other hosts, and staff sign in at /admin/.
-DOCS = ("/admin/api/docs", "/admin/public/docs")
-FORMS = ("/admin/public/login", "/admin/public/logout", "/admin/sign-in")
-PASSWORD = "/admin/api/change-password"
-SAFE = ("GET", "HEAD", "OPTIONS")
+DOCS_PATHS = ("/admin/api/docs", "/admin/public/docs")
+SIGN_IN_PATHS = ("/admin/public/login", "/admin/public/logout", "/admin/sign-in")
+PASSWORD_PATH = "/admin/api/change-password"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Errors for values in a table's URL that do not fit the column: too big, wrong type, not text.
-UNFIT = (ValueError, OverflowError, asyncpg.DataError, asyncpg.UndefinedFunctionError)
-AT_MOST = {"limit": 1000, "offset": 10**9, "__page_size": 1000, "__page": 10**6}
+INVALID_VALUE_ERRORS = (
+    ValueError,
+    OverflowError,
+    asyncpg.DataError,
+    asyncpg.UndefinedFunctionError,
+)
+MAX_BY_PARAMETER = {"limit": 1000, "offset": 10**9, "__page_size": 1000, "__page": 10**6}
 
-FIXED = "This is written by the service alone: here it can be read, not changed."
-KEPT = "Orders refer to {}, so none is deleted or replaced: {} instead."
-WRITES = ("post_single", "patch_single", "put_single", "delete_single", "delete_all")
+READ_ONLY = "Only the service writes this table. It is read-only in the admin."
+NO_DELETION = "Orders refer to {}, so they cannot be deleted or replaced; {} instead."
+WRITE_CALLS = ("post_single", "patch_single", "put_single", "delete_single", "delete_all")
 
 
-def _as_sent(_: PiccoloCRUD, data: dict[str, Any]) -> dict[str, Any]:
-    """Keep the word "null" as text: Piccolo treats it as null, but a name may be that word."""
+def _unchanged(_: PiccoloCRUD, data: dict[str, Any]) -> dict[str, Any]:
+    """Keep the text "null": Piccolo converts it to null, but it may be a name."""
     return data
 
 
 # Piccolo has no setting for this.
-PiccoloCRUD._clean_data = _as_sent  # type: ignore[assignment,method-assign]  # replaced on purpose
+PiccoloCRUD._clean_data = _unchanged  # type: ignore[assignment,method-assign]  # replaced on purpose
 
 
-def bounded(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
+def check_parameters(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
     """Refuse parameters that Piccolo treats as "all rows", such as a page of -1 rows."""
-    for name, most in AT_MOST.items():
-        given = request.query_params.getlist(name)
-        if len(given) > 1 or not all(n.isascii() and n.isdigit() and int(n) <= most for n in given):
-            raise HTTPException(400, f"{name} is a whole number up to {most}.")
+    for name, largest in MAX_BY_PARAMETER.items():
+        values = request.query_params.getlist(name)
+        if len(values) > 1 or not all(
+            n.isascii() and n.isdigit() and int(n) <= largest for n in values
+        ):
+            raise HTTPException(400, f"{name} must be a whole number up to {largest}.")
     if not request.query_params.get("__range_header_name", "x").isalnum():
-        raise HTTPException(400, "__range_header_name holds letters and digits.")
+        raise HTTPException(400, "__range_header_name may contain only letters and digits.")
     shown = request.query_params.get("__visible_fields", "").split(",")
     if any(column._meta.secret and column._meta.name in shown for column in _columns(piccolo_crud)):
-        raise HTTPException(400, "__visible_fields names a secret.")
+        raise HTTPException(400, "__visible_fields contains a secret column.")
 
 
 def _columns(piccolo_crud: PiccoloCRUD) -> list[Column]:
     return piccolo_crud.table._meta.columns
 
 
-def limited(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
+def require_limit(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
     """Refuse to list the names of all rows at once."""
     if "limit" not in request.query_params:
         raise HTTPException(400, "limit is required.")
 
 
-def _without(calls: tuple[str, ...], why: str) -> Validators:
+def _refuse_calls(calls: tuple[str, ...], reason: str) -> Validators:
     def refuse(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
-        raise HTTPException(405, why)
+        raise HTTPException(405, reason)
 
     refused: dict[str, Any] = {call: [refuse] for call in calls}
-    return Validators(every=[bounded], get_ids=[limited], **refused)
+    return Validators(every=[check_parameters], get_ids=[require_limit], **refused)
 
 
-def _shown(
+def _table_config(
     group: str, table: type[Table], names: str, *, by: str = "-id", **options: Any
 ) -> TableConfig:
     """Return the configuration of a read-only table, with filters for its visible columns."""
@@ -104,42 +111,49 @@ def _shown(
         visible_filters=[column for column in columns if not isinstance(column, JSON)],
         order_by=[OrderBy(first, ascending=not by.startswith("-"))],
         menu_group=group,
-        **{"validators": _without(WRITES, FIXED)} | options,
+        **{"validators": _refuse_calls(WRITE_CALLS, READ_ONLY)} | options,
     )
 
 
-def _tables() -> list[TableConfig]:
-    user: dict[str, Any] = {
+def _table_configs() -> list[TableConfig]:
+    user_options: dict[str, Any] = {
         "link_column": rules.Account.username,
-        "validators": _without(WRITES[2:], KEPT.format("users", "make it inactive")),
+        "validators": _refuse_calls(
+            WRITE_CALLS[2:], NO_DELETION.format("users", "deactivate the user")
+        ),
         "hooks": [Hook(HookType.pre_patch, rules.edit_user)],
     }
-    flavor: dict[str, Any] = {
-        "validators": _without(WRITES[2:], KEPT.format("flavors", "archive it")),
+    flavor_options: dict[str, Any] = {
+        "validators": _refuse_calls(
+            WRITE_CALLS[2:], NO_DELETION.format("flavors", "archive the flavor")
+        ),
         "hooks": [
             Hook(HookType.pre_save, rules.add_flavor),
             Hook(HookType.pre_patch, rules.edit_flavor),
         ],
     }
-    people, things = "username email active admin superuser", "id name price stock archived version"
+    users = "username email active admin superuser"
+    flavors = "id name price stock archived version"
     order = "id user status total refunded currency created_at"
     payment = "id order kind n state amount moved last_error tries first_sent_at provider_ref"
     sums = "status quantity orders revenue refunded"
     return [
-        _shown("Accounts", rules.Account, people, by="username", **user),
-        _shown("Catalogue", tables.Flavor, things, by="name", **flavor),
-        _shown("Catalogue", tables.StockMove, "id flavor quantity why by at"),
-        _shown("Orders", tables.Order, order),
-        _shown("Orders", tables.OrderLine, "id order flavor quantity unit_price refunded"),
-        _shown("Orders", tables.Event, "id order seq type payload by at"),
-        _shown("Orders", tables.IdempotencyKey, "id user key order status created_at"),
-        _shown("Money", tables.Payment, payment),
-        _shown("Money", tables.Job, "id kind subject run_at tries"),
-        _shown("Money", tables.Notice, "id provider event key reference received_at applied_at"),
-        _shown("Totals", tables.FlavorTotal, f"id flavor {sums}"),
-        _shown("Totals", tables.FlavorDay, f"id flavor day {sums}", by="-day"),
-        _shown("Totals", tables.CustomerDay, f"id user day {sums}", by="-day"),
-        _shown("Totals", tables.DayTotal, f"id day {sums}", by="-day"),
+        _table_config("Accounts", rules.Account, users, by="username", **user_options),
+        _table_config("Catalogue", tables.Flavor, flavors, by="name", **flavor_options),
+        _table_config("Catalogue", tables.StockMove, "id flavor quantity why by at"),
+        _table_config("Orders", tables.Order, order),
+        _table_config("Orders", tables.OrderLine, "id order flavor quantity unit_price refunded"),
+        _table_config("Orders", tables.Event, "id order seq type payload by at"),
+        _table_config("Orders", tables.IdempotencyKey, "id user key order status created_at"),
+        _table_config("Money", tables.Payment, payment),
+        _table_config("Money", tables.Job, "id kind subject run_at tries"),
+        _table_config(
+            "Money", tables.Notice, "id provider event key reference received_at applied_at"
+        ),
+        _table_config("Totals", tables.FlavorTotal, f"id flavor {sums}"),
+        _table_config("Totals", tables.FlavorDay, f"id flavor day {sums}", by="-day"),
+        _table_config("Totals", tables.CustomerDay, f"id user day {sums}", by="-day"),
+        _table_config("Totals", tables.DayTotal, f"id day {sums}", by="-day"),
     ]
 
 
@@ -152,11 +166,11 @@ LINKS = {
     "Front page": "/",
 }
 _links = "".join(f'<a href="{address}">{name}</a>' for name, address in LINKS.items())
-# HTML that is inserted into Piccolo's page, by the text before which it goes. Piccolo itself shows
+# HTML that is inserted into Piccolo's page, by the text that follows it. Piccolo itself shows
 # links below all tables and forms, but none next to an open form. Without an icon, the page would
 # request /favicon.ico. Piccolo's menu links to a page for a second factor, which exists only with a
 # provider for it.
-ADDED = {
+HTML_BEFORE = {
     "</head>": """<link rel="icon" href="data:,"><style>
 #links { display: flex; gap: 0 1.5rem; overflow-x: auto; padding: 0 1rem; background: #23507a; }
 li:has(> a[href="./api/mfa-setup/"]) { display: none !important; }
@@ -166,10 +180,10 @@ li:has(> a[href="./api/mfa-setup/"]) { display: none !important; }
 }
 
 
-def _build(host: str, *, https: bool, ring: placing.NotifyWorkers) -> Any:
+def _build(host: str, *, https: bool, notify: placing.Ring) -> Any:
     piccolo = create_admin(
-        _tables(),
-        forms=forms.configs(ring),
+        _table_configs(),
+        forms=forms.build_forms(notify),
         auth_table=rules.Account,
         session_table=tables.Session,
         auto_include_related=False,
@@ -179,46 +193,48 @@ def _build(host: str, *, https: bool, ring: placing.NotifyWorkers) -> Any:
         # Without a duration, a blocked client stays blocked until the next start.
         rate_limit_provider=InMemoryLimitProvider(limit=20, timespan=300, block_duration=300),
     )
-    piccolo.form_config_map = forms.ByAddress(piccolo.form_config_map)
-    piccolo.router.add_route(login.SIGN_IN.removeprefix("/admin"), login.sign_in, methods=["GET"])
+    piccolo.form_config_map = forms.FormsByAddress(piccolo.form_config_map)
+    piccolo.router.add_route(
+        login.SIGN_IN_PATH.removeprefix("/admin"), login.show_sign_in, methods=["GET"]
+    )
     piccolo.template = piccolo.template.replace("Piccolo Admin", NAME)
-    for place, text in ADDED.items():
+    for place, text in HTML_BEFORE.items():
         piccolo.template = piccolo.template.replace(place, middleware.beneath_prefix(text) + place)
     # As in `app`: these objects live as long as the process.
     gc.freeze()
     return piccolo
 
 
-def _at_first_need(build: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
+def _build_at_first_use(build: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
     """Build the admin in a thread at its first use, while other requests continue."""
     built: list[Any] = []
     building = asyncio.Lock()
 
-    async def have() -> Any:
+    async def get() -> Any:
         async with building:
             if not built:
                 built.append(await asyncio.to_thread(build))
         return built[0]
 
-    return have
+    return get
 
 
-def mount(ring: placing.NotifyWorkers) -> ASGIRouteHandler:
+def mount(notify: placing.Ring) -> ASGIRouteHandler:
     """Return the handler of Piccolo Admin for all paths below `/admin`.
 
-    Building the admin takes as long as the rest of the start, and most processes never need it.
-    `ring` notifies the workers of payments.
+    Building the admin takes as long as the rest of the start, and most processes never use it.
+    `notify` tells the workers about payments.
     """
     address = urlsplit(settings.load().address)
     https = address.scheme == "https"
-    build = partial(_build, address.hostname or "", https=https, ring=ring)
-    piccolo = _at_first_need(build)
+    build = partial(_build, address.hostname or "", https=https, notify=notify)
+    piccolo = _build_at_first_use(build)
 
     @asgi(
         "/admin",
         is_mount=True,
         copy_scope=True,
-        exception_handlers={errors.Refusal: login.told},
+        exception_handlers={errors.Refusal: login.respond_with_text},
         exclude_from_auth=True,
         uncounted=True,
         any_query=True,
@@ -231,29 +247,29 @@ def mount(ring: placing.NotifyWorkers) -> ASGIRouteHandler:
 
         async def protected(message: Message) -> None:
             if message["type"] == "http.response.start":
-                login.protect(message, path, https=https, prefix=prefix)
+                login.add_headers(message, path, https=https, prefix=prefix)
             await send(message)
 
-        if path.startswith(DOCS) or scope["type"] != ScopeType.HTTP:
+        if path.startswith(DOCS_PATHS) or scope["type"] != ScopeType.HTTP:
             raise errors.NotFound()
-        if path == "/admin" or (path.startswith(FORMS) and scope["method"] in SAFE):
+        if path == "/admin" or (path.startswith(SIGN_IN_PATHS) and scope["method"] in SAFE_METHODS):
             status = 308 if path == "/admin" else 303
-            away: Any = RedirectResponse(f"{prefix}/admin/", status)
-            await away(call, receive, send)
+            redirect: Any = RedirectResponse(f"{prefix}/admin/", status)
+            await redirect(call, receive, send)
             return
-        if scope["method"] not in SAFE:
-            if path.startswith(PASSWORD):
-                # The form also checks the present password, so guesses must be limited.
+        if scope["method"] not in SAFE_METHODS:
+            if path.startswith(PASSWORD_PATH):
+                # The form also checks the current password, so guesses must be limited.
                 rate_limits.count_login("change password", rate_limits.address(scope))
             bodies.require_plain(PiccoloRequest(call).headers.get("content-encoding"))
-            receive = await login.whole(receive, path)
+            receive = await login.read_json_object(receive, path)
         app = await piccolo()
         try:
-            if path == "/admin/" and not await login.knows(call):
-                call["path"] = prefix + login.SIGN_IN
+            if path == "/admin/" and not await login.is_signed_in_staff(call):
+                call["path"] = prefix + login.SIGN_IN_PATH
             await app(call, receive, protected)
-        except UNFIT as error:
-            log.info("Refused: %r", error)
+        except INVALID_VALUE_ERRORS as error:
+            log.info("Refused a value in a table's URL: %r", error)
             raise errors.ValidationFailed("", "invalid", str(error)) from None
 
     return admin

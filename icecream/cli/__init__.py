@@ -9,7 +9,7 @@ import click
 
 from icecream import settings
 from icecream.cli import demo, reconcile, sandbox, serve, users
-from icecream.cli.commands import main, one_line, with_database
+from icecream.cli.commands import errors_in_one_line, main, with_database
 
 __all__ = ["demo", "main", "reconcile", "sandbox", "serve", "users"]
 
@@ -24,7 +24,7 @@ def migrate() -> None:
         async with database.running("migrate", patient=True):
             await bootstrap.migrate(click.echo)
 
-    with one_line():
+    with errors_in_one_line():
         asyncio.run(run())
     click.echo("The database is up to date.")
 
@@ -43,8 +43,8 @@ async def doctor(mend: bool, yes: bool) -> None:
     click.echo(f"Checking {settings.load().database_label}")
     for warning in database.DB.warnings():
         click.echo(f"WARNING {warning}")
-    broken = await doctor.find_violations()
-    _tell(broken)
+    broken = await doctor.examine()
+    _print_violations(broken)
     for rule in broken if mend else ():
         what = "is made anew" if repair.is_repairable(rule) else "a person has to look"
         click.echo(f"REPAIR  {rule}: {what}")
@@ -52,15 +52,15 @@ async def doctor(mend: bool, yes: bool) -> None:
         for rule, why in (await repair.repair_rules(broken)).items():
             click.echo(f"FAILED  {rule}: {why}")
         click.echo("Repaired what can be; now:")
-        broken = await doctor.find_violations()
-        _tell(broken)
+        broken = await doctor.examine()
+        _print_violations(broken)
     if broken:
         click.echo(f"{len(broken)} of {len(doctor.RULES)} rules are broken.")
         sys.exit(1)
     click.echo(f"{len(doctor.RULES)} rules: every rule holds.")
 
 
-def _tell(broken: dict[str, list[tuple[object, ...]]]) -> None:
+def _print_violations(broken: dict[str, list[tuple[object, ...]]]) -> None:
     from icecream.integrity import advice
 
     for rule, rows in broken.items():
@@ -69,7 +69,7 @@ def _tell(broken: dict[str, list[tuple[object, ...]]]) -> None:
         click.echo(f"TO DO   {advice.ADVICE[rule]}")
 
 
-def _document() -> dict[str, Any]:
+def _openapi_document() -> dict[str, Any]:
     from icecream import app
 
     return app.litestar().openapi_schema.to_schema()
@@ -78,18 +78,19 @@ def _document() -> dict[str, Any]:
 @main.command()
 def openapi() -> None:
     """Print the API's OpenAPI document."""
-    with one_line():
-        click.echo(json.dumps(_document(), indent=2))
+    with errors_in_one_line():
+        click.echo(json.dumps(_openapi_document(), indent=2))
 
 
 @main.command()
 def postman() -> None:
     """Print a Postman collection of the API."""
-    with one_line():
+    with errors_in_one_line():
         from icecream.cli import postman_collection
 
         click.echo(
             json.dumps(
-                postman_collection.collection(_document(), settings.load().address), indent=2
+                postman_collection.build_collection(_openapi_document(), settings.load().address),
+                indent=2,
             )
         )

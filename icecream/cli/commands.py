@@ -36,7 +36,7 @@ def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackTy
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
+def errors_in_one_line() -> Iterator[None]:
     """Report errors that an operator can fix in one line, without a traceback or a secret."""
     try:
         # A short command prints its output; the log shows only warnings.
@@ -88,7 +88,7 @@ def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
 
     @wraps(work)
     def command(*args: Any, **kwargs: Any) -> None:
-        with one_line():
+        with errors_in_one_line():
             asyncio.run(run(*args, **kwargs))
 
     return command

@@ -29,7 +29,7 @@ async def demo(orders: int, days: int, seed: int, yes: bool) -> None:
     from icecream import demo as room
 
     with click.progressbar(length=orders, label="Making orders") as bar:
-        made = await room.make(orders, days, seed=seed, again=yes, told=bar.update)
+        made = await room.create_season(orders, days, seed=seed, again=yes, told=bar.update)
     address = settings.load().address
     click.echo(f"{sum(made.values())} orders in {days} days:")
     for fate, count in made.most_common():

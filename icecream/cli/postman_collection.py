@@ -6,29 +6,29 @@ from typing import Any
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 # Values that requests take from variables: the caller's own, values from earlier responses, and a
 # name that is new in each run of the collection.
-SENT = {
+VALUE_BY_MEMBER = {
     "username": "{{username}}",
     "password": "{{password}}",
     "refresh": "{{refresh}}",
     "name": "Choclate {{$guid}}",
 }
 # The members of responses that are stored, each with its variable.
-TOKENS = {"access": "access", "refresh": "refresh"}
-KEPT = {
-    "signIn": TOKENS,
-    "refreshToken": TOKENS,
+TOKEN_VARIABLES = {"access": "access", "refresh": "refresh"}
+VARIABLES_BY_OPERATION = {
+    "signIn": TOKEN_VARIABLES,
+    "refreshToken": TOKEN_VARIABLES,
     "addFlavor": {"id": "flavor"},
     "placeOrder": {"order_id": "order"},
     "listPayments": {"at(-1).id": "payment"},
 }
 
 
-def collection(document: dict[str, Any], address: str) -> dict[str, Any]:
+def build_collection(document: dict[str, Any], address: str) -> dict[str, Any]:
     """Return a collection (format 2.1.0) of all operations that end, with a folder per tag.
 
     Its variables are `address`, `username`, `password`, and the stored members of responses.
     """
-    kept = [name for members in KEPT.values() for name in members.values()]
+    kept = [name for members in VARIABLES_BY_OPERATION.values() for name in members.values()]
     variables = {"address": address, "username": "admin", "password": ""} | dict.fromkeys(kept, "")
     return {
         "info": {
@@ -43,10 +43,10 @@ def collection(document: dict[str, Any], address: str) -> dict[str, Any]:
                 "name": tag["name"],
                 "description": tag["description"],
                 "item": [
-                    _item(path, method, operation)
+                    _build_item(path, method, operation)
                     for path, methods in document["paths"].items()
                     for method, operation in methods.items()
-                    if tag["name"] in operation["tags"] and not _goes_on(operation)
+                    if tag["name"] in operation["tags"] and not _is_endless(operation)
                 ],
             }
             for tag in document["tags"]
@@ -54,18 +54,18 @@ def collection(document: dict[str, Any], address: str) -> dict[str, Any]:
     }
 
 
-def _goes_on(operation: dict[str, Any]) -> bool:
+def _is_endless(operation: dict[str, Any]) -> bool:
     """Return whether the response never ends, so that a run of the collection would hang."""
     return any(
         "text/event-stream" in one.get("content", ()) for one in operation["responses"].values()
     )
 
 
-def _item(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+def _build_item(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     parameters = operation.get("parameters", [])
     request = {
         "method": method.upper(),
-        "url": _url(path, parameters),
+        "url": _build_url(path, parameters),
         "header": _parameters(parameters, "header"),
         "description": operation["description"],
     }
@@ -73,7 +73,7 @@ def _item(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
         request["auth"] = {"type": "noauth"}
     if "requestBody" in operation:
         example = operation["requestBody"]["content"]["application/json"]["example"]
-        body = {name: SENT.get(name, value) for name, value in example.items()}
+        body = {name: VALUE_BY_MEMBER.get(name, value) for name, value in example.items()}
         request["header"] += [{"key": "Content-Type", "value": "application/json"}]
         request["body"] = {
             "mode": "raw",
@@ -84,7 +84,10 @@ def _item(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
         "name": operation["summary"],
         "request": request,
         "event": [
-            {"listen": "test", "script": {"type": "text/javascript", "exec": _script(operation)}}
+            {
+                "listen": "test",
+                "script": {"type": "text/javascript", "exec": _build_script(operation)},
+            }
         ],
     }
 
@@ -98,7 +101,7 @@ def _parameters(parameters: list[dict[str, Any]], place: str) -> list[dict[str, 
     ]
 
 
-def _url(path: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+def _build_url(path: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
     path = path.replace("{", ":").replace("}", "")
     names = [one["name"] for one in parameters if one["in"] == "path"]
     return {
@@ -110,14 +113,14 @@ def _url(path: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _script(operation: dict[str, Any]) -> list[str]:
+def _build_script(operation: dict[str, Any]) -> list[str]:
     """Return a test for a documented success, and store the members that later requests send."""
     statuses = sorted(int(status) for status in operation["responses"] if status < "300")
     refusals = json.dumps(operation["responses"].get("409", {}))
     if "invalid-transition" in refusals or "not-parked" in refusals:
         # The payment may be faster than the run, and no payment is parked.
         statuses.append(409)
-    kept = KEPT.get(operation["operationId"], {}).items()
+    kept = VARIABLES_BY_OPERATION.get(operation["operationId"], {}).items()
     keep = "    pm.collectionVariables.set({}, pm.response.json().{});"
     return [
         f"pm.test({json.dumps(operation['summary'])}, () => {{",

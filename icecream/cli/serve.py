@@ -16,12 +16,12 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from icecream import settings
-from icecream.cli.commands import log_configuration, main, one_line
+from icecream.cli.commands import errors_in_one_line, log_configuration, main
 from icecream.http import connections
 from icecream.runtime import shutdown
 
 # Seconds for open requests after the stop signal; then payments have six more.
-GRACE = 2
+REQUEST_GRACE_SECONDS = 2
 # Seconds from the signal to a worker's end, even if something hangs, such as a frozen database.
 STOP_SECONDS = 9
 
@@ -36,7 +36,7 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
     for name, value in (("ICECREAM_HOST", host), ("ICECREAM_PORT", port)):
         if value is not None:
             os.environ[name] = str(value)
-    with one_line():
+    with errors_in_one_line():
         current = settings.load()
         if current.embedded and workers > 1:
             raise ValueError("SQLite is served by one process: leave out --workers.")
@@ -44,7 +44,7 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
 
         with (
             database.DB.serving() if isinstance(database.DB, database.SQLite) else nullcontext(),
-            _counted_together(workers),
+            _shared_metrics(workers),
         ):
             hint = "set ICECREAM_PORT to a free port, ICECREAM_HOST to an address of this machine."
             listener = _listen(current.host, current.port, hint)
@@ -62,7 +62,7 @@ async def _prepare() -> None:
 
 
 @contextmanager
-def _counted_together(processes: int) -> Iterator[None]:
+def _shared_metrics(processes: int) -> Iterator[None]:
     """Let several processes count in one folder, so that each can answer /metrics for all."""
     if processes == 1:
         yield
@@ -88,7 +88,7 @@ def _listen(host: str, port: int, hint: str) -> socket.socket:
     return listener
 
 
-def _announce() -> None:
+def _print_addresses() -> None:
     """Print the addresses of the service, which answers now."""
     address = settings.load().address
     click.echo(
@@ -105,7 +105,7 @@ class OneServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            _announce()
+            _print_addresses()
 
 
 class SeveralServers(Multiprocess):
@@ -117,7 +117,7 @@ class SeveralServers(Multiprocess):
         super().keep_subprocess_alive()
         if not self.announced and any(one.is_ready(timeout=1) for one in self.processes):
             self.announced = True
-            _announce()
+            _print_addresses()
 
 
 def _run_server(current: settings.Settings, workers: int, listener: socket.socket) -> None:
@@ -133,7 +133,7 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
         server_header=False,
         proxy_headers=bool(current.trusted_proxies),
         forwarded_allow_ips=list(current.trusted_proxies),
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=REQUEST_GRACE_SECONDS,
     )
     # uvicorn ends by raising again the signal that stopped it; that is not a failure.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -141,7 +141,7 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
         if workers > 1:
             several = SeveralServers(config, sockets=[listener])
             several.run()
-            _exit_as_forced(process.exitcode for process in several.processes)
+            _exit_if_forced(process.exitcode for process in several.processes)
         else:
             server = OneServer(config)
             server.run(sockets=[listener])
@@ -149,7 +149,7 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
                 sys.exit(3)
 
 
-def _exit_as_forced(codes: Iterable[int | None]) -> None:
+def _exit_if_forced(codes: Iterable[int | None]) -> None:
     """Exit with FORCED_STOP if one of several processes had to be ended by force."""
     if shutdown.FORCED_STOP in codes:
         sys.exit(shutdown.FORCED_STOP)
@@ -168,7 +168,7 @@ def worker(
 ) -> None:
     """Charge payments; beside `serve` on PostgreSQL, as many as you like."""
     # First, because `one_line` imports the counters, and these look for the folder.
-    with _counted_together(processes if metrics_port else 1), one_line():
+    with _shared_metrics(processes if metrics_port else 1), errors_in_one_line():
         if settings.load().embedded:
             raise ValueError("with SQLite, `icecream serve` charges payments itself.")
         listener = None
@@ -179,9 +179,9 @@ def worker(
             listener = _listen(metrics_host, metrics_port, hint)
         asyncio.run(_prepare())
         if processes > 1:
-            _exit_as_forced(asyncio.run(_supervise(processes, concurrency, listener)))
+            _exit_if_forced(asyncio.run(_run_workers(processes, concurrency, listener)))
         else:
-            asyncio.run(_work(concurrency, kept, listener))
+            asyncio.run(_run_worker(concurrency, kept, listener))
 
 
 def _stop_signal() -> asyncio.Event:
@@ -205,7 +205,7 @@ def _stop_at_end_of_input(stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def _open(listener: socket.socket | None) -> AsyncIterator[None]:
+async def _open_services(listener: socket.socket | None) -> AsyncIterator[None]:
     """Open the database, the broker and the feed, and serve /metrics on `listener`."""
     from icecream import database
     from icecream.http import metrics
@@ -218,13 +218,13 @@ async def _open(listener: socket.socket | None) -> AsyncIterator[None]:
         yield
 
 
-async def _work(concurrency: int, kept: bool, listener: socket.socket | None) -> None:
+async def _run_worker(concurrency: int, kept: bool, listener: socket.socket | None) -> None:
     from tasks.worker import working
 
     stop = _stop_signal()
     if kept:
         _stop_at_end_of_input(stop)
-    async with _open(listener), working(concurrency):
+    async with _open_services(listener), working(concurrency):
         # As in `app`: the garbage collector need not scan objects that exist by now.
         gc.collect()
         gc.freeze()
@@ -233,20 +233,24 @@ async def _work(concurrency: int, kept: bool, listener: socket.socket | None) ->
         shutdown.force_after(STOP_SECONDS)
 
 
-async def _supervise(processes: int, concurrency: int, listener: socket.socket | None) -> list[int]:
+async def _run_workers(
+    processes: int, concurrency: int, listener: socket.socket | None
+) -> list[int]:
     """Keep several worker processes running until the stop signal; return their exit codes."""
     stop = _stop_signal()
-    keepers = [asyncio.create_task(_keep(stop, concurrency)) for _ in range(processes)]
+    keepers = [
+        asyncio.create_task(_keep_worker_running(stop, concurrency)) for _ in range(processes)
+    ]
     told = asyncio.create_task(stop.wait())
     # Closed here already: closing may take as long as the workers need to end.
-    async with _open(listener) if listener else nullcontext():
+    async with _open_services(listener) if listener else nullcontext():
         await asyncio.wait({told, *keepers}, return_when=asyncio.FIRST_COMPLETED)
     # Wait for all of them, even if one fails: no worker may run unsupervised.
     await asyncio.wait(keepers)
     return await asyncio.gather(*keepers)
 
 
-async def _keep(stop: asyncio.Event, concurrency: int) -> int:
+async def _keep_worker_running(stop: asyncio.Event, concurrency: int) -> int:
     """Keep one worker running until the stop signal, and return the last exit code."""
     options = ["--concurrency", str(concurrency), "--kept"]
     command = [sys.executable, "-m", "icecream", "worker", *options]

@@ -13,7 +13,7 @@ def user() -> None:
     """Accounts: shops, staff and admins."""
 
 
-def _chosen(password: str | None) -> tuple[str, bool]:
+def _choose_password(password: str | None) -> tuple[str, bool]:
     """Return the password (given, prompted or generated), and whether it must be shown."""
     if password is not None:
         return password, False
@@ -35,7 +35,7 @@ async def create(
     """Make an account."""
     from icecream.accounts import users
 
-    secret, made_up = _chosen(password)
+    secret, made_up = _choose_password(password)
     await users.create(name, secret, email=email, staff=staff, admin=admin)
     click.echo(f"Made {name!r}" + (f", password {secret} (shown only this once)." * made_up or "."))
 
@@ -61,7 +61,7 @@ async def password(name: str, password: str | None) -> None:
     from icecream.accounts import users
 
     found = await users.named(name)
-    secret, made_up = _chosen(password)
+    secret, made_up = _choose_password(password)
     await users.set_password(found, secret)
     click.echo(
         f"Changed the password of {name!r}"

@@ -12,13 +12,15 @@ from litestar.params import FromPath
 
 from icecream import errors, settings
 
-OURS = Path(__file__).parent / "static"
+OWN_FOLDER = Path(__file__).parent / "static"
 # Chart.js and Chartkick, from the package that contains them. Its Python code requires Django or
 # Flask, so it is not run.
 _spec = find_spec("chartkick")
-THEIRS = Path(_spec.origin if _spec and _spec.origin else "").parent / "django/static/chartkick"
-TYPES = {".js": "text/javascript", ".css": "text/css"}
-FOREVER = "public, max-age=31536000, immutable"
+_origin = _spec.origin if _spec else None
+CHARTKICK_FOLDER = Path(_origin or "").parent / "django/static/chartkick"
+MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css"}
+# One year. The name of a file changes with its content.
+CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 
 class Asset:
@@ -26,7 +28,7 @@ class Asset:
 
     def __init__(self, file: Path) -> None:
         self.body = file.read_bytes()
-        self.media_type = TYPES[file.suffix]
+        self.media_type = MEDIA_TYPES[file.suffix]
         digest = hashlib.sha256(self.body).hexdigest()[:12]
         self.name = f"{file.stem.lower()}-{digest}{file.suffix}"
 
@@ -37,29 +39,29 @@ class Asset:
 
 
 FILES = [
-    THEIRS / "Chart.bundle.js",
-    THEIRS / "chartkick.js",
-    OURS / "dashboard.js",
-    OURS / "dashboard.css",
+    CHARTKICK_FOLDER / "Chart.bundle.js",
+    CHARTKICK_FOLDER / "chartkick.js",
+    OWN_FOLDER / "dashboard.js",
+    OWN_FOLDER / "dashboard.css",
 ]
 _assets = {file.name: Asset(file) for file in FILES}
-BY_NAME = {one.name: one for one in _assets.values()}
+ASSET_BY_NAME = {asset.name: asset for asset in _assets.values()}
 
 
-def address(file: str) -> str:
+def asset_path(file: str) -> str:
     """Return the path of a file for use in a page."""
     return f"{settings.load().prefix}/dashboard/assets/{_assets[file].name}"
 
 
 # In a thread: the first request waits for the compression, but orders do not.
 @get("/assets/{name:str}", sync_to_thread=True)
-def asset(request: Request[None, None, State], name: FromPath[str]) -> Response[bytes]:
-    """A script or a style sheet."""
-    if name not in BY_NAME:
+def get_asset(request: Request[None, None, State], name: FromPath[str]) -> Response[bytes]:
+    """Return a script or a style sheet."""
+    if name not in ASSET_BY_NAME:
         raise errors.NotFound
-    found = BY_NAME[name]
-    headers = {"Cache-Control": FOREVER, "Vary": "Accept-Encoding"}
+    asset = ASSET_BY_NAME[name]
+    headers = {"Cache-Control": CACHE_FOREVER, "Vary": "Accept-Encoding"}
     if "gzip" not in request.headers.get("Accept-Encoding", ""):
-        return Response(found.body, media_type=found.media_type, headers=headers)
+        return Response(asset.body, media_type=asset.media_type, headers=headers)
     headers["Content-Encoding"] = "gzip"
-    return Response(found.compressed, media_type=found.media_type, headers=headers)
+    return Response(asset.compressed, media_type=asset.media_type, headers=headers)

@@ -9,27 +9,27 @@ from msgspec import Struct
 from icecream import money as amounts
 
 # Prevents a line break between a number and its unit.
-SPACE = "\N{NO-BREAK SPACE}"
-LONG = {"day": 86_400, "h": 3600, "min": 60}
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+SECONDS_BY_UNIT = {"day": 86_400, "h": 3600, "min": 60}
 
 
-class Change(Struct, frozen=True):
-    """The change of a figure since the period before: its text, and whether it is good news."""
+class FigureChange(Struct, frozen=True):
+    """The change of a figure since the period before; `rating` is good, bad or even."""
 
-    words: str
+    text: str
     arrow: str = ""
-    mood: str = "even"
+    rating: str = "even"
 
 
 def headline(minor: int, currency: str) -> str:
-    """Format an amount without its currency; from a million on in whole units, to save space."""
-    whole = amounts.to_major_units(minor, currency)
-    return amounts.format_number(minor, currency) if whole < 1_000_000 else f"{whole:,.0f}"
+    """Format an amount without its currency; from a million on without decimals, to save space."""
+    whole = amounts.major(minor, currency)
+    return amounts.number(minor, currency) if whole < 1_000_000 else f"{whole:,.0f}"
 
 
 def money(minor: int, currency: str) -> str:
     """Format an amount without a line break before its currency: 1,234.50 EUR."""
-    return amounts.format_amount(minor, currency).replace(" ", SPACE)
+    return amounts.text(minor, currency).replace(" ", NO_BREAK_SPACE)
 
 
 def number(count: int) -> str:
@@ -39,72 +39,78 @@ def number(count: int) -> str:
 
 def percent(share: float | None) -> str:
     """Format a share: 12.3 %; a dash if there is no share."""
-    return "-" if share is None else f"{share * 100:.1f}{SPACE}%"
+    return "-" if share is None else f"{share * 100:.1f}{NO_BREAK_SPACE}%"
 
 
-def change(now: float | None, before: float | None, *, more_is_good: bool) -> Change:
+def change(now: float | None, before: float | None, *, more_is_good: bool) -> FigureChange:
     """Describe the change of a number, in percent."""
     if not before or now is None:
-        return Change("nothing before" if now else "as before")
-    return _said((now - before) / before, "%", more_is_good=more_is_good)
+        return FigureChange("no earlier figure" if now else "no change")
+    return _describe_change((now - before) / before, "%", more_is_good=more_is_good)
 
 
-def change_of_share(now: float | None, before: float | None, *, more_is_good: bool) -> Change:
-    """Describe the change of a share, in percentage points: twice as many failures may be few."""
+def change_of_share(now: float | None, before: float | None, *, more_is_good: bool) -> FigureChange:
+    """Describe the change of a share in percentage points; percent of percent would mislead."""
     if now is None or before is None:
-        return Change("nothing before" if now is not None else "as before")
-    return _said(now - before, "points", more_is_good=more_is_good)
+        return FigureChange("no earlier figure" if now is not None else "no change")
+    return _describe_change(now - before, "points", more_is_good=more_is_good)
 
 
-def _said(by: float, unit: str, *, more_is_good: bool) -> Change:
-    size = f"{abs(by) * 100:,.1f}".removesuffix(".0")
+def _describe_change(difference: float, unit: str, *, more_is_good: bool) -> FigureChange:
+    size = f"{abs(difference) * 100:,.1f}".removesuffix(".0")
     if size == "0":
-        return Change("as before")
-    more = by > 0
-    mood = "good" if more is more_is_good else "bad"
-    return Change(f"{size}{SPACE}{unit} {'more' if more else 'less'}", "▲" if more else "▼", mood)
+        return FigureChange("no change")
+    more = difference > 0
+    rating = "good" if more is more_is_good else "bad"
+    text = f"{size}{NO_BREAK_SPACE}{unit} {'more' if more else 'less'}"
+    return FigureChange(text, "▲" if more else "▼", rating)
 
 
-def day(of: date) -> str:
+def day(date_: date) -> str:
     """Format a day: 24 Nov 2026."""
-    return f"{of.day}{SPACE}{of:%b}{SPACE}{of.year}"
+    return f"{date_.day}{NO_BREAK_SPACE}{date_:%b}{NO_BREAK_SPACE}{date_.year}"
 
 
 def period(start: date, interval: str) -> str:
     """Format a period for an axis: a day, a week by its Monday, or a month."""
-    return f"{start:%b}{SPACE}{start.year}" if interval == "month" else f"{start.day} {start:%b}"
+    return (
+        f"{start:%b}{NO_BREAK_SPACE}{start.year}"
+        if interval == "month"
+        else f"{start.day} {start:%b}"
+    )
 
 
 def days(since: date, until: date) -> str:
-    """Format a range of days, with its last day; `until` itself is not included."""
+    """Format a range of days, with its last day; `until` is not included."""
     last = until - timedelta(1)
     return day(since) if since == last else f"{day(since)} to {day(last)}"
 
 
-def moment(at: datetime) -> str:
+def timestamp(at: datetime) -> str:
     """Format a time: only the time if it is today, else the day and the time."""
     at, now = at.astimezone(UTC), datetime.now(UTC)
     if at.date() == now.date():
         return f"{at:%H:%M:%S}"
-    year = f"{SPACE}{at.year}" * (at.year != now.year)
-    return f"{at.day}{SPACE}{at:%b}{year} {at:%H:%M}"
+    year = f"{NO_BREAK_SPACE}{at.year}" if at.year != now.year else ""
+    return f"{at.day}{NO_BREAK_SPACE}{at:%b}{year} {at:%H:%M}"
 
 
 def iso(at: datetime) -> str:
-    """Format a time for machines."""
+    """Format a time as ISO 8601."""
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def lasting(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Format a duration in its largest unit."""
-    for unit, length in LONG.items():
+    for unit, length in SECONDS_BY_UNIT.items():
         if seconds >= length:
             count = int(seconds // length)
-            return f"{count}{SPACE}{unit}{'s' * (unit == 'day' and count > 1)}"
-    return f"{seconds:.0f}{SPACE}s"
+            plural = "s" if unit == "day" and count > 1 else ""
+            return f"{count}{NO_BREAK_SPACE}{unit}{plural}"
+    return f"{seconds:.0f}{NO_BREAK_SPACE}s"
 
 
-FILTERS: dict[str, Callable[..., Any]] = {"amount": amounts.format_number} | {
-    word.__name__: word
-    for word in (money, number, percent, day, period, days, moment, iso, lasting)
+FILTERS: dict[str, Callable[..., Any]] = {"amount": amounts.number} | {
+    function.__name__: function
+    for function in (money, number, percent, day, period, days, timestamp, iso, duration)
 }

@@ -1,4 +1,4 @@
-"""The rendering of the dashboard: only here do figures become texts."""
+"""The rendering of the dashboard: figures are formatted only here."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,12 +11,12 @@ from msgspec import Struct
 from icecream import money, settings, states
 from icecream.dashboard import assets, formatting
 from icecream.feed import events
-from icecream.reporting.http.parameters import PERIODS
-from icecream.reporting.reports import Dashboard, Days
+from icecream.reporting.http.parameters import DAYS_BY_PERIOD
+from icecream.reporting.reports import Dashboard, DayRange
 from icecream.reporting.sales import CustomerFigures, Figures, Outcome
 
-# The number of flavors with their own color; the others are combined.
-COLORS = 6
+# The number of flavors with their own color; the other flavors are combined.
+MAX_COLORED_FLAVORS = 6
 # The parts that are replaced after each event; each is a macro of that name.
 PARTS = (
     "attention",
@@ -32,17 +32,17 @@ PARTS = (
 
 
 class Card(Struct, frozen=True):
-    """A headline figure, next to that of the period before."""
+    """A headline figure, and the same figure of the period before."""
 
     name: str
     value: str
     before: str
-    change: formatting.Change
+    change: formatting.FigureChange
     unit: str = ""
 
 
 class Share(Struct, frozen=True):
-    """The part of a flavor in the revenue, or of several flavors together."""
+    """The share of one flavor in the revenue, or of several flavors together."""
 
     name: str
     quantity: int
@@ -51,7 +51,7 @@ class Share(Struct, frozen=True):
 
 
 class View(Struct, frozen=True):
-    """The figures in the form in which they are shown."""
+    """The figures as the page shows them."""
 
     figures: Dashboard
     cards: list[Card]
@@ -60,7 +60,7 @@ class View(Struct, frozen=True):
     event: int
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether there are no orders at all."""
         return not self.figures.latest_orders
 
@@ -74,15 +74,15 @@ _jinja = Environment(
 )
 _jinja.filters |= formatting.FILTERS
 _jinja.globals |= {
-    "asset": assets.address,
+    "asset": assets.asset_path,
     "prefix": settings.load().prefix,
     "actions": states.ACTIONS,
-    "periods": PERIODS,
+    "periods": DAYS_BY_PERIOD,
 }
 
 
-def view(figures: Dashboard, upto: events.Last) -> View:
-    """Return the view of these figures."""
+def build_view(figures: Dashboard, upto: events.Last) -> View:
+    """Build the view of these figures."""
     return View(figures, _cards(figures), _shares(figures), datetime.now(UTC), upto.position)
 
 
@@ -90,12 +90,12 @@ def _cards(figures: Dashboard) -> list[Card]:
     now, then, currency = figures.totals, figures.previous, figures.currency
     paid, paid_before = _paid(figures.outcomes), _paid(figures.previous_outcomes)
     return [
-        _count("Orders", now.orders, then.orders),
-        _money("Revenue", now.revenue, then.revenue, currency),
-        _count("Paid orders", paid, paid_before),
-        _money("Refunds", now.refunds, then.refunds, currency, more_is_good=False),
-        _failures(now, then),
-        _money(
+        _count_card("Orders", now.orders, then.orders),
+        _money_card("Revenue", now.revenue, then.revenue, currency),
+        _count_card("Paid orders", paid, paid_before),
+        _money_card("Refunds", now.refunds, then.refunds, currency, more_is_good=False),
+        _failure_card(now, then),
+        _money_card(
             "Average order",
             _average(now, figures.outcomes),
             _average(then, figures.previous_outcomes),
@@ -104,18 +104,20 @@ def _cards(figures: Dashboard) -> list[Card]:
     ]
 
 
-def _count(name: str, now: int, before: int) -> Card:
+def _count_card(name: str, now: int, before: int) -> Card:
     change = formatting.change(now, before, more_is_good=True)
     return Card(name, formatting.number(now), formatting.number(before), change)
 
 
-def _money(name: str, now: int, before: int, currency: str, *, more_is_good: bool = True) -> Card:
+def _money_card(
+    name: str, now: int, before: int, currency: str, *, more_is_good: bool = True
+) -> Card:
     change = formatting.change(now, before, more_is_good=more_is_good)
     shown, shown_before = formatting.headline(now, currency), formatting.headline(before, currency)
     return Card(name, shown, shown_before, change, currency)
 
 
-def _failures(now: Figures, then: Figures) -> Card:
+def _failure_card(now: Figures, then: Figures) -> Card:
     rate, before = now.failure_rate, then.failure_rate
     change = formatting.change_of_share(rate, before, more_is_good=False)
     return Card("Failure rate", formatting.percent(rate), formatting.percent(before), change)
@@ -130,65 +132,74 @@ def _average(figures: Figures, outcomes: Sequence[Outcome]) -> int:
 
 
 def _shares(figures: Dashboard) -> list[Share]:
-    """Return the best flavors first, and all others combined."""
+    """Return the flavors with the highest revenue first, and all others combined."""
     flavors = sorted(figures.flavors, key=lambda one: (-one.revenue, one.flavor))
     total = sum(one.revenue for one in flavors)
-    most = COLORS + (len(flavors) == COLORS + 1)
-    sums = [(one.name, one.quantity, one.revenue) for one in flavors[:most]]
-    if rest := flavors[most:]:
+    # A single remaining flavor is not combined.
+    shown = len(flavors) if len(flavors) == MAX_COLORED_FLAVORS + 1 else MAX_COLORED_FLAVORS
+    sums = [(one.name, one.quantity, one.revenue) for one in flavors[:shown]]
+    if rest := flavors[shown:]:
         name = f"{len(rest)} others"
         sums.append((name, sum(one.quantity for one in rest), sum(one.revenue for one in rest)))
-    return [Share(*one, one[2] / total if total else None) for one in sums]
+    return [
+        Share(name, quantity, revenue, revenue / total if total else None)
+        for name, quantity, revenue in sums
+    ]
 
 
-def charts(view: View) -> dict[str, Any]:
+def chart_data(view: View) -> dict[str, Any]:
     """Return the data for the charts."""
     figures = view.figures
     return {
         "currency": figures.currency,
         "digits": money.decimal_places(figures.currency),
         "sales": [
-            (formatting.period(one.start, figures.interval), _number(one.revenue, figures.currency))
+            (
+                formatting.period(one.start, figures.interval),
+                _chart_value(one.revenue, figures.currency),
+            )
             for one in figures.periods
         ],
         "flavors": [
-            (one.name, _number(one.revenue, figures.currency)) for one in view.shares if one.revenue
+            (one.name, _chart_value(one.revenue, figures.currency))
+            for one in view.shares
+            if one.revenue
         ],
     }
 
 
-def _number(minor: int, currency: str) -> float:
-    return float(money.to_major_units(minor, currency))
+def _chart_value(minor: int, currency: str) -> float:
+    return float(money.major(minor, currency))
 
 
-def parts(view: View) -> dict[str, str]:
-    """Return the parts that change while the page is open."""
+def render_parts(view: View) -> dict[str, str]:
+    """Render the parts that change while the page is open."""
     macros = _jinja.get_template("parts.html").module
     return {name: str(getattr(macros, name)(view)) for name in PARTS}
 
 
-def data(view: View) -> dict[str, Any]:
-    """Return all data for a page that is open."""
+def update_data(view: View) -> dict[str, Any]:
+    """Return the data that updates an open page."""
     order = view.figures.latest_orders[0].id if view.figures.latest_orders else 0
     return {
         "event": view.event,
         "order": order,
         "at": f"{view.at:%H:%M:%S}",
-        "empty": view.empty,
-        "parts": parts(view),
-        "charts": charts(view),
+        "empty": view.is_empty,
+        "parts": render_parts(view),
+        "charts": chart_data(view),
     }
 
 
-def whole(
-    view: View, customers: list[CustomerFigures], days: Days, period: str | None, trouble: str
+def render_page(
+    view: View, customers: list[CustomerFigures], days: DayRange, period: str | None, error: str
 ) -> str:
-    """Return the page with its figures; `trouble` is a message about an invalid query."""
-    shown = data(view)
+    """Render the page with its figures; `error` is a message about an invalid query."""
+    shown = update_data(view)
     return _render(
         days=days,
         period=period,
-        trouble=trouble,
+        error=error,
         view=view,
         customers=customers,
         charts=shown["charts"],
@@ -197,16 +208,16 @@ def whole(
     )
 
 
-def without_figures(days: Days, period: str | None, trouble: str) -> str:
-    """Return the page without figures."""
-    return _render(days=days, period=period, trouble=trouble, view=None)
+def render_without_figures(days: DayRange, period: str | None, error: str) -> str:
+    """Render the page without figures."""
+    return _render(days=days, period=period, error=error, view=None)
 
 
-def for_staff() -> str:
-    """Return the page for a customer, who may not see the dashboard."""
+def render_staff_only() -> str:
+    """Render the page for a customer, who may not see the dashboard."""
     return _jinja.get_template("for-staff.html").render()
 
 
-def _render(days: Days, **values: Any) -> str:
+def _render(days: DayRange, **values: Any) -> str:
     today = datetime.now(UTC).date()
     return _jinja.get_template("page.html").render(today=today, days=days, **values)

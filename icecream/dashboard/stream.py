@@ -1,4 +1,4 @@
-"""Notifications for open pages that something has happened; then they fetch the figures."""
+"""Notifications to open pages when data has changed; the pages then fetch the figures."""
 
 import asyncio
 import logging
@@ -14,12 +14,14 @@ from icecream.http import middleware
 from icecream.runtime import logs
 
 log = logging.getLogger(__name__)
-# Seconds between two checks that a page's session is still valid, and of silence before a comment.
-CHECK, BEAT = 5.0, 15.0
-# Pages per session: a browser has six connections to a host, and needs one for the figures.
-EACH = 5
-# Milliseconds after which a browser reconnects.
-RETRY = 1000
+# A page whose session has ended must not stay live for long.
+SESSION_CHECK_SECONDS = 5.0
+# Without an event for so long, a comment is sent: proxies close silent connections after a minute.
+HEARTBEAT_SECONDS = 15.0
+# A browser has six connections to a host, and needs one of them for the figures.
+MAX_PAGES_PER_SESSION = 5
+# The browser reconnects after this time.
+RECONNECT_MILLISECONDS = 1000
 HEADERS = middleware.encoded(
     {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 )
@@ -27,29 +29,29 @@ CHANGED = b"event: changed\ndata: {}\n\n"
 
 
 class OpenPage:
-    """An open page, and whether it has news to fetch."""
+    """An open page, and whether there are changes that it has not fetched."""
 
     def __init__(self) -> None:
         self.closed = False
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def hear(self, told: Sequence[events.Told]) -> None:
-        """See feed.Follower."""
-        self._news.set()
+        """Implement the subscriber of the feed."""
+        self._changed.set()
 
     def close(self) -> None:
-        """See feed.Follower."""
+        """Implement the subscriber of the feed."""
         self.closed = True
-        self._news.set()
+        self._changed.set()
 
-    async def news(self, seconds: float) -> bool:
-        """Wait up to `seconds` for news, and return whether there is any; several count as one."""
+    async def wait_for_change(self, seconds: float) -> bool:
+        """Wait up to `seconds` for a change, and return whether there was one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._news.wait()
-        there = self._news.is_set() and not self.closed
-        self._news.clear()
-        return there
+                await self._changed.wait()
+        has_changed = self._changed.is_set() and not self.closed
+        self._changed.clear()
+        return has_changed
 
 
 class OpenPages:
@@ -60,14 +62,16 @@ class OpenPages:
         self._by_session: Counter[str] = Counter()
 
     @contextmanager
-    def counted(self, session: str) -> Iterator[None]:
+    def count_page(self, session: str) -> Iterator[None]:
         """Count one more page of a session.
 
         Raises:
             errors.QuotaExceeded: the session has too many pages.
         """
-        if self._by_session[session] >= EACH:
-            refusal = errors.QuotaExceeded(f"{EACH} dashboards are live already; close one first.")
+        if self._by_session[session] >= MAX_PAGES_PER_SESSION:
+            refusal = errors.QuotaExceeded(
+                f"{MAX_PAGES_PER_SESSION} live dashboards are open already; close one first."
+            )
             refusal.headers["Retry-After"] = "10"
             raise refusal
         self._by_session[session] += 1
@@ -78,58 +82,59 @@ class OpenPages:
             self._by_session += Counter()
 
 
-class Stream:
+class PageStream:
     """The event stream of an open page; a handler declares `ASGIApp` as its return type."""
 
     def __init__(
-        self, pages: OpenPages, session: str, holds: Callable[[str], Awaitable[bool]]
+        self, pages: OpenPages, session: str, is_valid: Callable[[str], Awaitable[bool]]
     ) -> None:
-        self._pages, self._session, self._holds = pages, session, holds
+        self._pages, self._session, self._is_valid = pages, session, is_valid
         self._page = OpenPage()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._pages.counted(self._session):
+        with self._pages.count_page(self._session):
             async with self._pages.reader.follow(self._page):
                 await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-                leaving = asyncio.create_task(_close_when_left(self._page, receive))
+                watcher = asyncio.create_task(_close_on_disconnect(self._page, receive))
                 try:
                     await self._send(send)
                 except TimeoutError:
-                    log.info("A page takes nothing any more; its stream ends.")
+                    log.info("A dashboard page does not read its stream; the stream is closed.")
                 finally:
-                    leaving.cancel()
+                    watcher.cancel()
 
     async def _send(self, send: Send) -> None:
         async with aclosing(self._blocks()) as blocks:
             async for block in blocks:
-                async with asyncio.timeout(BEAT):
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await send({"type": "http.response.body", "body": block, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _blocks(self) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
-        # The page also fetches events from before this stream.
-        yield b"retry: %d\n" % RETRY + CHANGED
-        said = checked = loop.time()
+        # The first event makes the page fetch changes from before this stream.
+        yield b"retry: %d\n" % RECONNECT_MILLISECONDS + CHANGED
+        sent_at = checked_at = loop.time()
         while not self._page.closed:
-            news, now = await self._page.news(CHECK), loop.time()
-            if now - checked >= CHECK:
-                checked = now
-                if not await self._still_holds():
+            has_changed = await self._page.wait_for_change(SESSION_CHECK_SECONDS)
+            now = loop.time()
+            if now - checked_at >= SESSION_CHECK_SECONDS:
+                checked_at = now
+                if not await self._is_session_valid():
                     return
-            if news or now - said >= BEAT:
-                said = now
-                yield CHANGED if news else b": nothing new\n\n"
+            if has_changed or now - sent_at >= HEARTBEAT_SECONDS:
+                sent_at = now
+                yield CHANGED if has_changed else b": nothing new\n\n"
 
-    async def _still_holds(self) -> bool:
+    async def _is_session_valid(self) -> bool:
         try:
-            return await self._holds(self._session)
+            return await self._is_valid(self._session)
         except database.AWAY as error:
             logs.DATABASE.failed(error)
             return True
 
 
-async def _close_when_left(page: OpenPage, receive: Receive) -> None:
+async def _close_on_disconnect(page: OpenPage, receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     page.close()

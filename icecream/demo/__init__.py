@@ -14,7 +14,7 @@ from itertools import groupby
 
 from icecream import database, settings
 from icecream.catalogue import flavors, inventory
-from icecream.demo.season import Planned, demand, plan
+from icecream.demo.season import PlannedOrder, plan_orders, sum_demand
 from icecream.orders import actions, placing
 from icecream.payments import executor, leases, settlement
 from icecream.payments.providers import Answer, Charge, Declined, Request, Succeeded
@@ -38,16 +38,16 @@ FLAVORS = {
 }
 PLACES = ("Harbour", "Station", "Park", "Lido", "Market", "Castle", "Riverside", "Old Town")
 SHOPS = ("Kiosk", "Gelateria", "Bistro", "Bakery", "Cinema", "Hotel")
-MAIL = "@demo.example"
-GIVEN_BACK = ("canceled", "refunded", "refunded in part")
+EMAIL_DOMAIN = "@demo.example"
+REFUNDED_OUTCOMES = ("canceled", "refunded", "refunded in part")
 # The number of orders in one transaction, and the pause in seconds after it, in which a running
 # server can use the database.
-TOGETHER, PAUSE = 60, 0.02
+MAX_ORDERS_PER_TRANSACTION, PAUSE_SECONDS = 60, 0.02
 # The time between a request and its answer, and the lease of the claims in seconds.
-ANSWERED, LEASE = timedelta(seconds=2), 60
+RESPONSE_TIME, LEASE_SECONDS = timedelta(seconds=2), 60
 
 
-async def make(
+async def create_season(
     orders: int, days: int, *, seed: int, again: bool, told: Callable[[int], None]
 ) -> Counter[str]:
     """Create a season; return the number of orders per fate.
@@ -71,30 +71,34 @@ async def make(
     )
     if staff is None:
         raise ValueError("there is nobody to receive stock: icecream user create NAME --staff")
-    users, flavors, now = await _customers(), await _catalogue(staff), datetime.now(UTC)
-    planned = plan(orders, days, users=users, flavors=flavors, seed=seed, now=now)
-    season = _Season(staff.id, now, demand(planned), weeks=max(1, days // 7))
+    users, flavors, now = (
+        await _create_customers(),
+        await _create_catalogue(staff),
+        datetime.now(UTC),
+    )
+    planned = plan_orders(orders, days, users=users, flavors=flavors, seed=seed, now=now)
+    season = _Season(staff.id, now, sum_demand(planned), weeks=max(1, days // 7))
     return await season.run(planned, told)
 
 
-async def _customers() -> list[int]:
+async def _create_customers() -> list[int]:
     """Return the ids of the demo shops, which cannot sign in; create those that are missing."""
     names = [f"{place} {shop}" for shop in SHOPS for place in PLACES]
     rows = await User.select(User.username).where(User.username.is_in(names))
     missing = [name for name in names if name not in {row["username"] for row in rows}]
     if missing:
-        await User.insert(*map(_customer, missing))
+        await User.insert(*map(_new_customer, missing))
     # Exclude another user who has the same name.
-    ours = User.username.is_in(names) & User.email.like(f"%{MAIL}")
+    ours = User.username.is_in(names) & User.email.like(f"%{EMAIL_DOMAIN}")
     return [row["id"] for row in await User.select(User.id).where(ours).order_by(User.id)]
 
 
-def _customer(name: str) -> User:
-    mail = name.lower().replace(" ", "-") + MAIL
+def _new_customer(name: str) -> User:
+    mail = name.lower().replace(" ", "-") + EMAIL_DOMAIN
     return User(username=name, password=passwords.NONE, email=mail, active=True)
 
 
-async def _catalogue(staff: User) -> list[int]:
+async def _create_catalogue(staff: User) -> list[int]:
     """Return the flavors by popularity; existing flavors are not changed."""
     for name, (description, price) in FLAVORS.items():
         if not await Flavor.exists().where(Flavor.name == name):
@@ -112,18 +116,23 @@ class _Season:
         # Some flavors are received for most of a week ahead, others only for the current need.
         self._ahead = {flavor: n // weeks * (flavor % 4) // 4 for flavor, n in sales.items()}
         # Orders to be canceled or refunded, with the time of that.
-        self._later: list[tuple[datetime, int, Planned]] = []
+        self._later: list[tuple[datetime, int, PlannedOrder]] = []
         self._made: Counter[str] = Counter()
 
-    async def run(self, planned: Sequence[Planned], told: Callable[[int], None]) -> Counter[str]:
+    async def run(
+        self, planned: Sequence[PlannedOrder], told: Callable[[int], None]
+    ) -> Counter[str]:
         for monday, orders in groupby(planned, key=lambda one: one.week):
             week = list(orders)
-            await database.transaction(partial(self._receive, demand(week), monday))
-            for batch in (week[n : n + TOGETHER] for n in range(0, len(week), TOGETHER)):
+            await database.transaction(partial(self._receive, sum_demand(week), monday))
+            for batch in (
+                week[n : n + MAX_ORDERS_PER_TRANSACTION]
+                for n in range(0, len(week), MAX_ORDERS_PER_TRANSACTION)
+            ):
                 await self._give_back(until=batch[0].at)
                 await self._sell(batch)
                 told(len(batch))
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(PAUSE_SECONDS)
         await self._give_back(until=self._now)
         return self._made
 
@@ -138,25 +147,27 @@ class _Season:
                     row["id"], missing, reason=why, by=self._staff, at=monday
                 )
 
-    async def _sell(self, batch: Sequence[Planned]) -> None:
-        for one, placed in await database.transaction(partial(_sold, batch)):
+    async def _sell(self, batch: Sequence[PlannedOrder]) -> None:
+        for one, placed in await database.transaction(partial(_place_and_settle, batch)):
             self._made[one.fate] += 1
-            if one.fate in GIVEN_BACK and placed.payment is not None:
+            if one.fate in REFUNDED_OUTCOMES and placed.payment is not None:
                 later = one.at + timedelta(hours=1 + placed.order * 7 % 100)
                 heapq.heappush(self._later, (min(later, self._now), placed.order, one))
 
     async def _give_back(self, until: datetime) -> None:
         while self._later and self._later[0][0] <= until:
             at, order, one = heapq.heappop(self._later)
-            await database.transaction(partial(_given_back, order, one, at, self._staff))
+            await database.transaction(partial(_cancel_or_refund, order, one, at, self._staff))
 
 
-async def _sold(batch: Sequence[Planned]) -> list[tuple[Planned, placing.PlacedOrder]]:
+async def _place_and_settle(
+    batch: Sequence[PlannedOrder],
+) -> list[tuple[PlannedOrder, placing.Placed]]:
     """Place and settle the orders; return them without those that had too little stock."""
-    await _hold(demand(batch))
-    wanted = [placing.OrderRequest(one.user, one.lines, at=one.at) for one in batch]
-    came = zip(batch, await placing.place_orders(wanted), strict=True)
-    sold = [(one, placed) for one, placed in came if isinstance(placed, placing.PlacedOrder)]
+    await _lock_stock_and_totals(sum_demand(batch))
+    wanted = [placing.Wanted(one.user, one.lines, at=one.at) for one in batch]
+    came = zip(batch, await placing.place(wanted), strict=True)
+    sold = [(one, placed) for one, placed in came if isinstance(placed, placing.Placed)]
     asked = {placed.payment: one for one, placed in sold if placed.payment is not None}
     for one, placed in sold:
         if one.fate == "canceled unpaid":
@@ -166,7 +177,7 @@ async def _sold(batch: Sequence[Planned]) -> list[tuple[Planned, placing.PlacedO
     return sold
 
 
-async def _hold(flavors: Iterable[int]) -> None:
+async def _lock_stock_and_totals(flavors: Iterable[int]) -> None:
     """Lock the stock and totals once, because both the order and the answer change them."""
     ids = sorted(flavors)
     await database.locked(Flavor.select(Flavor.id).where(Flavor.id.is_in(ids)).order_by(Flavor.id))
@@ -175,18 +186,18 @@ async def _hold(flavors: Iterable[int]) -> None:
     await database.locked(ours.order_by(total.flavor, total.status))
 
 
-async def _given_back(order: int, one: Planned, at: datetime, staff: int) -> None:
-    await _hold(one.lines)
+async def _cancel_or_refund(order: int, one: PlannedOrder, at: datetime, staff: int) -> None:
+    await _lock_stock_and_totals(one.lines)
     if one.fate == "canceled":
         staged = await actions.cancel_order(order, by=one.user, at=at)
     else:
-        amount = await _half(order) if one.fate == "refunded in part" else None
+        amount = await _half_total(order) if one.fate == "refunded in part" else None
         why = "half of it had melted" if amount else "the freezer broke down"
         staged = await actions.refund_order(order, amount, reason=why, by=staff, at=at)
     await _settle(dict.fromkeys(staged, (at, one.fate)))
 
 
-async def _half(order: int) -> int:
+async def _half_total(order: int) -> int:
     (row,) = await Order.select(Order.total).where(Order.id == order)
     return int(row["total"] + 1) // 2
 
@@ -196,19 +207,19 @@ async def _settle(asked: Mapping[int, tuple[datetime, str]]) -> None:
     if not asked:
         return
     sent = {payment: at for payment, (at, _) in asked.items()}
-    claims = await leases.acquire_leases(
-        sent, limit=len(sent), lease_seconds=LEASE, first_sent=sent
-    )
-    answers = [(claim, _answer(claim.request, asked[claim.payment][1])) for claim in claims]
+    claims = await leases.claim(sent, limit=len(sent), lease=LEASE_SECONDS, sent=sent)
+    answers = [
+        (claim, _provider_answer(claim.request, asked[claim.payment][1])) for claim in claims
+    ]
     await settlement.settle(
         [
-            settlement.SettlementResult(claim, answer, at=sent[claim.payment] + ANSWERED)
+            settlement.Verdict(claim, answer, at=sent[claim.payment] + RESPONSE_TIME)
             for claim, answer in answers
         ]
     )
 
 
-def _answer(request: Request, fate: str) -> Answer | settlement.Parked:
+def _provider_answer(request: Request, fate: str) -> Answer | settlement.Parked:
     charged = isinstance(request, Charge)
     if charged and fate == "failed":
         return Declined("The bank said no.")

@@ -11,59 +11,64 @@ from icecream import money
 from icecream.reporting.reports import Report
 from icecream.reporting.sales import FlavorSales
 
-# A spreadsheet reads a text with such a first character as a formula.
-RISKY = ("=", "+", "-", "@", "\t", "\r")
-MONEY = ("revenue", "refunds")
-FIGURES = ("flavor", "name", "quantity", "orders", "revenue", "refunds", "failure_rate")
+# A spreadsheet treats a text as a formula if it begins with one of these characters.
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
+MONEY_COLUMNS = ("revenue", "refunds")
+FIGURE_COLUMNS = ("flavor", "name", "quantity", "orders", "revenue", "refunds", "failure_rate")
 
 
-def sheet(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return the text of a CSV file."""
+def to_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return the rows as the text of a CSV file."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\r\n")
     writer.writerow(names)
-    writer.writerows([_harmless(value) for value in row] for row in rows)
+    writer.writerows([_escape_formula(value) for value in row] for row in rows)
     return file.getvalue()
 
 
-def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(RISKY) else value
+def _escape_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_PREFIXES) else value
 
 
-def sales(rows: Iterable[FlavorSales]) -> str:
-    """Return the ordered quantity of each flavor."""
+def sales_to_csv(rows: Iterable[FlavorSales]) -> str:
+    """Return the ordered quantity of each flavor as CSV."""
     names = ("flavor__name", "total_qty_ordered")
-    return sheet(names, ((row.flavor_name, row.total_qty_ordered) for row in rows))
+    return to_csv(names, ((row.flavor_name, row.total_qty_ordered) for row in rows))
 
 
-def of(report: Report) -> str:
-    """Return a row for each flavor, or with an interval for each period and flavor.
+def report_to_csv(report: Report) -> str:
+    """Return one row per flavor, or with an interval one row per period and flavor.
 
-    Amounts are given twice: in the currency's own unit, such as `revenue_eur`, and in minor units.
+    Each amount has two columns: one in the main unit, such as `revenue_eur`, one in minor units.
     """
     if report.interval is None:
-        names = (*FIGURES, "stock", "stock_days")
-        return sheet(_names(names, report), (_row(names, one, report) for one in report.flavors))
+        names = (*FIGURE_COLUMNS, "stock", "stock_days")
+        return to_csv(
+            _column_names(names, report),
+            (_row_values(names, flavor, report) for flavor in report.flavors),
+        )
     rows = (
-        (period.start, *_row(FIGURES, flavor, report))
+        (period.start, *_row_values(FIGURE_COLUMNS, flavor, report))
         for period in report.periods
         for flavor in period.flavors
     )
-    return sheet(("start", *_names(FIGURES, report)), rows)
+    return to_csv(("start", *_column_names(FIGURE_COLUMNS, report)), rows)
 
 
-def _names(names: Sequence[str], report: Report) -> list[str]:
-    named: list[str] = []
+def _column_names(names: Sequence[str], report: Report) -> list[str]:
+    columns: list[str] = []
     for name in names:
-        both = (f"{name}_{report.currency.lower()}", f"{name}_minor")
-        named += both if name in MONEY else (name,)
-    return named
+        if name in MONEY_COLUMNS:
+            columns += (f"{name}_{report.currency.lower()}", f"{name}_minor")
+        else:
+            columns.append(name)
+    return columns
 
 
-def _row(names: Sequence[str], flavor: Any, report: Report) -> list[Any]:
+def _row_values(names: Sequence[str], flavor: Any, report: Report) -> list[Any]:
     values, row = asdict(flavor), []
     for name in names:
-        if name in MONEY:
-            row.append(money.to_major_units(values[name], report.currency))
+        if name in MONEY_COLUMNS:
+            row.append(money.major(values[name], report.currency))
         row.append(values[name])
     return row

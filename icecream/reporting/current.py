@@ -12,29 +12,36 @@ from icecream import database, fields, states
 from icecream.reporting.sales import Count, Money, Status
 from icecream.tables import KINDS, Flavor, FlavorDay, Job, Order, OrderLine, Payment
 
-# The number of days, including today, from which the pace of sales is computed.
-PACE = 28
-# Stock that lasts for fewer than LOW days is low. At most MOST_LOW flavors are listed.
-LOW, MOST_LOW = 7, 10
-LATEST, MOST_PARKED = 10, 20
+# The sales pace is the average of these days, including today.
+SALES_PACE_DAYS = 28
+# Stock that lasts for fewer days is low: that leaves a week for a delivery.
+LOW_STOCK_DAYS = 7
+# The dashboard has room for so many rows of each list.
+MAX_LOW_STOCK_FLAVORS = 10
+MAX_LATEST_ORDERS = 10
+MAX_PARKED_PAYMENTS = 20
 # The same text as in the partial indexes: with a parameter instead, SQLite would not use them.
-OPEN = WhereRaw("\"payment\".\"state\" IN ('new', 'sent', 'unknown', 'parked')")
-PARKED = WhereRaw('"payment"."state" = \'parked\'')
-Days = Annotated[float, Meta(ge=0, description="At the pace of the last 28 days.")]
+IS_OPEN = WhereRaw("\"payment\".\"state\" IN ('new', 'sent', 'unknown', 'parked')")
+IS_PARKED = WhereRaw('"payment"."state" = \'parked\'')
+STOCK_DAYS_HELP = "Days until the stock is sold out, at the sales pace of the last 28 days."
+StockDays = Annotated[float, Meta(ge=0, description=STOCK_DAYS_HELP)]
+Overdue = Annotated[
+    float, Meta(ge=0, description="Seconds by which the longest overdue job is late.")
+]
 
 
 class Stock(Struct):
-    """What is left of a flavor, and for how many days; null where not counted or nothing sold."""
+    """The stock of a flavor, and the days until it is sold out; null if not counted or not sold."""
 
     flavor: fields.Id
     name: fields.Name
     stock: Count | None
-    stock_days: Days | None
+    stock_days: StockDays | None
     archived: bool
 
 
 class Waiting(Struct):
-    """The order whose payment is pending for longest."""
+    """The order that has been pending for the longest time."""
 
     order: fields.Id
     created_at: fields.Moment
@@ -42,17 +49,17 @@ class Waiting(Struct):
 
 
 class Queue(Struct):
-    """What is to be done: due now, with the provider, to be tried later, parked for a person."""
+    """The queue of jobs: due now, in flight at the provider, scheduled for later, or parked."""
 
     due: Count
     in_flight: Count
     later: Count
     parked: Count
-    oldest_due: Annotated[float, Meta(ge=0, description="Seconds that it is late.")] | None
+    oldest_due: Overdue | None
 
 
 class Latest(Struct):
-    """An order, in short."""
+    """A short form of an order."""
 
     id: fields.Id
     user: fields.Id
@@ -65,7 +72,7 @@ class Latest(Struct):
 
 
 class ParkedPayment(Struct):
-    """A payment that waits for a person, and why."""
+    """A payment that waits for a decision of staff, and the reason."""
 
     payment: fields.Id
     order: fields.Id
@@ -76,83 +83,89 @@ class ParkedPayment(Struct):
     first_sent_at: fields.Moment | None
 
 
-async def stock(today: date) -> list[Stock]:
+async def load_stock(today: date) -> list[Stock]:
     """Return the stock of every flavor."""
-    sold = await _sold(today)
+    sold = await _load_recent_sales(today)
     columns = (Flavor.id.as_alias("flavor"), Flavor.name, Flavor.stock, Flavor.archived)
     return [
-        convert(row | {"stock_days": _days(row["stock"], sold.get(row["flavor"], 0))}, Stock)
+        convert(row | {"stock_days": _stock_days(row["stock"], sold.get(row["flavor"], 0))}, Stock)
         for row in await Flavor.select(*columns).order_by(Flavor.id)
     ]
 
 
-async def _sold(today: date) -> dict[int, int]:
+async def _load_recent_sales(today: date) -> dict[int, int]:
     rows = (
         await FlavorDay.select(FlavorDay.flavor, Sum(FlavorDay.quantity))
         .where(
-            FlavorDay.day > today - timedelta(days=PACE),
-            FlavorDay.status.is_in(list(states.LIVE_STATUSES)),
+            FlavorDay.day > today - timedelta(days=SALES_PACE_DAYS),
+            FlavorDay.status.is_in(list(states.LIVE)),
         )
         .group_by(FlavorDay.flavor)
     )
     return {row["flavor"]: int(row["sum"]) for row in rows}
 
 
-def _days(stock: int | None, sold: int) -> float | None:
-    return None if stock is None or not sold else round(stock * PACE / sold, 1)
+def _stock_days(stock: int | None, sold: int) -> float | None:
+    return None if stock is None or not sold else round(stock * SALES_PACE_DAYS / sold, 1)
 
 
-def low(stocks: Iterable[Stock]) -> list[Stock]:
-    """Return flavors on sale that are sold out or will be soon; the most urgent ones first."""
+def select_low_stock(stocks: Iterable[Stock]) -> list[Stock]:
+    """Return flavors on sale that are or will soon be sold out; the most urgent ones first."""
     left = [
-        (0.0 if not one.stock else one.stock_days, one)
-        for one in stocks
-        if one.stock is not None and not one.archived
+        (0.0 if not stock.stock else stock.stock_days, stock)
+        for stock in stocks
+        if stock.stock is not None and not stock.archived
     ]
-    pressing = sorted(
-        ((days, one.flavor, one) for days, one in left if days is not None and days < LOW)
+    urgent = sorted(
+        (
+            (days, stock.flavor, stock)
+            for days, stock in left
+            if days is not None and days < LOW_STOCK_DAYS
+        )
     )
-    return [one for _, _, one in pressing[:MOST_LOW]]
+    return [stock for _, _, stock in urgent[:MAX_LOW_STOCK_FLAVORS]]
 
 
-async def waiting(now: datetime) -> Waiting | None:
+async def find_oldest_pending(now: datetime) -> Waiting | None:
     """Return the oldest pending order."""
     rows = (
         await Payment.select(Payment.order, Payment.order.created_at.as_alias("created_at"))
-        .where(OPEN, Payment.kind == "charge")
+        .where(IS_OPEN, Payment.kind == "charge")
         .order_by(Payment.order)
         .limit(1)
     )
-    return next((Waiting(**row, seconds=_since(row["created_at"], now)) for row in rows), None)
+    return next(
+        (Waiting(**row, seconds=_seconds_since(row["created_at"], now)) for row in rows), None
+    )
 
 
-def _since(then: datetime, now: datetime) -> float:
+def _seconds_since(then: datetime, now: datetime) -> float:
     return max(0.0, round((now - then).total_seconds(), 3))
 
 
-async def queue(now: datetime) -> Queue:
+async def load_queue(now: datetime) -> Queue:
     """Return the state of the queue."""
     moment = database.seconds_from_now(0)
     is_due, is_later = Job.run_at <= moment, Job.run_at > moment
     oldest = await Job.select(Job.run_at).where(is_due).order_by(Job.run_at).limit(1)
     claimed = Job.select(Job.subject).where(is_later, Job.kind.is_in(list(KINDS)))
-    sent = await Payment.count().where(OPEN, Payment.state == "sent", Payment.id.is_in(claimed))
+    sent = await Payment.count().where(IS_OPEN, Payment.state == "sent", Payment.id.is_in(claimed))
     return Queue(
         due=await Job.count().where(is_due),
         in_flight=sent,
         later=await Job.count().where(is_later) - sent,
-        parked=await Payment.count().where(PARKED),
-        oldest_due=_since(oldest[0]["run_at"], now) if oldest else None,
+        parked=await Payment.count().where(IS_PARKED),
+        oldest_due=_seconds_since(oldest[0]["run_at"], now) if oldest else None,
     )
 
 
-async def latest() -> list[Latest]:
+async def load_latest_orders() -> list[Latest]:
     """Return the latest orders, the newest one first."""
     columns: Any = (
         *(Order.id, Order.user, Order.user.username.as_alias("username"), Order.status),
         *(Order.total, Order.refunded, Order.created_at),
     )
-    rows = await Order.select(*columns).order_by(Order.id, ascending=False).limit(LATEST)
+    rows = await Order.select(*columns).order_by(Order.id, ascending=False).limit(MAX_LATEST_ORDERS)
     if not rows:
         return []
     ids = [row["id"] for row in rows]
@@ -162,16 +175,16 @@ async def latest() -> list[Latest]:
     return [Latest(**row, quantity=quantity[row["id"]]) for row in rows]
 
 
-async def parked() -> list[ParkedPayment]:
-    """Return payments that wait for manual review, the oldest ones first."""
+async def load_parked_payments() -> list[ParkedPayment]:
+    """Return the oldest payments that wait for manual review."""
     payment = Payment
     rows = (
         await payment.select(
             *(payment.id.as_alias("payment"), payment.order, payment.kind, payment.amount),
             *(payment.moved, payment.last_error.as_alias("why"), payment.first_sent_at),
         )
-        .where(PARKED)
+        .where(IS_PARKED)
         .order_by(payment.id)
-        .limit(MOST_PARKED)
+        .limit(MAX_PARKED_PAYMENTS)
     )
     return [ParkedPayment(**row) for row in rows]

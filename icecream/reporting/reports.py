@@ -1,4 +1,4 @@
-"""Combined figures: a report on any span of days, and the data of the dashboard."""
+"""Combined figures: the sales report, and the data of the dashboard."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -8,32 +8,39 @@ from msgspec.structs import asdict
 from icecream import database, fields, settings
 from icecream.feed import events
 from icecream.reporting import current, sales
-from icecream.reporting.sales import Day, Figures, Row, Span
+from icecream.reporting.sales import Day, FigureRow, Figures, Span
 
-# The interval of the dashboard by the longest number of days: days, then weeks, then months.
-LONGEST = 3660
-STEPS = {92: "day", 731: "week", LONGEST: "month"}
-NOTHING: Row = {"quantity": 0, "orders": 0, "revenue": 0, "refunds": 0, "failure_rate": None}
+# Ten years and a few days: a longer dashboard would be slow and unreadable.
+MAX_DAYS = 3660
+# The interval of the dashboard, by the largest number of days that it can show.
+INTERVAL_BY_MAX_DAYS = {92: "day", 731: "week", MAX_DAYS: "month"}
+ZERO_FIGURES: FigureRow = {
+    "quantity": 0,
+    "orders": 0,
+    "revenue": 0,
+    "refunds": 0,
+    "failure_rate": None,
+}
 
 
 class FlavorReport(sales.FlavorFigures):
-    """Of a flavor, with what is left of it, and for how many days at the pace of the last 28."""
+    """The figures of a flavor, its stock, and the days until it is sold out."""
 
     stock: sales.Count | None
-    stock_days: current.Days | None
+    stock_days: current.StockDays | None
 
 
 class PeriodReport(sales.PeriodFigures):
-    """Of a period, as a whole and by flavor."""
+    """The figures of a period, in total and by flavor."""
 
     flavors: list[sales.FlavorFigures]
 
 
 class Report(Struct, rename={"since": "from", "until": "to"}):
-    """Sales of a span of days: as a whole, by flavor, by period, by customer; and what waits now.
+    """Sales in a range of days: in total, by flavor, period and customer; and the current queue.
 
-    Orders belong to the UTC day on which they were placed. `periods` are there with an
-    `interval`, those in which there were orders.
+    An order belongs to the UTC day on which it was placed. With an `interval`, `periods` has the
+    periods with orders; without one it is empty.
     """
 
     since: Day | None
@@ -50,7 +57,7 @@ class Report(Struct, rename={"since": "from", "until": "to"}):
 
 
 class Dashboard(Struct, rename={"since": "from", "until": "to"}):
-    """All that the dashboard shows of a span of days, beside the one of the same length before."""
+    """The data of the dashboard: sales in a range of days, the same range before, and now."""
 
     since: Day
     until: Day
@@ -69,124 +76,129 @@ class Dashboard(Struct, rename={"since": "from", "until": "to"}):
     parked_payments: list[current.ParkedPayment]
 
 
-async def report(span: Span, interval: str | None) -> tuple[Report, events.Last]:
-    """Return the sales of a span, and the last event included in them."""
-    return await database.snapshot(lambda: _report(span, interval))
+async def build_report(span: Span, interval: str | None) -> tuple[Report, events.Last]:
+    """Return the sales report, and the last event included in it."""
+    return await database.snapshot(lambda: _build_report(span, interval))
 
 
-async def _report(span: Span, interval: str | None) -> tuple[Report, events.Last]:
+async def _build_report(span: Span, interval: str | None) -> tuple[Report, events.Last]:
     upto, now = await events.last(), datetime.now(UTC)
-    stocks = {one.flavor: one for one in await current.stock(now.date())}
+    stocks = {stock.flavor: stock for stock in await current.load_stock(now.date())}
     answer = Report(
         since=span.since,
         until=span.until,
         status=span.status,
         interval=interval,
         currency=settings.load().currency,
-        totals=await sales.total(span),
-        flavors=_flavors(stocks, await sales.by_flavor(span)),
-        periods=await _periods(span, interval, stocks) if interval else [],
-        top_customers=await sales.by_customer(span),
-        oldest_pending=await current.waiting(now),
-        queue=await current.queue(now),
+        totals=await sales.load_totals(span),
+        flavors=_flavor_reports(stocks, await sales.load_by_flavor(span)),
+        periods=await _period_reports(span, interval, stocks) if interval else [],
+        top_customers=await sales.load_top_customers(span),
+        oldest_pending=await current.find_oldest_pending(now),
+        queue=await current.load_queue(now),
     )
     return answer, upto
 
 
-def _flavors(
-    stocks: dict[int, current.Stock], ordered: dict[int, Row], *, quiet: bool = True
+def _flavor_reports(
+    stocks: dict[int, current.Stock], ordered: dict[int, FigureRow], *, include_unsold: bool = True
 ) -> list[FlavorReport]:
-    """Return reports of the ordered flavors, and with `quiet` of all flavors on sale."""
+    """Return the ordered flavors, and with `include_unsold` also the other flavors on sale."""
     return [
         FlavorReport(
-            **ordered.get(one.flavor, NOTHING),
-            flavor=one.flavor,
-            name=one.name,
-            stock=one.stock,
-            stock_days=one.stock_days,
+            **ordered.get(stock.flavor, ZERO_FIGURES),
+            flavor=stock.flavor,
+            name=stock.name,
+            stock=stock.stock,
+            stock_days=stock.stock_days,
         )
-        for one in stocks.values()
-        if one.flavor in ordered or (quiet and not one.archived)
+        for stock in stocks.values()
+        if stock.flavor in ordered or (include_unsold and not stock.archived)
     ]
 
 
-async def _periods(
+async def _period_reports(
     span: Span, interval: str, stocks: dict[int, current.Stock]
 ) -> list[PeriodReport]:
     flavors: dict[date, list[sales.FlavorFigures]] = {}
-    for row in await sales.by_flavor_and_period(span, interval):
+    for row in await sales.load_by_flavor_and_period(span, interval):
         start = convert(row.pop("start"), date)
         of_flavor = sales.FlavorFigures(**row, name=stocks[row["flavor"]].name)
         flavors.setdefault(start, []).append(of_flavor)
     return [
-        PeriodReport(**asdict(one), flavors=flavors[one.start])
-        for one in await sales.by_period(span, interval)
+        PeriodReport(**asdict(period), flavors=flavors[period.start])
+        for period in await sales.load_by_period(span, interval)
     ]
 
 
-class Days(Struct, frozen=True):
-    """A span of UTC days: `since` is inclusive, `until` is exclusive."""
+class DayRange(Struct, frozen=True):
+    """A range of UTC days: `since` is included, `until` is not."""
 
     since: date
     until: date
 
     @property
-    def before(self) -> "Days":
-        """The span of the same length before this one."""
-        return Days(self.since - (self.until - self.since), self.since)
+    def before(self) -> "DayRange":
+        """The range of the same length before this one."""
+        return DayRange(self.since - (self.until - self.since), self.since)
 
     @property
     def interval(self) -> str:
         """The best interval to show these days."""
-        return next(word for days, word in STEPS.items() if (self.until - self.since).days <= days)
+        return next(
+            word
+            for days, word in INTERVAL_BY_MAX_DAYS.items()
+            if (self.until - self.since).days <= days
+        )
 
     @property
     def starts(self) -> list[date]:
-        """The first days of the periods that contain these days."""
+        """The first day of each period that contains these days."""
         days = (self.since + timedelta(n) for n in range((self.until - self.since).days))
-        return sorted({_start(self.interval, day) for day in days})
+        return sorted({_period_start(self.interval, day) for day in days})
 
 
-def _start(interval: str, day: date) -> date:
+def _period_start(interval: str, day: date) -> date:
     if interval == "month":
         return day.replace(day=1)
     return day - timedelta(day.weekday()) if interval == "week" else day
 
 
-async def dashboard(days: Days) -> tuple[Dashboard, events.Last]:
+async def build_dashboard(days: DayRange) -> tuple[Dashboard, events.Last]:
     """Return the dashboard's data, and the last event included in it."""
-    return await database.snapshot(lambda: _dashboard(days))
+    return await database.snapshot(lambda: _build_dashboard(days))
 
 
-async def _dashboard(days: Days) -> tuple[Dashboard, events.Last]:
+async def _build_dashboard(days: DayRange) -> tuple[Dashboard, events.Last]:
     upto, now = await events.last(), datetime.now(UTC)
     span = Span(days.since, days.until)
     before = Span(days.before.since, days.before.until)
-    stocks = {one.flavor: one for one in await current.stock(now.date())}
+    stocks = {stock.flavor: stock for stock in await current.load_stock(now.date())}
     answer = Dashboard(
         since=days.since,
         until=days.until,
         interval=days.interval,
         currency=settings.load().currency,
-        totals=await sales.total(span),
-        previous=await sales.total(before),
+        totals=await sales.load_totals(span),
+        previous=await sales.load_totals(before),
         periods=await _all_periods(days),
-        flavors=_flavors(stocks, await sales.by_flavor(span), quiet=False),
-        outcomes=await sales.by_status(span),
-        previous_outcomes=await sales.by_status(before),
-        low_stock=current.low(stocks.values()),
-        queue=await current.queue(now),
-        oldest_pending=await current.waiting(now),
-        latest_orders=await current.latest(),
-        parked_payments=await current.parked(),
+        flavors=_flavor_reports(stocks, await sales.load_by_flavor(span), include_unsold=False),
+        outcomes=await sales.load_by_status(span),
+        previous_outcomes=await sales.load_by_status(before),
+        low_stock=current.select_low_stock(stocks.values()),
+        queue=await current.load_queue(now),
+        oldest_pending=await current.find_oldest_pending(now),
+        latest_orders=await current.load_latest_orders(),
+        parked_payments=await current.load_parked_payments(),
     )
     return answer, upto
 
 
-async def _all_periods(days: Days) -> list[sales.PeriodFigures]:
+async def _all_periods(days: DayRange) -> list[sales.PeriodFigures]:
     """Return all periods, also those without orders."""
-    there = await sales.by_period(Span(days.since, days.until), days.interval)
-    found = {one.start: one for one in there}
+    periods = await sales.load_by_period(Span(days.since, days.until), days.interval)
+    found = {period.start: period for period in periods}
     return [
-        found.get(start) or sales.PeriodFigures(**NOTHING, start=start) for start in days.starts
+        found.get(start) or sales.PeriodFigures(**ZERO_FIGURES, start=start)
+        for start in days.starts
     ]

@@ -13,21 +13,21 @@ from icecream import database, fields, states
 from icecream.feed import events
 from icecream.tables import CustomerDay, DayTotal, FlavorDay, FlavorTotal, User
 
-# The number of customers in the list of top customers.
-TOP = 10
+# More customers would not fit into the dashboard's list.
+MAX_TOP_CUSTOMERS = 10
 INTERVALS = ("day", "week", "month")
 Interval = Annotated[str, Meta(extra_json_schema={"enum": list(INTERVALS)})]
 Status = Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
 Day = Annotated[date, Meta(extra_json_schema={"maxLength": 10})]
 Count = Annotated[int, Meta(ge=0, le=fields.MAX_ID)]
 Money = Annotated[int, Meta(ge=0, le=fields.MAX_ID, description="In minor units, such as cents.")]
-Row = dict[str, Any]
+FigureRow = dict[str, Any]
 
 
 class Span(Struct, frozen=True):
-    """A filter for orders: placed from one UTC day on, before another day, in a status.
+    """A filter for orders: placed on `since` or later, before `until` (UTC days), in a status.
 
-    None means no filter.
+    A field that is None does not filter.
     """
 
     since: date | None = None
@@ -36,10 +36,10 @@ class Span(Struct, frozen=True):
 
 
 class Figures(Struct):
-    """Of some orders: how many there were, of how much, what was paid and what was given back.
+    """Sums of some orders.
 
-    `revenue` is what was charged, `refunds` what of it went back. `failure_rate` is how many of
-    those that are no longer pending failed; null where there are none.
+    `revenue` is the charged amount, and `refunds` is the refunded part of it. `failure_rate` is
+    the share of failed orders among the orders that are no longer pending; null if there are none.
     """
 
     quantity: Count
@@ -50,54 +50,54 @@ class Figures(Struct):
 
 
 class FlavorSales(Struct, rename={"flavor_name": "flavor__name"}):
-    """All that was ever ordered of a flavor."""
+    """The total ordered quantity of a flavor."""
 
     flavor_name: fields.Name
     total_qty_ordered: Count
 
 
 class FlavorFigures(Figures):
-    """The same for a flavor; `orders` are those with a line of it."""
+    """The figures of a flavor; `orders` counts the orders with a line of this flavor."""
 
     flavor: fields.Id
     name: fields.Name
 
 
 class PeriodFigures(Figures):
-    """The same for a day, a week or a month, which is called by its first day."""
+    """The figures of a day, a week or a month; `start` is its first day."""
 
     start: Day
 
 
 class CustomerFigures(Figures):
-    """The same for a customer."""
+    """The figures of a customer."""
 
     user: fields.Id
     username: fields.Name
 
 
 class Outcome(Struct):
-    """How many orders there are in a status, and what they come to."""
+    """The number and the total amount of the orders in a status."""
 
     status: Status
     orders: Count
     total: Money
 
 
-def _words(names: Iterable[str]) -> str:
+def _quote_names(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
 # For a canceled order, the charged amount equals the refunded amount, or is 0.
-CHARGED = (
-    f"CASE WHEN {{}} IN ({_words(states.CHARGED_STATUSES)}) THEN {{}}"
+CHARGED_SQL = (
+    f"CASE WHEN {{}} IN ({_quote_names(states.CHARGED)}) THEN {{}}"
     " WHEN {} = 'canceled' THEN {} ELSE 0 END"
 )
 
 
-def _sum(what: str, *columns: Column, alias: str) -> QueryString:
+def _sum(expression: str, *columns: Column, alias: str) -> QueryString:
     # The sum of no rows is null, and PostgreSQL's sum of bigint is numeric.
-    return QueryString(f"CAST(COALESCE(SUM({what}), 0) AS bigint)", *columns, alias=alias)
+    return QueryString(f"CAST(COALESCE(SUM({expression}), 0) AS bigint)", *columns, alias=alias)
 
 
 def _figures(table: Any, span: Span) -> Select[Any]:
@@ -105,15 +105,15 @@ def _figures(table: Any, span: Span) -> Select[Any]:
     query: Select[Any] = table.select(
         _sum("{}", table.quantity, alias="quantity"),
         _sum("{}", orders, alias="orders"),
-        _sum(CHARGED, status, table.revenue, status, refunded, alias="revenue"),
+        _sum(CHARGED_SQL, status, table.revenue, status, refunded, alias="revenue"),
         _sum("{}", refunded, alias="refunds"),
         _sum("CASE WHEN {} = 'failed' THEN {} ELSE 0 END", status, orders, alias="failed"),
         _sum("CASE WHEN {} = 'pending' THEN 0 ELSE {} END", status, orders, alias="ended"),
     )
-    return _of(query, table, span)
+    return _filter_by_span(query, table, span)
 
 
-def _of(query: Select[Any], table: Any, span: Span) -> Select[Any]:
+def _filter_by_span(query: Select[Any], table: Any, span: Span) -> Select[Any]:
     if span.status is not None:
         query = query.where(table.status == span.status)
     if span.since is not None:
@@ -123,18 +123,18 @@ def _of(query: Select[Any], table: Any, span: Span) -> Select[Any]:
     return query
 
 
-def _rated(row: Row) -> Row:
+def _with_failure_rate(row: FigureRow) -> FigureRow:
     failed, ended = row.pop("failed"), row.pop("ended")
     return row | {"failure_rate": failed / ended if ended else None}
 
 
-def _grouped(query: Select[Any], table: Any, *by: Any) -> Select[Any]:
-    """Group by these keys; groups without orders left are omitted."""
-    any_left = QueryString("SUM({}) <> 0", table.orders)
-    return query.columns(*by).group_by(*by).having(any_left)
+def _group(query: Select[Any], table: Any, *by: Any) -> Select[Any]:
+    """Group by these keys; omit groups without orders."""
+    has_orders = QueryString("SUM({}) <> 0", table.orders)
+    return query.columns(*by).group_by(*by).having(has_orders)
 
 
-async def sales() -> tuple[list[FlavorSales], events.Last]:
+async def load_flavor_sales() -> tuple[list[FlavorSales], events.Last]:
     """Return the original API's answer, and its last event, from one query (one snapshot)."""
     name = FlavorTotal.flavor.name
     quantity = _sum("{}", FlavorTotal.quantity, alias="total_qty_ordered")
@@ -147,51 +147,59 @@ async def sales() -> tuple[list[FlavorSales], events.Last]:
     return convert(rows, list[FlavorSales]), upto
 
 
-async def total(span: Span) -> Figures:
+async def load_totals(span: Span) -> Figures:
     """Return the figures of all orders, each counted once."""
     (row,) = await _figures(DayTotal, span)
-    return convert(_rated(row), Figures)
+    return convert(_with_failure_rate(row), Figures)
 
 
-async def by_period(span: Span, interval: str) -> list[PeriodFigures]:
+async def load_by_period(span: Span, interval: str) -> list[PeriodFigures]:
     """Return the figures of each period with orders, in order; weeks begin on Monday."""
     start = database.first_day(interval, DayTotal.day).as_alias("start")
-    rows = await _grouped(_figures(DayTotal, span), DayTotal, start).order_by(start)
-    return convert([_rated(row) for row in rows], list[PeriodFigures])
+    rows = await _group(_figures(DayTotal, span), DayTotal, start).order_by(start)
+    return convert([_with_failure_rate(row) for row in rows], list[PeriodFigures])
 
 
-async def by_flavor(span: Span) -> dict[int, Row]:
-    """Return the figures of each flavor with orders, by its id."""
-    table: Any = FlavorTotal if span.since is span.until is None else FlavorDay
-    rows = await _grouped(_figures(table, span), table, table.flavor)
-    return {row.pop("flavor"): _rated(row) for row in rows}
+async def load_by_flavor(span: Span) -> dict[int, FigureRow]:
+    """Return the figures of each flavor with orders, by the flavor's id."""
+    has_days = span.since is not None or span.until is not None
+    table: Any = FlavorDay if has_days else FlavorTotal
+    rows = await _group(_figures(table, span), table, table.flavor)
+    return {row.pop("flavor"): _with_failure_rate(row) for row in rows}
 
 
-async def by_flavor_and_period(span: Span, interval: str) -> list[Row]:
-    """Return the figures of each period and flavor with orders, in that order."""
+async def load_by_flavor_and_period(span: Span, interval: str) -> list[FigureRow]:
+    """Return the figures of each period and flavor with orders, sorted by both."""
     start = database.first_day(interval, FlavorDay.day).as_alias("start")
-    query = _grouped(_figures(FlavorDay, span), FlavorDay, start, FlavorDay.flavor)
+    query = _group(_figures(FlavorDay, span), FlavorDay, start, FlavorDay.flavor)
     rows = await query.order_by(start, FlavorDay.flavor)
-    return [_rated(row) for row in rows]
+    return [_with_failure_rate(row) for row in rows]
 
 
-async def by_customer(span: Span) -> list[CustomerFigures]:
-    """Return the customers who paid most, at most ten."""
+async def load_top_customers(span: Span) -> list[CustomerFigures]:
+    """Return the customers with the highest revenue."""
     user = CustomerDay.user
-    query = _grouped(_figures(CustomerDay, span), CustomerDay, user)
-    rows = await query.order_by(QueryString('"revenue"'), ascending=False).order_by(user).limit(TOP)
+    query = _group(_figures(CustomerDay, span), CustomerDay, user)
+    rows = (
+        await query.order_by(QueryString('"revenue"'), ascending=False)
+        .order_by(user)
+        .limit(MAX_TOP_CUSTOMERS)
+    )
     if not rows:
         return []
     users = await User.select(User.id, User.username).where(
         User.id.is_in([row["user"] for row in rows])
     )
     name = {user["id"]: user["username"] for user in users}
-    return [convert(_rated(row) | {"username": name[row["user"]]}, CustomerFigures) for row in rows]
+    return [
+        convert(_with_failure_rate(row) | {"username": name[row["user"]]}, CustomerFigures)
+        for row in rows
+    ]
 
 
-async def by_status(span: Span) -> list[Outcome]:
+async def load_by_status(span: Span) -> list[Outcome]:
     """Return the number and the sum of orders in each status."""
-    query = _of(
+    query = _filter_by_span(
         DayTotal.select(
             DayTotal.status,
             _sum("{}", DayTotal.orders, alias="orders"),
@@ -200,9 +208,9 @@ async def by_status(span: Span) -> list[Outcome]:
         DayTotal,
         span,
     )
-    found = {row["status"]: row for row in await query.group_by(DayTotal.status)}
-    nothing = {"orders": 0, "total": 0}
+    row_by_status = {row["status"]: row for row in await query.group_by(DayTotal.status)}
+    zero = {"orders": 0, "total": 0}
     return [
-        convert(nothing | found.get(status, {}) | {"status": status}, Outcome)
+        convert(zero | row_by_status.get(status, {}) | {"status": status}, Outcome)
         for status in states.ORDER
     ]

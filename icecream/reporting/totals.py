@@ -12,7 +12,7 @@ from icecream.tables import CustomerDay, DayTotal, FlavorDay, FlavorTotal
 
 
 class Sale(Struct, frozen=True):
-    """An order as the totals see it: its user, its time, its status and its lines."""
+    """The data of an order that the totals need."""
 
     user: int
     placed: datetime
@@ -23,58 +23,58 @@ class Sale(Struct, frozen=True):
 # Quantity, orders, revenue, refunded amount.
 Sum = tuple[int, int, int, int]
 Sums = dict[tuple[Any, ...], Sum]
-NOTHING: Sum = (0, 0, 0, 0)
+ZERO_SUM: Sum = (0, 0, 0, 0)
 
 
-def _total(table: type[Any], *keys: Any) -> database.Statement:
+def _upsert(table: type[Any], *keys: Any) -> database.Statement:
     sums = (table.quantity, table.orders, table.revenue, table.refunded)
     return database.add(table, keys=keys, sums=sums)
 
 
-_FLAVORS = _total(FlavorTotal, FlavorTotal.flavor, FlavorTotal.status)
-_FLAVOR_DAYS = _total(FlavorDay, FlavorDay.flavor, FlavorDay.day, FlavorDay.status)
-_CUSTOMERS = _total(CustomerDay, CustomerDay.user, CustomerDay.day, CustomerDay.status)
-_DAYS = _total(DayTotal, DayTotal.day, DayTotal.status)
+_FLAVOR_TOTAL = _upsert(FlavorTotal, FlavorTotal.flavor, FlavorTotal.status)
+_FLAVOR_DAY = _upsert(FlavorDay, FlavorDay.flavor, FlavorDay.day, FlavorDay.status)
+_CUSTOMER_DAY = _upsert(CustomerDay, CustomerDay.user, CustomerDay.day, CustomerDay.status)
+_DAY_TOTAL = _upsert(DayTotal, DayTotal.day, DayTotal.status)
 
 
-async def count(come: Sequence[Sale], gone: Sequence[Sale] = ()) -> None:
-    """Add orders to the totals in their new status, and remove them from the old one.
+async def update(added: Sequence[Sale], removed: Sequence[Sale] = ()) -> None:
+    """Add sales to the totals with their new status, and remove them with their old status.
 
     Totals belong to the UTC day on which an order was placed, also after later changes.
     """
-    await database.together(*counted(come, gone))
+    await database.together(*update_statements(added, removed))
 
 
-def counted(come: Sequence[Sale], gone: Sequence[Sale] = ()) -> list[database.Asked]:
-    """Return the statements of `count`, to be run together with others."""
+def update_statements(added: Sequence[Sale], removed: Sequence[Sale] = ()) -> list[database.Asked]:
+    """Return the statements of `update`, to run them together with others."""
     flavors: Sums = {}
     customers: Sums = {}
-    for sign, sales in ((1, come), (-1, gone)):
+    for sign, sales in ((1, added), (-1, removed)):
         for sale in sales:
-            _count(sale, sign, flavors, customers)
+            _add_sale(sale, sign, flavors, customers)
     return [
-        (_FLAVORS, _rows(flavors, lambda flavor, day, status: (flavor, status))),
-        (_FLAVOR_DAYS, _rows(flavors, lambda *key: key)),
-        (_CUSTOMERS, _rows(customers, lambda *key: key)),
-        (_DAYS, _rows(customers, lambda user, day, status: (day, status))),
+        (_FLAVOR_TOTAL, _rows(flavors, lambda flavor, day, status: (flavor, status))),
+        (_FLAVOR_DAY, _rows(flavors, lambda *key: key)),
+        (_CUSTOMER_DAY, _rows(customers, lambda *key: key)),
+        (_DAY_TOTAL, _rows(customers, lambda user, day, status: (day, status))),
     ]
 
 
-def _count(sale: Sale, sign: int, flavors: Sums, customers: Sums) -> None:
+def _add_sale(sale: Sale, sign: int, flavors: Sums, customers: Sums) -> None:
     day, status = sale.placed.date(), sale.status
-    whole = (sale.user, day, status)
-    # Count one order, for any number of lines.
-    _add(customers, whole, (0, sign, 0, 0))
+    customer = (sale.user, day, status)
+    # One order, for any number of lines.
+    _add(customers, customer, (0, sign, 0, 0))
     for line in sale.lines:
         quantity = sign * line.quantity
         revenue, refunded = quantity * line.unit_price, sign * line.refunded
         _add(flavors, (line.flavor, day, status), (quantity, sign, revenue, refunded))
-        _add(customers, whole, (quantity, 0, revenue, refunded))
+        _add(customers, customer, (quantity, 0, revenue, refunded))
 
 
 def _add(sums: Sums, key: tuple[Any, ...], more: Sum) -> None:
-    # Written without a loop, because this runs several times for each order.
-    quantity, orders, revenue, refunded = sums.get(key, NOTHING)
+    # Written without a loop, because this runs several times per order.
+    quantity, orders, revenue, refunded = sums.get(key, ZERO_SUM)
     sums[key] = quantity + more[0], orders + more[1], revenue + more[2], refunded + more[3]
 
 

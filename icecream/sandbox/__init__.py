@@ -1,9 +1,18 @@
-"""A payment provider for experiments: the part of Stripe's API that we use, with its faults."""
+"""A payment provider for tests and experiments: a part of Stripe's API, with faults."""
 
-from icecream.sandbox.faults import BY_AMOUNT, KINDS, Faults
-from icecream.sandbox.http import Desk, create
+from icecream.sandbox.faults import FAULT_BY_DIGITS, FAULTS, Faults
+from icecream.sandbox.http import RequestHandler, create_app
 from icecream.sandbox.server import run
 from icecream.sandbox.state import Bank
 from icecream.sandbox.webhooks import Webhooks
 
-__all__ = ["BY_AMOUNT", "KINDS", "Bank", "Desk", "Faults", "Webhooks", "create", "run"]
+__all__ = [
+    "FAULTS",
+    "FAULT_BY_DIGITS",
+    "Bank",
+    "Faults",
+    "RequestHandler",
+    "Webhooks",
+    "create_app",
+    "run",
+]

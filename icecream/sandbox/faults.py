@@ -2,7 +2,7 @@
 
 import random
 
-KINDS = (
+FAULTS = (
     "decline",
     "refuse",
     "reset-before",
@@ -22,34 +22,36 @@ KINDS = (
     "refund-fails",
 )
 # The last two digits of an amount that select a fault: 01 declines, and so on.
-BY_AMOUNT = dict(enumerate(KINDS, start=1))
+FAULT_BY_DIGITS = dict(enumerate(FAULTS, start=1))
 
 
 class Faults:
-    """Draws a fault for each request; a repeated request draws again.
+    """Chooses a fault for each request; a repeated request gets a new choice.
 
     Args:
-        rates: the share of requests with each kind of fault, 0 to 1.
-        by_amount: whether the amount's last two digits select the fault. That applies only to the
-            first request of a key, so that a retry succeeds.
-        seed: the same requests in the same order draw the same faults.
+        rates: the share of requests with each fault, from 0 to 1.
+        by_amount: whether the last two digits of the amount select the fault. Only the first
+            request of a key gets this fault, so a retry succeeds.
+        seed: the same requests in the same order get the same faults.
     """
 
     def __init__(self, rates: dict[str, float], *, by_amount: bool = False, seed: int = 0) -> None:
-        if unknown := rates.keys() - set(KINDS):
-            raise ValueError(f"there is no fault {', '.join(unknown)}: {', '.join(KINDS)}")
+        if unknown := rates.keys() - set(FAULTS):
+            raise ValueError(
+                f"unknown fault {', '.join(unknown)}; known faults: {', '.join(FAULTS)}"
+            )
         if sum(rates.values()) > 1 or min(rates.values(), default=0) < 0:
-            raise ValueError("the rates of the faults are shares, and together at most 1")
+            raise ValueError("each fault rate must be between 0 and 1, and their sum at most 1")
         self._rates, self._by_amount, self._random = rates, by_amount, random.Random(seed)
 
-    def draw(self, amount: str, *, first: bool) -> str | None:
+    def choose(self, amount: str, *, first: bool) -> str | None:
         if self._by_amount and first and amount.isdecimal():
-            fault = BY_AMOUNT.get(int(amount) % 100)
+            fault = FAULT_BY_DIGITS.get(int(amount) % 100)
             if fault is not None:
                 return fault
         chance = self._random.random()
-        for kind, rate in self._rates.items():
+        for fault, rate in self._rates.items():
             chance -= rate
             if chance < 0:
-                return kind
+                return fault
         return None

@@ -17,25 +17,25 @@ from litestar.params import FromPath
 from icecream.sandbox import queries
 from icecream.sandbox.faults import Faults
 from icecream.sandbox.objects import (
-    Answer,
-    Asked,
-    Changed,
-    Done,
-    Refund,
-    Refusal,
-    Thing,
-    answer,
-    in_use,
+    ApiError,
+    ApiResponse,
+    ChangeEntry,
+    ExecutionEntry,
+    RefundObject,
+    RequestEntry,
+    StripeObject,
+    build_response,
+    key_in_use,
 )
-from icecream.sandbox.server import gone, reset
-from icecream.sandbox.state import Bank, Form
+from icecream.sandbox.server import reset_connection, wait_for_disconnect
+from icecream.sandbox.state import Bank, FormData
 from icecream.sandbox.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 Call = Request[Any, Any, Any]
-Work = Callable[[Form, str | None], Thing]
-# The equivalent of each fault for a request that moves no money.
-IN_READING = {
+Operation = Callable[[FormData, str | None], StripeObject]
+# For a request that only reads, these faults are replaced.
+FAULT_OF_READS = {
     "refuse": "reset-before",
     "reset-after": "reset-before",
     "500-after": "500-before",
@@ -44,12 +44,12 @@ IN_READING = {
 }
 
 
-class Gone(Exception):
+class ClientDisconnected(Exception):
     """The client has closed the connection, so there is no response."""
 
 
-class Desk:
-    """Handles the requests.
+class RequestHandler:
+    """Handles requests, with their faults.
 
     Args:
         slow: the seconds that a slow response takes.
@@ -62,196 +62,206 @@ class Desk:
     ) -> None:
         self._bank, self._faults, self._webhooks = bank, faults, webhooks
         self._slow, self._late = slow, late
-        self._busy: set[str] = set()
+        self._keys_in_use: set[str] = set()
         self._processing: set[asyncio.Task[None]] = set()
 
-    async def move(self, request: Call, work: Work) -> Response[Any]:
+    async def write(self, request: Call, operation: Operation) -> Response[Any]:
         """Handle a request that moves money."""
-        asked = await self._heard(request)
-        if asked.fault == "refuse":
-            _reset(request)
-        self._bank.note(asked)
-        await self._befall(request, asked.fault)
-        if asked.fault == "late":
-            await gone(request)
+        entry = await self._read_request(request)
+        if entry.fault == "refuse":
+            _reset_connection(request)
+        self._bank.record(entry)
+        await self._apply_fault(request, entry.fault)
+        if entry.fault == "late":
+            await wait_for_disconnect(request)
             await asyncio.sleep(self._late)
-        answered = await self._once(asked, work)
-        if asked.fault == "reset-after":
-            _reset(request)
-        if asked.fault == "timeout-after":
-            await gone(request)
-        return answered
+        response = await self._execute_once(entry, operation)
+        if entry.fault == "reset-after":
+            _reset_connection(request)
+        if entry.fault == "timeout-after":
+            await wait_for_disconnect(request)
+        return response
 
-    async def _heard(self, request: Call) -> Asked:
+    async def _read_request(self, request: Call) -> RequestEntry:
         key = request.headers.get("idempotency-key")
         form = dict(parse_qsl((await request.body()).decode(errors="replace")))
-        first = self._bank.meets(key)
-        return Asked(
+        first = self._bank.use_key(key)
+        return RequestEntry(
             at=time.time(),
-            by=_caller(request),
+            by=_api_key_suffix(request),
             path=request.scope["path"],
             key=key,
             form=form,
-            fault=self._faults.draw(form.get("amount", ""), first=first),
+            fault=self._faults.choose(form.get("amount", ""), first=first),
         )
 
-    async def read(self, request: Call, body: Callable[[], Any]) -> Response[Any]:
-        """Handle a request that moves no money."""
-        _caller(request)
-        fault = self._faults.draw("", first=False) or ""
-        await self._befall(request, IN_READING.get(fault, fault))
-        read = body()
-        # A response must not report anything that a crash could still undo.
-        await self._bank.ledger.kept()
-        return _response(Answer(200, read))
+    async def read(self, request: Call, load: Callable[[], Any]) -> Response[Any]:
+        """Handle a request that only reads."""
+        _api_key_suffix(request)
+        fault = self._faults.choose("", first=False) or ""
+        await self._apply_fault(request, FAULT_OF_READS.get(fault, fault))
+        result = load()
+        # A response must not contain anything that a crash could undo.
+        await self._bank.ledger.flush()
+        return _response(ApiResponse(200, result))
 
-    async def _befall(self, request: Call, fault: str | None) -> None:
+    async def _apply_fault(self, request: Call, fault: str | None) -> None:
         """Apply a fault that hits a request before it is carried out."""
         if fault is not None:
-            await self._bank.ledger.kept()
+            await self._bank.ledger.flush()
         if fault == "429":
-            raise Refusal(429, "rate_limit_error")
+            raise ApiError(429, "rate_limit_error")
         if fault == "in-use":
-            raise in_use()
+            raise key_in_use()
         if fault == "500-before":
-            raise Refusal(500, "api_error")
+            raise ApiError(500, "api_error")
         if fault == "reset-before":
-            _reset(request)
+            _reset_connection(request)
         if fault == "timeout-before":
-            await gone(request)
-            raise Gone
+            await wait_for_disconnect(request)
+            raise ClientDisconnected
 
-    async def _once(self, asked: Asked, work: Work) -> Response[Any]:
-        if asked.key in self._busy:
-            raise in_use()
-        if (known := self._bank.remembered(asked)) is not None:
-            await self._bank.ledger.kept()
-            return _response(known, {"Idempotent-Replayed": "true"})
-        if asked.key is None:
-            return await self._carry_out(asked, work)
-        self._busy.add(asked.key)
+    async def _execute_once(self, entry: RequestEntry, operation: Operation) -> Response[Any]:
+        if entry.key in self._keys_in_use:
+            raise key_in_use()
+        if (stored := self._bank.find_response(entry)) is not None:
+            await self._bank.ledger.flush()
+            return _response(stored, {"Idempotent-Replayed": "true"})
+        if entry.key is None:
+            return await self._execute(entry, operation)
+        self._keys_in_use.add(entry.key)
         try:
-            return await self._carry_out(asked, work)
+            return await self._execute(entry, operation)
         finally:
-            self._busy.discard(asked.key)
+            self._keys_in_use.discard(entry.key)
 
-    async def _carry_out(self, asked: Asked, work: Work) -> Response[Any]:
-        if asked.fault == "slow":
+    async def _execute(self, entry: RequestEntry, operation: Operation) -> Response[Any]:
+        if entry.fault == "slow":
             await asyncio.sleep(self._slow)
-        thing = work(asked.form, asked.fault)
-        done = Done(at=time.time(), asked=asked, thing=thing, error=asked.fault == "500-after")
-        self._bank.note(done)
-        answered = _response(answer(done))
-        await self._bank.ledger.kept()
-        self._webhooks.tell(thing, twice=asked.fault == "duplicate-webhooks")
-        self._await_end(thing, fails=asked.fault == "refund-fails")
-        return answered
+        result = operation(entry.form, entry.fault)
+        execution = ExecutionEntry(
+            at=time.time(),
+            request=entry,
+            result=result,
+            error=entry.fault == "500-after",
+        )
+        self._bank.record(execution)
+        response = _response(build_response(execution))
+        await self._bank.ledger.flush()
+        self._webhooks.send(result, twice=entry.fault == "duplicate-webhooks")
+        self._schedule_end(result, fails=entry.fault == "refund-fails")
+        return response
 
-    def _await_end(self, thing: Thing, *, fails: bool = False) -> None:
-        fails = fails and isinstance(thing, Refund)
-        if fails or thing.status in ("processing", "pending"):
-            task = asyncio.create_task(self._end(thing, "failed" if fails else "succeeded"))
+    def _schedule_end(self, stripe_object: StripeObject, *, fails: bool = False) -> None:
+        fails = fails and isinstance(stripe_object, RefundObject)
+        if fails or stripe_object.status in ("processing", "pending"):
+            task = asyncio.create_task(self._end(stripe_object, "failed" if fails else "succeeded"))
             self._processing.add(task)
             task.add_done_callback(self._processing.discard)
 
-    async def _end(self, thing: Thing, status: str) -> None:
+    async def _end(self, stripe_object: StripeObject, status: str) -> None:
         await asyncio.sleep(self._late)
-        self._bank.note(Changed(at=time.time(), reference=thing.id, status=status))
-        await self._bank.ledger.kept()
-        self._webhooks.tell(thing)
+        self._bank.record(ChangeEntry(at=time.time(), reference=stripe_object.id, status=status))
+        await self._bank.ledger.flush()
+        self._webhooks.send(stripe_object)
 
     @asynccontextmanager
     async def open(self, app: Litestar) -> AsyncIterator[None]:
-        """Finish what was still processing when the sandbox was stopped."""
-        for books in (self._bank.intents, self._bank.refunds):
-            for thing in books.values():
-                self._await_end(thing)
+        """Finish the payments and refunds that were processing when the sandbox stopped."""
+        for objects in (self._bank.intents, self._bank.refunds):
+            for stripe_object in objects.values():
+                self._schedule_end(stripe_object)
         yield
-        await self._bank.ledger.kept()
+        await self._bank.ledger.flush()
 
 
-def _caller(request: Call) -> str:
-    """Return the end of the caller's API key; the whole key could be a secret."""
+def _api_key_suffix(request: Call) -> str:
+    """Check the API key, and return only its end, because the whole key could be a secret."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme == "Basic":
         # `curl -u sk_test_...:` sends the key as a user name without a password.
-        key = _decoded(key).partition(":")[0]
+        key = _decode_base64(key).partition(":")[0]
     if scheme not in ("Bearer", "Basic") or not key.startswith("sk_test_"):
-        raise Refusal(401, code="api_key_invalid")
+        raise ApiError(401, code="api_key_invalid")
     return key[-4:]
 
 
-def _decoded(text: str) -> str:
+def _decode_base64(text: str) -> str:
     try:
         return base64.b64decode(text, validate=True).decode()
     except ValueError:
         return ""
 
 
-def _failed(_: Call, error: Exception) -> Response[Any]:
-    """Return an internal error of the sandbox in a format that all SDKs read as an error."""
-    log.error("The sandbox failed: %r", error, exc_info=error)
-    return _response(Refusal(500, "api_error").answer)
+def _internal_error(_: Call, error: Exception) -> Response[Any]:
+    """Return an internal error in a format that all SDKs recognize as an error."""
+    log.error("Internal error of the sandbox: %r", error, exc_info=error)
+    return _response(ApiError(500, "api_error").response)
 
 
-def _reset(request: Call) -> NoReturn:
-    reset(request)
-    raise Gone
+def _reset_connection(request: Call) -> NoReturn:
+    reset_connection(request)
+    raise ClientDisconnected
 
 
-def _response(answered: Answer, more: dict[str, str] | None = None) -> Response[Any]:
+def _response(response: ApiResponse, more: dict[str, str] | None = None) -> Response[Any]:
     headers = {"Request-Id": f"req_{secrets.token_hex(7)}"} | (more or {})
-    return Response(answered.body, status_code=answered.status, headers=headers)
+    return Response(response.body, status_code=response.status, headers=headers)
 
 
-def create(bank: Bank, desk: Desk, *, search_lag: float) -> Litestar:
+def create_app(bank: Bank, handler: RequestHandler, *, search_lag: float) -> Litestar:
     """Return the application with Stripe's paths."""
 
     @post("/v1/payment_intents")
     async def charge(request: Call) -> Response[Any]:
-        return await desk.move(request, bank.charge)
+        return await handler.write(request, bank.charge)
 
     @post("/v1/refunds")
     async def refund(request: Call) -> Response[Any]:
-        return await desk.move(request, bank.refund)
+        return await handler.write(request, bank.refund)
 
     @get("/v1/payment_intents/search")
     async def search(request: Call) -> Response[Any]:
         query = dict(request.query_params)
-        return await desk.read(request, lambda: queries.search(bank.intents, query, search_lag))
+        return await handler.read(
+            request, lambda: queries.search_intents(bank.intents, query, search_lag)
+        )
 
     @get(["/v1/payment_intents", "/v1/refunds"])
     async def page(request: Call) -> Response[Any]:
         query = dict(request.query_params)
-        return await desk.read(
-            request, lambda: queries.page(request.scope["path"], _books(bank, request), query)
+        return await handler.read(
+            request,
+            lambda: queries.list_objects(
+                request.scope["path"], _objects_of_path(bank, request), query
+            ),
         )
 
     @get(["/v1/payment_intents/{reference:str}", "/v1/refunds/{reference:str}"])
     async def retrieve(request: Call, reference: FromPath[str]) -> Response[Any]:
-        def read() -> Thing:
-            thing: Thing | None = _books(bank, request).get(reference)
-            if thing is None:
-                raise Refusal(404, code="resource_missing", param="id")
-            return thing
+        def find() -> StripeObject:
+            stripe_object: StripeObject | None = _objects_of_path(bank, request).get(reference)
+            if stripe_object is None:
+                raise ApiError(404, code="resource_missing", param="id")
+            return stripe_object
 
-        return await desk.read(request, read)
+        return await handler.read(request, find)
 
     return Litestar(
         [charge, refund, search, page, retrieve],
-        lifespan=[desk.open],
+        lifespan=[handler.open],
         openapi_config=None,
         logging_config=None,
         exception_handlers={
-            Refusal: lambda _, refusal: _response(refusal.answer),
-            HTTPException: lambda _, error: _response(Refusal(error.status_code).answer),
-            Gone: lambda _, error: Response(None),
-            Exception: _failed,
+            ApiError: lambda _, error: _response(error.response),
+            HTTPException: lambda _, error: _response(ApiError(error.status_code).response),
+            ClientDisconnected: lambda _, error: Response(None),
+            Exception: _internal_error,
         },
     )
 
 
-def _books(bank: Bank, request: Call) -> dict[str, Any]:
-    books: dict[str, Any] = {"payment_intents": bank.intents, "refunds": bank.refunds}
-    found: dict[str, Any] = books[request.scope["path"].split("/")[2]]
-    return found
+def _objects_of_path(bank: Bank, request: Call) -> dict[str, Any]:
+    objects_by_name: dict[str, Any] = {"payment_intents": bank.intents, "refunds": bank.refunds}
+    objects: dict[str, Any] = objects_by_name[request.scope["path"].split("/")[2]]
+    return objects

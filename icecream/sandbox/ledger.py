@@ -1,4 +1,4 @@
-"""The sandbox's only file: an append-only list of requests and executions, in lines of JSON."""
+"""The sandbox's only file: requests and executions, one JSON object per line, append-only."""
 
 import asyncio
 import fcntl
@@ -13,7 +13,7 @@ from icecream.sandbox.objects import Entry
 
 
 class Ledger:
-    """A file whose lines are on the disk before a response; concurrent writes are combined.
+    """A file whose lines are on disk before a response is sent; concurrent writes are combined.
 
     Raises:
         OSError: the file cannot be opened, or another sandbox has locked it.
@@ -27,21 +27,22 @@ class Ledger:
         self._lock = asyncio.Lock()
 
     def read(self) -> Iterator[Entry]:
-        """Yield all entries; an incomplete last line, after a crash, had no response: remove it."""
-        decoder, good = msgspec.json.Decoder(Entry), 0
+        """Yield all entries; remove an incomplete last line, whose request got no response."""
+        decoder = msgspec.json.Decoder(Entry)
+        valid_bytes = 0
         for line in self._path.read_bytes().splitlines(keepends=True):
             if not line.endswith(b"\n"):
-                os.ftruncate(self._file, good)
+                os.ftruncate(self._file, valid_bytes)
                 break
-            good += len(line)
+            valid_bytes += len(line)
             yield decoder.decode(line)
 
-    def note(self, entry: Entry) -> None:
-        """Queue an entry; the next call of `kept` writes it."""
+    def append(self, entry: Entry) -> None:
+        """Queue an entry; the next call of `flush` writes it."""
         self._lines.append(msgspec.json.encode(entry) + b"\n")
 
-    async def kept(self) -> None:
-        """Wait until all queued entries are on the disk."""
+    async def flush(self) -> None:
+        """Wait until all queued entries are on disk."""
         async with self._lock:
             lines, self._lines = self._lines, []
             if lines:

@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Struct
 
 
-class Intent(Struct, kw_only=True, tag_field="object", tag="payment_intent"):
-    """A PaymentIntent, confirmed when it is made."""
+class PaymentIntent(Struct, kw_only=True, tag_field="object", tag="payment_intent"):
+    """A PaymentIntent; it is confirmed when it is created."""
 
     id: str
     amount: int
@@ -21,8 +21,8 @@ class Intent(Struct, kw_only=True, tag_field="object", tag="payment_intent"):
     last_payment_error: dict[str, Any] | None = None
 
 
-class Refund(Struct, kw_only=True, tag_field="object", tag="refund"):
-    """Money given back of a PaymentIntent."""
+class RefundObject(Struct, kw_only=True, tag_field="object", tag="refund"):
+    """A refund of a PaymentIntent."""
 
     id: str
     amount: int
@@ -34,11 +34,11 @@ class Refund(Struct, kw_only=True, tag_field="object", tag="refund"):
     failure_reason: str | None = None
 
 
-Thing = Intent | Refund
+StripeObject = PaymentIntent | RefundObject
 
 
-class Asked(Struct, kw_only=True, tag_field="entry", tag="request"):
-    """A request to move money, which may have had no effect.
+class RequestEntry(Struct, kw_only=True, tag_field="entry", tag="request"):
+    """A request to move money; it may have had no effect.
 
     `by` is the end of the API key, and `fault` is the fault that was applied.
     """
@@ -51,16 +51,22 @@ class Asked(Struct, kw_only=True, tag_field="entry", tag="request"):
     fault: str | None
 
 
-class Done(Struct, kw_only=True, tag_field="entry", tag="execution"):
-    """The execution of a request, once; `error`: its response was still a 500."""
+class ExecutionEntry(
+    Struct,
+    kw_only=True,
+    tag_field="entry",
+    tag="execution",
+    rename={"request": "asked", "result": "thing"},
+):
+    """The only execution of a request; with `error`, its response was a 500 nevertheless."""
 
     at: float
-    asked: Asked
-    thing: Thing
+    request: RequestEntry
+    result: StripeObject
     error: bool
 
 
-class Changed(Struct, kw_only=True, tag_field="entry", tag="change"):
+class ChangeEntry(Struct, kw_only=True, tag_field="entry", tag="change"):
     """The end of a processing payment or refund, or the failure of a succeeded refund."""
 
     at: float
@@ -68,51 +74,51 @@ class Changed(Struct, kw_only=True, tag_field="entry", tag="change"):
     status: str
 
 
-Entry = Asked | Done | Changed
+Entry = RequestEntry | ExecutionEntry | ChangeEntry
 
 
-class Answer(Struct):
+class ApiResponse(Struct):
     status: int
     body: Any
 
 
-# The messages of errors, by code or else by type.
+# The messages of errors, by code, or by type if there is no code.
 MESSAGES = {
     "api_key_invalid": "Send an API key that begins with sk_test_.",
-    "amount_too_large": "The amount is larger than a payment may be.",
-    "api_error": "Something went wrong on the provider's side.",
-    "authentication_required": "The customer's bank wants to authenticate this payment.",
+    "amount_too_large": "The amount exceeds the maximum of a payment.",
+    "api_error": "An internal error at the provider.",
+    "authentication_required": "The customer's bank requires authentication of this payment.",
     "card_declined": "The card was declined.",
-    "charge_already_refunded": "All of this payment was refunded before.",
-    "idempotency_error": "This idempotency key was used with other parameters before.",
-    "idempotency_key_in_use": "A request with this idempotency key is still under way.",
-    "parameter_invalid": "This value is not valid: {param}.",
-    "parameter_invalid_integer": "This is not a whole number: {param}.",
-    "parameter_unknown": "There is no such parameter: {param}.",
+    "charge_already_refunded": "The whole payment is already refunded.",
+    "idempotency_error": "This idempotency key was used with other parameters.",
+    "idempotency_key_in_use": "A request with this idempotency key is still in progress.",
+    "parameter_invalid": "Invalid value: {param}.",
+    "parameter_invalid_integer": "Not an integer: {param}.",
+    "parameter_unknown": "Unknown parameter: {param}.",
     "payment_intent_unexpected_state": "This payment did not succeed, so it cannot be refunded.",
     "rate_limit_error": "Too many requests at once.",
-    "resource_missing": "There is nothing with this {param}.",
+    "resource_missing": "No object has this {param}.",
 }
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """An error in Stripe's format."""
 
     def __init__(self, status: int, type_: str = "invalid_request_error", **more: Any) -> None:
         message = MESSAGES.get(more.get("code", type_), "The request is not valid.")
         text = message.format(param=more.get("param"))
-        self.answer = Answer(status, {"error": {"type": type_, "message": text} | more})
+        self.response = ApiResponse(status, {"error": {"type": type_, "message": text} | more})
 
 
-def in_use() -> Refusal:
-    return Refusal(409, "idempotency_error", code="idempotency_key_in_use")
+def key_in_use() -> ApiError:
+    return ApiError(409, "idempotency_error", code="idempotency_key_in_use")
 
 
-def answer(done: Done) -> Answer:
-    """Return the response, also for later requests with the same key."""
-    shown = msgspec.to_builtins(done.thing)
-    if done.error:
-        return Refusal(500, "api_error").answer
-    if declined := shown.get("last_payment_error"):
-        return Refusal(402, "card_error", payment_intent=shown, **declined).answer
-    return Answer(200, shown)
+def build_response(execution: ExecutionEntry) -> ApiResponse:
+    """Return the response to this request and to later requests with the same key."""
+    result = msgspec.to_builtins(execution.result)
+    if execution.error:
+        return ApiError(500, "api_error").response
+    if declined := result.get("last_payment_error"):
+        return ApiError(402, "card_error", payment_intent=result, **declined).response
+    return ApiResponse(200, result)

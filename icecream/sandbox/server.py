@@ -1,4 +1,4 @@
-"""The sandbox's server process, with connections that can be reset."""
+"""The server process of the sandbox; its connections can be reset."""
 
 import asyncio
 import signal
@@ -13,30 +13,30 @@ from litestar import Litestar, Request
 
 from icecream.http.connections import Connection
 
-# Seconds for requests in flight after the stop signal.
-GRACE = 1
-# Seconds for which an idle connection stays open: longer than clients use one, so none is lost.
-IDLE = 75
-# The key under which a request finds its transport.
-TRANSPORT = "icecream.transport"
+# The time for requests in flight after the stop signal.
+SHUTDOWN_SECONDS = 1
+# Longer than any client keeps an idle connection, so that no request meets a closing one.
+KEEP_ALIVE_SECONDS = 75
+# The key of a request's transport in its state.
+TRANSPORT_KEY = "icecream.transport"
 
 
-class Resettable(Connection):
+class ResettableConnection(Connection):
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["state"][TRANSPORT] = self.transport
+        self.scope["state"][TRANSPORT_KEY] = self.transport
 
 
-def reset(request: Request[Any, Any, Any]) -> None:
-    """End the connection like a crash does: by RST, not by FIN."""
-    transport: asyncio.Transport = request.scope["state"][TRANSPORT]
+def reset_connection(request: Request[Any, Any, Any]) -> None:
+    """End the connection like a crash: with RST, not with FIN."""
+    transport: asyncio.Transport = request.scope["state"][TRANSPORT_KEY]
     # SO_LINGER with zero seconds: unsent data is discarded.
     linger = struct.pack("ii", 1, 0)
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     transport.abort()
 
 
-async def gone(request: Request[Any, Any, Any]) -> None:
+async def wait_for_disconnect(request: Request[Any, Any, Any]) -> None:
     """Wait until the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
@@ -47,12 +47,12 @@ def run(app: Litestar, host: str, port: int, ready: str) -> None:
     listener = socket.create_server((host, port), backlog=1024)
     config = uvicorn.Config(
         app,
-        http=Resettable,
+        http=ResettableConnection,
         ws="none",
         log_level="warning",
         access_log=False,
-        timeout_keep_alive=IDLE,
-        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     sys.stdout.write(f"{ready} http://{host}:{listener.getsockname()[1]}\n")
     sys.stdout.flush()

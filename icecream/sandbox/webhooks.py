@@ -1,4 +1,4 @@
-"""The webhooks that the sandbox sends to a shop."""
+"""The webhooks that the sandbox sends."""
 
 import asyncio
 import hashlib
@@ -9,64 +9,65 @@ import time
 import httpx
 import msgspec
 
-from icecream.sandbox.objects import Intent, Thing
+from icecream.sandbox.objects import PaymentIntent, StripeObject
 
-# Seconds until a failed delivery is retried; they double each time.
-FIRST, LONGEST = 0.2, 60.0
-# anyio raises AttributeError under uvloop if a connection is reset while it is being made.
-NOT_HEARD = (httpx.HTTPError, AttributeError)
+# The delay before a failed delivery is retried; it doubles each time.
+FIRST_RETRY_SECONDS = 0.2
+MAX_RETRY_SECONDS = 60.0
+# anyio raises AttributeError under uvloop if a connection is reset while it is being digest.
+DELIVERY_ERRORS = (httpx.HTTPError, AttributeError)
 
 
 class Webhooks:
-    """Sends signed webhooks like Stripe, and retries until a 2xx; unsent ones end with the sandbox.
+    """Sends signed webhooks like Stripe, and retries until a 2xx or the end of the sandbox.
 
     Args:
-        url: the receiver; without it nothing is sent.
+        url: the receiver; if it is None, nothing is sent.
     """
 
     def __init__(self, url: str | None, secret: str) -> None:
         self._url, self._secret = url, secret
         self._client = httpx.AsyncClient(timeout=10, trust_env=False)
-        self._telling: set[asyncio.Task[None]] = set()
+        self._deliveries: set[asyncio.Task[None]] = set()
 
-    def tell(self, thing: Thing, *, twice: bool = False) -> None:
+    def send(self, stripe_object: StripeObject, *, twice: bool = False) -> None:
         if self._url is None:
             return
         event = {
             "id": f"evt_{secrets.token_hex(12)}",
             "object": "event",
-            "type": _type(thing),
+            "type": _event_type(stripe_object),
             "created": int(time.time()),
-            "data": {"object": thing},
+            "data": {"object": stripe_object},
         }
         body = msgspec.json.encode(event)
-        for _ in range(1 + twice):
+        for _ in range(2 if twice else 1):
             task = asyncio.create_task(self._deliver(self._url, body))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            self._deliveries.add(task)
+            task.add_done_callback(self._deliveries.discard)
 
     async def _deliver(self, url: str, body: bytes) -> None:
-        wait = FIRST
-        while not await self._was_heard(url, body):
+        wait = FIRST_RETRY_SECONDS
+        while not await self._was_accepted(url, body):
             await asyncio.sleep(wait)
-            wait = min(2 * wait, LONGEST)
+            wait = min(2 * wait, MAX_RETRY_SECONDS)
 
-    async def _was_heard(self, url: str, body: bytes) -> bool:
+    async def _was_accepted(self, url: str, body: bytes) -> bool:
         headers = {"Content-Type": "application/json", "Stripe-Signature": self._signature(body)}
         try:
-            answer = await self._client.post(url, content=body, headers=headers)
-        except NOT_HEARD:
+            response = await self._client.post(url, content=body, headers=headers)
+        except DELIVERY_ERRORS:
             return False
-        return answer.is_success
+        return response.is_success
 
     def _signature(self, body: bytes) -> str:
         now = int(time.time())
-        made = hmac.new(self._secret.encode(), b"%d." % now + body, hashlib.sha256)
-        return f"t={now},v1={made.hexdigest()}"
+        digest = hmac.new(self._secret.encode(), b"%d." % now + body, hashlib.sha256)
+        return f"t={now},v1={digest.hexdigest()}"
 
 
-def _type(thing: Thing) -> str:
-    if isinstance(thing, Intent):
-        failed = thing.status == "requires_payment_method"
-        return f"payment_intent.{'payment_failed' if failed else thing.status}"
-    return "refund.failed" if thing.status == "failed" else "refund.updated"
+def _event_type(stripe_object: StripeObject) -> str:
+    if isinstance(stripe_object, PaymentIntent):
+        failed = stripe_object.status == "requires_payment_method"
+        return f"payment_intent.{'payment_failed' if failed else stripe_object.status}"
+    return "refund.failed" if stripe_object.status == "failed" else "refund.updated"

@@ -406,7 +406,7 @@ async def test_orders_money_and_totals_can_only_be_read(
         await admin.delete(f"{API}/{table}/?id={row['id']}"),
     ]
     assert [answer.status_code for answer in answers] == [405] * 7
-    assert all("read, not changed" in answer.json()["detail"] for answer in answers[:5])
+    assert all("read-only" in answer.json()["detail"] for answer in answers[:5])
     assert await everything() == before
 
 
@@ -731,8 +731,8 @@ FORMS = "/admin/api/forms"
 async def submit(client: httpx.AsyncClient, form: str, **fields: Any) -> tuple[int, str]:
     """Submit a form; return the status and the message of the response."""
     answer = await client.post(f"{FORMS}/{form}/", json=fields)
-    said: dict[str, str] = answer.json()
-    (word,) = said.values()
+    result: dict[str, str] = answer.json()
+    (word,) = result.values()
     return answer.status_code, word
 
 
@@ -799,25 +799,25 @@ async def test_an_order_is_canceled_paid_again_and_refunded_by_forms(
     placed = await place(customer.user.id, {await new_flavor(stock=10): 4})
     order = str(placed.order)
     await carry_out(placed.order, Declined("no"))
-    said = await submit(clerk, "pay-an-order-again", order=order)
-    assert said == (200, f"Order {order} is being paid.")
+    result = await submit(clerk, "pay-an-order-again", order=order)
+    assert result == (200, f"The payment of order {order} has started.")
     assert await latest(placed.order) == ("pending", int(by), None)
     await carry_out(placed.order)
-    said = await submit(clerk, "pay-an-order-again", order=order)
-    assert said == (200, f"Order {order} is paid already.")
+    result = await submit(clerk, "pay-an-order-again", order=order)
+    assert result == (200, f"Order {order} is already paid.")
     refund = {"order": order, "amount": "250", "reason": "melted"}
-    said = await submit(clerk, "refund-an-order", **refund)
-    assert said == (200, f"Refund of 2.50 EUR started for order {order}.")
+    result = await submit(clerk, "refund-an-order", **refund)
+    assert result == (200, f"Refund of 2.50 EUR started for order {order}.")
     assert await latest(placed.order) == ("refund-requested", int(by), "melted")
-    said = await submit(clerk, "refund-an-order", **refund)
-    assert said == (422, "Another refund of this order is in progress.")
+    result = await submit(clerk, "refund-an-order", **refund)
+    assert result == (422, "Another refund of this order is in progress.")
     await carry_out(placed.order)
-    said = await submit(clerk, "refund-an-order", **refund | {"amount": "751"})
-    assert said == (422, "Only 7.50 EUR is left.")
-    said = await submit(clerk, "refund-an-order", order=order, amount=None, reason="the rest")
-    assert said == (200, f"Refund of 7.50 EUR started for order {order}.")
-    said = await submit(clerk, "cancel-an-order", order=order)
-    assert said[1].startswith(f"Order {order} will be canceled once its payment")
+    result = await submit(clerk, "refund-an-order", **refund | {"amount": "751"})
+    assert result == (422, "Only 7.50 EUR is left.")
+    result = await submit(clerk, "refund-an-order", order=order, amount=None, reason="the rest")
+    assert result == (200, f"Refund of 7.50 EUR started for order {order}.")
+    result = await submit(clerk, "cancel-an-order", order=order)
+    assert result[1].startswith(f"Order {order} will be canceled after its payment")
     await ledger.check()
 
 
@@ -825,10 +825,10 @@ async def test_an_order_that_is_not_paid_is_canceled_by_a_form_at_once(
     clerk: httpx.AsyncClient, placed: int
 ) -> None:
     for _ in range(2):
-        said = await submit(clerk, "cancel-an-order", order=placed)
-        assert said == (200, f"Order {placed} is canceled.")
-    said = await submit(clerk, "pay-an-order-again", order=placed)
-    assert said == (422, "A canceled order cannot be paid again.")
+        result = await submit(clerk, "cancel-an-order", order=placed)
+        assert result == (200, f"Order {placed} is canceled.")
+    result = await submit(clerk, "pay-an-order-again", order=placed)
+    assert result == (422, "What is canceled cannot become pending.")
     await ledger.check()
 
 
@@ -836,10 +836,13 @@ async def test_stock_is_received_by_a_form(clerk: httpx.AsyncClient) -> None:
     flavor = await new_flavor(stock=7)
     name = (await flavor_row(flavor))["name"]
     receipt = {"flavor": str(flavor), "quantity": "40", "reason": " delivery 7 "}
-    assert await submit(clerk, "receive-stock", **receipt) == (200, f"There are 47 of {name} now.")
+    assert await submit(clerk, "receive-stock", **receipt) == (
+        200,
+        f"The stock of {name} is now 47.",
+    )
     loss = receipt | {"quantity": "-48"}
-    said = await submit(clerk, "receive-stock", **loss)
-    assert said == (422, f"Only 47 left of flavor {flavor}.")
+    result = await submit(clerk, "receive-stock", **loss)
+    assert result == (422, f"Only 47 left of flavor {flavor}.")
     by = (await clerk.get("/admin/api/user/")).json()["user_id"]
     rows = await StockMove.select(StockMove.quantity, StockMove.why, StockMove.by).where(
         StockMove.flavor == flavor
@@ -855,18 +858,20 @@ async def test_parked_payments_are_decided_by_forms(
     lost, gone = await parked(customer), await parked(customer)
     odd = await parked(customer, Succeeded(f"odd {by}", 900, "EUR"))
     why = {"reason": "seen"}
-    said = await submit(clerk, "retry-a-parked-payment", payment=lost.payment, reference="", **why)
-    assert said == (200, f"The provider is asked once more about payment {lost.payment}.")
+    result = await submit(
+        clerk, "retry-a-parked-payment", payment=lost.payment, reference="", **why
+    )
+    assert result == (200, f"Payment {lost.payment} will be looked up at the provider again.")
     assert await latest(lost.order) == ("retried", by, "seen")
-    said = await submit(clerk, "release-a-parked-payment", payment=lost.payment, **why)
-    assert said == (422, "This payment is unknown.")
-    said = await submit(clerk, "refund-a-parked-payment", payment=gone.payment, **why)
-    assert said == (422, "No charged amount is known for this payment.")
-    said = await submit(clerk, "release-a-parked-payment", payment=gone.payment, **why)
-    assert said[1] == f"Payment {gone.payment} counts as declined; order {gone.order} is failed."
+    result = await submit(clerk, "release-a-parked-payment", payment=lost.payment, **why)
+    assert result == (422, "This payment is unknown.")
+    result = await submit(clerk, "refund-a-parked-payment", payment=gone.payment, **why)
+    assert result == (422, "Nothing is known to have been charged by this payment.")
+    result = await submit(clerk, "release-a-parked-payment", payment=gone.payment, **why)
+    assert result[1] == f"Payment {gone.payment} is declined now; order {gone.order} is failed."
     assert await latest(gone.order) == ("failed", by, "seen")
-    said = await submit(clerk, "refund-a-parked-payment", payment=odd.payment, **why)
-    assert said[1].startswith("Refund of 9.00 EUR started; then order")
+    result = await submit(clerk, "refund-a-parked-payment", payment=odd.payment, **why)
+    assert result[1].startswith("Refund of 9.00 EUR started. Order")
     assert await latest(odd.order) == ("refund-ordered", by, "seen")
     await carry_out(odd.order)
     await ledger.check()
@@ -884,8 +889,8 @@ async def test_a_form_is_filled_in_by_its_address(clerk: httpx.AsyncClient, plac
         assert filled[subject] == plain[subject] | {"default": placed}
         assert {name: filled[name] for name in others} == {name: plain[name] for name in others}
         assert "default" not in plain[subject]
-    said = await submit(clerk, f"cancel-an-order-{placed}", order=str(placed))
-    assert said == (200, f"Order {placed} is canceled.")
+    result = await submit(clerk, f"cancel-an-order-{placed}", order=str(placed))
+    assert result == (200, f"Order {placed} is canceled.")
     for number in ("", "x", "-1", "1.5", "\u0663", "9" * 19, "9" * 5000, "1-1"):
         for path in ("", "schema/"):
             answer = await clerk.get(f"{FORMS}/cancel-an-order-{number}/{path}")
@@ -913,20 +918,20 @@ async def test_a_form_that_makes_no_sense_is_refused_in_plain_words(
 ) -> None:
     before = await everything()
     for value in BAD_SUBJECTS:
-        code, said = await submit(clerk, form, **body | {subject: value})
+        code, result = await submit(clerk, form, **body | {subject: value})
         assert code == 422
-        assert subject in said
-    said = (await submit(clerk, form, **body))[1]
-    assert said == f"{subject} is required."
-    said = (await submit(clerk, form, **body | {subject: 2**62}))[1]
-    assert said == f"There is no {subject} {2**62}."
+        assert subject in result
+    result = (await submit(clerk, form, **body))[1]
+    assert result == f"{subject} is required."
+    result = (await submit(clerk, form, **body | {subject: 2**62}))[1]
+    assert result == f"There is no {subject} {2**62}."
     bad: list[dict[str, Any]] = [{"colour": "red"}]
     if body:
         bad += [*each("reason", "", "  ", "a\0b", "x" * 201, 1), {"model_config": 1}]
     for more in bad:
-        code, said = await submit(clerk, form, **{subject: 1} | body | more)
+        code, result = await submit(clerk, form, **{subject: 1} | body | more)
         assert code == 422
-        assert next(iter(more)) in said
+        assert next(iter(more)) in result
     assert await everything() == before
 
 

@@ -82,8 +82,8 @@ async def test_totals_belong_to_the_day_in_utc_on_which_the_order_was_placed(
     pending, paid = (
         totals.Sale(customer.user.id, late, status, lines) for status in ("pending", "paid")
     )
-    await totals.count([pending])
-    await totals.count([paid], [pending])
+    await totals.update([pending])
+    await totals.update([paid], [pending])
     found = (
         FlavorDay.select().where(FlavorDay.flavor == flavor).order_by(FlavorDay.status),
         CustomerDay.select().where(CustomerDay.user == customer.user.id).order_by("status"),
@@ -92,7 +92,7 @@ async def test_totals_belong_to_the_day_in_utc_on_which_the_order_was_placed(
         assert [
             (str(r["day"]), r["status"], r["quantity"], r["orders"], r["revenue"]) for r in rows
         ] == [("2001-02-03", "paid", 3, 1, 750), ("2001-02-03", "pending", 0, 0, 0)]
-    await totals.count([], [paid])
+    await totals.update([], [paid])
 
 
 @given(
@@ -139,7 +139,7 @@ def test_totals_are_written_in_one_order() -> None:
     day = datetime(2001, 2, 3, tzinfo=UTC)
     lines = [order_lines.Line(flavor, 1, 250) for flavor in (3, 1, 2)]
     sales = [totals.Sale(user, day, "paid", lines) for user in (2, 3, 1)]
-    for _, rows in totals.counted(sales):
+    for _, rows in totals.update_statements(sales):
         assert list(rows) == sorted(rows)
 
 

@@ -174,7 +174,7 @@ def test_who_supervises_workers_writes_the_same_log(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(bootstrap, "prepare", prepare)
     monkeypatch.setattr(database, "running", nullcontext)
-    monkeypatch.setattr(serve, "_supervise", supervise)
+    monkeypatch.setattr(serve, "_run_workers", supervise)
     told = CliRunner().invoke(cli.main, ["worker", "--processes", "2"])
     assert told.exit_code == 0, told.output
     assert configured[-1] == short.log_configuration("INFO")

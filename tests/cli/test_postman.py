@@ -26,7 +26,7 @@ def requests(folder: dict[str, Any]) -> Iterator[dict[str, Any]]:
 @pytest.mark.anyio
 async def test_the_committed_collection_is_that_of_the_document(client: httpx.AsyncClient) -> None:
     document = (await client.get("/schema/openapi.json")).json()
-    made = postman_collection.collection(document, ADDRESS)
+    made = postman_collection.build_collection(document, ADDRESS)
     command = f"ICECREAM_PUBLIC_URL={ADDRESS} .venv/bin/icecream postman > {COMMITTED}"
     assert json.loads(COMMITTED.read_text()) == made, f"run: {command}"
 

@@ -233,11 +233,11 @@ async def test_a_parked_payment_comes_first_with_the_way_to_decide(
     clerk: httpx.AsyncClient, customer: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Other tests may have left parked payments: show all.
-    monkeypatch.setattr(current, "MOST_PARKED", 10_000)
+    monkeypatch.setattr(current, "MAX_PARKED_PAYMENTS", 10_000)
     lost = await parked(customer)
     odd = await parked(customer, Succeeded(f"odd {lost.order}", 900, "EUR"))
     parts = (await clerk.get(DATA)).json()["parts"]
-    assert "a hand" in parts["attention"]
+    assert "review" in parts["attention"]
     ways = [(one.payment, way) for one in (lost, odd) for way in ("retry", "release", "refund")]
     for payment, way in ways:
         assert f"/admin/#/payment/{payment}/" in parts["parked"]
@@ -286,10 +286,10 @@ async def test_without_the_database_the_page_stays_and_says_so(
     async def away(*_: Any) -> None:
         raise database.Unavailable("away")
 
-    monkeypatch.setattr(reports, "dashboard", away)
+    monkeypatch.setattr(reports, "build_dashboard", away)
     answer = await clerk.get(f"{PAGE}?period=7d")
     assert answer.status_code == 503
-    assert "The database does not answer" in answer.text
+    assert "The database is unavailable" in answer.text
     assert 'name="to"' in answer.text
     assert "Headline figures" not in answer.text
     check_problem(await clerk.get(DATA), 503, "unavailable")
@@ -305,29 +305,29 @@ async def test_the_page_loads_nothing_but_our_own_and_runs_nothing_written_into_
     assert "unsafe" not in policy and "http" not in policy
     assert not re.findall(r"<script>|<[a-z][^>]* (?:style|on\w+)=", answer.text)
     links = re.findall(r'(?<=[" ])/(?:dashboard/)?assets/[^" ]+', answer.text)
-    assert assets.BY_NAME.keys() <= {link.rpartition("/")[2] for link in links}
+    assert assets.ASSET_BY_NAME.keys() <= {link.rpartition("/")[2] for link in links}
     for link in links:
         assert (await clerk.get(link)).status_code == 200, link
 
 
 async def test_page_scripts_and_styles_are_small(clerk: httpx.AsyncClient) -> None:
     size = len((await clerk.get(PAGE)).content)
-    size += sum(len(asset.compressed) for asset in assets.BY_NAME.values())
+    size += sum(len(asset.compressed) for asset in assets.ASSET_BY_NAME.values())
     assert size < 400_000
 
 
-@pytest.mark.parametrize("name", assets.BY_NAME)
+@pytest.mark.parametrize("name", assets.ASSET_BY_NAME)
 async def test_a_script_or_a_style_is_kept_for_good_and_comes_compressed(
     client: httpx.AsyncClient, name: str
 ) -> None:
     for accepted, coding in (("gzip, br", "gzip"), ("identity", None)):
         path = f"/dashboard/assets/{name}"
         answer = await client.get(path, headers={"Accept-Encoding": accepted})
-        assert answer.content == assets.BY_NAME[name].body
+        assert answer.content == assets.ASSET_BY_NAME[name].body
         assert answer.headers.get("content-encoding") == coding
         assert answer.headers["vary"] == "Accept-Encoding"
         assert "immutable" in answer.headers["cache-control"]
-    assert gzip.decompress(assets.BY_NAME[name].compressed) == answer.content
+    assert gzip.decompress(assets.ASSET_BY_NAME[name].compressed) == answer.content
 
 
 async def test_no_other_script_is_there(client: httpx.AsyncClient) -> None:
@@ -363,40 +363,44 @@ def test_a_headline_of_millions_leaves_out_the_cents() -> None:
 
 @pytest.mark.parametrize(("failed", "ended", "said"), [(1, 26, "3.8"), (15, 19, "78.9")])
 def test_a_rate_of_failures_is_rounded_once(failed: int, ended: int, said: str) -> None:
-    rate = sales._rated({"failed": failed, "ended": ended})["failure_rate"]
+    rate = sales._with_failure_rate({"failed": failed, "ended": ended})["failure_rate"]
     assert formatting.percent(rate) == f"{said}\xa0%"
 
 
 def test_a_change_says_how_much_and_whether_it_is_good() -> None:
     said = formatting.change(120, 100, more_is_good=True)
-    assert said == formatting.Change("20\xa0% more", "▲", "good")
-    assert formatting.change(90, 100, more_is_good=True).mood == "bad"
-    assert formatting.change(90, 100, more_is_good=False).mood == "good"
-    assert formatting.change(100, 100, more_is_good=True) == formatting.Change("as before")
-    assert formatting.change(5, 0, more_is_good=True) == formatting.Change("nothing before")
-    assert formatting.change(0, 0, more_is_good=True) == formatting.Change("as before")
+    assert said == formatting.FigureChange("20\xa0% more", "▲", "good")
+    assert formatting.change(90, 100, more_is_good=True).rating == "bad"
+    assert formatting.change(90, 100, more_is_good=False).rating == "good"
+    assert formatting.change(100, 100, more_is_good=True) == formatting.FigureChange("no change")
+    assert formatting.change(5, 0, more_is_good=True) == formatting.FigureChange(
+        "no earlier figure"
+    )
+    assert formatting.change(0, 0, more_is_good=True) == formatting.FigureChange("no change")
     rate = formatting.change_of_share(0.051, 0.05, more_is_good=False)
-    assert rate == formatting.Change("0.1\xa0points more", "▲", "bad")
-    assert formatting.change_of_share(None, 0.5, more_is_good=False) == formatting.Change(
-        "as before"
+    assert rate == formatting.FigureChange("0.1\xa0points more", "▲", "bad")
+    assert formatting.change_of_share(None, 0.5, more_is_good=False) == formatting.FigureChange(
+        "no change"
     )
 
 
 def test_times_are_said_in_their_largest_unit() -> None:
     lengths = {0.4: "0 s", 59: "59 s", 61: "1 min", 7300: "2 h", 86_400: "1 day", 200_000: "2 days"}
-    assert [formatting.lasting(one).replace("\xa0", " ") for one in lengths] == list(
+    assert [formatting.duration(one).replace("\xa0", " ") for one in lengths] == list(
         lengths.values()
     )
     assert formatting.days(date(2026, 1, 1), date(2026, 1, 2)) == "1\xa0Jan\xa02026"
-    assert re.fullmatch(r"\d\d:\d\d:\d\d", formatting.moment(datetime.now(UTC)))
-    assert formatting.moment(datetime(2020, 5, 13, 10, 22, tzinfo=UTC)) == "13\xa0May\xa02020 10:22"
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", formatting.timestamp(datetime.now(UTC)))
+    assert (
+        formatting.timestamp(datetime(2020, 5, 13, 10, 22, tzinfo=UTC)) == "13\xa0May\xa02020 10:22"
+    )
 
 
 async def test_an_empty_shop_says_what_to_do(clerk: httpx.AsyncClient) -> None:
-    days = reports.Days(date(2026, 1, 1), date(2026, 1, 8))
-    figures, upto = await reports.dashboard(days)
+    days = reports.DayRange(date(2026, 1, 1), date(2026, 1, 8))
+    figures, upto = await reports.build_dashboard(days)
     figures.latest_orders.clear()
-    parts = page.parts(page.view(figures, upto))
+    parts = page.render_parts(page.build_view(figures, upto))
     assert "No orders yet" in parts["attention"]
     assert "/admin/#/users" in parts["attention"]
 
@@ -448,7 +452,7 @@ async def always(_: str) -> bool:
 def opened_by(
     client: Client, pages: dashboard_stream.OpenPages, session: str = "one", holds: Any = always
 ) -> asyncio.Task[None]:
-    stream = dashboard_stream.Stream(pages, session, holds)
+    stream = dashboard_stream.PageStream(pages, session, holds)
     return asyncio.create_task(stream({}, client.receive, client.send))
 
 
@@ -499,7 +503,7 @@ async def test_one_reader_looks_for_all_open_pages(
 async def test_a_stream_ends_when_its_session_does(
     pages: dashboard_stream.OpenPages, hashed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dashboard_stream, "CHECK", 0.02)
+    monkeypatch.setattr(dashboard_stream, "SESSION_CHECK_SECONDS", 0.02)
     user = await new_user(hashed, admin=True)
     cookie = await session(user)
 
@@ -523,8 +527,8 @@ async def test_silence_is_broken_by_a_comment_and_an_absent_database_ends_nothin
     async def away(*_: str) -> bool:
         raise database.Unavailable("away")
 
-    monkeypatch.setattr(dashboard_stream, "CHECK", 0.02)
-    monkeypatch.setattr(dashboard_stream, "BEAT", 0.1)
+    monkeypatch.setattr(dashboard_stream, "SESSION_CHECK_SECONDS", 0.02)
+    monkeypatch.setattr(dashboard_stream, "HEARTBEAT_SECONDS", 0.1)
     monkeypatch.setattr(events, "read", away)
     client = Client()
     stream = opened_by(client, pages, holds=away)
@@ -551,7 +555,7 @@ def test_open_streams_do_not_keep_the_server_from_stopping(tmp_path: Path) -> No
 
 
 async def test_a_session_has_so_many_streams_and_no_more(pages: dashboard_stream.OpenPages) -> None:
-    clients = [Client() for _ in range(dashboard_stream.EACH)]
+    clients = [Client() for _ in range(dashboard_stream.MAX_PAGES_PER_SESSION)]
     streams = [opened_by(one, pages) for one in clients]
     for client in clients:
         await client.hears()

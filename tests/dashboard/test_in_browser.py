@@ -334,7 +334,7 @@ async def test_while_the_service_is_away_the_page_stays_and_then_catches_up(
     await opens(page, shop)
     shop.processes[-1].signal(15)
     shop.processes[-1].wait()
-    await expect(page.locator("#live")).to_have_text("Connecting again")
+    await expect(page.locator("#live")).to_have_text("Reconnecting")
     await expect(page.get_by_role("heading", name="Latest orders")).to_be_visible()
     shop.serve()
     number = shop.order()

@@ -25,9 +25,11 @@ SECOND = timedelta(seconds=1)
 once = pytest.mark.only("sqlite")
 
 
-def plan(orders: int, days: int = 365, seed: int = 0, now: datetime = NOW) -> list[season.Planned]:
+def plan(
+    orders: int, days: int = 365, seed: int = 0, now: datetime = NOW
+) -> list[season.PlannedOrder]:
     users, flavors = range(1, 41), range(1, 13)
-    return season.plan(orders, days, users=users, flavors=flavors, seed=seed, now=now)
+    return season.plan_orders(orders, days, users=users, flavors=flavors, seed=seed, now=now)
 
 
 # The plan
@@ -47,7 +49,7 @@ def test_more_is_ordered_at_weekends_in_summer_and_never_at_night() -> None:
 @once
 def test_some_flavors_and_customers_are_favourites_and_some_orders_have_several_lines() -> None:
     planned = plan(5000)
-    sold = season.demand(planned)
+    sold = season.sum_demand(planned)
     assert sold[1] > 2 * sold[12] > 0
     buyers = Counter(one.user for one in planned)
     assert len(buyers) == 40
@@ -62,14 +64,14 @@ def test_everything_is_ordered_in_these_days_and_the_last_orders_are_open(orders
     assert len(planned) == orders
     assert NOW - timedelta(days=30) <= planned[0].at <= planned[-1].at < NOW
     assert [one.at for one in planned] == sorted(one.at for one in planned)
-    assert [one.fate for one in planned[-6:]] == list(season.LAST[-orders:])
+    assert [one.fate for one in planned[-6:]] == list(season.LAST_OUTCOMES[-orders:])
 
 
 @once
 def test_a_seed_makes_the_same_season_and_at_another_time_the_same_sales() -> None:
     assert plan(500) == plan(500) != plan(500, seed=1)
     later = plan(500, now=NOW + timedelta(days=40, hours=7))
-    assert season.demand(later) == season.demand(plan(500))
+    assert season.sum_demand(later) == season.sum_demand(plan(500))
     assert [one.fate for one in later] == [one.fate for one in plan(500)]
 
 

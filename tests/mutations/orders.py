@@ -18,8 +18,8 @@ MUTATIONS = [
         ),
         (
             "intake: the totals do not count new orders",
-            "attempts.job_insert(charges, payments), *totals.counted(sales)",
-            "attempts.job_insert(charges, payments)",
+            "attempts.due(charges, payments), *totals.update_statements(sales)",
+            "attempts.due(charges, payments)",
         ),
         (
             "intake: the total leaves out the quantity",
@@ -277,7 +277,7 @@ MUTATIONS = [
     *at(
         TOTALS,
         "tests/catalogue/test_inventory.py",
-        ("totals: an order counts where it was before", "(-1, gone)", "(0, gone)"),
+        ("totals: an order counts where it was before", "(-1, removed)", "(0, removed)"),
         (
             "totals: they belong to today",
             "sale.placed.date()",

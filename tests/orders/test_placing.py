@@ -82,7 +82,7 @@ async def test_a_failure_half_way_leaves_nothing(
         raise errors.Unavailable
 
     with monkeypatch.context() as patched:
-        patched.setattr(totals, "counted", fails)
+        patched.setattr(totals, "update_statements", fails)
         with pytest.raises(errors.Unavailable):
             await place(customer.user.id, {flavor: 5})
     assert await Order.count() == before

@@ -181,7 +181,7 @@ async def test_a_form_of_the_admin_and_the_dashboard_lead_to_booking(
         rung.append(staged)
 
     monkeypatch.setattr("tasks.notify.ring", ring)
-    monkeypatch.setattr(current, "MOST_PARKED", 10_000)
+    monkeypatch.setattr(current, "MAX_PARKED_PAYMENTS", 10_000)
     order, refund = await odd_refund(customer, 999, cancel=True)
     site = httpx.ASGITransport(app.create(), raise_app_exceptions=False)
     async with browser(site, id=await session(await new_user(hashed, admin=True))) as clerk:

@@ -67,7 +67,7 @@ async def test_a_command_of_several_processes_tells_when_one_of_them_was_forced(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(serve.sys, "executable", str(python))
     monkeypatch.setattr(serve, "_stop_signal", lambda: stop)
-    command = asyncio.create_task(serve._supervise(2, 1, None))
+    command = asyncio.create_task(serve._run_workers(2, 1, None))
 
     def up() -> int:
         return (tmp_path / "began").read_text().count("up")
@@ -78,5 +78,5 @@ async def test_a_command_of_several_processes_tells_when_one_of_them_was_forced(
         stop.set()
         codes = await command
     with pytest.raises(SystemExit, match="70"):
-        serve._exit_as_forced(codes)
-    serve._exit_as_forced([0, None, -9])
+        serve._exit_if_forced(codes)
+    serve._exit_if_forced([0, None, -9])

@@ -28,11 +28,11 @@ from icecream.payments.providers import (
     Succeeded,
 )
 from icecream.payments.providers import stripe as adapter
-from icecream.payments.providers.stripe import StripeGateway
-from icecream.sandbox import BY_AMOUNT, KINDS, Bank, Desk, Faults, create
+from icecream.payments.providers.stripe import Stripe
+from icecream.sandbox import FAULT_BY_DIGITS, FAULTS, Bank, Faults, RequestHandler, create_app
 from icecream.sandbox.ledger import Ledger
-from icecream.sandbox.objects import MESSAGES, Changed
-from icecream.sandbox.objects import Refund as SandboxRefund
+from icecream.sandbox.objects import MESSAGES, ChangeEntry
+from icecream.sandbox.objects import RefundObject as SandboxRefund
 from icecream.sandbox.webhooks import Webhooks
 from tests import servers
 from tests.processes import until
@@ -64,9 +64,9 @@ async def hooks(anyio_backend: str) -> AsyncIterator["Hooks"]:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory, hooks: "Hooks") -> Iterator[Sandbox]:
-    told = ("--webhook-url", f"http://127.0.0.1:{HOOKS}/")
+    webhook_options = ("--webhook-url", f"http://127.0.0.1:{HOOKS}/")
     folder = tmp_path_factory.mktemp("sandbox")
-    running = Sandbox(folder, "--fault-amounts", *told, holding=True)
+    running = Sandbox(folder, "--fault-amounts", *webhook_options, holding=True)
     yield running
     running.end()
 
@@ -98,7 +98,7 @@ def charge(amount: int = 1200, method: str = "pm_card_visa") -> Charge:
 
 def faulty(fault: str) -> int:
     """Return an amount that triggers this fault."""
-    return 1200 + next(digits for digits, kind in BY_AMOUNT.items() if kind == fault)
+    return 1200 + next(digits for digits, kind in FAULT_BY_DIGITS.items() if kind == fault)
 
 
 async def answer(provider: StripeGateway, request: Request) -> Any:
@@ -329,9 +329,9 @@ async def test_a_list_that_stripe_would_refuse_is_refused_in_its_form(
     by_hand: httpx.AsyncClient, path: str, query: dict[str, str]
 ) -> None:
     refused = await listed(by_hand, path, **query)
-    told = refused.json()["error"]
-    assert (refused.status_code, told["param"]) == (400, next(iter(query)))
-    assert told["param"] in told["message"]
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (400, next(iter(query)))
+    assert error["param"] in error["message"]
 
 
 async def test_a_fault_of_its_own_has_stripes_form_too(
@@ -341,7 +341,7 @@ async def test_a_fault_of_its_own_has_stripes_form_too(
     bank = Bank(tmp_path / "ledger.jsonl", key_life=1)
     monkeypatch.setattr(bank, "intents", None)
     webhooks = Webhooks(None, "secret")
-    app = create(bank, Desk(bank, Faults({}), webhooks, slow=0, late=0), search_lag=0)
+    app = create_app(bank, RequestHandler(bank, Faults({}), webhooks, slow=0, late=0), search_lag=0)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
         failed = await client.get("/v1/payment_intents", headers=by_hand.headers)
@@ -373,9 +373,9 @@ async def test_a_decline_has_stripes_codes_and_says_what_is_wrong(
     by_hand: httpx.AsyncClient, method: str, code: str, decline_code: str
 ) -> None:
     declined = await post(by_hand, None, payment_method=method)
-    told = declined.json()["error"]
-    assert (declined.status_code, told["code"], told["decline_code"]) == (402, code, decline_code)
-    assert told["message"] == MESSAGES[code]
+    error = declined.json()["error"]
+    assert (declined.status_code, error["code"], error["decline_code"]) == (402, code, decline_code)
+    assert error["message"] == MESSAGES[code]
 
 
 async def test_the_key_may_come_as_a_user_name(sandbox: Sandbox) -> None:
@@ -397,7 +397,7 @@ async def test_a_search_may_lag_behind(forgetful: Sandbox) -> None:
 # Faults: the first answer, the executions by then, the answer to a retry, the executions in the
 # end.
 
-FAULTS: dict[str, tuple[type, int, type, int]] = {
+EXPECTED: dict[str, tuple[type, int, type, int]] = {
     # This fault concerns refunds: a charge does not fail later.
     "refund-fails": (Succeeded, 1, Succeeded, 1),
     "decline": (Declined, 1, Declined, 1),
@@ -423,11 +423,11 @@ WAITED_FOR = ("timeout-before", "timeout-after", "slow", "late")
 HELD = ("slow", "late", "processing")
 
 
-@pytest.mark.parametrize("fault", KINDS)
+@pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_befalls_one_request_and_money_moves_once_at_most(
     sandbox: Sandbox, provider: StripeGateway, hurried: StripeGateway, fault: str
 ) -> None:
-    first, done, second, in_the_end = FAULTS[fault]
+    first, done, second, in_the_end = EXPECTED[fault]
     request = charge(faulty(fault))
     asking = hurried if fault in WAITED_FOR else provider
     assert type(await answer(asking, request)) is first
@@ -481,7 +481,7 @@ async def test_what_is_processed_succeeds_later(
     with pytest.raises(OutcomeUnknown):
         await provider.look_up(request, processed.reference)
     sandbox.go_on()
-    await hooks.tell(request.key, "payment_intent.succeeded")
+    await hooks.wait_for(request.key, "payment_intent.succeeded")
     assert await provider.look_up(request, processed.reference) == Succeeded(
         processed.reference, request.amount, "EUR"
     )
@@ -507,7 +507,7 @@ async def test_a_refund_may_be_pending_first(
     refund = Refund(secrets.token_hex(8), faulty("processing"), "EUR", 7, made.reference)
     assert type(await answer(provider, refund)) is OutcomeUndecided
     sandbox.go_on()
-    await hooks.tell(refund.key, "refund.updated", times=2)
+    await hooks.wait_for(refund.key, "refund.updated", times=2)
     assert isinstance(await provider.look_up(refund, None), Succeeded)
 
 
@@ -519,7 +519,7 @@ async def test_a_refund_may_fail_after_it_had_succeeded(
     given = await answer(provider, refund)
     assert isinstance(given, Succeeded)
     sandbox.go_on()
-    await hooks.tell(refund.key, "refund.failed")
+    await hooks.wait_for(refund.key, "refund.failed")
     failed = await provider.look_up(refund, given.reference)
     assert failed == Declined("failed: expired_or_canceled_card")
     # The same request gets the same answer as before, and its money can be refunded again.
@@ -563,7 +563,7 @@ def test_the_same_seed_draws_the_same_faults() -> None:
 
     def drawn(seed: int) -> list[str | None]:
         faults = Faults(rates, seed=seed)
-        return [faults.draw("1200", first=True) for _ in range(2000)]
+        return [faults.choose("1200", first=True) for _ in range(2000)]
 
     assert drawn(1) == drawn(1) != drawn(2)
     assert 300 < drawn(1).count("decline") < 500
@@ -595,10 +595,10 @@ async def test_faults_by_rate_hinder_reading_too(tmp_path: Path) -> None:
 def test_a_fault_that_makes_no_sense_is_told_in_one_line(
     tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    told = CliRunner().invoke(main, ["sandbox", "--ledger", str(tmp_path / "ledger"), *options])
-    assert told.exit_code != 0
-    assert isinstance(told.exception, SystemExit)
-    assert "fault" in told.output + str(told.exception)
+    result = CliRunner().invoke(main, ["sandbox", "--ledger", str(tmp_path / "ledger"), *options])
+    assert result.exit_code != 0
+    assert isinstance(result.exception, SystemExit)
+    assert "fault" in result.output + str(result.exception)
 
 
 # Webhooks.
@@ -630,7 +630,7 @@ class Hooks:
         if notice is not None:
             self.heard.append((notice.id, notice.key, json.loads(body)["type"]))
 
-    async def tell(self, key: str, type_: str, times: int = 1) -> list[str]:
+    async def wait_for(self, key: str, type_: str, times: int = 1) -> list[str]:
         """Return the ids of the events of that type about a payment, once there are so many."""
 
         def events() -> list[str]:
@@ -652,9 +652,9 @@ async def test_whatever_was_done_is_told_signed_until_it_is_heard(
     refund = Refund(secrets.token_hex(8), 500, "EUR", 7, made.reference)
     await answer(provider, refund)
     events = [
-        *await hooks.tell(paid.key, "payment_intent.succeeded"),
-        *await hooks.tell(declined.key, "payment_intent.payment_failed"),
-        *await hooks.tell(refund.key, "refund.updated"),
+        *await hooks.wait_for(paid.key, "payment_intent.succeeded"),
+        *await hooks.wait_for(declined.key, "payment_intent.payment_failed"),
+        *await hooks.wait_for(refund.key, "refund.updated"),
     ]
     assert len(set(events)) == 3
 
@@ -662,7 +662,7 @@ async def test_whatever_was_done_is_told_signed_until_it_is_heard(
 async def test_a_notice_may_come_twice(provider: StripeGateway, hooks: Hooks) -> None:
     request = charge(faulty("duplicate-webhooks"))
     await answer(provider, request)
-    (event, again) = await hooks.tell(request.key, "payment_intent.succeeded", times=2)
+    (event, again) = await hooks.wait_for(request.key, "payment_intent.succeeded", times=2)
     assert event == again
 
 
@@ -676,9 +676,9 @@ async def test_a_connection_that_is_reset_does_not_lose_a_notice() -> None:
         heard.set()
         return httpx.Response(200)
 
-    told = Webhooks("http://shop/", WEBHOOK_SECRET)
-    told._client = httpx.AsyncClient(transport=httpx.MockTransport(hear))
-    told.tell(
+    webhooks = Webhooks("http://shop/", WEBHOOK_SECRET)
+    webhooks._client = httpx.AsyncClient(transport=httpx.MockTransport(hear))
+    webhooks.send(
         SandboxRefund(
             id="re_1",
             amount=1,
@@ -754,23 +754,23 @@ async def test_nobody_is_answered_before_the_disk_has_it(
 
     monkeypatch.setattr("os.fdatasync", sync)
     for reference in ("a", "b"):
-        ledger.note(Changed(at=0, reference=reference, status="succeeded"))
-    await asyncio.gather(*(ledger.kept() for _ in range(5)))
+        ledger.append(ChangeEntry(at=0, reference=reference, status="succeeded"))
+    await asyncio.gather(*(ledger.flush() for _ in range(5)))
     assert synced == [2]
     ledger.close()
 
 
 def test_two_sandboxes_do_not_share_a_ledger(sandbox: Sandbox) -> None:
-    told = CliRunner().invoke(main, ["sandbox", "--ledger", str(sandbox.ledger)])
-    assert told.exit_code == 1
-    assert str(told.exception).startswith("icecream: ")
+    result = CliRunner().invoke(main, ["sandbox", "--ledger", str(sandbox.ledger)])
+    assert result.exit_code == 1
+    assert str(result.exception).startswith("icecream: ")
 
 
 def test_a_ledger_that_is_damaged_in_the_middle_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_bytes(b"damage\n{}\n")
-    told = CliRunner().invoke(main, ["sandbox", "--ledger", str(tmp_path / "ledger")])
-    assert told.exit_code == 1
-    assert str(told.exception).startswith("icecream: ")
+    result = CliRunner().invoke(main, ["sandbox", "--ledger", str(tmp_path / "ledger")])
+    assert result.exit_code == 1
+    assert str(result.exception).startswith("icecream: ")
 
 
 def test_a_port_that_is_none_is_refused() -> None:

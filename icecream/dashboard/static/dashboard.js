@@ -1,31 +1,36 @@
-// Draws the two charts, and keeps the page as the database is: told of news, it fetches the figures.
+// Draws the two charts, and keeps the page current: after each notification it fetches the figures.
 const byId = (id) => document.getElementById(id);
-// The page itself may be open without the slash at its end.
-const here = new URL("..", document.currentScript.src);
-const live = byId("live"), heard = byId("heard"), island = byId("charts");
-const still = { animation: false, maintainAspectRatio: false, resizeDelay: 100 };
-const SOON = 1000, LATER = 5000, ANYWAY = 30000, QUIET = 10000; // milliseconds
+// The page's own address may lack the slash at its end.
+const base = new URL("..", document.currentScript.src);
+const live = byId("live"), announcement = byId("heard"), chartData = byId("charts");
+const chartOptions = { animation: false, maintainAspectRatio: false, resizeDelay: 100 };
+// All in milliseconds. At most one request per second, however many changes there are.
+const FETCH_INTERVAL = 1000;
+const RETRY_DELAY = 5000;
+// Without a notification the page fetches too: the connection may be broken.
+const IDLE_FETCH_INTERVAL = 30000;
+const ANNOUNCE_INTERVAL = 10000;
 const charts = {}, parts = new Map();
-let latest, shown, source, timer, busy, again, fetched = 0, unread = 0, told = 0;
+let latest, drawn, source, timer, isFetching, fetchAgain, fetchedAt = 0, unannounced = 0, announcedAt = 0;
 
 // Charts
 
-// What draws them is much more than the page, and on a phone they are below what is seen first.
-function drawOnceSeen() {
-  const watch = new IntersectionObserver((places) => {
-    if (!places.some((one) => one.isIntersecting)) return;
-    watch.disconnect();
-    load(...island.dataset.scripts.split(" "));
+// The chart scripts are much larger than the page, and on a phone the charts are below the first screen.
+function drawWhenVisible() {
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    observer.disconnect();
+    loadScripts(...chartData.dataset.scripts.split(" "));
   });
-  document.querySelectorAll(".chart").forEach((one) => watch.observe(one));
+  document.querySelectorAll(".chart").forEach((element) => observer.observe(element));
 }
 
-function load(script, ...others) {
+function loadScripts(script, ...others) {
   if (!script) return draw(latest);
   const element = document.createElement("script");
   element.src = script;
-  element.addEventListener("load", () => load(...others));
-  element.addEventListener("error", () => setTimeout(load, LATER, script, ...others));
+  element.addEventListener("load", () => loadScripts(...others));
+  element.addEventListener("error", () => setTimeout(loadScripts, RETRY_DELAY, script, ...others));
   document.head.append(element);
 }
 
@@ -33,147 +38,147 @@ function draw(figures) {
   latest = figures;
   if (!window.Chartkick) return;
   const text = JSON.stringify(figures);
-  if (text === shown) return;
-  shown = text;
-  const dress = (id, what) => getComputedStyle(byId(id))[what];
-  Chart.defaults.color = dress("sales", "color");
-  Chart.defaults.borderColor = dress("sales", "borderTopColor");
-  Chart.defaults.font.family = dress("sales", "fontFamily");
+  if (text === drawn) return;
+  drawn = text;
+  const style = (id, property) => getComputedStyle(byId(id))[property];
+  Chart.defaults.color = style("sales", "color");
+  Chart.defaults.borderColor = style("sales", "borderTopColor");
+  Chart.defaults.font.family = style("sales", "fontFamily");
   const money = { round: figures.digits, zeros: true, thousands: ",", suffix: ` ${figures.currency}` };
-  const colors = [...document.querySelectorAll("[data-share] .swatch")].map((one) => getComputedStyle(one).backgroundColor);
+  const colors = [...document.querySelectorAll("[data-share] .swatch")].map((swatch) => getComputedStyle(swatch).backgroundColor);
   const columns = {
-    ...money, colors: [dress("sales", "outlineColor")], legend: false, empty: "",
-    library: { ...still, scales: { y: { border: { display: false } }, x: { ticks: { maxRotation: 0, autoSkipPadding: 16 } } } },
+    ...money, colors: [style("sales", "outlineColor")], legend: false, empty: "",
+    library: { ...chartOptions, scales: { y: { border: { display: false } }, x: { ticks: { maxRotation: 0, autoSkipPadding: 16 } } } },
     dataset: { borderRadius: 3, borderWidth: 0, maxBarThickness: 36 },
   };
-  const ring = {
+  const doughnut = {
     ...money, colors, legend: false, donut: true, empty: "",
-    library: { ...still, cutout: "64%" }, dataset: { borderColor: dress("flavors", "outlineColor"), borderWidth: 2 },
+    library: { ...chartOptions, cutout: "64%" }, dataset: { borderColor: style("flavors", "outlineColor"), borderWidth: 2 },
   };
-  chart("sales", "ColumnChart", figures.sales, columns);
-  // A slow phone has a moment in between.
-  setTimeout(() => chart("flavors", "PieChart", figures.flavors, ring));
+  drawChart("sales", "ColumnChart", figures.sales, columns);
+  // The pause lets a slow phone handle input in between.
+  setTimeout(() => drawChart("flavors", "PieChart", figures.flavors, doughnut));
 }
 
-function chart(id, kind, values, options) {
+function drawChart(id, kind, values, options) {
   if (charts[id]) charts[id].updateData(values, options);
   else charts[id] = new Chartkick[kind](id, values, options);
 }
 
 function redraw() {
-  if (!shown) return;
-  const figures = JSON.parse(shown);
-  shown = undefined;
+  if (!drawn) return;
+  const figures = JSON.parse(drawn);
+  drawn = undefined;
   draw(figures);
 }
 
-// What is shown
+// Page content
 
-function say(state, text, link) {
+function setStatus(state, text, link) {
   if (live.dataset.state === state) return;
   live.dataset.state = state;
   live.textContent = text;
   if (!link) return;
-  const way = document.createElement("a");
-  way.href = link;
-  way.textContent = "Sign in";
-  live.append(" ", way);
+  const anchor = document.createElement("a");
+  anchor.href = link;
+  anchor.textContent = "Sign in";
+  live.append(" ", anchor);
 }
 
-function put(part, html) {
+function replacePart(part, html) {
   if (parts.get(part) === html) return;
   parts.set(part, html);
-  const place = document.querySelector(`[data-part=${part}]`);
-  const held = place.contains(document.activeElement) && document.activeElement.getAttribute("href");
-  place.innerHTML = html;
-  if (held) place.querySelector(`[href="${CSS.escape(held)}"]`)?.focus();
+  const element = document.querySelector(`[data-part=${part}]`);
+  const focused = element.contains(document.activeElement) && document.activeElement.getAttribute("href");
+  element.innerHTML = html;
+  if (focused) element.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
 }
 
-function show(data) {
-  // The first ones to be fetched are usually those that came with the page.
-  const { event, order } = heard.dataset;
+function updatePage(data) {
+  // The first fetched figures are usually those that came with the page.
+  const { event, order } = announcement.dataset;
   if (event !== String(data.event) || order !== String(data.order)) {
-    for (const [part, html] of Object.entries(data.parts)) put(part, html);
+    for (const [part, html] of Object.entries(data.parts)) replacePart(part, html);
   }
-  delete heard.dataset.event;
+  delete announcement.dataset.event;
   byId("at").textContent = data.at;
   for (const row of document.querySelectorAll("tr[data-order]")) {
     if (Number(row.dataset.order) > Number(order)) {
       row.classList.add("new");
-      unread += 1;
+      unannounced += 1;
     }
   }
-  heard.dataset.order = data.order;
-  // Who listens to the page is not interrupted all the time.
-  if (unread && Date.now() - told > QUIET) {
-    heard.textContent = `${unread} new order${unread > 1 ? "s" : ""}`;
-    told = Date.now();
-    unread = 0;
+  announcement.dataset.order = data.order;
+  // A screen reader must not be interrupted all the time.
+  if (unannounced && Date.now() - announcedAt > ANNOUNCE_INTERVAL) {
+    announcement.textContent = `${unannounced} new order${unannounced > 1 ? "s" : ""}`;
+    announcedAt = Date.now();
+    unannounced = 0;
   }
   draw(data.charts);
 }
 
-// Keeping up
+// Updates
 
-// News that come while figures are on their way may not be in them.
-const soon = (wait = SOON) => {
-  if (busy) again = true;
-  else timer ??= setTimeout(refresh, Math.max(0, fetched + wait - Date.now()));
+// A response may lack a change that happened during its request, so the page then fetches again.
+const scheduleFetch = (wait = FETCH_INTERVAL) => {
+  if (isFetching) fetchAgain = true;
+  else timer ??= setTimeout(refresh, Math.max(0, fetchedAt + wait - Date.now()));
 };
 
 async function refresh() {
   timer = undefined;
-  busy = true;
-  again = false;
-  fetched = Date.now();
+  isFetching = true;
+  fetchAgain = false;
+  fetchedAt = Date.now();
   const failed = await fetchFigures().catch(() => true);
-  busy = false;
-  if (failed) say("away", "The figures cannot be read right now; these are older.");
-  if (failed || again) soon(failed ? LATER : SOON);
+  isFetching = false;
+  if (failed) setStatus("away", "The figures cannot be loaded right now; older ones are shown.");
+  if (failed || fetchAgain) scheduleFetch(failed ? RETRY_DELAY : FETCH_INTERVAL);
 }
 
 async function fetchFigures() {
-  const answer = await fetch(new URL(`data?${heard.dataset.days}`, here), { signal: AbortSignal.timeout(10000) });
-  if (answer.status === 401 || answer.status === 403) return signedOut();
-  if (!answer.ok) return true;
-  show(await answer.json());
-  if (source?.readyState === EventSource.OPEN) say("live", "Live");
+  const response = await fetch(new URL(`data?${announcement.dataset.days}`, base), { signal: AbortSignal.timeout(10000) });
+  if (response.status === 401 || response.status === 403) return showSignedOut();
+  if (!response.ok) return true;
+  updatePage(await response.json());
+  if (source?.readyState === EventSource.OPEN) setStatus("live", "Live");
 }
 
-function signedOut() {
+function showSignedOut() {
   source?.close();
-  say("out", "You are signed out.", `${new URL("../admin/", here).pathname}?next=${encodeURIComponent(location.pathname + location.search)}`);
+  setStatus("out", "You are signed out.", `${new URL("../admin/", base).pathname}?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
 function listen() {
   source?.close();
-  source = new EventSource(new URL("live", here));
-  source.addEventListener("open", () => say("live", "Live"));
-  source.addEventListener("changed", () => soon());
+  source = new EventSource(new URL("live", base));
+  source.addEventListener("open", () => setStatus("live", "Live"));
+  source.addEventListener("changed", () => scheduleFetch());
   source.addEventListener("error", () => {
-    if (source.readyState !== EventSource.CLOSED) return say("again", "Connecting again");
-    // It was refused: signed out, too many, or nobody there. The figures say which.
-    say("paused", "Not live");
-    soon(LATER);
-    setTimeout(() => { if (!document.hidden && live.dataset.state !== "out") listen(); }, LATER);
+    if (source.readyState !== EventSource.CLOSED) return setStatus("again", "Reconnecting");
+    // The stream was refused: signed out, too many pages, or no server. Fetching the figures shows which.
+    setStatus("paused", "Not live");
+    scheduleFetch(RETRY_DELAY);
+    setTimeout(() => { if (!document.hidden && live.dataset.state !== "out") listen(); }, RETRY_DELAY);
   });
 }
 
-// A page that nobody sees leaves its connection to others: a browser has six.
-function seen() {
+// A hidden page releases its connection: a browser has only six per host.
+function onVisibilityChange() {
   if (live.dataset.state === "out") return;
   if (document.hidden) source?.close();
   else listen();
 }
 
-if (island) {
-  latest = JSON.parse(island.textContent);
-  // First what can be read without them.
-  requestAnimationFrame(() => setTimeout(drawOnceSeen));
+if (chartData) {
+  latest = JSON.parse(chartData.textContent);
+  // The figures are painted first; the charts come after them.
+  requestAnimationFrame(() => setTimeout(drawWhenVisible));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(redraw));
-  document.addEventListener("visibilitychange", seen);
-  setInterval(() => { if (!document.hidden && live.dataset.state !== "out") soon(); }, ANYWAY);
-  seen();
+  document.addEventListener("visibilitychange", onVisibilityChange);
+  setInterval(() => { if (!document.hidden && live.dataset.state !== "out") scheduleFetch(); }, IDLE_FETCH_INTERVAL);
+  onVisibilityChange();
 } else {
-  setTimeout(() => location.reload(), LATER);
+  setTimeout(() => location.reload(), RETRY_DELAY);
 }

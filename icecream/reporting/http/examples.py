@@ -1,4 +1,4 @@
-"""The examples in the API's document."""
+"""The examples in the OpenAPI document."""
 
 FIGURES = {
     "quantity": 4,

@@ -9,36 +9,41 @@ from msgspec.structs import replace
 
 from icecream import states
 from icecream.http import bodies, pagination
-from icecream.reporting.reports import LONGEST, Days
+from icecream.reporting.reports import MAX_DAYS, DayRange
 from icecream.reporting.sales import INTERVALS, Span
 
-JSON, CSV = "application/json", "text/csv"
-FORMS = {"json": JSON, "csv": CSV}
-PERIODS = {f"{days}d": days for days in (7, 30, 90, 365)}
-TYPICAL = "30d"
-A_DAY = {"format": "date", "maxLength": 10, "pattern": r"^\d{4}-\d\d-\d\d$"}
+JSON = "application/json"
+CSV = "text/csv"
+MEDIA_TYPE_BY_FORMAT = {"json": JSON, "csv": CSV}
+DAYS_BY_PERIOD = {f"{days}d": days for days in (7, 30, 90, 365)}
+DEFAULT_PERIOD = "30d"
+DAY_SCHEMA = {"format": "date", "maxLength": 10, "pattern": r"^\d{4}-\d\d-\d\d$"}
 Period = Annotated[
     str | None,
     QueryParameter(
-        schema_extra={"enum": list(PERIODS)},
-        description=f"So many days, up to today; {TYPICAL} if nothing is said.",
+        schema_extra={"enum": list(DAYS_BY_PERIOD)},
+        description=f"The last days, including today; {DEFAULT_PERIOD} by default.",
     ),
 ]
 Since = Annotated[
     str | None,
     QueryParameter(
-        name="from", schema_extra=A_DAY, description="Placed on this UTC day or later (2025-05-13)."
+        name="from",
+        schema_extra=DAY_SCHEMA,
+        description="Only orders placed on this UTC day or later, such as 2025-05-13.",
     ),
 ]
 Until = Annotated[
     str | None,
-    QueryParameter(name="to", schema_extra=A_DAY, description="Placed before this UTC day."),
+    QueryParameter(
+        name="to", schema_extra=DAY_SCHEMA, description="Only orders placed before this UTC day."
+    ),
 ]
 
 
-def _span(since: str | None, until: str | None, *, latest: date | None = None) -> Span:
-    """Return the span from a day on (inclusive), and before another one or `latest` (exclusive)."""
-    first, last = _day("from", since), _day("to", until) or latest
+def _parse_span(since: str | None, until: str | None, *, latest: date | None = None) -> Span:
+    """Parse a range of days: `since` is included; `until`, by default `latest`, is not."""
+    first, last = _parse_day("from", since), _parse_day("to", until) or latest
     if first is not None and last is not None and first >= last:
         if until is None:
             raise pagination.invalid("from", "must not be after today")
@@ -46,7 +51,7 @@ def _span(since: str | None, until: str | None, *, latest: date | None = None) -
     return Span(first, last)
 
 
-def _day(name: str, text: str | None) -> date | None:
+def _parse_day(name: str, text: str | None) -> date | None:
     if text is None:
         return None
     try:
@@ -55,73 +60,81 @@ def _day(name: str, text: str | None) -> date | None:
         raise pagination.invalid(name, "must be a day, such as 2025-05-13") from None
 
 
-class Asked(Struct, frozen=True):
-    """The selected orders, the interval, if any, and whether the answer is CSV."""
+class SalesQuery(Struct, frozen=True):
+    """The parameters of a sales query: the orders, the interval if any, and the format."""
 
     span: Span
     interval: str | None
     csv: bool
 
     @property
-    def plain(self) -> bool:
-        """Whether no parameter was given: then the answer is that of the original API."""
+    def is_unfiltered(self) -> bool:
+        """Whether there is no parameter; the response then is that of the original API."""
         return self.span == Span() and self.interval is None
 
 
-def asked(
+def parse_sales_query(
     request: bodies.AnyBody,
     since: Since = None,
     until: Until = None,
     status: Annotated[
         str | None,
-        QueryParameter(schema_extra={"enum": list(states.ORDER)}, description="Only these."),
+        QueryParameter(
+            schema_extra={"enum": list(states.ORDER)}, description="Only orders in this status."
+        ),
     ] = None,
     interval: Annotated[
         str | None,
-        QueryParameter(schema_extra={"enum": list(INTERVALS)}, description="Also by such periods."),
+        QueryParameter(
+            schema_extra={"enum": list(INTERVALS)}, description="Also return the figures by period."
+        ),
     ] = None,
-    form: Annotated[
+    format_: Annotated[
         str | None,
         QueryParameter(
             name="format",
-            schema_extra={"enum": list(FORMS)},
-            description="Instead of what `Accept` says.",
+            schema_extra={"enum": list(MEDIA_TYPE_BY_FORMAT)},
+            description="Replaces the `Accept` header.",
         ),
     ] = None,
-) -> Asked:
-    """Return the parameters of a sales query."""
-    span = _span(since, until)
-    best = request.accept.best_match(list(FORMS.values()), default=JSON)
-    wanted = FORMS.get(pagination.one_of("format", form, FORMS) or "", best)
-    return Asked(
+) -> SalesQuery:
+    """Parse the parameters of a sales query."""
+    span = _parse_span(since, until)
+    best = request.accept.best_match(list(MEDIA_TYPE_BY_FORMAT.values()), default=JSON)
+    wanted = MEDIA_TYPE_BY_FORMAT.get(
+        pagination.one_of("format", format_, MEDIA_TYPE_BY_FORMAT) or "", best
+    )
+    return SalesQuery(
         span=replace(span, status=pagination.one_of("status", status, states.ORDER)),
         interval=pagination.one_of("interval", interval, INTERVALS),
         csv=wanted == CSV,
     )
 
 
-def days(
+def parse_day_range(
     period: Period = None,
     since: Since = None,
     until: Until = None,
-) -> Days:
-    """Return the days that the dashboard shows."""
-    if period is not None and not since is until is None:
-        raise pagination.invalid("period", "cannot come together with from or to")
+) -> DayRange:
+    """Parse the days that the dashboard shows."""
+    if period is not None and (since is not None or until is not None):
+        raise pagination.invalid("period", "cannot be combined with from or to")
     tomorrow = datetime.now(UTC).date() + timedelta(1)
     if since is None:
         if until is not None:
-            raise pagination.invalid("from", "is required beside to")
-        length = PERIODS[pagination.one_of("period", period, PERIODS) or TYPICAL]
-        return Days(tomorrow - timedelta(length), tomorrow)
-    span = _span(since, until, latest=tomorrow)
+            raise pagination.invalid("from", "is required together with to")
+        length = DAYS_BY_PERIOD[
+            pagination.one_of("period", period, DAYS_BY_PERIOD) or DEFAULT_PERIOD
+        ]
+        return DayRange(tomorrow - timedelta(length), tomorrow)
+    span = _parse_span(since, until, latest=tomorrow)
     assert span.since is not None
     assert span.until is not None
-    chosen = Days(span.since, span.until)
-    if (chosen.until - chosen.since).days > LONGEST:
-        raise pagination.invalid("from", f"must be at most {LONGEST} days before to")
+    days = DayRange(span.since, span.until)
+    if (days.until - days.since).days > MAX_DAYS:
+        raise pagination.invalid("from", f"must be at most {MAX_DAYS} days before to")
     try:
-        _ = chosen.before
+        _ = days.before
     except OverflowError:
         raise pagination.invalid("from", "must be a later day") from None
-    return chosen
+    return days

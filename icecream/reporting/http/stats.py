@@ -1,4 +1,4 @@
-"""Figures over HTTP: ordered quantities for everybody, and all totals for staff."""
+"""Figures over HTTP: ordered quantities for all users, and all totals for staff."""
 
 from datetime import UTC
 from typing import Any
@@ -15,14 +15,14 @@ from icecream.http import bodies, openapi
 from icecream.reporting import csv_export, reports
 from icecream.reporting import sales as reporting_sales
 from icecream.reporting.http import examples
-from icecream.reporting.http.parameters import Asked, asked, days
+from icecream.reporting.http.parameters import SalesQuery, parse_day_range, parse_sales_query
 
 # Litestar adds the charset.
 CSV = "text/csv; header=present"
-NOT_YOURS = "Only staff may see more than how much was ordered."
+STAFF_ONLY = "Only staff may use filters and see more than the ordered quantities."
 
 
-def _as_of(upto: events.Last) -> dict[str, str]:
+def _as_of_header(upto: events.Last) -> dict[str, str]:
     """Return the last event included in the figures, as a structured field (RFC 9651)."""
     at = f';at="{upto.at.astimezone(UTC).isoformat()[:-6]}Z"' if upto.at else ""
     return {"As-Of": f"{upto.position}{at}"}
@@ -36,7 +36,7 @@ class Stats(Controller):
 
     @get(
         "/stats",
-        dependencies={"asked": Provide(asked, sync_to_thread=False)},
+        dependencies={"sales_query": Provide(parse_sales_query, sync_to_thread=False)},
         operation_class=openapi.Sheet,
         operation_id="salesByFlavor",
         summary="Sales by flavor",
@@ -46,32 +46,36 @@ class Stats(Controller):
             examples.SALES,
             *openapi.CALL,
             errors.ValidationFailed("/to", "invalid", "to must be a later day than from."),
-            errors.Forbidden(NOT_YOURS),
+            errors.Forbidden(STAFF_ONLY),
         ),
     )
-    async def sales(self, request: bodies.AnyBody, asked: NamedDependency[Asked]) -> ASGIApp:
-        """How much of each flavor was ordered: every order ever placed, by anybody, paid or not.
+    async def sales(
+        self, request: bodies.AnyBody, sales_query: NamedDependency[SalesQuery]
+    ) -> ASGIApp:
+        """The ordered quantity of each flavor, over all orders of all customers, paid or not.
 
-        Staff may ask for more. With any of `from`, `to`, `status` and `interval` the answer is an
-        object: money and failures too, as a whole, by flavor and by period, the customers who paid
-        most, for how long stock lasts, and what waits for its payment. As CSV it is one table.
+        For staff, with any of `from`, `to`, `status` and `interval`, the response is an object: the
+        revenue and failures in total, by flavor and by period, the customers with the highest
+        revenue, how many days the stock lasts, and the payment queue. As CSV it is one table.
         """
-        if asked.plain:
-            sales, upto = await reporting_sales.sales()
-            text = csv_export.sales(sales) if asked.csv else None
-            return _answer(request, sales, text, upto)
+        if sales_query.is_unfiltered:
+            sales, upto = await reporting_sales.load_flavor_sales()
+            text = csv_export.sales_to_csv(sales) if sales_query.csv else None
+            return _respond(request, sales, text, upto)
         if not request.user.admin:
-            raise errors.Forbidden(NOT_YOURS)
-        report, upto = await reports.report(asked.span, asked.interval)
-        return _answer(request, report, csv_export.of(report) if asked.csv else None, upto)
+            raise errors.Forbidden(STAFF_ONLY)
+        report, upto = await reports.build_report(sales_query.span, sales_query.interval)
+        return _respond(
+            request, report, csv_export.report_to_csv(report) if sales_query.csv else None, upto
+        )
 
     @get(
         "/dashboard",
         guards=[accounts_http.staff_only],
-        dependencies={"days": Provide(days, sync_to_thread=False)},
+        dependencies={"days": Provide(parse_day_range, sync_to_thread=False)},
         operation_class=openapi.Figures,
         operation_id="dashboard",
-        summary="See the dashboard's figures",
+        summary="Get the dashboard's figures",
         responses=openapi.answers(
             200,
             reports.Dashboard,
@@ -81,18 +85,18 @@ class Stats(Controller):
             errors.Forbidden("Only staff may do this."),
         ),
     )
-    async def dashboard(self, days: NamedDependency[reports.Days]) -> ASGIApp:
-        """All that the dashboard shows, in one answer and as of one moment; for staff.
+    async def dashboard(self, days: NamedDependency[reports.DayRange]) -> ASGIApp:
+        """All data of the dashboard in one response, from one database snapshot; for staff.
 
-        Sales of a `period`, or of the days `from` one and before another (`to`), beside as many
-        days before; and how things are now: stock that runs out, the queue, the latest orders.
+        Sales of a `period`, or from one day (`from`) until before another (`to`), next to the same
+        number of days before; and the current state: low stock, the queue, the latest orders.
         """
-        answer, upto = await reports.dashboard(days)
-        return bodies.Json(answer, _as_of(upto))
+        answer, upto = await reports.build_dashboard(days)
+        return bodies.Json(answer, _as_of_header(upto))
 
 
-def _answer(request: bodies.AnyBody, value: Any, sheet: str | None, upto: events.Last) -> ASGIApp:
-    headers = _as_of(upto) | {"Vary": "Accept"}
+def _respond(request: bodies.AnyBody, value: Any, sheet: str | None, upto: events.Last) -> ASGIApp:
+    headers = _as_of_header(upto) | {"Vary": "Accept"}
     if sheet is None:
         return bodies.Json(value, headers)
     headers["Content-Disposition"] = 'attachment; filename="stats.csv"'
