@@ -16,7 +16,7 @@ __all__ = ["demo", "main", "reconcile", "sandbox", "serve", "users"]
 
 @main.command()
 def migrate() -> None:
-    """Bring the database up to date; an empty one also gets its first admin and flavor."""
+    """Migrate the database; a new one also gets its first admin and flavor."""
 
     async def run() -> None:
         from icecream import bootstrap, database
@@ -30,28 +30,29 @@ def migrate() -> None:
 
 
 @main.command()
-@click.option("--repair", "mend", is_flag=True, help="Show what can be put right.")
-@click.option("--yes", is_flag=True, help="With --repair: do it.")
+@click.option("--repair", is_flag=True, help="Show which broken rules can be repaired.")
+@click.option("--yes", is_flag=True, help="With --repair: repair them.")
 @with_database
-async def doctor(mend: bool, yes: bool) -> None:
-    """Check that orders, payments, jobs, stock, history and totals agree; fails if they do not."""
+async def doctor(repair: bool, yes: bool) -> None:
+    """Check that orders, payments, jobs, stock, history and totals agree; fail if they do not."""
     from icecream import database
-    from icecream.integrity import doctor, repair
+    from icecream.integrity import doctor
+    from icecream.integrity import repair as repairs
 
-    if yes and not mend:
-        raise ValueError("--yes goes with --repair.")
+    if yes and not repair:
+        raise ValueError("--yes requires --repair.")
     click.echo(f"Checking {settings.load().database_label}")
     for warning in database.DB.warnings():
         click.echo(f"WARNING {warning}")
     broken = await doctor.examine()
     _print_violations(broken)
-    for rule in broken if mend else ():
-        what = "is made anew" if repair.is_repairable(rule) else "a person has to look"
-        click.echo(f"REPAIR  {rule}: {what}")
+    for rule in broken if repair else ():
+        result = "can be repaired" if repairs.possible(rule) else "needs manual review"
+        click.echo(f"REPAIR  {rule}: {result}")
     if yes and broken:
-        for rule, why in (await repair.repair_rules(broken)).items():
+        for rule, why in (await repairs.apply(broken)).items():
             click.echo(f"FAILED  {rule}: {why}")
-        click.echo("Repaired what can be; now:")
+        click.echo("After the repair:")
         broken = await doctor.examine()
         _print_violations(broken)
     if broken:
@@ -64,8 +65,10 @@ def _print_violations(broken: dict[str, list[tuple[object, ...]]]) -> None:
     from icecream.integrity import advice
 
     for rule, rows in broken.items():
-        some = ", ".join(str(row[0]) for row in rows[:10])
-        click.echo(f"BROKEN  {rule}: {len(rows)} ({some}{', ...' * (len(rows) > 10)})")
+        ids = [str(row[0]) for row in rows[:10]]
+        if len(rows) > len(ids):
+            ids.append("...")
+        click.echo(f"BROKEN  {rule}: {len(rows)} ({', '.join(ids)})")
         click.echo(f"TO DO   {advice.ADVICE[rule]}")
 
 

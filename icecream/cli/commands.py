@@ -39,7 +39,7 @@ def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackTy
 def errors_in_one_line() -> Iterator[None]:
     """Report errors that an operator can fix in one line, without a traceback or a secret."""
     try:
-        # A short command prints its output; the log shows only warnings.
+        # A short command prints its result; the log shows only warnings.
         logging.config.dictConfig(log_configuration("WARNING"))
         sys.excepthook = _log_bug
         from icecream import bootstrap, database, errors
@@ -58,11 +58,11 @@ def errors_in_one_line() -> Iterator[None]:
     ) as error:
         sys.exit(f"icecream: {logs.hide(str(error))}")
     except (*database.AWAY, sqlite3.DatabaseError, asyncpg.PostgresError) as error:
-        # Other causes than an outage: the file is no database; the database or the role is missing.
+        # Not only an outage: the file is no database, or the database or the role does not exist.
         current = settings.load()
         where = current.database_label if current.embedded else "ICECREAM_DATABASE_URL"
-        what = " ".join((str(error) or repr(error)).split())
-        sys.exit(f"icecream: cannot use the database ({where}): {logs.hide(what)}")
+        cause = " ".join((str(error) or repr(error)).split())
+        sys.exit(f"icecream: cannot use the database ({where}): {logs.hide(cause)}")
 
 
 def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -78,8 +78,9 @@ def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
         current = settings.load()
         if current.embedded and not current.database_path.exists():
             raise ValueError(
-                f"there is no database at {current.database_label}: run this where the service "
-                "runs, or set ICECREAM_DATABASE_URL. (`icecream serve` makes a new one.)"
+                f"there is no database at {current.database_label}: run this command in the folder "
+                "of the service, or set ICECREAM_DATABASE_URL. (`icecream serve` creates a new "
+                "database.)"
             )
         command = click.get_current_context().info_name or ""
         async with database.running(command, patient=True):
@@ -97,4 +98,4 @@ def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="icecream")
 def main() -> None:
-    """The ice-cream distributor's order service."""
+    """The order service of an ice-cream distributor."""

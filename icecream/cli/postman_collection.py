@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
-# Values that requests take from variables: the caller's own, values from earlier responses, and a
-# name that is new in each run of the collection.
+# Members of requests whose values come from variables: the caller's own, stored ones, and a name
+# that is new in each run of the collection.
 VALUE_BY_MEMBER = {
     "username": "{{username}}",
     "password": "{{password}}",
@@ -24,12 +24,14 @@ VARIABLES_BY_OPERATION = {
 
 
 def build_collection(document: dict[str, Any], address: str) -> dict[str, Any]:
-    """Return a collection (format 2.1.0) of all operations that end, with a folder per tag.
+    """Return a collection (format 2.1.0) of all operations that end, with one folder per tag.
 
     Its variables are `address`, `username`, `password`, and the stored members of responses.
     """
-    kept = [name for members in VARIABLES_BY_OPERATION.values() for name in members.values()]
-    variables = {"address": address, "username": "admin", "password": ""} | dict.fromkeys(kept, "")
+    stored = [name for members in VARIABLES_BY_OPERATION.values() for name in members.values()]
+    variables = {"address": address, "username": "admin", "password": ""} | dict.fromkeys(
+        stored, ""
+    )
     return {
         "info": {
             "name": document["info"]["title"],
@@ -55,9 +57,10 @@ def build_collection(document: dict[str, Any], address: str) -> dict[str, Any]:
 
 
 def _is_endless(operation: dict[str, Any]) -> bool:
-    """Return whether the response never ends, so that a run of the collection would hang."""
+    """Return whether the response never ends; a run of the collection would hang."""
     return any(
-        "text/event-stream" in one.get("content", ()) for one in operation["responses"].values()
+        "text/event-stream" in response.get("content", ())
+        for response in operation["responses"].values()
     )
 
 
@@ -93,17 +96,22 @@ def _build_item(path: str, method: str, operation: dict[str, Any]) -> dict[str, 
 
 
 def _parameters(parameters: list[dict[str, Any]], place: str) -> list[dict[str, Any]]:
-    """Return the parameters of one place, all disabled until the user selects them."""
+    """Return the parameters of one place; they are disabled until the user selects them."""
     return [
-        {"key": one["name"], "value": "", "description": one["description"], "disabled": True}
-        for one in parameters
-        if one["in"] == place
+        {
+            "key": parameter["name"],
+            "value": "",
+            "description": parameter["description"],
+            "disabled": True,
+        }
+        for parameter in parameters
+        if parameter["in"] == place
     ]
 
 
 def _build_url(path: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
     path = path.replace("{", ":").replace("}", "")
-    names = [one["name"] for one in parameters if one["in"] == "path"]
+    names = [parameter["name"] for parameter in parameters if parameter["in"] == "path"]
     return {
         "raw": "{{address}}" + path,
         "host": ["{{address}}"],
@@ -114,17 +122,17 @@ def _build_url(path: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _build_script(operation: dict[str, Any]) -> list[str]:
-    """Return a test for a documented success, and store the members that later requests send."""
+    """Return a test for a documented success, which stores members for later requests."""
     statuses = sorted(int(status) for status in operation["responses"] if status < "300")
     refusals = json.dumps(operation["responses"].get("409", {}))
     if "invalid-transition" in refusals or "not-parked" in refusals:
-        # The payment may be faster than the run, and no payment is parked.
+        # The payment may end before the next request, and no payment is parked.
         statuses.append(409)
-    kept = VARIABLES_BY_OPERATION.get(operation["operationId"], {}).items()
-    keep = "    pm.collectionVariables.set({}, pm.response.json().{});"
+    stored = VARIABLES_BY_OPERATION.get(operation["operationId"], {}).items()
+    statement = "    pm.collectionVariables.set({}, pm.response.json().{});"
     return [
         f"pm.test({json.dumps(operation['summary'])}, () => {{",
         f"    pm.expect(pm.response.code).to.be.oneOf({statuses});",
-        *(keep.format(json.dumps(variable), member) for member, variable in kept),
+        *(statement.format(json.dumps(variable), member) for member, variable in stored),
         "});",
     ]

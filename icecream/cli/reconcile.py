@@ -1,4 +1,4 @@
-"""Commands for money: comparison of our payments with the provider's list."""
+"""`icecream reconcile`: compares our payments with the provider's list."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,8 @@ from icecream.payments import providers
 
 
 @main.command()
-@click.option("--days", type=click.IntRange(1, 3650), default=3, help="How far to look back.")
-@click.option("--yes", is_flag=True, help="Do what the plan says.")
+@click.option("--days", type=click.IntRange(1, 3650), default=3, help="How many days to look back.")
+@click.option("--yes", is_flag=True, help="Carry out the plan.")
 @with_database
 async def reconcile(days: int, yes: bool) -> None:
     """Compare our payments with the provider's list, and print the plan.
@@ -21,13 +21,13 @@ async def reconcile(days: int, yes: bool) -> None:
     """
     provider = providers.create_gateway(settings.load())
     if not provider.keeps_list:
-        click.echo("The provider keeps no list: there is nothing to compare.")
+        click.echo("The provider has no list of payments, so there is nothing to compare.")
         return
     try:
         left = await _compare(provider, timedelta(days=days), do=yes)
     except (providers.RetryLater, *providers.NO_ANSWER) as error:
         sys.exit(
-            f"icecream: the provider does not give its list, try again in some minutes: {error}"
+            f"icecream: the provider did not return its list; try again in a few minutes: {error}"
         )
     finally:
         await provider.close()

@@ -20,18 +20,18 @@ from icecream.cli.commands import errors_in_one_line, log_configuration, main
 from icecream.http import connections
 from icecream.runtime import shutdown
 
-# Seconds for open requests after the stop signal; then payments have six more.
+# The time for open requests after the stop signal; then payments have six more seconds.
 REQUEST_GRACE_SECONDS = 2
-# Seconds from the signal to a worker's end, even if something hangs, such as a frozen database.
+# The longest time from the signal to the end of a worker, even if the database hangs.
 STOP_SECONDS = 9
 
 
 @main.command()
 @click.option("--host", help="The address to listen on (ICECREAM_HOST).")
 @click.option("--port", type=int, help="The port to listen on (ICECREAM_PORT).")
-@click.option("--workers", type=click.IntRange(1), default=1, help="How many processes.")
+@click.option("--workers", type=click.IntRange(1), default=1, help="The number of processes.")
 def serve(host: str | None, port: int | None, workers: int) -> None:
-    """Serve the API, the admin and the docs; with SQLite, payments too."""
+    """Serve the API, the admin and the docs; with SQLite, also carry out payments."""
     # Set in the environment, so that further processes use the same values.
     for name, value in (("ICECREAM_HOST", host), ("ICECREAM_PORT", port)):
         if value is not None:
@@ -39,7 +39,7 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
     with errors_in_one_line():
         current = settings.load()
         if current.embedded and workers > 1:
-            raise ValueError("SQLite is served by one process: leave out --workers.")
+            raise ValueError("SQLite allows only one process: remove --workers.")
         from icecream import database
 
         with (
@@ -63,14 +63,14 @@ async def _prepare() -> None:
 
 @contextmanager
 def _shared_metrics(processes: int) -> Iterator[None]:
-    """Let several processes count in one folder, so that each can answer /metrics for all."""
+    """Share the counters of several processes in one folder; each can then answer for all."""
     if processes == 1:
         yield
         return
     # In memory if possible, unless TMPDIR is set: counting must not wait for a disk.
     in_memory = "TMPDIR" not in os.environ and os.access("/dev/shm", os.W_OK)
-    where = "/dev/shm" if in_memory else None
-    with tempfile.TemporaryDirectory(prefix="icecream-metrics-", dir=where) as folder:
+    parent = "/dev/shm" if in_memory else None
+    with tempfile.TemporaryDirectory(prefix="icecream-metrics-", dir=parent) as folder:
         # `counters` reads this variable, here and in all child processes.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         yield
@@ -89,7 +89,7 @@ def _listen(host: str, port: int, hint: str) -> socket.socket:
 
 
 def _print_addresses() -> None:
-    """Print the addresses of the service, which answers now."""
+    """Print the addresses of the service."""
     address = settings.load().address
     click.echo(
         f"Ice cream at {address}/\n"
@@ -109,13 +109,13 @@ class OneServer(uvicorn.Server):
 
 
 class SeveralServers(Multiprocess):
-    """Several server processes; prints their addresses when the first of them answers."""
+    """Several server processes; prints their addresses when the first one answers."""
 
     announced = False
 
     def keep_subprocess_alive(self) -> None:
         super().keep_subprocess_alive()
-        if not self.announced and any(one.is_ready(timeout=1) for one in self.processes):
+        if not self.announced and any(process.is_ready(timeout=1) for process in self.processes):
             self.announced = True
             _print_addresses()
 
@@ -139,9 +139,9 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         if workers > 1:
-            several = SeveralServers(config, sockets=[listener])
-            several.run()
-            _exit_if_forced(process.exitcode for process in several.processes)
+            servers = SeveralServers(config, sockets=[listener])
+            servers.run()
+            _exit_if_forced(process.exitcode for process in servers.processes)
         else:
             server = OneServer(config)
             server.run(sockets=[listener])
@@ -150,27 +150,44 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
 
 
 def _exit_if_forced(codes: Iterable[int | None]) -> None:
-    """Exit with FORCED_STOP if one of several processes had to be ended by force."""
+    """Exit with FORCED_STOP if one of several processes had to be stopped by force."""
     if shutdown.FORCED_STOP in codes:
         sys.exit(shutdown.FORCED_STOP)
 
 
 @main.command()
-@click.option("--processes", type=click.IntRange(1), default=1, help="How many processes.")
+@click.option("--processes", type=click.IntRange(1), default=1, help="The number of processes.")
 @click.option(
-    "--concurrency", type=click.IntRange(1, 1000), default=50, help="Payments in flight in each."
+    "--concurrency",
+    type=click.IntRange(1, 1000),
+    default=50,
+    help="The number of payments in flight per process.",
 )
-@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Answer /metrics there.")
-@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="And at this address.")
-@click.option("--kept", is_flag=True, hidden=True, help="End with whoever holds the other end.")
+@click.option(
+    "--metrics-port", type=click.IntRange(1, 65535), help="The port on which to serve /metrics."
+)
+@click.option(
+    "--metrics-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address on which to serve /metrics.",
+)
+# A worker passes this option to each of its processes.
+@click.option(
+    "--kept", "is_supervised", is_flag=True, hidden=True, help="Stop when standard input ends."
+)
 def worker(
-    processes: int, concurrency: int, metrics_port: int | None, metrics_host: str, kept: bool
+    processes: int,
+    concurrency: int,
+    metrics_port: int | None,
+    metrics_host: str,
+    is_supervised: bool,
 ) -> None:
-    """Charge payments; beside `serve` on PostgreSQL, as many as you like."""
-    # First, because `one_line` imports the counters, and these look for the folder.
+    """Carry out payments; with PostgreSQL, next to `serve`, as many workers as you like."""
+    # First, because the next line imports the counters, which look for the folder.
     with _shared_metrics(processes if metrics_port else 1), errors_in_one_line():
         if settings.load().embedded:
-            raise ValueError("with SQLite, `icecream serve` charges payments itself.")
+            raise ValueError("with SQLite, `icecream serve` also carries out the payments.")
         listener = None
         if metrics_port:
             hint = (
@@ -181,7 +198,7 @@ def worker(
         if processes > 1:
             _exit_if_forced(asyncio.run(_run_workers(processes, concurrency, listener)))
         else:
-            asyncio.run(_run_worker(concurrency, kept, listener))
+            asyncio.run(_run_worker(concurrency, is_supervised, listener))
 
 
 def _stop_signal() -> asyncio.Event:
@@ -213,19 +230,21 @@ async def _open_services(listener: socket.socket | None) -> AsyncIterator[None]:
     from tasks.publishing import publishing
 
     page = metrics.Page(notify.redis_is_away)
-    telling = metrics.serving(listener, page) if listener else nullcontext()
-    async with database.running("worker"), broker.running(), publishing(), telling:
+    serving = metrics.serving(listener, page) if listener else nullcontext()
+    async with database.running("worker"), broker.running(), publishing(), serving:
         yield
 
 
-async def _run_worker(concurrency: int, kept: bool, listener: socket.socket | None) -> None:
+async def _run_worker(
+    concurrency: int, is_supervised: bool, listener: socket.socket | None
+) -> None:
     from tasks.worker import working
 
     stop = _stop_signal()
-    if kept:
+    if is_supervised:
         _stop_at_end_of_input(stop)
     async with _open_services(listener), working(concurrency):
-        # As in `app`: the garbage collector need not scan objects that exist by now.
+        # As in `app`: the garbage collector need not scan the objects that exist by now.
         gc.collect()
         gc.freeze()
         click.echo(f"Charging payments, {concurrency} at a time.")
@@ -238,32 +257,33 @@ async def _run_workers(
 ) -> list[int]:
     """Keep several worker processes running until the stop signal; return their exit codes."""
     stop = _stop_signal()
-    keepers = [
+    supervisors = [
         asyncio.create_task(_keep_worker_running(stop, concurrency)) for _ in range(processes)
     ]
-    told = asyncio.create_task(stop.wait())
-    # Closed here already: closing may take as long as the workers need to end.
+    stopping = asyncio.create_task(stop.wait())
+    # Closed before the workers have ended, because closing may take as long as their end.
     async with _open_services(listener) if listener else nullcontext():
-        await asyncio.wait({told, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopping, *supervisors}, return_when=asyncio.FIRST_COMPLETED)
     # Wait for all of them, even if one fails: no worker may run unsupervised.
-    await asyncio.wait(keepers)
-    return await asyncio.gather(*keepers)
+    await asyncio.wait(supervisors)
+    return await asyncio.gather(*supervisors)
 
 
 async def _keep_worker_running(stop: asyncio.Event, concurrency: int) -> int:
     """Keep one worker running until the stop signal, and return the last exit code."""
     options = ["--concurrency", str(concurrency), "--kept"]
     command = [sys.executable, "-m", "icecream", "worker", *options]
-    told, code = asyncio.ensure_future(stop.wait()), 0
+    stopping = asyncio.ensure_future(stop.wait())
+    code = 0
     while not stop.is_set():
         # The pipe closes when this process ends, even by SIGKILL; then the worker ends too.
         process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
         ended = asyncio.ensure_future(process.wait())
-        await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             process.terminate()
-        # The worker was killed, or could not start while the database is away. The next one may
+        # The worker was killed, or could not start without the database. The next one may
         # succeed, but the pause below avoids a busy loop.
         code = await ended
-        await asyncio.wait({told}, timeout=1)
+        await asyncio.wait({stopping}, timeout=1)
     return code

@@ -14,7 +14,7 @@ def user() -> None:
 
 
 def _choose_password(password: str | None) -> tuple[str, bool]:
-    """Return the password (given, prompted or generated), and whether it must be shown."""
+    """Return the password (passed, prompted or generated), and whether it must be shown."""
     if password is not None:
         return password, False
     if sys.stdin.isatty():
@@ -24,54 +24,65 @@ def _choose_password(password: str | None) -> tuple[str, bool]:
 
 @user.command()
 @click.argument("name")
-@click.option("--password", help="Without it you are asked, or it is made up and shown once.")
+@click.option(
+    "--password",
+    help="Without it, the command asks for a password, or generates one and shows it once.",
+)
 @click.option("--email")
-@click.option("--staff", is_flag=True, help="May use the admin and change the catalogue.")
-@click.option("--admin", is_flag=True, help="Staff who may also manage accounts.")
+@click.option("--staff", is_flag=True, help="Staff may use the admin and change the catalogue.")
+@click.option("--admin", is_flag=True, help="An admin is staff, and may also manage accounts.")
 @with_database
 async def create(
     name: str, password: str | None, email: str | None, staff: bool, admin: bool
 ) -> None:
-    """Make an account."""
+    """Create an account."""
     from icecream.accounts import users
 
-    secret, made_up = _choose_password(password)
+    secret, is_generated = _choose_password(password)
     await users.create(name, secret, email=email, staff=staff, admin=admin)
-    click.echo(f"Made {name!r}" + (f", password {secret} (shown only this once)." * made_up or "."))
+    if is_generated:
+        click.echo(f"Created {name!r}, password {secret} (shown only this once).")
+    else:
+        click.echo(f"Created {name!r}.")
 
 
 @user.command("list")
 @with_database
 async def list_users() -> None:
-    """Show all accounts."""
+    """List all accounts."""
     from icecream.tables import User
 
     for row in await User.objects().order_by(User.id):
-        role = "admin" if row.superuser and row.admin else "staff" if row.admin else "customer"
+        role = "customer"
+        if row.admin:
+            role = "admin" if row.superuser else "staff"
         state = "" if row.active else "  disabled"
         click.echo(f"{row.id:>6}  {row.username:<30}  {role:<8}  {row.email or ''}{state}")
 
 
 @user.command()
 @click.argument("name")
-@click.option("--password", help="Without it you are asked, or it is made up and shown once.")
+@click.option(
+    "--password",
+    help="Without it, the command asks for a password, or generates one and shows it once.",
+)
 @with_database
 async def password(name: str, password: str | None) -> None:
-    """Set a new password; ends every session and token given for the old one."""
+    """Set a new password, and end all sessions and tokens of the account."""
     from icecream.accounts import users
 
-    found = await users.named(name)
-    secret, made_up = _choose_password(password)
-    await users.set_password(found, secret)
-    click.echo(
-        f"Changed the password of {name!r}"
-        + (f" to {secret} (shown only this once)." * made_up or ".")
-    )
+    user_id = await users.named(name)
+    secret, is_generated = _choose_password(password)
+    await users.set_password(user_id, secret)
+    if is_generated:
+        click.echo(f"Changed the password of {name!r} to {secret} (shown only this once).")
+    else:
+        click.echo(f"Changed the password of {name!r}.")
 
 
 @user.command()
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Also the last active admin.")
+@click.option("--yes", is_flag=True, help="Disable even the last active admin.")
 @with_database
 async def disable(name: str, yes: bool) -> None:
     """Disable an account, and sign it out everywhere."""
@@ -82,7 +93,7 @@ async def disable(name: str, yes: bool) -> None:
         await users.disable(await users.named(name), also_last_admin=yes)
     except errors.LastAdmin:
         raise ValueError(
-            f"{name!r} is the last active admin: make another one first "
+            f"{name!r} is the last active admin: create another one first "
             "(`icecream user create NAME --admin`), or add --yes."
         ) from None
     click.echo(f"Disabled {name!r}.")
@@ -92,7 +103,7 @@ async def disable(name: str, yes: bool) -> None:
 @click.argument("name")
 @with_database
 async def enable(name: str) -> None:
-    """Let a disabled account sign in again, with its old password."""
+    """Enable a disabled account; its password is unchanged."""
     from icecream.accounts import users
 
     await users.enable(await users.named(name))

@@ -1,7 +1,7 @@
-"""Demo data: a made-up season of orders, placed, paid and refunded by the usual rules.
+"""Sample data: a season of orders that are placed, paid and refunded by the usual rules.
 
-Orders are placed and settled in one transaction, so that no worker of a running service ever finds
-their payments. No provider is called: the answers are made up here.
+Orders are placed and settled in one transaction, so that no worker of a running service finds
+their payments. No provider is called; this module generates the answers.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from icecream.payments.providers import Answer, Charge, Declined, Request, Succe
 from icecream.runtime import passwords
 from icecream.tables import Flavor, FlavorTotal, Order, User
 
-# The most popular first, with the description and the price of one, in minor units.
+# The most popular flavors first, each with its description and its price in minor units.
 FLAVORS = {
     "Vanilla": ("Bourbon vanilla and cream.", 250),
     "Chocolate": ("Dark, with a little salt.", 260),
@@ -40,29 +40,31 @@ PLACES = ("Harbour", "Station", "Park", "Lido", "Market", "Castle", "Riverside",
 SHOPS = ("Kiosk", "Gelateria", "Bistro", "Bakery", "Cinema", "Hotel")
 EMAIL_DOMAIN = "@demo.example"
 REFUNDED_OUTCOMES = ("canceled", "refunded", "refunded in part")
-# The number of orders in one transaction, and the pause in seconds after it, in which a running
-# server can use the database.
-MAX_ORDERS_PER_TRANSACTION, PAUSE_SECONDS = 60, 0.02
-# The time between a request and its answer, and the lease of the claims in seconds.
-RESPONSE_TIME, LEASE_SECONDS = timedelta(seconds=2), 60
+MAX_ORDERS_PER_TRANSACTION = 60
+# A running server can use the database in this pause after each transaction.
+PAUSE_SECONDS = 0.02
+# The time between a provider's request and its answer.
+RESPONSE_TIME = timedelta(seconds=2)
+# Longer than any of these transactions takes.
+LEASE_SECONDS = 60
 
 
 async def create_season(
-    orders: int, days: int, *, seed: int, again: bool, told: Callable[[int], None]
+    orders: int, days: int, *, seed: int, allow_existing: bool, on_batch: Callable[[int], None]
 ) -> Counter[str]:
-    """Create a season; return the number of orders per fate.
+    """Create a season, and return the number of orders by outcome.
 
     Args:
-        again: whether to continue if there are orders already.
-        told: called with the number of orders in each batch.
+        allow_existing: whether to continue if orders exist.
+        on_batch: called after each batch with its number of orders.
 
     Raises:
         ValueError: a season cannot be created here.
     """
     if settings.load().payment_provider != "simulated":
-        raise ValueError("no season is made up where payments are real.")
-    if not again and await Order.exists():
-        raise ValueError("there are orders already: --yes makes a season up beside them.")
+        raise ValueError("sample data can be created only with simulated payments.")
+    if not allow_existing and await Order.exists():
+        raise ValueError("there are orders already: --yes creates a season next to them.")
     staff = (
         await User.objects()
         .where(User.admin.eq(True), User.active.eq(True))
@@ -70,7 +72,9 @@ async def create_season(
         .first()
     )
     if staff is None:
-        raise ValueError("there is nobody to receive stock: icecream user create NAME --staff")
+        raise ValueError(
+            "there is no staff user to receive stock: icecream user create NAME --staff"
+        )
     users, flavors, now = (
         await _create_customers(),
         await _create_catalogue(staff),
@@ -78,7 +82,7 @@ async def create_season(
     )
     planned = plan_orders(orders, days, users=users, flavors=flavors, seed=seed, now=now)
     season = _Season(staff.id, now, sum_demand(planned), weeks=max(1, days // 7))
-    return await season.run(planned, told)
+    return await season.run(planned, on_batch)
 
 
 async def _create_customers() -> list[int]:
@@ -103,9 +107,9 @@ async def _create_catalogue(staff: User) -> list[int]:
     for name, (description, price) in FLAVORS.items():
         if not await Flavor.exists().where(Flavor.name == name):
             new = flavors.NewFlavor(name, description, price, stock=0)
-            await flavors.create_flavor(new, by=staff)
-    sold = {one.name: one.id for one in await flavors.list_flavors(archived=False)}
-    return [sold[name] for name in FLAVORS if name in sold]
+            await flavors.create(new, by=staff)
+    ids = {flavor.name: flavor.id for flavor in await flavors.listed(archived=False)}
+    return [ids[name] for name in FLAVORS if name in ids]
 
 
 class _Season:
@@ -113,34 +117,34 @@ class _Season:
 
     def __init__(self, staff: int, now: datetime, sales: Counter[int], *, weeks: int) -> None:
         self._staff, self._now = staff, now
-        # Some flavors are received for most of a week ahead, others only for the current need.
-        self._ahead = {flavor: n // weeks * (flavor % 4) // 4 for flavor, n in sales.items()}
-        # Orders to be canceled or refunded, with the time of that.
+        # Some flavors are received for most of a week in advance, others only for the current need.
+        self._surplus = {flavor: n // weeks * (flavor % 4) // 4 for flavor, n in sales.items()}
+        # Orders to cancel or refund, each with its time.
         self._later: list[tuple[datetime, int, PlannedOrder]] = []
-        self._made: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
 
     async def run(
-        self, planned: Sequence[PlannedOrder], told: Callable[[int], None]
+        self, planned: Sequence[PlannedOrder], on_batch: Callable[[int], None]
     ) -> Counter[str]:
-        for monday, orders in groupby(planned, key=lambda one: one.week):
+        for monday, orders in groupby(planned, key=lambda order: order.week):
             week = list(orders)
             await database.transaction(partial(self._receive, sum_demand(week), monday))
             for batch in (
                 week[n : n + MAX_ORDERS_PER_TRANSACTION]
                 for n in range(0, len(week), MAX_ORDERS_PER_TRANSACTION)
             ):
-                await self._give_back(until=batch[0].at)
+                await self._end_orders(until=batch[0].at)
                 await self._sell(batch)
-                told(len(batch))
+                on_batch(len(batch))
                 await asyncio.sleep(PAUSE_SECONDS)
-        await self._give_back(until=self._now)
-        return self._made
+        await self._end_orders(until=self._now)
+        return self._counts
 
     async def _receive(self, sales: Counter[int], monday: datetime) -> None:
-        """Receive the stock that the week will need, where stock is counted."""
-        wanted = Flavor.id.is_in(sorted(sales)) & Flavor.stock.is_not_null()
-        for row in await Flavor.select(Flavor.id, Flavor.stock).where(wanted).order_by(Flavor.id):
-            missing = sales[row["id"]] + self._ahead[row["id"]] - row["stock"]
+        """Receive the stock that the week needs, for flavors with counted stock."""
+        counted = Flavor.id.is_in(sorted(sales)) & Flavor.stock.is_not_null()
+        for row in await Flavor.select(Flavor.id, Flavor.stock).where(counted).order_by(Flavor.id):
+            missing = sales[row["id"]] + self._surplus[row["id"]] - row["stock"]
             if missing > 0:
                 why = f"delivery of week {monday:%V}"
                 await inventory.receive_stock(
@@ -148,37 +152,43 @@ class _Season:
                 )
 
     async def _sell(self, batch: Sequence[PlannedOrder]) -> None:
-        for one, placed in await database.transaction(partial(_place_and_settle, batch)):
-            self._made[one.fate] += 1
-            if one.fate in REFUNDED_OUTCOMES and placed.payment is not None:
-                later = one.at + timedelta(hours=1 + placed.order * 7 % 100)
-                heapq.heappush(self._later, (min(later, self._now), placed.order, one))
+        for planned, placed in await database.transaction(partial(_place_and_settle, batch)):
+            self._counts[planned.outcome] += 1
+            if planned.outcome in REFUNDED_OUTCOMES and placed.payment is not None:
+                later = planned.at + timedelta(hours=1 + placed.order * 7 % 100)
+                heapq.heappush(self._later, (min(later, self._now), placed.order, planned))
 
-    async def _give_back(self, until: datetime) -> None:
+    async def _end_orders(self, until: datetime) -> None:
         while self._later and self._later[0][0] <= until:
-            at, order, one = heapq.heappop(self._later)
-            await database.transaction(partial(_cancel_or_refund, order, one, at, self._staff))
+            at, order, planned = heapq.heappop(self._later)
+            await database.transaction(partial(_cancel_or_refund, order, planned, at, self._staff))
 
 
 async def _place_and_settle(
     batch: Sequence[PlannedOrder],
 ) -> list[tuple[PlannedOrder, placing.Placed]]:
-    """Place and settle the orders; return them without those that had too little stock."""
+    """Place and settle the orders; return those for which there was enough stock."""
     await _lock_stock_and_totals(sum_demand(batch))
-    wanted = [placing.Wanted(one.user, one.lines, at=one.at) for one in batch]
-    came = zip(batch, await placing.place(wanted), strict=True)
-    sold = [(one, placed) for one, placed in came if isinstance(placed, placing.Placed)]
-    asked = {placed.payment: one for one, placed in sold if placed.payment is not None}
-    for one, placed in sold:
-        if one.fate == "canceled unpaid":
-            await actions.cancel_order(placed.order, by=one.user, at=one.at)
-    unasked = ("canceled unpaid", "pending")
-    await _settle({n: (one.at, one.fate) for n, one in asked.items() if one.fate not in unasked})
+    new_orders = [placing.Wanted(planned.user, planned.lines, at=planned.at) for planned in batch]
+    results = zip(batch, await placing.place(new_orders), strict=True)
+    sold = [(planned, placed) for planned, placed in results if isinstance(placed, placing.Placed)]
+    requests = {placed.payment: planned for planned, placed in sold if placed.payment is not None}
+    for planned, placed in sold:
+        if planned.outcome == "canceled unpaid":
+            await actions.cancel(placed.order, by=planned.user, at=planned.at)
+    not_sent = ("canceled unpaid", "pending")
+    await _settle(
+        {
+            n: (planned.at, planned.outcome)
+            for n, planned in requests.items()
+            if planned.outcome not in not_sent
+        }
+    )
     return sold
 
 
 async def _lock_stock_and_totals(flavors: Iterable[int]) -> None:
-    """Lock the stock and totals once, because both the order and the answer change them."""
+    """Lock the stock and totals once, because an order and its settlement both change them."""
     ids = sorted(flavors)
     await database.locked(Flavor.select(Flavor.id).where(Flavor.id.is_in(ids)).order_by(Flavor.id))
     total = FlavorTotal
@@ -186,15 +196,15 @@ async def _lock_stock_and_totals(flavors: Iterable[int]) -> None:
     await database.locked(ours.order_by(total.flavor, total.status))
 
 
-async def _cancel_or_refund(order: int, one: PlannedOrder, at: datetime, staff: int) -> None:
-    await _lock_stock_and_totals(one.lines)
-    if one.fate == "canceled":
-        staged = await actions.cancel_order(order, by=one.user, at=at)
+async def _cancel_or_refund(order: int, planned: PlannedOrder, at: datetime, staff: int) -> None:
+    await _lock_stock_and_totals(planned.lines)
+    if planned.outcome == "canceled":
+        staged = await actions.cancel(order, by=planned.user, at=at)
     else:
-        amount = await _half_total(order) if one.fate == "refunded in part" else None
-        why = "half of it had melted" if amount else "the freezer broke down"
-        staged = await actions.refund_order(order, amount, reason=why, by=staff, at=at)
-    await _settle(dict.fromkeys(staged, (at, one.fate)))
+        amount = await _half_total(order) if planned.outcome == "refunded in part" else None
+        why = "half of the delivery had melted" if amount else "the freezer broke down"
+        staged = await actions.refund(order, amount, why=why, by=staff, at=at)
+    await _settle(dict.fromkeys(staged, (at, planned.outcome)))
 
 
 async def _half_total(order: int) -> int:
@@ -202,14 +212,14 @@ async def _half_total(order: int) -> int:
     return int(row["total"] + 1) // 2
 
 
-async def _settle(asked: Mapping[int, tuple[datetime, str]]) -> None:
-    """Send these payments, and write their outcomes, each at its own time."""
-    if not asked:
+async def _settle(requests: Mapping[int, tuple[datetime, str]]) -> None:
+    """Send these payments, and write their results, each at its own time."""
+    if not requests:
         return
-    sent = {payment: at for payment, (at, _) in asked.items()}
+    sent = {payment: at for payment, (at, _) in requests.items()}
     claims = await leases.claim(sent, limit=len(sent), lease=LEASE_SECONDS, sent=sent)
     answers = [
-        (claim, _provider_answer(claim.request, asked[claim.payment][1])) for claim in claims
+        (claim, _provider_answer(claim.request, requests[claim.payment][1])) for claim in claims
     ]
     await settlement.settle(
         [
@@ -219,12 +229,14 @@ async def _settle(asked: Mapping[int, tuple[datetime, str]]) -> None:
     )
 
 
-def _provider_answer(request: Request, fate: str) -> Answer | settlement.Parked:
-    charged = isinstance(request, Charge)
-    if charged and fate == "failed":
-        return Declined("The bank said no.")
-    if charged and fate == "parked":
-        return settlement.Parked(executor.NOT_FOUND)
-    # An amount that differs from the requested one is parked by the usual rules.
-    moved = request.amount + 50 * (fate == "parked over its amount")
-    return Succeeded(f"demo_{request.key}", moved, request.currency)
+def _provider_answer(request: Request, outcome: str) -> Answer | settlement.Parked:
+    is_charge = isinstance(request, Charge)
+    if is_charge and outcome == "failed":
+        return Declined("The bank declined the card.")
+    if is_charge and outcome == "parked":
+        return settlement.Parked(
+            "The payment was not found at the provider; retrying could charge twice."
+        )
+    # The usual rules park a payment whose amount differs from the requested one.
+    surplus = 50 if outcome == "parked with a wrong amount" else 0
+    return Succeeded(f"demo_{request.key}", request.amount + surplus, request.currency)

@@ -114,8 +114,8 @@ def test_a_port_that_is_taken_is_told_in_one_line(shop: Shop) -> None:
 @embedded
 def test_what_one_process_cannot_do_is_refused_with_sqlite(shop: Shop) -> None:
     workers, worker = shop.run_all([["serve", "--workers", "2"], ["worker"]])
-    assert refused(workers) == "SQLite is served by one process: leave out --workers."
-    assert refused(worker) == "with SQLite, `icecream serve` charges payments itself."
+    assert refused(workers) == "SQLite allows only one process: remove --workers."
+    assert refused(worker) == "with SQLite, `icecream serve` also carries out the payments."
     bell = shop.run("serve", ICECREAM_REDIS_URL="redis://127.0.0.1")
     assert refused(bell).startswith("ICECREAM_REDIS_URL: set it to nothing with SQLite")
     assert not any(shop.folder.iterdir())
@@ -186,7 +186,7 @@ from icecream.cli import commands
 
 @commands.main.command()
 def fail():
-    with commands.one_line():
+    with commands.errors_in_one_line():
         logging.getLogger("sdk").warning("sent with sk_test_secret")
         raise KeyError("postgresql://shop:secret@db/shop")
 
@@ -245,8 +245,8 @@ def test_accounts_are_made_listed_changed_and_shut(shop: Shop) -> None:
             ["user", "create", *zoe],
         ]
     )
-    assert re.fullmatch(f"Made 'corner-shop', password {once}", done(made))
-    assert [done(other) for other in others] == ["Made 'eve'.\n", "Made 'zoe'.\n"]
+    assert re.fullmatch(f"Created 'corner-shop', password {once}", done(made))
+    assert [done(other) for other in others] == ["Created 'eve'.\n", "Created 'zoe'.\n"]
 
     given, made_up, shut = shop.run_all(
         [
@@ -287,7 +287,7 @@ def test_what_cannot_be_done_to_an_account_is_told_in_one_line(shop: Shop) -> No
 def test_the_last_admin_is_disabled_only_when_told_twice_and_can_be_enabled(shop: Shop) -> None:
     done(shop.run("migrate"))
     said = refused(shop.run("user", "disable", "admin"))
-    assert said.startswith("'admin' is the last active admin: make another one first ")
+    assert said.startswith("'admin' is the last active admin: create another one first ")
     done(shop.run("user", "create", "zoe", "--admin", "--password", "correct horse"))
     assert done(shop.run("user", "disable", "admin")) == "Disabled 'admin'.\n"
     refused(shop.run("user", "disable", "zoe"))

@@ -64,7 +64,7 @@ def test_everything_is_ordered_in_these_days_and_the_last_orders_are_open(orders
     assert len(planned) == orders
     assert NOW - timedelta(days=30) <= planned[0].at <= planned[-1].at < NOW
     assert [one.at for one in planned] == sorted(one.at for one in planned)
-    assert [one.fate for one in planned[-6:]] == list(season.LAST_OUTCOMES[-orders:])
+    assert [one.outcome for one in planned[-6:]] == list(season.LAST_OUTCOMES[-orders:])
 
 
 @once
@@ -72,7 +72,7 @@ def test_a_seed_makes_the_same_season_and_at_another_time_the_same_sales() -> No
     assert plan(500) == plan(500) != plan(500, seed=1)
     later = plan(500, now=NOW + timedelta(days=40, hours=7))
     assert season.sum_demand(later) == season.sum_demand(plan(500))
-    assert [one.fate for one in later] == [one.fate for one in plan(500)]
+    assert [one.outcome for one in later] == [one.outcome for one in plan(500)]
 
 
 # Orders in the past
@@ -94,9 +94,9 @@ async def test_what_happened_earlier_is_told_and_counted_as_of_then(
     charged = {number(one): at + SECOND for one, at in zip(placed, days, strict=True)}
     claims = await leases.acquire_leases(charged, limit=4, lease_seconds=9, first_sent=charged)
     for claim in claims:
-        said = Declined("no") if claim.order == placed[1].order else f"then {claim.payment}"
+        answer = Declined("no") if claim.order == placed[1].order else f"then {claim.payment}"
         at = charged[claim.payment] + SECOND
-        await settlement.settle([msgspec.structs.replace(verdict(claim, said), at=at)])
+        await settlement.settle([msgspec.structs.replace(verdict(claim, answer), at=at)])
     returned = days[0] + timedelta(days=1)
     await actions.cancel_order(placed[0].order, by=customer.user.id, at=returned)
     about: dict[str, Any] = {"why": "melted", "by": staff.user.id, "at": returned}
@@ -145,7 +145,7 @@ def shop(tmp_path: Path, empty_database: str) -> Iterator[Shop]:
 
 
 def made(shop: Shop, *words: str) -> dict[str, Any]:
-    """Make a season of 200 orders with `icecream demo`, and return the books after it."""
+    """Create a season of 200 orders with `icecream demo`, and return the books after it."""
     answer = shop.run("demo", "--orders", "200", *words)
     assert answer.returncode == 0, answer.stdout
     assert "200 orders in " in answer.stdout
@@ -162,7 +162,10 @@ def refused(shop: Shop, *words: str, **settings: str) -> str:
 @pytest.mark.anyio
 def test_a_season_has_everything_and_comes_a_second_time_only_if_told_so(shop: Shop) -> None:
     real = {"ICECREAM_PAYMENT_PROVIDER": "stripe", "ICECREAM_STRIPE_API_KEY": "sk_test_1"}
-    assert refused(shop, **real) == "icecream: no season is made up where payments are real."
+    assert (
+        refused(shop, **real)
+        == "icecream: sample data can be created only with simulated payments."
+    )
 
     books = made(shop)
     statuses = Counter(one["status"] for one in books["orders"])

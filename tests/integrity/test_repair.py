@@ -111,12 +111,12 @@ async def test_the_command_shows_its_plan_and_carries_it_out_when_told(
             [
                 "BROKEN  totals by flavor equal a recount: 1 (1)",
                 f"TO DO   {advice.ADVICE['totals by flavor equal a recount']}",
-                "REPAIR  totals by flavor equal a recount: is made anew",
+                "REPAIR  totals by flavor equal a recount: can be repaired",
                 f"1 of {len(doctor.RULES)} rules are broken.",
             ],
         )
         assert shop.run("doctor").returncode == 1
-        assert shop.run("doctor", "--yes").stdout == "icecream: --yes goes with --repair.\n"
+        assert shop.run("doctor", "--yes").stdout == "icecream: --yes requires --repair.\n"
         done = shop.run("doctor", "--repair", "--yes")
         assert done.returncode == 0, done.stdout
         assert done.stdout.endswith("every rule holds.\n")
