@@ -235,7 +235,7 @@ def _provider_answer(request: Request, outcome: str) -> Answer | settlement.Park
         return Declined("The bank declined the card.")
     if is_charge and outcome == "parked":
         return settlement.Parked(
-            "The payment was not found at the provider; retrying could charge twice."
+            "The payment was not found at the provider; retrying could move the money twice."
         )
     # The usual rules park a payment whose amount differs from the requested one.
     surplus = 50 if outcome == "parked with a wrong amount" else 0
