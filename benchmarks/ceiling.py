@@ -1,4 +1,4 @@
-"""Our server with two more calls, which do nothing: they show the cost of HTTP, token and JSON."""
+"""Our server with two additional calls without work: they show the cost of HTTP, token and JSON."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ from icecream.orders.http import requests, responses
 
 @post("/ceiling", status_code=200)
 async def decode(data: JSONBody[requests.NewOrder]) -> ASGIApp:
-    """Decode an order and answer as if it was placed."""
+    """Decode an order, and respond as if it was placed."""
     return bodies.Json(responses.OrderPlaced("Order placed", sum(data.wanted)))
 
 
 @get("/ceiling")
 async def answer() -> ASGIApp:
-    """Answer."""
+    """Respond."""
     return bodies.Json({"status": "ok"})
 
 
 def create() -> Any:
-    """Return the application with these two calls."""
+    """Return the application with the two additional calls."""
     application = app.litestar()
     application.register(decode)
     application.register(answer)

@@ -11,11 +11,11 @@ def run_command(
     """Return the output of a program.
 
     Raises:
-        RuntimeError: the program failed; the error contains all its output.
+        RuntimeError: the program failed; the error contains its output.
     """
-    done = subprocess.run(
+    result = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}".strip())
-    return done.stdout.strip()
+    if result.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{result.stdout}{result.stderr}".strip())
+    return result.stdout.strip()

@@ -1,11 +1,11 @@
-"""Fill a database with the orders of three years: every table, with totals that agree."""
+"""Fill all tables of a database with the orders of three years."""
 
 from collections.abc import Callable
 
 from benchmarks import services
 
 FLAVORS = 20
-# Each transaction writes so many orders. It is one step of the progress line.
+# The progress line shows one step per transaction.
 ORDERS_PER_TRANSACTION = 500_000
 USERS_AND_FLAVORS = f"""
 INSERT INTO users (username, password, active, admin, superuser)
@@ -14,8 +14,8 @@ INSERT INTO flavor (name, description, price, archived, version)
     SELECT 'Flavor ' || n, '', 200 + n, false, 1 FROM generate_series(2, {FLAVORS}) n;
 """
 # All values follow from the number of the order, so each table can be filled independently. Foreign
-# keys are not checked during this. One order in ten failed, and one in `apart` is the caller's. The
-# times are spread evenly over the three years up to today.
+# keys are not checked meanwhile. One order in ten failed. Each `apart`-th order is the caller's.
+# The times are spread evenly over the three years up to today.
 ORDERS = """
 SET session_replication_role = replica;
 CREATE TEMP VIEW wanted AS
@@ -61,7 +61,7 @@ INSERT INTO day_total (day, status, quantity, orders, revenue, refunded)
 SEQUENCES = ("orders", "order_line", "payment", "event")
 
 
-def fill(address: str, *, orders: int, mine: int, say: Callable[[str], None]) -> None:
+def fill(address: str, *, orders: int, mine: int, report: Callable[[str], None]) -> None:
     """Fill a migrated database with settled orders.
 
     Args:
@@ -71,10 +71,10 @@ def fill(address: str, *, orders: int, mine: int, say: Callable[[str], None]) ->
     services.psql(address, USERS_AND_FLAVORS)
     for first in range(1, orders + 1, ORDERS_PER_TRANSACTION):
         last = min(orders, first + ORDERS_PER_TRANSACTION - 1)
-        say(f"filling: {last:,} of {orders:,} orders")
+        report(f"filling: {last:,} of {orders:,} orders")
         values = {"apart": orders // mine, "orders": orders, "first": first, "last": last}
         services.psql(address, ORDERS.format(**values, flavors=FLAVORS))
-    say("filling: totals")
+    report("filling: totals")
     services.psql(address, TOTALS)
     for table in SEQUENCES:
         services.psql(address, f"SELECT setval('{table}_id_seq', max(id)) FROM {table}")

@@ -1,4 +1,4 @@
-"""Make load with wrk: each connection sends its next request as soon as it has an answer."""
+"""Generate load with wrk: each connection sends its next request right after a response."""
 
 import json
 import re
@@ -26,21 +26,21 @@ function done(summary, latency, requests)
 end
 """
 BODY_EXPRESSION = "'{\"quantity\": 1, \"flavor\": ' .. ids[n % #ids + 1] .. '}'"
-# Seconds before the measurement, in which pools fill and caches warm up.
+# Before the measurement, pools fill and caches warm up.
 WARMUP_SECONDS = 2
 
 
 @dataclass(frozen=True)
 class Load:
-    """The result: answers per second, and the median and 99th percentile of the latency in ms.
+    """A result: responses per second, and the median and 99th percentile of the latency in ms.
 
-    `everything` counts all answers, also those of the warm-up.
+    `all_responses` also counts those of the warm-up.
     """
 
     rate: float
     p50: float
     p99: float
-    everything: int
+    all_responses: int
 
 
 def run(
@@ -67,15 +67,15 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "load.lua"
         script.write_text(SCRIPT % values)
-        everything = 0
-        for lasting in (min(WARMUP_SECONDS, seconds), seconds):
-            command = ["wrk", "-t1", f"-c{connections}", f"-d{lasting:.0f}s", "--timeout=10s"]
+        all_responses = 0
+        for duration in (min(WARMUP_SECONDS, seconds), seconds):
+            command = ["wrk", "-t1", f"-c{connections}", f"-d{duration:.0f}s", "--timeout=10s"]
             result = _run_wrk([*command, f"-s{script}", address])
             if result["bad"] or not result["requests"]:
-                raise RuntimeError(f"{path}: of {result['requests']} calls {result['bad']} failed")
-            everything += int(result["requests"])
+                raise RuntimeError(f"{path}: {result['bad']} of {result['requests']} calls failed")
+            all_responses += int(result["requests"])
     rate = 1e6 * result["requests"] / result["microseconds"]
-    return Load(rate, result["p50"], result["p99"], everything)
+    return Load(rate, result["p50"], result["p99"], all_responses)
 
 
 def _run_wrk(command: list[str]) -> dict[str, float]:

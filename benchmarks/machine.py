@@ -1,4 +1,4 @@
-"""Describe when, where and with which versions a run was measured."""
+"""The description of a run: its time, its machine and its versions."""
 
 import platform
 import re
@@ -19,7 +19,7 @@ def describe() -> str:
     commit = commands.run_command("git", "describe", "--always", "--dirty", folder=services.ROOT)
     versions = [
         f"Python {platform.python_version()}",
-        *(f"{one} {version(one)}" for one in PACKAGES),
+        *(f"{name} {version(name)}" for name in PACKAGES),
     ]
     servers = [
         f"PostgreSQL {services.psql(services.POSTGRES, 'SHOW server_version')}",
@@ -42,7 +42,7 @@ def _hardware() -> str:
     assert memory is not None
     return (
         f"{len(processors)} x {processors[0]}, {int(memory[1]) / 1e6:.0f} GB, "
-        f"{platform.system()} {platform.release()}; load, database and services share it"
+        f"{platform.system()} {platform.release()}; load generator, database and services share it"
     )
 
 

@@ -1,7 +1,7 @@
-"""A provider with Stripe's API for payments, which pays, refuses or never answers.
+"""A provider with Stripe's API that accepts payments, refuses them or never responds.
 
-The payment method decides: `pm_refused` gets a 400, `pm_unanswered` gets no answer, and all others
-are paid.
+The payment method selects the result: `pm_refused` gets a 400, `pm_unanswered` gets no response,
+and any other one is charged.
 """
 
 import asyncio
@@ -14,24 +14,33 @@ from urllib.parse import parse_qsl
 
 import uvicorn
 
-REFUSED = {"error": {"type": "invalid_request_error", "message": "It cannot be used again."}}
-# Longer than any client waits for an answer.
+REFUSED: dict[str, object] = {
+    "error": {
+        "type": "invalid_request_error",
+        "message": "This payment method cannot be used again.",
+    }
+}
+# Longer than any client waits for a response.
 NEVER_SECONDS = 600
 _numbers = itertools.count(1)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Answer one request."""
+    """Respond to one request."""
     form = dict(parse_qsl((await _body(receive)).decode()))
     if form.get("payment_method") == "pm_unanswered":
         await asyncio.sleep(NEVER_SECONDS)
     refused = form.get("payment_method") == "pm_refused"
-    found = {"object": "search_result", "data": [], "has_more": False}
-    answer = REFUSED if refused else _intent(form) if scope["method"] == "POST" else found
+    if refused:
+        response: dict[str, object] = REFUSED
+    elif scope["method"] == "POST":
+        response = _intent(form)
+    else:
+        response = {"object": "search_result", "data": [], "has_more": False}
     head = [(b"content-type", b"application/json")]
     status = 400 if refused else 200
     await send({"type": "http.response.start", "status": status, "headers": head})
-    await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+    await send({"type": "http.response.body", "body": json.dumps(response).encode()})
 
 
 async def _body(receive: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""The compared services, started as an operator would start them, each on its own port.
+"""The compared services, each started like in production, on its own port.
 
 They use an existing PostgreSQL and Redis: `BENCH_POSTGRES` and `BENCH_REDIS`. Each service gets its
 own database and its own keys there, which are deleted with the service.
@@ -28,7 +28,7 @@ POSTGRES = os.environ.get("BENCH_POSTGRES", "postgresql://postgres@127.0.0.1:543
 REDIS = os.environ.get("BENCH_REDIS", "redis://127.0.0.1:6379/9")
 PASSWORD = "vanilla-sky-42"
 ORIGINAL = ROOT / "benchmarks/original"
-# Seconds that a start or a stop may take.
+# The longest time for a start or a stop.
 MAX_WAIT_SECONDS = 30
 
 
@@ -50,7 +50,7 @@ def database() -> Iterator[str]:
 
 @contextmanager
 def snapshot(address: str) -> Iterator[None]:
-    """Hold an idle snapshot of a database, as a forgotten session or a long dump does."""
+    """Hold an idle snapshot of a database, like a forgotten session or a long dump."""
     begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM job;"
     session = subprocess.Popen(
         ["psql", address, "-XAtq"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -95,7 +95,7 @@ class Service:
         """Run a command of the service and wait until it ends."""
         commands.run_command(*command, folder=self.folder, environment=self.environment)
 
-    def begin(self, *command: str | Path) -> subprocess.Popen[bytes]:
+    def start_process(self, *command: str | Path) -> subprocess.Popen[bytes]:
         """Start a process that keeps running; its output goes to a log file."""
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
@@ -106,9 +106,9 @@ class Service:
 
     def start(self) -> None:
         """Start the process that answers."""
-        self.begin(*self.main)
+        self.start_process(*self.main)
 
-    def ready(self, path: str = "/health/ready") -> None:
+    def wait_until_ready(self, path: str = "/health/ready") -> None:
         """Wait until the service answers.
 
         Raises:
@@ -153,7 +153,7 @@ class Service:
         path: str = "/api/orders/",
         flavors: list[int] | None = None,
     ) -> load.Load:
-        """Place orders, of all the service's flavors in turn or of these."""
+        """Place orders: of these flavors in turn, by default of all of them."""
         return load.run(
             self.address,
             path,
@@ -164,32 +164,32 @@ class Service:
         )
 
     def get(self, path: str, connections: int, seconds: float) -> load.Load:
-        """Send the same request again and again."""
+        """Send the same GET request repeatedly."""
         return load.run(self.address, path, self.token, connections=connections, seconds=seconds)
 
-    def until_settled(self) -> None:
+    def wait_until_settled(self) -> None:
         """Wait until no order is pending."""
         while self.call("GET", "/api/orders/?status=pending&limit=1"):
             time.sleep(0.1)
 
-    def pending(self) -> int:
+    def count_pending(self) -> int:
         """Return the number of orders that are not settled yet."""
         return int(psql(self.database, "SELECT count(*) FROM orders WHERE status = 'pending'"))
 
-    def settled(self, seconds: float) -> float:
+    def measure_settled(self, seconds: float) -> float:
         """Return the orders that are settled per second, measured from the first one.
 
         Raises:
             RuntimeError: all orders were settled before the time was over.
         """
-        before = self.pending()
-        while (left := self.pending()) == before:
+        before = self.count_pending()
+        while (left := self.count_pending()) == before:
             time.sleep(0.05)
         began = time.monotonic()
         time.sleep(seconds)
-        end = self.pending()
+        end = self.count_pending()
         if not end:
-            raise RuntimeError(f"{left} orders were too few for {seconds} seconds")
+            raise RuntimeError(f"{left} orders are too few for {seconds} seconds")
         return (left - end) / (time.monotonic() - began)
 
     def memory(self) -> float:
@@ -197,7 +197,7 @@ class Service:
         return max(_memory(pid) for process in self.processes for pid in _process_tree(process.pid))
 
     def stop(self) -> None:
-        """Stop as an operator would, so that accepted work is finished."""
+        """Stop all processes gracefully, so that accepted work is finished."""
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
@@ -253,7 +253,7 @@ def ours(
     """Yield our service as shipped, but without the rate limit, which would end the measurement.
 
     Args:
-        delay: the seconds that a simulated payment takes; as shipped they are random.
+        delay: the seconds that a simulated payment takes; by default they are random.
         module: the module that runs instead of `icecream`.
         provider: whether payments are made at the benchmark's own provider.
         fill: called with the address of the migrated database before anything else starts.
@@ -287,8 +287,8 @@ def ours(
         )
         service.start()
         for _ in range(workers):
-            service.begin(*ICECREAM, "worker")
-        service.ready()
+            service.start_process(*ICECREAM, "worker")
+        service.wait_until_ready()
         service.sign_in()
         if flavors > 1 or stock:
             service.flavors = _add_flavors(service, flavors, {"stock": 10**12} if stock else {})
@@ -300,7 +300,7 @@ ICECREAM = (sys.executable, "-m", "icecream")
 
 def _begin_provider(service: Service) -> None:
     port = _free_port()
-    service.begin(sys.executable, "-m", "benchmarks.provider", str(port))
+    service.start_process(sys.executable, "-m", "benchmarks.provider", str(port))
     service.environment |= {
         "ICECREAM_PAYMENT_PROVIDER": "stripe",
         "ICECREAM_STRIPE_API_KEY": "sk_test_of_the_benchmark",
@@ -336,31 +336,33 @@ def original(*, best: bool = True, worker: bool = True, sleep: bool = True) -> I
         service.database = environment.get("ORIGINAL_DATABASE", "")
         service.run(_program("python"), ORIGINAL / "service.py")
         options = [f"--bind=127.0.0.1:{service.port}", f"--workers={2 if best else 1}"]
-        service.begin(_program("gunicorn"), *options, "service:application")
+        service.start_process(_program("gunicorn"), *options, "service:application")
         if worker:
             begin_celery(service)
-        service.ready("/api/token/")
+        service.wait_until_ready("/api/token/")
         service.sign_in()
         yield service
 
 
 def begin_celery(service: Service) -> None:
     """Start the original's worker with Celery's default of one process per core."""
-    service.begin(_program("celery"), "--app=service:celery", "worker", "--loglevel=WARNING")
+    service.start_process(
+        _program("celery"), "--app=service:celery", "worker", "--loglevel=WARNING"
+    )
 
 
 def procrastinate(seconds: float) -> float:
     """Return how many jobs per second one worker of procrastinate finishes."""
     with database() as address:
-        done = subprocess.run(
+        result = subprocess.run(
             [_program("python"), ROOT / "benchmarks/procrastinate/service.py", str(seconds)],
             env=os.environ | {"PEER_DATABASE": address},
             capture_output=True,
             text=True,
         )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return float(done.stdout)
+    if result.returncode:
+        raise RuntimeError(result.stderr)
+    return float(result.stdout)
 
 
 def _program(name: str) -> Path:
@@ -372,14 +374,14 @@ def plain() -> Iterator[Service]:
     """Yield the plain service on the same stack, in one process."""
     with database() as address, _service({"PLAIN_DATABASE": address}) as service:
         service.environment["PLAIN_PORT"] = str(service.port)
-        service.begin(sys.executable, ROOT / "benchmarks/plain/service.py")
-        service.ready()
+        service.start_process(sys.executable, ROOT / "benchmarks/plain/service.py")
+        service.wait_until_ready()
         service.sign_in()
         yield service
 
 
 def install_original() -> None:
-    """Install the original into its own environment, unless this was done before."""
+    """Install the original into its own environment, unless this was result before."""
     requirements = ORIGINAL / "requirements.txt"
     stamp = ORIGINAL / ".venv/installed"
     if stamp.exists() and stamp.read_text() == requirements.read_text():

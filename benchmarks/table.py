@@ -1,10 +1,10 @@
-"""The table: our figure and the peer's, the ratio and its spread, and whether the goal is met."""
+"""The table of results: our figure, the peer's, their ratio, its spread, and the goal."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-COLUMNS = ("row", "what", "ours", "peer", "against", "ratio", "spread", "goal", "")
+COLUMNS = ("row", "measurement", "ours", "peer", "against", "ratio", "spread", "goal", "")
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Goal:
     bound: float
     unit: str = "x"
 
-    def met(self, figure: float) -> bool:
+    def is_met_by(self, figure: float) -> bool:
         """Return whether a figure meets the goal."""
         return figure >= self.bound if self.sign == ">=" else figure <= self.bound
 
@@ -24,10 +24,10 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Line:
-    """Our figures and the peer's, measured in turns; without a peer if the goal is in a unit."""
+class TableLine:
+    """Our figures and those of the peer, measured in turns; no peer if the goal is in a unit."""
 
-    what: str
+    measurement: str
     goal: Goal
     ours: Sequence[float]
     against: str = ""
@@ -36,7 +36,7 @@ class Line:
 
     @property
     def figures(self) -> list[float]:
-        """Return the figures that the goal is about, one per round."""
+        """Return the figures to compare with the goal, one per round."""
         if not self.peer:
             return list(self.ours)
         return [ours / peer for ours, peer in zip(self.ours, self.peer, strict=True)]
@@ -46,20 +46,22 @@ class Line:
         """Return the line as text, in the order of HEAD without its first column."""
         figures, unit = self.figures, self.goal.unit
         return (
-            self.what,
+            self.measurement,
             format_figure(median(self.ours), self.unit),
             format_figure(median(self.peer), self.unit) if self.peer else "",
             self.against,
             format_figure(median(figures), unit) if self.peer else "",
             f"{format_figure(min(figures))} to {format_figure(max(figures))}",
             str(self.goal),
-            "met" if self.goal.met(median(figures)) else "NOT MET",
+            "met" if self.goal.is_met_by(median(figures)) else "NOT MET",
         )
 
 
 def format_figure(value: float, unit: str = "") -> str:
     """Return a value with about three significant digits."""
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    digits = 1 if value >= 10 else 2
+    if value >= 100:
+        digits = 0
     return f"{value:,.{digits}f}{_unit_suffix(unit)}"
 
 
@@ -67,7 +69,7 @@ def _unit_suffix(unit: str) -> str:
     return f" {unit}" if unit.isalpha() and unit != "x" else unit
 
 
-def render(lines: Iterable[tuple[str, Line]]) -> str:
+def render(lines: Iterable[tuple[str, TableLine]]) -> str:
     """Return the lines, each with the name of its row, as a Markdown table with aligned columns."""
     rows = [COLUMNS, *((name, *line.cells) for name, line in lines)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

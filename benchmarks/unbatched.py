@@ -5,8 +5,8 @@ from icecream.idempotency import keys
 from icecream.orders import placing
 
 
-class Unbatched(placing.OrderPlacer):
-    """An intake in which an order waits for no other order and shares no transaction."""
+class Unbatched(placing.Intake):
+    """Places each order in its own transaction, without waiting for other orders."""
 
     async def place(
         self,

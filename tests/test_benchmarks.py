@@ -1,10 +1,10 @@
 """Test the table of benchmark results; no test checks the measured speed."""
 
-from benchmarks.table import Goal, Line, render
+from benchmarks.table import Goal, TableLine, render
 
 
-def test_a_ratio_is_that_of_each_turn_and_its_middle_decides() -> None:
-    line = Line("orders", Goal(">=", 10), [500, 900, 1300], "the peer", [100, 90, 100])
+def test_the_median_of_the_ratios_of_all_turns_is_compared_with_the_goal() -> None:
+    line = TableLine("orders", Goal(">=", 10), [500, 900, 1300], "the peer", [100, 90, 100])
     assert line.figures == [5, 10, 13]
     assert line.cells == (
         *("orders", "900/s", "100/s", "the peer"),
@@ -12,13 +12,13 @@ def test_a_ratio_is_that_of_each_turn_and_its_middle_decides() -> None:
     )
 
 
-def test_without_a_peer_the_goal_is_about_our_own_figure() -> None:
-    line = Line("memory", Goal("<=", 150, "MB"), [149, 151.5, 160], unit="MB")
+def test_without_a_peer_our_own_figure_is_compared_with_the_goal() -> None:
+    line = TableLine("memory", Goal("<=", 150, "MB"), [149, 151.5, 160], unit="MB")
     assert line.cells == ("memory", "152 MB", "", "", "", "149 to 160", "<= 150 MB", "NOT MET")
 
 
-def test_the_table_is_one_in_markdown() -> None:
-    line = Line("p99", Goal("<=", 0.3), [3], "the peer", [12], unit="ms")
+def test_the_table_is_aligned_markdown() -> None:
+    line = TableLine("p99", Goal("<=", 0.3), [3], "the peer", [12], unit="ms")
     head, rule, row = render([("original", line)]).splitlines()
     assert head.count("|") == rule.count("|") == row.count("|") == 10
     assert len(head) == len(rule) == len(row)

@@ -1,6 +1,6 @@
-"""The original in small: Django, DRF and Celery, as it answered its clients and as it ran.
+"""A small version of the original: Django, DRF and Celery, with the same API and deployment.
 
-One file instead of a project's ten, but the same request path: gunicorn's sync worker, DRF with
+It is one file instead of ten, but has the same request path: gunicorn's sync worker, DRF with
 simplejwt, a ModelSerializer, one INSERT per order, then `delay()` to Redis.
 """
 
@@ -16,7 +16,7 @@ from django.conf import settings
 
 
 def _database() -> dict[str, object]:
-    """As shipped SQLite, or a PostgreSQL that the environment names."""
+    """Return the configuration of SQLite, as shipped, or of the PostgreSQL in the environment."""
     address = os.environ.get("ORIGINAL_DATABASE")
     if not address:
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": "original.sqlite"}

@@ -1,4 +1,4 @@
-"""PostgreSQL asked by pgbench: the same orders without any service before it."""
+"""The same orders written by pgbench directly, without a service."""
 
 import re
 from pathlib import Path
@@ -10,10 +10,10 @@ FOLDER = Path(__file__).parent
 
 
 class Script(NamedTuple):
-    """Its file, what it does, a transaction's orders, its clients, and the goal for ours."""
+    """A script: file, label, orders per transaction, clients, and the goal for our service."""
 
     file: str
-    what: str
+    label: str
     orders: int
     clients: int
     bound: float
@@ -28,7 +28,7 @@ SCRIPTS = {
 
 
 def measure_rate(address: str, name: str, flavor: int, seconds: float) -> float:
-    """Orders of a flavor a second."""
+    """Return the orders of a flavor per second."""
     script = SCRIPTS[name]
     command = ["pgbench", "-n", "-Mprepared", f"-c{script.clients}", "-j2", f"-T{seconds:.0f}"]
     command += [f"-Dflavor={flavor}", f"-Dorders={script.orders}", f"-f{FOLDER / script.file}"]

@@ -1,4 +1,4 @@
--- One order per transaction, as little as that can be: take the stock, insert the order.
+-- One order per transaction, with the fewest statements: reserve the stock, insert the order.
 BEGIN;
 UPDATE flavor SET stock = stock - 1 WHERE id = :flavor AND stock >= 1;
 INSERT INTO orders ("user", status, total, refunded, currency, cancel_requested, created_at)

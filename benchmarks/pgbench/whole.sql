@@ -1,4 +1,4 @@
--- So many orders in one transaction, with every row that ours writes for them.
+-- Several orders in one transaction, with all rows that our service writes for them.
 BEGIN;
 SELECT id, price, stock FROM flavor WHERE id = :flavor FOR NO KEY UPDATE;
 UPDATE flavor SET stock = stock - :orders WHERE id = :flavor;

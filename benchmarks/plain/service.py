@@ -50,12 +50,12 @@ class Credentials:
     password: str
 
 
-async def holder(token: Token, _: object) -> User | None:
+async def find_user(token: Token, _: object) -> User | None:
     return await User.objects().where(User.id == int(token.sub)).first()
 
 
 auth = JWTAuth[User](
-    retrieve_user_handler=holder,
+    retrieve_user_handler=find_user,
     token_secret="a secret of the benchmark's own, long enough",
     exclude=["/api/token", "/health"],
 )
@@ -75,18 +75,18 @@ async def sign_in(data: Credentials) -> dict[str, str]:
 @post("/api/orders", status_code=200)
 async def place(request: Request[User, Token, Any], data: NewOrder) -> dict[str, object]:
     async with DB.transaction():
-        taken = (
+        flavors = (
             await Flavor.update({Flavor.stock: Flavor.stock - data.quantity})
             .where(Flavor.id == data.flavor, Flavor.stock >= data.quantity)
             .returning(Flavor.price)
         )
-        if not taken:
-            raise ClientException("There is not enough stock left.")
+        if not flavors:
+            raise ClientException("There is not enough stock.")
         order = Order(
             user=request.user.id,
             flavor=data.flavor,
             quantity=data.quantity,
-            total=data.quantity * taken[0]["price"],
+            total=data.quantity * flavors[0]["price"],
             status="pending",
             created_at=datetime.now(UTC),
         )

@@ -1,4 +1,4 @@
-"""A widely used job queue in PostgreSQL that does the work of the original's task without a sleep.
+"""procrastinate, a job queue in PostgreSQL, with the original's task without its sleep.
 
 `service.py SECONDS` prints how many jobs per second one worker finishes.
 """
@@ -12,8 +12,10 @@ import procrastinate
 from psycopg_pool import AsyncConnectionPool
 
 DATABASE = os.environ["PEER_DATABASE"]
-# One of our workers has as many jobs in flight. The number of jobs is enough for any machine.
-CONCURRENCY, JOBS = 50, 20_000
+# One of our workers has as many jobs in flight.
+CONCURRENCY = 50
+# More than any machine finishes in the time of a measurement.
+JOBS = 20_000
 app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=DATABASE))
 pool = AsyncConnectionPool(DATABASE, min_size=1, max_size=20, open=False)
 
