@@ -22,4 +22,4 @@ def test_the_table_is_aligned_markdown() -> None:
     head, rule, row = render([("original", line)]).splitlines()
     assert head.count("|") == rule.count("|") == row.count("|") == 10
     assert len(head) == len(rule) == len(row)
-    assert "| original | p99  | 3.00 ms | 12.0 ms | the peer | 0.25x |" in row
+    assert "| original | p99         | 3.00 ms | 12.0 ms | the peer | 0.25x |" in row

@@ -124,7 +124,7 @@ async def flavor_row(flavor: int) -> dict[str, Any]:
 # The page
 
 
-async def test_who_is_not_signed_in_gets_a_page_to_sign_in(visitor: httpx.AsyncClient) -> None:
+async def test_visitors_get_the_sign_in_page(visitor: httpx.AsyncClient) -> None:
     redirect = await visitor.get("/admin?x=1")
     assert (redirect.status_code, redirect.headers["location"]) == (308, "/admin/")
     page = await visitor.get("/admin/")
@@ -134,7 +134,7 @@ async def test_who_is_not_signed_in_gets_a_page_to_sign_in(visitor: httpx.AsyncC
         assert (await visitor.get(link)).status_code == 200, link
 
 
-async def test_the_page_and_all_that_it_loads_come_from_us(admin: httpx.AsyncClient) -> None:
+async def test_the_page_and_its_files_come_from_our_host(admin: httpx.AsyncClient) -> None:
     page = await admin.get("/admin/")
     assert page.status_code == 200
     assert "<title>Ice Cream Distribution</title>" in page.text
@@ -151,7 +151,7 @@ async def test_the_page_and_all_that_it_loads_come_from_us(admin: httpx.AsyncCli
     assert page.headers["cache-control"] == "no-store"
 
 
-async def test_every_page_of_it_begins_with_links_to_what_staff_want(
+async def test_every_page_begins_with_links_for_staff(
     admin: httpx.AsyncClient,
 ) -> None:
     page = (await admin.get("/admin/")).text
@@ -163,25 +163,27 @@ async def test_every_page_of_it_begins_with_links_to_what_staff_want(
 
 
 @pytest.mark.parametrize("path", ["api/docs/", "public/docs/", "public/%64ocs", "nowhere/"])
-async def test_pages_that_would_load_from_elsewhere_are_closed(
+async def test_pages_that_load_foreign_files_are_not_served(
     admin: httpx.AsyncClient, path: str
 ) -> None:
     assert (await admin.get(f"/admin/{path}")).status_code == 404
 
 
-async def test_a_cookie_that_is_no_text_is_no_session(visitor: httpx.AsyncClient) -> None:
+async def test_an_invalid_cookie_is_no_session(visitor: httpx.AsyncClient) -> None:
     for cookie in (rb'id="a\000b"', b"id=", b"id=\x80", b"id=x; id=y"):
         page = await visitor.get("/admin/", headers=[(b"Cookie", cookie)])
         assert page.status_code in (200, 400), cookie
 
 
 @pytest.mark.parametrize("path", ["public/login", "public/logout", "sign-in"])
-async def test_piccolos_own_forms_lead_to_the_page(visitor: httpx.AsyncClient, path: str) -> None:
+async def test_piccolos_own_sign_in_pages_redirect_to_ours(
+    visitor: httpx.AsyncClient, path: str
+) -> None:
     answer = await visitor.get(f"/admin/{path}/")
     assert (answer.status_code, answer.headers["location"]) == (303, "/admin/")
 
 
-async def test_a_redirect_stays_behind_the_mount(admin: httpx.AsyncClient) -> None:
+async def test_a_redirect_stays_below_the_mount(admin: httpx.AsyncClient) -> None:
     answer = await admin.get(f"{API}/flavor")
     assert (answer.status_code, answer.headers["location"]) == (307, f"http://test{API}/flavor/")
 
@@ -189,7 +191,7 @@ async def test_a_redirect_stays_behind_the_mount(admin: httpx.AsyncClient) -> No
 # Access
 
 
-async def test_staff_get_in_and_out(site: httpx.ASGITransport, hashed: str) -> None:
+async def test_staff_can_sign_in_and_out(site: httpx.ASGITransport, hashed: str) -> None:
     user = await new_user(hashed, admin=True)
     async with httpx.AsyncClient(transport=site, base_url="http://test") as client:
         assert (await client.get("/admin/api/user/")).status_code == 401
@@ -220,13 +222,13 @@ async def test_a_customer_gets_no_session(visitor: httpx.AsyncClient, hashed: st
 
 
 @pytest.mark.parametrize("bad", [1, True, ["x"], {"x": 1}, "a\0b", "x" * 10_000, "\x85"])
-async def test_credentials_that_are_none_are_refused(visitor: httpx.AsyncClient, bad: Any) -> None:
+async def test_malformed_credentials_are_refused(visitor: httpx.AsyncClient, bad: Any) -> None:
     for answer in (await log_in(visitor, bad), await log_in(visitor, "admin", bad)):
         assert answer.status_code == (401 if isinstance(bad, str) else 400)
 
 
 @pytest.mark.parametrize("column", [User.active, User.admin])
-async def test_a_session_ends_with_what_it_was_given_for(
+async def test_a_session_ends_with_its_password_account_or_role(
     admin: httpx.AsyncClient, boss: User, column: Any
 ) -> None:
     assert (await admin.get("/admin/api/user/")).status_code == 200
@@ -235,7 +237,7 @@ async def test_a_session_ends_with_what_it_was_given_for(
         assert (await admin.get(path)).status_code == 401
 
 
-async def test_an_access_token_of_the_api_opens_nothing_here(staff: Caller) -> None:
+async def test_an_api_token_does_not_open_the_admin(staff: Caller) -> None:
     assert (await staff.get(f"{API}/orders/")).status_code == 401
 
 
@@ -247,7 +249,7 @@ async def test_nothing_is_written_without_the_csrf_token(
     assert answer.status_code == 403
 
 
-async def test_over_https_every_cookie_is_secure_and_the_origin_counts(
+async def test_with_https_cookies_are_secure_and_the_origin_is_checked(
     hashed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     public = msgspec.structs.replace(settings.load(), public_url="https://ice.example")
@@ -265,7 +267,7 @@ async def test_over_https_every_cookie_is_secure_and_the_origin_counts(
         assert answer.headers["set-cookie"].count("Secure") == 1
 
 
-async def test_too_many_logins_from_one_address_wait(hashed: str) -> None:
+async def test_logins_from_one_address_are_limited(hashed: str) -> None:
     whole, name = app.create(), (await new_user(hashed, admin=True)).username
     answers = []
     for address in ["192.0.2.1"] * 21 + ["192.0.2.2"]:
@@ -292,7 +294,7 @@ async def placed(customer: Caller, flavor: int) -> int:
     return order
 
 
-async def test_it_shows_these_tables_in_groups_and_no_other(admin: httpx.AsyncClient) -> None:
+async def test_only_these_tables_are_shown_in_groups(admin: httpx.AsyncClient) -> None:
     groups = (await admin.get(f"{API}/grouped/")).json()
     assert groups["ungrouped"] == []
     assert sorted(groups["grouped"]) == ["Accounts", "Catalogue", "Money", "Orders", "Totals"]
@@ -306,7 +308,7 @@ async def test_it_shows_these_tables_in_groups_and_no_other(admin: httpx.AsyncCl
     assert (await admin.get("/admin/public/meta/")).json()["site_name"] == "Ice Cream Distribution"
 
 
-async def test_rows_name_what_they_refer_to(
+async def test_rows_show_the_names_of_referenced_rows(
     clerk: httpx.AsyncClient, customer: Caller, flavor: int, placed: int
 ) -> None:
     name = (await flavor_row(flavor))["name"]
@@ -319,7 +321,7 @@ async def test_rows_name_what_they_refer_to(
 
 
 @pytest.mark.parametrize("table", sorted(READ_ONLY | {"users", "flavor"}))
-async def test_any_question_to_a_table_gets_an_answer(
+async def test_any_valid_query_of_a_table_gets_a_response(
     clerk: httpx.AsyncClient, placed: int, table: str
 ) -> None:
     schema = (await clerk.get(f"{API}/{table}/schema/")).json()
@@ -363,13 +365,15 @@ async def test_any_question_to_a_table_gets_an_answer(
         "%00/",
     ],
 )
-async def test_a_bad_question_is_refused(clerk: httpx.AsyncClient, placed: int, path: str) -> None:
+async def test_an_invalid_query_is_refused(
+    clerk: httpx.AsyncClient, placed: int, path: str
+) -> None:
     answer = await clerk.get(f"{API}/orders/{path}")
     assert refused(answer), answer.text
     assert "Traceback" not in answer.text
 
 
-async def test_no_password_is_ever_shown(admin: httpx.AsyncClient, boss: User) -> None:
+async def test_no_password_is_shown(admin: httpx.AsyncClient, boss: User) -> None:
     one = f"{API}/users/{boss.id}/"
     for path in (f"{API}/users/", one, f"{one}?__visible_fields=password", f"{API}/users/new/"):
         assert "pbkdf2" not in (await admin.get(path)).text
@@ -391,7 +395,7 @@ async def everything() -> list[Any]:
 
 
 @pytest.mark.parametrize("table", sorted(READ_ONLY))
-async def test_orders_money_and_totals_can_only_be_read(
+async def test_orders_payments_and_totals_are_read_only(
     admin: httpx.AsyncClient, placed: int, table: str
 ) -> None:
     row = (await admin.get(f"{API}/{table}/")).json()["rows"][0]
@@ -411,7 +415,7 @@ async def test_orders_money_and_totals_can_only_be_read(
 
 
 @pytest.mark.parametrize("table", ["users", "flavor"])
-async def test_users_and_flavors_are_neither_deleted_nor_replaced(
+async def test_users_and_flavors_cannot_be_deleted_or_replaced(
     admin: httpx.AsyncClient, boss: User, flavor: int, table: str
 ) -> None:
     one = f"{API}/{table}/{boss.id if table == 'users' else flavor}/"
@@ -426,7 +430,7 @@ async def test_users_and_flavors_are_neither_deleted_nor_replaced(
 # Flavors
 
 
-async def test_staff_edit_a_flavor_and_the_edit_is_counted(clerk: httpx.AsyncClient) -> None:
+async def test_an_edit_of_a_flavor_increments_its_version(clerk: httpx.AsyncClient) -> None:
     flavor = await new_flavor(stock=7)
     one = f"{API}/flavor/{flavor}/"
     form = (await clerk.get(one)).json()
@@ -466,7 +470,7 @@ BAD_FLAVORS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("bad", BAD_FLAVORS, ids=lambda bad: repr(bad)[:40])
-async def test_a_bad_edit_of_a_flavor_is_refused(
+async def test_an_invalid_edit_of_a_flavor_is_refused(
     admin: httpx.AsyncClient, bad: dict[str, Any]
 ) -> None:
     flavor = await new_flavor(stock=7)
@@ -485,7 +489,9 @@ BAD_NEW = [
 
 
 @pytest.mark.parametrize("bad", BAD_NEW, ids=lambda bad: repr(bad)[:40])
-async def test_a_bad_new_flavor_is_refused(admin: httpx.AsyncClient, bad: dict[str, Any]) -> None:
+async def test_an_invalid_new_flavor_is_refused(
+    admin: httpx.AsyncClient, bad: dict[str, Any]
+) -> None:
     before = await everything()
     answer = await admin.post(f"{API}/flavor/", json={"name": "New", "price": 1} | bad)
     assert refused(answer), answer.text
@@ -522,7 +528,7 @@ def hashing_stays_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(User, "hash_password", on_the_loop)
 
 
-async def test_only_admins_write_accounts(clerk: httpx.AsyncClient, boss: User) -> None:
+async def test_only_admins_can_change_accounts(clerk: httpx.AsyncClient, boss: User) -> None:
     before = await everything()
     new = {"username": "mole", "password": PASSWORD, "admin": True, "superuser": True}
     answers = [
@@ -554,7 +560,7 @@ async def test_a_new_account_can_sign_in(admin: httpx.AsyncClient) -> None:
     assert "already an account" in again.text
 
 
-async def test_the_form_for_a_new_account_begins_with_an_active_one(
+async def test_a_new_account_is_active_by_default(
     admin: httpx.AsyncClient,
 ) -> None:
     assert (await admin.get(f"{API}/users/new/")).json()["active"] is True
@@ -574,7 +580,7 @@ BAD_USERS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("bad", BAD_USERS, ids=lambda bad: repr(bad)[:40])
-async def test_a_bad_account_is_refused(
+async def test_an_invalid_account_is_refused(
     admin: httpx.AsyncClient, hashed: str, bad: dict[str, Any]
 ) -> None:
     user, before = await new_user(hashed), await User.select().order_by(User.id)
@@ -588,9 +594,7 @@ async def test_a_bad_account_is_refused(
     assert await User.select().order_by(User.id) == before[:-1]
 
 
-async def test_an_edit_is_made_wholly_or_not_at_all(
-    admin: httpx.AsyncClient, hashed: str, staff: Caller
-) -> None:
+async def test_an_edit_is_atomic(admin: httpx.AsyncClient, hashed: str, staff: Caller) -> None:
     one, other = await new_user(hashed, email="one@ice.example"), staff.user.id
     before = await user_row(other)
     for bad in (
@@ -625,7 +629,7 @@ async def test_a_new_password_signs_the_user_out(
     assert await User.login(staff.user.username, "a new one") == user
 
 
-async def test_an_edit_without_a_password_leaves_it(
+async def test_an_edit_without_a_password_keeps_the_password(
     admin: httpx.AsyncClient, staff: Caller
 ) -> None:
     user = staff.user.id
@@ -650,7 +654,9 @@ async def test_a_disabled_user_is_signed_out_everywhere(
 
 
 @pytest.mark.parametrize("flag", ["active", "admin", "superuser"])
-async def test_the_last_admin_stays(admin: httpx.AsyncClient, boss: User, flag: str) -> None:
+async def test_the_last_admin_cannot_be_disabled(
+    admin: httpx.AsyncClient, boss: User, flag: str
+) -> None:
     others = (User.superuser.eq(True), User.active.eq(True), User.id != boss.id)
     ids = await User.select(User.id).where(*others).output(as_list=True)
     await User.update({User.active: False}).where(User.id.is_in(ids))
@@ -664,7 +670,7 @@ async def test_the_last_admin_stays(admin: httpx.AsyncClient, boss: User, flag: 
     assert not (await user_row(boss.id))[flag]
 
 
-async def test_what_a_customer_pays_with_counts_at_once_and_is_never_a_card(
+async def test_a_payment_method_applies_at_once_and_is_never_a_card(
     admin: httpx.AsyncClient, customer: Caller, flavor: int
 ) -> None:
     one = f"{API}/users/{customer.user.id}/"
@@ -703,7 +709,7 @@ def passwords(current: Any, new: Any, again: Any = None) -> dict[str, Any]:
     ],
     ids=repr,
 )
-async def test_a_password_is_not_changed_to_a_bad_one(
+async def test_an_invalid_new_password_is_refused(
     admin: httpx.AsyncClient, boss: User, body: dict[str, Any]
 ) -> None:
     assert refused(await admin.post("/admin/api/change-password/", json=body))
@@ -711,7 +717,7 @@ async def test_a_password_is_not_changed_to_a_bad_one(
 
 
 @pytest.mark.usefixtures("hashing_stays_off_the_loop")
-async def test_staff_change_their_own_password(
+async def test_staff_can_change_their_own_password(
     site: httpx.ASGITransport, clerk: httpx.AsyncClient, staff: Caller
 ) -> None:
     async with browser(site, id=await session(staff.user)) as desk:
@@ -753,7 +759,7 @@ async def latest(order: int) -> tuple[str, int | None, Any]:
     return rows[0]["type"], rows[0]["by"], rows[0]["payload"].get("reason")
 
 
-async def test_forms_stand_in_groups_with_the_fields_of_the_api(clerk: httpx.AsyncClient) -> None:
+async def test_forms_are_grouped_and_have_the_fields_of_the_api(clerk: httpx.AsyncClient) -> None:
     grouped = (await clerk.get(f"{FORMS}/grouped/")).json()
     assert grouped["ungrouped"] == []
     fields = {}
@@ -779,7 +785,7 @@ async def test_forms_stand_in_groups_with_the_fields_of_the_api(clerk: httpx.Asy
     }
 
 
-async def test_forms_are_for_staff_with_the_csrf_token(
+async def test_forms_require_staff_and_the_csrf_token(
     clerk: httpx.AsyncClient, site: httpx.ASGITransport, customer: Caller, placed: int
 ) -> None:
     path = f"{FORMS}/cancel-an-order/"
@@ -821,7 +827,7 @@ async def test_an_order_is_canceled_paid_again_and_refunded_by_forms(
     await ledger.check()
 
 
-async def test_an_order_that_is_not_paid_is_canceled_by_a_form_at_once(
+async def test_a_form_cancels_an_unpaid_order_at_once(
     clerk: httpx.AsyncClient, placed: int
 ) -> None:
     for _ in range(2):
@@ -851,7 +857,7 @@ async def test_stock_is_received_by_a_form(clerk: httpx.AsyncClient) -> None:
     await ledger.check()
 
 
-async def test_parked_payments_are_decided_by_forms(
+async def test_forms_decide_about_parked_payments(
     clerk: httpx.AsyncClient, customer: Caller
 ) -> None:
     by = int((await clerk.get("/admin/api/user/")).json()["user_id"])
@@ -877,7 +883,7 @@ async def test_parked_payments_are_decided_by_forms(
     await ledger.check()
 
 
-async def test_a_form_is_filled_in_by_its_address(clerk: httpx.AsyncClient, placed: int) -> None:
+async def test_the_address_of_a_form_fills_in_the_id(clerk: httpx.AsyncClient, placed: int) -> None:
     for form in chain.from_iterable(
         (await clerk.get(f"{FORMS}/grouped/")).json()["grouped"].values()
     ):
@@ -913,7 +919,7 @@ BAD_SUBJECTS: list[Any] = ["", None, 0, "-1", "1.5", "x", True, 2**63, "9" * 500
         ("book-a-parked-refund", "payment", {"reason": "r"}),
     ],
 )
-async def test_a_form_that_makes_no_sense_is_refused_in_plain_words(
+async def test_an_invalid_form_is_refused_with_a_message(
     clerk: httpx.AsyncClient, form: str, subject: str, body: dict[str, Any]
 ) -> None:
     before = await everything()
@@ -935,7 +941,7 @@ async def test_a_form_that_makes_no_sense_is_refused_in_plain_words(
     assert await everything() == before
 
 
-async def test_a_form_rings_for_what_it_staged(
+async def test_a_form_notifies_the_workers_of_its_payments(
     hashed: str, customer: Caller, placed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rung: list[list[int]] = []
@@ -972,7 +978,7 @@ BODIES = [
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body)[:30])
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", "x"])
-async def test_a_body_that_is_no_json_object_is_refused(
+async def test_a_body_that_is_not_a_json_object_is_refused(
     admin: httpx.AsyncClient, flavor: int, body: bytes, kind: str
 ) -> None:
     admin.headers["Content-Type"] = kind
@@ -988,7 +994,7 @@ async def test_a_body_that_is_no_json_object_is_refused(
 
 
 @pytest.mark.parametrize("word", ["Null", "NULL", "null"])
-async def test_a_thing_may_be_called_null(
+async def test_a_name_may_be_null(
     admin: httpx.AsyncClient, flavor: int, hashed: str, word: str
 ) -> None:
     person = await new_user(hashed)
@@ -1012,6 +1018,6 @@ async def test_a_compressed_body_is_415_in_the_admin_too(
     assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
 
 
-async def test_a_body_too_large_is_413(visitor: httpx.AsyncClient) -> None:
+async def test_a_too_large_body_is_413(visitor: httpx.AsyncClient) -> None:
     answer = await log_in(visitor, "x" * 100_000)
     assert answer.status_code == 413

@@ -58,7 +58,7 @@ def commands(group: click.Group, *words: str) -> Iterator[list[str]]:
 
 
 @once
-def test_help_needs_no_settings_and_leaves_nothing_behind(shop: Shop) -> None:
+def test_help_needs_no_settings_and_creates_no_files(shop: Shop) -> None:
     everything = list(commands(cli.main))
     assert ["user", "create"] in everything
     asked = [[*words, "--help"] for words in everything]
@@ -69,12 +69,12 @@ def test_help_needs_no_settings_and_leaves_nothing_behind(shop: Shop) -> None:
 
 
 @once
-def test_the_version_is_told(shop: Shop) -> None:
+def test_the_version_is_printed(shop: Shop) -> None:
     assert done(shop.run("--version")) == f"icecream, version {__version__}\n"
 
 
 @once
-def test_openapi_prints_the_document_and_makes_no_database(shop: Shop) -> None:
+def test_openapi_prints_the_document_and_creates_no_database(shop: Shop) -> None:
     document = json.loads(done(shop.run("openapi", ICECREAM_DATABASE_URL="sqlite:///a/b.sqlite")))
     assert document["openapi"].startswith("3.1")
     assert document["paths"]["/api/orders"]["post"]["operationId"] == "placeOrder"
@@ -90,20 +90,20 @@ def test_openapi_prints_the_document_and_makes_no_database(shop: Shop) -> None:
         ({"ICECREAM_PROT": "1"}, "ICECREAM_PROT: there is no such setting (did you mean"),
     ],
 )
-def test_a_bad_setting_stops_a_command_with_a_line_that_names_it(
+def test_an_invalid_setting_stops_a_command_with_one_line(
     shop: Shop, setting: dict[str, str], said: str
 ) -> None:
     assert refused(shop.run("serve", **setting)).startswith(said)
 
 
 @once
-def test_an_unreadable_env_file_is_told_in_one_line(shop: Shop) -> None:
+def test_an_unreadable_env_file_is_reported_in_one_line(shop: Shop) -> None:
     (shop.folder / ".env").write_bytes(b"ICECREAM_PORT=\xff\n")
     assert refused(shop.run("serve")).startswith("cannot read .env: ")
 
 
 @once
-def test_a_port_that_is_taken_is_told_in_one_line(shop: Shop) -> None:
+def test_a_used_port_is_reported_in_one_line(shop: Shop) -> None:
     done(shop.run("migrate"))
     with socket.create_server(("127.0.0.1", shop.port)):
         said = refused(shop.run("serve"))
@@ -112,7 +112,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(shop: Shop) -> None:
 
 
 @embedded
-def test_what_one_process_cannot_do_is_refused_with_sqlite(shop: Shop) -> None:
+def test_commands_for_several_processes_are_refused_with_sqlite(shop: Shop) -> None:
     workers, worker = shop.run_all([["serve", "--workers", "2"], ["worker"]])
     assert refused(workers) == "SQLite allows only one process: remove --workers."
     assert refused(worker) == "with SQLite, `icecream serve` also carries out the payments."
@@ -123,7 +123,7 @@ def test_what_one_process_cannot_do_is_refused_with_sqlite(shop: Shop) -> None:
 
 @embedded
 @pytest.mark.parametrize("path", ["a file/shop.sqlite", "a folder", "other.sqlite", "/proc/x/y"])
-def test_a_database_that_cannot_be_used_is_told_in_one_line(shop: Shop, path: str) -> None:
+def test_an_unusable_database_is_reported_in_one_line(shop: Shop, path: str) -> None:
     (shop.folder / "a file").touch()
     (shop.folder / "a folder").mkdir()
     (shop.folder / "other.sqlite").write_bytes(b"no database at all" * 99)
@@ -135,7 +135,7 @@ def test_a_database_that_cannot_be_used_is_told_in_one_line(shop: Shop, path: st
 
 
 @embedded
-def test_only_serve_and_migrate_make_a_database(shop: Shop) -> None:
+def test_only_serve_and_migrate_create_a_database(shop: Shop) -> None:
     wrong = {"ICECREAM_DATABASE_URL": "sqlite:///var/icecream.sqlite"}
     short = [["user", "list"], ["doctor"], ["reconcile"], ["demo"], ["user", "create", "eve"]]
     for answer in shop.run_all(short, **wrong):
@@ -151,7 +151,7 @@ def test_a_short_command_does_not_migrate(shop: Shop) -> None:
     assert refused(answer) == "The database lacks migrations: run `icecream migrate` first."
 
 
-def test_the_doctor_says_which_database_it_checked(shop: Shop) -> None:
+def test_the_doctor_prints_the_checked_database(shop: Shop) -> None:
     done(shop.run("migrate"))
     first, *_ = done(shop.run("doctor")).splitlines()
     _, _, place = shop.environment["ICECREAM_DATABASE_URL"].rpartition("@")
@@ -162,7 +162,7 @@ def test_the_doctor_says_which_database_it_checked(shop: Shop) -> None:
 
 
 @at_scale
-def test_who_supervises_workers_writes_the_same_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_supervisor_of_workers_writes_the_same_log(monkeypatch: pytest.MonkeyPatch) -> None:
     async def supervise(*_: object) -> list[int]:
         return [0]
 
@@ -195,7 +195,7 @@ commands.main(["fail"])
 
 
 @once
-def test_a_short_command_logs_as_the_service_does_and_hides_secrets(shop: Shop) -> None:
+def test_a_short_command_logs_like_the_service_and_hides_secrets(shop: Shop) -> None:
     settings = shop.environment | {"ICECREAM_LOG_FORMAT": "json"}
     answer = subprocess.run(
         [sys.executable, "-c", FAILING], env=settings, cwd=shop.folder, capture_output=True
@@ -214,27 +214,27 @@ EVERYTHING = [["serve"], ["worker"], ["user", "list"]]
 
 
 @at_scale
-def test_a_postgresql_that_does_not_answer_is_told_in_one_line(shop: Shop) -> None:
+def test_an_unreachable_postgresql_is_reported_in_one_line(shop: Shop) -> None:
     absent = f"postgresql://postgres@127.0.0.1:{servers.free_port()}/shop"
     for answer in shop.run_all([*EVERYTHING, ["migrate"]], ICECREAM_DATABASE_URL=absent):
         assert refused(answer).startswith("cannot use the database (ICECREAM_DATABASE_URL): ")
 
 
 @at_scale
-def test_a_postgresql_without_that_database_is_told_in_one_line(shop: Shop) -> None:
+def test_a_missing_postgresql_database_is_reported_in_one_line(shop: Shop) -> None:
     url = shop.environment["ICECREAM_DATABASE_URL"].rpartition("/")[0] + "/nosuch"
     for answer in shop.run_all([["serve"], ["migrate"]], ICECREAM_DATABASE_URL=url):
         assert refused(answer).endswith(': database "nosuch" does not exist')
 
 
 @at_scale
-def test_a_postgresql_that_was_not_migrated_is_told_with_what_to_do(shop: Shop) -> None:
+def test_an_unmigrated_postgresql_is_reported_with_the_command(shop: Shop) -> None:
     for answer in shop.run_all(EVERYTHING):
         assert refused(answer).endswith("run `icecream migrate` first.")
 
 
 @once
-def test_accounts_are_made_listed_changed_and_shut(shop: Shop) -> None:
+def test_accounts_are_created_listed_changed_and_disabled(shop: Shop) -> None:
     done(shop.run("migrate"))
     once = r"(\S{16}) \(shown only this once\)\.\n"
     zoe = ["zoe", "--admin", "--email", "zoe@example.org", "--password", "correct horse"]
@@ -269,7 +269,7 @@ def test_accounts_are_made_listed_changed_and_shut(shop: Shop) -> None:
 
 
 @once
-def test_what_cannot_be_done_to_an_account_is_told_in_one_line(shop: Shop) -> None:
+def test_refused_account_changes_are_reported_in_one_line(shop: Shop) -> None:
     done(shop.run("migrate"))
     said = {
         ("create", "admin"): "There is already an account with this name or email.",
@@ -284,7 +284,7 @@ def test_what_cannot_be_done_to_an_account_is_told_in_one_line(shop: Shop) -> No
 
 
 @once
-def test_the_last_admin_is_disabled_only_when_told_twice_and_can_be_enabled(shop: Shop) -> None:
+def test_the_last_admin_is_disabled_only_with_yes_and_can_be_enabled(shop: Shop) -> None:
     done(shop.run("migrate"))
     said = refused(shop.run("user", "disable", "admin"))
     assert said.startswith("'admin' is the last active admin: create another one first ")
@@ -300,7 +300,7 @@ def test_the_last_admin_is_disabled_only_when_told_twice_and_can_be_enabled(shop
 @pytest.mark.parametrize(
     "options", [(), pytest.param(("--workers", "2"), marks=at_scale)], ids=["one", "several"]
 )
-def test_the_address_is_printed_once_the_port_answers(shop: Shop, options: tuple[str, ...]) -> None:
+def test_the_address_is_printed_when_the_port_answers(shop: Shop, options: tuple[str, ...]) -> None:
     done(shop.run("migrate"))
     shop.begin("serve", *options).says("Ice cream at ")
     assert shop.http.get("/health/live").status_code == 200

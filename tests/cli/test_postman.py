@@ -24,14 +24,14 @@ def requests(folder: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.anyio
-async def test_the_committed_collection_is_that_of_the_document(client: httpx.AsyncClient) -> None:
+async def test_the_committed_collection_matches_the_document(client: httpx.AsyncClient) -> None:
     document = (await client.get("/schema/openapi.json")).json()
     made = postman_collection.build_collection(document, ADDRESS)
     command = f"ICECREAM_PUBLIC_URL={ADDRESS} .venv/bin/icecream postman > {COMMITTED}"
     assert json.loads(COMMITTED.read_text()) == made, f"run: {command}"
 
 
-def test_it_has_every_operation_and_signs_in_first() -> None:
+def test_the_collection_has_every_operation_and_signs_in_first() -> None:
     found = list(requests(json.loads(COMMITTED.read_text())))
     assert [one["request"]["method"] + one["request"]["url"]["raw"][11:] for one in found] == [
         "POST/api/token",
@@ -68,7 +68,9 @@ def test_it_has_every_operation_and_signs_in_first() -> None:
 
 
 @pytest.mark.needs("npm")
-def test_it_runs_from_top_to_bottom_and_again(tmp_path: Path, empty_database: str) -> None:
+def test_the_collection_runs_from_top_to_bottom_repeatedly(
+    tmp_path: Path, empty_database: str
+) -> None:
     with Shop(tmp_path / "shop", empty_database) as shop:
         assert shop.run("migrate").returncode == 0
         shop.serve()

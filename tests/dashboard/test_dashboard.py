@@ -63,7 +63,7 @@ async def clerk(site: httpx.ASGITransport, hashed: str) -> AsyncIterator[httpx.A
 # Access
 
 
-async def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(site: httpx.ASGITransport) -> None:
+async def test_visitors_are_redirected_to_sign_in_and_back(site: httpx.ASGITransport) -> None:
     async with browser(site) as visitor:
         answer = await visitor.get(f"{PAGE}?from=2026-01-01&to=2026-02-01")
         assert answer.status_code == 303
@@ -74,12 +74,12 @@ async def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(site: httpx.ASGI
             check_problem(await visitor.get(path), 401, "unauthenticated")
 
 
-async def test_a_token_of_the_api_does_not_open_it(staff: Caller) -> None:
+async def test_an_api_token_does_not_open_the_dashboard(staff: Caller) -> None:
     assert (await staff.get(PAGE)).status_code == 303
     assert (await staff.get(DATA)).status_code == 401
 
 
-async def test_a_customer_is_told_that_it_is_for_staff(
+async def test_a_customer_gets_a_page_that_says_staff_only(
     site: httpx.ASGITransport, hashed: str
 ) -> None:
     async with browser(site, await session(await new_user(hashed))) as client:
@@ -90,7 +90,7 @@ async def test_a_customer_is_told_that_it_is_for_staff(
             check_problem(await client.get(path), 403, "forbidden")
 
 
-async def test_a_session_that_ended_or_of_an_account_that_is_shut_opens_nothing(
+async def test_an_expired_session_or_a_disabled_account_opens_nothing(
     site: httpx.ASGITransport, hashed: str
 ) -> None:
     user = await new_user(hashed, admin=True)
@@ -104,7 +104,7 @@ async def test_a_session_that_ended_or_of_an_account_that_is_shut_opens_nothing(
         assert (await client.get(DATA)).status_code == 401
 
 
-async def test_opening_the_page_keeps_somebody_signed_in_and_keeping_up_does_not(
+async def test_opening_the_page_extends_the_session_and_updates_do_not(
     site: httpx.ASGITransport, hashed: str
 ) -> None:
     cookie = await session(await new_user(hashed, admin=True), minutes=5)
@@ -159,7 +159,7 @@ def shown(html: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("days", [7, 30])
-async def test_the_figures_are_those_of_the_orders(
+async def test_the_figures_equal_those_of_the_orders(
     clerk: httpx.AsyncClient, customer: Caller, flavor: int, days: int
 ) -> None:
     for quantity, answers in ((3, ["a"]), (2, []), (4, ["b"])):
@@ -180,7 +180,7 @@ async def test_the_figures_are_those_of_the_orders(
     assert f"/admin/#/orders/{placed.order}/" in data["parts"]["latest"]
 
 
-async def test_days_are_chosen_as_the_api_names_them(clerk: httpx.AsyncClient) -> None:
+async def test_days_are_selected_with_the_parameters_of_the_api(clerk: httpx.AsyncClient) -> None:
     data = (await clerk.get(f"{DATA}?from=2024-02-28&to=2024-03-02")).json()
     assert [day for day, _ in data["charts"]["sales"]] == ["28 Feb", "29 Feb", "1 Mar"]
     html = (await clerk.get(f"{PAGE}?from=2024-02-28&to=2024-03-02")).text
@@ -202,9 +202,7 @@ async def test_days_are_chosen_as_the_api_names_them(clerk: httpx.AsyncClient) -
         "period=7d&period=30d",
     ],
 )
-async def test_days_that_cannot_be_are_told_and_the_page_stays(
-    clerk: httpx.AsyncClient, query: str
-) -> None:
+async def test_invalid_days_are_reported_on_the_page(clerk: httpx.AsyncClient, query: str) -> None:
     answer = await clerk.get(f"{PAGE}?{query}")
     assert answer.status_code == 400
     assert 'role="alert"' in answer.text
@@ -212,9 +210,7 @@ async def test_days_that_cannot_be_are_told_and_the_page_stays(
     assert (await clerk.get(f"{DATA}?{query}")).status_code == 400
 
 
-async def test_names_are_shown_as_they_are_and_never_run(
-    clerk: httpx.AsyncClient, hashed: str
-) -> None:
+async def test_names_are_escaped(clerk: httpx.AsyncClient, hashed: str) -> None:
     name = "<img src=x onerror=alert(1)> & </script>"
     user = User(username=name, password=hashed, active=True)
     await user.save()
@@ -229,7 +225,7 @@ async def test_names_are_shown_as_they_are_and_never_run(
         assert "&lt;img src=x onerror=alert(1)&gt; &amp; &lt;/script&gt;" in text
 
 
-async def test_a_parked_payment_comes_first_with_the_way_to_decide(
+async def test_a_parked_payment_comes_first_with_links_to_its_decisions(
     clerk: httpx.AsyncClient, customer: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Other tests may have left parked payments: show all.
@@ -247,7 +243,7 @@ async def test_a_parked_payment_comes_first_with_the_way_to_decide(
         assert f"book-a-parked-refund-{payment}/" not in parts["parked"]
 
 
-async def test_what_can_be_done_is_a_link_to_a_form_that_is_filled_in(
+async def test_each_possible_action_links_to_a_form_with_the_id(
     clerk: httpx.AsyncClient, customer: Caller
 ) -> None:
     scarce = await new_flavor(stock=19)
@@ -270,7 +266,7 @@ async def test_what_can_be_done_is_a_link_to_a_form_that_is_filled_in(
         assert next(iter(schema["properties"].values()))["default"] == int(of)
 
 
-async def test_the_sheet_is_that_of_the_api(clerk: httpx.AsyncClient, staff: Caller) -> None:
+async def test_the_csv_equals_that_of_the_api(clerk: httpx.AsyncClient, staff: Caller) -> None:
     last = datetime.now(UTC).date()
     first, after = last - timedelta(29), last + timedelta(1)
     answer = await clerk.get("/dashboard/sales.csv")
@@ -280,7 +276,7 @@ async def test_the_sheet_is_that_of_the_api(clerk: httpx.AsyncClient, staff: Cal
     assert f'filename="sales-{first}-{last}.csv"' in answer.headers["content-disposition"]
 
 
-async def test_without_the_database_the_page_stays_and_says_so(
+async def test_without_the_database_the_page_reports_it(
     clerk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: Any) -> None:
@@ -295,7 +291,7 @@ async def test_without_the_database_the_page_stays_and_says_so(
     check_problem(await clerk.get(DATA), 503, "unavailable")
 
 
-async def test_the_page_loads_nothing_but_our_own_and_runs_nothing_written_into_it(
+async def test_the_page_loads_only_our_files_and_has_no_inline_code(
     clerk: httpx.AsyncClient,
 ) -> None:
     answer = await clerk.get(PAGE)
@@ -317,7 +313,7 @@ async def test_page_scripts_and_styles_are_small(clerk: httpx.AsyncClient) -> No
 
 
 @pytest.mark.parametrize("name", assets.ASSET_BY_NAME)
-async def test_a_script_or_a_style_is_kept_for_good_and_comes_compressed(
+async def test_assets_are_cached_forever_and_compressed(
     client: httpx.AsyncClient, name: str
 ) -> None:
     for accepted, coding in (("gzip, br", "gzip"), ("identity", None)):
@@ -330,7 +326,7 @@ async def test_a_script_or_a_style_is_kept_for_good_and_comes_compressed(
     assert gzip.decompress(assets.ASSET_BY_NAME[name].compressed) == answer.content
 
 
-async def test_no_other_script_is_there(client: httpx.AsyncClient) -> None:
+async def test_no_other_file_is_served(client: httpx.AsyncClient) -> None:
     for name in ("dashboard.js", "chartkick.js", "..%2fpage.html", "page.html"):
         answer = await client.get(f"/dashboard/assets/{name}")
         check_problem(answer, 404, "not-found")
@@ -350,24 +346,22 @@ async def test_no_other_script_is_there(client: httpx.AsyncClient) -> None:
         (10**15 - 1, "EUR", "9,999,999,999,999.99\xa0EUR"),
     ],
 )
-def test_money_is_written_with_the_digits_of_its_currency(
-    amount: int, currency: str, said: str
-) -> None:
+def test_money_has_the_digits_of_its_currency(amount: int, currency: str, said: str) -> None:
     assert formatting.money(amount, currency) == said
 
 
-def test_a_headline_of_millions_leaves_out_the_cents() -> None:
+def test_headline_amounts_of_millions_have_no_decimals() -> None:
     assert formatting.headline(99_999_999, "EUR") == "999,999.99"
     assert formatting.headline(123_456_789, "EUR") == "1,234,568"
 
 
 @pytest.mark.parametrize(("failed", "ended", "said"), [(1, 26, "3.8"), (15, 19, "78.9")])
-def test_a_rate_of_failures_is_rounded_once(failed: int, ended: int, said: str) -> None:
+def test_a_failure_rate_is_rounded_once(failed: int, ended: int, said: str) -> None:
     rate = sales._with_failure_rate({"failed": failed, "ended": ended})["failure_rate"]
     assert formatting.percent(rate) == f"{said}\xa0%"
 
 
-def test_a_change_says_how_much_and_whether_it_is_good() -> None:
+def test_a_change_has_a_size_and_a_rating() -> None:
     said = formatting.change(120, 100, more_is_good=True)
     assert said == formatting.FigureChange("20\xa0% more", "▲", "good")
     assert formatting.change(90, 100, more_is_good=True).rating == "bad"
@@ -384,7 +378,7 @@ def test_a_change_says_how_much_and_whether_it_is_good() -> None:
     )
 
 
-def test_times_are_said_in_their_largest_unit() -> None:
+def test_durations_have_their_largest_unit() -> None:
     lengths = {0.4: "0 s", 59: "59 s", 61: "1 min", 7300: "2 h", 86_400: "1 day", 200_000: "2 days"}
     assert [formatting.duration(one).replace("\xa0", " ") for one in lengths] == list(
         lengths.values()
@@ -396,7 +390,7 @@ def test_times_are_said_in_their_largest_unit() -> None:
     )
 
 
-async def test_an_empty_shop_says_what_to_do(clerk: httpx.AsyncClient) -> None:
+async def test_an_empty_shop_shows_the_first_steps(clerk: httpx.AsyncClient) -> None:
     days = reports.DayRange(date(2026, 1, 1), date(2026, 1, 8))
     figures, upto = await reports.build_dashboard(days)
     figures.latest_orders.clear()
@@ -456,7 +450,7 @@ def opened_by(
     return asyncio.create_task(stream({}, client.receive, client.send))
 
 
-async def test_an_order_is_on_an_open_page_as_soon_as_it_is_published(
+async def test_an_open_page_is_notified_of_a_published_order(
     pages: dashboard_stream.OpenPages, clerk: httpx.AsyncClient, customer: Caller, flavor: int
 ) -> None:
     await publish_all()
@@ -472,7 +466,7 @@ async def test_an_order_is_on_an_open_page_as_soon_as_it_is_published(
     assert client.status == 200
 
 
-async def test_one_reader_looks_for_all_open_pages(
+async def test_all_open_pages_share_one_reader(
     pages: dashboard_stream.OpenPages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
@@ -500,7 +494,7 @@ async def test_one_reader_looks_for_all_open_pages(
     assert looks == before
 
 
-async def test_a_stream_ends_when_its_session_does(
+async def test_a_stream_ends_with_its_session(
     pages: dashboard_stream.OpenPages, hashed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dashboard_stream, "SESSION_CHECK_SECONDS", 0.02)
@@ -521,7 +515,7 @@ async def test_a_stream_ends_when_its_session_does(
     assert client.ended
 
 
-async def test_silence_is_broken_by_a_comment_and_an_absent_database_ends_nothing(
+async def test_an_idle_stream_sends_comments_and_survives_a_database_outage(
     pages: dashboard_stream.OpenPages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: str) -> bool:
@@ -540,7 +534,7 @@ async def test_silence_is_broken_by_a_comment_and_an_absent_database_ends_nothin
 
 
 @pytest.mark.only("sqlite")
-def test_open_streams_do_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
+def test_open_streams_do_not_delay_the_stop_of_the_server(tmp_path: Path) -> None:
     with Shop(tmp_path, "sqlite:///icecream.sqlite") as shop:
         server, client = shop.serve(), shop.http
         sign_in_to_admin(client)
@@ -554,7 +548,7 @@ def test_open_streams_do_not_keep_the_server_from_stopping(tmp_path: Path) -> No
         assert "graceful shutdown exceeded" not in server.output
 
 
-async def test_a_session_has_so_many_streams_and_no_more(pages: dashboard_stream.OpenPages) -> None:
+async def test_the_streams_of_a_session_are_limited(pages: dashboard_stream.OpenPages) -> None:
     clients = [Client() for _ in range(dashboard_stream.MAX_PAGES_PER_SESSION)]
     streams = [opened_by(one, pages) for one in clients]
     for client in clients:

@@ -71,9 +71,7 @@ async def figure(page: Page, name: str) -> str:
 
 
 @pytest.mark.needs("npm")
-async def test_an_empty_shop_is_told_what_to_do_and_the_first_order_takes_its_place(
-    page: Page, shop: Shop
-) -> None:
+async def test_the_first_order_replaces_the_first_steps(page: Page, shop: Shop) -> None:
     await opens(page, shop)
     first = page.get_by_role("heading", name="No orders yet")
     await expect(first).to_be_visible()
@@ -83,9 +81,7 @@ async def test_an_empty_shop_is_told_what_to_do_and_the_first_order_takes_its_pl
     await expect(page.get_by_role("row").filter(has_text="paid")).to_have_count(2)
 
 
-async def test_signing_in_leads_back_to_the_days_that_were_asked_for(
-    page: Page, shop: Shop
-) -> None:
+async def test_signing_in_leads_back_to_the_requested_days(page: Page, shop: Shop) -> None:
     await page.goto("/dashboard/?period=7d")
     await signs_in(page, ADMIN_PASSWORD)
     await page.wait_for_selector(LIVE)
@@ -94,9 +90,7 @@ async def test_signing_in_leads_back_to_the_days_that_were_asked_for(
     await expect(current).to_have_text("7 days")
 
 
-async def test_whoever_signs_in_for_nothing_in_particular_begins_here(
-    page: Page, shop: Shop
-) -> None:
+async def test_signing_in_to_the_admin_leads_to_the_dashboard(page: Page, shop: Shop) -> None:
     await page.goto("/admin/")
     await signs_in(page, ADMIN_PASSWORD)
     await at_rest(page)
@@ -108,7 +102,7 @@ async def test_whoever_signs_in_for_nothing_in_particular_begins_here(
     await page.wait_for_selector(LIVE)
 
 
-async def test_the_figures_are_those_of_the_database(page: Page, shop: Shop) -> None:
+async def test_the_figures_equal_those_of_the_database(page: Page, shop: Shop) -> None:
     for quantity in (1, 2, 3):
         shop.order(quantity)
     shop.all_ended()
@@ -128,7 +122,7 @@ async def test_the_figures_are_those_of_the_database(page: Page, shop: Shop) -> 
     await expect(page.locator("#sales canvas")).to_be_visible()
 
 
-async def test_what_draws_the_charts_is_loaded_once_they_are_seen_and_tried_again(
+async def test_the_chart_scripts_are_loaded_when_visible_and_retried(
     page: Page, watch: Watch, shop: Shop
 ) -> None:
     await page.set_viewport_size({"width": 390, "height": 500})
@@ -149,7 +143,7 @@ async def test_what_draws_the_charts_is_loaded_once_they_are_seen_and_tried_agai
     watch.lines.clear()
 
 
-async def test_an_order_is_on_an_open_page_in_a_moment(page: Page, shop: Shop) -> None:
+async def test_a_new_order_appears_on_an_open_page(page: Page, shop: Shop) -> None:
     await opens(page, shop)
     before = int(await figure(page, "Orders"))
     number = shop.order(4)
@@ -162,9 +156,7 @@ async def test_an_order_is_on_an_open_page_in_a_moment(page: Page, shop: Shop) -
     await expect(page.locator("#heard")).to_have_text("1 new order")
 
 
-async def test_an_order_that_comes_while_figures_are_on_their_way_is_not_missed(
-    page: Page, shop: Shop
-) -> None:
+async def test_an_order_placed_during_a_fetch_is_not_missed(page: Page, shop: Shop) -> None:
     async def slowly(route: Route) -> None:
         answer = await route.fetch()
         late.append(shop.order())
@@ -179,7 +171,7 @@ async def test_an_order_that_comes_while_figures_are_on_their_way_is_not_missed(
     await page.wait_for_selector(f"tr[data-order='{late[0]}']")
 
 
-async def test_days_that_cannot_be_leave_a_page_that_keeps_up(
+async def test_a_page_with_invalid_days_is_updated_too(
     page: Page, watch: Watch, shop: Shop
 ) -> None:
     await opens(page, shop, "/dashboard/?from=2026-02-01&to=2026-01-01")
@@ -191,9 +183,7 @@ async def test_days_that_cannot_be_leave_a_page_that_keeps_up(
     watch.lines.clear()
 
 
-async def test_a_part_that_is_replaced_keeps_the_focus_and_what_was_opened(
-    page: Page, shop: Shop
-) -> None:
+async def test_a_replaced_part_keeps_the_focus_and_the_open_table(page: Page, shop: Shop) -> None:
     kept = shop.order()
     await opens(page, shop)
     await page.get_by_text("As a table").click()
@@ -205,7 +195,7 @@ async def test_a_part_that_is_replaced_keeps_the_focus_and_what_was_opened(
     await expect(page.get_by_role("table", name="Sales by day")).to_be_visible()
 
 
-async def test_days_are_picked_without_any_script(
+async def test_days_can_be_selected_without_javascript(
     browser: Browser, context: BrowserContext, page: Page, shop: Shop
 ) -> None:
     await opens(page, shop)
@@ -226,9 +216,7 @@ async def test_days_are_picked_without_any_script(
         await expect(without.get_by_role("table", name="Sales by day")).to_be_visible()
 
 
-async def test_what_can_be_done_about_an_order_is_done_in_the_admin_and_back(
-    page: Page, shop: Shop
-) -> None:
+async def test_links_lead_to_the_actions_of_an_order_and_back(page: Page, shop: Shop) -> None:
     number = shop.order(3)
     shop.all_ended()
     await opens(page, shop)
@@ -247,7 +235,7 @@ async def test_what_can_be_done_about_an_order_is_done_in_the_admin_and_back(
     await expect(row).to_contain_text("refunded")
 
 
-async def test_the_sheet_is_downloaded(page: Page, shop: Shop) -> None:
+async def test_the_csv_is_downloaded(page: Page, shop: Shop) -> None:
     shop.order()
     await opens(page, shop)
     async with page.expect_download() as download:
@@ -260,9 +248,7 @@ async def test_the_sheet_is_downloaded(page: Page, shop: Shop) -> None:
 @pytest.mark.needs("npm")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-async def test_nobody_is_kept_from_using_it(
-    page: Page, shop: Shop, scheme: Any, width: int
-) -> None:
+async def test_the_page_is_accessible(page: Page, shop: Shop, scheme: Any, width: int) -> None:
     shop.order()
     await page.emulate_media(color_scheme=scheme)
     await page.set_viewport_size({"width": width, "height": 740})
@@ -273,7 +259,7 @@ async def test_nobody_is_kept_from_using_it(
     assert wide == width
 
 
-async def test_it_is_used_by_the_keyboard(page: Page, shop: Shop) -> None:
+async def test_the_page_works_with_a_keyboard(page: Page, shop: Shop) -> None:
     await opens(page, shop)
     await page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to the figures")
@@ -291,7 +277,7 @@ async def test_it_is_used_by_the_keyboard(page: Page, shop: Shop) -> None:
     await expect(page.get_by_role("table", name="Sales by day")).to_be_visible()
 
 
-async def test_charts_take_the_colors_that_are_wanted(page: Page, shop: Shop) -> None:
+async def test_charts_follow_the_color_scheme(page: Page, shop: Shop) -> None:
     shop.order()
     await page.emulate_media(color_scheme="light")
     await opens(page, shop)
@@ -306,7 +292,7 @@ async def test_charts_take_the_colors_that_are_wanted(page: Page, shop: Shop) ->
     assert await page.evaluate("Chart.defaults.color") != light
 
 
-async def test_who_signs_out_elsewhere_is_told_here(
+async def test_signing_out_elsewhere_is_shown_on_the_page(
     context: BrowserContext, page: Page, watch: Watch
 ) -> None:
     await page.goto("/dashboard/")
@@ -328,7 +314,7 @@ async def test_who_signs_out_elsewhere_is_told_here(
     watch.lines.clear()
 
 
-async def test_while_the_service_is_away_the_page_stays_and_then_catches_up(
+async def test_the_page_survives_a_restart_of_the_service(
     page: Page, watch: Watch, shop: Shop
 ) -> None:
     await opens(page, shop)

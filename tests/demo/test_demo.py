@@ -36,7 +36,7 @@ def plan(
 
 
 @once
-def test_more_is_ordered_at_weekends_in_summer_and_never_at_night() -> None:
+def test_most_orders_are_on_weekends_in_summer_and_none_at_night() -> None:
     planned = plan(5000)
     days = Counter(one.at.weekday() for one in planned)
     assert min(days[5], days[6]) > 1.3 * max(days[n] for n in range(4))
@@ -47,7 +47,7 @@ def test_more_is_ordered_at_weekends_in_summer_and_never_at_night() -> None:
 
 
 @once
-def test_some_flavors_and_customers_are_favourites_and_some_orders_have_several_lines() -> None:
+def test_flavors_customers_and_line_counts_are_not_uniform() -> None:
     planned = plan(5000)
     sold = season.sum_demand(planned)
     assert sold[1] > 2 * sold[12] > 0
@@ -59,7 +59,7 @@ def test_some_flavors_and_customers_are_favourites_and_some_orders_have_several_
 
 @once
 @pytest.mark.parametrize("orders", [1, 3, 6, 500])
-def test_everything_is_ordered_in_these_days_and_the_last_orders_are_open(orders: int) -> None:
+def test_orders_are_within_the_days_and_the_last_ones_are_open(orders: int) -> None:
     planned = plan(orders, days=30)
     assert len(planned) == orders
     assert NOW - timedelta(days=30) <= planned[0].at <= planned[-1].at < NOW
@@ -68,7 +68,7 @@ def test_everything_is_ordered_in_these_days_and_the_last_orders_are_open(orders
 
 
 @once
-def test_a_seed_makes_the_same_season_and_at_another_time_the_same_sales() -> None:
+def test_a_seed_makes_the_season_reproducible() -> None:
     assert plan(500) == plan(500) != plan(500, seed=1)
     later = plan(500, now=NOW + timedelta(days=40, hours=7))
     assert season.sum_demand(later) == season.sum_demand(plan(500))
@@ -79,7 +79,7 @@ def test_a_seed_makes_the_same_season_and_at_another_time_the_same_sales() -> No
 
 
 @pytest.mark.anyio
-async def test_what_happened_earlier_is_told_and_counted_as_of_then(
+async def test_events_and_totals_of_past_orders_have_past_times(
     customer: Caller, staff: Caller
 ) -> None:
     flavor = await new_flavor(price=100)
@@ -160,7 +160,7 @@ def refused(shop: Shop, *words: str, **settings: str) -> str:
 
 
 @pytest.mark.anyio
-def test_a_season_has_everything_and_comes_a_second_time_only_if_told_so(shop: Shop) -> None:
+def test_a_season_has_all_states_and_is_repeated_only_with_yes(shop: Shop) -> None:
     real = {"ICECREAM_PAYMENT_PROVIDER": "stripe", "ICECREAM_STRIPE_API_KEY": "sk_test_1"}
     assert (
         refused(shop, **real)
@@ -183,7 +183,7 @@ def test_a_season_has_everything_and_comes_a_second_time_only_if_told_so(shop: S
 
 
 @pytest.mark.anyio
-def test_a_season_beside_a_running_service_leaves_it_only_what_is_pending(shop: Shop) -> None:
+def test_a_season_leaves_only_pending_payments_to_a_running_service(shop: Shop) -> None:
     shop.serve() if WHICH == "sqlite" else shop.worker()
     made(shop)
     books = until(lambda: (now := shop.books())["jobs"] == [] and now, "the last four are charged")

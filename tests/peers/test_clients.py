@@ -32,7 +32,7 @@ def curl(shop: Shop, path: str, *options: str, body: bytes = b"") -> tuple[str, 
     return text, last
 
 
-def test_curl_asks_for_http_2_and_is_served_by_http_1(shop: Shop) -> None:
+def test_a_curl_request_for_http_2_is_served_with_http_1(shop: Shop) -> None:
     twice = f"{shop.http.base_url}/api/token/"
     text, last = curl(shop, "/api/token/", "--http2", "--json", SIGN_IN, twice)
     assert last == "1.1 200 0"
@@ -48,14 +48,14 @@ def test_curl_speaks_http_1_0(shop: Shop) -> None:
     assert json.loads(body) == shop.http.get("/api/orders/").json()
 
 
-def test_curl_asks_for_the_head_alone(shop: Shop) -> None:
+def test_curl_gets_the_headers_of_a_head_request(shop: Shop) -> None:
     for path in ("/", "/health/ready", "/schema/openapi.json"):
         text, last = curl(shop, path, "--head")
         assert last == "1.1 200 1"
         assert "content-type" in text
 
 
-def test_curl_learns_that_its_large_body_is_refused(shop: Shop) -> None:
+def test_curl_gets_the_refusal_of_a_large_body(shop: Shop) -> None:
     large = b'{"note": "' + b"x" * 3_000_000 + b'"}'
     kind = ["--header", "Content-Type: application/json", "--data-binary", "@-"]
     for more in ([], ["--header", "Expect:"], ["--header", "Transfer-Encoding: chunked"]):

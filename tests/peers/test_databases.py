@@ -58,7 +58,7 @@ def order_at_once(shop: Shop) -> None:
     "name",
     [pytest.param(name, marks=pytest.mark.needs(name)) for name in (DEBIAN, "PostgreSQL 18")],
 )
-def test_everything_works_on_other_versions(tmp_path: Path, name: str) -> None:
+def test_the_service_works_on_other_versions(tmp_path: Path, name: str) -> None:
     with (
         databases.postgres(name, tmp_path / "postgres") as cluster,
         Shop(tmp_path / "shop", cluster.url) as shop,
@@ -117,7 +117,7 @@ async def empty(opened: None, tmp_path: Path) -> str:
 
 @pytest.mark.needs("pgbouncer")
 @pytest.mark.parametrize(("mode", "connections"), [("session", "4"), ("transaction", "20")])
-def test_twenty_connections_of_pgbouncer_do_for_two_servers_and_two_workers(
+def test_twenty_pgbouncer_connections_serve_two_servers_and_two_workers(
     tmp_path: Path, empty: str, mode: str, connections: str
 ) -> None:
     with (
@@ -135,7 +135,7 @@ def test_twenty_connections_of_pgbouncer_do_for_two_servers_and_two_workers(
 
 @pytest.mark.needs("pgbouncer")
 @pytest.mark.parametrize("mode", ["session", "transaction"])
-def test_the_kind_of_pooler_is_found_out_while_others_use_it(
+def test_the_pool_mode_is_detected_while_others_use_the_pooler(
     tmp_path: Path, empty: str, mode: str
 ) -> None:
     with databases.pgbouncer(empty, tmp_path / "pgbouncer", mode) as url:
@@ -173,9 +173,7 @@ def taken(url: str, count: int) -> Iterator[None]:
 
 @pytest.mark.needs("pgbouncer")
 @pytest.mark.parametrize("mode", ["session", "transaction"])
-def test_a_pooler_that_has_no_connection_left_is_one_line(
-    tmp_path: Path, empty: str, mode: str
-) -> None:
+def test_an_exhausted_pooler_is_reported_in_one_line(tmp_path: Path, empty: str, mode: str) -> None:
     with (
         databases.pgbouncer(empty, tmp_path / "pgbouncer", mode, size=2) as url,
         Shop(tmp_path / "shop", url) as shop,
@@ -188,7 +186,7 @@ def test_a_pooler_that_has_no_connection_left_is_one_line(
 
 
 @pytest.mark.needs("pgbouncer")
-def test_a_slow_query_goes_on_while_the_pooler_has_no_connection_left_to_ask_about_it(
+def test_a_slow_query_continues_while_the_pooler_is_exhausted(
     tmp_path: Path, empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SILENCE_SECONDS", "LOOK_EVERY_SECONDS", "ANSWER_ON_ITS_WAY_SECONDS"):

@@ -73,7 +73,7 @@ def client(
         yield client
 
 
-def test_pages_come_through_and_so_does_head(client: httpx.Client) -> None:
+def test_pages_and_head_requests_pass_the_proxy(client: httpx.Client) -> None:
     for path in PAGES:
         answer = client.get(path)
         assert answer.status_code == 200
@@ -108,7 +108,7 @@ def test_staff_sign_in_to_the_admin_and_the_dashboard(
             assert next(stream.iter_text()).startswith("retry:")
 
 
-def test_the_link_of_a_page_leads_to_the_next_one(client: httpx.Client, place: Place) -> None:
+def test_the_link_of_a_page_leads_to_the_next_page(client: httpx.Client, place: Place) -> None:
     for _ in range(2):
         place.shop.order()
     page = client.get("/api/orders/?limit=1")
@@ -118,7 +118,7 @@ def test_the_link_of_a_page_leads_to_the_next_one(client: httpx.Client, place: P
     assert [one["id"] for one in following.json()] != [one["id"] for one in page.json()]
 
 
-def test_an_edit_under_its_tag_is_made_once(client: httpx.Client) -> None:
+def test_an_edit_with_if_match_is_made_once(client: httpx.Client) -> None:
     seen = client.get("/api/flavors/1", headers={"Accept-Encoding": "gzip"})
     compressed = seen.headers.get("content-encoding") == "gzip"
     assert seen.headers["etag"].startswith("W/") == compressed
@@ -131,7 +131,7 @@ def test_an_edit_under_its_tag_is_made_once(client: httpx.Client) -> None:
     assert client.get("/api/flavors/", headers=again).status_code == 304
 
 
-def test_events_come_as_they_happen(client: httpx.Client, place: Place) -> None:
+def test_events_arrive_live(client: httpx.Client, place: Place) -> None:
     with client.stream("GET", "/api/events/") as stream:
         lines = stream.iter_lines()
         assert next(lines).startswith("retry:")
@@ -139,7 +139,7 @@ def test_events_come_as_they_happen(client: httpx.Client, place: Place) -> None:
         assert any(f'"order":{order},' in line for line in lines if line.startswith("data:"))
 
 
-def test_a_refusal_leaves_nothing_behind_for_the_next_request(client: httpx.Client) -> None:
+def test_a_refusal_does_not_affect_the_next_request(client: httpx.Client) -> None:
     def refused(size: int) -> int:
         body = b'{"flavor": 1, "quantity": "' + b"1" * size + b'"}'
         kind = {"Content-Type": "application/json", "Authorization": "Bearer nobody"}
@@ -156,9 +156,7 @@ def test_a_refusal_leaves_nothing_behind_for_the_next_request(client: httpx.Clie
 
 
 @pytest.mark.needs("curl")
-def test_a_client_of_http_2_is_served(
-    client: httpx.Client, certificate: proxies.Certificate
-) -> None:
+def test_an_http_2_client_is_served(client: httpx.Client, certificate: proxies.Certificate) -> None:
     words = ["--silent", "--show-error", "--http2", "--cacert", f"{certificate.folder}/cert.pem"]
     told = ["--output", "-", "--write-out", "\n%{http_version} %{http_code}"]
     access = f"Authorization: {client.headers['Authorization']}"
@@ -174,5 +172,5 @@ def test_a_client_of_http_2_is_served(
     assert answer.stdout.splitlines()[-1] == "2 200", answer
 
 
-def test_figures_for_prometheus_are_not_for_the_clients_of_a_proxy(client: httpx.Client) -> None:
+def test_metrics_are_not_served_through_a_proxy(client: httpx.Client) -> None:
     assert client.get("/metrics").status_code == 404

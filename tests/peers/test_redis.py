@@ -107,13 +107,13 @@ async def is_refused(_: broker.Stream, told: str, caplog: pytest.LogCaptureFixtu
     assert [message for message in caplog.messages if "Redis" in message] == [warning]
 
 
-async def test_it_works_by_itself_and_with_either_protocol(peers: Peers, use: Use) -> None:
+async def test_redis_works_with_both_protocol_versions(peers: Peers, use: Use) -> None:
     server = peers.server("alone")
     for options in ("", "?protocol=2", "?protocol=3"):
         await works(use(server.url + options))
 
 
-async def test_a_user_of_an_acl_needs_what_the_documentation_says(
+async def test_an_acl_user_needs_the_documented_permissions(
     peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = peers.server(
@@ -128,7 +128,7 @@ async def test_a_user_of_an_acl_needs_what_the_documentation_says(
     assert "cream-pass" not in caplog.text
 
 
-async def test_a_user_without_our_key_is_told_so(
+async def test_a_user_without_access_to_our_key_is_reported(
     peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = peers.server("acl", user="ice|on|>cream-pass|~other:*|+@all")
@@ -136,7 +136,7 @@ async def test_a_user_without_our_key_is_told_so(
     await is_refused(bell, "NOPERM", caplog)
 
 
-async def test_tls_with_an_authority_of_ones_own(
+async def test_tls_works_with_a_private_authority(
     peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
 ) -> None:
     authority, folder = trustme.CA(), peers.folder
@@ -160,7 +160,7 @@ async def test_a_replica_is_refused_and_its_primary_works(
     await is_refused(bell, "READONLY", caplog)
 
 
-async def test_a_node_of_a_cluster_works_where_it_has_our_key_and_else_says_so(
+async def test_a_cluster_node_works_only_with_the_slot_of_our_key(
     peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
 ) -> None:
     def node(name: str, mine: str, others: str) -> servers.Server:
@@ -198,7 +198,7 @@ async def test_a_node_of_a_cluster_works_where_it_has_our_key_and_else_says_so(
     await is_refused(use(without_key.url), "MOVED", caplog)
 
 
-async def test_a_sentinel_is_told_from_a_server(
+async def test_a_sentinel_is_not_accepted_as_a_server(
     peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder, port = peers.folder / "sentinel", servers.free_port()

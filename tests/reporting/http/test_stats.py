@@ -28,7 +28,7 @@ AS_OF = re.compile(r'(\d+);at="([0-9T:.-]+Z)"')
 PATH = "/api/stats/"
 
 
-async def test_every_order_counts_whoever_placed_it_and_whatever_became_of_it(
+async def test_orders_of_all_customers_in_all_states_are_counted(
     customer: Caller, stranger: Caller
 ) -> None:
     ordered, other = await new_flavor(name="Stats one"), await new_flavor(name="Stats two")
@@ -150,7 +150,7 @@ async def test_figures_equal_a_recount(past: history.History, staff: Caller, que
         assert customer == customer | customers[customer["user"]]
 
 
-async def test_refunds_are_what_was_given_back_of_the_orders(
+async def test_refunds_equal_the_refunded_amounts_of_the_orders(
     past: history.History, staff: Caller
 ) -> None:
     orders = await Order.select(Order.created_at, Order.refunded)
@@ -164,7 +164,7 @@ async def test_refunds_are_what_was_given_back_of_the_orders(
         assert sum(one["refunds"] for one in report["flavors"]) == given_back
 
 
-async def test_customers_see_how_much_was_ordered_and_no_more(
+async def test_customers_see_only_the_ordered_quantities(
     customer: Caller, past: history.History
 ) -> None:
     for query in ("", "?format=json", "?format=csv"):
@@ -195,7 +195,7 @@ async def test_customers_see_how_much_was_ordered_and_no_more(
         ("dashboard/?from=2000-01-01&to=2024-01-01", "/from"),
     ],
 )
-async def test_a_bad_parameter_is_named(staff: Caller, query: str, pointer: str) -> None:
+async def test_an_invalid_parameter_is_named(staff: Caller, query: str, pointer: str) -> None:
     answer = await staff.get(f"/api/{query}")
     assert answer.status_code == 400
     assert [one["pointer"] for one in answer.json()["errors"]] == [pointer]
@@ -208,7 +208,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("accept", ["text/csv", "text/csv;q=0.9, application/json;q=0.1"])
-async def test_a_sheet_has_the_same_figures(
+async def test_the_csv_has_the_same_figures(
     past: history.History, staff: Caller, accept: str
 ) -> None:
     for query in ("", "?from=2024-01-01&to=2024-04-01", "?interval=week&to=2024-04-01"):
@@ -249,7 +249,7 @@ async def test_a_cell_is_never_a_formula(staff: Caller, customer: Caller) -> Non
         assert {f"'{name}" for name in names[:4]} | set(names[4:]) <= found
 
 
-async def test_the_format_that_is_asked_for_counts_and_not_what_is_accepted(
+async def test_the_format_parameter_overrides_the_accept_header(
     staff: Caller,
 ) -> None:
     answer = await staff.get(f"{PATH}?format=json", headers={"Accept": "text/csv"})
@@ -265,7 +265,7 @@ def as_of(answer: httpx.Response) -> tuple[int, datetime]:
     return int(found[1]), datetime.fromisoformat(found[2])
 
 
-async def test_every_answer_says_up_to_which_event_all_are_in_it(
+async def test_every_response_names_the_last_included_event(
     customer: Caller, staff: Caller, flavor: int
 ) -> None:
     await place(customer.user.id, {flavor: 1})
@@ -277,7 +277,7 @@ async def test_every_answer_says_up_to_which_event_all_are_in_it(
         assert as_of(await staff.get(path)) == (end, happened), path
 
 
-async def test_figures_are_of_one_moment_and_whoever_reads_on_from_there_misses_nothing(
+async def test_figures_are_consistent_and_the_feed_continues_after_them(
     customer: Caller, staff: Caller, flavor: int
 ) -> None:
     over, seen = asyncio.Event(), set()
@@ -316,7 +316,7 @@ async def test_figures_are_of_one_moment_and_whoever_reads_on_from_there_misses_
     assert len(seen) > 5
 
 
-async def test_stock_lasts_as_long_as_it_did_in_the_last_28_days(
+async def test_stock_days_follow_the_sales_of_the_last_28_days(
     customer: Caller, staff: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick, slow, out, uncounted = [await new_flavor(stock=stock) for stock in (40, 10_000, 5, None)]
@@ -348,7 +348,7 @@ async def test_stock_lasts_as_long_as_it_did_in_the_last_28_days(
     assert not {slow, uncounted, unsold} & set(found)
 
 
-async def test_what_waits_is_told(customer: Caller, staff: Caller, flavor: int) -> None:
+async def test_waiting_payments_are_reported(customer: Caller, staff: Caller, flavor: int) -> None:
     async def now() -> dict[str, Any]:
         answer: dict[str, Any] = (await staff.get("/api/dashboard/")).json()
         return answer
@@ -385,7 +385,7 @@ async def test_what_waits_is_told(customer: Caller, staff: Caller, flavor: int) 
     assert reasons.get(parked, "No idea.") == "No idea."
 
 
-async def test_the_dashboard_has_the_figures_of_its_days_and_of_as_many_before(
+async def test_the_dashboard_has_the_figures_of_its_days_and_the_days_before(
     past: history.History, staff: Caller
 ) -> None:
     path = "/api/dashboard/?from=2024-02-29&to=2024-03-06"
@@ -418,7 +418,7 @@ async def test_the_dashboard_has_the_figures_of_its_days_and_of_as_many_before(
         ("?from=2022-01-01&to=2024-04-01", "month", 27),
     ],
 )
-async def test_a_longer_time_is_shown_by_longer_periods_without_a_gap(
+async def test_longer_ranges_have_longer_periods_without_gaps(
     staff: Caller, query: str, interval: str, count: int
 ) -> None:
     shown = (await staff.get(f"/api/dashboard/{query}")).json()
