@@ -322,7 +322,7 @@ def fair(run: Run) -> Iterator[TableLine]:
 
 
 def settling(run: Run) -> Iterator[TableLine]:
-    """Compare one worker, whose provider answers at once, against acceptance and other workers."""
+    """Compare one worker with an immediate provider against acceptance and other workers."""
     with services.ours(delay="0") as our, services.original(worker=False, sleep=False) as peer:
         accepted = [our.orders(CONNECTIONS, 3 * run.seconds).rate]
         peer.orders(CONNECTIONS, 3 * run.seconds)

@@ -66,13 +66,13 @@ def wait(runs: Sequence[Run]) -> None:
 
 def main() -> int:
     words = sys.argv[1:]
-    with ExitStack() as held:
-        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="icecream-runs-")))
+    with ExitStack() as cleanup:
+        folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="icecream-runs-")))
         runs = []
         for database in DATABASES:
             for n, some in enumerate([words] if words else halves()):
                 runs.append(start(database, some, folder / f"{database}-{n}.log"))
-                held.callback(runs[-1].process.kill)
+                cleanup.callback(runs[-1].process.kill)
         wait(runs)
         for run in runs:
             print(run.output)  # noqa: T201

@@ -33,15 +33,15 @@ async def a_browser(opened: None) -> AsyncIterator[Browser]:
 
 
 class Watch:
-    """Records everything that a page should not do, one line each."""
+    """Records requests, responses and messages that a page should not cause, one line each."""
 
     def __init__(self, context: BrowserContext, origin: str) -> None:
         self.lines: list[str] = []
         self.add, self.origin = self.lines.append, origin
         context.on("request", lambda request: self._sent(request.url))
-        context.on("requestfailed", lambda one: self._failed(one.url, str(one.failure)))
+        context.on("requestfailed", lambda request: self._failed(request.url, str(request.failure)))
         context.on("response", self._answered)
-        context.on("console", lambda said: self._said(said.type, said.text))
+        context.on("console", lambda message: self._logged(message.type, message.text))
         context.on("weberror", lambda error: self.add(f"uncaught: {error.error}"))
 
     def _sent(self, url: str) -> None:
@@ -57,7 +57,7 @@ class Watch:
         if answer.status >= 400:
             self.add(f"{answer.status} {answer.request.method} {urlsplit(answer.url).path}")
 
-    def _said(self, kind: str, text: str) -> None:
+    def _logged(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
             self.add(f"{kind}: {text}")
 

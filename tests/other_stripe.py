@@ -13,12 +13,14 @@ from localstripe import resources, server
 create = resources.PaymentIntent._api_create
 
 
-def create_knowing_less(automatic_payment_methods: object = None, **wanted: Any) -> object:
-    return create(**wanted)
+def create_without_new_parameters(
+    automatic_payment_methods: object = None, **parameters: Any
+) -> object:
+    return create(**parameters)
 
 
 @web.middleware
-async def list_all(request: web.Request, handler: Any) -> web.StreamResponse:
+async def remove_time_filter(request: web.Request, handler: Any) -> web.StreamResponse:
     """Remove the time window from requests for lists."""
     request._cache["query"] = request.rel_url.without_query_params(
         "created[gte]", "created[lt]"
@@ -28,6 +30,6 @@ async def list_all(request: web.Request, handler: Any) -> web.StreamResponse:
 
 
 resources.Store.dump_to_disk = lambda store: None
-resources.PaymentIntent._api_create = create_knowing_less
-server.app.middlewares.insert(0, list_all)
+resources.PaymentIntent._api_create = create_without_new_parameters
+server.app.middlewares.insert(0, remove_time_filter)
 web.run_app(server.app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None)

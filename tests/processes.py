@@ -25,7 +25,7 @@ TOP = Path(__file__).parents[1]
 # The shell reads from a pipe that this process holds open. When a line arrives, or the pipe closes
 # because this process has ended, the shell kills the whole process group that it guards.
 GUARD = 'read -r _; kill -s KILL -- "-$1" 2> /dev/null'
-# Seconds until a test stops waiting: far more than any step takes.
+# In seconds: far longer than any step takes.
 PATIENCE = 25.0
 # Settings with quick payments, and with leases that expire soon.
 BRISK = {
@@ -51,12 +51,12 @@ asyncio.run(main())
 """
 
 
-def until(true: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
-    """Poll until the answer is true, and return it; the pauses grow."""
+def until(condition: Callable[[], T], description: str, seconds: float = PATIENCE) -> T:
+    """Poll until the condition returns a true value, and return it; the pauses grow."""
     deadline, pause = time.monotonic() + seconds, 0.01
-    while not (answer := true()):
+    while not (answer := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"Waited {seconds} s in vain: {what}.")
+            raise TimeoutError(f"Not true after {seconds} s: {description}.")
         time.sleep(pause)
         pause = min(1.5 * pause, 0.1)
     return answer
@@ -189,10 +189,10 @@ class Shop:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with ExitStack() as all_of_it:
-            all_of_it.callback(self.http.close)
+        with ExitStack() as cleanup:
+            cleanup.callback(self.http.close)
             for process in self.processes:
-                all_of_it.callback(process.end)
+                cleanup.callback(process.end)
         for process in self.processes:
             if kind is not None:
                 print(process.words, process.output[-3000:], sep="\n")  # noqa: T201

@@ -45,11 +45,11 @@ class Relay:
 @asynccontextmanager
 async def relay(target: int) -> AsyncIterator[Relay]:
     """Run a relay that listens on its `port`."""
-    one = Relay(target)
-    server = await asyncio.start_server(one.accept, "127.0.0.1", 0)
-    one.port = server.sockets[0].getsockname()[1]
+    running = Relay(target)
+    server = await asyncio.start_server(running.accept, "127.0.0.1", 0)
+    running.port = server.sockets[0].getsockname()[1]
     try:
-        yield one
+        yield running
     finally:
         server.close()
-        await one.close()
+        await running.close()

@@ -181,7 +181,7 @@ FORMS = (
     AdminForm(
         "Parked payments",
         "Refund a parked payment",
-        "For a charge whose amount differs from the requested one. Refunds the whole charge, "
+        "For a charge of another amount than requested. Refunds the whole charge, "
         "and then cancels the order.",
         PaymentSubject,
         payments_http.Why,
@@ -190,7 +190,7 @@ FORMS = (
     AdminForm(
         "Parked payments",
         "Book a parked refund",
-        "For a refund whose amount differs from the requested one. Books the moved amount as "
+        "For a refund of another amount than requested. Books the moved amount as "
         "refunded; the rest may be refunded later.",
         PaymentSubject,
         payments_http.Why,

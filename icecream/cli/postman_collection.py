@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
-# Members of requests whose values come from variables: the caller's own, stored ones, and a name
+# Members of requests with values from variables: the caller's own, stored ones, and a name
 # that is new in each run of the collection.
 VALUE_BY_MEMBER = {
     "username": "{{username}}",

@@ -14,7 +14,7 @@ from icecream.http import middleware
 from icecream.runtime import logs
 
 log = logging.getLogger(__name__)
-# A page whose session has ended must not stay live for long.
+# A page must not stay live for long after its session has ended.
 SESSION_CHECK_SECONDS = 5.0
 # Without an event for so long, a comment is sent: proxies close silent connections after a minute.
 HEARTBEAT_SECONDS = 15.0

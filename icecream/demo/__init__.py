@@ -93,8 +93,8 @@ async def _create_customers() -> list[int]:
     if missing:
         await User.insert(*map(_new_customer, missing))
     # Exclude another user who has the same name.
-    ours = User.username.is_in(names) & User.email.like(f"%{EMAIL_DOMAIN}")
-    return [row["id"] for row in await User.select(User.id).where(ours).order_by(User.id)]
+    is_customer = User.username.is_in(names) & User.email.like(f"%{EMAIL_DOMAIN}")
+    return [row["id"] for row in await User.select(User.id).where(is_customer).order_by(User.id)]
 
 
 def _new_customer(name: str) -> User:
@@ -192,8 +192,8 @@ async def _lock_stock_and_totals(flavors: Iterable[int]) -> None:
     ids = sorted(flavors)
     await database.locked(Flavor.select(Flavor.id).where(Flavor.id.is_in(ids)).order_by(Flavor.id))
     total = FlavorTotal
-    ours = total.select(total.id).where(total.flavor.is_in(ids))
-    await database.locked(ours.order_by(total.flavor, total.status))
+    query = total.select(total.id).where(total.flavor.is_in(ids))
+    await database.locked(query.order_by(total.flavor, total.status))
 
 
 async def _cancel_or_refund(order: int, planned: PlannedOrder, at: datetime, staff: int) -> None:
@@ -237,6 +237,6 @@ def _provider_answer(request: Request, outcome: str) -> Answer | settlement.Park
         return settlement.Parked(
             "The payment was not found at the provider; retrying could move the money twice."
         )
-    # The usual rules park a payment whose amount differs from the requested one.
+    # By the usual rules, a payment with another amount than requested is parked.
     surplus = 50 if outcome == "parked with a wrong amount" else 0
     return Succeeded(f"demo_{request.key}", request.amount + surplus, request.currency)

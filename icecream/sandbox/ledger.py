@@ -13,7 +13,7 @@ from icecream.sandbox.objects import Entry
 
 
 class Ledger:
-    """A file whose lines are on disk before a response is sent; concurrent writes are combined.
+    """A file; its lines are on disk before a response is sent. Concurrent writes are combined.
 
     Raises:
         OSError: the file cannot be opened, or another sandbox has locked it.
@@ -27,7 +27,7 @@ class Ledger:
         self._lock = asyncio.Lock()
 
     def read(self) -> Iterator[Entry]:
-        """Yield all entries; remove an incomplete last line, whose request got no response."""
+        """Yield all entries; remove an incomplete last line: its request got no response."""
         decoder = msgspec.json.Decoder(Entry)
         valid_bytes = 0
         for line in self._path.read_bytes().splitlines(keepends=True):

@@ -289,8 +289,8 @@ async def placed(customer: Caller, flavor: int) -> int:
     order = (await place(by, {flavor: 1})).order
     answer: dict[str, Any] = {"order": order, "status": 200, "answer": "{}", "created_at": when}
     await IdempotencyKey.insert(IdempotencyKey(user=by, key="k", fingerprint="f", **answer))
-    told = {"event": f"evt {order}", "key": "k", "reference": "r"}
-    await Notice.insert(Notice(provider="simulated", received_at=when, applied_at=when, **told))
+    notice = {"event": f"evt {order}", "key": "k", "reference": "r"}
+    await Notice.insert(Notice(provider="simulated", received_at=when, applied_at=when, **notice))
     return order
 
 
@@ -614,12 +614,12 @@ async def test_a_new_password_signs_the_user_out(
     admin: httpx.AsyncClient, site: httpx.ASGITransport, staff: Caller
 ) -> None:
     user, old = staff.user.id, staff.user.password
-    async with browser(site, id=await session(staff.user)) as desk:
-        assert (await desk.get("/admin/api/user/")).status_code == 200
+    async with browser(site, id=await session(staff.user)) as client:
+        assert (await client.get("/admin/api/user/")).status_code == 200
         form = (await admin.get(f"{API}/users/{user}/")).json()
         form |= {"password": "a new one", "first_name": "Ann", "email": ""}
         assert (await admin.patch(f"{API}/users/{user}/", json=form)).status_code == 200
-        assert (await desk.get("/admin/api/user/")).status_code == 401
+        assert (await client.get("/admin/api/user/")).status_code == 401
     row = await user_row(user)
     assert row["password"] != old
     assert row["password"].startswith("pbkdf2_sha256$1000$")
@@ -720,9 +720,9 @@ async def test_an_invalid_new_password_is_refused(
 async def test_staff_can_change_their_own_password(
     site: httpx.ASGITransport, clerk: httpx.AsyncClient, staff: Caller
 ) -> None:
-    async with browser(site, id=await session(staff.user)) as desk:
+    async with browser(site, id=await session(staff.user)) as client:
         body = passwords(PASSWORD, "a new one")
-        answer = await desk.post("/admin/api/change-password/", json=body, follow_redirects=True)
+        answer = await client.post("/admin/api/change-password/", json=body, follow_redirects=True)
         assert (answer.status_code, str(answer.url)) == (200, "http://test/admin/")
     assert await User.login(staff.user.username, "a new one") == staff.user.id
     assert not await Session.exists().where(Session.user_id == staff.user.id)
@@ -791,8 +791,8 @@ async def test_forms_require_staff_and_the_csrf_token(
     path = f"{FORMS}/cancel-an-order/"
     async with browser(site, id=await session(customer.user)) as shop:
         assert (await shop.post(path, json={"order": placed})).status_code == 401
-    async with browser(site) as nobody:
-        assert (await nobody.post(path, json={"order": placed})).status_code == 401
+    async with browser(site) as visitor:
+        assert (await visitor.post(path, json={"order": placed})).status_code == 401
     del clerk.headers["X-CSRFToken"]
     assert (await clerk.post(path, json={"order": placed})).status_code == 403
     assert await status(placed) == "pending"

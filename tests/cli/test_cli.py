@@ -116,8 +116,8 @@ def test_commands_for_several_processes_are_refused_with_sqlite(shop: Shop) -> N
     workers, worker = shop.run_all([["serve", "--workers", "2"], ["worker"]])
     assert refused(workers) == "SQLite allows only one process: remove --workers."
     assert refused(worker) == "with SQLite, `icecream serve` also carries out the payments."
-    bell = shop.run("serve", ICECREAM_REDIS_URL="redis://127.0.0.1")
-    assert refused(bell).startswith("ICECREAM_REDIS_URL: set it to nothing with SQLite")
+    with_redis = shop.run("serve", ICECREAM_REDIS_URL="redis://127.0.0.1")
+    assert refused(with_redis).startswith("ICECREAM_REDIS_URL: set it to nothing with SQLite")
     assert not any(shop.folder.iterdir())
 
 
@@ -175,8 +175,8 @@ def test_the_supervisor_of_workers_writes_the_same_log(monkeypatch: pytest.Monke
     monkeypatch.setattr(bootstrap, "prepare", prepare)
     monkeypatch.setattr(database, "running", nullcontext)
     monkeypatch.setattr(serve, "_run_workers", supervise)
-    told = CliRunner().invoke(cli.main, ["worker", "--processes", "2"])
-    assert told.exit_code == 0, told.output
+    result = CliRunner().invoke(cli.main, ["worker", "--processes", "2"])
+    assert result.exit_code == 0, result.output
     assert configured[-1] == short.log_configuration("INFO")
 
 
@@ -316,7 +316,7 @@ def test_short_commands_take_effect_in_a_running_server(shop: Shop) -> None:
     shop.order()
     done(shop.run("user", "disable", "corner-shop"))
     # The server caches a verified token for at most a second.
-    until(lambda: shop.http.get("/api/orders/").status_code == 401, "the account is shut", 2)
+    until(lambda: shop.http.get("/api/orders/").status_code == 401, "the account is disabled", 2)
     if WHICH == "sqlite":
         again = shop.run("serve", ICECREAM_PORT=str(servers.free_port()))
         assert refused(again).startswith("Another process already serves ")

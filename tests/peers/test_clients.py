@@ -23,8 +23,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 def curl(shop: Shop, path: str, *options: str, body: bytes = b"") -> tuple[str, str]:
     """Return the body, and a line with HTTP version, status and number of connections."""
-    told = ["--write-out", "\n%{http_version} %{http_code} %{num_connects}"]
-    words = ["--silent", "--show-error", "--max-time", "20", *told, *options]
+    write_out = ["--write-out", "\n%{http_version} %{http_code} %{num_connects}"]
+    words = ["--silent", "--show-error", "--max-time", "20", *write_out, *options]
     command = [tool("curl") or "curl", *words, f"{shop.http.base_url}{path}"]
     answer = subprocess.run(command, input=body, capture_output=True)
     assert answer.returncode == 0, answer

@@ -158,13 +158,13 @@ def test_a_refusal_does_not_affect_the_next_request(client: httpx.Client) -> Non
 @pytest.mark.needs("curl")
 def test_an_http_2_client_is_served(client: httpx.Client, certificate: proxies.Certificate) -> None:
     words = ["--silent", "--show-error", "--http2", "--cacert", f"{certificate.folder}/cert.pem"]
-    told = ["--output", "-", "--write-out", "\n%{http_version} %{http_code}"]
+    write_out = ["--output", "-", "--write-out", "\n%{http_version} %{http_code}"]
     access = f"Authorization: {client.headers['Authorization']}"
     body = ["--json", '{"flavor": 1, "quantity": 2}', "--header", access]
     command = [
         tool("curl") or "curl",
         *words,
-        *told,
+        *write_out,
         *body,
         f"{str(client.base_url).rstrip('/')}/api/orders/quote/",
     ]

@@ -57,15 +57,15 @@ def peers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Peers]:
 @pytest.fixture
 async def use(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Use]:
     """Yield a function that makes the broker for an address; the brokers end with the test."""
-    bells: list[broker.Stream] = []
+    brokers: list[broker.Stream] = []
 
     def used(url: str) -> broker.Stream:
-        bells.append(bell_at(monkeypatch, url))
-        return bells[-1]
+        brokers.append(bell_at(monkeypatch, url))
+        return brokers[-1]
 
     yield used
-    for bell in bells:
-        await bell.shutdown()
+    for redis_broker in brokers:
+        await redis_broker.shutdown()
 
 
 def bell_at(monkeypatch: pytest.MonkeyPatch, url: str) -> broker.Stream:
@@ -78,31 +78,31 @@ def bell_at(monkeypatch: pytest.MonkeyPatch, url: str) -> broker.Stream:
         }
     )
     monkeypatch.setattr(settings, "load", lambda: read)
-    bell = broker._broker()
-    assert isinstance(bell, broker.Stream)
-    monkeypatch.setattr(notify, "broker", bell)
+    redis_broker = broker._broker()
+    assert isinstance(redis_broker, broker.Stream)
+    monkeypatch.setattr(notify, "broker", redis_broker)
     monkeypatch.setattr(broker, "PROBE_EVERY", 0)
     monkeypatch.setattr(logs, "QUIET_SECONDS", 0)
-    return bell
+    return redis_broker
 
 
-async def works(bell: broker.Stream) -> None:
+async def works(redis_broker: broker.Stream) -> None:
     """Check that a notification arrives and that there is no warning."""
     message = BrokerMessage(task_id="1", task_name="x", message=b"rung", labels={})
-    async with aclosing(bell.listen()) as heard:
-        await bell.kick(message)
-        assert await anext(heard) == b"rung"
+    async with aclosing(redis_broker.listen()) as messages:
+        await redis_broker.kick(message)
+        assert await anext(messages) == b"rung"
     assert await notify.redis_is_away() is False
     assert await notify.warnings() == []
 
 
-async def is_refused(_: broker.Stream, told: str, caplog: pytest.LogCaptureFixture) -> None:
+async def is_refused(_: broker.Stream, reason: str, caplog: pytest.LogCaptureFixture) -> None:
     """Check that metric, readiness and log agree, and that the log has one line for all errors."""
     caplog.clear()
     await notify.ring([1])
     assert await notify.redis_is_away() is True
     (warning,) = await notify.warnings()
-    assert told in warning
+    assert reason in warning
     assert warning.endswith("; payments go on by sweeping.")
     assert [message for message in caplog.messages if "Redis" in message] == [warning]
 
@@ -123,8 +123,8 @@ async def test_an_acl_user_needs_the_documented_permissions(
     for protocol in (2, 3):
         await works(use(f"redis://ice:cream-pass@{where}?protocol={protocol}"))
     wrong = {f"ice:wrong@{where}": "WRONGPASS", where: "NOAUTH"}
-    for address, told in wrong.items():
-        await is_refused(use(f"redis://{address}"), told, caplog)
+    for address, reason in wrong.items():
+        await is_refused(use(f"redis://{address}"), reason, caplog)
     assert "cream-pass" not in caplog.text
 
 
@@ -132,8 +132,8 @@ async def test_a_user_without_access_to_our_key_is_reported(
     peers: Peers, use: Use, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = peers.server("acl", user="ice|on|>cream-pass|~other:*|+@all")
-    bell = use(f"redis://ice:cream-pass@127.0.0.1:{server.port}/0")
-    await is_refused(bell, "NOPERM", caplog)
+    redis_broker = use(f"redis://ice:cream-pass@127.0.0.1:{server.port}/0")
+    await is_refused(redis_broker, "NOPERM", caplog)
 
 
 async def test_tls_works_with_a_private_authority(
@@ -156,8 +156,8 @@ async def test_a_replica_is_refused_and_its_primary_works(
     primary = peers.server("primary")
     replica = peers.server("replica", replicaof=f"127.0.0.1|{primary.port}")
     await works(use(primary.url))
-    bell = use(replica.url)
-    await is_refused(bell, "READONLY", caplog)
+    redis_broker = use(replica.url)
+    await is_refused(redis_broker, "READONLY", caplog)
 
 
 async def test_a_cluster_node_works_only_with_the_slot_of_our_key(

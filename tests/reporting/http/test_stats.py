@@ -159,9 +159,9 @@ async def test_refunds_equal_the_refunded_amounts_of_the_orders(
         until = since + timedelta(1)
         query = f"?from={since.date()}&to={until.date()}"
         report = (await staff.get(PATH + query)).json()
-        given_back = sum(one["refunded"] for one in orders if since <= one["created_at"] < until)
-        assert report["totals"]["refunds"] == given_back
-        assert sum(one["refunds"] for one in report["flavors"]) == given_back
+        refunded = sum(one["refunded"] for one in orders if since <= one["created_at"] < until)
+        assert report["totals"]["refunds"] == refunded
+        assert sum(one["refunds"] for one in report["flavors"]) == refunded
 
 
 async def test_customers_see_only_the_ordered_quantities(
@@ -301,8 +301,10 @@ async def test_figures_are_consistent_and_the_feed_continues_after_them(
         # Every counted order has an event: up to that position or, by now, after it.
         assert await Event.count().where(placed) >= counted
         answer = await staff.get(PATH)
-        told = Event.select(Event.order).where(placed, Event.position <= as_of(answer)[0])
-        lines = await OrderLine.select(Sum(OrderLine.quantity)).where(OrderLine.order.is_in(told))
+        published = Event.select(Event.order).where(placed, Event.position <= as_of(answer)[0])
+        lines = await OrderLine.select(Sum(OrderLine.quantity)).where(
+            OrderLine.order.is_in(published)
+        )
         assert (lines[0]["sum"] or 0) <= sum(one["total_qty_ordered"] for one in answer.json())
         seen.add(upto)
 
