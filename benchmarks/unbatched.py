@@ -5,7 +5,7 @@ from icecream.idempotency import keys
 from icecream.orders import placing
 
 
-class Unbatched(placing.Intake):
+class Unbatched(placing.OrderPlacer):
     """Places each order in its own transaction, without waiting for other orders."""
 
     async def place(

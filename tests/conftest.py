@@ -242,11 +242,11 @@ def yes(request: Request, reference: str) -> Succeeded:
 
 
 def verdict(
-    claim: leases.Lease, answer: str | Declined | settlement.Parked
+    lease: leases.Lease, answer: str | Declined | settlement.Parked
 ) -> settlement.SettlementResult:
-    """Return a certain result of a claim; a text is the reference of a success."""
-    result = yes(claim.request, answer) if isinstance(answer, str) else answer
-    return settlement.Verdict(claim, result)
+    """Return a certain result of a leased payment; a text is the reference of a success."""
+    result = yes(lease.request, answer) if isinstance(answer, str) else answer
+    return settlement.SettlementResult(lease, result)
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -349,12 +349,12 @@ async def flavor(opened: None) -> int:
     return await new_flavor()
 
 
-_executors: list[executor.Desk] = []
+_executors: list[executor.Executor] = []
 
 
-def desk(provider: Provider) -> executor.Desk:
+def desk(provider: Provider) -> executor.Executor:
     """Return an executor with this provider."""
-    _executors.append(executor.Desk(provider, places=10, lease=30, timeout=5))
+    _executors.append(executor.Executor(provider, slots=10, lease_seconds=30, timeout=5))
     return _executors[-1]
 
 
@@ -364,8 +364,8 @@ def stop_executors() -> Iterator[None]:
     yield
     for running in _executors:
         running._closing = True
-        if running._following is not None:
-            running._following.cancel()
+        if running._follow_up_task is not None:
+            running._follow_up_task.cancel()
     _executors.clear()
 
 

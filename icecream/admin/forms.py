@@ -52,7 +52,7 @@ class NoFields(Struct, forbid_unknown_fields=True):
 
 
 async def _cancel(order: int, _: NoFields, by: int) -> FormResult:
-    staged = await actions.cancel(order, by=by)
+    staged = await actions.cancel_order(order, by=by)
     if await _order_status(order) == "canceled":
         return f"Order {order} is canceled.", staged
     return f"Order {order} will be canceled after its payment or refund has ended.", staged
@@ -60,7 +60,7 @@ async def _cancel(order: int, _: NoFields, by: int) -> FormResult:
 
 async def _pay(order: int, _: NoFields, by: int) -> FormResult:
     needs_method = settings.load().needs_payment_method
-    staged = await actions.pay(order, by=by, needs_method=needs_method)
+    staged = await actions.pay_order(order, by=by, needs_method=needs_method)
     if await _order_status(order) == "paid":
         return f"Order {order} is already paid.", staged
     return f"The payment of order {order} has started.", staged
@@ -68,7 +68,7 @@ async def _pay(order: int, _: NoFields, by: int) -> FormResult:
 
 async def _refund(order: int, body: actions_http.NewRefund, by: int) -> FormResult:
     staged = await database.transaction(
-        lambda: actions.refund(order, body.amount, why=body.reason, by=by)
+        lambda: actions.refund_order(order, body.amount, reason=body.reason, by=by)
     )
     rows = await Payment.select(Payment.amount).where(Payment.id.is_in(staged))
     amount = money.format_amount(rows[0]["amount"], settings.load().currency)
@@ -77,7 +77,7 @@ async def _refund(order: int, body: actions_http.NewRefund, by: int) -> FormResu
 
 async def _receive_stock(flavor: int, body: flavors.StockReceipt, by: int) -> FormResult:
     async def work() -> None:
-        await inventory.receive(flavor, body.quantity, why=body.reason, by=by)
+        await inventory.receive_stock(flavor, body.quantity, reason=body.reason, by=by)
 
     await database.transaction(work)
     rows = await Flavor.select(Flavor.name, Flavor.stock).where(Flavor.id == flavor)
@@ -85,28 +85,33 @@ async def _receive_stock(flavor: int, body: flavors.StockReceipt, by: int) -> Fo
 
 
 async def _retry(payment: int, body: payments_http.Retry, by: int) -> FormResult:
-    staged = await manual_review.retry(payment, why=body.reason, by=by, reference=body.reference)
+    staged = await manual_review.retry_payment(
+        payment, reason=body.reason, by=by, reference=body.reference
+    )
     return f"Payment {payment} will be looked up at the provider again.", staged
 
 
 async def _release(payment: int, body: payments_http.Why, by: int) -> FormResult:
-    staged = await manual_review.release(payment, why=body.reason, by=by)
-    order = (await payments_http.one(payment)).order
+    staged = await manual_review.release_payment(payment, reason=body.reason, by=by)
+    order = (await payments_http.get_payment(payment)).order
     status = await _order_status(order)
     return f"Payment {payment} is declined now; order {order} is {status}.", staged
 
 
 async def _refund_parked(payment: int, body: payments_http.Why, by: int) -> FormResult:
-    staged = await manual_review.refund(payment, why=body.reason, by=by)
-    view = await payments_http.one(payment)
-    amount = money.text(view.moved or 0, view.currency)
+    staged = await manual_review.refund_payment(payment, reason=body.reason, by=by)
+    view = await payments_http.get_payment(payment)
+    amount = money.format_amount(view.moved or 0, view.currency)
     return f"Refund of {amount} started. Order {view.order} is canceled when it succeeds.", staged
 
 
 async def _book_refund(payment: int, body: payments_http.Why, by: int) -> FormResult:
-    staged = await manual_review.book(payment, why=body.reason, by=by)
-    view = await payments_http.one(payment)
-    amount, status = money.text(view.moved or 0, view.currency), await _order_status(view.order)
+    staged = await manual_review.book_refund(payment, reason=body.reason, by=by)
+    view = await payments_http.get_payment(payment)
+    amount, status = (
+        money.format_amount(view.moved or 0, view.currency),
+        await _order_status(view.order),
+    )
     return f"{amount} is booked as refunded; order {view.order} is {status}.", staged
 
 
@@ -199,12 +204,12 @@ FORMS = (
 )
 
 
-def build_forms(notify: placing.Ring) -> list[FormConfig]:
+def build_forms(notify: placing.NotifyWorkers) -> list[FormConfig]:
     """Return the forms for Piccolo; `notify` tells the workers about payments."""
     return [_build_form(form, notify) for form in FORMS]
 
 
-def _build_form(form: AdminForm, notify: placing.Ring) -> FormConfig:
+def _build_form(form: AdminForm, notify: placing.NotifyWorkers) -> FormConfig:
     async def endpoint(request: PiccoloRequest, data: BaseModel) -> str:
         try:
             message, staged = await _submit(form, data.model_extra or {}, request.user.user.id)

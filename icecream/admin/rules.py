@@ -145,7 +145,7 @@ async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
             )
 
     edited = _validate(sent, flavors.FlavorEdit)
-    await flavors.edit(row_id, flavors.FlavorEdit(**edited), check=check)
+    await flavors.edit_flavor(row_id, flavors.FlavorEdit(**edited), check=check)
     return {"id": row_id}
 
 
@@ -163,7 +163,7 @@ async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
         await users.disable(row_id)
     if new["payment_method"] != row["payment_method"]:
         # Set here, not by Piccolo, so that it applies to the user's next order.
-        await methods_http.choose(row_id, new["payment_method"])
+        await methods_http.set_payment_method(row_id, new["payment_method"])
     # An update must set at least one column, so the id is set to its current value.
     return {name: new[name] for name in sent} | {"id": row_id}
 

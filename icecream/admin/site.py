@@ -180,7 +180,7 @@ li:has(> a[href="./api/mfa-setup/"]) { display: none !important; }
 }
 
 
-def _build(host: str, *, https: bool, notify: placing.Ring) -> Any:
+def _build(host: str, *, https: bool, notify: placing.NotifyWorkers) -> Any:
     piccolo = create_admin(
         _table_configs(),
         forms=forms.build_forms(notify),
@@ -219,7 +219,7 @@ def _build_at_first_use(build: Callable[[], Any]) -> Callable[[], Awaitable[Any]
     return get
 
 
-def mount(notify: placing.Ring) -> ASGIRouteHandler:
+def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
     """Return the handler of Piccolo Admin for all paths below `/admin`.
 
     Building the admin takes as long as the rest of the start, and most processes never use it.

@@ -44,16 +44,16 @@ async def doctor(repair: bool, yes: bool) -> None:
     click.echo(f"Checking {settings.load().database_label}")
     for warning in database.DB.warnings():
         click.echo(f"WARNING {warning}")
-    broken = await doctor.examine()
+    broken = await doctor.find_violations()
     _print_violations(broken)
     for rule in broken if repair else ():
-        result = "can be repaired" if repairs.possible(rule) else "needs manual review"
+        result = "can be repaired" if repairs.is_repairable(rule) else "needs manual review"
         click.echo(f"REPAIR  {rule}: {result}")
     if yes and broken:
-        for rule, why in (await repairs.apply(broken)).items():
+        for rule, why in (await repairs.repair_rules(broken)).items():
             click.echo(f"FAILED  {rule}: {why}")
         click.echo("After the repair:")
-        broken = await doctor.examine()
+        broken = await doctor.find_violations()
         _print_violations(broken)
     if broken:
         click.echo(f"{len(broken)} of {len(doctor.RULES)} rules are broken.")

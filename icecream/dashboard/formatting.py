@@ -23,13 +23,13 @@ class FigureChange(Struct, frozen=True):
 
 def headline(minor: int, currency: str) -> str:
     """Format an amount without its currency; from a million on without decimals, to save space."""
-    whole = amounts.major(minor, currency)
-    return amounts.number(minor, currency) if whole < 1_000_000 else f"{whole:,.0f}"
+    whole = amounts.to_major_units(minor, currency)
+    return amounts.format_number(minor, currency) if whole < 1_000_000 else f"{whole:,.0f}"
 
 
 def money(minor: int, currency: str) -> str:
     """Format an amount without a line break before its currency: 1,234.50 EUR."""
-    return amounts.text(minor, currency).replace(" ", NO_BREAK_SPACE)
+    return amounts.format_amount(minor, currency).replace(" ", NO_BREAK_SPACE)
 
 
 def number(count: int) -> str:
@@ -110,7 +110,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f}{NO_BREAK_SPACE}s"
 
 
-FILTERS: dict[str, Callable[..., Any]] = {"amount": amounts.number} | {
+FILTERS: dict[str, Callable[..., Any]] = {"amount": amounts.format_number} | {
     function.__name__: function
     for function in (money, number, percent, day, period, days, timestamp, iso, duration)
 }

@@ -169,7 +169,7 @@ def chart_data(view: View) -> dict[str, Any]:
 
 
 def _chart_value(minor: int, currency: str) -> float:
-    return float(money.major(minor, currency))
+    return float(money.to_major_units(minor, currency))
 
 
 def render_parts(view: View) -> dict[str, str]:

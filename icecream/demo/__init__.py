@@ -107,8 +107,8 @@ async def _create_catalogue(staff: User) -> list[int]:
     for name, (description, price) in FLAVORS.items():
         if not await Flavor.exists().where(Flavor.name == name):
             new = flavors.NewFlavor(name, description, price, stock=0)
-            await flavors.create(new, by=staff)
-    ids = {flavor.name: flavor.id for flavor in await flavors.listed(archived=False)}
+            await flavors.create_flavor(new, by=staff)
+    ids = {flavor.name: flavor.id for flavor in await flavors.list_flavors(archived=False)}
     return [ids[name] for name in FLAVORS if name in ids]
 
 
@@ -146,9 +146,9 @@ class _Season:
         for row in await Flavor.select(Flavor.id, Flavor.stock).where(counted).order_by(Flavor.id):
             missing = sales[row["id"]] + self._surplus[row["id"]] - row["stock"]
             if missing > 0:
-                why = f"delivery of week {monday:%V}"
+                reason = f"delivery of week {monday:%V}"
                 await inventory.receive_stock(
-                    row["id"], missing, reason=why, by=self._staff, at=monday
+                    row["id"], missing, reason=reason, by=self._staff, at=monday
                 )
 
     async def _sell(self, batch: Sequence[PlannedOrder]) -> None:
@@ -166,16 +166,20 @@ class _Season:
 
 async def _place_and_settle(
     batch: Sequence[PlannedOrder],
-) -> list[tuple[PlannedOrder, placing.Placed]]:
+) -> list[tuple[PlannedOrder, placing.PlacedOrder]]:
     """Place and settle the orders; return those for which there was enough stock."""
     await _lock_stock_and_totals(sum_demand(batch))
-    new_orders = [placing.Wanted(planned.user, planned.lines, at=planned.at) for planned in batch]
-    results = zip(batch, await placing.place(new_orders), strict=True)
-    sold = [(planned, placed) for planned, placed in results if isinstance(placed, placing.Placed)]
+    new_orders = [
+        placing.OrderRequest(planned.user, planned.lines, at=planned.at) for planned in batch
+    ]
+    results = zip(batch, await placing.place_orders(new_orders), strict=True)
+    sold = [
+        (planned, placed) for planned, placed in results if isinstance(placed, placing.PlacedOrder)
+    ]
     requests = {placed.payment: planned for planned, placed in sold if placed.payment is not None}
     for planned, placed in sold:
         if planned.outcome == "canceled unpaid":
-            await actions.cancel(placed.order, by=planned.user, at=planned.at)
+            await actions.cancel_order(placed.order, by=planned.user, at=planned.at)
     not_sent = ("canceled unpaid", "pending")
     await _settle(
         {
@@ -199,11 +203,11 @@ async def _lock_stock_and_totals(flavors: Iterable[int]) -> None:
 async def _cancel_or_refund(order: int, planned: PlannedOrder, at: datetime, staff: int) -> None:
     await _lock_stock_and_totals(planned.lines)
     if planned.outcome == "canceled":
-        staged = await actions.cancel(order, by=planned.user, at=at)
+        staged = await actions.cancel_order(order, by=planned.user, at=at)
     else:
         amount = await _half_total(order) if planned.outcome == "refunded in part" else None
-        why = "half of the delivery had melted" if amount else "the freezer broke down"
-        staged = await actions.refund(order, amount, why=why, by=staff, at=at)
+        reason = "half of the delivery had melted" if amount else "the freezer broke down"
+        staged = await actions.refund_order(order, amount, reason=reason, by=staff, at=at)
     await _settle(dict.fromkeys(staged, (at, planned.outcome)))
 
 
@@ -217,14 +221,16 @@ async def _settle(requests: Mapping[int, tuple[datetime, str]]) -> None:
     if not requests:
         return
     sent = {payment: at for payment, (at, _) in requests.items()}
-    claims = await leases.claim(sent, limit=len(sent), lease=LEASE_SECONDS, sent=sent)
+    acquired = await leases.acquire_leases(
+        sent, limit=len(sent), lease_seconds=LEASE_SECONDS, first_sent=sent
+    )
     answers = [
-        (claim, _provider_answer(claim.request, requests[claim.payment][1])) for claim in claims
+        (lease, _provider_answer(lease.request, requests[lease.payment][1])) for lease in acquired
     ]
     await settlement.settle(
         [
-            settlement.Verdict(claim, answer, at=sent[claim.payment] + RESPONSE_TIME)
-            for claim, answer in answers
+            settlement.SettlementResult(lease, answer, at=sent[lease.payment] + RESPONSE_TIME)
+            for lease, answer in answers
         ]
     )
 
@@ -234,9 +240,7 @@ def _provider_answer(request: Request, outcome: str) -> Answer | settlement.Park
     if is_charge and outcome == "failed":
         return Declined("The bank declined the card.")
     if is_charge and outcome == "parked":
-        return settlement.Parked(
-            "The payment was not found at the provider; retrying could move the money twice."
-        )
+        return settlement.Parked(executor.NOT_FOUND)
     # By the usual rules, a payment with another amount than requested is parked.
     surplus = 50 if outcome == "parked with a wrong amount" else 0
     return Succeeded(f"demo_{request.key}", request.amount + surplus, request.currency)

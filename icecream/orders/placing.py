@@ -327,10 +327,12 @@ async def _write_orders(new: Sequence[_NewOrder], now: datetime) -> None:
     rows = await database.together((_INSERT_LINES, lines), attempts.payment_insert(charges))
     await order_history.begin(history, at=now)
     payments = {row["order"]: row["id"] for row in rows}
-    for one in new:
-        one.payment = payments.get(one.id)
-    sales = [totals.Sale(one.user, one.at, one.status, one.lines) for one in new]
-    await database.together(attempts.due(charges, payments), *totals.update_statements(sales))
+    for order in new:
+        order.payment = payments.get(order.id)
+    sales = [totals.Sale(order.user, order.at, order.status, order.lines) for order in new]
+    await database.together(
+        attempts.job_insert(charges, payments), *totals.update_statements(sales)
+    )
 
 
 def _first_events(order: _NewOrder) -> list[order_history.Happened]:

@@ -371,7 +371,7 @@ async def _update_totals(
             added.append(totals.Sale(*key, transition.status, after))
             removed.append(totals.Sale(*key, transition.order["status"], before))
     await order_lines.save_shares(parts)
-    await totals.update(come, gone)
+    await totals.update(added, removed)
 
 
 async def _update_orders(transitions: Sequence[OrderTransition]) -> None:

@@ -69,6 +69,6 @@ def _row_values(names: Sequence[str], flavor: Any, report: Report) -> list[Any]:
     values, row = asdict(flavor), []
     for name in names:
         if name in MONEY_COLUMNS:
-            row.append(money.major(values[name], report.currency))
+            row.append(money.to_major_units(values[name], report.currency))
         row.append(values[name])
     return row

@@ -98,7 +98,7 @@ async def _load_recent_sales(today: date) -> dict[int, int]:
         await FlavorDay.select(FlavorDay.flavor, Sum(FlavorDay.quantity))
         .where(
             FlavorDay.day > today - timedelta(days=SALES_PACE_DAYS),
-            FlavorDay.status.is_in(list(states.LIVE)),
+            FlavorDay.status.is_in(list(states.LIVE_STATUSES)),
         )
         .group_by(FlavorDay.flavor)
     )

@@ -90,7 +90,7 @@ def _quote_names(names: Iterable[str]) -> str:
 
 # For a canceled order, the charged amount equals the refunded amount, or is 0.
 CHARGED_SQL = (
-    f"CASE WHEN {{}} IN ({_quote_names(states.CHARGED)}) THEN {{}}"
+    f"CASE WHEN {{}} IN ({_quote_names(states.CHARGED_STATUSES)}) THEN {{}}"
     " WHEN {} = 'canceled' THEN {} ELSE 0 END"
 )
 

@@ -834,7 +834,7 @@ async def test_a_form_cancels_an_unpaid_order_at_once(
         result = await submit(clerk, "cancel-an-order", order=placed)
         assert result == (200, f"Order {placed} is canceled.")
     result = await submit(clerk, "pay-an-order-again", order=placed)
-    assert result == (422, "What is canceled cannot become pending.")
+    assert result == (422, "A canceled order cannot be paid again.")
     await ledger.check()
 
 
@@ -872,7 +872,7 @@ async def test_forms_decide_about_parked_payments(
     result = await submit(clerk, "release-a-parked-payment", payment=lost.payment, **why)
     assert result == (422, "This payment is unknown.")
     result = await submit(clerk, "refund-a-parked-payment", payment=gone.payment, **why)
-    assert result == (422, "Nothing is known to have been charged by this payment.")
+    assert result == (422, "No charged amount is known for this payment.")
     result = await submit(clerk, "release-a-parked-payment", payment=gone.payment, **why)
     assert result[1] == f"Payment {gone.payment} is declined now; order {gone.order} is failed."
     assert await latest(gone.order) == ("failed", by, "seen")

@@ -99,7 +99,7 @@ async def test_events_and_totals_of_past_orders_have_past_times(
         await settlement.settle([msgspec.structs.replace(verdict(claim, answer), at=at)])
     returned = days[0] + timedelta(days=1)
     await actions.cancel_order(placed[0].order, by=customer.user.id, at=returned)
-    about: dict[str, Any] = {"why": "melted", "by": staff.user.id, "at": returned}
+    about: dict[str, Any] = {"reason": "melted", "by": staff.user.id, "at": returned}
     await database.transaction(lambda: actions.refund_order(placed[2].order, 50, **about))
 
     rows = await Order.select(Order.id, Order.created_at).where(Order.user == customer.user.id)

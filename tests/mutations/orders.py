@@ -18,8 +18,8 @@ MUTATIONS = [
         ),
         (
             "intake: the totals do not count new orders",
-            "attempts.due(charges, payments), *totals.update_statements(sales)",
-            "attempts.due(charges, payments)",
+            "attempts.job_insert(charges, payments), *totals.update_statements(sales)",
+            "attempts.job_insert(charges, payments)",
         ),
         (
             "intake: the total leaves out the quantity",

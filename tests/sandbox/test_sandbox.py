@@ -28,7 +28,7 @@ from icecream.payments.providers import (
     Succeeded,
 )
 from icecream.payments.providers import stripe as adapter
-from icecream.payments.providers.stripe import Stripe
+from icecream.payments.providers.stripe import StripeGateway
 from icecream.sandbox import FAULT_BY_DIGITS, FAULTS, Bank, Faults, RequestHandler, create_app
 from icecream.sandbox.ledger import Ledger
 from icecream.sandbox.objects import MESSAGES, ChangeEntry
@@ -172,7 +172,9 @@ async def test_a_request_that_was_not_carried_out_leaves_its_key_free(
     assert (await post(by_hand, key)).status_code == 200
 
 
-async def test_a_key_is_in_use_until_its_response(sandbox: Sandbox, provider: Stripe) -> None:
+async def test_a_key_is_in_use_until_its_response(
+    sandbox: Sandbox, provider: StripeGateway
+) -> None:
     request = charge(faulty("slow"))
     asking = asyncio.create_task(answer(provider, request))
     await asyncio.to_thread(until, sandbox.holds, "it is carried out")
@@ -190,7 +192,7 @@ def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 async def test_an_expired_key_moves_money_again(forgetful: Sandbox) -> None:
-    provider, request = Stripe("sk_test_1", api=forgetful.url), charge()
+    provider, request = StripeGateway("sk_test_1", api=forgetful.url), charge()
     first = await answer(provider, request)
     await asyncio.sleep(0.15)
     second = await answer(provider, request)
@@ -224,13 +226,13 @@ async def test_some_cards_decline(provider: StripeGateway, method: str) -> None:
     assert isinstance(await answer(provider, charge(method=method)), Declined)
 
 
-async def test_an_unknown_payment_method_is_declined(provider: Stripe) -> None:
+async def test_an_unknown_payment_method_is_declined(provider: StripeGateway) -> None:
     declined = await answer(provider, charge(method="pm_of_nobody"))
     assert isinstance(declined, Declined)
     assert "resource_missing" in declined.reason
 
 
-async def test_refunds_never_exceed_the_charge(provider: Stripe) -> None:
+async def test_refunds_never_exceed_the_charge(provider: StripeGateway) -> None:
     made = await answer(provider, charge(1000))
     wanted = [Refund(secrets.token_hex(8), 300, "EUR", 7, made.reference) for _ in range(10)]
     answers = await asyncio.gather(*(answer(provider, one) for one in wanted))
@@ -243,7 +245,7 @@ async def test_refunds_never_exceed_the_charge(provider: Stripe) -> None:
     assert "charge_already_refunded" in more.reason
 
 
-async def test_a_declined_or_unknown_charge_cannot_be_refunded(provider: Stripe) -> None:
+async def test_a_declined_or_unknown_charge_cannot_be_refunded(provider: StripeGateway) -> None:
     request = charge(method="pm_card_chargeDeclined")
     await answer(provider, request)
     since = datetime.now(UTC) - timedelta(seconds=60)
@@ -256,8 +258,8 @@ async def test_a_declined_or_unknown_charge_cannot_be_refunded(provider: Stripe)
 
 
 async def test_only_test_keys_are_accepted(sandbox: Sandbox) -> None:
-    stranger = Stripe("sk_live_1", api=sandbox.url)
-    assert isinstance(await answer(stranger, charge()), Later)
+    stranger = StripeGateway("sk_live_1", api=sandbox.url)
+    assert isinstance(await answer(stranger, charge()), RetryLater)
     await stranger.close()
 
 
@@ -273,7 +275,7 @@ async def test_a_charge_is_found_by_its_key(provider: StripeGateway) -> None:
 
 
 async def test_a_list_continues_on_its_next_page(
-    provider: Stripe, monkeypatch: pytest.MonkeyPatch
+    provider: StripeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter, "MAX_PAGE_SIZE", 3)
     since = datetime.now(UTC)
@@ -425,7 +427,7 @@ HELD = ("slow", "late", "processing")
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_affects_one_request_and_money_moves_at_most_once(
-    sandbox: Sandbox, provider: Stripe, hurried: Stripe, fault: str
+    sandbox: Sandbox, provider: StripeGateway, hurried: StripeGateway, fault: str
 ) -> None:
     first, done, second, in_the_end = EXPECTED[fault]
     request = charge(faulty(fault))
@@ -445,7 +447,7 @@ async def test_a_fault_affects_one_request_and_money_moves_at_most_once(
 
 
 async def test_a_late_request_is_carried_out_after_the_client_disconnected(
-    sandbox: Sandbox, provider: Stripe, hurried: Stripe
+    sandbox: Sandbox, provider: StripeGateway, hurried: StripeGateway
 ) -> None:
     request = charge(faulty("late"))
     assert type(await answer(hurried, request)) is OutcomeUnknown
@@ -458,7 +460,7 @@ async def test_a_late_request_is_carried_out_after_the_client_disconnected(
     assert len(sandbox.executions(request.key)) == 1
 
 
-async def test_a_payment_behind_a_stored_error_is_found(provider: Stripe) -> None:
+async def test_a_payment_behind_a_stored_error_is_found(provider: StripeGateway) -> None:
     request = charge(faulty("500-after"))
     assert type(await answer(provider, request)) is OutcomeUnknown
     found = await provider.look_up(request, None)
@@ -466,7 +468,7 @@ async def test_a_payment_behind_a_stored_error_is_found(provider: Stripe) -> Non
     assert found.amount == request.amount
 
 
-async def test_the_moved_amount_may_differ(sandbox: Sandbox, provider: Stripe) -> None:
+async def test_the_moved_amount_may_differ(sandbox: Sandbox, provider: StripeGateway) -> None:
     request = charge(faulty("wrong-amount"))
     moved = await answer(provider, request)
     assert moved.amount == request.amount - 1
@@ -474,7 +476,7 @@ async def test_the_moved_amount_may_differ(sandbox: Sandbox, provider: Stripe) -
 
 
 async def test_a_processing_payment_succeeds_later(
-    sandbox: Sandbox, provider: Stripe, hooks: "Hooks"
+    sandbox: Sandbox, provider: StripeGateway, hooks: "Hooks"
 ) -> None:
     request = charge(faulty("processing"))
     processed = await answer(provider, request)
@@ -642,7 +644,7 @@ class Hooks:
 
 
 async def test_webhooks_are_signed_and_retried_until_accepted(
-    provider: Stripe, hooks: Hooks
+    provider: StripeGateway, hooks: Hooks
 ) -> None:
     paid, declined = charge(), charge(method="pm_card_chargeDeclined")
     made = await answer(provider, paid)
@@ -657,7 +659,7 @@ async def test_webhooks_are_signed_and_retried_until_accepted(
     assert len(set(events)) == 3
 
 
-async def test_a_webhook_may_arrive_twice(provider: Stripe, hooks: Hooks) -> None:
+async def test_a_webhook_may_arrive_twice(provider: StripeGateway, hooks: Hooks) -> None:
     request = charge(faulty("duplicate-webhooks"))
     await answer(provider, request)
     (event, again) = await hooks.wait_for(request.key, "payment_intent.succeeded", times=2)
