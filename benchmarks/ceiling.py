@@ -14,13 +14,13 @@ from icecream.orders.http import requests, responses
 @post("/ceiling", status_code=200)
 async def decode(data: JSONBody[requests.NewOrder]) -> ASGIApp:
     """Decode an order, and respond as if it was placed."""
-    return bodies.Json(responses.OrderPlaced("Order placed", sum(data.wanted)))
+    return bodies.JsonResponse(responses.OrderPlaced("Order placed", sum(data.wanted)))
 
 
 @get("/ceiling")
 async def answer() -> ASGIApp:
     """Respond."""
-    return bodies.Json({"status": "ok"})
+    return bodies.JsonResponse({"status": "ok"})
 
 
 def create() -> Any:
@@ -28,7 +28,7 @@ def create() -> Any:
     application = app.litestar()
     application.register(decode)
     application.register(answer)
-    return middleware.Edge(application, https=False)
+    return middleware.OuterMiddleware(application, https=False)
 
 
 if __name__ == "__main__":

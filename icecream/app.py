@@ -22,9 +22,9 @@ from icecream.admin import site
 from icecream.catalogue.http import Flavors
 from icecream.dashboard import http as dashboard_http
 from icecream.dashboard.stream import OpenPages
-from icecream.feed.http import Events, Streams
-from icecream.feed.reader import Reader
-from icecream.feed.waiting import Waiting
+from icecream.feed.http import Events, OpenStreams
+from icecream.feed.reader import FeedReader
+from icecream.feed.waiting import SettlementWaiters
 from icecream.http import (
     bodies,
     cors,
@@ -48,32 +48,32 @@ from icecream.payments.http.payments import Payments
 from icecream.reporting.http.stats import Stats
 from icecream.runtime import instrumentation, shutdown
 from tasks import broker, notify
-from tasks.publishing import publishing
-from tasks.worker import working
+from tasks.publishing import run_publisher
+from tasks.worker import run_worker
 
 log = logging.getLogger(__name__)
 # The largest valid body is an order of 100 lines, some kilobytes.
-LARGEST_BODY = 256_000
-# Seconds from the end of serving to the end of the process, even if something hangs.
-STOP_SECONDS = 7
+MAX_BODY_BYTES = 256_000
+# The process ends this long after the end of serving, even if something hangs.
+MAX_STOP_SECONDS = 7
 
 
-def _end_with_parent() -> None:
+def _stop_with_parent() -> None:
     """End this process with the first server process, so that it does not keep the port."""
     parent, loop = multiprocessing.parent_process(), asyncio.get_running_loop()
     if parent is None:
         return
     sentinel = parent.sentinel
 
-    def ended() -> None:
+    def stop() -> None:
         loop.remove_reader(sentinel)
-        instrumentation.forget()
+        instrumentation.remove_folder()
         signal.raise_signal(signal.SIGTERM)
 
-    loop.add_reader(sentinel, ended)
+    loop.add_reader(sentinel, stop)
 
 
-def _at_the_signal(stop: Callable[[], None]) -> None:
+def _on_stop_signal(stop: Callable[[], None]) -> None:
     """Call `stop` as soon as the server receives a stop signal.
 
     uvicorn notifies the application only after all streams have ended.
@@ -82,59 +82,61 @@ def _at_the_signal(stop: Callable[[], None]) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGTERM, signal.SIGINT):
-        before = signal.getsignal(number)
-        if callable(before):
-            signal.signal(number, partial(_told, loop, stop, before))
+        previous = signal.getsignal(number)
+        if callable(previous):
+            signal.signal(number, partial(_handle_signal, loop, stop, previous))
 
 
-def _told(
+def _handle_signal(
     loop: asyncio.AbstractEventLoop,
     stop: Callable[[], None],
-    before: Callable[[int, FrameType | None], Any],
+    previous: Callable[[int, FrameType | None], Any],
     number: int,
     frame: FrameType | None,
 ) -> None:
     loop.call_soon_threadsafe(stop)
-    before(number, frame)
+    previous(number, frame)
 
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Keep the database, the broker and the feed open, and with SQLite the worker too."""
-    _end_with_parent()
-    _at_the_signal(app.state.reader.close)
+    _stop_with_parent()
+    _on_stop_signal(app.state.reader.close)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(database.running("serve"))
-        await stack.enter_async_context(broker.running())
+        await stack.enter_async_context(database.open_pool("serve"))
+        await stack.enter_async_context(broker.open_broker())
         stack.push_async_callback(app.state.gateway.close)
         if settings.load().embedded:
-            await stack.enter_async_context(working())
-        await stack.enter_async_context(publishing())
+            await stack.enter_async_context(run_worker())
+        await stack.enter_async_context(run_publisher())
         # These objects live as long as the process. If the garbage collector scanned them again and
         # again, all requests would stop for a tenth of a second each time.
         gc.collect()
         gc.freeze()
         yield
         app.state.reader.close()
-        end = shutdown.force_after(STOP_SECONDS)
+        timer = shutdown.force_exit_after(MAX_STOP_SECONDS)
         await app.state.order_placer.close()
-    # Nothing hung; a process that embeds the application continues.
-    end.cancel()
+    # Nothing hangs. A process that embeds the application continues.
+    timer.cancel()
 
 
 def create() -> Callable[[Scope, Receive, Send], Any]:
     """Return the complete ASGI application."""
     current = settings.load()
-    app: ASGIApp = methods.Methods(litestar())
+    app: ASGIApp = methods.HeadAndOptions(litestar())
     if current.cors_origins:
-        app = cors.across_origins(app, current.cors_origins)
-    return middleware.Edge(app, https=current.address.startswith("https:"), prefix=current.prefix)
+        app = cors.add_cors(app, current.cors_origins)
+    return middleware.OuterMiddleware(
+        app, https=current.address.startswith("https:"), prefix=current.prefix
+    )
 
 
 def litestar() -> Litestar:
     """Return the Litestar application without its wrappers."""
     current = settings.load()
-    reader = Reader()
+    reader = FeedReader()
     return Litestar(
         route_handlers=[
             Accounts,
@@ -147,32 +149,32 @@ def litestar() -> Litestar:
             Stats,
             webhooks.receive_webhook,
             health.HealthChecks,
-            metrics.read,
-            site.mount(notify.ring),
+            metrics.get_metrics,
+            site.mount(notify.notify_workers),
             dashboard_http.router,
             pages.router,
         ],
         on_app_init=[auth.on_app_init],
-        before_request=query_parameters.only_declared,
-        middleware=[rate_limits.Quota],
-        request_class=bodies.AnyBody,
-        request_max_body_size=LARGEST_BODY,
-        exception_handlers={Exception: problems.problem},
+        before_request=query_parameters.refuse_undeclared,
+        middleware=[rate_limits.RateLimiter],
+        request_class=bodies.ApiRequest,
+        request_max_body_size=MAX_BODY_BYTES,
+        exception_handlers={Exception: problems.problem_response},
         lifespan=[lifespan],
         state=State(
             {
                 "gateway": providers.create_gateway(current),
-                "order_placer": placing.OrderPlacer(notify.ring),
-                "metrics": metrics.Page(notify.redis_is_away),
+                "order_placer": placing.OrderPlacer(notify.notify_workers),
+                "metrics": metrics.MetricsPage(notify.redis_is_unavailable),
                 "open_pages": OpenPages(reader),
                 "readiness": health.Readiness(),
-                "notify_workers": notify.ring,
+                "notify_workers": notify.notify_workers,
                 "reader": reader,
-                "streams": Streams(reader),
-                "waiting": Waiting(reader),
-                "warnings": notify.warnings,
+                "streams": OpenStreams(reader),
+                "settlement_waiters": SettlementWaiters(reader),
+                "warnings": notify.redis_warnings,
             }
         ),
-        openapi_config=openapi.config(pages.SWAGGER, pages.REDOC, csp=pages.CSP),
+        openapi_config=openapi.openapi_config(pages.SWAGGER, pages.REDOC, csp=pages.CSP),
         logging_config=None,
     )

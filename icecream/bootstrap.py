@@ -18,25 +18,26 @@ from icecream.runtime import passwords
 from icecream.tables import APP_CONFIG, Flavor, Order, User
 
 log = logging.getLogger(__name__)
-FIRST_ADMIN, FIRST_FLAVOR = "admin", "Vanilla"
+INITIAL_ADMIN = "admin"
+INITIAL_FLAVOR = "Vanilla"
 
 
 class NotReady(Exception):
-    """One line that says why the service cannot start."""
+    """A line with the reason why the service cannot start."""
 
 
 @cache
-def known_migrations() -> list[str]:
+def all_migrations() -> list[str]:
     """Return the ids of the migrations of this code."""
     manager = BaseMigrationManager()
     return sorted(manager.get_migration_modules(APP_CONFIG.resolved_migrations_folder_path))
 
 
-async def pending() -> list[str]:
+async def pending_migrations() -> list[str]:
     """Return the ids of the migrations that this database lacks."""
-    there = await database.has_table(Migration)
-    ran = await Migration.get_migrations_which_ran() if there else []
-    return [name for name in known_migrations() if name not in ran]
+    has_table = await database.has_table(Migration)
+    applied = await Migration.get_migrations_which_ran() if has_table else []
+    return [name for name in all_migrations() if name not in applied]
 
 
 async def migrate(announce: Callable[[str], None]) -> None:
@@ -47,71 +48,72 @@ async def migrate(announce: Callable[[str], None]) -> None:
     is not valid.
     """
     async with DB.migration_lock():
-        if not await pending():
+        if not await pending_migrations():
             return
         async with DB.transaction():
             # Piccolo would not create its table if another schema has one.
             if not await database.has_table(Migration):
                 await Migration.create_table()
-            await _quietly(run_forwards("icecream"))
+            await _run_piccolo_command(run_forwards("icecream"))
             if not await User.exists():
-                await _first_rows(announce)
+                await _insert_initial_rows(announce)
 
 
 async def migrate_to(migration: str) -> None:
     """Revert this migration and all later ones, which drops their tables; `all` reverts all."""
     async with DB.migration_lock(), DB.transaction():
-        await _quietly(run_backwards("icecream", migration, auto_agree=True))
+        await _run_piccolo_command(run_backwards("icecream", migration, auto_agree=True))
 
 
-async def _quietly(run: object) -> None:
+async def _run_piccolo_command(command: object) -> None:
     # Piccolo prints its progress; a failed migration is reported only by the return value.
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        result = await run  # type: ignore[misc]  # Piccolo's commands carry no types
-    log.debug(said.getvalue())
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        result = await command  # type: ignore[misc]  # Piccolo's commands carry no types
+    log.debug(output.getvalue())
     if not result.success:
         raise NotReady(f"The migration failed: {result.message}")
 
 
-async def _first_rows(announce: Callable[[str], None]) -> None:
-    chosen = settings.load().admin_password
-    password = chosen or secrets.token_urlsafe(12)
+async def _insert_initial_rows(announce: Callable[[str], None]) -> None:
+    configured = settings.load().admin_password
+    password = configured or secrets.token_urlsafe(12)
     await User(
-        username=FIRST_ADMIN,
-        password=await passwords.hashed(password),
+        username=INITIAL_ADMIN,
+        password=await passwords.hash_password(password),
         active=True,
         admin=True,
         superuser=True,
     ).save()
-    await Flavor(name=FIRST_FLAVOR, price=settings.load().default_price).save()
-    announce(
-        f"The first admin is {FIRST_ADMIN!r}, with the password from ICECREAM_ADMIN_PASSWORD."
-        if chosen
-        else f"The first admin is {FIRST_ADMIN!r}, password {password} (shown only this once)."
-    )
+    await Flavor(name=INITIAL_FLAVOR, price=settings.load().default_price).save()
+    if configured:
+        announce(
+            f"The first admin is {INITIAL_ADMIN!r}, with the password from ICECREAM_ADMIN_PASSWORD."
+        )
+    else:
+        announce(f"The first admin is {INITIAL_ADMIN!r}, password {password} (shown only once).")
 
 
-async def prepare(announce: Callable[[str], None]) -> None:
+async def prepare_database(announce: Callable[[str], None]) -> None:
     """Prepare the database: migrate an embedded one, and check any other.
 
     Raises:
-        NotReady: the message says what to do.
+        NotReady: the message has the necessary action.
     """
     if settings.load().embedded:
         await migrate(announce)
-    await check()
+    await check_database()
 
 
-async def check() -> None:
+async def check_database() -> None:
     """Raise NotReady unless this code can serve this database with these settings.
 
     Raises:
         settings.BadSetting: there is no usable secret key.
     """
     _ = settings.load().signing_keys
-    if await pending():
-        raise NotReady("The database lacks migrations: run `icecream migrate` first.")
+    if await pending_migrations():
+        raise NotReady("The database has pending migrations: run `icecream migrate` first.")
     currency = settings.load().currency
     last = await Order.select(Order.currency).order_by(Order.id, ascending=False).first()
     if last is not None and last["currency"] != currency:

@@ -1,4 +1,4 @@
-"""Sentences for people about the values that a type allows."""
+"""Descriptions of the values that a type allows, for error messages."""
 
 import difflib
 import re
@@ -9,20 +9,22 @@ from typing import Any, NamedTuple
 from msgspec import ValidationError, inspect
 
 # msgspec reports missing and unknown fields only in its text, with the place in JSONPath.
-_FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*?)`(?: - at `(.*)`)?$")
-_PLACE = re.compile(r" - at `(\$.*)`$", re.DOTALL)
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_FIELD_ERROR_PATTERN = re.compile(
+    r"^Object (missing required|contains unknown) field `(.*?)`(?: - at `(.*)`)?$"
+)
+_PLACE_PATTERN = re.compile(r" - at `(\$.*)`$", re.DOTALL)
+_STEP_PATTERN = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 
-class Unfit(ValueError):
-    """A refusal by a struct's own check: the field, and the rest of the sentence about it."""
+class InvalidValue(ValueError):
+    """An invalid value that a struct's own check found: the field, and the predicate about it."""
 
     def __init__(self, field: str, predicate: str) -> None:
         super().__init__(f"{field} {predicate}")
         self.field, self.predicate = field, predicate
 
 
-class Fault(NamedTuple):
+class FieldProblem(NamedTuple):
     """An invalid value: its place, and the predicate about it ("must be a whole number")."""
 
     steps: tuple[str, ...]
@@ -45,77 +47,84 @@ def _is_index(step: str) -> bool:
     return step.isdigit() or step == "..."
 
 
-def steps(path: str) -> tuple[str, ...]:
+def parse_path(path: str) -> tuple[str, ...]:
     """Return the members and items of a path such as msgspec's `$.lines[0].quantity`."""
-    return tuple(key or index for key, index in _STEP.findall(path))
+    return tuple(key or index for key, index in _STEP_PATTERN.findall(path))
 
 
-def fault(error: ValidationError, kind: Any) -> Fault:
+def explain_error(error: ValidationError, kind: Any) -> FieldProblem:
     """Return the fault for an error that msgspec found in a value of this type."""
     text, cause = str(error), error.__cause__
-    if isinstance(cause, Unfit):
-        return Fault((cause.field,), "invalid", cause.predicate)
-    if field := _FIELD.match(text):
+    if isinstance(cause, InvalidValue):
+        return FieldProblem((cause.field,), "invalid", cause.predicate)
+    if field := _FIELD_ERROR_PATTERN.match(text):
         # A received name may contain any text, so it is never parsed as a path.
-        place = (*steps(field[3] or "$"), field[2])
+        place = (*parse_path(field[3] or "$"), field[2])
         if field[1].startswith("missing"):
-            return Fault(place, "missing", "is required")
-        names = _names(_at(_type(kind), place[:-1]))
-        return Fault(place, "unknown-field", "is not known" + meant(field[2], names))
-    found = _PLACE.search(text)
-    place = steps(found[1] if found else "$")
-    return Fault(place, "invalid", f"must be {allowed(_at(_type(kind), place))}")
+            return FieldProblem(place, "missing", "is required")
+        names = _field_names(_type_at(_type_info(kind), place[:-1]))
+        return FieldProblem(place, "unknown-field", "is unknown" + suggest_name(field[2], names))
+    found = _PLACE_PATTERN.search(text)
+    place = parse_path(found[1] if found else "$")
+    return FieldProblem(
+        place, "invalid", f"must be {describe_values(_type_at(_type_info(kind), place))}"
+    )
 
 
-def meant(name: str, names: Iterable[str]) -> str:
+def suggest_name(name: str, names: Iterable[str]) -> str:
     """Return a hint with the most similar name, or an empty text if none is similar."""
     near = difflib.get_close_matches(name[:100], names, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def of(kind: Any) -> str:
+def describe_type(kind: Any) -> str:
     """Return the description of the allowed values of a type."""
-    return allowed(_type(kind))
+    return describe_values(_type_info(kind))
 
 
 @cache
-def null_words(kind: Any) -> dict[str, str]:
+def fields_reading_null(kind: Any) -> dict[str, str]:
     """Return the members for which msgspec reads the word "null" as null, with their values."""
-    found = _type(kind)
-    fields = found.fields if isinstance(found, inspect.StructType) else ()
-    return {one.encode_name: allowed(one.type) for one in fields if _takes_word(one.type)}
+    info = _type_info(kind)
+    fields = info.fields if isinstance(info, inspect.StructType) else ()
+    return {
+        field.encode_name: describe_values(field.type)
+        for field in fields
+        if _reads_null_word(field.type)
+    }
 
 
-def takes_null_word(kind: Any) -> bool:
+def reads_null_word(kind: Any) -> bool:
     """Return whether msgspec reads the word "null" as null: if null is allowed and text is not."""
-    return _takes_word(_type(kind))
+    return _reads_null_word(_type_info(kind))
 
 
-def _takes_word(kind: inspect.Type) -> bool:
+def _reads_null_word(kind: inspect.Type) -> bool:
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    plain = [one.type if isinstance(one, inspect.Metadata) else one for one in kinds]
-    text = any(isinstance(one, inspect.StrType) for one in plain)
-    return not text and any(isinstance(one, inspect.NoneType) for one in plain)
+    plain = [item.type if isinstance(item, inspect.Metadata) else item for item in kinds]
+    allows_text = any(isinstance(item, inspect.StrType) for item in plain)
+    return not allows_text and any(isinstance(item, inspect.NoneType) for item in plain)
 
 
 @cache
-def _type(kind: Any) -> inspect.Type:
+def _type_info(kind: Any) -> inspect.Type:
     return inspect.type_info(kind)
 
 
-def _at(kind: inspect.Type, place: Iterable[str]) -> inspect.Type:
-    for step in place:
-        kind = _inner(kind, step)
+def _type_at(kind: inspect.Type, path: Iterable[str]) -> inspect.Type:
+    for step in path:
+        kind = _member_type(kind, step)
     return kind
 
 
-def _inner(kind: inspect.Type, step: str) -> inspect.Type:
+def _member_type(kind: inspect.Type, step: str) -> inspect.Type:
     match kind:
         case inspect.Metadata():
-            return _inner(kind.type, step)
+            return _member_type(kind.type, step)
         case inspect.UnionType():
-            found = [_inner(one, step) for one in kind.types]
-            return next((one for one in found if not isinstance(one, inspect.AnyType)), found[0])
+            types = [_member_type(item, step) for item in kind.types]
+            known = (item for item in types if not isinstance(item, inspect.AnyType))
+            return next(known, types[0])
         case inspect.StructType():
             fields = {field.encode_name: field.type for field in kind.fields}
             return fields.get(step, inspect.AnyType())
@@ -124,33 +133,33 @@ def _inner(kind: inspect.Type, step: str) -> inspect.Type:
     return inspect.AnyType()
 
 
-def _names(kind: inspect.Type) -> list[str]:
+def _field_names(kind: inspect.Type) -> list[str]:
     match kind:
         case inspect.Metadata():
-            return _names(kind.type)
+            return _field_names(kind.type)
         case inspect.StructType():
             return [field.encode_name for field in kind.fields]
     return []
 
 
-def allowed(kind: inspect.Type) -> str:
+def describe_values(kind: inspect.Type) -> str:
     """Describe the allowed values of a type; `words` among the extras of a `Meta` come first."""
     match kind:
         case inspect.Metadata():
-            return str((kind.extra or {}).get("words", "{}")).format(allowed(kind.type))
+            return str((kind.extra or {}).get("words", "{}")).format(describe_values(kind.type))
         case inspect.UnionType():
-            return ", or ".join(allowed(one) for one in kind.types)
+            return ", or ".join(describe_values(item) for item in kind.types)
         case inspect.LiteralType():
-            return one_of(map(str, kind.values))
+            return describe_choice(map(str, kind.values))
         case inspect.IntType() | inspect.FloatType():
             name = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
-            return name + _range(kind)
+            return name + _describe_range(kind)
         case inspect.StrType() | inspect.ListType() | inspect.VarTupleType():
-            return _sized(kind)
-    return _SIMPLE.get(type(kind), "of another kind")
+            return _describe_length(kind)
+    return _SIMPLE_DESCRIPTIONS.get(type(kind), "of another type")
 
 
-_SIMPLE: dict[type[inspect.Type], str] = {
+_SIMPLE_DESCRIPTIONS: dict[type[inspect.Type], str] = {
     inspect.NoneType: "null",
     inspect.BoolType: "true or false",
     inspect.StructType: "an object",
@@ -159,12 +168,12 @@ _SIMPLE: dict[type[inspect.Type], str] = {
 }
 
 
-def one_of(words: Iterable[str]) -> str:
-    """Return the text for a choice of a few words."""
+def describe_choice(words: Iterable[str]) -> str:
+    """Return the description of a choice of a few words."""
     return f"one of {', '.join(words)}"
 
 
-def _range(kind: inspect.IntType | inspect.FloatType) -> str:
+def _describe_range(kind: inspect.IntType | inspect.FloatType) -> str:
     if kind.ge is not None and kind.le is not None:
         return f" from {kind.ge} to {kind.le}"
     bounds = {
@@ -173,13 +182,13 @@ def _range(kind: inspect.IntType | inspect.FloatType) -> str:
         "at most": kind.le,
         "less than": kind.lt,
     }
-    told = [f"{word} {bound}" for word, bound in bounds.items() if bound is not None]
-    return " " + " and ".join(told) if told else ""
+    parts = [f"{word} {bound}" for word, bound in bounds.items() if bound is not None]
+    return " " + " and ".join(parts) if parts else ""
 
 
-def _sized(kind: inspect.StrType | inspect.ListType | inspect.VarTupleType) -> str:
-    text = isinstance(kind, inspect.StrType)
-    name, unit = ("text", "characters") if text else ("a list", "items")
+def _describe_length(kind: inspect.StrType | inspect.ListType | inspect.VarTupleType) -> str:
+    is_text = isinstance(kind, inspect.StrType)
+    name, unit = ("text", "characters") if is_text else ("a list", "items")
     match kind.min_length, kind.max_length:
         case None, None:
             return name

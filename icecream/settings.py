@@ -17,19 +17,20 @@ from msgspec import Meta, Struct
 
 from icecream import constraints, money, stripe_units
 
-PREFIX = "ICECREAM_"
+VARIABLE_PREFIX = "ICECREAM_"
 # RFC 7518, 3.2: an HS256 key must be at least as long as the hash.
-SECRET_KEY_BYTES = 32
-# Seconds between two sweeps. A sweep finds the work that notifications missed. It runs often where
-# it costs nothing (one process and its file), and less often where many workers query one
+MIN_SECRET_KEY_BYTES = 32
+# The default intervals of the sweep, which finds the work of lost notifications. It runs often
+# where it costs nothing (one process and its file), and less often where many workers query one
 # PostgreSQL.
-SWEEP_EMBEDDED, SWEEP_AT_SCALE = 1.0, 5.0
+EMBEDDED_SWEEP_SECONDS = 1.0
+WORKER_SWEEP_SECONDS = 5.0
 # The path of a public URL. Paths that begin like our own are excluded, because they are ambiguous.
-PREFIX_OF_PATHS = re.compile(
+PUBLIC_URL_PATH_PATTERN = re.compile(
     r"(?!/(admin|api|assets|dashboard|health|metrics|problems|schema)(/|$))(/[\w.~-]+)*/?", re.ASCII
 )
 
-# `words` is the text of the error message for a value that does not match, instead of the pattern.
+# `words` describes the allowed values in the error message, instead of the pattern.
 RedisPrefix = Annotated[
     str, Meta(pattern=r"^[\w:.-]+$", extra={"words": "letters, digits and any of _ : . -"})
 ]
@@ -40,16 +41,16 @@ Delay = Annotated[
         extra={"words": "seconds, or a range of seconds such as 0.5-2"},
     ),
 ]
-VALID_PORT = "an address with a valid port"
-# Seconds for which a worker's blocking read from Redis waits.
-REDIS_BLOCKS = 1
+VALID_PORT_RULE = "an address with a valid port"
+# A worker's blocking read from Redis waits this long.
+REDIS_BLOCK_SECONDS = 1
 
 # Shorter pauses would keep a processor busy, and no service answers in a shorter time.
 Seconds = Annotated[float, Meta(ge=0.01, le=86_400)]
 
 
 class BadSetting(Exception):
-    """One line that says which setting is wrong, and which values are valid."""
+    """A line with the name of a wrong setting and the valid values."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,20 +96,26 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _require(
             high < self.payment_timeout or self.payment_provider != "simulated",
             "payment_timeout",
-            "longer than ICECREAM_PAYMENT_DELAY",
+            "a time longer than ICECREAM_PAYMENT_DELAY",
         )
-        _require(self.lease > self.payment_timeout, "lease", "longer than ICECREAM_PAYMENT_TIMEOUT")
+        _require(
+            self.lease > self.payment_timeout,
+            "lease",
+            "a time longer than ICECREAM_PAYMENT_TIMEOUT",
+        )
         _require(
             money.decimal_places(self.currency) is not None,
             "currency",
-            f"a currency of ISO 4217, such as EUR: {self.currency!r} is none",
+            f"an ISO 4217 currency such as EUR, not {self.currency!r}",
         )
         _require(
             self.default_price % self.amount_step == 0,
             "default_price",
-            f"a multiple of {self.amount_step}: Stripe takes no other amounts of {self.currency}",
+            f"a multiple of {self.amount_step}: Stripe accepts no other amounts in {self.currency}",
         )
-        _require(_is_rate(self.rate_limit), "rate_limit", "a number and a period: 6000/minute")
+        _require(
+            _is_rate(self.rate_limit), "rate_limit", "a number and a period, such as 6000/minute"
+        )
 
     def _check_database(self) -> None:
         _require(
@@ -125,13 +132,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _require(
             not self.embedded or _is_file(self.database_url.removeprefix("sqlite:///")),
             "database_url",
-            "the path of a file after sqlite:///, without options (a database in memory is none)",
+            "sqlite:/// and the path of a file, without options (not a database in memory)",
         )
 
     def _check_redis(self) -> None:
         if self.redis_url is None:
             return
-        _require(_is_address(self.redis_url), "redis_url", VALID_PORT)
+        _require(_is_address(self.redis_url), "redis_url", VALID_PORT_RULE)
         _require(
             self.redis_url.startswith(("redis://", "rediss://", "unix://")),
             "redis_url",
@@ -140,16 +147,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _require(
             not self.embedded,
             "redis_url",
-            "nothing with SQLite, whose one process needs no Redis, "
+            "nothing with SQLite, because its single process needs no Redis, "
             "or set ICECREAM_DATABASE_URL to a postgresql:// address",
         )
-        trouble = _redis_trouble(self.redis_url)
-        _require(not trouble, "redis_url", f"options that its client knows ({trouble})")
+        problem = _find_redis_problem(self.redis_url)
+        _require(not problem, "redis_url", f"an address with valid options ({problem})")
 
     def _check_web(self) -> None:
         for name in ("public_url", "stripe_api_base"):
             address = getattr(self, name) or "https://unset"
-            _require(_is_address(address), name, VALID_PORT)
+            _require(_is_address(address), name, VALID_PORT_RULE)
             web = urlsplit(address)
             plain = not (web.query or web.fragment or web.username)
             _require(
@@ -158,34 +165,34 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 "https://your.host",
             )
         _require(
-            PREFIX_OF_PATHS.fullmatch(urlsplit(self.public_url or "").path) is not None,
+            PUBLIC_URL_PATH_PATTERN.fullmatch(urlsplit(self.public_url or "").path) is not None,
             "public_url",
-            "https://your.host, perhaps with a path that is no path of ours: https://your.host/ice",
+            "https://your.host, or with a path that the service does not use itself: https://your.host/ice",
         )
         for origin in self.cors_origins:
             _require(
                 _is_origin(origin),
                 "cors_origins",
-                f"origins as browsers send them, such as https://shop.example: {origin!r} is none "
-                "(a scheme, a host, perhaps a port, and nothing after it)",
+                f"origins as browsers send them, such as https://shop.example, not {origin!r} "
+                "(only a scheme, a host and an optional port)",
             )
         for proxy in self.trusted_proxies:
             _require(
                 _is_network(proxy),
                 "trusted_proxies",
-                f"IP addresses or networks, such as 10.0.0.7 or 10.0.0.0/8: {proxy!r} is neither",
+                f"IP addresses or networks such as 10.0.0.7 or 10.0.0.0/8, not {proxy!r}",
             )
 
     def _check_secrets(self) -> None:
         if self.secret_key is None:
-            _require(self.embedded, "secret_key", f"at least {SECRET_KEY_BYTES} random bytes")
+            _require(self.embedded, "secret_key", f"at least {MIN_SECRET_KEY_BYTES} random bytes")
         for name in ("secret_key", "previous_secret_keys"):
             keys = getattr(self, name) or ()
             for key in (keys,) if isinstance(keys, str) else keys:
                 _require(
-                    len(key.encode()) >= SECRET_KEY_BYTES,
+                    len(key.encode()) >= MIN_SECRET_KEY_BYTES,
                     name,
-                    f"at least {SECRET_KEY_BYTES} random bytes",
+                    f"at least {MIN_SECRET_KEY_BYTES} random bytes",
                 )
 
     def _check_provider(self) -> None:
@@ -199,7 +206,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def embedded(self) -> bool:
-        """Whether this is one process on SQLite, with its worker inside."""
+        """Whether this is one process on SQLite that also runs the worker."""
         return self.database_url.startswith("sqlite:")
 
     @property
@@ -223,7 +230,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def needs_payment_method(self) -> bool:
-        """Whether the provider charges only a payment method that the customer has registered."""
+        """Whether the provider charges only a registered payment method of the customer."""
         return self.payment_provider != "simulated"
 
     @property
@@ -240,10 +247,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def sweep_every(self) -> float:
-        """Seconds between two sweeps."""
+        """The seconds between two sweeps."""
         if self.sweep is not None:
             return self.sweep
-        return SWEEP_EMBEDDED if self.embedded else SWEEP_AT_SCALE
+        return EMBEDDED_SWEEP_SECONDS if self.embedded else WORKER_SWEEP_SECONDS
 
     @property
     def address(self) -> str:
@@ -268,7 +275,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def signing_keys(self) -> tuple[str, ...]:
         """The key that signs, followed by older keys whose signatures are still accepted."""
-        return (self.secret_key or _kept_secret(self.database_path), *self.previous_secret_keys)
+        return (
+            self.secret_key or _load_or_create_secret(self.database_path),
+            *self.previous_secret_keys,
+        )
 
 
 def _is_address(text: str) -> bool:
@@ -292,7 +302,7 @@ def _is_database_address(text: str) -> bool:
     return all(_is_address(f"//{host}") and (host or len(hosts) == 1) for host in hosts)
 
 
-def _redis_trouble(url: str) -> str | None:
+def _find_redis_problem(url: str) -> str | None:
     """Return the error in the options of a Redis address; only the Redis client can check them."""
     # Imported only where Redis is used: the import takes as long as all the others together.
     from redis.asyncio import ConnectionPool
@@ -306,8 +316,8 @@ def _redis_trouble(url: str) -> str | None:
     options = pool.connection_kwargs
     if options.get("decode_responses"):
         return "decode_responses: messages are bytes"
-    if (seconds := options.get("socket_timeout")) is not None and seconds <= REDIS_BLOCKS:
-        return f"socket_timeout: more than the {REDIS_BLOCKS} s that a worker waits for a message"
+    if (seconds := options.get("socket_timeout")) is not None and seconds <= REDIS_BLOCK_SECONDS:
+        return f"socket_timeout: longer than {REDIS_BLOCK_SECONDS} s, the wait for a message"
     for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
         if (path := options.get(name)) and not Path(path).is_file():
             return f"{name}: there is no file {path}"
@@ -350,30 +360,32 @@ def _is_rate(text: str) -> bool:
         return False
 
 
-def _require(true: bool, name: str, what: str) -> None:
-    if not true:
-        raise BadSetting(f"{PREFIX}{name.upper()}: set it to {what}.")
+def _require(condition: bool, name: str, valid_values: str) -> None:
+    if not condition:
+        raise BadSetting(f"{VARIABLE_PREFIX}{name.upper()}: set it to {valid_values}.")
 
 
 @cache
-def _kept_secret(database: Path) -> str:
+def _load_or_create_secret(database: Path) -> str:
     """Return the key from the file next to the database; the first start creates it, mode 0600."""
     path = database.with_suffix(".secret")
     try:
         if not path.exists():
-            _make_secret(path)
+            _create_secret(path)
         secret = path.read_text().strip()
     except (OSError, UnicodeError) as error:
-        raise BadSetting(f"The secret key in {path} cannot be read or made: {error}") from None
-    if len(secret.encode()) < SECRET_KEY_BYTES:
-        raise BadSetting(f"{path} holds no secret key: remove it, and a new one is made.")
+        raise BadSetting(f"The secret key in {path} cannot be read or created: {error}") from None
+    if len(secret.encode()) < MIN_SECRET_KEY_BYTES:
+        raise BadSetting(
+            f"{path} holds no valid secret key: delete it, and the next start creates a new key."
+        )
     return secret
 
 
-def _make_secret(path: Path) -> None:
+def _create_secret(path: Path) -> None:
     draft = path.with_suffix(f".{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secrets.token_urlsafe(SECRET_KEY_BYTES))
+        file.write(secrets.token_urlsafe(MIN_SECRET_KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())
     try:
@@ -385,42 +397,42 @@ def _make_secret(path: Path) -> None:
         draft.unlink()
 
 
-def _explain(error: msgspec.ValidationError) -> str:
-    found = constraints.fault(error, Settings)
-    name = found.steps[0].upper()
-    if found.code == "unknown-field":
-        names = [PREFIX + known.upper() for known in Settings.__struct_fields__]
-        return f"{PREFIX}{name}: there is no such setting{constraints.meant(PREFIX + name, names)}."
+def _explain_error(error: msgspec.ValidationError) -> str:
+    problem = constraints.explain_error(error, Settings)
+    variable = VARIABLE_PREFIX + problem.steps[0].upper()
+    if problem.code == "unknown-field":
+        names = [VARIABLE_PREFIX + known.upper() for known in Settings.__struct_fields__]
+        return f"{variable}: there is no such setting{constraints.suggest_name(variable, names)}."
     # A setting cannot be set to null, only be left out.
-    what = found.predicate.removeprefix("must be ").removesuffix(", or null")
-    return f"{PREFIX}{name}: set it to {what}."
+    valid_values = problem.predicate.removeprefix("must be ").removesuffix(", or null")
+    return f"{variable}: set it to {valid_values}."
 
 
-def read(variables: dict[str, str]) -> Settings:
+def parse_settings(variables: dict[str, str]) -> Settings:
     """Convert `ICECREAM_...` variables into settings; an empty variable counts as unset.
 
     Raises:
-        BadSetting: a setting is wrong; it has the line to show.
+        BadSetting: a setting is wrong; its text is one line for the operator.
     """
-    many = ("previous_secret_keys", "trusted_proxies", "cors_origins")
+    lists = ("previous_secret_keys", "trusted_proxies", "cors_origins")
     values: dict[str, object] = {}
     for variable, value in variables.items():
-        name = variable.removeprefix(PREFIX).lower()
-        if variable.startswith(PREFIX) and value:
+        name = variable.removeprefix(VARIABLE_PREFIX).lower()
+        if variable.startswith(VARIABLE_PREFIX) and value:
             _require(value.isprintable(), name, "printable text")
-            values[name] = [one.strip() for one in value.split(",")] if name in many else value
+            values[name] = [item.strip() for item in value.split(",")] if name in lists else value
     # msgspec would treat the word "null" as a setting that was left out.
-    for name, words in constraints.null_words(Settings).items():
+    for name, words in constraints.fields_reading_null(Settings).items():
         _require(str(values.get(name)).lower() != "null", name, words.removesuffix(", or null"))
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         # msgspec wraps errors of __post_init__ only if they are ValueError or TypeError.
-        raise BadSetting(_explain(error)) from None
+        raise BadSetting(_explain_error(error)) from None
 
 
 @cache
 def load() -> Settings:
-    """Read the environment; variables that it lacks come from `.env` in the current folder."""
-    kept = {name: value or "" for name, value in dotenv_values(".env").items()}
-    return read(kept | dict(os.environ))
+    """Read the environment; missing variables come from `.env` in the current folder."""
+    from_file = {name: value or "" for name, value in dotenv_values(".env").items()}
+    return parse_settings(from_file | dict(os.environ))

@@ -1,7 +1,7 @@
 """The whole database schema.
 
 Money is in whole minor units (cents), and times are UTC. Every foreign key is RESTRICT: deleting a
-row never deletes a paid order or anything of it. Columns have no DEFAULT in the database, so a
+row never deletes a paid order or its rows. Columns have no DEFAULT in the database, so a
 missing value is an error and not a silent zero.
 """
 
@@ -37,11 +37,11 @@ from icecream.runtime import passwords
 MAX_PRICE = 100_000_000
 MAX_STOCK = 10**12
 MAX_QUANTITY = 100_000
-KINDS = ("charge", "refund")
+PAYMENT_KINDS = ("charge", "refund")
 # The kinds of jobs.
-JOB_KINDS = (*KINDS, "notice")
-# How long a provider's notice is retried: its order may not be in the database yet.
-NOTICE_TRIED = timedelta(days=7)
+JOB_KINDS = (*PAYMENT_KINDS, "notice")
+# A notice of the provider is retried for this time: its order may not be in the database yet.
+NOTICE_RETRY_PERIOD = timedelta(days=7)
 
 
 class Bounded(BigInt):
@@ -88,7 +88,7 @@ def reference(table: type[Table], **kwargs: Any) -> Any:
 
 
 class User(BaseUser, tablename="users"):
-    """Who may sign in: a shop; `admin` is staff; `admin` and `superuser` is an admin."""
+    """An account: a shop; with `admin`, staff; with `admin` and `superuser`, an admin."""
 
     email = Varchar(length=255, unique=True, null=True, default=None)
     payment_method = Varchar(
@@ -102,7 +102,7 @@ class User(BaseUser, tablename="users"):
     async def login(cls, username: str, password: str) -> int | None:
         """Return the id of the active user with that password, in constant time for any name."""
         user = await cls.objects().where(cls.username == username).first()
-        matches = await passwords.matches(password, user.password if user else None)
+        matches = await passwords.verify_password(password, user.password if user else None)
         return user.id if user is not None and matches and user.active else None
 
 
@@ -111,30 +111,38 @@ class Session(SessionsBase, tablename="sessions"):
 
 
 class RefreshToken(Table, tablename="refresh_token"):
-    """A refresh token that was given out; the token itself is not kept, nor its `jti`."""
+    """An issued refresh token; neither the token nor its `jti` is stored."""
 
     id = BigSerial(primary_key=True)
-    jti = Varchar(length=64, unique=True, default=None, help_text="SHA-256 of the token's id.")
+    jti = Varchar(
+        length=64, unique=True, default=None, help_text="The SHA-256 hash of the token's id."
+    )
     family = Varchar(length=64, index=True, default=None)
     user = reference(User)
-    parent = Varchar(length=64, null=True, default=None, help_text="The one it was made from.")
-    successor = Varchar(length=64, null=True, default=None, help_text="The newest made from it.")
+    parent = Varchar(length=64, null=True, default=None, help_text="The token that it replaces.")
+    successor = Varchar(
+        length=64, null=True, default=None, help_text="The newest token that replaces it."
+    )
     used_at = Timestamptz(null=True, default=None)
     expires_at = Timestamptz(default=None)
 
 
 class Flavor(Table, tablename="flavor"):
-    """What can be ordered."""
+    """A flavor that can be ordered."""
 
     id = BigSerial(primary_key=True)
     name = Varchar(length=100, unique=True, default=None)
     description = Text(default="")
     price = Bounded(0, MAX_PRICE, default=None, help_text="In minor units, such as cents.")
     stock = Bounded(
-        0, MAX_STOCK, null=True, default=None, help_text="What is left; empty: not counted."
+        0,
+        MAX_STOCK,
+        null=True,
+        default=None,
+        help_text="The available quantity; empty: not limited.",
     )
     archived = Boolean(default=False, help_text="No longer sold.")
-    version = Integer(default=1, help_text="Counts the edits.")
+    version = Integer(default=1, help_text="The edit counter.")
 
     @classmethod
     def get_readable(cls) -> Readable:
@@ -142,7 +150,7 @@ class Flavor(Table, tablename="flavor"):
 
 
 class StockMove(Table, tablename="stock_move"):
-    """A receipt or a correction of stock: what the stock is balanced against."""
+    """A delivery or a correction of stock; the doctor checks the stock against these rows."""
 
     id = BigSerial(primary_key=True)
     flavor = reference(Flavor)
@@ -153,7 +161,7 @@ class StockMove(Table, tablename="stock_move"):
 
 
 class Order(Table, tablename="orders"):
-    """What somebody ordered; its payment and its lines stand beside it."""
+    """An order; its lines and payments are in other tables."""
 
     id = BigSerial(primary_key=True)
     user = reference(User, index=False)
@@ -170,18 +178,18 @@ class Order(Table, tablename="orders"):
 
 
 class OrderLine(Table, tablename="order_line"):
-    """How much of one flavor, at the price of that moment."""
+    """The quantity of one flavor in an order, at the price when the order was placed."""
 
     id = BigSerial(primary_key=True)
     order = reference(Order)
     flavor = reference(Flavor)
     quantity = Bounded(1, MAX_QUANTITY, default=None)
     unit_price = Bounded(0, MAX_PRICE, default=None)
-    refunded = Bounded(0, default=0, help_text="Its part of what was given back.")
+    refunded = Bounded(0, default=0, help_text="Its part of the refunds.")
 
 
 class IdempotencyKey(Table, tablename="idempotency_key"):
-    """A request that was carried out under a key, and how it was answered."""
+    """A request with an idempotency key, and its stored response."""
 
     id = BigSerial(primary_key=True)
     user = reference(User, index=False)
@@ -194,30 +202,35 @@ class IdempotencyKey(Table, tablename="idempotency_key"):
 
 
 class Payment(Table, tablename="payment"):
-    """One attempt to move money, and the key that makes repeating it harmless."""
+    """One attempt to move money, and the key that makes a repetition harmless."""
 
     id = BigSerial(primary_key=True)
     order = reference(Order)
-    kind = Word(KINDS, default=None)
-    n = Bounded(1, default=1, help_text="The first, second, ... of its kind for this order.")
+    kind = Word(PAYMENT_KINDS, default=None)
+    n = Bounded(
+        1, default=1, help_text="1 for the first attempt of its kind for this order, then 2, ..."
+    )
     state = Word(tuple(states.PAYMENT), default=None)
     provider_key = Varchar(length=64, unique=True, default=None)
     provider_ref = Varchar(length=255, unique=True, null=True, default=None)
     amount = Bounded(0, default=None, help_text="In minor units, such as cents.")
-    moved = BigInt(null=True, default=None, help_text="What the provider says that it moved.")
+    moved = BigInt(null=True, default=None, help_text="The amount that the provider moved.")
     method = Varchar(
         length=255,
         null=True,
         default=None,
-        help_text="The payment provider's reference of what it is paid with.",
+        help_text="The payment provider's reference of the payment method.",
     )
     first_sent_at = Timestamptz(null=True, default=None)
     tries = Integer(default=0)
     last_error = Text(null=True, default=None)
     failure = Varchar(
-        length=40, null=True, default=None, help_text="Why it was declined: one of a few words."
+        length=40,
+        null=True,
+        default=None,
+        help_text="The reason of the decline: one of a few words.",
     )
-    faults = Integer(null=True, default=None, help_text="Tries that ended in an error of ours.")
+    faults = Integer(null=True, default=None, help_text="Tries that ended in an internal error.")
 
     @classmethod
     def get_readable(cls) -> Readable:
@@ -225,30 +238,30 @@ class Payment(Table, tablename="payment"):
 
 
 class Notice(Table, tablename="notice"):
-    """What the provider told us of a payment: a hint, kept until the payment was looked up."""
+    """A webhook event about a payment: a hint, stored until the payment was looked up."""
 
     id = BigSerial(primary_key=True)
     provider = Varchar(length=20, default=None)
-    event = Varchar(length=255, default=None, help_text="The provider's number for it.")
+    event = Varchar(length=255, default=None, help_text="The provider's id of the event.")
     key = Varchar(length=255, default=None, help_text="The payment's key.")
-    reference = Varchar(length=255, default=None, help_text="The provider's for the payment.")
+    reference = Varchar(length=255, default=None, help_text="The provider's id of the payment.")
     received_at = Timestamptz(default=None)
     applied_at = Timestamptz(null=True, default=None)
 
 
 class Job(Table, tablename="job"):
-    """Something to be done at `run_at`: claimed, that moves a lease ahead; done, the row goes."""
+    """Work that is due at `run_at`; a lease postpones it, and the end of the work deletes it."""
 
     id = BigSerial(primary_key=True)
     kind = Varchar(length=20, default=None)
     subject = BigInt(default=None, help_text="The payment, or the notice.")
-    customer = BigInt(null=True, default=None, help_text="Whose payment it is.")
+    customer = BigInt(null=True, default=None, help_text="The customer of the payment.")
     run_at = Timestamptz(index=True, default=None)
     tries = Integer(default=0)
 
 
 class Event(Table, tablename="event"):
-    """What happened to an order; never changed. `position` is the place in the published feed."""
+    """An event of an order; it never changes. `position` is its place in the published feed."""
 
     id = BigSerial(primary_key=True)
     order = reference(Order, index=False)
@@ -264,18 +277,18 @@ class Unpublished(Table, tablename="unpublished"):
     """The events of one transaction, until they get their positions."""
 
     id = BigSerial(primary_key=True)
-    events = JSON(default=None, help_text="Their ids, in order.")
+    events = JSON(default=None, help_text="The ids of the events, in order.")
 
 
 class Feed(Table, tablename="feed"):
-    """One row, and whoever holds it gives out positions: how many events have one."""
+    """One row with the last assigned position; its lock allows one publisher at a time."""
 
     id = BigSerial(primary_key=True)
     last = BigInt(default=None)
 
 
 class FlavorTotal(Table, tablename="flavor_total"):
-    """All that was ever ordered of a flavor, by what became of it; `orders` have a line of it."""
+    """The totals of a flavor by order status; `orders` counts the orders with a line of it."""
 
     id = BigSerial(primary_key=True)
     flavor = reference(Flavor, index=False)
@@ -287,7 +300,7 @@ class FlavorTotal(Table, tablename="flavor_total"):
 
 
 class FlavorDay(Table, tablename="flavor_day"):
-    """The same for one UTC day on which orders were placed."""
+    """The totals of a flavor by order status and by the UTC day of placing."""
 
     id = BigSerial(primary_key=True)
     flavor = reference(Flavor, index=False)
@@ -300,7 +313,7 @@ class FlavorDay(Table, tablename="flavor_day"):
 
 
 class CustomerDay(Table, tablename="customer_day"):
-    """The same by who placed the orders."""
+    """The totals of a customer by order status and day."""
 
     id = BigSerial(primary_key=True)
     user = reference(User, index=False)
@@ -313,7 +326,7 @@ class CustomerDay(Table, tablename="customer_day"):
 
 
 class DayTotal(Table, tablename="day_total"):
-    """The same of all orders, each counted once."""
+    """The totals of all orders by order status and day; each order counts once."""
 
     id = BigSerial(primary_key=True)
     day = Date(default=None)

@@ -27,34 +27,35 @@ from icecream import settings
 from icecream.runtime import background, logs
 
 log = logging.getLogger(__name__)
-# The maximum number of waiting messages. With more work than that, a sweep finds it just as soon.
-LONGEST_QUEUE = 10_000
-LONGEST_STREAM = 100_000
-# Seconds that a notification may take, and seconds without calls to an unreachable Redis.
-RING_TIMEOUT, REST = 1.0, 2.0
-# Seconds between two probes that write and read Redis, for any number of callers.
-PROBE_EVERY = 1.0
-GO_ON = "; payments go on by sweeping"
-_CLUSTER = "this is a node of a Redis Cluster, set ICECREAM_REDIS_URL to a single server"
+# The maximum number of waiting messages. With a longer queue, a sweep finds the work just as soon.
+MAX_QUEUED_MESSAGES = 10_000
+MAX_STREAM_ENTRIES = 100_000
+NOTIFY_TIMEOUT_SECONDS = 1.0
+# The time without calls to an unreachable Redis.
+RETRY_DELAY_SECONDS = 2.0
+# The time between two probes that write and read Redis, for any number of callers.
+PROBE_INTERVAL_SECONDS = 1.0
+OUTAGE_EFFECT = "; payments continue with the sweep"
+_CLUSTER_HINT = "this is a node of a Redis Cluster, set ICECREAM_REDIS_URL to a single server"
 # Advice for the operator, by the error code of the answer.
-HINTS = {
-    "MOVED": _CLUSTER,
-    "ASK": _CLUSTER,
-    "CLUSTERDOWN": _CLUSTER,
+OPERATOR_HINTS = {
+    "MOVED": _CLUSTER_HINT,
+    "ASK": _CLUSTER_HINT,
+    "CLUSTERDOWN": _CLUSTER_HINT,
     "READONLY": "this is a replica, set ICECREAM_REDIS_URL to its primary",
     "NOAUTH": "set ICECREAM_REDIS_URL to redis://user:password@host/0",
-    "NOPERM": "see docs/operating.md for what the user has to be allowed",
-    "unknown command": "this is no Redis with streams, perhaps a Sentinel; "
+    "NOPERM": "see docs/operating.md for the permissions that the user needs",
+    "unknown command": "this server has no streams, perhaps it is a Sentinel; "
     "set ICECREAM_REDIS_URL to the server itself",
 }
 
 
-class InProcess(AsyncBroker):
-    """A queue in memory, for the single process that both takes orders and charges them."""
+class InProcessBroker(AsyncBroker):
+    """A queue in memory, for the single process that both accepts orders and charges them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue: asyncio.Queue[bytes] = asyncio.Queue(LONGEST_QUEUE)
+        self.queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_QUEUED_MESSAGES)
 
     async def kick(self, message: BrokerMessage) -> None:
         with contextlib.suppress(asyncio.QueueFull):
@@ -65,18 +66,18 @@ class InProcess(AsyncBroker):
             yield await self.queue.get()
 
 
-class Stream(RedisStreamBroker):
+class RedisBroker(RedisStreamBroker):
     """taskiq-redis's stream, with a listener that survives outages and unknown entries."""
 
-    away_since: float | None = None
-    # The last error of Redis, while it is away.
-    said = ""
+    unavailable_since: float | None = None
+    # The last error of Redis, while it is unavailable.
+    last_error = ""
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
-        self._outage = logs.Outage(log, "Redis", GO_ON)
+        self._outage = logs.Outage(log, "Redis", OUTAGE_EFFECT)
         self._probe: asyncio.Task[None] | None = None
-        self._probed_at = -PROBE_EVERY
+        self._probed_at = -PROBE_INTERVAL_SECONDS
 
     async def startup(self) -> None:
         # The group is created on the first read, because Redis may be down now.
@@ -84,19 +85,19 @@ class Stream(RedisStreamBroker):
 
     async def listen(self) -> AsyncGenerator[bytes, None]:  # type: ignore[override]  # no acks
         # Taskiq cancels a read once and then waits for it. That cancellation can get lost.
-        while not background.is_being_cancelled():
+        while not background.is_being_canceled():
             try:
                 async with Redis(connection_pool=self.connection_pool) as redis:
-                    while not background.is_being_cancelled():
+                    while not background.is_being_canceled():
                         for message in await self._read(redis):
                             yield message
             except Exception as error:
-                # Catch everything, also bugs: nothing else would restart the listener.
-                if not await self._has_group_again(error):
-                    self.note_away(error)
-                    await asyncio.sleep(REST)
+                # Catch everything, even bugs: nothing else would restart the listener.
+                if not await self._recreate_group(error):
+                    self.record_failure(error)
+                    await asyncio.sleep(RETRY_DELAY_SECONDS)
 
-    async def _has_group_again(self, error: Exception) -> bool:
+    async def _recreate_group(self, error: Exception) -> bool:
         """Return whether the group was missing (Redis is new or was flushed) and now exists."""
         if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
             return False
@@ -121,53 +122,53 @@ class Stream(RedisStreamBroker):
             block=self.block,
             noack=True,
         )
-        self.note_answer()
+        self.record_success()
         return [entry[b"data"] for entry in _entries(fetched) if b"data" in entry]
 
-    async def is_away(self, seconds: float) -> bool:
-        """Return whether writing or reading the stream fails, as far as known within `seconds`."""
-        idle = self._probe is None or self._probe.done()
-        if idle and time.monotonic() - self._probed_at >= PROBE_EVERY:
+    async def is_unavailable(self, seconds: float) -> bool:
+        """Return whether the last write or read failed; wait at most `seconds` for a new probe."""
+        is_idle = self._probe is None or self._probe.done()
+        if is_idle and time.monotonic() - self._probed_at >= PROBE_INTERVAL_SECONDS:
             self._probed_at = time.monotonic()
             self._probe = asyncio.create_task(self._write_and_read(), context=Context())
         if self._probe is not None:
             await asyncio.wait({self._probe}, timeout=seconds)
-        return self.away_since is not None
+        return self.unavailable_since is not None
 
     async def _write_and_read(self) -> None:
-        """Write and read like orders and workers do; PING also succeeds on unusable servers."""
+        """Write and read as orders and workers do; PING also succeeds on unusable servers."""
         try:
             async with (
-                asyncio.timeout(RING_TIMEOUT),
+                asyncio.timeout(NOTIFY_TIMEOUT_SECONDS),
                 Redis(connection_pool=self.connection_pool) as redis,
             ):
                 # Readers skip an entry without a message.
                 await redis.xadd(self.queue_name, {b"probe": b""}, maxlen=self.maxlen)
                 await redis.xrevrange(self.queue_name, count=1)
         except Exception as error:
-            # Also a bug: metrics and health must continue.
-            self.note_away(error)
+            # Catch everything, even bugs: metrics and health must continue.
+            self.record_failure(error)
         else:
-            self.note_answer()
+            self.record_success()
 
-    def note_away(self, error: Exception) -> None:
-        """Record that Redis could not be read or written; report our own bugs as such."""
+    def record_failure(self, error: Exception) -> None:
+        """Record that Redis could not be read or written; report bugs of ours as bugs."""
         cause = error.__cause__ if isinstance(error, SendTaskError) else error  # It has no details.
         if not isinstance(cause, RedisError | OSError):
-            logs.fault(log, "Reading or writing Redis failed", cause or error)
-        self.said = answer_of(cause or error)
-        self._outage.failed(self.said)
-        self.away_since = time.monotonic()
+            logs.log_bug(log, "Reading or writing Redis failed", cause or error)
+        self.last_error = describe_error(cause or error)
+        self._outage.record_failure(self.last_error)
+        self.unavailable_since = time.monotonic()
 
-    def note_answer(self) -> None:
+    def record_success(self) -> None:
         """Record that Redis was read or written just now."""
-        self._outage.succeeded()
-        self.away_since = None
+        self._outage.record_success()
+        self.unavailable_since = None
 
     async def shutdown(self) -> None:
         with contextlib.suppress(RedisError, OSError):
             async with (
-                asyncio.timeout(RING_TIMEOUT),
+                asyncio.timeout(NOTIFY_TIMEOUT_SECONDS),
                 Redis(connection_pool=self.connection_pool) as redis,
             ):
                 await redis.xgroup_delconsumer(
@@ -179,43 +180,45 @@ class Stream(RedisStreamBroker):
 def _entries(fetched: Any) -> list[dict[bytes, bytes]]:
     """Return the entries of an XREADGROUP answer, in either version of the protocol."""
     if isinstance(fetched, dict):
-        return [entry for lists in fetched.values() for one in lists for _, entry in one]
+        return [entry for lists in fetched.values() for batch in lists for _, entry in batch]
     return [entry for _, stream in fetched or () for _, entry in stream]
 
 
-def answer_of(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return the answer of Redis, with its code and advice for the operator."""
     code = getattr(error, "status_code", None) or ""
     text = re.split(", with args|, otherwise", str(error))[0] or repr(error)
     if code == "ERR" and text.startswith("unknown command"):
         code = "unknown command"
-    said = text if text.startswith(code) else f"{code} {text}"
-    return f"{said.rstrip('.')}; {HINTS[code]}" if code in HINTS else said
+    answer = text if text.startswith(code) else f"{code} {text}"
+    if code not in OPERATOR_HINTS:
+        return answer
+    return f"{answer.rstrip('.')}; {OPERATOR_HINTS[code]}"
 
 
-def _broker() -> AsyncBroker:
+def _create_broker() -> AsyncBroker:
     current = settings.load()
     if current.redis_url is None:
-        return InProcess()
-    return Stream(
+        return InProcessBroker()
+    return RedisBroker(
         current.redis_url,
         queue_name=f"{current.redis_prefix}:payments",
         consumer_group_name="workers",
         consumer_name=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
         consumer_id="0",
-        maxlen=LONGEST_STREAM,
+        maxlen=MAX_STREAM_ENTRIES,
         xread_count=10,
-        xread_block=1000 * settings.REDIS_BLOCKS,
-        socket_connect_timeout=RING_TIMEOUT,
+        xread_block=1000 * settings.REDIS_BLOCK_SECONDS,
+        socket_connect_timeout=NOTIFY_TIMEOUT_SECONDS,
         socket_timeout=5,
     )
 
 
-broker = _broker()
+broker = _create_broker()
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[None]:
+async def open_broker() -> AsyncIterator[None]:
     """Keep the broker open until the block ends."""
     await broker.startup()
     try:

@@ -10,60 +10,69 @@ from taskiq.exceptions import SendTaskError
 
 from icecream import database, settings
 from icecream.runtime import logs
-from tasks.broker import GO_ON, REST, RING_TIMEOUT, Stream, broker
+from tasks.broker import (
+    NOTIFY_TIMEOUT_SECONDS,
+    OUTAGE_EFFECT,
+    RETRY_DELAY_SECONDS,
+    RedisBroker,
+    broker,
+)
 
 log = logging.getLogger(__name__)
-# Seconds that readiness waits for Redis: a load balancer allows one second in total.
-READY_WAITS = 0.3
+# Readiness waits this long for Redis: a load balancer allows one second in total.
+READINESS_TIMEOUT_SECONDS = 0.3
 
 
 @broker.task("payments.charge")
-async def charge(payments: list[int], customers: Sequence[int] = ()) -> None:
-    """Carry out these payments unless another worker has; a sweep finds the payments left.
+async def carry_out_payments(payments: list[int], customers: Sequence[int] = ()) -> None:
+    """Carry out these payments unless another worker has; a sweep finds the remaining ones.
 
     `customers` are their customers, if known, in the same order.
     """
-    # Taskiq would log a traceback for each message, also while the database is away.
-    with logs.contained(log, "Carrying out payments that were rung for"):
+    # Taskiq would log a traceback for each message, even while the database is unavailable.
+    with logs.log_errors(log, "Carrying out payments after a notification"):
         try:
             await broker.state.desk.execute(payments, customers)
-        except database.AWAY as error:
-            logs.DATABASE.failed(error)
+        except database.DATABASE_UNAVAILABLE as error:
+            logs.DATABASE_OUTAGE.record_failure(error)
 
 
-def has_bell() -> bool:
+def can_notify() -> bool:
     """Return whether workers can be notified; with PostgreSQL but no Redis they only sweep."""
     current = settings.load()
     return current.embedded or current.redis_url is not None
 
 
-async def ring(payments: list[int], customers: Sequence[int] = ()) -> None:
+async def notify_workers(payments: list[int], customers: Sequence[int] = ()) -> None:
     """Notify workers of payments to be carried out; a sweep finds them if this fails."""
-    if not has_bell():
+    if not can_notify():
         return
-    if isinstance(broker, Stream):
-        if broker.away_since is not None and time.monotonic() - broker.away_since < REST:
+    if isinstance(broker, RedisBroker):
+        if (
+            broker.unavailable_since is not None
+            and time.monotonic() - broker.unavailable_since < RETRY_DELAY_SECONDS
+        ):
             return
         try:
-            async with asyncio.timeout(RING_TIMEOUT):
-                await charge.kiq(payments, customers)
+            async with asyncio.timeout(NOTIFY_TIMEOUT_SECONDS):
+                await carry_out_payments.kiq(payments, customers)
         except (SendTaskError, RedisError, OSError, TimeoutError) as error:
-            broker.note_away(error)
+            broker.record_failure(error)
         else:
-            broker.note_answer()
+            broker.record_success()
     else:
-        await charge.kiq(payments, customers)
+        await carry_out_payments.kiq(payments, customers)
 
 
-async def redis_is_away() -> bool | None:
+async def redis_is_unavailable() -> bool | None:
     """Return whether Redis cannot be written or read right now; None if Redis is not used."""
-    if not isinstance(broker, Stream):
+    if not isinstance(broker, RedisBroker):
         return None
-    return await broker.is_away(RING_TIMEOUT)
+    return await broker.is_unavailable(NOTIFY_TIMEOUT_SECONDS)
 
 
-async def warnings() -> list[str]:
+async def redis_warnings() -> list[str]:
     """Return warnings for the operator about notifications."""
-    if isinstance(broker, Stream) and await broker.is_away(READY_WAITS):
-        return [f"Redis is away ({broker.said}){GO_ON}."]
+    if isinstance(broker, RedisBroker) and await broker.is_unavailable(READINESS_TIMEOUT_SECONDS):
+        return [f"Redis is unavailable ({broker.last_error}){OUTAGE_EFFECT}."]
     return []

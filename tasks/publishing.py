@@ -9,25 +9,27 @@ from icecream.feed import publisher
 from icecream.runtime import background
 from tasks import sweep
 
-# Seconds between two runs while this process writes, so that a busy process publishes many at once.
-# EVERY is the interval without own writes, for the entries of a process that died before
-# publishing.
-PAUSE, EVERY = 0.2, 1.0
+# The pause between two runs of a process that writes, so that it publishes many events at once.
+PUBLISH_PAUSE_SECONDS = 0.2
+# The interval without own writes, for events of a process that died before publishing.
+PUBLISH_INTERVAL_SECONDS = 1.0
 
 
 @asynccontextmanager
-async def publishing() -> AsyncIterator[None]:
-    """Publish the entries of this process, and those left by others, until the block ends."""
-    written = asyncio.Event()
+async def run_publisher() -> AsyncIterator[None]:
+    """Publish the events of this process and of dead processes, until the block ends."""
+    committed = asyncio.Event()
 
     async def step() -> bool:
         with suppress(TimeoutError):
-            async with asyncio.timeout(EVERY):
-                await written.wait()
-        written.clear()
+            async with asyncio.timeout(PUBLISH_INTERVAL_SECONDS):
+                await committed.wait()
+        committed.clear()
         # Publishing is a transaction too, so one more run follows it.
-        return await publisher.publish()
+        return await publisher.publish_events()
 
-    with database.told(written.set):
-        async with background.running("publisher", lambda: sweep.run(step, PAUSE)):
+    with database.on_commit(committed.set):
+        async with background.keep_running(
+            "publisher", lambda: sweep.run_periodically(step, PUBLISH_PAUSE_SECONDS)
+        ):
             yield

@@ -8,20 +8,20 @@ from icecream import database
 from icecream.runtime import logs
 
 
-async def run(step: Callable[[], Awaitable[bool]], every: float) -> None:
-    """Run a step forever: every `every` seconds, and at once while it returns True (more to do).
+async def run_periodically(step: Callable[[], Awaitable[bool]], interval: float) -> None:
+    """Run a step every `interval` seconds, and at once while it returns True (more to do).
 
-    An unexpected error ends this; `background` starts it again.
+    An unexpected error ends the loop; `background` restarts it.
 
     The pauses vary by a quarter, so that many workers do not query at the same moment.
     """
     while True:
         try:
             more = await step()
-        except database.AWAY as error:
-            logs.DATABASE.failed(error)
+        except database.DATABASE_UNAVAILABLE as error:
+            logs.DATABASE_OUTAGE.record_failure(error)
             more = False
         else:
-            logs.DATABASE.succeeded()
+            logs.DATABASE_OUTAGE.record_success()
         if not more:
-            await asyncio.sleep(every * random.uniform(0.75, 1.25))
+            await asyncio.sleep(interval * random.uniform(0.75, 1.25))

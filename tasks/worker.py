@@ -14,19 +14,19 @@ from icecream.runtime import background
 from tasks import notify, sweep
 from tasks.broker import broker
 
-# The maximum number of payments in flight. Each only waits for the provider.
-CONCURRENCY = 50
-# Seconds for running payments when the process is stopped. The whole stop takes at most ten.
-GRACE = 6.0
-# Seconds for the listener to leave Redis.
-LAST_WORDS = 1.0
-# Seconds between two searches for expired keys, old notices, and a due reconciliation.
-PRUNE = 60.0
+# Each payment in flight only waits for the provider.
+MAX_PAYMENTS_IN_FLIGHT = 50
+# The time for running payments when the process stops. The whole stop takes at most ten seconds.
+SHUTDOWN_GRACE_SECONDS = 6.0
+# The time for the listener to leave Redis.
+LISTENER_STOP_SECONDS = 1.0
+# The interval of the searches for expired keys, old notices, and a due reconciliation.
+PRUNE_INTERVAL_SECONDS = 60.0
 Step = Callable[[], Awaitable[bool]]
 
 
 @asynccontextmanager
-async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
+async def run_worker(concurrency: int = MAX_PAYMENTS_IN_FLIGHT) -> AsyncIterator[None]:
     """Carry payments out, at most `concurrency` at a time, until the block ends."""
     current = settings.load()
     provider = providers.create_gateway(current)
@@ -36,36 +36,49 @@ async def working(concurrency: int = CONCURRENCY) -> AsyncIterator[None]:
     broker.state.desk = desk
     broker.is_worker_process = True
     sweepers = {
-        _sweeper("sweep of payments", desk.sweep, current.sweep_every),
-        _sweeper("sweep of notices", inbox.sweep, current.sweep_every),
-        _sweeper("prune of keys", keys.prune_keys, PRUNE),
-        _sweeper("prune of notices", webhook_inbox.prune_events, PRUNE),
-        _sweeper("reconciliation", lambda: reconciliation.reconcile_if_due(provider), PRUNE),
+        _start_sweep("sweep of payments", desk.sweep, current.sweep_every),
+        _start_sweep("sweep of the webhook inbox", inbox.sweep, current.sweep_every),
+        _start_sweep("prune of keys", keys.prune_keys, PRUNE_INTERVAL_SECONDS),
+        _start_sweep(
+            "prune of the webhook inbox", webhook_inbox.prune_events, PRUNE_INTERVAL_SECONDS
+        ),
+        _start_sweep(
+            "reconciliation",
+            lambda: reconciliation.reconcile_if_due(provider),
+            PRUNE_INTERVAL_SECONDS,
+        ),
     }
     stop, jobs = asyncio.Event(), set(sweepers)
-    if notify.has_bell():
-        jobs.add(background.start("bell", lambda: _listen(stop, concurrency)))
+    if notify.can_notify():
+        jobs.add(
+            background.start_task(
+                "notification listener", lambda: _listen_for_notifications(stop, concurrency)
+            )
+        )
     try:
         yield
     finally:
         stop.set()
         for sweeper in sweepers:
             sweeper.cancel()
-        await desk.close(GRACE)
+        await desk.close(SHUTDOWN_GRACE_SECONDS)
         await provider.close()
-        await asyncio.wait(jobs, timeout=LAST_WORDS)
-        await background.cancel(jobs)
+        await asyncio.wait(jobs, timeout=LISTENER_STOP_SECONDS)
+        await background.cancel_tasks(jobs)
 
 
-def _sweeper(name: str, step: Step, every: float) -> asyncio.Task[None]:
-    return background.start(name, lambda: sweep.run(step, every))
+def _start_sweep(name: str, step: Step, interval: float) -> asyncio.Task[None]:
+    return background.start_task(name, lambda: sweep.run_periodically(step, interval))
 
 
-async def _listen(stop: asyncio.Event, concurrency: int) -> None:
+async def _listen_for_notifications(stop: asyncio.Event, concurrency: int) -> None:
     """Listen for notifications until the worker stops."""
     receiver = Receiver(
-        broker, max_async_tasks=concurrency, run_startup=False, wait_tasks_timeout=GRACE
+        broker,
+        max_async_tasks=concurrency,
+        run_startup=False,
+        wait_tasks_timeout=SHUTDOWN_GRACE_SECONDS,
     )
     await receiver.listen(stop)
     if not stop.is_set():
-        raise RuntimeError("the listener ended by itself")
+        raise RuntimeError("the listener ended unexpectedly")

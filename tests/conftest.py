@@ -54,7 +54,9 @@ from icecream.tables import Flavor, Job, Notice, Payment, StockMove, User
 os.chdir(_here)
 # A real password hash takes 0.2 s; only a few tests need one.
 ITERATIONS, passwords.ITERATIONS = passwords.ITERATIONS, 1000
-passwords.NONE = passwords.NONE.replace(str(ITERATIONS), str(passwords.ITERATIONS))
+passwords.UNMATCHABLE_HASH = passwords.UNMATCHABLE_HASH.replace(
+    str(ITERATIONS), str(passwords.ITERATIONS)
+)
 PASSWORD = "correct horse"
 # In seconds, for a busy machine.
 PATIENCE = 30
@@ -123,7 +125,9 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def forget_logged_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what earlier tests logged, so that once-a-minute lines are written again."""
-    monkeypatch.setattr(logs, "DATABASE", logs.Outage(logs.DATABASE.log, "The database"))
+    monkeypatch.setattr(
+        logs, "DATABASE_OUTAGE", logs.Outage(logs.DATABASE_OUTAGE.log, "The database")
+    )
     monkeypatch.setattr(logs, "_written", {})
 
 
@@ -139,7 +143,7 @@ def logged(caplog: pytest.LogCaptureFixture, logger: logging.Logger) -> list[log
 @pytest.fixture(scope="session", autouse=True)
 async def opened(anyio_backend: str) -> AsyncIterator[None]:
     """The migrated database, open for the whole run in one event loop."""
-    async with database.running():
+    async with database.open_pool():
         await bootstrap.migrate(lambda line: None)
         yield
 
@@ -174,7 +178,7 @@ class Caller:
 @pytest.fixture(scope="session")
 async def hashed(opened: None) -> str:
     """PASSWORD as it is stored; it is hashed only once, because hashing is slow."""
-    return await passwords.hashed(PASSWORD)
+    return await passwords.hash_password(PASSWORD)
 
 
 async def new_user(hashed: str, **kwargs: Any) -> User:
@@ -184,7 +188,7 @@ async def new_user(hashed: str, **kwargs: Any) -> User:
 
 
 async def _caller(client: httpx.AsyncClient, user: User) -> Caller:
-    return Caller(client, user, (await tokens.first(user)).access)
+    return Caller(client, user, (await tokens.issue_pair(user)).access)
 
 
 @pytest.fixture
@@ -231,9 +235,9 @@ async def notify_nobody(payments: list[int], customers: Sequence[int] = ()) -> N
 
 async def publish_all() -> int:
     """Publish all events, and return the position of the last one; nothing else publishes here."""
-    while await publisher.publish():
+    while await publisher.publish_events():
         pass
-    return (await events.last()).position
+    return (await events.read_last_event()).position
 
 
 def yes(request: Request, reference: str) -> Succeeded:
@@ -327,8 +331,8 @@ def notified(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     async def kiq(staged: list[int], customers: Sequence[int]) -> None:
         payments.extend(staged)
 
-    monkeypatch.setattr(tasks.notify, "has_bell", lambda: True)
-    monkeypatch.setattr(tasks.notify.charge, "kiq", kiq)
+    monkeypatch.setattr(tasks.notify, "can_notify", lambda: True)
+    monkeypatch.setattr(tasks.notify.carry_out_payments, "kiq", kiq)
     return payments
 
 

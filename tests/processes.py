@@ -40,7 +40,7 @@ from icecream import database
 from icecream.tables import Job, Order, Payment
 from tests import ledger
 async def main():
-    async with database.running():
+    async with database.open_pool():
         await ledger.check()
         print(json.dumps({
             "orders": await Order.select(Order.id, Order.status).order_by(Order.id),

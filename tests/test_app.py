@@ -29,12 +29,12 @@ def check_problem(answer: httpx.Response, status: int, code: str) -> dict[str, A
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api/", "/api/orders/x/y", "/api/flavors/1e9/"])
-async def test_an_unknown_address_is_a_problem_document(customer: Caller, path: str) -> None:
+async def test_an_unknown_path_is_a_problem_document(customer: Caller, path: str) -> None:
     problem = check_problem(await customer.get(path), 404, "not-found")
     assert problem["instance"].rstrip("/") == path.rstrip("/")
 
 
-async def test_a_wrong_method_says_which_are_right(customer: Caller) -> None:
+async def test_a_wrong_method_lists_the_allowed_methods(customer: Caller) -> None:
     answer = await customer.request("DELETE", "/api/orders/")
     check_problem(answer, 405, "method-not-allowed")
     assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
@@ -43,14 +43,14 @@ async def test_a_wrong_method_says_which_are_right(customer: Caller) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        database.Unavailable("gone"),
-        database.ReadOnly("a standby"),
-        database.Again("25 times"),
-        database.Unsettled("COMMIT may have failed"),
+        database.DatabaseUnavailable("gone"),
+        database.DatabaseReadOnly("a standby"),
+        database.RetryTransaction("25 times"),
+        database.CommitOutcomeUnknown("COMMIT may have failed"),
     ],
     ids=repr,
 )
-async def test_a_database_that_is_away_is_503_and_says_when_to_come_back(
+async def test_an_unavailable_database_is_503_with_retry_after(
     customer: Caller,
     flavor: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -86,7 +86,7 @@ async def slow_provider() -> None:
 @pytest.mark.parametrize(
     "bug", [missing_file, wrong_sql, wrong_sql_in_a_transaction, slow_provider]
 )
-async def test_a_bug_is_not_taken_for_a_database_that_is_away(
+async def test_a_bug_is_not_mistaken_for_a_database_outage(
     customer: Caller,
     flavor: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -99,7 +99,7 @@ async def test_a_bug_is_not_taken_for_a_database_that_is_away(
     assert len([one for one in logged(caplog, problems.log) if one.exc_info]) == 1
 
 
-async def test_an_unhandled_error_is_a_problem_document_that_tells_no_secrets(
+async def test_an_unhandled_error_is_a_problem_document_without_secrets(
     customer: Caller,
     flavor: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -166,7 +166,7 @@ SIGNED_IN = {
 }
 
 
-async def test_every_route_is_known_and_closed_unless_it_says_otherwise() -> None:
+async def test_every_route_is_known_and_needs_a_token_unless_it_is_public() -> None:
     routes = {route.path: route for route in app.litestar().routes}
     assert set(routes) == OPEN | SIGNED_IN
     for path, route in routes.items():

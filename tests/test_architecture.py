@@ -28,7 +28,7 @@ HTTP = re.compile(
 VAGUE = {"services", "repositories", "utils", "helpers", "common", "core", "manager", "misc"}
 
 
-def test_the_imports_run_one_way() -> None:
+def test_imports_follow_the_layers() -> None:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     result = subprocess.run(command, cwd=TOP, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
@@ -54,11 +54,11 @@ def shown() -> Iterator[str]:
             yield "/".join([*folders, name.removesuffix(".py")])
 
 
-def test_the_map_shows_every_module_and_no_other() -> None:
+def test_the_map_lists_exactly_the_modules() -> None:
     assert sorted(shown()) == MODULES
 
 
-def test_no_module_has_a_name_that_says_nothing() -> None:
+def test_no_module_has_a_meaningless_name() -> None:
     assert not VAGUE & {part for module in MODULES for part in module.split("/")}
 
 
@@ -72,7 +72,7 @@ def imported(module: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("module", [one for one in MODULES if not HTTP.match(one)])
-def test_rules_know_no_http(module: str) -> None:
+def test_business_rules_do_not_import_http(module: str) -> None:
     web = re.compile(r"litestar\b|icecream\.http\b|icecream\.\w+\.http\b")
     assert not [name for name in imported(module) if web.match(name)]
 
@@ -82,12 +82,12 @@ def layers() -> list[list[str]]:
     return [layer.split(" | ") for layer in contract["contracts"][0]["layers"]]
 
 
-def test_no_package_is_left_out_of_the_layers() -> None:
+def test_every_package_belongs_to_a_layer() -> None:
     rooms = {f"icecream.{room}" for room in ROOMS}
     assert {room for layer in layers() for room in layer} == rooms | {"tasks"}
 
 
-def test_the_picture_shows_the_layers() -> None:
+def test_the_diagram_shows_the_layers() -> None:
     picture = PAGE.split("## Imports")[1].split("```")[1]
     rows = [row.split() for row in picture.strip().splitlines()]
     assert rows == [[room.removeprefix("icecream.") for room in layer] for layer in layers()]

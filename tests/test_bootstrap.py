@@ -46,7 +46,7 @@ async def test_several_migration_runners_at_once_are_safe(elsewhere: dict[str, s
 async def test_a_random_password_is_shown_once(elsewhere: dict[str, str]) -> None:
     del elsewhere["ICECREAM_ADMIN_PASSWORD"]
     _, first = await run(elsewhere, "-m", "icecream", "migrate")
-    assert "shown only this once" in first
+    assert "shown only once" in first
     _, second = await run(elsewhere, "-m", "icecream", "migrate")
     assert second == "The database is up to date.\n"
 
@@ -66,32 +66,32 @@ async def test_another_schema_may_have_a_table_called_migration(elsewhere: dict[
 
 ROUND_TRIP = """
 import asyncio
-from icecream import database, bootstrap
+from icecream import bootstrap, database
 from icecream.tables import Flavor, User
 async def main():
-    async with database.running():
+    async with database.open_pool():
         for _ in range(2):
             await bootstrap.migrate(print)
-            assert await bootstrap.pending() == []
+            assert await bootstrap.pending_migrations() == []
             assert await Flavor.select(Flavor.id, Flavor.name) == [{"id": 1, "name": "Vanilla"}]
             (admin,) = await User.objects()
             assert (admin.username, admin.active, admin.admin, admin.superuser) == (
                 "admin", True, True, True)
             await bootstrap.migrate_to("all")
-            assert await bootstrap.pending() == bootstrap.known_migrations()
+            assert await bootstrap.pending_migrations() == bootstrap.all_migrations()
         print("there and back again")
 asyncio.run(main())
 """
 
 
-async def test_the_migrations_go_forwards_and_backwards(elsewhere: dict[str, str]) -> None:
+async def test_migrations_are_applied_and_reverted(elsewhere: dict[str, str]) -> None:
     code, output = await run(elsewhere, "-c", ROUND_TRIP)
     assert (code, output.splitlines()[-1]) == (0, "there and back again"), output
 
 
 COUNTED_LATER = """
 import asyncio
-from icecream import database, bootstrap
+from icecream import bootstrap, database
 from icecream.integrity import doctor
 from icecream.tables import CustomerDay, Flavor, OrderLine, RefreshToken, User
 from tests import history
@@ -101,7 +101,7 @@ TOKENS = (
     "('new', 'f', 1, NULL, '2099-01-01 00:00:00+00:00')"
 )
 async def main():
-    async with database.running():
+    async with database.open_pool():
         await bootstrap.migrate(print)
         await User.insert(User(username="shop", password="", active=True))
         for n, (price, stock) in enumerate(history.FLAVORS):
@@ -111,12 +111,12 @@ async def main():
         await past.go_on(150)
         before = await OrderLine.select().order_by(OrderLine.id)
         assert await CustomerDay.exists()
-    async with database.running():
+    async with database.open_pool():
         await bootstrap.migrate_to("2026-11-25T01:40:00:000000")
         await database.DB.run_ddl(TOKENS)
-    async with database.running():
+    async with database.open_pool():
         await bootstrap.migrate(print)
-    async with database.running():
+    async with database.open_pool():
         assert await doctor.find_violations() == {}
         after = await OrderLine.select().order_by(OrderLine.id)
         assert after == before
@@ -131,18 +131,18 @@ asyncio.run(main())
 """
 
 
-async def test_orders_that_were_there_before_are_counted(elsewhere: dict[str, str]) -> None:
+async def test_a_migration_counts_existing_orders(elsewhere: dict[str, str]) -> None:
     code, output = await run(elsewhere, "-c", COUNTED_LATER)
     assert (code, output.splitlines()[-1]) == (0, "counted"), output
 
 
 async def test_an_interrupted_migration_leaves_nothing_behind(elsewhere: dict[str, str]) -> None:
     dies = ROUND_TRIP.replace(
-        "    async with database.running():",
+        "    async with database.open_pool():",
         "    import os\n"
         "    from icecream.runtime import passwords\n"
-        "    passwords.hashed = lambda password: os._exit(9)\n"
-        "    async with database.running():",
+        "    passwords.hash_password = lambda password: os._exit(9)\n"
+        "    async with database.open_pool():",
     )
     assert (await run(elsewhere, "-c", dies))[0] == 9
     code, output = await run(elsewhere, "-m", "icecream", "migrate")
@@ -150,20 +150,20 @@ async def test_an_interrupted_migration_leaves_nothing_behind(elsewhere: dict[st
     assert "first admin" in output
 
 
-async def test_a_database_in_another_currency_stops_the_boot(
+async def test_a_database_with_another_currency_prevents_the_start(
     monkeypatch: pytest.MonkeyPatch, customer: Caller, flavor: int
 ) -> None:
 
     await place(customer.user.id, {flavor: 1})
-    dollars = settings.read(dict(os.environ) | {"ICECREAM_CURRENCY": "USD"})
+    dollars = settings.parse_settings(dict(os.environ) | {"ICECREAM_CURRENCY": "USD"})
     monkeypatch.setattr(settings, "load", lambda: dollars)
     with pytest.raises(bootstrap.NotReady, match="set it to EUR"):
-        await bootstrap.check()
+        await bootstrap.check_database()
 
 
-async def test_a_database_without_its_migrations_stops_the_boot(
+async def test_pending_migrations_prevent_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bootstrap, "known_migrations", lambda: ["2099-01-01T00:00:00:000000"])
+    monkeypatch.setattr(bootstrap, "all_migrations", lambda: ["2099-01-01T00:00:00:000000"])
     with pytest.raises(bootstrap.NotReady, match="icecream migrate"):
-        await bootstrap.check()
+        await bootstrap.check_database()

@@ -14,7 +14,7 @@ from icecream.http import bodies
 # The database makes no difference here.
 pytestmark = pytest.mark.only("sqlite")
 
-FOR_PROGRAMS = re.compile(r"`|Expected|matching|regex|\^|\$|enum value|msgspec|of another kind")
+FOR_PROGRAMS = re.compile(r"`|Expected|matching|regex|\^|\$|enum value|msgspec|of another type")
 BAD: list[Any] = [
     None,
     True,
@@ -41,7 +41,7 @@ def kinds() -> list[type[Struct]]:
 
 
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
-def test_every_field_is_refused_in_words_that_say_what_is_allowed(kind: type[Struct]) -> None:
+def test_a_refusal_of_every_field_names_the_allowed_values(kind: type[Struct]) -> None:
     for name, wanted in get_type_hints(kind, include_extras=True).items():
         if name not in kind.__struct_fields__:
             continue
@@ -51,7 +51,7 @@ def test_every_field_is_refused_in_words_that_say_what_is_allowed(kind: type[Str
             try:
                 msgspec.convert({name: bad}, alone, strict=False)
             except msgspec.ValidationError as error:
-                said.add(constraints.fault(error, alone).sentence)
+                said.add(constraints.explain_error(error, alone).sentence)
         assert said, (kind, name)
         for sentence in said:
             assert re.match(rf"({name}|an item of {name}|[a-z_]+) (must be|is) .+\.$", sentence)
@@ -60,25 +60,25 @@ def test_every_field_is_refused_in_words_that_say_what_is_allowed(kind: type[Str
 
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("word", ["null", "Null", "NULL"])
-def test_the_word_null_is_never_taken_for_no_value(kind: type[Struct], word: str) -> None:
+def test_the_word_null_is_never_read_as_an_absent_value(kind: type[Struct], word: str) -> None:
     """A template without a value sends it. It must not become a refund of all that is left."""
     for name, wanted in get_type_hints(kind, include_extras=True).items():
         if name in kind.__struct_fields__:
             alone = defstruct("Alone", [(name, wanted)])
             try:
-                found = bodies.converted({name: word}, alone)
+                found = bodies.convert_body({name: word}, alone)
             except errors.ValidationFailed as refusal:
                 assert refusal.detail.startswith(f"{name} must be ")
             else:
                 assert getattr(found, name) == word
 
 
-def test_every_setting_is_refused_in_words_that_say_what_is_allowed() -> None:
+def test_a_refusal_of_every_setting_names_the_allowed_values() -> None:
     said = set()
     for name in settings.Settings.__struct_fields__:
         for bad in ("x", "-1", "1.5", "9" * 30, "x" * 5000, "2-1", "x y"):
             try:
-                settings.read({f"ICECREAM_{name.upper()}": bad})
+                settings.parse_settings({f"ICECREAM_{name.upper()}": bad})
             except settings.BadSetting as error:
                 said.add(str(error))
     assert "ICECREAM_PORT: set it to a whole number from 1 to 65535." in said

@@ -24,7 +24,7 @@ def make_secrets(folder: Path) -> dict[str, str]:
     return {name: value or "" for name, value in dotenv_values(folder / ".env").items()}
 
 
-def test_the_secrets_are_random_private_and_made_once(tmp_path: Path) -> None:
+def test_the_secrets_are_random_private_and_created_once(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.mkdir()
     other.mkdir()
@@ -36,25 +36,25 @@ def test_the_secrets_are_random_private_and_made_once(tmp_path: Path) -> None:
     assert [path.name for path in one.iterdir()] == [".env"]
 
 
-def test_the_secrets_are_what_the_compose_file_and_the_settings_ask_for(tmp_path: Path) -> None:
+def test_the_secrets_match_the_compose_file_and_the_settings(tmp_path: Path) -> None:
     secrets = make_secrets(tmp_path)
     required = set(re.findall(r"\$\{(\w+):\?", COMPOSE))
     assert required <= set(secrets)
     # `make run` reads the same file and must still use the embedded mode.
-    assert settings.read(secrets).embedded
+    assert settings.parse_settings(secrets).embedded
 
 
 def test_the_compose_file_names_settings_that_exist() -> None:
-    named = set(re.findall(rf"{settings.PREFIX}(\w+)", COMPOSE))
+    named = set(re.findall(rf"{settings.VARIABLE_PREFIX}(\w+)", COMPOSE))
     assert named and named <= {name.upper() for name in settings.Settings.__struct_fields__}
 
 
-def test_the_containers_may_take_longer_to_stop_than_ours_need() -> None:
+def test_the_stop_timeout_of_the_containers_is_long_enough() -> None:
     [grace] = re.findall(r"stop_grace_period: (\d+)s", COMPOSE)
     assert int(grace) > serve.STOP_SECONDS
 
 
-def test_what_the_security_page_promises_is_asked_for() -> None:
+def test_the_promises_of_the_security_page_are_configured() -> None:
     ours = COMPOSE[COMPOSE.index("x-ours:") : COMPOSE.index("services:")].split("\n  ")
     for line in (
         "read_only: true",
@@ -69,7 +69,7 @@ def test_what_the_security_page_promises_is_asked_for() -> None:
     assert "CA_BUNDLE" not in final
 
 
-def test_the_image_gets_everything_that_is_installed() -> None:
+def test_the_image_contains_every_installed_package() -> None:
     copied = re.findall(r"^COPY (?!--)(.*) \S+$", DOCKERFILE, re.MULTILINE)
     tools = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["setuptools"]
     packages = [name.removesuffix("*") for name in tools["packages"]["find"]["include"]]

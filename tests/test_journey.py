@@ -38,7 +38,7 @@ def opened(shop: Shop) -> Process:
     return processes[-1]
 
 
-def test_a_stranger_places_orders_that_get_paid(shop: Shop) -> None:
+def test_orders_of_a_new_customer_are_paid(shop: Shop) -> None:
     # The delay is long enough to see pending orders.
     shop.environment |= {"ICECREAM_PAYMENT_DELAY": "1", "ICECREAM_PAYMENT_TIMEOUT": "1.5"}
     opened(shop)
@@ -93,7 +93,7 @@ def test_a_stranger_places_orders_that_get_paid(shop: Shop) -> None:
     assert "every rule holds" in shop.run("doctor").stdout
 
 
-def test_orders_from_many_clients_all_end_once_though_the_one_who_charges_is_killed(
+def test_all_orders_settle_once_when_the_worker_is_killed(
     shop: Shop,
 ) -> None:
     shop.environment["ICECREAM_PAYMENT_DELAY"] = "0.5-0.9"

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.only("sqlite")
         (10**15, "EUR", "10,000,000,000,000.00 EUR"),
     ],
 )
-def test_an_amount_has_the_digits_of_its_currency(amount: int, currency: str, said: str) -> None:
+def test_an_amount_has_the_decimal_places_of_its_currency(
+    amount: int, currency: str, said: str
+) -> None:
     assert money.format_amount(amount, currency) == said
 
 

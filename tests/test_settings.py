@@ -10,18 +10,18 @@ from icecream import settings
 LARGE = {"ICECREAM_DATABASE_URL": "postgresql://db/icecream", "ICECREAM_SECRET_KEY": "k" * 32}
 
 
-def test_nothing_needs_to_be_set() -> None:
-    plain = settings.read({"PATH": "/bin", "ICECREAM_REDIS_URL": ""})
+def test_all_settings_have_defaults() -> None:
+    plain = settings.parse_settings({"PATH": "/bin", "ICECREAM_REDIS_URL": ""})
     assert plain.embedded
     assert plain.database_path == Path("var/icecream.sqlite")
     assert (plain.payment_delays, plain.payment_failure_rate) == ((0.5, 2.0), 0.1)
-    assert (plain.sweep_every, settings.read(LARGE).sweep_every) == (1.0, 5.0)
+    assert (plain.sweep_every, settings.parse_settings(LARGE).sweep_every) == (1.0, 5.0)
     assert plain.address == "http://127.0.0.1:8000"
     assert plain.keepalive == 75
 
 
-def test_values_are_turned_into_what_they_mean() -> None:
-    read = settings.read(
+def test_values_are_converted() -> None:
+    read = settings.parse_settings(
         LARGE
         | {
             "ICECREAM_PORT": "9000",
@@ -49,7 +49,7 @@ BAD_ORIGINS = [
 
 def test_a_database_may_have_several_hosts() -> None:
     address = "postgresql://u:p@a:1,b:2/shop?target_session_attrs=read-write"
-    read = settings.read(LARGE | {"ICECREAM_DATABASE_URL": address})
+    read = settings.parse_settings(LARGE | {"ICECREAM_DATABASE_URL": address})
     assert (read.embedded, read.database_label) == (False, "postgresql://a:1,b:2/shop")
 
 
@@ -110,48 +110,48 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "value"), BAD)
-def test_a_bad_value_is_told_in_one_line_that_names_it(name: str, value: str) -> None:
+def test_an_invalid_value_is_reported_in_one_line_with_its_name(name: str, value: str) -> None:
     with pytest.raises(settings.BadSetting) as error:
-        settings.read({f"ICECREAM_{name}": value})
+        settings.parse_settings({f"ICECREAM_{name}": value})
     assert str(error.value).startswith(f"ICECREAM_{name}: ")
     assert "\n" not in str(error.value)
 
 
-def test_an_unknown_setting_is_told_with_the_one_that_was_meant() -> None:
+def test_an_unknown_setting_is_reported_with_the_most_similar_name() -> None:
     with pytest.raises(settings.BadSetting, match="ICECREAM_DATABASE_URL"):
-        settings.read({"ICECREAM_DATABSE_URL": "sqlite:///x"})
+        settings.parse_settings({"ICECREAM_DATABSE_URL": "sqlite:///x"})
 
 
 def test_postgresql_needs_a_secret_key() -> None:
     with pytest.raises(settings.BadSetting, match="ICECREAM_SECRET_KEY"):
-        settings.read({"ICECREAM_DATABASE_URL": "postgresql://db/icecream"})
+        settings.parse_settings({"ICECREAM_DATABASE_URL": "postgresql://db/icecream"})
 
 
-def test_with_sqlite_a_key_is_made_once_and_kept_for_its_owner_alone(tmp_path: Path) -> None:
+def test_with_sqlite_a_key_is_created_once_and_readable_only_by_its_owner(tmp_path: Path) -> None:
     url = {"ICECREAM_DATABASE_URL": f"sqlite:///{tmp_path}/shop.sqlite"}
-    (key,) = settings.read(url).signing_keys
-    settings._kept_secret.cache_clear()
-    assert settings.read(url).signing_keys == (key,)
-    assert len(key.encode()) >= settings.SECRET_KEY_BYTES
+    (key,) = settings.parse_settings(url).signing_keys
+    settings._load_or_create_secret.cache_clear()
+    assert settings.parse_settings(url).signing_keys == (key,)
+    assert len(key.encode()) >= settings.MIN_SECRET_KEY_BYTES
     (kept,) = tmp_path.iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("kept", ["", "x"])
-def test_a_kept_key_that_is_none_is_told_in_one_line(tmp_path: Path, kept: str) -> None:
+def test_an_invalid_key_file_is_reported_in_one_line(tmp_path: Path, kept: str) -> None:
     (tmp_path / "shop.secret").write_text(kept)
-    read = settings.read({"ICECREAM_DATABASE_URL": f"sqlite:///{tmp_path}/shop.sqlite"})
-    with pytest.raises(settings.BadSetting, match=r"shop\.secret holds no secret key"):
+    read = settings.parse_settings({"ICECREAM_DATABASE_URL": f"sqlite:///{tmp_path}/shop.sqlite"})
+    with pytest.raises(settings.BadSetting, match=r"shop\.secret holds no valid secret key"):
         _ = read.signing_keys
 
 
-def test_an_address_that_means_everywhere_is_not_told_to_people() -> None:
-    assert settings.read({"ICECREAM_HOST": "0.0.0.0"}).address == "http://127.0.0.1:8000"
+def test_an_address_of_all_interfaces_is_not_shown() -> None:
+    assert settings.parse_settings({"ICECREAM_HOST": "0.0.0.0"}).address == "http://127.0.0.1:8000"
 
 
 def test_a_redis_address_needs_a_valid_port() -> None:
     with pytest.raises(settings.BadSetting, match="ICECREAM_REDIS_URL"):
-        settings.read(LARGE | {"ICECREAM_REDIS_URL": "redis://localhost:abc"})
+        settings.parse_settings(LARGE | {"ICECREAM_REDIS_URL": "redis://localhost:abc"})
 
 
 @pytest.mark.parametrize(
@@ -160,24 +160,22 @@ def test_a_redis_address_needs_a_valid_port() -> None:
         ("redis://localhost/0?protocl=3", "unexpected keyword argument 'protocl'"),
         ("redis://localhost/0?protocol=4", "protocol must be either 2 or 3"),
         ("redis://localhost/0?socket_timeout=soon", "Invalid value for 'socket_timeout'"),
-        ("redis://localhost/0?socket_timeout=0.5", "socket_timeout: more than"),
+        ("redis://localhost/0?socket_timeout=0.5", "socket_timeout: longer than"),
         ("redis://localhost/0?decode_responses=yes", "decode_responses"),
         ("rediss://localhost/0?ssl_ca_certs=/nowhere.pem", "ssl_ca_certs: there is no file"),
         ("rediss://localhost/0?ssl_cert_reqs=sometimes", "sometimes"),
     ],
 )
-def test_options_of_a_redis_address_that_can_never_work_are_told_in_one_line(
-    url: str, told: str
-) -> None:
+def test_invalid_options_of_a_redis_address_are_reported_in_one_line(url: str, told: str) -> None:
     with pytest.raises(settings.BadSetting, match=r"^ICECREAM_REDIS_URL") as refused:
-        settings.read(LARGE | {"ICECREAM_REDIS_URL": url})
+        settings.parse_settings(LARGE | {"ICECREAM_REDIS_URL": url})
     assert told in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_options_of_a_redis_address_that_work_are_taken() -> None:
+def test_valid_options_of_a_redis_address_are_accepted() -> None:
     url = "rediss://ice:cream@localhost/0?protocol=3&ssl_cert_reqs=none&socket_timeout=5"
-    assert settings.read(LARGE | {"ICECREAM_REDIS_URL": url}).redis_url == url
+    assert settings.parse_settings(LARGE | {"ICECREAM_REDIS_URL": url}).redis_url == url
 
 
 STRIPE = {"ICECREAM_PAYMENT_PROVIDER": "stripe", "ICECREAM_STRIPE_API_KEY": "sk_test_1"}
@@ -185,37 +183,39 @@ STRIPE = {"ICECREAM_PAYMENT_PROVIDER": "stripe", "ICECREAM_STRIPE_API_KEY": "sk_
 
 def test_a_default_price_that_stripe_would_not_charge_is_refused() -> None:
     kuwait = {"ICECREAM_CURRENCY": "KWD", "ICECREAM_DEFAULT_PRICE": "1255"}
-    assert settings.read(kuwait).amount_step == 1
+    assert settings.parse_settings(kuwait).amount_step == 1
     with pytest.raises(settings.BadSetting, match="ICECREAM_DEFAULT_PRICE: set it to a multiple"):
-        settings.read(STRIPE | kuwait)
-    read = settings.read(STRIPE | kuwait | {"ICECREAM_DEFAULT_PRICE": "1250"})
+        settings.parse_settings(STRIPE | kuwait)
+    read = settings.parse_settings(STRIPE | kuwait | {"ICECREAM_DEFAULT_PRICE": "1250"})
     assert read.amount_step == 10
 
 
 def test_the_simulated_delay_does_not_bound_a_real_provider() -> None:
     brief = {"ICECREAM_PAYMENT_TIMEOUT": "2", "ICECREAM_PAYMENT_DELAY": "0.5-2"}
-    assert settings.read(STRIPE | brief).payment_timeout == 2
-    with pytest.raises(settings.BadSetting, match="ICECREAM_PAYMENT_TIMEOUT: set it to longer"):
-        settings.read(brief)
+    assert settings.parse_settings(STRIPE | brief).payment_timeout == 2
+    with pytest.raises(
+        settings.BadSetting, match="ICECREAM_PAYMENT_TIMEOUT: set it to a time longer"
+    ):
+        settings.parse_settings(brief)
 
 
 def test_stripe_needs_a_key() -> None:
     with pytest.raises(settings.BadSetting, match="ICECREAM_STRIPE_API_KEY: set it to"):
-        settings.read({"ICECREAM_PAYMENT_PROVIDER": "stripe"})
+        settings.parse_settings({"ICECREAM_PAYMENT_PROVIDER": "stripe"})
 
 
 def test_stripe_needs_its_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "find_spec", lambda name: None)
     with pytest.raises(settings.BadSetting, match=r"pip install 'icecream-distribution\[stripe\]'"):
-        settings.read(STRIPE)
+        settings.parse_settings(STRIPE)
 
 
-def test_where_real_money_moves_staff_add_the_flavors() -> None:
-    assert not settings.read({}).staff_alone_add_flavors
-    assert settings.read(STRIPE).staff_alone_add_flavors
+def test_only_staff_add_flavors_where_real_money_moves() -> None:
+    assert not settings.parse_settings({}).staff_alone_add_flavors
+    assert settings.parse_settings(STRIPE).staff_alone_add_flavors
     anyone, staff = {"ICECREAM_FLAVORS_ADDED_BY": "anyone"}, {"ICECREAM_FLAVORS_ADDED_BY": "staff"}
-    assert not settings.read(STRIPE | anyone).staff_alone_add_flavors
-    assert settings.read(staff).staff_alone_add_flavors
+    assert not settings.parse_settings(STRIPE | anyone).staff_alone_add_flavors
+    assert settings.parse_settings(staff).staff_alone_add_flavors
 
 
 def test_every_setting_is_in_the_readme_and_in_the_example() -> None:
@@ -223,4 +223,4 @@ def test_every_setting_is_in_the_readme_and_in_the_example() -> None:
     for document in ("README.md", ".env.example"):
         text = (top / document).read_text()
         for name in settings.Settings.__struct_fields__:
-            assert f"{settings.PREFIX}{name.upper()}" in text, (document, name)
+            assert f"{settings.VARIABLE_PREFIX}{name.upper()}" in text, (document, name)

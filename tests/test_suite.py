@@ -43,7 +43,7 @@ def without_tools(folder: Path, *, ci: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_a_missing_tool_leaves_out_is_named_in_the_last_line(tmp_path: Path) -> None:
+def test_the_last_line_names_the_tests_that_a_missing_tool_skips(tmp_path: Path) -> None:
     run = without_tools(tmp_path, ci="")
     *_, summary, last = run.stdout.splitlines()
     assert run.returncode == 0, run.stdout

@@ -74,16 +74,16 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("statement", REFUSED)
-async def test_the_database_itself_refuses(ids: dict[str, Any], statement: str) -> None:
-    with pytest.raises(database.REFUSED):
+async def test_the_database_refuses_invalid_rows(ids: dict[str, Any], statement: str) -> None:
+    with pytest.raises(database.CONSTRAINT_VIOLATIONS):
         await DB.run_ddl(statement.format(**ids))
     assert await Order.exists().where(Order.id == ids["order"])
     assert await Flavor.exists().where(Flavor.id == ids["flavor"])
 
 
-async def test_one_charge_of_an_order_can_succeed(ids: dict[str, Any]) -> None:
+async def test_only_one_charge_of_an_order_can_succeed(ids: dict[str, Any]) -> None:
     await DB.run_ddl("UPDATE payment SET state = 'succeeded' WHERE id = {payment}".format(**ids))
-    with pytest.raises(database.REFUSED):
+    with pytest.raises(database.CONSTRAINT_VIOLATIONS):
         await DB.run_ddl((PAYMENT + "({order}, 'charge', 2, 'succeeded', 'd', 1, 0)").format(**ids))
     await DB.run_ddl((PAYMENT + "({order}, 'charge', 2, 'declined', 'e', 1, 0)").format(**ids))
     # Restore the rows, because the books must balance in later tests.
@@ -115,7 +115,7 @@ async def first_columns(table: str) -> set[str]:
     return {row["name"] for row in rows}
 
 
-async def test_the_migrations_make_exactly_these_tables() -> None:
+async def test_the_migrations_create_exactly_these_tables() -> None:
     managers = await BaseMigrationManager().get_migration_managers(app_config=APP_CONFIG)
     snapshot = SchemaSnapshot(managers=managers).get_snapshot()
     wanted = [

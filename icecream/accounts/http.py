@@ -1,4 +1,4 @@
-"""Authentication of callers, the guard for staff, and account management by operators."""
+"""Authentication of callers, the guard for staff, and the sign-in endpoints."""
 
 import time
 from typing import Annotated, Any
@@ -22,11 +22,12 @@ from icecream.runtime import passwords
 from icecream.tables import User
 
 Username = Annotated[
-    str, Meta(min_length=1, max_length=100, pattern=fields.LINE, extra=fields.VISIBLE)
+    str,
+    Meta(min_length=1, max_length=100, pattern=fields.LINE_PATTERN, extra=fields.VISIBLE_TEXT_RULE),
 ]
-JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAiOiJhY2Nlc3MifQ.c2lnbmF0dXJl"
-HOW = "Send one header Authorization: Bearer, with an access token from POST /api/token/."
-PAIR = {"access": JWT, "refresh": JWT}
+EXAMPLE_JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAiOiJhY2Nlc3MifQ.c2lnbmF0dXJl"
+SIGN_IN_HINT = "Send one header Authorization: Bearer with an access token from POST /api/token/."
+EXAMPLE_PAIR = {"access": EXAMPLE_JWT, "refresh": EXAMPLE_JWT}
 
 
 class Credentials(fields.Body):
@@ -51,54 +52,58 @@ class Refresh(fields.Body):
         str,
         Meta(
             min_length=1,
-            max_length=tokens.LONGEST,
-            examples=[JWT],
+            max_length=tokens.MAX_TOKEN_CHARACTERS,
+            examples=[EXAMPLE_JWT],
             extra_json_schema={"format": "password"},
         ),
     ]
 
 
-class BearerOnly(JWTAuthenticationMiddleware):
+class BearerAuthentication(JWTAuthenticationMiddleware):
     """Accepts only one `Bearer` header; Litestar takes any scheme, and the first of several."""
 
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
-        given = [value for name, value in connection.scope["headers"] if name == b"authorization"]
-        scheme, _, token = (given[0] if len(given) == 1 else b"").decode("latin-1").partition(" ")
+        headers = connection.scope["headers"]
+        values = [value for name, value in headers if name == b"authorization"]
+        value = values[0] if len(values) == 1 else b""
+        scheme, _, token = value.decode("latin-1").partition(" ")
         token = token.strip(" ")
         if scheme.lower() != "bearer" or not token:
-            raise _counted(errors.Unauthenticated(HOW), connection)
+            raise _count_refusal(errors.Unauthenticated(SIGN_IN_HINT), connection)
         try:
             return await self.authenticate_token(token, connection)
         except NotAuthorizedException as error:
-            tokens.known.drop(token)
+            tokens.token_cache.remove(token)
             # The signature is checked first, so only our own tokens are reported as expired.
             expired = isinstance(error.__cause__, jwt.ExpiredSignatureError)
             refusal = errors.ExpiredToken() if expired else errors.InvalidToken()
-            raise _counted(refusal, connection) from None
+            raise _count_refusal(refusal, connection) from None
 
     async def authenticate_token(
         self, encoded_token: str, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
-        if found := tokens.known.find(encoded_token):
-            token, user = found
+        if cached := tokens.token_cache.find(encoded_token):
+            token, user = cached
             return AuthenticationResult(user=user, auth=token)
-        began = time.monotonic()
+        started_at = time.monotonic()
         result = await super().authenticate_token(encoded_token, connection)
-        tokens.known.keep(encoded_token, result.auth, result.user, checked=began)
+        tokens.token_cache.store(encoded_token, result.auth, result.user, checked_at=started_at)
         return result
 
 
-def _counted(
+def _count_refusal(
     refusal: errors.Refusal, connection: ASGIConnection[Any, Any, Any, Any]
 ) -> errors.Refusal:
-    refusal.headers |= rate_limits.spend(rate_limits.address(connection.scope))
+    refusal.headers |= rate_limits.count_call(rate_limits.client_address(connection.scope))
     return refusal
 
 
-async def _user(token: tokens.AccessToken, _: ASGIConnection[Any, Any, Any, Any]) -> User | None:
-    return await tokens.holder(token)
+async def _retrieve_user(
+    token: tokens.AccessToken, _: ASGIConnection[Any, Any, Any, Any]
+) -> User | None:
+    return await tokens.find_user(token)
 
 
 class BearerAuth(JWTAuth[User]):
@@ -114,17 +119,19 @@ class BearerAuth(JWTAuth[User]):
 
 
 auth = BearerAuth(
-    retrieve_user_handler=_user,
-    token_secret="see tokens.Signed.decode_payload, which knows older keys too",
+    retrieve_user_handler=_retrieve_user,
+    token_secret="see tokens.Signed.decode_payload, which also accepts older keys",
     token_cls=tokens.AccessToken,
-    authentication_middleware_class=BearerOnly,
+    authentication_middleware_class=BearerAuthentication,
     exclude_http_methods=["OPTIONS"],
-    description="The `access` token from `POST /api/token/`: a JWT according to RFC8725 (one "
-    "algorithm, issuer and audience checked, a type of its own, short-lived).",
+    description="The `access` token from `POST /api/token/`: a short-lived JWT according to "
+    "RFC8725. The algorithm, the issuer, the audience and the token type are checked.",
 )
 
 
-async def staff_only(connection: ASGIConnection[Any, User, Any, Any], _: BaseRouteHandler) -> None:
+async def require_staff(
+    connection: ASGIConnection[Any, User, Any, Any], _: BaseRouteHandler
+) -> None:
     """Guard: the caller is staff.
 
     Raises:
@@ -135,7 +142,7 @@ async def staff_only(connection: ASGIConnection[Any, User, Any, Any], _: BaseRou
 
 
 class Accounts(Controller):
-    """Signing in."""
+    """The endpoints for signing in."""
 
     path = "/api/token"
     tags = ["Signing in"]
@@ -147,25 +154,30 @@ class Accounts(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="signIn",
         summary="Sign in",
-        responses=openapi.answers(
-            200, tokens.Pair, PAIR, errors.WrongCredentials(), *openapi.ANY, *openapi.BODY
+        responses=openapi.json_responses(
+            200,
+            tokens.Pair,
+            EXAMPLE_PAIR,
+            errors.WrongCredentials(),
+            *openapi.ANY_CALL_REFUSALS,
+            *openapi.BODY_REFUSALS,
         ),
         security=[{}],
     )
-    async def sign_in(self, request: bodies.AnyBody, data: JSONBody[Credentials]) -> tokens.Pair:
-        """Get a pair of tokens for a name and a password.
+    async def sign_in(self, request: bodies.ApiRequest, data: JSONBody[Credentials]) -> tokens.Pair:
+        """Exchange a name and a password for a pair of tokens.
 
-        The access token lasts 15 minutes, the refresh token 7 days.
+        The access token is valid for 15 minutes, the refresh token for 7 days.
         """
-        address = rate_limits.address(request.scope)
-        passwords.require_place()
-        rate_limits.count_login(data.username, address)
+        address = rate_limits.client_address(request.scope)
+        passwords.require_free_place()
+        rate_limits.count_login_attempt(data.username, address)
         user_id = await User.login(data.username, data.password)
         user = await User.objects().where(User.id == user_id).first() if user_id else None
         if user is None:
             raise errors.WrongCredentials()
-        rate_limits.forget_logins(data.username, address)
-        return await tokens.first(user)
+        rate_limits.reset_login_attempts(data.username, address)
+        return await tokens.issue_pair(user)
 
     @post(
         "/refresh",
@@ -173,12 +185,17 @@ class Accounts(Controller):
         exclude_from_auth=True,
         operation_class=openapi.ApiOperation,
         operation_id="refreshToken",
-        summary="Refresh",
-        responses=openapi.answers(
-            200, tokens.Pair, PAIR, errors.InvalidRefreshToken(), *openapi.ANY, *openapi.BODY
+        summary="Refresh the tokens",
+        responses=openapi.json_responses(
+            200,
+            tokens.Pair,
+            EXAMPLE_PAIR,
+            errors.InvalidRefreshToken(),
+            *openapi.ANY_CALL_REFUSALS,
+            *openapi.BODY_REFUSALS,
         ),
         security=[{}],
     )
     async def refresh(self, data: JSONBody[Refresh]) -> tokens.Pair:
-        """Trade a refresh token for a new pair."""
-        return await tokens.refresh(data.refresh)
+        """Exchange a refresh token for a new pair of tokens."""
+        return await tokens.refresh_pair(data.refresh)

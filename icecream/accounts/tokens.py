@@ -26,31 +26,32 @@ from icecream.tables import RefreshToken, User
 
 ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "icecream"
-ACCESS, REFRESH = timedelta(minutes=15), timedelta(days=7)
-# Maximum difference in seconds between the clocks of two machines.
-LEEWAY = 10
-# A used token may be sent again for this many seconds after its first use. A replaced successor
-# stays valid for this many seconds. Requests that were sent at the same time may arrive this far
+ACCESS_LIFETIME = timedelta(minutes=15)
+REFRESH_LIFETIME = timedelta(days=7)
+# The maximum difference between the clocks of two machines.
+CLOCK_LEEWAY_SECONDS = 10
+# A used token may be sent again for this time after its first use. A replaced successor stays valid
+# for this time. Requests that were sent at the same time may arrive this far
 # apart on a slow network; for a thief the time is short.
-GRACE_SECONDS = 10
+REUSE_GRACE_SECONDS = 10
 # Our tokens have about 400 characters; longer ones are not decoded.
-LONGEST = 2048
-MAX_USER = 2**31 - 1  # Piccolo's user ids are 32-bit integers.
-CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti", "typ", "pwd"]
+MAX_TOKEN_CHARACTERS = 2048
+MAX_USER_ID = 2**31 - 1  # Piccolo's user ids are 32-bit integers.
+REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti", "typ", "pwd"]
 
 
-Jwt = Annotated[str, Meta(max_length=LONGEST, pattern=r"^[\w-]+\.[\w-]+\.[\w-]+$")]
+Jwt = Annotated[str, Meta(max_length=MAX_TOKEN_CHARACTERS, pattern=r"^[\w-]+\.[\w-]+\.[\w-]+$")]
 
 
 class Pair(Struct):
-    """Send `access` as `Authorization: Bearer ...`; trade `refresh` for the next pair."""
+    """Send `access` as `Authorization: Bearer ...`; exchange `refresh` for the next pair."""
 
     access: Jwt
     refresh: Jwt
 
 
 @dataclass
-class Signed(Token):
+class SignedToken(Token):
     """Litestar's token with a purpose (`typ`), and bound to the password at its issue (`pwd`)."""
 
     typ: str = ""
@@ -69,7 +70,7 @@ class Signed(Token):
         audience: str | Sequence[str] | None = None,
         options: Any = None,
     ) -> Any:
-        if len(encoded_token) > LONGEST:
+        if len(encoded_token) > MAX_TOKEN_CHARACTERS:
             raise jwt.InvalidTokenError("too long")
         for key in settings.load().signing_keys:
             try:
@@ -79,16 +80,16 @@ class Signed(Token):
                     algorithms=algorithms,
                     issuer=ISSUER,
                     audience=AUDIENCE,
-                    leeway=LEEWAY,
-                    options={"require": CLAIMS, "strict_aud": True},
+                    leeway=CLOCK_LEEWAY_SECONDS,
+                    options={"require": REQUIRED_CLAIMS, "strict_aud": True},
                 )
             except jwt.InvalidSignatureError:
                 continue
-        raise jwt.InvalidTokenError("signed by nobody we know")
+        raise jwt.InvalidTokenError("signed with an unknown key")
 
 
-class AccessToken(Signed):
-    """A token for the API; not valid as a refresh token, nor a refresh token as this one."""
+class AccessToken(SignedToken):
+    """A token for the API. An access token is no refresh token, and the other way round."""
 
     @classmethod
     def decode_payload(cls, *args: Any, **kwargs: Any) -> Any:
@@ -98,119 +99,119 @@ class AccessToken(Signed):
         return payload
 
 
-class _Known(Struct):
+class _CachedToken(Struct):
     token: AccessToken
     user: User
-    checked: float
-    being_checked: bool = False
+    checked_at: float
+    is_being_checked: bool = False
 
 
-class Memory:
-    """A cache of tokens that were recently found valid, which saves a busy caller's lookups.
+class TokenCache:
+    """A cache of tokens that were recently found valid, which saves queries.
 
-    After half of `longest` seconds, one caller checks the token again in full, while the others
-    still use the cache. So `longest` is the maximum time for which a revoked token still works in
-    any process. The same holds for a token whose account was deactivated or got another password.
+    After half of `max_age_seconds`, one request checks the token again in full, while the others
+    still use the cache. So a revoked token works for at most `max_age_seconds` more in any process.
+    The same holds after its account was disabled or got another password.
     """
 
-    def __init__(self, *, longest: float, room: int) -> None:
-        self._longest, self._room = longest, room
-        self._known: dict[str, _Known] = {}
-        self._forgot = 0.0
+    def __init__(self, *, max_age_seconds: float, max_tokens: int) -> None:
+        self._max_age, self._max_tokens = max_age_seconds, max_tokens
+        self._cached: dict[str, _CachedToken] = {}
+        self._forgotten_at = 0.0
 
     def find(self, encoded: str) -> tuple[AccessToken, User] | None:
         """Return the token and its user; None if the caller must check it in full."""
-        if (known := self._known.get(encoded)) is None:
+        if (cached := self._cached.get(encoded)) is None:
             return None
-        age = time.monotonic() - known.checked
-        if age >= self._longest or known.token.exp <= datetime.now(UTC):
-            del self._known[encoded]
+        age = time.monotonic() - cached.checked_at
+        if age >= self._max_age or cached.token.exp <= datetime.now(UTC):
+            del self._cached[encoded]
             return None
-        if age >= self._longest / 2 and not known.being_checked:
-            known.being_checked = True
+        if age >= self._max_age / 2 and not cached.is_being_checked:
+            cached.is_being_checked = True
             return None
-        return known.token, known.user
+        return cached.token, cached.user
 
-    def keep(self, encoded: str, token: AccessToken, user: User, *, checked: float) -> None:
-        """Cache a token whose full check began at the (monotonic) time `checked`."""
-        self._known.pop(encoded, None)
-        if checked < self._forgot:
+    def store(self, encoded: str, token: AccessToken, user: User, *, checked_at: float) -> None:
+        """Cache a token after a full check that began at the (monotonic) time `checked_at`."""
+        self._cached.pop(encoded, None)
+        if checked_at < self._forgotten_at:
             # The check may have read data from before a `forget`.
             return
-        if len(self._known) >= self._room:
-            del self._known[next(iter(self._known))]
-        self._known[encoded] = _Known(token, user, checked)
+        if len(self._cached) >= self._max_tokens:
+            del self._cached[next(iter(self._cached))]
+        self._cached[encoded] = _CachedToken(token, user, checked_at)
 
-    def drop(self, encoded: str) -> None:
+    def remove(self, encoded: str) -> None:
         """Remove a token that was found invalid."""
-        self._known.pop(encoded, None)
+        self._cached.pop(encoded, None)
 
     def forget(self, user: int) -> None:
-        """Make all tokens of this user be checked in full again."""
-        self._forgot = time.monotonic()
-        for encoded in [one for one, known in self._known.items() if known.user.id == user]:
-            del self._known[encoded]
+        """Remove all tokens of this user, so that they are checked in full again."""
+        self._forgotten_at = time.monotonic()
+        for encoded in [key for key, cached in self._cached.items() if cached.user.id == user]:
+            del self._cached[encoded]
 
 
-known = Memory(longest=1, room=10_000)
+token_cache = TokenCache(max_age_seconds=1, max_tokens=10_000)
 
 
-def fingerprint(user: User) -> str:
-    """Return a hash that changes with the password, so that a new password ends all old tokens."""
+def password_fingerprint(user: User) -> str:
+    """Return a hash that changes with the password, so that a new password ends all tokens."""
     return hashlib.sha256(user.password.encode()).hexdigest()[:16]
 
 
-def _hash(jti: str) -> str:
+def _hash_id(jti: str) -> str:
     return hashlib.sha256(jti.encode()).hexdigest()
 
 
-def _sign(user: User, typ: str, jti: str, life: timedelta) -> str:
+def _sign_token(user: User, typ: str, jti: str, lifetime: timedelta) -> str:
     now = datetime.now(UTC)
-    token = Signed(
+    token = SignedToken(
         sub=str(user.id),
         iss=ISSUER,
         aud=AUDIENCE,
         jti=jti,
         iat=now,
-        exp=now + life,
+        exp=now + lifetime,
         typ=typ,
-        pwd=fingerprint(user),
+        pwd=password_fingerprint(user),
     )
     return token.encode(settings.load().signing_keys[0], ALGORITHM)
 
 
-def _pair(user: User, refresh_jti: str) -> Pair:
+def _build_pair(user: User, refresh_jti: str) -> Pair:
     return Pair(
-        access=_sign(user, "access", secrets.token_hex(16), ACCESS),
-        refresh=_sign(user, "refresh", refresh_jti, REFRESH),
+        access=_sign_token(user, "access", secrets.token_hex(16), ACCESS_LIFETIME),
+        refresh=_sign_token(user, "refresh", refresh_jti, REFRESH_LIFETIME),
     )
 
 
-async def _remember(user: int, family: str, parent: str | None = None) -> str:
+async def _store_refresh_token(user: int, family: str, parent: str | None = None) -> str:
     """Store a new refresh token and return its id; also delete the user's expired ones."""
     jti = secrets.token_hex(16)
     await RefreshToken.delete().where(
         RefreshToken.user == user, RefreshToken.expires_at <= database.seconds_from_now(0)
     )
     row = RefreshToken(
-        jti=_hash(jti), family=family, user=user, parent=parent, expires_at=_expiry()
+        jti=_hash_id(jti), family=family, user=user, parent=parent, expires_at=_refresh_expiry()
     )
     await RefreshToken.insert(row)
     return jti
 
 
-def _expiry() -> datetime:
-    return datetime.now(UTC) + REFRESH + timedelta(seconds=LEEWAY)
+def _refresh_expiry() -> datetime:
+    return datetime.now(UTC) + REFRESH_LIFETIME + timedelta(seconds=CLOCK_LEEWAY_SECONDS)
 
 
-async def first(user: User) -> Pair:
+async def issue_pair(user: User) -> Pair:
     """Start a family of tokens for a user who has just signed in."""
     family = secrets.token_hex(16)
-    jti = await database.transaction(lambda: _remember(user.id, family))
-    return _pair(user, jti)
+    jti = await database.transaction(lambda: _store_refresh_token(user.id, family))
+    return _build_pair(user, jti)
 
 
-async def refresh(encoded: str) -> Pair:
+async def refresh_pair(encoded: str) -> Pair:
     """Exchange a refresh token for a new pair.
 
     Raises:
@@ -218,73 +219,73 @@ async def refresh(encoded: str) -> Pair:
             revoked.
     """
     try:
-        token = Signed.decode(encoded, "", ALGORITHM)
+        token = SignedToken.decode(encoded, "", ALGORITHM)
     except NotAuthorizedException:
         raise errors.InvalidRefreshToken() from None
-    user = await holder(token)
+    user = await find_user(token)
     if token.typ != "refresh" or user is None:
         raise errors.InvalidRefreshToken()
-    successor = await database.transaction(lambda: _spend(_hash(str(token.jti))))
+    successor = await database.transaction(lambda: _use_refresh_token(_hash_id(str(token.jti))))
     if successor is None:
-        raise errors.InvalidRefreshToken("The refresh token was used before; sign in again.")
-    return _pair(user, successor)
+        raise errors.InvalidRefreshToken("The refresh token was already used; sign in again.")
+    return _build_pair(user, successor)
 
 
-async def holder(token: Signed) -> User | None:
+async def find_user(token: SignedToken) -> User | None:
     """Return the active user of the token, if it was issued for the current password."""
-    if not (token.sub.isascii() and token.sub.isdigit() and int(token.sub) <= MAX_USER):
+    if not (token.sub.isascii() and token.sub.isdigit() and int(token.sub) <= MAX_USER_ID):
         return None
     user: User | None = await User.objects().where(User.id == int(token.sub)).first()
-    if user is None or not user.active or token.pwd != fingerprint(user):
+    if user is None or not user.active or token.pwd != password_fingerprint(user):
         return None
     return user
 
 
-async def _spend(jti: str) -> str | None:
+async def _use_refresh_token(jti: str) -> str | None:
     """Return the id of a successor of a token.
 
     Return None if the token is not valid. After an attempt to reuse it, also revoke its family.
     """
     columns = (RefreshToken.family, RefreshToken.user, RefreshToken.successor, RefreshToken.used_at)
-    mine = RefreshToken.jti == jti
-    valid = RefreshToken.expires_at > database.seconds_from_now(0)
-    held = await database.locked(RefreshToken.select(*columns).where(mine, valid))
-    if not held:
+    is_this = RefreshToken.jti == jti
+    is_valid = RefreshToken.expires_at > database.seconds_from_now(0)
+    rows = await database.for_no_key_update(RefreshToken.select(*columns).where(is_this, is_valid))
+    if not rows:
         return None
-    (row,) = held
-    now = await database.now()
+    (row,) = rows
+    now, grace = await database.now(), timedelta(seconds=REUSE_GRACE_SECONDS)
     if row["used_at"] is None:
-        # It may have been replaced, but is in use now: it is valid as long as any other.
+        # It may have been replaced, but is in use now: it is valid for the full lifetime.
         await RefreshToken.update(
-            {RefreshToken.used_at: now, RefreshToken.expires_at: _expiry()}
-        ).where(mine)
-    elif now - row["used_at"] > timedelta(seconds=GRACE_SECONDS) and await _has_heir(row, jti):
+            {RefreshToken.used_at: now, RefreshToken.expires_at: _refresh_expiry()}
+        ).where(is_this)
+    elif now - row["used_at"] > grace and await _has_used_successor(row, jti):
         await RefreshToken.delete().where(RefreshToken.family == row["family"])
         return None
     if row["successor"] is not None:
-        await _replace(row["successor"])
-    successor = await _remember(row["user"], row["family"], parent=jti)
-    await RefreshToken.update({RefreshToken.successor: _hash(successor)}).where(mine)
+        await _expire_soon(row["successor"])
+    successor = await _store_refresh_token(row["user"], row["family"], parent=jti)
+    await RefreshToken.update({RefreshToken.successor: _hash_id(successor)}).where(is_this)
     return successor
 
 
-async def _has_heir(row: dict[str, Any], jti: str) -> bool:
+async def _has_used_successor(row: dict[str, Any], jti: str) -> bool:
     """Return whether a successor of this token was used."""
-    # Families have an index, parents have none; and a family has few tokens.
-    made = (RefreshToken.family == row["family"]) & (RefreshToken.parent == jti)
-    used: bool = await RefreshToken.exists().where(made, RefreshToken.used_at.is_not_null())
+    # The family column has an index, the parent column has none; and a family has few tokens.
+    is_successor = (RefreshToken.family == row["family"]) & (RefreshToken.parent == jti)
+    used: bool = await RefreshToken.exists().where(is_successor, RefreshToken.used_at.is_not_null())
     return used
 
 
-async def _replace(jti: str) -> None:
+async def _expire_soon(jti: str) -> None:
     """Let an unused token expire soon."""
-    soon = database.seconds_from_now(GRACE_SECONDS)
+    soon = database.seconds_from_now(REUSE_GRACE_SECONDS)
     await RefreshToken.update({RefreshToken.expires_at: soon}).where(
         RefreshToken.jti == jti, RefreshToken.used_at.is_null()
     )
 
 
-async def revoke(user: int) -> None:
+async def revoke_tokens(user: int) -> None:
     """End all refresh tokens of a user, and in this process also the cached access tokens."""
-    known.forget(user)
+    token_cache.forget(user)
     await RefreshToken.delete().where(RefreshToken.user == user)

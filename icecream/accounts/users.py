@@ -9,28 +9,28 @@ from icecream.runtime import passwords
 from icecream.tables import Session, User
 
 
-async def of_session(session: str, *, extend: timedelta | None = None) -> User | None:
-    """Return the user of this admin session cookie; `extend` prolongs it after a user's action."""
+async def find_session_user(session: str, *, extend: timedelta | None = None) -> User | None:
+    """Return the user of this admin session cookie; `extend` prolongs the session."""
     user = await Session.get_user_id(session, increase_expiry=extend) if session else None
     if user is None:
         return None
     return await User.objects().where(User.id == user, User.active.eq(True)).first()
 
 
-async def create(
+async def create_user(
     name: str, password: str, *, email: str | None = None, staff: bool = False, admin: bool = False
 ) -> User:
-    """Make an account.
+    """Create an account.
 
     Raises:
         ValueError: the name or the password has a wrong length.
-        errors.AccountExists: the name or the email is taken.
+        errors.AccountExists: the name or the email is in use.
     """
-    if len(name) > 100 or not re.search(fields.LINE, name):
-        raise ValueError("A name has 1 to 100 characters, none of them a control character.")
+    if len(name) > 100 or not re.search(fields.LINE_PATTERN, name):
+        raise ValueError("A name must have 1 to 100 characters, without control characters.")
     user = User(
         username=name,
-        password=await passwords.hashed(password),
+        password=await passwords.hash_password(password),
         email=email or None,
         active=True,
         admin=staff or admin,
@@ -38,12 +38,12 @@ async def create(
     )
     try:
         await user.save()
-    except database.REFUSED:
+    except database.CONSTRAINT_VIOLATIONS:
         raise errors.AccountExists() from None
     return user
 
 
-async def named(name: str) -> int:
+async def find_user_id(name: str) -> int:
     """Return the id of the account with this name.
 
     Raises:
@@ -52,8 +52,8 @@ async def named(name: str) -> int:
     row = await User.select(User.id).where(User.username == name).first()
     if row is None:
         raise errors.NotFound(f"There is no account {name!r}.")
-    found: int = row["id"]
-    return found
+    user: int = row["id"]
+    return user
 
 
 async def set_password(user: int, password: str) -> None:
@@ -62,16 +62,16 @@ async def set_password(user: int, password: str) -> None:
     Raises:
         ValueError: the password is too short or too long.
     """
-    hashed = await passwords.hashed(password)
+    hashed = await passwords.hash_password(password)
 
     async def change() -> None:
         await User.update({User.password: hashed}).where(User.id == user)
-        await _sign_out(user)
+        await _sign_out_user(user)
 
     await database.transaction(change)
 
 
-async def disable(user: int, *, also_last_admin: bool = False) -> None:
+async def disable_user(user: int, *, also_last_admin: bool = False) -> None:
     """Disable an account, and sign it out everywhere.
 
     Raises:
@@ -80,19 +80,19 @@ async def disable(user: int, *, also_last_admin: bool = False) -> None:
 
     async def change() -> None:
         if not also_last_admin:
-            await keep_an_admin(user)
+            await require_another_admin(user)
         await User.update({User.active: False}).where(User.id == user)
-        await _sign_out(user)
+        await _sign_out_user(user)
 
     await database.transaction(change)
 
 
-async def enable(user: int) -> None:
+async def enable_user(user: int) -> None:
     """Let a disabled account sign in again."""
     await User.update({User.active: True}).where(User.id == user)
 
 
-async def keep_an_admin(user: int) -> None:
+async def require_another_admin(user: int) -> None:
     """Lock all active admins, in a transaction that is going to disable this one.
 
     Two admins that disable each other at the same time wait for each other here.
@@ -101,11 +101,11 @@ async def keep_an_admin(user: int) -> None:
         errors.LastAdmin: there is no other active admin.
     """
     admins = (User.active.eq(True), User.admin.eq(True), User.superuser.eq(True))
-    rows = await database.locked(User.select(User.id).where(*admins).order_by(User.id))
+    rows = await database.for_no_key_update(User.select(User.id).where(*admins).order_by(User.id))
     if [row["id"] for row in rows] == [user]:
-        raise errors.LastAdmin("This is the last active admin: make another one first.")
+        raise errors.LastAdmin("This is the last active admin: create another one first.")
 
 
-async def _sign_out(user: int) -> None:
+async def _sign_out_user(user: int) -> None:
     await Session.delete().where(Session.user_id == user)
-    await tokens.revoke(user)
+    await tokens.revoke_tokens(user)

@@ -217,7 +217,7 @@ def _build_form(form: AdminForm, notify: placing.NotifyWorkers) -> FormConfig:
             # Piccolo's page shows only the messages of this type of error.
             raise ValueError(refusal.detail) from None
         if staged:
-            with logs.contained(log, "Notifying workers of a form's payments"):
+            with logs.log_errors(log, "Notifying workers of a form's payments"):
                 await notify(staged)
         return message
 
@@ -232,9 +232,9 @@ async def _submit(form: AdminForm, values: dict[str, Any], by: int) -> FormResul
     # Piccolo also sends empty fields.
     values = {key: value for key, value in values.items() if value not in ("", None)}
     subject = {key: values.pop(key) for key in values.keys() & {name}}
-    subject_id = getattr(bodies.converted(subject, form.subject), name)
+    subject_id = getattr(bodies.convert_body(subject, form.subject), name)
     try:
-        return await form.action(subject_id, bodies.converted(values, form.body), by)
+        return await form.action(subject_id, bodies.convert_body(values, form.body), by)
     except errors.NotFound:
         raise errors.NotFound(f"There is no {name} {subject_id}.") from None
 

@@ -31,7 +31,7 @@ MAX_BODY_BYTES = 100_000
 Members = dict[Annotated[str, Meta(pattern="^[a-z]")], Any]
 MEMBERS_PATHS = ("/admin/api/tables/", "/admin/api/forms/")
 SIGN_IN_PATH = "/admin/sign-in/"
-PAGE = middleware.beneath_prefix((Path(__file__).parent / "sign-in.html").read_text())
+PAGE = middleware.add_prefix_to_links((Path(__file__).parent / "sign-in.html").read_text())
 # The name of Piccolo's session cookie.
 COOKIE = "id"
 
@@ -47,7 +47,7 @@ async def is_signed_in_staff(scope: Any) -> bool:
     Piccolo's own page finds this out with four refused requests, which the browser's console shows
     as errors.
     """
-    user = await users.of_session(PiccoloRequest(scope).cookies.get(COOKIE, ""))
+    user = await users.find_session_user(PiccoloRequest(scope).cookies.get(COOKIE, ""))
     return user is not None and user.admin
 
 

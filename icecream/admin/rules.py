@@ -19,7 +19,7 @@ from icecream.tables import Flavor, RefreshToken, User
 STOCK_IS_READ_ONLY = "Stock changes only by orders and receipts."
 
 OptionalLine = Annotated[
-    str, Meta(max_length=255, pattern=rf"^\Z|{fields.LINE}", extra=fields.VISIBLE)
+    str, Meta(max_length=255, pattern=rf"^\Z|{fields.LINE_PATTERN}", extra=fields.VISIBLE_TEXT_RULE)
 ]
 
 
@@ -76,10 +76,12 @@ class Account(User, tablename="users"):
         """Add a user."""
         values = {name: value for name, value in others.items() if value is not None}
         values |= _validate({"username": username} | values, UserRules)
-        user = cls(**values, password=await passwords.hashed(_require_plain_password(password)))
+        user = cls(
+            **values, password=await passwords.hash_password(_require_plain_password(password))
+        )
         try:
             await user.save()
-        except database.REFUSED:
+        except database.CONSTRAINT_VIOLATIONS:
             raise errors.AccountExists() from None
         return user
 
@@ -102,7 +104,7 @@ def _validate(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
     try:
         return msgspec.structs.asdict(msgspec.convert(known, rules))
     except msgspec.ValidationError as error:
-        raise bodies.refused(error, rules) from None
+        raise bodies.to_validation_failure(error, rules) from None
 
 
 async def _load_change(
@@ -156,11 +158,11 @@ async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
     new = row | sent | _validate(row | sent, UserRules)
     await _require_unique(row_id, new)
     if not (new["active"] and new["admin"] and new["superuser"]):
-        await database.transaction(lambda: users.keep_an_admin(row_id))
+        await database.transaction(lambda: users.require_another_admin(row_id))
     if password:
         await users.set_password(row_id, _require_plain_password(password))
     if not new["active"]:
-        await users.disable(row_id)
+        await users.disable_user(row_id)
     if new["payment_method"] != row["payment_method"]:
         # Set here, not by Piccolo, so that it applies to the user's next order.
         await methods_http.set_payment_method(row_id, new["payment_method"])

@@ -199,7 +199,9 @@ def _build(host: str, *, https: bool, notify: placing.NotifyWorkers) -> Any:
     )
     piccolo.template = piccolo.template.replace("Piccolo Admin", NAME)
     for place, text in HTML_BEFORE.items():
-        piccolo.template = piccolo.template.replace(place, middleware.beneath_prefix(text) + place)
+        piccolo.template = piccolo.template.replace(
+            place, middleware.add_prefix_to_links(text) + place
+        )
     # As in `app`: these objects live as long as the process.
     gc.freeze()
     return piccolo
@@ -260,8 +262,10 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
         if scope["method"] not in SAFE_METHODS:
             if path.startswith(PASSWORD_PATH):
                 # The form also checks the current password, so guesses must be limited.
-                rate_limits.count_login("change password", rate_limits.address(scope))
-            bodies.require_plain(PiccoloRequest(call).headers.get("content-encoding"))
+                rate_limits.count_login_attempt(
+                    "change password", rate_limits.client_address(scope)
+                )
+            bodies.refuse_content_encoding(PiccoloRequest(call).headers.get("content-encoding"))
             receive = await login.read_json_object(receive, path)
         app = await piccolo()
         try:

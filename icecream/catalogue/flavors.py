@@ -16,8 +16,8 @@ Name = Annotated[
     Meta(
         min_length=1,
         max_length=100,
-        pattern=fields.LINE,
-        extra=fields.VISIBLE,
+        pattern=fields.LINE_PATTERN,
+        extra=fields.VISIBLE_TEXT_RULE,
         examples=["Choclate"],
     ),
 ]
@@ -49,7 +49,7 @@ def _normalize_name(name: str) -> str:
     """Normalize a name as the original API did: names that look the same become the same."""
     name = unicodedata.normalize("NFC", name).strip()
     if not 1 <= len(name) <= 100:
-        raise constraints.Unfit("name", "must have 1 to 100 characters besides white space")
+        raise constraints.InvalidValue("name", "must have 1 to 100 characters besides white space")
     return name
 
 
@@ -96,8 +96,8 @@ class StockReceipt(fields.Body):
 
     def __post_init__(self) -> None:
         if not self.quantity:
-            raise constraints.Unfit("quantity", "must not be 0")
-        self.reason = fields.said(self.reason)
+            raise constraints.InvalidValue("quantity", "must not be 0")
+        self.reason = fields.strip_reason(self.reason)
 
 
 class FlavorView(Struct):
@@ -193,7 +193,7 @@ async def create_flavor(new: NewFlavor, *, by: User) -> FlavorView:
 
     try:
         return await database.transaction(insert)
-    except database.REFUSED:
+    except database.CONSTRAINT_VIOLATIONS:
         raise _name_taken(new.name) from None
 
 
@@ -213,7 +213,7 @@ async def edit_flavor(
 
     async def write() -> tuple[FlavorView, int]:
         # Lock the row exclusively: when counting stops, no other transaction may use this flavor.
-        found = await database.owned(Flavor.select(*COLUMNS).where(Flavor.id == flavor))
+        found = await database.for_update(Flavor.select(*COLUMNS).where(Flavor.id == flavor))
         if not found:
             raise errors.NotFound
         (row,) = found
@@ -229,5 +229,5 @@ async def edit_flavor(
 
     try:
         return await database.transaction(write)
-    except database.REFUSED:
+    except database.CONSTRAINT_VIOLATIONS:
         raise _name_taken(edited.name) from None

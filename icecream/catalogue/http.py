@@ -18,10 +18,10 @@ ADD_REFUSALS = (
     errors.Forbidden("Only staff may set the price."),
     errors.NameTaken("There is already a flavor called Choclate."),
 )
-FLAVOR_REFUSALS = (*openapi.CALL, errors.NotFound())
+FLAVOR_REFUSALS = (*openapi.AUTHENTICATED_CALL_REFUSALS, errors.NotFound())
 STAFF_ONLY = errors.Forbidden("This is for staff.")
 INVALID_TAG = errors.ValidationFailed(
-    "/If-Match", "malformed", 'If-Match must be quoted entity tags, such as "3", or *.'
+    "/If-Match", "malformed", 'If-Match must be entity tags in quotes, such as "3", or *.'
 )
 INSUFFICIENT_STOCK = errors.InsufficientStock(
     lines=[{"flavor": 2, "quantity": 50, "available": 40}]
@@ -48,15 +48,15 @@ class Flavors(Controller):
 
     @get(
         "/",
-        operation_class=openapi.Tagged,
+        operation_class=openapi.OperationWithETag,
         operation_id="listFlavors",
         summary="List flavors",
-        responses=openapi.or_unchanged(
-            openapi.answers(
+        responses=openapi.with_not_modified(
+            openapi.json_responses(
                 200,
                 list[flavors.FlavorView],
                 [flavors.EXAMPLE],
-                *openapi.CALL,
+                *openapi.AUTHENTICATED_CALL_REFUSALS,
                 errors.ValidationFailed("/archived", "invalid", "archived must be true or false."),
                 errors.Forbidden("Only staff may see archived flavors."),
             )
@@ -64,7 +64,7 @@ class Flavors(Controller):
     )
     async def all(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         archived: Annotated[
             bool, Parameter(description="List the archived flavors instead; only for staff.")
         ] = False,
@@ -77,11 +77,11 @@ class Flavors(Controller):
         """
         if archived and not request.user.admin:
             raise errors.Forbidden("Only staff may see archived flavors.")
-        answer = bodies.Json(await flavors.list_flavors(archived=archived))
+        answer = bodies.JsonResponse(await flavors.list_flavors(archived=archived))
         headers = {"ETag": f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'} | CACHE_HEADERS
-        if etags.unchanged(if_none_match, headers["ETag"]):
+        if etags.is_unchanged(if_none_match, headers["ETag"]):
             return ASGIResponse(status_code=304, headers=headers)
-        answer.headers += middleware.encoded(headers)
+        answer.headers += middleware.encode_headers(headers)
         return answer
 
     @post(
@@ -89,21 +89,21 @@ class Flavors(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="addFlavor",
         summary="Add a flavor",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             201,
             flavors.FlavorView,
             flavors.EXAMPLE,
-            *openapi.CALL,
-            *openapi.BODY,
+            *openapi.AUTHENTICATED_CALL_REFUSALS,
+            *openapi.BODY_REFUSALS,
             *ADD_REFUSALS,
-            *openapi.KEY,
+            *openapi.IDEMPOTENCY_KEY_REFUSALS,
         ),
     )
     async def add(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         data: JSONBody[flavors.NewFlavor],
-        idempotency_key: openapi.IdempotencyKey = None,
+        idempotency_key: openapi.IdempotencyKeyHeader = None,
     ) -> Response[flavors.FlavorView]:
         """Add a flavor. Only staff may set more than its name.
 
@@ -121,11 +121,13 @@ class Flavors(Controller):
 
     @get(
         "/{flavor:int}",
-        guards=[bodies.exact_ids],
-        operation_class=openapi.Tagged,
+        guards=[bodies.require_exact_ids],
+        operation_class=openapi.OperationWithETag,
         operation_id="getFlavor",
         summary="Get a flavor",
-        responses=openapi.answers(200, flavors.FlavorView, flavors.EXAMPLE, *FLAVOR_REFUSALS),
+        responses=openapi.json_responses(
+            200, flavors.FlavorView, flavors.EXAMPLE, *FLAVOR_REFUSALS
+        ),
     )
     async def one(self, flavor: bodies.PathId) -> Response[flavors.FlavorView]:
         """Get one flavor, also an archived one. Its `ETag` changes with each edit.
@@ -136,16 +138,16 @@ class Flavors(Controller):
 
     @patch(
         "/{flavor:int}",
-        guards=[bodies.exact_ids, accounts_http.staff_only],
-        operation_class=openapi.Tagged,
+        guards=[bodies.require_exact_ids, accounts_http.require_staff],
+        operation_class=openapi.OperationWithETag,
         operation_id="editFlavor",
         summary="Edit a flavor",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             200,
             flavors.FlavorView,
             flavors.EXAMPLE,
             *FLAVOR_REFUSALS,
-            *openapi.BODY,
+            *openapi.BODY_REFUSALS,
             INVALID_TAG,
             STAFF_ONLY,
             errors.NameTaken("There is already a flavor called Choclate."),
@@ -165,34 +167,34 @@ class Flavors(Controller):
         """
 
         def check(version: int) -> None:
-            etags.require(if_match, _tag(version))
+            etags.require_match(if_match, _tag(version))
 
         return _tagged_response(await flavors.edit_flavor(flavor, data, check=check))
 
     @post(
         "/{flavor:int}/stock",
         status_code=200,
-        guards=[bodies.exact_ids, accounts_http.staff_only],
+        guards=[bodies.require_exact_ids, accounts_http.require_staff],
         operation_class=openapi.ApiOperation,
         operation_id="receiveStock",
         summary="Receive stock",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             200,
             flavors.FlavorView,
             flavors.EXAMPLE,
             *FLAVOR_REFUSALS,
-            *openapi.BODY,
-            *openapi.KEY,
+            *openapi.BODY_REFUSALS,
+            *openapi.IDEMPOTENCY_KEY_REFUSALS,
             STAFF_ONLY,
             INSUFFICIENT_STOCK,
         ),
     )
     async def receive(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         flavor: bodies.PathId,
         data: JSONBody[flavors.StockReceipt],
-        idempotency_key: openapi.IdempotencyKey = None,
+        idempotency_key: openapi.IdempotencyKeyHeader = None,
     ) -> Response[flavors.FlavorView]:
         """Add a delivery to the stock of a flavor, or remove a loss with a negative `quantity`.
 

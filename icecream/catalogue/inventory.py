@@ -12,7 +12,7 @@ from icecream import database, errors, states
 from icecream.catalogue.order_lines import Line
 from icecream.tables import MAX_STOCK, Flavor, FlavorTotal, StockMove
 
-_MOVE_STOCK = database.move(Flavor.stock)
+_MOVE_STOCK = database.increment_values(Flavor.stock)
 
 
 class UnknownFlavor(Exception):
@@ -74,9 +74,11 @@ async def lock_stock(flavors: Collection[int]) -> StockReservation:
     Flavors without counted stock get only a shared lock, which prevents the start of counting. So
     orders for them do not wait for each other.
     """
-    rows = await database.kept(_select_on_sale(flavors)) if flavors else []
+    rows = await database.for_key_share(_select_on_sale(flavors)) if flavors else []
     counted = [row["id"] for row in rows if row["stock"] is not None]
-    return _reservation(rows, await database.locked(_select_flavors(counted)) if counted else [])
+    return _reservation(
+        rows, await database.for_no_key_update(_select_flavors(counted)) if counted else []
+    )
 
 
 def _select_flavors(ids: Iterable[int]) -> Select[Any]:
@@ -109,7 +111,7 @@ async def receive_stock(
         errors.ValidationFailed: the stock would exceed the maximum.
     """
     # Lock the row exclusively: when counting starts, no other transaction may use this flavor.
-    rows = await database.owned(_select_flavors([flavor]))
+    rows = await database.for_update(_select_flavors([flavor]))
     if not rows:
         raise errors.NotFound
     moves, left = [(reason, quantity)], rows[0]["stock"]
@@ -147,7 +149,7 @@ async def release_stock(lines: Sequence[Line]) -> None:
         released[line.flavor] += line.quantity
     if released:
         flavors = sorted(released)
-        await database.locked(
+        await database.for_no_key_update(
             Flavor.select(Flavor.id).order_by(Flavor.id).where(Flavor.id.is_in(flavors))
         )
         # Where the stock is not counted, it is null and stays null.

@@ -9,7 +9,7 @@ from msgspec import Struct
 from icecream import database
 from icecream.tables import OrderLine
 
-_UPDATE_REFUNDED = database.put(OrderLine.refunded)
+_UPDATE_REFUNDED = database.update_values(OrderLine.refunded)
 
 
 class Line(Struct, frozen=True):

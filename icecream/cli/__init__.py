@@ -21,7 +21,7 @@ def migrate() -> None:
     async def run() -> None:
         from icecream import bootstrap, database
 
-        async with database.running("migrate", patient=True):
+        async with database.open_pool("migrate", no_time_limit=True):
             await bootstrap.migrate(click.echo)
 
     with errors_in_one_line():

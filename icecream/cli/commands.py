@@ -27,7 +27,7 @@ def log_configuration(level: str) -> dict[str, Any]:
     from icecream.runtime.logs import lines
 
     current = settings.load()
-    return lines.configuration(current.log_format, current.secrets, level)
+    return lines.logging_config(current.log_format, current.secrets, level)
 
 
 def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -52,17 +52,17 @@ def errors_in_one_line() -> Iterator[None]:
     except (
         settings.BadSetting,
         bootstrap.NotReady,
-        database.InUse,
+        database.DatabaseInUse,
         errors.Refusal,
         ValueError,
     ) as error:
-        sys.exit(f"icecream: {logs.hide(str(error))}")
-    except (*database.AWAY, sqlite3.DatabaseError, asyncpg.PostgresError) as error:
+        sys.exit(f"icecream: {logs.redact(str(error))}")
+    except (*database.DATABASE_UNAVAILABLE, sqlite3.DatabaseError, asyncpg.PostgresError) as error:
         # Not only an outage: the file is no database, or the database or the role does not exist.
         current = settings.load()
         where = current.database_label if current.embedded else "ICECREAM_DATABASE_URL"
         cause = " ".join((str(error) or repr(error)).split())
-        sys.exit(f"icecream: cannot use the database ({where}): {logs.hide(cause)}")
+        sys.exit(f"icecream: cannot use the database ({where}): {logs.redact(cause)}")
 
 
 def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -83,8 +83,8 @@ def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
                 "database.)"
             )
         command = click.get_current_context().info_name or ""
-        async with database.running(command, patient=True):
-            await bootstrap.check()
+        async with database.open_pool(command, no_time_limit=True):
+            await bootstrap.check_database()
             await work(*args, **kwargs)
 
     @wraps(work)

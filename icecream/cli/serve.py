@@ -43,7 +43,9 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
         from icecream import database
 
         with (
-            database.DB.serving() if isinstance(database.DB, database.SQLite) else nullcontext(),
+            database.DB.lock_for_serving()
+            if isinstance(database.DB, database.SQLite)
+            else nullcontext(),
             _shared_metrics(workers),
         ):
             hint = "set ICECREAM_PORT to a free port, ICECREAM_HOST to an address of this machine."
@@ -57,8 +59,8 @@ async def _prepare() -> None:
 
     # Every long-running process begins here, also one that only supervises others.
     logging.config.dictConfig(log_configuration("INFO"))
-    async with database.running():
-        await bootstrap.prepare(click.echo)
+    async with database.open_pool():
+        await bootstrap.prepare_database(click.echo)
 
 
 @contextmanager
@@ -125,7 +127,7 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
         "icecream.app:create",
         factory=True,
         workers=workers,
-        http=connections.Connection,
+        http=connections.ClientConnection,
         timeout_keep_alive=current.keepalive,
         log_config=log_configuration("INFO"),
         access_log=False,
@@ -151,8 +153,8 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
 
 def _exit_if_forced(codes: Iterable[int | None]) -> None:
     """Exit with FORCED_STOP if one of several processes had to be stopped by force."""
-    if shutdown.FORCED_STOP in codes:
-        sys.exit(shutdown.FORCED_STOP)
+    if shutdown.FORCED_STOP_EXIT_CODE in codes:
+        sys.exit(shutdown.FORCED_STOP_EXIT_CODE)
 
 
 @main.command()
@@ -215,7 +217,7 @@ def _stop_at_end_of_input(stop: asyncio.Event) -> None:
 
     def ended() -> None:
         loop.remove_reader(sys.stdin)
-        instrumentation.forget()
+        instrumentation.remove_folder()
         stop.set()
 
     loop.add_reader(sys.stdin, ended)
@@ -227,29 +229,29 @@ async def _open_services(listener: socket.socket | None) -> AsyncIterator[None]:
     from icecream import database
     from icecream.http import metrics
     from tasks import broker, notify
-    from tasks.publishing import publishing
+    from tasks.publishing import run_publisher
 
-    page = metrics.Page(notify.redis_is_away)
-    serving = metrics.serving(listener, page) if listener else nullcontext()
-    async with database.running("worker"), broker.running(), publishing(), serving:
+    page = metrics.MetricsPage(notify.redis_is_unavailable)
+    serving = metrics.serve_metrics(listener, page) if listener else nullcontext()
+    async with database.open_pool("worker"), broker.open_broker(), run_publisher(), serving:
         yield
 
 
 async def _run_worker(
     concurrency: int, is_supervised: bool, listener: socket.socket | None
 ) -> None:
-    from tasks.worker import working
+    from tasks.worker import run_worker
 
     stop = _stop_signal()
     if is_supervised:
         _stop_at_end_of_input(stop)
-    async with _open_services(listener), working(concurrency):
+    async with _open_services(listener), run_worker(concurrency):
         # As in `app`: the garbage collector need not scan the objects that exist by now.
         gc.collect()
         gc.freeze()
         click.echo(f"Charging payments, {concurrency} at a time.")
         await stop.wait()
-        shutdown.force_after(STOP_SECONDS)
+        shutdown.force_exit_after(STOP_SECONDS)
 
 
 async def _run_workers(

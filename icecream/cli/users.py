@@ -39,9 +39,9 @@ async def create(
     from icecream.accounts import users
 
     secret, is_generated = _choose_password(password)
-    await users.create(name, secret, email=email, staff=staff, admin=admin)
+    await users.create_user(name, secret, email=email, staff=staff, admin=admin)
     if is_generated:
-        click.echo(f"Created {name!r}, password {secret} (shown only this once).")
+        click.echo(f"Created {name!r}, password {secret} (shown only once).")
     else:
         click.echo(f"Created {name!r}.")
 
@@ -71,11 +71,11 @@ async def password(name: str, password: str | None) -> None:
     """Set a new password, and end all sessions and tokens of the account."""
     from icecream.accounts import users
 
-    user_id = await users.named(name)
+    user_id = await users.find_user_id(name)
     secret, is_generated = _choose_password(password)
     await users.set_password(user_id, secret)
     if is_generated:
-        click.echo(f"Changed the password of {name!r} to {secret} (shown only this once).")
+        click.echo(f"Changed the password of {name!r} to {secret} (shown only once).")
     else:
         click.echo(f"Changed the password of {name!r}.")
 
@@ -90,7 +90,7 @@ async def disable(name: str, yes: bool) -> None:
     from icecream.accounts import users
 
     try:
-        await users.disable(await users.named(name), also_last_admin=yes)
+        await users.disable_user(await users.find_user_id(name), also_last_admin=yes)
     except errors.LastAdmin:
         raise ValueError(
             f"{name!r} is the last active admin: create another one first "
@@ -106,5 +106,5 @@ async def enable(name: str) -> None:
     """Enable a disabled account; its password is unchanged."""
     from icecream.accounts import users
 
-    await users.enable(await users.named(name))
+    await users.enable_user(await users.find_user_id(name))
     click.echo(f"Enabled {name!r}.")

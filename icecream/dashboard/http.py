@@ -41,12 +41,12 @@ def _session_cookie(request: ASGIConnection[Any, Any, Any, Any]) -> str:
 
 
 async def _is_staff_session(session: str) -> bool:
-    user = await users.of_session(session)
+    user = await users.find_session_user(session)
     return user is not None and user.admin
 
 
 async def _require_staff(request: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    user: User | None = await users.of_session(_session_cookie(request))
+    user: User | None = await users.find_session_user(_session_cookie(request))
     if user is None:
         raise errors.Unauthenticated(SIGN_IN)
     if not user.admin:
@@ -66,7 +66,7 @@ async def show_dashboard(
     status = 200
     error = ""
     try:
-        query_parameters.check(request)
+        query_parameters.check_parameters(request)
         days = parse_day_range(period, since, until)
     except (errors.UnknownParameter, errors.ValidationFailed) as refusal:
         days = parse_day_range()
@@ -76,14 +76,14 @@ async def show_dashboard(
     if since is None:
         period = period or DEFAULT_PERIOD
     try:
-        user = await users.of_session(_session_cookie(request), extend=SESSION_EXTENSION)
+        user = await users.find_session_user(_session_cookie(request), extend=SESSION_EXTENSION)
         if user is None:
             return _redirect_to_sign_in(request)
         if not user.admin:
             return _html_response(page.render_staff_only(), 403)
         view = page.build_view(*await reports.build_dashboard(days))
         customers = await sales.load_top_customers(sales.Span(days.since, days.until))
-    except database.AWAY:
+    except database.DATABASE_UNAVAILABLE:
         return _html_response(page.render_without_figures(days, period, NO_FIGURES), 503)
     return _html_response(page.render_page(view, customers, days, period, error), status)
 
@@ -100,7 +100,7 @@ def _redirect_to_sign_in(request: Call) -> Response[None]:
 async def get_data(days: NamedDependency[reports.DayRange]) -> ASGIApp:
     """Return the data that updates an open page."""
     view = page.build_view(*await reports.build_dashboard(days))
-    return bodies.Json(page.update_data(view))
+    return bodies.JsonResponse(page.update_data(view))
 
 
 @get("/sales.csv", guards=[_require_staff], dependencies=DEPENDENCIES)

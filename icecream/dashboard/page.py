@@ -81,7 +81,7 @@ _jinja.globals |= {
 }
 
 
-def build_view(figures: Dashboard, upto: events.Last) -> View:
+def build_view(figures: Dashboard, upto: events.LastEvent) -> View:
     """Build the view of these figures."""
     return View(figures, _cards(figures), _shares(figures), datetime.now(UTC), upto.position)
 

@@ -22,7 +22,7 @@ HEARTBEAT_SECONDS = 15.0
 MAX_PAGES_PER_SESSION = 5
 # The browser reconnects after this time.
 RECONNECT_MILLISECONDS = 1000
-HEADERS = middleware.encoded(
+HEADERS = middleware.encode_headers(
     {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 )
 CHANGED = b"event: changed\ndata: {}\n\n"
@@ -35,7 +35,7 @@ class OpenPage:
         self.closed = False
         self._changed = asyncio.Event()
 
-    def hear(self, told: Sequence[events.Told]) -> None:
+    def on_events(self, published: Sequence[events.PublishedEvent]) -> None:
         """Implement the subscriber of the feed."""
         self._changed.set()
 
@@ -57,7 +57,7 @@ class OpenPage:
 class OpenPages:
     """The open pages of this process, counted by session."""
 
-    def __init__(self, reader: reader.Reader) -> None:
+    def __init__(self, reader: reader.FeedReader) -> None:
         self.reader = reader
         self._by_session: Counter[str] = Counter()
 
@@ -93,7 +93,7 @@ class PageStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._pages.count_page(self._session):
-            async with self._pages.reader.follow(self._page):
+            async with self._pages.reader.subscribe(self._page):
                 await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
                 watcher = asyncio.create_task(_close_on_disconnect(self._page, receive))
                 try:
@@ -129,8 +129,8 @@ class PageStream:
     async def _is_session_valid(self) -> bool:
         try:
             return await self._is_valid(self._session)
-        except database.AWAY as error:
-            logs.DATABASE.failed(error)
+        except database.DATABASE_UNAVAILABLE as error:
+            logs.DATABASE_OUTAGE.record_failure(error)
             return True
 
 

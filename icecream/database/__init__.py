@@ -1,4 +1,4 @@
-"""The database engine (SQLite or PostgreSQL), with transactions that are owned and retried."""
+"""The database engine (SQLite or PostgreSQL), with task-local transactions and retries."""
 
 import logging
 import sqlite3
@@ -16,93 +16,100 @@ from piccolo.table import Table
 from icecream import settings
 from icecream.database import transactions
 from icecream.database.bulk import (
-    Asked,
-    InsertListed,
+    BoundStatement,
+    InsertWithIdList,
     Statement,
-    add,
-    enter,
+    add_to_counters,
+    increment_values,
     insert,
-    move,
-    put,
-    together,
+    run_together,
+    update_states,
+    update_values,
 )
-from icecream.database.failures import Again, ReadOnly, Unavailable, Unsettled
+from icecream.database.failures import (
+    CommitOutcomeUnknown,
+    DatabaseReadOnly,
+    DatabaseUnavailable,
+    RetryTransaction,
+)
 from icecream.database.postgres import Postgres
-from icecream.database.sqlite import InUse, SQLite
-from icecream.database.transactions import StrayQuery
+from icecream.database.sqlite import DatabaseInUse, SQLite
+from icecream.database.transactions import QueryOutsideTransaction
 from icecream.runtime import logs
 
 __all__ = [
     "DB",
-    "NOW",
-    "Again",
-    "Asked",
-    "InUse",
-    "InsertListed",
+    "NOW_SQL",
+    "BoundStatement",
+    "CommitOutcomeUnknown",
+    "DatabaseInUse",
+    "DatabaseReadOnly",
+    "DatabaseUnavailable",
+    "InsertWithIdList",
     "Postgres",
-    "ReadOnly",
+    "QueryOutsideTransaction",
+    "RetryTransaction",
     "SQLite",
     "Statement",
-    "StrayQuery",
-    "Unavailable",
-    "Unsettled",
-    "add",
-    "enter",
-    "first_day",
+    "add_to_counters",
+    "check_writable",
+    "for_key_share",
+    "for_no_key_update",
+    "for_update",
+    "for_update_skip_locked",
     "has_table",
+    "increment_values",
     "insert",
-    "kept",
-    "locked",
-    "move",
     "now",
-    "owned",
-    "put",
-    "running",
+    "on_commit",
+    "open_pool",
+    "run_together",
     "seconds_from_now",
     "snapshot",
-    "together",
-    "told",
+    "start_of_period",
     "transaction",
-    "unlocked",
-    "write",
+    "update_states",
+    "update_values",
 ]
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-# The error to catch where an outage is expected. The engines turn the errors of their drivers into
-# it. Any other driver error, and any other OSError, is a bug.
-AWAY = (Unavailable,)
-# The database refused a row: a unique, check or foreign key constraint.
-REFUSED = (asyncpg.IntegrityConstraintViolationError, sqlite3.IntegrityError)
+# The errors to catch where an outage is expected. The engines turn errors of their drivers into
+# these. Any other driver error, and any other OSError, is a bug.
+DATABASE_UNAVAILABLE = (DatabaseUnavailable,)
+# The errors of a row that violates a unique, check or foreign key constraint.
+CONSTRAINT_VIOLATIONS = (asyncpg.IntegrityConstraintViolationError, sqlite3.IntegrityError)
 
 
-def _engine() -> SQLite | Postgres:
+def _create_engine() -> SQLite | Postgres:
     current = settings.load()
     if current.embedded:
         return SQLite(current.database_path)
     return Postgres(current.database_url, current.database_connections)
 
 
-DB = _engine()
+DB = _create_engine()
 # The database's clock, in SQL. Due times are compared with it, because our machines' clocks differ.
-NOW = (
+NOW_SQL = (
     "now()"
     if isinstance(DB, Postgres)
     else "strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')"  # The format in which the engine writes.
 )
-TABLE = "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = '{}'"
-_told: list[Callable[[], None]] = []
+TABLE_EXISTS_SQL = (
+    "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = '{}'"
+)
+_commit_callbacks: list[Callable[[], None]] = []
 
 
 @asynccontextmanager
-async def running(command: str = "", *, patient: bool = False) -> AsyncIterator[None]:
+async def open_pool(command: str = "", *, no_time_limit: bool = False) -> AsyncIterator[None]:
     """Keep the connection pool open, under the name of a command of `icecream`.
 
-    A short command is `patient`: its queries have no time limit, because no caller waits for it.
+    A short command sets `no_time_limit` for its queries, because no caller waits for it.
     """
     try:
         # Inside the try: an interrupted start leaves threads that would keep the process alive.
-        await DB.start(f"icecream {command}".strip(), patient=patient)
+        await DB.start(f"icecream {command}".strip(), no_time_limit=no_time_limit)
         yield
     finally:
         await DB.stop()
@@ -115,20 +122,20 @@ async def transaction(work: Callable[[], Awaitable[T]]) -> T:
     transaction, `work` becomes a part of that transaction; then only the whole can be retried.
 
     Raises:
-        Unsettled: the outcome of COMMIT is unknown. A COMMIT is never retried.
+        CommitOutcomeUnknown: the outcome of COMMIT is unknown. A COMMIT is never retried.
     """
     if DB.transaction_exists():
         return await work()
 
-    async def once() -> T:
+    async def run_once() -> T:
         async with DB.transaction():
             return await work()
 
-    answer = await transactions.persistently(once)
-    for tell in _told:
-        with logs.contained(log, "Telling of a commit"):
-            tell()
-    return answer
+    result = await transactions.run_with_retries(run_once)
+    for callback in _commit_callbacks:
+        with logs.log_errors(log, "A callback after a commit"):
+            callback()
+    return result
 
 
 async def snapshot(work: Callable[[], Awaitable[T]]) -> T:
@@ -140,8 +147,10 @@ async def snapshot(work: Callable[[], Awaitable[T]]) -> T:
 def seconds_from_now(seconds: float) -> QueryString:
     """Return a time by the database's clock, to compare a column with or to write into one."""
     if isinstance(DB, Postgres):
-        step = "CAST({} AS double precision) * interval '1 second'"
-        return QueryString(f"now() + {step}", float(seconds)) if seconds else QueryString("now()")
+        if not seconds:
+            return QueryString("now()")
+        interval = "CAST({} AS double precision) * interval '1 second'"
+        return QueryString(f"now() + {interval}", float(seconds))
     return QueryString("{}", datetime.now(UTC) + timedelta(seconds=seconds))
 
 
@@ -155,53 +164,53 @@ async def now() -> datetime:
     return datetime.now(UTC)
 
 
-def first_day(of: str, day: Column) -> QueryString:
+def start_of_period(period: str, day: Column) -> QueryString:
     """Return the first day of the (ISO) week or month that contains `day`, or `day` itself."""
-    if of == "day":
+    if period == "day":
         return QueryString("{}", day)
     if isinstance(DB, Postgres):
-        return QueryString(f"CAST(date_trunc('{of}', CAST({{}} AS timestamp)) AS date)", day)
+        return QueryString(f"CAST(date_trunc('{period}', CAST({{}} AS timestamp)) AS date)", day)
     # The Sunday that ends the week, minus six days.
-    steps = {"week": "'weekday 0', '-6 days'", "month": "'start of month'"}
-    return QueryString(f"date({{}}, {steps[of]})", day)
+    modifiers = {"week": "'weekday 0', '-6 days'", "month": "'start of month'"}
+    return QueryString(f"date({{}}, {modifiers[period]})", day)
 
 
 async def has_table(table: type[Table]) -> bool:
     """Return whether the table exists in the current schema, in which ours are created."""
     if isinstance(DB, Postgres):
-        return bool(await DB.run_ddl(TABLE.format(table._meta.tablename)))
-    there: bool = await table.table_exists()
-    return there
+        return bool(await DB.run_ddl(TABLE_EXISTS_SQL.format(table._meta.tablename)))
+    exists: bool = await table.table_exists()
+    return exists
 
 
-async def write() -> None:
-    """Commit a transaction that changes nothing, to find out whether commits work.
+async def check_writable() -> None:
+    """Commit a transaction that changes nothing, to check that commits work.
 
     Raises:
-        ReadOnly: the database accepts no writes.
-        Unavailable: the database accepts no writes now.
+        DatabaseReadOnly: the database accepts no writes.
+        DatabaseUnavailable: the database accepts no writes now.
     """
     if isinstance(DB, Postgres):
-        await DB.write()
+        await DB.check_writable()
     else:
         await DB.run_ddl("PRAGMA user_version = 0")
 
 
 @contextmanager
-def told(tell: Callable[[], None]) -> Iterator[None]:
-    """Call `tell` after each transaction of this process, until the block ends.
+def on_commit(callback: Callable[[], None]) -> Iterator[None]:
+    """Call `callback` after each transaction of this process, until the block ends.
 
-    An error in `tell` is logged; the transaction stays committed.
+    An error in `callback` is logged; the transaction stays committed.
     """
-    _told.append(tell)
+    _commit_callbacks.append(callback)
     try:
         yield
     finally:
-        _told.remove(tell)
+        _commit_callbacks.remove(callback)
 
 
-async def unlocked(query: Select[Any]) -> list[dict[str, Any]]:
-    """Lock the rows of a query, and skip rows that another transaction has locked.
+async def for_update_skip_locked(query: Select[Any]) -> list[dict[str, Any]]:
+    """Lock the rows of a query, and skip the rows that another transaction has locked.
 
     SQLite has one writer, so no other transaction can hold a lock.
     """
@@ -211,24 +220,24 @@ async def unlocked(query: Select[Any]) -> list[dict[str, Any]]:
     return rows
 
 
-async def locked(query: Select[Any]) -> list[dict[str, Any]]:
-    """Lock the rows of a query, and wait for other locks; foreign keys to them stay possible."""
+async def for_no_key_update(query: Select[Any]) -> list[dict[str, Any]]:
+    """Lock the rows of a query, and wait for other locks; others may still insert references."""
     if isinstance(DB, Postgres):
         query = query.lock_rows("NO KEY UPDATE")
     rows: list[dict[str, Any]] = await query
     return rows
 
 
-async def kept(query: Select[Any]) -> list[dict[str, Any]]:
-    """Lock the rows of a query for reference: many may do so, unless one has them by `owned`."""
+async def for_key_share(query: Select[Any]) -> list[dict[str, Any]]:
+    """Share a lock on the rows of a query, to refer to them; only `for_update` excludes it."""
     if isinstance(DB, Postgres):
         query = query.lock_rows("KEY SHARE")
     rows: list[dict[str, Any]] = await query
     return rows
 
 
-async def owned(query: Select[Any]) -> list[dict[str, Any]]:
-    """Lock the rows of a query exclusively: others cannot even insert foreign keys to them."""
+async def for_update(query: Select[Any]) -> list[dict[str, Any]]:
+    """Lock the rows of a query exclusively: others cannot even insert references to them."""
     if isinstance(DB, Postgres):
         query = query.lock_rows("UPDATE")
     rows: list[dict[str, Any]] = await query

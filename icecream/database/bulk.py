@@ -18,7 +18,7 @@ from piccolo.table import Table
 Rows = Sequence[tuple[Any, ...]]
 
 
-class _Final(QueryString):
+class _RawQuery(QueryString):
     """A query that is sent unchanged; Piccolo would search its text for placeholders each time."""
 
     def __init__(self, text: str, arguments: list[Any]) -> None:
@@ -39,87 +39,90 @@ class Statement:
     def __init__(self, columns: Sequence[Column], text: str) -> None:
         self._columns, self.text, self.width = columns, text, len(columns)
 
-    async def __call__(self, rows: Rows, *more: Any) -> list[dict[str, Any]]:
+    async def __call__(self, rows: Rows, *arguments: Any) -> list[dict[str, Any]]:
         """Run the statement, unless there are no rows; the result has no particular order."""
         if not rows:
             return []
-        if self.takes_arrays:
-            text, arguments = self._arrays, [*self.arrays_of(rows), *more]
-        else:
-            text, arguments = self._lists(len(rows)), [*itertools.chain(*rows), *more]
-        return await self.run(text, arguments)
+        if self.is_postgres:
+            return await self.run(self._text_with_arrays, [*self.to_arrays(rows), *arguments])
+        values = [*itertools.chain(*rows), *arguments]
+        return await self.run(self._text_with_values(len(rows)), values)
 
     async def run(self, text: str, arguments: list[Any]) -> list[dict[str, Any]]:
         """Run a text in the database of the statement's table."""
         engine: Any = self._columns[0]._meta.table._meta.db
-        found: list[dict[str, Any]] = await engine.run_querystring(_Final(text, arguments))
-        return found
+        result: list[dict[str, Any]] = await engine.run_querystring(_RawQuery(text, arguments))
+        return result
 
     @property
-    def takes_arrays(self) -> bool:
+    def is_postgres(self) -> bool:
         """Whether the table is in PostgreSQL."""
         return self._columns[0]._meta.engine_type == "postgres"
 
     @cached_property
-    def _arrays(self) -> str:
+    def _text_with_arrays(self) -> str:
         return self.with_arrays(1)
 
-    def arrays_of(self, rows: Rows) -> list[list[Any]]:
+    def to_arrays(self, rows: Rows) -> list[list[Any]]:
         """Return one list of values per column; empty lists if there are no rows."""
         return [list(values) for values in zip(*rows, strict=True)] or [[] for _ in self._columns]
 
     def with_arrays(self, first: int) -> str:
         """Return the text for PostgreSQL, with placeholders that start at the number `first`."""
         # The column type of a primary key is the name of a sequence, so it is replaced.
-        types = ["bigint" if one._meta.primary_key else one.column_type for one in self._columns]
-        arrays = ", ".join(f"${n}::{one}[]" for n, one in enumerate(types, start=first))
-        after = (f"${n}" for n in range(first + len(types), 100))
-        return self.text.format(*after, rows=f"SELECT * FROM unnest({arrays})")
+        types = [
+            "bigint" if column._meta.primary_key else column.column_type for column in self._columns
+        ]
+        arrays = ", ".join(f"${n}::{name}[]" for n, name in enumerate(types, start=first))
+        further = (f"${n}" for n in range(first + len(types), 100))
+        return self.text.format(*further, rows=f"SELECT * FROM unnest({arrays})")
 
-    def _lists(self, count: int) -> str:
+    def _text_with_values(self, count: int) -> str:
         row = f"({', '.join('?' * len(self._columns))})"
         return self.text.format(*"?" * 100, rows=f"VALUES {', '.join([row] * count)}")
 
 
-Asked = tuple[Statement, Rows]
+BoundStatement = tuple[Statement, Rows]
 
 
-async def together(*asked: Asked) -> list[dict[str, Any]]:
+async def run_together(*bound: BoundStatement) -> list[dict[str, Any]]:
     """Run independent statements and return the result of the last one.
 
     On PostgreSQL they become parts of one statement, which needs one round trip in total. Locks
     are always taken in the same order there, too.
     """
-    (*_, (last, _)) = asked
-    if not any(rows for _, rows in asked):
+    (*_, (last, _)) = bound
+    if not any(rows for _, rows in bound):
         return []
-    if last.takes_arrays:
-        arguments = [values for statement, rows in asked for values in statement.arrays_of(rows)]
-        return await last.run(_joined(tuple(statement for statement, _ in asked)), arguments)
-    for statement, rows in asked:
-        found = await statement(rows)
-    return found
+    if last.is_postgres:
+        arguments = [values for statement, rows in bound for values in statement.to_arrays(rows)]
+        return await last.run(
+            _join_statements(tuple(statement for statement, _ in bound)), arguments
+        )
+    for statement, rows in bound:
+        result = await statement(rows)
+    return result
 
 
 @cache
-def _joined(statements: tuple[Statement, ...]) -> str:
+def _join_statements(statements: tuple[Statement, ...]) -> str:
     texts, first = [], 1
-    for one in statements:
-        texts.append(one.with_arrays(first))
-        first += one.width
+    for statement in statements:
+        texts.append(statement.with_arrays(first))
+        first += statement.width
     parts = ", ".join(f"part_{n} AS ({text})" for n, text in enumerate(texts[:-1]))
     return f"WITH {parts} {texts[-1]}" if parts else texts[-1]
 
 
-def _name(column: Column) -> str:
+def _quote_column(column: Column) -> str:
     return f'"{column._meta.db_column_name}"'
 
 
-def _names(columns: Sequence[Column]) -> str:
-    return ", ".join(map(_name, columns))
+def _quote_columns(columns: Sequence[Column]) -> str:
+    return ", ".join(map(_quote_column, columns))
 
 
-def _table(column: Column) -> str:
+def _quote_table(column: Column) -> str:
     return f'"{column._meta.table._meta.tablename}"'
 
 
@@ -128,111 +131,120 @@ def insert(
     columns: Sequence[Column],
     *,
     returning: Sequence[Column] = (),
-    anew: bool = False,
-    at: tuple[Column, str] | None = None,
+    skip_existing: bool = False,
+    computed: tuple[Column, str] | None = None,
 ) -> Statement:
     """Return a statement that inserts rows.
 
     Args:
-        anew: skip rows that exist already, instead of failing.
-        at: one more column, and the SQL expression for its value.
+        skip_existing: skip rows that exist already, instead of failing.
+        computed: one more column, and the SQL expression for its value.
     """
-    names, rows = _names(columns), "{rows}"
-    if at is not None:
-        names = _names((*columns, at[0]))
+    names, rows = _quote_columns(columns), "{rows}"
+    if computed is not None:
+        names = _quote_columns((*columns, computed[0]))
         # Without a WHERE, SQLite would parse the ON CONFLICT that follows as a join condition.
-        rows = f"SELECT given.*, {at[1]} FROM ({{rows}}) AS given WHERE true"
+        rows = f"SELECT new_rows.*, {computed[1]} FROM ({{rows}}) AS new_rows WHERE true"
     text = f'INSERT INTO "{table._meta.tablename}" ({names}) {rows}'
-    if anew:
+    if skip_existing:
         text += " ON CONFLICT DO NOTHING"
     if returning:
-        text += f" RETURNING {_names(returning)}"
+        text += f" RETURNING {_quote_columns(returning)}"
     return Statement(columns, text)
 
 
-class InsertListed:
+class InsertWithIdList:
     """Insert rows, and write a list of their ids into a column of another table.
 
     Args:
-        column: the JSON column of that table.
-        by: the column by which the list is sorted, before the ids.
+        list_column: the JSON column of that table.
+        sort_by: the column by which the list is sorted, before the ids.
     """
 
-    def __init__(self, columns: Sequence[Column], *, by: Column, column: Column) -> None:
+    def __init__(self, columns: Sequence[Column], *, sort_by: Column, list_column: Column) -> None:
         table = columns[0]._meta.table
         key = table._meta.primary_key
-        self._rows = insert(table, columns, returning=(key, by))
-        self._list = insert(column._meta.table, (column,))
+        self._insert_rows = insert(table, columns, returning=(key, sort_by))
+        self._insert_list = insert(list_column._meta.table, (list_column,))
         # Saves one round trip per order. SQLite has no such statement, and needs none.
-        self._both = Statement(
+        self._insert_both = Statement(
             columns,
-            f"WITH written AS ({self._rows.text}) INSERT INTO {_table(column)} ({_name(column)}) "
-            f"SELECT json_agg({_name(key)} ORDER BY {_name(by)}, {_name(key)}) FROM written",
+            f"WITH written AS ({self._insert_rows.text}) "
+            f"INSERT INTO {_quote_table(list_column)} ({_quote_column(list_column)}) "
+            f"SELECT json_agg({_quote_column(key)} "
+            f"ORDER BY {_quote_column(sort_by)}, {_quote_column(key)}) FROM written",
         )
-        self._by, self._key = by._meta.name, key._meta.name
+        self._sort_by, self._key = sort_by._meta.name, key._meta.name
 
     async def __call__(self, rows: Rows) -> None:
         """Insert the rows, unless there are none."""
-        if self._both.takes_arrays or not rows:
-            await self._both(rows)
+        if self._insert_both.is_postgres or not rows:
+            await self._insert_both(rows)
             return
-        written = await self._rows(rows)
-        written.sort(key=lambda row: (row[self._by], row[self._key]))
-        await self._list([(json.dumps([row[self._key] for row in written]),)])
+        written = await self._insert_rows(rows)
+        written.sort(key=lambda row: (row[self._sort_by], row[self._key]))
+        await self._insert_list([(json.dumps([row[self._key] for row in written]),)])
 
 
-def add(table: type[Table], *, keys: Sequence[Column], sums: Sequence[Column]) -> Statement:
+def add_to_counters(
+    table: type[Table], *, keys: Sequence[Column], sums: Sequence[Column]
+) -> Statement:
     """Return a statement that adds to counters, and creates missing ones.
 
     Each row holds the values of the keys, then the amount to add to each sum. No two rows may have
     the same keys. Rows must be sorted, so that two transactions take their locks in the same order.
     """
     name, columns = f'"{table._meta.tablename}"', (*keys, *sums)
-    updates = (f"{_name(one)} = {name}.{_name(one)} + excluded.{_name(one)}" for one in sums)
+    updates = (
+        f"{column} = {name}.{column} + excluded.{column}" for column in map(_quote_column, sums)
+    )
     return Statement(
         columns,
-        f"INSERT INTO {name} ({_names(columns)}) {{rows}} "
-        f"ON CONFLICT ({_names(keys)}) DO UPDATE SET {', '.join(updates)}",
+        f"INSERT INTO {name} ({_quote_columns(columns)}) {{rows}} "
+        f"ON CONFLICT ({_quote_columns(keys)}) DO UPDATE SET {', '.join(updates)}",
     )
 
 
-def move(column: Column) -> Statement:
+def increment_values(column: Column) -> Statement:
     """Return a statement that adds to a column of the rows with these ids.
 
     The transaction must hold locks on the rows.
     """
-    name = _name(column)
-    return _update(column, f"{name} = {_table(column)}.{name} + given.value")
+    name = _quote_column(column)
+    return _update(column, f"{name} = {_quote_table(column)}.{name} + new_values.value")
 
 
-def put(column: Column) -> Statement:
+def update_values(column: Column) -> Statement:
     """Return a statement that writes a separate value into a column of each row.
 
     The transaction must hold locks on the rows.
     """
-    return _update(column, f"{_name(column)} = given.value", returning="")
+    return _update(column, f"{_quote_column(column)} = new_values.value", returning="")
 
 
-def enter(state: Column, entered: str, *, among: Sequence[str], column: Column) -> Statement:
-    """Return a statement that moves rows into a state, and writes a separate value into each.
+def update_states(
+    state: Column, target: str, *, from_states: Sequence[str], column: Column
+) -> Statement:
+    """Return a statement that sets a state, and writes a separate value into each row.
 
-    Each row holds an id and that value. Only rows whose state is `among` the given ones are
-    changed, and only their ids are returned.
+    Each row holds an id and that value. Only rows in one of `from_states` are changed, and only
+    their ids are returned.
     """
-    words = ", ".join(f"'{word}'" for word in among)
+    words = ", ".join(f"'{word}'" for word in from_states)
     return _update(
         column,
-        f"{_name(column)} = given.value, {_name(state)} = '{entered}'",
-        f"AND {_table(column)}.{_name(state)} IN ({words})",
+        f"{_quote_column(column)} = new_values.value, {_quote_column(state)} = '{target}'",
+        f"AND {_quote_table(column)}.{_quote_column(state)} IN ({words})",
     )
 
 
 def _update(
-    column: Column, what: str, where: str = "", *, returning: str = "RETURNING {}.id"
+    column: Column, assignments: str, where: str = "", *, returning: str = "RETURNING {}.id"
 ) -> Statement:
-    name = _table(column)
+    name = _quote_table(column)
     return Statement(
         (column._meta.table._meta.primary_key, column),
-        f"WITH given (id, value) AS ({{rows}}) UPDATE {name} SET {what} FROM given "
-        f"WHERE {name}.id = given.id {where} {returning.format(name)}",
+        f"WITH new_values (id, value) AS ({{rows}}) "
+        f"UPDATE {name} SET {assignments} FROM new_values "
+        f"WHERE {name}.id = new_values.id {where} {returning.format(name)}",
     )

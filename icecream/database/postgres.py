@@ -12,58 +12,59 @@ from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 from piccolo.querystring import QueryString
 
 from icecream.database import failures
-from icecream.database.failures import ReadOnly
-from icecream.database.sessions import DURABLE, Session, Sessions
-from icecream.database.transactions import CleanExit, OwnedByTask, persistently
+from icecream.database.failures import DatabaseReadOnly
+from icecream.database.sessions import DURABLE_COMMIT_LEVELS, Connector, MonitoredConnection
+from icecream.database.transactions import SafeTransaction, TaskLocalTransaction, run_with_retries
 from icecream.runtime import background
 
-# Seconds to wait for a free connection, and for an answer; after that, the client is gone.
-ACQUIRE_TIMEOUT, COMMAND_TIMEOUT = 5, 30
-# Seconds until a canceled query has ended; a connection that takes longer is dropped.
-RELEASE_TIMEOUT = 1
-# Minimum seconds between two replacements of the pool's connections, after a failover has made
+# After these times the client has probably gone: to wait for a free connection, and for an answer.
+ACQUIRE_TIMEOUT_SECONDS = 5
+COMMAND_TIMEOUT_SECONDS = 30
+# The time until a canceled query has ended; a connection that takes longer is dropped.
+RELEASE_TIMEOUT_SECONDS = 1
+# Between two replacements of the pool's connections, after a failover has made
 # their server a standby.
-EXPIRE_EVERY_SECONDS = 1.0
+MIN_EXPIRE_INTERVAL_SECONDS = 1.0
 # Writes a message to the write-ahead log. No program reads it, but it is committed like an order,
 # also on a synchronous standby. A standby or a read-only session refuses it.
-WRITE = """
+TEST_WRITE_SQL = """
     SELECT current_setting('transaction_read_only') AS read_only,
         CASE current_setting('transaction_read_only') WHEN 'off'
             THEN pg_logical_emit_message(true, 'icecream', '') END"""
-# Seconds to close connections to a database that may have stopped answering.
-CLOSE_TIMEOUT = 1
+# The time to close connections to a database that may have stopped answering.
+CLOSE_TIMEOUT_SECONDS = 1
 # Any number works, as long as every migration runner uses the same one.
-MIGRATION_LOCK = 0x1CEC2EA3
+MIGRATION_LOCK_ID = 0x1CEC2EA3
 
 
-async def _as_it_is(connection: Any) -> None:
+async def _skip_reset(connection: Any) -> None:
     """Skip the reset of a session: no code here changes its settings, and it costs a round trip.
 
     asyncpg itself still rolls back an open transaction.
     """
 
 
-def drop(connection: Any) -> None:
+def terminate_connection(connection: Any) -> None:
     """Close a connection without notifying the server, which may no longer answer."""
     with contextlib.suppress(asyncpg.InterfaceError):  # It was returned to its pool already.
         connection.terminate()
 
 
-async def _write(connection: Any) -> None:
-    (row,) = await connection.fetch(WRITE)
+async def _run_test_write(connection: Any) -> None:
+    (row,) = await connection.fetch(TEST_WRITE_SQL)
     if row["read_only"] == "on":
         # The error that the database raises for any other write.
         raise asyncpg.ReadOnlySQLTransactionError("the database is read-only")
 
 
-class PostgresExit(CleanExit, PostgresTransaction):
+class SafePostgresTransaction(SafeTransaction, PostgresTransaction):
     """Piccolo's transaction with a reliable exit."""
 
     def prepare(self) -> None:
         self.transaction = self.connection.transaction()
 
 
-class PostgresSnapshot(PostgresExit):
+class PostgresSnapshot(SafePostgresTransaction):
     """A snapshot: later commits of other transactions are not visible."""
 
     def prepare(self) -> None:
@@ -75,77 +76,79 @@ class Postgres(PostgresEngine):
 
     def __init__(self, url: str, connections: int = 20) -> None:
         super().__init__(config={})
-        self.sessions, self._connections = Sessions(url), connections
-        self._expired_at = -EXPIRE_EVERY_SECONDS
-        self._command_seconds: float | None = COMMAND_TIMEOUT
-        self._watch: asyncio.Task[None] | None = None
-        self.current_transaction = OwnedByTask()  # type: ignore[assignment]  # see OwnedByTask
+        self.connector, self._max_connections = Connector(url), connections
+        self._expired_at = -MIN_EXPIRE_INTERVAL_SECONDS
+        self._command_seconds: float | None = COMMAND_TIMEOUT_SECONDS
+        self._check: asyncio.Task[None] | None = None
+        self.current_transaction = TaskLocalTransaction()  # type: ignore[assignment]  # see TaskLocalTransaction
 
     async def check_version(self) -> None:
         """Skip Piccolo's check at import; an outage is reported where the database is needed."""
 
-    async def start(self, name: str = "icecream", *, patient: bool = False) -> None:
+    async def start(self, name: str = "icecream", *, no_time_limit: bool = False) -> None:
         # A migration or the doctor may read every order.
-        self._command_seconds = None if patient else COMMAND_TIMEOUT
-        self.sessions.name(name)
-        with failures.PostgresErrors():
-            await self.sessions.find_out_whether_shared()
+        self._command_seconds = None if no_time_limit else COMMAND_TIMEOUT_SECONDS
+        self.connector.set_application_name(name)
+        with failures.PostgresErrorTranslation():
+            await self.connector.detect_pooler()
             self.pool = await asyncpg.create_pool(
                 min_size=1,
-                max_size=self._connections,
-                connect=lambda *_, **__: self.sessions.open(self._command_seconds),
-                connection_class=Session,
-                reset=_as_it_is,
+                max_size=self._max_connections,
+                connect=lambda *_, **__: self.connector.open(self._command_seconds),
+                connection_class=MonitoredConnection,
+                reset=_skip_reset,
             )
-        if not patient:
-            self._watch = background.start("watch of the connections", self.sessions.watch)
+        if not no_time_limit:
+            self._check = background.start_task(
+                "check of the connections", self.connector.close_dead_connections
+            )
 
-    async def get_new_connection(self) -> Session:
-        return await self.sessions.open(self._command_seconds)
+    async def get_new_connection(self) -> MonitoredConnection:
+        return await self.connector.open(self._command_seconds)
 
     async def stop(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._check is not None:
+            self._check.cancel()
         if self.pool is not None:
             pool, self.pool = self.pool, None
             try:
-                async with asyncio.timeout(CLOSE_TIMEOUT):
+                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                     await pool.close()
             except TimeoutError:
                 pool.terminate()
 
-    async def ask(self, connection: Any, work: Awaitable[Any]) -> Any:
+    async def run(self, connection: Any, work: Awaitable[Any]) -> Any:
         """Await the work of a connection, and translate driver errors into our exceptions."""
         try:
             return await work
         except failures.DRIVER_ERRORS as error:
-            meaning = failures.of_postgres(error)
-            if meaning is None:
+            translated = failures.classify_postgres_error(error)
+            if translated is None:
                 raise
             if failures.breaks_connection(error):
-                drop(connection)
-            if isinstance(meaning, ReadOnly):
-                await self._expire()
-            raise meaning from error
+                terminate_connection(connection)
+            if isinstance(translated, DatabaseReadOnly):
+                await self._expire_connections()
+            raise translated from error
 
-    async def take(self) -> Any:
-        with failures.PostgresErrors():
+    async def acquire(self) -> Any:
+        with failures.PostgresErrorTranslation():
             if self.pool is None:
                 return await self.get_new_connection()
-            return await self.pool.acquire(timeout=ACQUIRE_TIMEOUT)
+            return await self.pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
 
-    async def take_alone(self) -> Session:
+    async def connect_outside_pool(self) -> MonitoredConnection:
         """Return a connection outside of the pool."""
-        with failures.PostgresErrors():
+        with failures.PostgresErrorTranslation():
             return await self.get_new_connection()
 
-    async def give_back(self, connection: Any) -> None:
+    async def release(self, connection: Any) -> None:
         # The caller has already received the error; then the connection is dropped and replaced.
         with contextlib.suppress(*failures.DRIVER_ERRORS):
             if self.pool is None:
                 await connection.close()
             else:
-                await self.pool.release(connection, timeout=RELEASE_TIMEOUT)
+                await self.pool.release(connection, timeout=RELEASE_TIMEOUT_SECONDS)
 
     async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Any:
         return await self._run(*querystring.compile_string(engine_type=self.engine_type))
@@ -155,43 +158,43 @@ class Postgres(PostgresEngine):
 
     async def _run(self, query: str, args: Sequence[Any]) -> Any:
         if current := self.current_transaction.get():
-            return await self.ask(current.connection, current.connection.fetch(query, *args))
+            return await self.run(current.connection, current.connection.fetch(query, *args))
         # Outside of a transaction, a single query is its own transaction.
-        return await persistently(lambda: self._run_once(query, args))
+        return await run_with_retries(lambda: self._run_once(query, args))
 
     async def _run_once(self, query: str, args: Sequence[Any]) -> Any:
-        return await self._alone(lambda connection: connection.fetch(query, *args))
+        return await self._run_on_connection(lambda connection: connection.fetch(query, *args))
 
-    async def _alone(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
-        connection = await self.take()
+    async def _run_on_connection(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        connection = await self.acquire()
         try:
-            return await self.ask(connection, work(connection))
+            return await self.run(connection, work(connection))
         finally:
-            await self.give_back(connection)
+            await self.release(connection)
 
-    async def write(self) -> None:
+    async def check_writable(self) -> None:
         """Commit a transaction that changes nothing."""
-        await self._alone(_write)
+        await self._run_on_connection(_run_test_write)
 
-    async def _expire(self) -> None:
+    async def _expire_connections(self) -> None:
         """Replace all connections of the pool before they are used again."""
         now = time.monotonic()
-        if self.pool is not None and now - self._expired_at > EXPIRE_EVERY_SECONDS:
+        if self.pool is not None and now - self._expired_at > MIN_EXPIRE_INTERVAL_SECONDS:
             self._expired_at = now
             await self.pool.expire_connections()
 
     def warnings(self) -> list[str]:
         """Return problems of this database that an operator should know about."""
-        level = self.sessions.synchronous_commit
-        if level in DURABLE:
+        level = self.connector.synchronous_commit
+        if level in DURABLE_COMMIT_LEVELS:
             return []
         return [
             f"synchronous_commit is {level}: orders that were confirmed may be lost in a crash of "
             "the database. Set it to on, for our role or in the server's configuration."
         ]
 
-    def transaction(self, allow_nested: bool = True) -> PostgresExit:
-        return PostgresExit(engine=self, allow_nested=allow_nested)
+    def transaction(self, allow_nested: bool = True) -> SafePostgresTransaction:
+        return SafePostgresTransaction(engine=self, allow_nested=allow_nested)
 
     def snapshot(self) -> PostgresSnapshot:
         return PostgresSnapshot(engine=self)
@@ -202,12 +205,12 @@ class Postgres(PostgresEngine):
 
         The lock ends with its connection, even after a crash.
         """
-        connection = await self.take_alone()
+        connection = await self.connect_outside_pool()
         try:
             # In a transaction, because a pooler may give the session to others afterwards.
             async with connection.transaction():
                 await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-                await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK)
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK_ID)
                 yield
         finally:
-            drop(connection)
+            terminate_connection(connection)

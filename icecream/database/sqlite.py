@@ -13,8 +13,8 @@ from typing import Any
 import aiosqlite
 from piccolo.engine.sqlite import SQLiteEngine, SQLiteTransaction, TransactionType, dict_factory
 
-from icecream.database.failures import SQLiteErrors, Unavailable
-from icecream.database.transactions import CleanExit, OwnedByTask
+from icecream.database.failures import DatabaseUnavailable, SQLiteErrorTranslation
+from icecream.database.transactions import SafeTransaction, TaskLocalTransaction
 
 # WAL lets readers and the writer work at the same time. FULL syncs the log at each commit, so that
 # an acknowledged commit survives a power cut (NORMAL would not ensure that). The timeout covers the
@@ -25,27 +25,27 @@ PRAGMAS = (
     "PRAGMA busy_timeout = 10000",
     "PRAGMA foreign_keys = ON",
 )
-READERS = 2
+READER_CONNECTIONS = 2
 
 
-class InUse(Exception):
+class DatabaseInUse(Exception):
     """Another process serves this database file."""
 
 
-class SQLiteExit(CleanExit, SQLiteTransaction):
+class SafeSQLiteTransaction(SafeTransaction, SQLiteTransaction):
     """Piccolo's transaction with a reliable exit, on the only writing connection."""
 
 
-class SQLiteSnapshot(SQLiteExit):
+class SQLiteSnapshot(SafeSQLiteTransaction):
     """A snapshot on a reading connection; it blocks no writer."""
 
     engine: "SQLite"
 
-    async def take(self) -> aiosqlite.Connection:
-        return await self.engine.take_reader()
+    async def acquire(self) -> aiosqlite.Connection:
+        return await self.engine.acquire_reader()
 
-    async def give_back(self, connection: aiosqlite.Connection) -> None:
-        await self.engine.give_reader_back(connection)
+    async def release(self, connection: aiosqlite.Connection) -> None:
+        await self.engine.release_reader(connection)
 
 
 class SQLite(SQLiteEngine):
@@ -55,17 +55,17 @@ class SQLite(SQLiteEngine):
     Before `start` (in Piccolo's own commands) each query opens a connection, as in Piccolo.
     """
 
-    errors = SQLiteErrors()
+    errors = SQLiteErrorTranslation()
 
     def __init__(self, path: Path) -> None:
         # Two threads use it, but never at the same time: see `_run_in_existing_connection`.
         super().__init__(path=str(path), check_same_thread=False)
-        self.current_transaction = OwnedByTask()  # type: ignore[assignment]  # see OwnedByTask
+        self.current_transaction = TaskLocalTransaction()  # type: ignore[assignment]  # see TaskLocalTransaction
         self._writer: aiosqlite.Connection | None = None
-        self._line = asyncio.Lock()
+        self._writer_lock = asyncio.Lock()
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
 
-    async def ask(self, connection: aiosqlite.Connection, work: Awaitable[Any]) -> Any:
+    async def run(self, connection: aiosqlite.Connection, work: Awaitable[Any]) -> Any:
         """Await the work of a connection, and translate driver errors into our exceptions."""
         with self.errors:
             return await work
@@ -85,17 +85,17 @@ class SQLite(SQLiteEngine):
             raise
         return connection
 
-    async def start(self, name: str = "icecream", *, patient: bool = False) -> None:
-        # SQLite queries have no time limit, patient or not, and its connections have no names.
-        self.make_file()
-        self._line, self._readers = asyncio.Lock(), asyncio.LifoQueue()
+    async def start(self, name: str = "icecream", *, no_time_limit: bool = False) -> None:
+        # SQLite queries never have a time limit, and its connections have no names.
+        self.create_file()
+        self._writer_lock, self._readers = asyncio.Lock(), asyncio.LifoQueue()
         self._writer = await self.get_connection()
-        for _ in range(READERS):
+        for _ in range(READER_CONNECTIONS):
             reader = await self.get_connection()
             self._readers.put_nowait(reader)
             await reader.execute_fetchall("PRAGMA query_only = ON")
 
-    def make_file(self) -> None:
+    def create_file(self) -> None:
         """Create the file and its folder, readable only by the owner.
 
         They hold password hashes and a secret key.
@@ -106,7 +106,7 @@ class SQLite(SQLiteEngine):
             # SQLite copies this mode to its -wal and -shm files; errors of os.open say more.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
-            raise Unavailable(str(error)) from error
+            raise DatabaseUnavailable(str(error)) from error
 
     def warnings(self) -> list[str]:
         """Return problems of this database that an operator should know about."""
@@ -120,32 +120,32 @@ class SQLite(SQLiteEngine):
         while not self._readers.empty():
             await self._readers.get_nowait().close()
 
-    async def take(self) -> aiosqlite.Connection:
+    async def acquire(self) -> aiosqlite.Connection:
         if self._writer is None:
             return await self.get_connection()
-        await self._line.acquire()
+        await self._writer_lock.acquire()
         try:
             if self._writer.in_transaction:
                 # A task was canceled in a way that also prevented its rollback.
                 with contextlib.suppress(sqlite3.OperationalError):
                     await self._writer.rollback()
         except BaseException:
-            self._line.release()
+            self._writer_lock.release()
             raise
         return self._writer
 
-    async def give_back(self, connection: aiosqlite.Connection) -> None:
+    async def release(self, connection: aiosqlite.Connection) -> None:
         if connection is self._writer:
-            self._line.release()
+            self._writer_lock.release()
         else:
             await connection.close()
 
-    async def take_reader(self) -> aiosqlite.Connection:
+    async def acquire_reader(self) -> aiosqlite.Connection:
         if self._writer is None:
             return await self.get_connection()
         return await self._readers.get()
 
-    async def give_reader_back(self, connection: aiosqlite.Connection) -> None:
+    async def release_reader(self, connection: aiosqlite.Connection) -> None:
         if self._writer is None:
             await connection.close()
         else:
@@ -155,18 +155,18 @@ class SQLite(SQLiteEngine):
         self, query: str, args: list[Any] | None = None, *_: Any, **__: Any
     ) -> Any:
         if self._writer is not None and query.lstrip()[:6].upper() == "SELECT":
-            reader = await self.take_reader()
+            reader = await self.acquire_reader()
             try:
                 with self.errors:
                     return await reader.execute_fetchall(query, args or [])
             finally:
-                await self.give_reader_back(reader)
-        connection = await self.take()
+                await self.release_reader(reader)
+        connection = await self.acquire()
         try:
             with self.errors:
                 return await connection.execute_fetchall(query, args or [])
         finally:
-            await self.give_back(connection)
+            await self.release(connection)
 
     async def _run_in_existing_connection(
         self, connection: Any, query: str, args: list[Any] | None = None, *_: Any, **__: Any
@@ -183,8 +183,10 @@ class SQLite(SQLiteEngine):
         self,
         transaction_type: TransactionType = TransactionType.immediate,
         allow_nested: bool = True,
-    ) -> SQLiteExit:
-        return SQLiteExit(engine=self, transaction_type=transaction_type, allow_nested=allow_nested)
+    ) -> SafeSQLiteTransaction:
+        return SafeSQLiteTransaction(
+            engine=self, transaction_type=transaction_type, allow_nested=allow_nested
+        )
 
     def snapshot(self) -> SQLiteSnapshot:
         return SQLiteSnapshot(engine=self, transaction_type=TransactionType.deferred)
@@ -195,36 +197,38 @@ class SQLite(SQLiteEngine):
 
         The lock ends with its process, even after a crash.
         """
-        with _locked(self._beside("migrating"), fcntl.LOCK_EX):
+        with _lock_file(self._sibling_path("migrating"), fcntl.LOCK_EX):
             yield
 
     @contextmanager
-    def serving(self) -> Iterator[None]:
+    def lock_for_serving(self) -> Iterator[None]:
         """Hold the lock of the one process that serves this file.
 
         Raises:
-            InUse: another process serves it.
+            DatabaseInUse: another process serves it.
         """
-        self.make_file()
-        with contextlib.ExitStack() as held:
+        self.create_file()
+        with contextlib.ExitStack() as stack:
             try:
-                held.enter_context(_locked(self._beside("serving"), fcntl.LOCK_EX | fcntl.LOCK_NB))
+                stack.enter_context(
+                    _lock_file(self._sibling_path("serving"), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                )
             except BlockingIOError:
-                raise InUse(f"Another process already serves {self.path}.") from None
+                raise DatabaseInUse(f"Another process already serves {self.path}.") from None
             yield
 
-    def _beside(self, word: str) -> Path:
+    def _sibling_path(self, word: str) -> Path:
         return Path(self.path).with_suffix(f".{word}")
 
 
 @contextmanager
-def _locked(path: Path, how: int) -> Iterator[None]:
+def _lock_file(path: Path, operation: int) -> Iterator[None]:
     try:
         handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
-        raise Unavailable(str(error)) from error
+        raise DatabaseUnavailable(str(error)) from error
     try:
-        fcntl.flock(handle, how)
+        fcntl.flock(handle, operation)
         yield
     finally:
         os.close(handle)

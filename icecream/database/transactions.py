@@ -9,16 +9,17 @@ from types import TracebackType
 from typing import Any, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
-from icecream.database.failures import Again, Unsettled
+from icecream.database.failures import CommitOutcomeUnknown, RetryTransaction
 
 T = TypeVar("T")
 
 # Where every transaction is serializable, only one of a hundred transactions on the same row
-# commits at a time. So there are this many attempts, with pauses of up to this many seconds.
-TRIES, LONGEST_PAUSE = 25, 0.5
+# commits at a time. So there are many attempts, with pauses of up to half a second.
+MAX_ATTEMPTS = 25
+MAX_PAUSE_SECONDS = 0.5
 
 
-class StrayQuery(RuntimeError):
+class QueryOutsideTransaction(RuntimeError):
     """A query in another task than the one that owns the open transaction."""
 
     def __init__(self) -> None:
@@ -30,17 +31,17 @@ class StrayQuery(RuntimeError):
         )
 
 
-async def persistently(work: Callable[[], Awaitable[T]]) -> T:
-    """Run `work`, and retry it when it raises `Again`; it had no effect then."""
-    for again in range(TRIES - 1):
+async def run_with_retries(work: Callable[[], Awaitable[T]]) -> T:
+    """Run `work`, and retry it when it raises `RetryTransaction`; it had no effect then."""
+    for attempt in range(MAX_ATTEMPTS - 1):
         try:
             return await work()
-        except Again:
-            await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.005 * 2**again)))
+        except RetryTransaction:
+            await asyncio.sleep(random.uniform(0, min(MAX_PAUSE_SECONDS, 0.005 * 2**attempt)))
     return await work()
 
 
-class OwnedByTask:
+class TaskLocalTransaction:
     """Replaces the ContextVar in which an engine keeps the current transaction.
 
     A ContextVar is copied into every task that is started while it is set. Such a task would write
@@ -53,39 +54,39 @@ class OwnedByTask:
     def __init__(self) -> None:
         self._current: WeakKeyDictionary[asyncio.Task[Any], Any] = WeakKeyDictionary()
         # The transaction in which this task was started, or which it has begun itself.
-        self._around: ContextVar[Any] = ContextVar("around", default=None)
+        self._enclosing: ContextVar[Any] = ContextVar("enclosing", default=None)
 
     def get(self) -> Any:
         task = asyncio.current_task()
         if task is None:
             return None
         current = self._current.get(task)
-        if current is None and self._within_another():
-            raise StrayQuery
+        if current is None and self._is_inside_another():
+            raise QueryOutsideTransaction
         return current
 
-    def _within_another(self) -> bool:
-        around = self._around.get()
-        return around is not None and around in self._current.values()
+    def _is_inside_another(self) -> bool:
+        enclosing = self._enclosing.get()
+        return enclosing is not None and enclosing in self._current.values()
 
     def set(self, transaction: Any) -> "asyncio.Task[Any]":
         task = asyncio.current_task()
         assert task is not None, "a transaction needs a running task"
         self._current[task] = transaction
-        self._around.set(transaction)
+        self._enclosing.set(transaction)
         return task
 
     def reset(self, task: "asyncio.Task[Any]") -> None:
         self._current.pop(task, None)
-        self._around.set(None)
+        self._enclosing.set(None)
 
 
-class CleanExit:
+class SafeTransaction:
     """Releases the connection after any result of BEGIN, COMMIT or ROLLBACK.
 
     Piccolo keeps the connection on errors. This class is mixed into Piccolo's transaction classes,
-    and calls their `begin`, `commit` and `rollback`. The engine provides `take`, `ask` and
-    `give_back` for a connection.
+    and calls their `begin`, `commit` and `rollback`. The engine provides `acquire`, `run` and
+    `release` for a connection.
     """
 
     engine: Any
@@ -101,13 +102,13 @@ class CleanExit:
     async def __aenter__(self) -> Any:
         if self._parent is not None:
             return self._parent
-        self.connection = await self.take()
+        self.connection = await self.acquire()
         self.prepare()
         try:
-            await self.engine.ask(self.connection, self.begin())
+            await self.engine.run(self.connection, self.begin())
         except BaseException:
-            await self._abandon()
-            await self.give_back(self.connection)
+            await self._try_rollback()
+            await self.release(self.connection)
             raise
         self.context = self.engine.current_transaction.set(self)
         return self
@@ -123,33 +124,33 @@ class CleanExit:
         self.engine.current_transaction.reset(self.context)
         try:
             if not (self._committed or self._rolled_back):
-                await (self._finish() if error is None else self._abandon())
+                await (self._try_commit() if error is None else self._try_rollback())
         finally:
-            await self.give_back(self.connection)
+            await self.release(self.connection)
         return False
 
-    async def take(self) -> Any:
+    async def acquire(self) -> Any:
         """Return a connection for exclusive use."""
-        return await self.engine.take()
+        return await self.engine.acquire()
 
-    async def give_back(self, connection: Any) -> None:
+    async def release(self, connection: Any) -> None:
         """Release the connection for others."""
-        await self.engine.give_back(connection)
+        await self.engine.release(connection)
 
     def prepare(self) -> None:
         """Prepare the connection for `begin`; SQLite needs nothing."""
 
-    async def _finish(self) -> None:
+    async def _try_commit(self) -> None:
         try:
-            await self.engine.ask(self.connection, self.commit())
+            await self.engine.run(self.connection, self.commit())
         except BaseException as error:
-            await self._abandon()
-            if not isinstance(error, Exception) or isinstance(error, Again):
+            await self._try_rollback()
+            if not isinstance(error, Exception) or isinstance(error, RetryTransaction):
                 raise
-            raise Unsettled(f"COMMIT may have failed: {error}") from error
+            raise CommitOutcomeUnknown(f"COMMIT may have failed: {error}") from error
 
-    async def _abandon(self) -> None:
+    async def _try_rollback(self) -> None:
         # Only the first error is reported. A connection that cannot roll back is unusable, and is
         # dropped when it is released.
         with contextlib.suppress(Exception):
-            await self.engine.ask(self.connection, self.rollback())
+            await self.engine.run(self.connection, self.rollback())

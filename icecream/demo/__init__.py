@@ -99,7 +99,7 @@ async def _create_customers() -> list[int]:
 
 def _new_customer(name: str) -> User:
     mail = name.lower().replace(" ", "-") + EMAIL_DOMAIN
-    return User(username=name, password=passwords.NONE, email=mail, active=True)
+    return User(username=name, password=passwords.UNMATCHABLE_HASH, email=mail, active=True)
 
 
 async def _create_catalogue(staff: User) -> list[int]:
@@ -194,10 +194,12 @@ async def _place_and_settle(
 async def _lock_stock_and_totals(flavors: Iterable[int]) -> None:
     """Lock the stock and totals once, because an order and its settlement both change them."""
     ids = sorted(flavors)
-    await database.locked(Flavor.select(Flavor.id).where(Flavor.id.is_in(ids)).order_by(Flavor.id))
+    await database.for_no_key_update(
+        Flavor.select(Flavor.id).where(Flavor.id.is_in(ids)).order_by(Flavor.id)
+    )
     total = FlavorTotal
     query = total.select(total.id).where(total.flavor.is_in(ids))
-    await database.locked(query.order_by(total.flavor, total.status))
+    await database.for_no_key_update(query.order_by(total.flavor, total.status))
 
 
 async def _cancel_or_refund(order: int, planned: PlannedOrder, at: datetime, staff: int) -> None:

@@ -18,22 +18,24 @@ from icecream import states
 from icecream.tables import Event
 
 log = logging.getLogger(__name__)
+# The number of positions that one query of a reader covers.
+MAX_EVENTS_PER_READ = 500
 
 
 # Positions read at once.
 PAGE = 500
 
 
-class Last(Struct, frozen=True):
-    """The last published event and its time; position 0 if there is none."""
+class LastEvent(Struct, frozen=True):
+    """The position and the time of the last published event; position 0 if there is none."""
 
     position: int
     at: datetime | None
 
 
-NOTHING = Last(0, None)
-# The last event as columns for another query, so that one query reads both in one snapshot.
-LAST = (
+NO_EVENT = LastEvent(0, None)
+# The last event as columns of another query, so that one query reads both in one snapshot.
+LAST_EVENT_COLUMNS = (
     QueryString('(SELECT COALESCE(max("position"), 0) FROM "event")', alias="position"),
     QueryString(
         '(SELECT "at" FROM "event" WHERE "position" = (SELECT max("position") FROM "event"))',
@@ -42,7 +44,7 @@ LAST = (
 )
 
 
-async def last() -> Last:
+async def read_last_event() -> LastEvent:
     """Return the last published event; a read in the same snapshot, or later, includes it."""
     row = (
         await Event.select(Event.position, Event.at)
@@ -50,10 +52,10 @@ async def last() -> Last:
         .order_by(Event.position, ascending=False)
         .first()
     )
-    return Last(**row) if row else NOTHING
+    return LastEvent(**row) if row else NO_EVENT
 
 
-class _Data(Struct):
+class _EventData(Struct):
     """The published data of an event: its entry in the order's history, and list fields.
 
     `status` is the order's status after this event, also when the event is read later.
@@ -72,11 +74,11 @@ class _Data(Struct):
     amount: int | UnsetType = UNSET
 
 
-class Told(Struct, frozen=True, dict=True, eq=False):
-    """A published event, as it is sent to authorized listeners."""
+class PublishedEvent(Struct, frozen=True, dict=True, eq=False):
+    """A published event, as sent to authorized clients."""
 
     position: int
-    data: _Data
+    data: _EventData
 
     @cached_property
     def block(self) -> bytes:
@@ -85,7 +87,7 @@ class Told(Struct, frozen=True, dict=True, eq=False):
         return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.position, self.data.type.encode(), data)
 
 
-async def read(after: int, upto: int, *, user: int | None = None) -> list[Told]:
+async def read_events(after: int, upto: int, *, user: int | None = None) -> list[PublishedEvent]:
     """Return the events after a position, up to another, optionally of one user's orders only.
 
     The query selects by range, so it costs no more if few of the events belong to the user.
@@ -107,33 +109,35 @@ async def read(after: int, upto: int, *, user: int | None = None) -> list[Told]:
     if user is not None:
         query = query.where(order.user == user)
     rows = await query
-    status = await _statuses(rows)
-    return [Told(row.pop("position"), _data(row, status)) for row in rows]
+    status = await _read_statuses(rows)
+    return [PublishedEvent(row.pop("position"), _event_data(row, status)) for row in rows]
 
 
-def _data(row: dict[str, Any], statuses: dict[tuple[int, int], str]) -> _Data:
+def _event_data(row: dict[str, Any], statuses: dict[tuple[int, int], str]) -> _EventData:
     payload = msgspec.json.decode(row.pop("payload"))
-    status = _entered(row["type"]) or statuses[row["order"], row["seq"]]
+    status = _status_after(row["type"]) or statuses[row["order"], row["seq"]]
     reason, amount = payload.get("reason") or UNSET, payload.get("amount", UNSET)
-    return _Data(**row, status=status, reason=reason, amount=amount)
+    return _EventData(**row, status=status, reason=reason, amount=amount)
 
 
-def _entered(kind: str) -> str | None:
+def _status_after(event_type: str) -> str | None:
     """Return the status that an order enters by such an event, if any."""
-    return kind if kind in states.ORDER else "pending" if kind == "placed" else None
+    if event_type == "placed":
+        return "pending"
+    return event_type if event_type in states.ORDER else None
 
 
-async def _statuses(rows: Sequence[dict[str, Any]]) -> dict[tuple[int, int], str]:
+async def _read_statuses(rows: Sequence[dict[str, Any]]) -> dict[tuple[int, int], str]:
     """Return the statuses of orders after events that did not change the status."""
-    asked = {row["order"] for row in rows if not _entered(row["type"])}
+    orders = {row["order"] for row in rows if not _status_after(row["type"])}
     found: dict[tuple[int, int], str] = {}
-    if asked:
+    if orders:
         status = ""
         for row in (
             await Event.select(Event.order, Event.seq, Event.type)
-            .where(Event.order.is_in(sorted(asked)))
+            .where(Event.order.is_in(sorted(orders)))
             .order_by(Event.order, Event.seq)
         ):
-            status = _entered(row["type"]) or status
+            status = _status_after(row["type"]) or status
             found[row["order"], row["seq"]] = status
     return found

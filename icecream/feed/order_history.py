@@ -12,7 +12,7 @@ from icecream import database
 from icecream.tables import Event, Unpublished
 
 
-class Happened(Struct, frozen=True):
+class OrderEvent(Struct, frozen=True):
     """An entry in an order's history; `by` is a user's id, or None for the service.
 
     `at` is the time of the event, if not the time of writing.
@@ -25,47 +25,48 @@ class Happened(Struct, frozen=True):
     at: datetime | None = None
 
 
-_EVENTS = database.InsertListed(
+_INSERT_EVENTS = database.InsertWithIdList(
     (Event.order, Event.seq, Event.type, Event.payload, Event.by, Event.at),
     # Sort the events of one order by `seq`, because ids may be in another order.
-    by=Event.seq,
-    column=Unpublished.events,
+    sort_by=Event.seq,
+    list_column=Unpublished.events,
 )
 
 
-async def begin(happened: Sequence[Happened], *, at: datetime) -> None:
+async def start_histories(events: Sequence[OrderEvent], *, at: datetime) -> None:
     """Start the histories of new orders, within the transaction that places them."""
-    await _EVENTS(_rows(happened, {}, at))
+    await _INSERT_EVENTS(_event_rows(events, {}, at))
 
 
-async def record(happened: Sequence[Happened], *, at: datetime) -> None:
+async def record_events(events: Sequence[OrderEvent], *, at: datetime) -> None:
     """Add to the histories of orders, within the transaction of the change.
 
-    That transaction must hold the orders' rows, so that no other transaction takes the same `seq`.
+    That transaction must hold locks on the orders' rows, so that no other transaction takes the
+    same `seq`.
     """
-    orders = sorted({one.order for one in happened})
+    orders = sorted({event.order for event in events})
     rows = (
         await Event.select(Event.order, Max(Event.seq))
         .where(Event.order.is_in(orders))
         .group_by(Event.order)
     )
-    await _EVENTS(_rows(happened, {row["order"]: row["max"] for row in rows}, at))
+    await _INSERT_EVENTS(_event_rows(events, {row["order"]: row["max"] for row in rows}, at))
 
 
-def _rows(
-    happened: Sequence[Happened], last: dict[int, int], at: datetime
+def _event_rows(
+    events: Sequence[OrderEvent], last: dict[int, int], at: datetime
 ) -> list[tuple[object, ...]]:
     values: list[tuple[object, ...]] = []
-    for one in happened:
-        last[one.order] = last.get(one.order, 0) + 1
+    for event in events:
+        last[event.order] = last.get(event.order, 0) + 1
         values.append(
             (
-                one.order,
-                last[one.order],
-                one.kind,
-                msgspec.json.encode(one.payload).decode(),
-                one.by,
-                one.at or at,
+                event.order,
+                last[event.order],
+                event.kind,
+                msgspec.json.encode(event.payload).decode(),
+                event.by,
+                event.at or at,
             )
         )
     return values

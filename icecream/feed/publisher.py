@@ -7,48 +7,52 @@ from typing import Any
 import msgspec
 
 from icecream import database
-from icecream.runtime.failpoints import reach
+from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import Event, Feed, Unpublished
 
 log = logging.getLogger(__name__)
-# The maximum number of events, and of transactions that wrote them, published in one transaction.
-MOST, TRANSACTIONS = 500, 100
-_POSITIONS = database.put(Event.position)
+# The limits of one publishing transaction: events, and transactions that wrote them. Publishing
+# holds the lock on the feed, so a batch must be short.
+MAX_EVENTS_PER_BATCH = 500
+MAX_TRANSACTIONS_PER_BATCH = 100
+_UPDATE_POSITIONS = database.update_values(Event.position)
 
 
-async def publish() -> bool:
+async def publish_events() -> bool:
     """Give the next events their positions; return True if there may be more right now."""
     if not await Unpublished.exists():
         return False
-    more = await database.transaction(_publish)
-    reach("feed.published")
+    more = await database.transaction(_publish_batch)
+    reach_failpoint("feed.published")
     return more
 
 
-async def _publish() -> bool:
+async def _publish_batch() -> bool:
     # A row lock, because CockroachDB has no advisory locks. The search for unpublished events is a
     # separate statement after that, so that it sees the changes of the last publisher.
-    heads = await database.unlocked(Feed.select(Feed.last))
+    heads = await database.for_update_skip_locked(Feed.select(Feed.last))
     if not heads:
         # Another process is publishing now, and checks once more after that.
         return False
     last: int = heads[0]["last"]
-    rows = await Unpublished.select().order_by(Unpublished.id).limit(TRANSACTIONS)
+    rows = await Unpublished.select().order_by(Unpublished.id).limit(MAX_TRANSACTIONS_PER_BATCH)
     if not rows:
         return False
-    ids, done = _first(rows)
-    await _POSITIONS([(one, position) for position, one in enumerate(ids, start=last + 1)])
+    ids, done = _select_events(rows)
+    await _UPDATE_POSITIONS(
+        [(event, position) for position, event in enumerate(ids, start=last + 1)]
+    )
     await Unpublished.delete().where(Unpublished.id.is_in(done))
     await Feed.update({Feed.last: last + len(ids)}).where(Feed.last == last)
-    reach("feed.publishing")
-    return len(done) < len(rows) or len(rows) == TRANSACTIONS
+    reach_failpoint("feed.publishing")
+    return len(done) < len(rows) or len(rows) == MAX_TRANSACTIONS_PER_BATCH
 
 
-def _first(rows: Sequence[dict[str, Any]]) -> tuple[list[int], list[int]]:
+def _select_events(rows: Sequence[dict[str, Any]]) -> tuple[list[int], list[int]]:
     """Return the events of the first transactions, and the row ids of those transactions."""
     ids, done = list[int](), list[int]()
     for row in rows:
-        if len(ids) >= MOST:
+        if len(ids) >= MAX_EVENTS_PER_BATCH:
             break
         ids += msgspec.json.decode(row["events"], type=list[int])
         done.append(row["id"])

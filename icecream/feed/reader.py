@@ -9,97 +9,99 @@ from typing import Protocol
 
 from icecream import database, errors
 from icecream.feed import events
-from icecream.feed.events import Told
 from icecream.runtime import background, logs
 
 log = logging.getLogger(__name__)
-# Seconds between two reads, and seconds of pause when the database is away.
-EVERY, REST = 0.05, 1.0
-# How many streams may read old events at once; this limits the load on the database.
-CATCHING_UP = 2
+READ_INTERVAL_SECONDS = 0.05
+# The delay before the next read when the database is unavailable.
+RETRY_DELAY_SECONDS = 1.0
+# This many streams may read old events at once; the limit protects the database.
+MAX_CATCHING_UP_STREAMS = 2
 
 
-class Follower(Protocol):
-    """A follower of the feed in this process."""
+class Subscriber(Protocol):
+    """A subscriber to the feed in this process."""
 
-    def hear(self, told: Sequence[Told]) -> None:
+    def on_events(self, published: Sequence[events.PublishedEvent]) -> None:
         """Receive the next events; there is at least one."""
 
     def close(self) -> None:
         """Stop: no more events will follow."""
 
 
-def _tell(follower: Follower, told: Sequence[Told]) -> None:
+def _deliver(subscriber: Subscriber, published: Sequence[events.PublishedEvent]) -> None:
     try:
-        follower.hear(told)
+        subscriber.on_events(published)
     except Exception as error:
-        # A bug. The other followers must still get all events. This one is closed, and may
+        # A bug. The other subscribers must still get all events. This one is closed, and may
         # reconnect.
-        logs.fault(log, "Somebody who follows the feed could not be told", error)
-        follower.close()
+        logs.log_bug(log, "A subscriber of the feed failed and is closed", error)
+        subscriber.close()
 
 
-class Reader:
-    """Reads the feed once for all followers in this process, while there are any."""
+class FeedReader:
+    """Reads the feed once for all subscribers in this process, while there are any."""
 
     def __init__(self) -> None:
         self.closed = False
-        self.catching_up = asyncio.Semaphore(CATCHING_UP)
-        self._followers: Counter[Follower] = Counter()
+        self.catching_up = asyncio.Semaphore(MAX_CATCHING_UP_STREAMS)
+        self._subscribers: Counter[Subscriber] = Counter()
         self._position = 0
-        self._joining = asyncio.Lock()
+        self._subscribing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def follow(self, follower: Follower) -> AsyncIterator[int]:
-        """Add a follower for all events after the position that this yields.
+    async def subscribe(self, subscriber: Subscriber) -> AsyncIterator[int]:
+        """Add a subscriber for all events after the position that this yields.
 
         Raises:
             errors.Unavailable: the service is stopping.
         """
-        async with self._joining:
+        async with self._subscribing:
             if self._task is None:
-                self._position = (await events.last()).position
+                self._position = (await events.read_last_event()).position
             if self.closed:
                 raise errors.Unavailable("The service is stopping.")
-            self._followers[follower] += 1
+            self._subscribers[subscriber] += 1
             if self._task is None:
-                self._task = background.start("reader of the feed", self._read)
+                self._task = background.start_task("feed reader", self._read)
                 self._task.add_done_callback(self._ended)
             position = self._position
         try:
             yield position
         finally:
-            self._followers[follower] -= 1
-            self._followers += Counter()
+            self._subscribers[subscriber] -= 1
+            self._subscribers += Counter()
 
     async def _read(self) -> None:
-        while self._followers:
+        while self._subscribers:
             try:
-                told = await events.read(self._position, self._position + events.PAGE)
-            except database.AWAY as error:
-                logs.DATABASE.failed(error)
-                await asyncio.sleep(REST)
+                published = await events.read_events(
+                    self._position, self._position + events.MAX_EVENTS_PER_READ
+                )
+            except database.DATABASE_UNAVAILABLE as error:
+                logs.DATABASE_OUTAGE.record_failure(error)
+                await asyncio.sleep(RETRY_DELAY_SECONDS)
                 continue
-            if told:
-                self._position = told[-1].position
-                for follower in list(self._followers):
-                    _tell(follower, told)
-            if len(told) < events.PAGE:
-                await asyncio.sleep(EVERY)
+            if published:
+                self._position = published[-1].position
+                for subscriber in list(self._subscribers):
+                    _deliver(subscriber, published)
+            if len(published) < events.MAX_EVENTS_PER_READ:
+                await asyncio.sleep(READ_INTERVAL_SECONDS)
         self._task = None
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if self._task is task:
-            # The reader was canceled: the followers must reconnect.
+            # The reader was canceled: the subscribers must reconnect.
             self._task = None
             self._close_all()
 
     def close(self) -> None:
-        """Close all followers, and refuse new ones: the service is stopping."""
+        """Close all subscribers, and refuse new ones: the service is stopping."""
         self.closed = True
         self._close_all()
 
     def _close_all(self) -> None:
-        for follower in list(self._followers):
-            follower.close()
+        for subscriber in list(self._subscribers):
+            subscriber.close()

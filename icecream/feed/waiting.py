@@ -9,32 +9,32 @@ from icecream.feed import events, reader
 from icecream.runtime import logs
 from icecream.tables import Order
 
-# The longest wait in seconds.
-LONGEST = 30
-_WAIT = re.compile(r'wait\s*=\s*(?:"([0-9]+)"|([0-9]+))', re.IGNORECASE)
+# A longer requested wait is reduced to this.
+MAX_WAIT_SECONDS = 30
+_WAIT_PATTERN = re.compile(r'wait\s*=\s*(?:"([0-9]+)"|([0-9]+))', re.IGNORECASE)
 
 
-def asked(field: str | None) -> int | None:
-    """Return the seconds in a Prefer field, at most LONGEST; other preferences are ignored."""
+def parse_wait_preference(field: str | None) -> int | None:
+    """Return the seconds in a Prefer field, up to MAX_WAIT_SECONDS; ignore other preferences."""
     for preference in (field or "").split(","):
-        if found := _WAIT.fullmatch(preference.partition(";")[0].strip()):
-            # Ten digits are enough: any longer number exceeds LONGEST.
-            return min(LONGEST, int((found[1] or found[2])[:10]))
+        if found := _WAIT_PATTERN.fullmatch(preference.partition(";")[0].strip()):
+            # Ten digits are enough: any longer number exceeds MAX_WAIT_SECONDS.
+            return min(MAX_WAIT_SECONDS, int((found[1] or found[2])[:10]))
     return None
 
 
-class Waiting:
-    """The waiting requests of this process; together they are one follower of the feed."""
+class SettlementWaiters:
+    """The waiting requests of this process; together they are one subscriber of the feed."""
 
-    def __init__(self, reader: reader.Reader) -> None:
+    def __init__(self, reader: reader.FeedReader) -> None:
         self._reader = reader
         self._waiters: dict[int, set[asyncio.Future[bool]]] = {}
 
-    async def settled(self, order: int, seconds: float) -> bool:
-        """Return when an order is no longer pending, or after so many seconds.
+    async def wait_until_settled(self, order: int, seconds: float) -> bool:
+        """Wait until an order is no longer pending, at most for these seconds.
 
-        False means that the server is stopping, or that the database is away. Then the caller
-        answers with the data that it has.
+        False means that the server is stopping, or that the database is unavailable. Then the
+        caller answers with the data that it has.
         """
         if not seconds:
             return True
@@ -42,34 +42,34 @@ class Waiting:
         waiters = self._waiters.setdefault(order, set())
         waiters.add(waiter)
         try:
-            async with asyncio.timeout(seconds), self._reader.follow(self):
-                # Check once after following began: later changes arrive by the feed.
+            async with asyncio.timeout(seconds), self._reader.subscribe(self):
+                # Check once after subscribing: later changes arrive by the feed.
                 pending = await Order.exists().where(Order.id == order, Order.status == "pending")
                 return await waiter if pending else True
         except TimeoutError:
             return True
         except errors.Unavailable:
             return False
-        except database.AWAY as error:
-            logs.DATABASE.failed(error)
+        except database.DATABASE_UNAVAILABLE as error:
+            logs.DATABASE_OUTAGE.record_failure(error)
             return False
         finally:
             waiters.discard(waiter)
             if not waiters:
                 self._waiters.pop(order, None)
 
-    def hear(self, told: Sequence[events.Told]) -> None:
-        """See Follower."""
-        for one in told:
-            if one.data.status != "pending":
-                self._answer(self._waiters.get(one.data.order, ()), settled=True)
+    def on_events(self, published: Sequence[events.PublishedEvent]) -> None:
+        """See Subscriber."""
+        for event in published:
+            if event.data.status != "pending":
+                self._resolve(self._waiters.get(event.data.order, ()), settled=True)
 
     def close(self) -> None:
-        """See Follower."""
+        """See Subscriber."""
         for waiters in self._waiters.values():
-            self._answer(waiters, settled=False)
+            self._resolve(waiters, settled=False)
 
-    def _answer(self, waiters: Iterable[asyncio.Future[bool]], *, settled: bool) -> None:
+    def _resolve(self, waiters: Iterable[asyncio.Future[bool]], *, settled: bool) -> None:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(settled)

@@ -19,44 +19,44 @@ from icecream.http import middleware
 from icecream.tables import User
 
 T = TypeVar("T")
-PathId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Its id.")]
-FORMS = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
+PathId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="The id.")]
+FORM_TYPES = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
 # Our largest form has three fields.
-MOST_FIELDS = 1000
+MAX_FORM_FIELDS = 1000
 # Members that clients of the original service may send back to it; they are ignored.
 READ_ONLY = frozenset({"id", "user", "status", "created_at"})
 
 
-class AnyBody(Request[User, Any, Any]):
+class ApiRequest(Request[User, Any, Any]):
     """Parses a body of any supported kind into the struct that the handler requires."""
 
     async def json(self) -> Any:
-        wanted = self.route_handler.parsed_data_field
-        assert wanted is not None
+        field = self.route_handler.parsed_data_field
+        assert field is not None
         values = await self._members()
         if isinstance(values, dict):
-            known = wanted.annotation.__struct_fields__
+            known = field.annotation.__struct_fields__
             values = {k: v for k, v in values.items() if k in known or k not in READ_ONLY}
-        return converted(values, wanted.annotation)
+        return convert_body(values, field.annotation)
 
     async def _members(self) -> Any:
-        require_plain(self.headers.get("content-encoding"))
+        refuse_content_encoding(self.headers.get("content-encoding"))
         kind = self.content_type[0]
-        if kind in FORMS:
+        if kind in FORM_TYPES:
             return await self._form_members()
         if kind != RequestEncodingType.JSON:
             raise errors.UnsupportedMediaType()
         try:
             return msgspec.json.decode(await self.body())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            detail = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+            detail = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
             raise errors.ValidationFailed(
                 "", "malformed", f"The body is not JSON: {detail}."
             ) from None
 
     async def _form_members(self) -> dict[str, Any]:
         # Counted before parsing, because parsing costs microseconds per field on the event loop.
-        if (await self.body()).count(b"&") > MOST_FIELDS:
+        if (await self.body()).count(b"&") > MAX_FORM_FIELDS:
             raise errors.ValidationFailed("", "malformed", "The form has too many fields.")
         try:
             if self.content_type[0] == RequestEncodingType.URL_ENCODED:
@@ -64,15 +64,15 @@ class AnyBody(Request[User, Any, Any]):
                 unquote_to_bytes(await self.body()).decode()
             form = await self.form()
         except (HTTPException, ValueError, LookupError) as error:
-            why = error.detail if isinstance(error, HTTPException) else error
+            reason = error.detail if isinstance(error, HTTPException) else error
             raise errors.ValidationFailed(
-                "", "malformed", f"The body is not such a form: {why}."
+                "", "malformed", f"The body is not a valid form: {reason}."
             ) from None
         fields = {name: form.getall(name) for name in form}
-        return {name: one[0] if len(one) == 1 else one for name, one in fields.items()}
+        return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
 
 
-class Json:
+class JsonResponse:
     """A JSON response that is ready to send.
 
     Litestar's own response costs as much as the rest of its work on a call. A handler declares
@@ -87,7 +87,7 @@ class Json:
         self.headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(self.body)).encode()),
-            *middleware.encoded(headers or {}),
+            *middleware.encode_headers(headers or {}),
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +95,7 @@ class Json:
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
-def require_plain(content_encoding: str | None) -> None:
+def refuse_content_encoding(content_encoding: str | None) -> None:
     """Refuse a compressed body, because there is no code here to decompress it.
 
     Raises:
@@ -107,25 +107,27 @@ def require_plain(content_encoding: str | None) -> None:
         raise refusal
 
 
-def converted(values: Any, kind: type[T]) -> T:
+def convert_body(values: Any, kind: type[T]) -> T:
     """Convert the received values into a struct; numbers may be text.
 
     Raises:
-        errors.ValidationFailed: the values do not fit; the error points at the member.
+        errors.ValidationFailed: a value is not valid; the error points at the member.
     """
-    wanted: Any = kind
-    for name, words in constraints.null_words(wanted).items():
-        # A refund of "null" is a mistake; it must not mean a refund of the rest.
+    struct: Any = kind
+    for name, words in constraints.fields_reading_null(struct).items():
+        # A refund of "null" is a mistake; it must not mean a refund of the remaining amount.
         if isinstance(values, dict) and str(values.get(name)).lower() == "null":
             raise errors.ValidationFailed(f"/{name}", "invalid", f"{name} must be {words}.")
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise refused(error, kind) from None
+        raise to_validation_failure(error, kind) from None
 
 
-async def exact_ids(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Guard: accept only ids in the format that we write; Python reads other digits too."""
+async def require_exact_ids(
+    connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
+) -> None:
+    """Guard: accept only ids in the format that we write; Python also reads other digits."""
     segments = connection.scope["raw_path"].split(b"/")
     for value in connection.path_params.values():
         if isinstance(value, int) and not (
@@ -134,12 +136,12 @@ async def exact_ids(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
             raise errors.NotFound
 
 
-def pointer(steps: Iterable[str]) -> str:
+def json_pointer(steps: Iterable[str]) -> str:
     """Return the JSON Pointer (RFC 6901) for a path of member names."""
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-def refused(error: msgspec.ValidationError, kind: Any) -> errors.ValidationFailed:
+def to_validation_failure(error: msgspec.ValidationError, kind: Any) -> errors.ValidationFailed:
     """Return the refusal for an error that msgspec found; it names the field."""
-    found = constraints.fault(error, kind)
-    return errors.ValidationFailed(pointer(found.steps), found.code, found.sentence)
+    problem = constraints.explain_error(error, kind)
+    return errors.ValidationFailed(json_pointer(problem.steps), problem.code, problem.sentence)

@@ -11,12 +11,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 # read and discarded for this time, so that the client can read the response: closing a socket with
 # unread data sends a reset.
 LINGER_SECONDS = 2.0
-LINGER_BYTES = 8_000_000
-MAPPED_IPV4 = "::ffff:"
-OF_UPGRADES = (b"upgrade", b"http2-settings")
+MAX_LINGER_BYTES = 8_000_000
+MAPPED_IPV4_PREFIX = "::ffff:"
+UPGRADE_HEADERS = (b"upgrade", b"http2-settings")
 
 
-class Connection(HttpToolsProtocol):
+class ClientConnection(HttpToolsProtocol):
     """A client's connection.
 
     It is reused only after a request was read completely (RFC 9112, 9.3). A response that is sent
@@ -25,14 +25,14 @@ class Connection(HttpToolsProtocol):
 
     _reusable = False
     _lingering: asyncio.TimerHandle | None = None
-    _left = LINGER_BYTES
+    _linger_bytes_left = MAX_LINGER_BYTES
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        self._unread = cast(asyncio.Transport, _Unread(self))
+        self._unread = cast(asyncio.Transport, _UnreadRequestTransport(self))
         # An IPv6 socket may also accept IPv4: then the client's address is its IPv4 address.
-        if self.client and self.client[0].startswith(MAPPED_IPV4):
-            self.client = (self.client[0].removeprefix(MAPPED_IPV4), self.client[1])
+        if self.client and self.client[0].startswith(MAPPED_IPV4_PREFIX):
+            self.client = (self.client[0].removeprefix(MAPPED_IPV4_PREFIX), self.client[1])
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._lingering is not None:
@@ -43,8 +43,8 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._lingering is not None:
-            self._left -= len(data)
-            if self._left < 0:
+            self._linger_bytes_left -= len(data)
+            if self._linger_bytes_left < 0:
                 self.transport.close()
             return
         self._unset_keepalive_if_required()
@@ -80,7 +80,7 @@ class Connection(HttpToolsProtocol):
             self.url,
             self.parser.get_http_version().encode(),
         )
-        fields = [_kept(*field) for field in self.headers if field[0] not in OF_UPGRADES]
+        fields = [_header_line(*field) for field in self.headers if field[0] not in UPGRADE_HEADERS]
         return b"\r\n".join([line, *fields, b"", b""])
 
     def on_headers_complete(self) -> None:
@@ -93,7 +93,7 @@ class Connection(HttpToolsProtocol):
         if self.scope["http_version"] == "1.0":
             # HTTP/1.0 has no 100 Continue.
             cycle.waiting_for_100_continue = False
-            cycle.send = _without_chunks(cycle)  # type: ignore[method-assign]  # only for this cycle
+            cycle.send = _send_without_chunks(cycle)  # type: ignore[method-assign]  # only for this cycle
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade() and self._is_ignored():
@@ -115,24 +115,24 @@ class Connection(HttpToolsProtocol):
             self.transport.write_eof()
             self.flow.resume_reading()
             # No further request is expected.
-            self.cycle.on_response = _nothing
+            self.cycle.on_response = _do_nothing
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
 
 
-def _kept(name: bytes, value: bytes) -> bytes:
+def _header_line(name: bytes, value: bytes) -> bytes:
     if name == b"connection":
-        options = [one.strip() for one in value.split(b",")]
-        value = b", ".join(one for one in options if one.lower() not in OF_UPGRADES)
+        options = [option.strip() for option in value.split(b",")]
+        value = b", ".join(option for option in options if option.lower() not in UPGRADE_HEADERS)
     return name + b": " + value
 
 
-class _Unread:
+class _UnreadRequestTransport:
     """The transport of a response while its request has not been read completely."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self.write = connection.transport.write
         self.is_closing = connection.transport.is_closing
@@ -141,11 +141,11 @@ class _Unread:
         self._connection.linger()
 
 
-def _without_chunks(cycle: RequestResponseCycle) -> Callable[..., Coroutine[Any, Any, None]]:
+def _send_without_chunks(cycle: RequestResponseCycle) -> Callable[..., Coroutine[Any, Any, None]]:
     """Send without chunks, for HTTP/1.0: a body of unknown length ends with the connection."""
     send = cycle.send
 
-    async def send_as_it_is(message: Any) -> None:
+    async def send_unchunked(message: Any) -> None:
         if message["type"] == "http.response.start":
             if not any(name.lower() == b"content-length" for name, _ in message["headers"]):
                 cycle.chunked_encoding = False
@@ -153,4 +153,4 @@ def _without_chunks(cycle: RequestResponseCycle) -> Callable[..., Coroutine[Any,
             cycle.expected_content_length = len(message.get("body", b""))
         await send(message)
 
-    return send_as_it_is
+    return send_unchunked

@@ -5,8 +5,8 @@ from typing import cast
 from litestar.types import ASGIApp
 from starlette.middleware.cors import CORSMiddleware
 
-METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
-SENT = (
+ALLOWED_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+ALLOWED_HEADERS = (
     "Authorization",
     "Content-Type",
     "Idempotency-Key",
@@ -17,7 +17,7 @@ SENT = (
     "X-Request-Id",
 )
 # Header fields that scripts may read, in addition to the fields that are always readable.
-READ = (
+EXPOSED_HEADERS = (
     "Allow",
     "As-Of",
     "Content-Disposition",
@@ -34,13 +34,13 @@ READ = (
 )
 
 
-def across_origins(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+def add_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
     """Wrap the application, so that pages of these origins may call it."""
     allowed = CORSMiddleware(
         app,  # type: ignore[arg-type]  # Starlette has its own types for this protocol
         allow_origins=origins,
-        allow_methods=METHODS,
-        allow_headers=SENT,
-        expose_headers=READ,
+        allow_methods=ALLOWED_METHODS,
+        allow_headers=ALLOWED_HEADERS,
+        expose_headers=EXPOSED_HEADERS,
     )
     return cast(ASGIApp, allowed)

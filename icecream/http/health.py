@@ -11,13 +11,14 @@ from icecream import bootstrap, database
 from icecream.database import batching
 from icecream.runtime import background
 
-# The time limit for a test write, and the minimum time between two of them. Any client may request
-# them, so their number must not depend on the number of requests.
-WRITE_SECONDS, WRITE_EVERY_SECONDS = 2.0, 1.0
+TEST_WRITE_TIMEOUT_SECONDS = 2.0
+# Any client may request the check, so the number of writes must not depend on the number of
+# requests.
+MIN_TEST_WRITE_INTERVAL_SECONDS = 1.0
 
 
 class Health(Struct):
-    """`ok`, or what is wrong; `warnings` are no reason to send the traffic elsewhere."""
+    """`ok` or the problem; a process with `warnings` can still serve."""
 
     status: str
     warnings: list[str] = []
@@ -27,29 +28,30 @@ class Readiness:
     """Whether the database accepts writes, checked once for all concurrent callers."""
 
     def __init__(self) -> None:
-        self._looking = asyncio.Lock()
-        self._status, self._looked_at = "", -WRITE_EVERY_SECONDS
+        self._checking = asyncio.Lock()
+        self._status = ""
+        self._checked_at = -MIN_TEST_WRITE_INTERVAL_SECONDS
 
     async def status(self) -> str:
         """Return `ok`, or the problem."""
-        async with self._looking:
-            if time.monotonic() - self._looked_at >= WRITE_EVERY_SECONDS:
-                self._status = await _look()
-                self._looked_at = time.monotonic()
+        async with self._checking:
+            if time.monotonic() - self._checked_at >= MIN_TEST_WRITE_INTERVAL_SECONDS:
+                self._status = await _check_database()
+                self._checked_at = time.monotonic()
         return self._status
 
 
-async def _look() -> str:
+async def _check_database() -> str:
     try:
-        async with asyncio.timeout(WRITE_SECONDS):
-            if await bootstrap.pending():
-                return "the database lacks migrations"
-            await database.write()
-    except database.ReadOnly:
+        async with asyncio.timeout(TEST_WRITE_TIMEOUT_SECONDS):
+            if await bootstrap.pending_migrations():
+                return "the database has pending migrations"
+            await database.check_writable()
+    except database.DatabaseReadOnly:
         return "the database is read-only"
     except TimeoutError:
         return "the database takes too long to write"
-    except database.AWAY:
+    except database.DATABASE_UNAVAILABLE:
         return "the database does not answer"
     return "ok"
 
@@ -63,15 +65,15 @@ class HealthChecks(Controller):
 
     @get("/live")
     async def live(self) -> Health:
-        """Always `ok` when there is an answer at all."""
+        """Always `ok`: the process answers."""
         return Health("ok")
 
     @get("/ready")
     async def ready(self, state: State) -> Response[Health]:
-        """200 when the database has all migrations and takes writes, and we write; else 503."""
-        stuck = batching.stuck()
-        status = stuck[0] if stuck else await state.readiness.status()
+        """200 if the database accepts writes and has all migrations; 503 if not, or if we hang."""
+        messages = batching.stuck_batches()
+        status = messages[0] if messages else await state.readiness.status()
         if status != "ok":
             return Response(Health(status), status_code=503)
-        more = [*database.DB.warnings(), *background.warnings()]
-        return Response(Health("ok", [*(await state.warnings()), *more]))
+        warnings = [*database.DB.warnings(), *background.restart_warnings()]
+        return Response(Health("ok", [*(await state.warnings()), *warnings]))

@@ -10,24 +10,24 @@ from litestar.types import HTTPScope, Message, Receive, Scope, Send
 from litestar.utils import normalize_path
 
 # The methods of a mount, which has its own routes.
-OF_A_MOUNT = ("DELETE", "GET", "PATCH", "POST", "PUT")
+MOUNT_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
-def allow(methods: Iterable[str]) -> str:
+def allow_header(methods: Iterable[str]) -> str:
     """Return the value of `Allow` for a path whose handlers accept these methods."""
     head = {"HEAD"} if "GET" in methods else set()
     return ", ".join(sorted({*methods, "OPTIONS"} | head))
 
 
-class Methods:
+class HeadAndOptions:
     """Wraps Litestar's application."""
 
     def __init__(self, app: Litestar) -> None:
         self.app = app
-        self._of_path: dict[str, set[str]] = {}
+        self._methods_by_path: dict[str, set[str]] = {}
         for route in app.routes:
             methods = getattr(route, "methods", ())
-            self._of_path.setdefault(route.path_format, set()).update(methods)
+            self._methods_by_path.setdefault(route.path_format, set()).update(methods)
 
     # Not a coroutine, which would add a cost to every request.
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -39,7 +39,7 @@ class Methods:
         return self.app(scope, receive, send)
 
     async def _head(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        """Run GET and send only the header, so that a stream ends at once, too."""
+        """Run GET and send only the header; so even a stream ends at once."""
         get: HTTPScope = {**scope, "method": "GET"}
 
         async def send_head(message: Message) -> None:
@@ -67,7 +67,7 @@ class Methods:
             return
         scope["route_handler"], scope["path_template"] = handler, template
         mounted = isinstance(handler, ASGIRouteHandler) and handler.is_mount
-        value = allow(OF_A_MOUNT if mounted else self._of_path[template])
+        value = allow_header(MOUNT_METHODS if mounted else self._methods_by_path[template])
         headers = [(b"allow", value.encode())]
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -24,70 +24,75 @@ from icecream.tables import Job
 
 T = TypeVar("T")
 # The format's name; Litestar adds the charset.
-TEXT = "text/plain; version=0.0.4"
-# Seconds for which a page is cached: it takes some milliseconds to write, and any client may
-# request it as often as it likes.
-FRESH = 1.0
-# Seconds that a scrape waits, less than the ten of Prometheus. Seconds after which a query that
-# still hangs is repeated on another connection.
-PATIENCE, GIVEN_UP = 2.0, 60.0
+CONTENT_TYPE = "text/plain; version=0.0.4"
+# A page is cached for this time: it takes some milliseconds to write, and any client may request it
+# at any rate.
+CACHE_SECONDS = 1.0
+# A scrape waits this long for a query; Prometheus waits ten seconds for the scrape.
+QUERY_TIMEOUT_SECONDS = 2.0
+# A query that still hangs after this time is repeated on another connection.
+HUNG_QUERY_SECONDS = 60.0
 # Counting stops at this number: without a limit, a large backlog would make the query slow.
-MOST = 100_000
+MAX_COUNTED_JOBS = 100_000
 # Headers that proxies add to a request; a client can add them too, but cannot remove them.
-FORWARDED = ("forwarded", "via", "x-forwarded-for")
-UP = "Whether the database answered just now; if not, what it knows is missing here."
-AWAY = "Whether the bell could not be written to Redis and read just now; missing without Redis."
-STANDING = {
-    "oldest_due_job_age_seconds": "For how long the job has been due that is due for longest.",
-    "jobs_due": f"Jobs that nobody has taken, counted up to {MOST}.",
-    "jobs_in_flight": "Payments that the provider is being asked for.",
-    "payments_parked": "Payments that wait for a person.",
+PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for")
+DATABASE_UP_HELP = (
+    "Whether the database answers; without an answer, the metrics from the database are missing."
+)
+REDIS_AWAY_HELP = "Whether writing or reading notifications in Redis fails; missing without Redis."
+GAUGE_HELP = {
+    "oldest_due_job_age_seconds": "Age of the oldest due job.",
+    "jobs_due": f"Due jobs that no worker has leased, counted up to {MAX_COUNTED_JOBS}.",
+    "jobs_in_flight": "Payments in processing at the provider.",
+    "payments_parked": "Payments that need review.",
 }
 # Payments that were sent within the last lease are in flight. (A payment that the provider
 # postponed for less than a lease looks the same.)
-_COUNTS = f"""
+_COUNTS_SQL = f"""
     SELECT
-        (SELECT count(*) FROM (SELECT 1 FROM job WHERE run_at <= {{}} LIMIT {MOST}) a) AS jobs_due,
+        (SELECT count(*) FROM (
+            SELECT 1 FROM job WHERE run_at <= {{}} LIMIT {MAX_COUNTED_JOBS}) a) AS jobs_due,
         (SELECT count(*) FROM job j JOIN payment p ON p.id = j.subject AND p.kind = j.kind
             WHERE j.run_at > {{}} AND j.run_at <= {{}} AND p.state = 'sent') AS jobs_in_flight,
         (SELECT count(*) FROM payment WHERE state = 'parked') AS payments_parked"""
 
 
-async def _standing() -> dict[str, float] | None:
+async def _read_gauges() -> dict[str, float] | None:
     """Return the gauges from the database; None if it does not answer."""
     try:
         now = await database.now()
         leased = now + timedelta(seconds=settings.load().lease)
         due = Job.select(Job.run_at).where(Job.run_at <= now)
         oldest = await due.order_by(Job.run_at).first()
-        (counts,) = await Job.raw(_COUNTS, now, now, leased)
-    except database.AWAY:
+        (counts,) = await Job.raw(_COUNTS_SQL, now, now, leased)
+    except database.DATABASE_UNAVAILABLE:
         return None
     age = (now - oldest["run_at"]).total_seconds() if oldest else 0.0
     return {"oldest_due_job_age_seconds": age, **counts}
 
 
-class Question(Generic[T]):
+class SharedQuery(Generic[T]):
     """A query that runs once at a time for all callers, with a limit on the waiting time.
 
     A query that hangs is not canceled, because the cancellation may hang too.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
-        self._ask = ask
+    def __init__(self, query: Callable[[], Awaitable[T]]) -> None:
+        self._query = query
         self._task: asyncio.Future[T] | None = None
-        self._asked = 0.0
+        self._started_at = 0.0
 
-    async def answer(self) -> T | None:
-        """Return the answer; None if there is no answer in time."""
+    async def result(self) -> T | None:
+        """Return the result; None if there is none in time."""
         now = time.monotonic()
-        if self._task is None or self._task.done() or now - self._asked > GIVEN_UP:
-            self._task, self._asked = asyncio.ensure_future(self._ask()), now
-        done, _ = await asyncio.wait({self._task}, timeout=PATIENCE)
+        is_hung = now - self._started_at > HUNG_QUERY_SECONDS
+        if self._task is None or self._task.done() or is_hung:
+            self._task, self._started_at = asyncio.ensure_future(self._query()), now
+        done, _ = await asyncio.wait({self._task}, timeout=QUERY_TIMEOUT_SECONDS)
         return self._task.result() if done else None
 
 
-class _Told(Collector):
+class _FixedMetrics(Collector):
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = list(metrics)
 
@@ -95,51 +100,57 @@ class _Told(Collector):
         return self._metrics
 
 
-class Page:
+class MetricsPage:
     """The cached metrics page.
 
     Args:
-        redis_is_away: checks Redis; returns None if no Redis is in use.
+        redis_is_unavailable: checks Redis; returns None if no Redis is in use.
     """
 
-    def __init__(self, redis_is_away: Callable[[], Awaitable[bool | None]]) -> None:
-        self._standing, self._redis = Question(_standing), Question(redis_is_away)
+    def __init__(self, redis_is_unavailable: Callable[[], Awaitable[bool | None]]) -> None:
+        self._gauges = SharedQuery(_read_gauges)
+        self._redis = SharedQuery(redis_is_unavailable)
         self._writing = asyncio.Lock()
-        self._text, self._written = b"", -FRESH
+        self._text = b""
+        self._written_at = -CACHE_SECONDS
 
     async def text(self) -> bytes:
         """Return the page in Prometheus' text format."""
         async with self._writing:
-            if time.monotonic() - self._written >= FRESH:
+            if time.monotonic() - self._written_at >= CACHE_SECONDS:
                 self._text = await self._write()
-                self._written = time.monotonic()
+                self._written_at = time.monotonic()
             return self._text
 
     async def _write(self) -> bytes:
-        standing, away = await asyncio.gather(self._standing.answer(), self._redis.answer())
-        return generate_latest(_Told([*instrumentation.collect(), *_gauges(standing, away)]))
+        gauges, unavailable = await asyncio.gather(self._gauges.result(), self._redis.result())
+        return generate_latest(
+            _FixedMetrics([*instrumentation.collect_metrics(), *_build_gauges(gauges, unavailable)])
+        )
 
 
-def _gauges(standing: dict[str, float] | None, redis_is_away: bool | None) -> Iterator[Metric]:
+def _build_gauges(
+    gauges: dict[str, float] | None, redis_is_unavailable: bool | None
+) -> Iterator[Metric]:
     build = {"version": __version__, "python": platform.python_version()}
-    yield InfoMetricFamily("icecream_build", "What is running.", build)
-    yield GaugeMetricFamily("icecream_database_up", UP, standing is not None)
-    if redis_is_away is not None:
-        yield GaugeMetricFamily("icecream_redis_away", AWAY, redis_is_away)
-    for name, value in (standing or {}).items():
-        yield GaugeMetricFamily(f"icecream_{name}", STANDING[name], value)
+    yield InfoMetricFamily("icecream_build", "The running version.", build)
+    yield GaugeMetricFamily("icecream_database_up", DATABASE_UP_HELP, gauges is not None)
+    if redis_is_unavailable is not None:
+        yield GaugeMetricFamily("icecream_redis_away", REDIS_AWAY_HELP, redis_is_unavailable)
+    for name, value in (gauges or {}).items():
+        yield GaugeMetricFamily(f"icecream_{name}", GAUGE_HELP[name], value)
 
 
 # Not counted by the rate limit, and not part of the API document.
 @get("/metrics", include_in_schema=False, exclude_from_auth=True, uncounted=True, any_query=True)
-async def read(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
-    """The page, for whoever reaches this process itself: a proxy's clients are the whole world."""
-    if any(name in request.headers for name in FORWARDED):
+async def get_metrics(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
+    """The metrics page, only for direct requests: anyone can send a request through a proxy."""
+    if any(name in request.headers for name in PROXY_HEADERS):
         raise NotFoundException
-    return Response(await state.metrics.text(), media_type=TEXT)
+    return Response(await state.metrics.text(), media_type=CONTENT_TYPE)
 
 
-class _Beside(uvicorn.Server):
+class _MetricsServer(uvicorn.Server):
     """A server without signal handlers: the main program of the process handles the signals."""
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]  # a generator there
@@ -147,22 +158,24 @@ class _Beside(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(listener: socket.socket, page: Page) -> AsyncIterator[None]:
+async def serve_metrics(listener: socket.socket, page: MetricsPage) -> AsyncIterator[None]:
     """Serve the page in a process that serves nothing else."""
-    app = Litestar([read], state=State({"metrics": page}), openapi_config=None, logging_config=None)
+    app = Litestar(
+        [get_metrics], state=State({"metrics": page}), openapi_config=None, logging_config=None
+    )
     config = uvicorn.Config(
-        methods.Methods(app),
+        methods.HeadAndOptions(app),
         # Its __call__ is a plain function that returns a coroutine; uvicorn would guess ASGI 2.
         interface="asgi3",
         lifespan="off",
-        http=connections.Connection,
+        http=connections.ClientConnection,
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    server = _Beside(config)
+    server = _MetricsServer(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield

@@ -14,12 +14,12 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from icecream import errors, settings
 from icecream.runtime import instrumentation, logs
-from icecream.runtime.logs import hide, request_id
+from icecream.runtime.logs import redact, request_id
 
 log = logging.getLogger("icecream.access")
 # A client's request id is used only if it is safe in a log line: visible ASCII, and not too long.
-_TAKEN = re.compile(rb"[!-~]{1,128}")
-SECURITY = {
+_REQUEST_ID_PATTERN = re.compile(rb"[!-~]{1,128}")
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -30,28 +30,28 @@ SECURITY = {
 }
 # Several lines of these headers mean the same as one line with commas (RFC 9110, 5.3). Litestar
 # would use the last line and ignore the others.
-JOINED = frozenset({b"if-match", b"if-none-match", b"idempotency-key", b"prefer"})
-UNAVAILABLE = errors.Unavailable.status
+JOINED_HEADERS = frozenset({b"if-match", b"if-none-match", b"idempotency-key", b"prefer"})
+UNAVAILABLE_STATUS = errors.Unavailable.status
 # The route of requests whose path is not one of ours.
-UNKNOWN = "unknown"
-_encode = msgspec.json.Encoder().encode
-HSTS = ("Strict-Transport-Security", "max-age=31536000")
+UNKNOWN_ROUTE = "unknown"
+_encode_json = msgspec.json.Encoder().encode
+HSTS_HEADER = ("Strict-Transport-Security", "max-age=31536000")
 
 
-def _taken_or_made(scope: Scope) -> str:
+def _choose_request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _TAKEN.fullmatch(value):
+        if name == b"x-request-id" and _REQUEST_ID_PATTERN.fullmatch(value):
             return value.decode("ascii")
     # An id, not a secret: the system's random source would cost a system call.
     return f"{random.getrandbits(64):016x}"
 
 
-def _join(scope: Scope) -> None:
-    found = [field for field in scope["headers"] if field[0] in JOINED]
-    values = dict(found)
-    if len(found) > len(values):
-        others = [field for field in scope["headers"] if field[0] not in JOINED]
-        joined = [(name, b", ".join(v for n, v in found if n == name)) for name in values]
+def _join_headers(scope: Scope) -> None:
+    joinable = [field for field in scope["headers"] if field[0] in JOINED_HEADERS]
+    names = dict(joinable)
+    if len(joinable) > len(names):
+        others = [field for field in scope["headers"] if field[0] not in JOINED_HEADERS]
+        joined = [(name, b", ".join(v for n, v in joinable if n == name)) for name in names]
         scope["headers"] = others + joined
 
 
@@ -59,25 +59,25 @@ def _route(scope: HTTPScope) -> str:
     """Return the path template, so that a million orders are one route; never the path itself."""
     handler = scope.get("route_handler")
     if handler is None:
-        return UNKNOWN
+        return UNKNOWN_ROUTE
     # For any path below a mount, Litestar returns the template of the mount's root.
     if isinstance(handler, ASGIRouteHandler) and handler.is_mount:
         return min(handler.paths)
     return scope["path_template"]
 
 
-async def _refuse(scope: HTTPScope, send: Send) -> None:
+async def _send_unavailable(scope: HTTPScope, send: Send) -> None:
     refusal = errors.Unavailable("The service is stopping.")
     document = refusal.document(
         address=settings.load().address, instance=public_path(scope), request_id=request_id.get()
     )
-    headers = encoded({"Content-Type": "application/problem+json"} | refusal.headers)
+    headers = encode_headers({"Content-Type": "application/problem+json"} | refusal.headers)
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     body = msgspec.json.encode(document)
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _put_beneath(scope: HTTPScope, prefix: str) -> None:
+def _add_prefix(scope: HTTPScope, prefix: str) -> None:
     """Make the path begin with the prefix, whether or not the proxy has removed it."""
     path = scope["path"]
     if path != prefix and not path.startswith(f"{prefix}/"):
@@ -86,30 +86,30 @@ def _put_beneath(scope: HTTPScope, prefix: str) -> None:
 
 
 def public_path(scope: Scope) -> str:
-    """Return the path as clients know it; Litestar removes the prefix from paths of its routes."""
+    """Return the path as clients see it; Litestar removes the prefix from paths of its routes."""
     path, prefix = scope["path"], scope["root_path"]
     return path if path.startswith(prefix) else prefix + path
 
 
-def beneath_prefix(page: str) -> str:
+def add_prefix_to_links(page: str) -> str:
     """Return the page with the links and assets of the public URL."""
     return page.replace('="/', f'="{settings.load().prefix}/')
 
 
-def encoded(fields: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def encode_headers(fields: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     """Return header fields in the format of ASGI."""
     return [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()]
 
 
-def add(message: Message, fields: Iterable[tuple[bytes, bytes]]) -> None:
+def add_missing_headers(message: Message, fields: Iterable[tuple[bytes, bytes]]) -> None:
     """Add those header fields to the start of a response that it does not have yet."""
     assert message["type"] == "http.response.start"
     headers = list(message["headers"])
-    there = {name for name, _ in headers}
-    message["headers"] = headers + [field for field in fields if field[0] not in there]
+    present = {name for name, _ in headers}
+    message["headers"] = headers + [field for field in fields if field[0] not in present]
 
 
-class _Line(msgspec.Struct):
+class _AccessLogLine(msgspec.Struct):
     """A line of the access log as JSON, with the field names of all log lines (see logs.lines)."""
 
     timestamp: str
@@ -126,10 +126,10 @@ class _Line(msgspec.Struct):
 class AccessLog:
     """Writes a log line for each request, and updates the counters.
 
-    The requests that end in the same turn of the event loop are written and counted together.
-    Counted one by one, each would find the counters' data evicted from the processor's cache, which
-    costs five times as much. Of the requests that are answered with 503, one per minute gets a
-    line, and another line reports the number of the others: an outage must not fill the log.
+    The requests that end in the same turn of the event loop are written and counted together:
+    counting them one by one costs five times as much, because the counters' data would be evicted
+    from the processor's cache. One 503 response per minute gets a line, and another line reports
+    the number of the others: an outage must not fill the log.
 
     Args:
         as_json: write JSON instead of text.
@@ -147,23 +147,23 @@ class AccessLog:
         if not self._counted:
             asyncio.get_running_loop().call_soon(self._write)
         self._counted.append((method, route, status, seconds))
-        if status != UNAVAILABLE or self._is_first_unavailable():
+        if status != UNAVAILABLE_STATUS or self._is_first_unavailable():
             # Our own paths contain no secrets; unknown paths may.
-            shown = path if route != UNKNOWN else hide(path)
+            shown = path if route != UNKNOWN_ROUTE else redact(path)
             self._lines.append(self._format(method, shown, status, seconds * 1000))
 
     def close(self) -> None:
         """Report the number of 503 responses of the current minute."""
         if self._minute is not None:
             self._minute.cancel()
-            self._tell_unavailable()
+            self._log_unavailable()
 
     def _write(self) -> None:
         if self._lines:
             log.info("\n".join(self._lines))
             self._lines.clear()
         for counted in self._counted:
-            instrumentation.answered(*counted)
+            instrumentation.count_request(*counted)
         self._counted.clear()
 
     def _is_first_unavailable(self) -> bool:
@@ -171,13 +171,13 @@ class AccessLog:
             self._unavailable += 1
             return False
         loop = asyncio.get_running_loop()
-        self._minute = loop.call_later(logs.SECONDS_BETWEEN_LINES, self._tell_unavailable)
+        self._minute = loop.call_later(logs.REPEAT_INTERVAL_SECONDS, self._log_unavailable)
         return True
 
-    def _tell_unavailable(self) -> None:
+    def _log_unavailable(self) -> None:
         count, self._unavailable, self._minute = self._unavailable, 0, None
         if count:
-            logging.getLogger(__name__).warning("%d more requests were answered 503.", count)
+            logging.getLogger(__name__).warning("%d more requests got status 503.", count)
 
 
 def _as_text(method: str, path: str, status: int, milliseconds: float) -> str:
@@ -186,17 +186,21 @@ def _as_text(method: str, path: str, status: int, milliseconds: float) -> str:
 
 
 def _as_json(method: str, path: str, status: int, milliseconds: float) -> str:
-    line = _Line(logs.timestamp(), request_id.get(), method, path, status, round(milliseconds, 1))
-    return _encode(line).decode()
+    line = _AccessLogLine(
+        logs.timestamp(), request_id.get(), method, path, status, round(milliseconds, 1)
+    )
+    return _encode_json(line).decode()
 
 
-class Edge:
+class OuterMiddleware:
     """Wraps the whole application, so that it also applies to refusals and errors."""
 
     def __init__(self, app: ASGIApp, *, https: bool, prefix: str = "") -> None:
         self.app, self.prefix = app, prefix
         self.access_log = AccessLog(as_json=settings.load().log_format == "json")
-        self.always = encoded(SECURITY | ({HSTS[0]: HSTS[1]} if https else {}))
+        self.common_headers = encode_headers(
+            SECURITY_HEADERS | ({HSTS_HEADER[0]: HSTS_HEADER[1]} if https else {})
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -204,19 +208,20 @@ class Edge:
             # The lifespan scope has ended, and with it the server.
             self.access_log.close()
             return
-        name, began, status = _taken_or_made(scope), time.perf_counter(), 0
+        name, status = _choose_request_id(scope), 0
+        started_at = time.perf_counter()
         raw_path = scope["raw_path"]
-        _join(scope)
+        _join_headers(scope)
         if self.prefix:
-            _put_beneath(scope, self.prefix)
+            _add_prefix(scope, self.prefix)
         request_id.set(name)
-        always = [(b"x-request-id", name.encode()), *self.always]
+        headers = [(b"x-request-id", name.encode()), *self.common_headers]
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                add(message, always)
+                add_missing_headers(message, headers)
             await send(message)
 
         try:
@@ -224,10 +229,10 @@ class Edge:
         except asyncio.CancelledError:
             # The server is stopping. The work of this request may or may not have been committed.
             if not status:
-                await _refuse(scope, send_with_headers)
+                await _send_unavailable(scope, send_with_headers)
             raise
         finally:
-            spent = time.perf_counter() - began
+            seconds = time.perf_counter() - started_at
             # The raw path: decoded, a path could bring a line break into the log.
             path, method = raw_path.decode("latin-1"), scope["method"]
-            self.access_log.add(method, path, _route(scope), status, spent)
+            self.access_log.add(method, path, _route(scope), status, seconds)

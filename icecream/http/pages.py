@@ -12,11 +12,11 @@ from litestar.params import FromPath
 from icecream import errors, settings
 from icecream.http import middleware
 
-OURS = Path(__file__).parent / "static"
-# Swagger UI and ReDoc, from a package that contains them for use without the internet.
+STATIC_FOLDER = Path(__file__).parent / "static"
+# Swagger UI and ReDoc, from a package that contains them for use without internet access.
 _spec = find_spec("fastapi_offline")
-THEIRS = Path(_spec.origin if _spec and _spec.origin else "").parent / "static"
-TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+VENDOR_FOLDER = Path(_spec.origin if _spec and _spec.origin else "").parent / "static"
+MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 # Swagger UI and ReDoc write styles into the page and use icons as data URLs. ReDoc searches in a
 # worker that is created from a blob.
 CSP = (
@@ -25,30 +25,34 @@ CSP = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # Cached for a day, to save two megabytes; after an upgrade, no page is older than that.
-CACHE = "max-age=86400"
-HEADERS = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache"}
+CACHE_CONTROL = "max-age=86400"
+PAGE_HEADERS = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache"}
 # ReDoc would load its vendor's logo from the vendor's host.
 REDOC_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
-ICON = f"{settings.load().prefix}/assets/icon.svg".encode()
+ICON_URL = f"{settings.load().prefix}/assets/icon.svg".encode()
 
 
-def _load() -> dict[str, tuple[bytes, str]]:
+def _load_assets() -> dict[str, tuple[bytes, str]]:
     """Return all assets that are served, by name, with their types."""
-    files = [file for file in OURS.iterdir() if file.suffix in TYPES]
+    files = [file for file in STATIC_FOLDER.iterdir() if file.suffix in MEDIA_TYPES]
     files += [
-        THEIRS / name for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")
+        VENDOR_FOLDER / name
+        for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")
     ]
     return {
-        file.name: (file.read_bytes().replace(REDOC_LOGO, ICON), TYPES[file.suffix])
+        file.name: (file.read_bytes().replace(REDOC_LOGO, ICON_URL), MEDIA_TYPES[file.suffix])
         for file in files
     }
 
 
-ASSETS = _load()
-PAGES = {file.stem: middleware.beneath_prefix(file.read_text()) for file in OURS.glob("*.html")}
+ASSETS = _load_assets()
+PAGES = {
+    file.stem: middleware.add_prefix_to_links(file.read_text())
+    for file in STATIC_FOLDER.glob("*.html")
+}
 
 
-class Page(OpenAPIRenderPlugin):
+class DocumentationPage(OpenAPIRenderPlugin):
     """One of our pages; its script fetches the API document."""
 
     def __init__(self, name: str, path: str) -> None:
@@ -59,34 +63,36 @@ class Page(OpenAPIRenderPlugin):
         return self.body
 
 
-SWAGGER, REDOC = Page("swagger", "/"), Page("redoc", "/redoc")
+SWAGGER, REDOC = DocumentationPage("swagger", "/"), DocumentationPage("redoc", "/redoc")
 
 
-def _html(page: str) -> Response[str]:
-    return Response(page, media_type=MediaType.HTML, headers=HEADERS)
+def _html_response(page: str) -> Response[str]:
+    return Response(page, media_type=MediaType.HTML, headers=PAGE_HEADERS)
 
 
 @get("/", sync_to_thread=False)
-def front() -> Response[str]:
-    """The ways in."""
-    return _html(PAGES["front"].replace("<!-- address -->", escape(settings.load().address)))
+def front_page() -> Response[str]:
+    """The links to the parts of the service."""
+    return _html_response(
+        PAGES["front"].replace("<!-- address -->", escape(settings.load().address))
+    )
 
 
 @get("/problems", sync_to_thread=False)
-def problems() -> Response[str]:
-    """What each kind of problem document means; its `type` points here."""
+def problems_page() -> Response[str]:
+    """The meaning of each kind of problem document; its `type` points here."""
     kinds = sorted(errors.Refusal.__subclasses__(), key=lambda kind: (kind.status, kind.code))
     rows = "".join(
         f'<tr id="{kind.code}"><td><code>{kind.code}</code></td><td>{kind.status}</td>'
         f"<td>{escape(kind.title())}.</td></tr>\n"
         for kind in kinds
     )
-    return _html(PAGES["problems"].replace("<!-- rows -->", rows))
+    return _html_response(PAGES["problems"].replace("<!-- rows -->", rows))
 
 
-def _file(name: str) -> Response[bytes]:
+def _asset_response(name: str) -> Response[bytes]:
     body, media_type = ASSETS[name]
-    return Response(body, media_type=media_type, headers={"Cache-Control": CACHE})
+    return Response(body, media_type=media_type, headers={"Cache-Control": CACHE_CONTROL})
 
 
 @get("/assets/{name:str}", sync_to_thread=False)
@@ -94,18 +100,18 @@ def asset(name: FromPath[str]) -> Response[bytes]:
     """A script, a style sheet or a picture."""
     if name not in ASSETS:
         raise errors.NotFound
-    return _file(name)
+    return _asset_response(name)
 
 
 @get("/favicon.ico", sync_to_thread=False)
 def favicon() -> Response[bytes]:
-    """What browsers ask for beside whatever names no icon, such as JSON."""
-    return _file("icon.svg")
+    """The icon that browsers request for pages without one, such as JSON."""
+    return _asset_response("icon.svg")
 
 
 router = Router(
     "/",
-    route_handlers=[front, problems, asset, favicon],
+    route_handlers=[front_page, problems_page, asset, favicon],
     include_in_schema=False,
     opt={"exclude_from_auth": True, "any_query": True},
 )

@@ -15,103 +15,112 @@ from msgspec import Struct
 from icecream import constraints, errors, fields
 from icecream.http import bodies
 
-MAX_PAGE = 500
-# The rows read at once while a whole list is streamed. That is enough to keep the number of queries
+MAX_PAGE_SIZE = 500
+# The rows of one query while a whole list is streamed. This is enough to keep the number of queries
 # low, and so few that a list of a million takes no more memory than a list of a thousand.
-CHUNK = 500
-BAD_PAGE = errors.ValidationFailed("/after", "invalid", "This is not where a page ended.")
+ROWS_PER_READ = 500
+INVALID_CURSOR = errors.ValidationFailed("/after", "invalid", "This is not the end of a page.")
 Limit = Annotated[
-    int | None, Parameter(ge=1, le=MAX_PAGE, description="How many; without it, all.")
+    int | None,
+    Parameter(ge=1, le=MAX_PAGE_SIZE, description="The maximum number of items; without it, all."),
 ]
 After = Annotated[
     str | None,
     Parameter(
         max_length=200,
         schema_extra={"pattern": "^[A-Za-z0-9_-]+$"},
-        description="Where the last page ended, from its Link.",
+        description="The end of the previous page, from its Link.",
     ),
 ]
 
 
-class Place(Struct, frozen=True):
+class Cursor(Struct, frozen=True):
     """The end of a page: the key and the id of its last row, and the sort order."""
 
     sort: str
-    key: fields.Number
+    key: fields.NonNegativeInt
     id: fields.Id
 
     @property
-    def word(self) -> str:
-        """The place as text for a URL."""
+    def encoded(self) -> str:
+        """The cursor as text for a URL."""
         return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")
 
 
-# Read at most so many rows, from a place on.
-Read = Callable[[Place | None, int], Awaitable[list[Any]]]
+# Reads at most this number of rows, after a cursor.
+ReadRows = Callable[[Cursor | None, int], Awaitable[list[Any]]]
 
 
-def place(after: str, sort: str) -> Place:
+def decode_cursor(after: str, sort: str) -> Cursor:
     """Decode the end of a page.
 
     Raises:
-        errors.ValidationFailed: no page of a list in this order ended there.
+        errors.ValidationFailed: it is not the end of a page with this sort order.
     """
     try:
         text = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4))
-        found = msgspec.json.decode(text, type=Place)
+        found = msgspec.json.decode(text, type=Cursor)
         if found.sort != sort:
             raise ValueError
     except (binascii.Error, ValueError):
-        detail = "This is not where a page of this list ended."
+        detail = "This is not the end of a page of this list."
         raise errors.ValidationFailed("/after", "invalid", detail) from None
     return found
 
 
-def end(sort: str, last: Any) -> Place:
-    """Return the place of a page's last row; `sort` is the key, with `-` if descending."""
-    return Place(sort, getattr(last, sort.lstrip("-")), last.id)
+def cursor_of(sort: str, last: Any) -> Cursor:
+    """Return the cursor of a page's last row; `sort` is the key, with `-` if descending."""
+    return Cursor(sort, getattr(last, sort.lstrip("-")), last.id)
 
 
-async def answer(
-    request: bodies.AnyBody, read: Read, *, sort: str = "id", limit: int | None, after: str | None
+async def list_response(
+    request: bodies.ApiRequest,
+    read: ReadRows,
+    *,
+    sort: str = "id",
+    limit: int | None,
+    after: str | None,
 ) -> ASGIApp:
-    """Answer a list that is read by its key: all of it, or with a `limit` a page."""
-    start = place(after, sort) if after is not None else None
+    """Return a list that is read by its key: the whole list, or with a `limit` a page."""
+    start = decode_cursor(after, sort) if after is not None else None
     if limit is None:
-        # Read the first rows before the answer begins, while an error response is still possible.
-        whole = _stream(await read(start, CHUNK), read, sort)
+        # Read the first rows before the response begins, while an error response is still possible.
+        whole = _stream_list(await read(start, ROWS_PER_READ), read, sort)
         return Stream(whole, media_type="application/json").to_asgi_response(None, request)
     rows, headers = await read(start, limit + 1), {}
     if len(rows) > limit:
-        query = request.query_params.dict() | {"after": end(sort, rows[limit - 1]).word}
+        query = request.query_params.dict() | {"after": cursor_of(sort, rows[limit - 1]).encoded}
         more = urlencode(query, doseq=True)
         headers["Link"] = f'<{request.url.path}?{more}>; rel="next"'
-    return bodies.Json(rows[:limit], headers)
+    return bodies.JsonResponse(rows[:limit], headers)
 
 
-async def _stream(rows: list[Any], read: Read, sort: str) -> AsyncIterator[bytes]:
+async def _stream_list(rows: list[Any], read: ReadRows, sort: str) -> AsyncIterator[bytes]:
     """Yield the whole list as JSON; its first rows are already read."""
-    before = b"["
+    if not rows:
+        yield b"[]"
+        return
+    separator = b"["
     while rows:
-        yield before + msgspec.json.encode(rows)[1:-1]
-        before, rows = b",", await read(end(sort, rows[-1]), CHUNK)
-    yield b"]" if before == b"," else b"[]"
+        yield separator + msgspec.json.encode(rows)[1:-1]
+        separator, rows = b",", await read(cursor_of(sort, rows[-1]), ROWS_PER_READ)
+    yield b"]"
 
 
-def one_of(name: str, word: str | None, words: Iterable[str]) -> str | None:
-    """Return a parameter that must be one of a few words, or None if it is not given."""
-    if word is None or word in words:
-        return word
-    raise invalid(name, f"must be {constraints.one_of(words)}")
+def parse_choice(name: str, value: str | None, choices: Iterable[str]) -> str | None:
+    """Return a parameter that must be one of a few words, or None if it is absent."""
+    if value is None or value in choices:
+        return value
+    raise invalid_parameter(name, f"must be {constraints.describe_choice(choices)}")
 
 
-def some_of(name: str, given: list[str] | None, words: Iterable[str]) -> tuple[str, ...]:
-    """Return the words of a repeatable parameter; empty if it is not given."""
-    for word in given or ():
-        one_of(name, word, words)
-    return tuple(dict.fromkeys(given or ()))
+def parse_choices(name: str, values: list[str] | None, choices: Iterable[str]) -> tuple[str, ...]:
+    """Return the words of a repeatable parameter; empty if it is absent."""
+    for value in values or ():
+        parse_choice(name, value, choices)
+    return tuple(dict.fromkeys(values or ()))
 
 
-def invalid(name: str, what: str) -> errors.ValidationFailed:
+def invalid_parameter(name: str, predicate: str) -> errors.ValidationFailed:
     """Return the error for a parameter with an impossible value."""
-    return errors.ValidationFailed(f"/{name}", "invalid", f"{name} {what}.")
+    return errors.ValidationFailed(f"/{name}", "invalid", f"{name} {predicate}.")

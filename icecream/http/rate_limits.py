@@ -19,11 +19,11 @@ from icecream import errors, settings
 from icecream.http import middleware
 
 # Wrong passwords for one name from one address: enough for typing errors, not for guessing.
-FAILED_LOGINS = limits.parse("10/minute")
-_counter = FixedWindowRateLimiter(MemoryStorage())
+FAILED_LOGIN_LIMIT = limits.parse("10/minute")
+_limiter = FixedWindowRateLimiter(MemoryStorage())
 
 
-_policy = cache(limits.parse)
+_parse_limit = cache(limits.parse)
 
 
 def _refusal(fields: dict[str, str], wait: int) -> errors.QuotaExceeded:
@@ -32,35 +32,37 @@ def _refusal(fields: dict[str, str], wait: int) -> errors.QuotaExceeded:
     return refusal
 
 
-def _told(
-    policy: str, item: limits.RateLimitItem, left: int, reset: float
+def _header_fields(
+    policy: str, item: limits.RateLimitItem, remaining: int, reset: float
 ) -> tuple[dict[str, str], int]:
     """Return the header fields, and the seconds until the next window."""
     wait = max(1, round(reset - time.time()))
     return {
         "RateLimit-Policy": f'"{policy}";q={item.amount};w={item.get_expiry()}',
-        "RateLimit": f'"{policy}";r={max(0, left)};t={wait}',
+        "RateLimit": f'"{policy}";r={max(0, remaining)};t={wait}',
     }, wait
 
 
-def count_login(name: str, address: str) -> None:
+def count_login_attempt(name: str, address: str) -> None:
     """Count a sign-in attempt before the check of its password, so that parallel attempts count.
 
     Raises:
         errors.QuotaExceeded: there were too many attempts; it has the time to wait.
     """
-    who = ("login", name, address)
-    if not _counter.hit(FAILED_LOGINS, *who):
-        stats = _counter.get_window_stats(FAILED_LOGINS, *who)
-        raise _refusal(*_told("login", FAILED_LOGINS, stats.remaining, stats.reset_time))
+    key = ("login", name, address)
+    if not _limiter.hit(FAILED_LOGIN_LIMIT, *key):
+        stats = _limiter.get_window_stats(FAILED_LOGIN_LIMIT, *key)
+        raise _refusal(
+            *_header_fields("login", FAILED_LOGIN_LIMIT, stats.remaining, stats.reset_time)
+        )
 
 
-def forget_logins(name: str, address: str) -> None:
+def reset_login_attempts(name: str, address: str) -> None:
     """Reset the attempts after a correct password."""
-    _counter.clear(FAILED_LOGINS, "login", name, address)
+    _limiter.clear(FAILED_LOGIN_LIMIT, "login", name, address)
 
 
-def spend(who: str) -> dict[str, str]:
+def count_call(caller: str) -> dict[str, str]:
     """Count a call by a user or an address, and return the header fields for the response.
 
     Raises:
@@ -68,21 +70,23 @@ def spend(who: str) -> dict[str, str]:
     """
     # Every call pays for this, so the storage is used directly: `limits` itself would build the key
     # three times.
-    item, key = _policy(settings.load().rate_limit), f"default {who}"
-    count = _counter.storage.incr(key, item.get_expiry())
-    fields, wait = _told("default", item, item.amount - count, _counter.storage.get_expiry(key))
+    item, key = _parse_limit(settings.load().rate_limit), f"default {caller}"
+    count = _limiter.storage.incr(key, item.get_expiry())
+    fields, wait = _header_fields(
+        "default", item, item.amount - count, _limiter.storage.get_expiry(key)
+    )
     if count > item.amount:
         raise _refusal(fields, wait)
     return fields
 
 
-def address(scope: Any) -> str:
-    """Return the client's address; for a trusted proxy, uvicorn has set the address it reports."""
+def client_address(scope: Any) -> str:
+    """Return the client's address; uvicorn sets the address that a trusted proxy reports."""
     client = scope.get("client")
     return client[0] if client else "unknown"
 
 
-class Quota:
+class RateLimiter:
     """Counts calls by user if the caller has signed in, else by address."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -96,13 +100,13 @@ class Quota:
             await self.app(scope, receive, send)
             return
         user = scope.get("user")
-        fields = middleware.encoded(
-            spend(f"user {user.id}" if user is not None else address(scope))
+        fields = middleware.encode_headers(
+            count_call(f"user {user.id}" if user is not None else client_address(scope))
         )
 
         async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
-                middleware.add(message, fields)
+                middleware.add_missing_headers(message, fields)
             await send(message)
 
         await self.app(scope, receive, send_with_fields)

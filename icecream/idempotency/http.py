@@ -15,7 +15,7 @@ NO_BODY = fields.Body()
 
 
 def request_key(
-    field: str | None, request: bodies.AnyBody, body: Struct = NO_BODY
+    field: str | None, request: bodies.ApiRequest, body: Struct = NO_BODY
 ) -> keys.RequestKey | None:
     """Return the key of a request, from its header field.
 
@@ -37,7 +37,7 @@ def replay_headers(*, replayed: bool) -> dict[str, str]:
 
 async def run_once(
     field: str | None,
-    request: bodies.AnyBody,
+    request: bodies.ApiRequest,
     work: Callable[[], Awaitable[T]],
     answer_type: type[T],
     *,

@@ -122,7 +122,7 @@ _INSERT_KEYS = database.insert(
         IdempotencyKey.created_at,
     ),
     returning=(IdempotencyKey.id,),
-    anew=True,
+    skip_existing=True,
 )
 
 
@@ -133,7 +133,7 @@ async def store_responses(responses: Sequence[StoredResponse], *, at: datetime) 
     key holds no lock that the key's holder still needs.
 
     Raises:
-        database.Again: another transaction stored the key first.
+        database.RetryTransaction: another transaction stored the key first.
         errors.IdempotencyKeyInUse: another transaction is still carrying the request out.
     """
     rows = [
@@ -153,7 +153,7 @@ async def store_responses(responses: Sequence[StoredResponse], *, at: datetime) 
     except TimeoutError:
         raise errors.IdempotencyKeyInUse from None
     if len(written) < len(rows):
-        raise database.Again
+        raise database.RetryTransaction
 
 
 async def run_once(
@@ -188,7 +188,7 @@ async def run_once(
 
     try:
         return await database.transaction(run)
-    except (errors.Refusal, *database.REFUSED):
+    except (errors.Refusal, *database.CONSTRAINT_VIOLATIONS):
         # Another process may have carried out the same request first: it took the last stock, or
         # started the refund that is now in progress.
         if found := await _stored_answer(key, answer_type):

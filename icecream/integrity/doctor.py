@@ -8,7 +8,7 @@ from piccolo.querystring import QueryString
 from piccolo.table import Table
 
 from icecream import database, states
-from icecream.tables import APP_CONFIG, NOTICE_TRIED, Order
+from icecream.tables import APP_CONFIG, NOTICE_RETRY_PERIOD, Order
 
 
 def _quoted_list(names: Iterable[str]) -> str:
@@ -196,7 +196,7 @@ if IS_POSTGRES:
 
 # The age that replaces {} in a rule.
 MIN_AGES = {
-    "a webhook event that was not applied has a job until it expires": NOTICE_TRIED,
+    "a webhook event that was not applied has a job until it expires": NOTICE_RETRY_PERIOD,
     "a sent payment gets an answer within a day": timedelta(days=1),
 }
 

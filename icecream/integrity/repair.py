@@ -11,7 +11,7 @@ from icecream.tables import MAX_STOCK, Flavor
 REPAIRS: dict[str, tuple[str, ...]] = {
     "an open payment has a job": (
         f"""INSERT INTO job (kind, subject, customer, run_at, tries)
-            SELECT p.kind, p.id, o."user", {database.NOW}, 0
+            SELECT p.kind, p.id, o."user", {database.NOW_SQL}, 0
             FROM payment p JOIN orders o ON o.id = p."order" WHERE p.state IN ({doctor.OPEN_STATES})
             AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject = p.id AND j.kind = p.kind)""",
     ),
@@ -66,7 +66,7 @@ async def repair_rules(broken: Iterable[str]) -> dict[str, str]:
     for rule in broken:
         try:
             await database.transaction(partial(_repair_rule, REPAIRS.get(rule, ())))
-        except database.REFUSED as error:
+        except database.CONSTRAINT_VIOLATIONS as error:
             refused[rule] = str(error)
     return refused
 

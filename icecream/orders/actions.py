@@ -51,7 +51,9 @@ async def _void_charge(order: int) -> bool:
     payment: int = rows[0]["id"]
     # A claim holds the job while it makes the payment `sent`. The second of the two sees the change
     # of the first.
-    await database.locked(Job.select(Job.id).where(Job.kind == "charge", Job.subject == payment))
+    await database.for_no_key_update(
+        Job.select(Job.id).where(Job.kind == "charge", Job.subject == payment)
+    )
     voided = (
         await Payment.update({Payment.state: "void"})
         .where(

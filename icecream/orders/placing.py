@@ -17,7 +17,7 @@ from icecream.idempotency import keys
 from icecream.payments import attempts
 from icecream.reporting import totals
 from icecream.runtime import instrumentation, logs
-from icecream.runtime.failpoints import reach
+from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import Order, OrderLine
 
 log = logging.getLogger(__name__)
@@ -83,13 +83,13 @@ class OrderPlacer:
 
     def __init__(self, notify: NotifyWorkers) -> None:
         self._notify = notify
-        self._batches = batching.Batches(
+        self._batches = batching.BatchQueue(
             place_in_transaction,
-            of="orders",
-            most=MAX_LINES_PER_BATCH,
-            room=MAX_QUEUED_ORDERS,
+            name="orders",
+            max_weight=MAX_LINES_PER_BATCH,
+            max_waiting=MAX_QUEUED_ORDERS,
             weight=_line_count,
-            done=self._after_commit,
+            after_batch=self._after_commit,
         )
         self._notifications: set[asyncio.Task[None]] = set()
 
@@ -112,17 +112,17 @@ class OrderPlacer:
             errors.IdempotencyKeyReused: the key came with another request.
             errors.PaymentMethodRequired: the user has no payment method.
             errors.Unavailable: too many orders are waiting.
-            database.Unsettled: it is unknown whether the order was placed.
+            database.CommitOutcomeUnknown: it is unknown whether the order was placed.
         """
         try:
-            return await self._batches.ask(OrderRequest(user, lines, key, method))
-        except (*REFUSALS, *database.AWAY) as error:
-            instrumentation.ordered(_refusal_code(error))
+            return await self._batches.submit(OrderRequest(user, lines, key, method))
+        except (*REFUSALS, *database.DATABASE_UNAVAILABLE) as error:
+            instrumentation.count_orders(_refusal_code(error))
             raise
 
     def _after_commit(self, results: Sequence[PlacedOrder | Exception]) -> None:
         """Count the orders, and notify the workers, after the commit."""
-        reach("intake.committed")
+        reach_failpoint("intake.committed")
         placed = [order for order in results if isinstance(order, PlacedOrder)]
         if staged := {order.payment: order.customer for order in placed if order.payment}:
             # The notification is not awaited: it only makes payments faster. The jobs in the
@@ -131,12 +131,12 @@ class OrderPlacer:
             self._notifications.add(notification)
             notification.add_done_callback(self._notifications.discard)
         replayed = sum(order.replayed for order in placed)
-        instrumentation.ordered("placed", len(placed) - replayed)
-        instrumentation.ordered("replayed", replayed)
+        instrumentation.count_orders("placed", len(placed) - replayed)
+        instrumentation.count_orders("replayed", replayed)
 
     async def _notify_workers(self, staged: dict[int, int]) -> None:
-        reach("intake.ringing")
-        with logs.contained(log, "The notification of the workers about new payments"):
+        reach_failpoint("intake.ringing")
+        with logs.log_errors(log, "The notification of the workers about new payments"):
             await self._notify(list(staged), list(staged.values()))
 
     async def close(self) -> None:
@@ -232,7 +232,7 @@ async def place_orders(requests: Sequence[OrderRequest]) -> list[PlacedOrder | E
         await _write_orders(new, now)
         responses = [_stored_response(order.key, order.receipt) for order in new if order.key]
         await keys.store_responses(responses, at=now)
-        reach("intake.before_commit")
+        reach_failpoint("intake.before_commit")
     return [
         _public_result(request.user, result)
         for request, result in zip(requests, results, strict=True)
@@ -324,20 +324,20 @@ async def _write_orders(new: Sequence[_NewOrder], now: datetime) -> None:
         for order in new
         if order.total
     ]
-    rows = await database.together((_INSERT_LINES, lines), attempts.payment_insert(charges))
-    await order_history.begin(history, at=now)
+    rows = await database.run_together((_INSERT_LINES, lines), attempts.payment_insert(charges))
+    await order_history.start_histories(history, at=now)
     payments = {row["order"]: row["id"] for row in rows}
     for order in new:
         order.payment = payments.get(order.id)
     sales = [totals.Sale(order.user, order.at, order.status, order.lines) for order in new]
-    await database.together(
+    await database.run_together(
         attempts.job_insert(charges, payments), *totals.update_statements(sales)
     )
 
 
-def _first_events(order: _NewOrder) -> list[order_history.Happened]:
-    placed = order_history.Happened(
+def _first_events(order: _NewOrder) -> list[order_history.OrderEvent]:
+    placed = order_history.OrderEvent(
         order.id, "placed", {"total": order.total}, by=order.user, at=order.at
     )
-    paid = order_history.Happened(order.id, "paid", {"amount": 0}, at=order.at)
+    paid = order_history.OrderEvent(order.id, "paid", {"amount": 0}, at=order.at)
     return [placed] if order.total else [placed, paid]

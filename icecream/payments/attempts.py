@@ -24,7 +24,7 @@ _INSERT_PAYMENTS = database.insert(
     returning=(Payment.id, Payment.order),
 )
 _INSERT_JOBS = database.insert(
-    Job, (Job.kind, Job.subject, Job.customer, Job.tries), at=(Job.run_at, database.NOW)
+    Job, (Job.kind, Job.subject, Job.customer, Job.tries), computed=(Job.run_at, database.NOW_SQL)
 )
 
 
@@ -43,7 +43,7 @@ class Attempt(Struct, frozen=True):
     method: str | None = None
 
 
-def payment_insert(attempts: Sequence[Attempt]) -> database.Asked:
+def payment_insert(attempts: Sequence[Attempt]) -> database.BoundStatement:
     """Return the insert of the attempts' payments; it returns their ids and order ids."""
     # A random key, stored before it is used. Keys made from ids would repeat after a restored
     # backup, and the provider would take them for the older payments.
@@ -62,7 +62,7 @@ def payment_insert(attempts: Sequence[Attempt]) -> database.Asked:
     ]
 
 
-def job_insert(attempts: Sequence[Attempt], payments: dict[int, int]) -> database.Asked:
+def job_insert(attempts: Sequence[Attempt], payments: dict[int, int]) -> database.BoundStatement:
     """Return the insert of the jobs, due at once; `payments` are the payments' ids by order."""
     return _INSERT_JOBS, [
         (attempt.kind, payments[attempt.order], attempt.customer, 0) for attempt in attempts
@@ -71,9 +71,9 @@ def job_insert(attempts: Sequence[Attempt], payments: dict[int, int]) -> databas
 
 async def stage_attempts(attempts: Sequence[Attempt]) -> dict[int, int]:
     """Write the attempts, due at once, within a transaction; return their ids by order."""
-    rows = await database.together(payment_insert(attempts))
+    rows = await database.run_together(payment_insert(attempts))
     payments: dict[int, int] = {row["order"]: row["id"] for row in rows}
-    await database.together(job_insert(attempts, payments))
+    await database.run_together(job_insert(attempts, payments))
     return payments
 
 

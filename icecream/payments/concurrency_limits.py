@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from icecream.payments.leases import Lease
-from icecream.tables import KINDS
+from icecream.tables import PAYMENT_KINDS
 
 # The largest share of all slots for each group of payments. The rest is left for other payments.
 MAX_CUSTOMER_SHARE = 0.8
@@ -88,7 +88,7 @@ class ConcurrencyLimits:
     @property
     def kinds(self) -> list[str]:
         """The kinds below their limit."""
-        return [kind for kind in KINDS if not self._is_full(kind)]
+        return [kind for kind in PAYMENT_KINDS if not self._is_full(kind)]
 
     @property
     def full_customers(self) -> list[int]:

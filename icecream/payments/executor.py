@@ -33,8 +33,8 @@ from icecream.payments.providers import (
 )
 from icecream.payments.settlement import MISSING_CHARGE, Parked, SettlementResult, settle
 from icecream.runtime import background, instrumentation, logs
-from icecream.runtime.failpoints import reach
-from icecream.tables import KINDS
+from icecream.runtime.failpoints import reach_failpoint
+from icecream.tables import PAYMENT_KINDS
 
 log = logging.getLogger(__name__)
 # The maximum number of payments settled in one transaction.
@@ -65,13 +65,13 @@ class Executor:
     ) -> None:
         self.gateway, self.slots = gateway, slots
         self.lease_seconds, self.timeout = lease_seconds, timeout
-        self._settling = batching.Batches(
+        self._settling = batching.BatchQueue(
             settle,
-            of="settlements",
-            most=MAX_SETTLEMENTS_PER_BATCH,
-            room=UNSETTLED_PER_SLOT * slots,
+            name="settlements",
+            max_weight=MAX_SETTLEMENTS_PER_BATCH,
+            max_waiting=UNSETTLED_PER_SLOT * slots,
         )
-        self._breakers = {kind: CircuitBreaker() for kind in KINDS}
+        self._breakers = {kind: CircuitBreaker() for kind in PAYMENT_KINDS}
         self._limits = ConcurrencyLimits(slots)
         # The internal errors whose traceback was already logged.
         self._logged_errors: set[str] = set()
@@ -134,7 +134,7 @@ class Executor:
             self._follow_up_task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=grace)
-        await background.cancel(set(self._running))
+        await background.cancel_tasks(set(self._running))
         await self._settling.close()
 
     async def _start(self, ids: Sequence[int] | None, room: int) -> set[asyncio.Task[None]]:
@@ -161,7 +161,7 @@ class Executor:
             if breaker.allows_trial and len(acquired) < room:
                 self._add(await self._acquire_trial(ids, kind, breaker), acquired)
         if acquired:
-            reach("payments.claimed")
+            reach_failpoint("payments.claimed")
 
     def _add(self, new: Sequence[Lease], acquired: list[Lease]) -> None:
         for one in new:
@@ -221,7 +221,7 @@ class Executor:
         """Search for payments that were skipped, now that there may be slots for them."""
         idle = self._follow_up_task is None or self._follow_up_task.done()
         if self._limits.has_capacity_again and idle and not self._closing:
-            self._follow_up_task = background.start("follow-up of payments", self._sweep_again)
+            self._follow_up_task = background.start_task("follow-up of payments", self._sweep_again)
 
     async def _sweep_again(self) -> None:
         while self._limits.has_capacity_again and not self._closing:
@@ -230,9 +230,9 @@ class Executor:
                 # payments of other customers would have to read all due jobs.
                 if await self._sweep(resuming=True) and not self._limits.any_is_full:
                     # There may be more payments than slots.
-                    self._limits.mark_skipped(*KINDS)
-            except database.Unavailable as error:
-                logs.DATABASE.failed(error)
+                    self._limits.mark_skipped(*PAYMENT_KINDS)
+            except database.DatabaseUnavailable as error:
+                logs.DATABASE_OUTAGE.record_failure(error)
                 break
 
     def _begin(self, lease: Lease) -> asyncio.Task[None]:
@@ -246,14 +246,14 @@ class Executor:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()):
             # The lease expires, and then the same key is sent again.
-            if isinstance(error, database.Unavailable):
-                logs.DATABASE.failed(error)
+            if isinstance(error, database.DatabaseUnavailable):
+                logs.DATABASE_OUTAGE.record_failure(error)
             else:
                 message = f"{task.get_name()} was interrupted; it is retried after its lease"
-                logs.fault(log, message, error, every=True)
+                logs.log_bug(log, message, error, log_repetitions=True)
 
     async def _carry_out(self, lease: Lease) -> None:
-        logs.about(payment=lease.payment, order=lease.order)
+        logs.add_to_context(payment=lease.payment, order=lease.order)
         started_at = time.perf_counter()
         try:
             answer = await self._call_with_timeout(lease)
@@ -275,16 +275,16 @@ class Executor:
 
     async def _settle(self, result: SettlementResult, started_at: float) -> None:
         self._record_result(result.lease, RESULT_NAMES[type(result.verified)], started_at)
-        reach("payments.answered")
+        reach_failpoint("payments.answered")
         try:
-            await self._settling.ask(result)
-        except (errors.Unavailable, database.Unavailable):
+            await self._settling.submit(result)
+        except (errors.Unavailable, database.DatabaseUnavailable):
             raise
         except Exception as error:
             # The answer cannot be written, which is a bug too.
             await self._fail(result.lease, error, started_at, result.verified)
         else:
-            reach("payments.settled")
+            reach_failpoint("payments.settled")
 
     async def _postpone(self, lease: Lease, error: RetryLater, started_at: float) -> None:
         refused = isinstance(error, RequestRefused)
@@ -302,7 +302,7 @@ class Executor:
         answer: Answer | Parked | None = None,
     ) -> None:
         """Handle an internal error: retry the payment a few times, then park it for review."""
-        instrumentation.attempted(lease.kind, "error", time.perf_counter() - started_at)
+        instrumentation.count_attempt(lease.kind, "error", time.perf_counter() - started_at)
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{type(error).__name__} at {where.filename}:{where.lineno}"
         known = place in self._logged_errors
@@ -321,7 +321,7 @@ class Executor:
                 is_internal_error=True,
             )
         else:
-            await self._settling.ask(SettlementResult(lease, parked))
+            await self._settling.submit(SettlementResult(lease, parked))
 
     def _record_result(
         self, lease: Lease, result: str, started_at: float, *, answered: bool = True
@@ -333,7 +333,7 @@ class Executor:
         if was_open and not breaker.is_open:
             self._limits.mark_skipped(lease.kind)
             self._follow_up()
-        instrumentation.attempted(lease.kind, result, time.perf_counter() - started_at)
+        instrumentation.count_attempt(lease.kind, result, time.perf_counter() - started_at)
 
     async def _call_with_timeout(self, lease: Lease) -> Answer | Parked:
         try:
@@ -357,7 +357,7 @@ class Executor:
                 return known
         if now - lease.sent_at > life:
             return Parked(NOT_FOUND)
-        reach("payments.before_call")
+        reach_failpoint("payments.before_call")
         return await self._send(lease.request)
 
     async def _send(self, request: Request) -> Answer:

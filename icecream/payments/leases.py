@@ -12,8 +12,8 @@ from piccolo.query import Select
 
 from icecream import database, states
 from icecream.payments.providers import Charge, Refund, Request
-from icecream.runtime.failpoints import reach
-from icecream.tables import JOB_KINDS, KINDS, Job, Order, Payment
+from icecream.runtime.failpoints import reach_failpoint
+from icecream.tables import JOB_KINDS, PAYMENT_KINDS, Job, Order, Payment
 
 # The delay after the first try without a definite answer. Each next delay is twice as long, up to
 # the maximum. Delays are shortened at random by up to half, so that retries do not come in waves.
@@ -39,7 +39,7 @@ PAYMENT_COLUMNS = (
 )
 # The charge reference of a refund whose order has no charge.
 NO_CHARGE_REFERENCE = ""
-_SET_FIRST_SENT_AT = database.put(Payment.first_sent_at)
+_SET_FIRST_SENT_AT = database.update_values(Payment.first_sent_at)
 
 
 class Lease(Struct, frozen=True):
@@ -81,7 +81,7 @@ class Lease(Struct, frozen=True):
 class JobFilter(Struct, frozen=True):
     """A filter for the due jobs that may be leased."""
 
-    kinds: Sequence[str] = KINDS
+    kinds: Sequence[str] = PAYMENT_KINDS
     excluded_customers: Sequence[int] = ()
     """Customers whose jobs are excluded."""
     only_new: bool = False
@@ -154,8 +154,10 @@ async def _acquire_leases(
     lease_seconds: float,
     first_sent: Mapping[int, datetime],
 ) -> list[Lease]:
-    now, payment_jobs = datetime.now(UTC), Job.kind.is_in(list(KINDS))
-    selected = select(await database.unlocked(_select_due_jobs(ids, job_filter).limit(limit)))
+    now, payment_jobs = datetime.now(UTC), Job.kind.is_in(list(PAYMENT_KINDS))
+    selected = select(
+        await database.for_update_skip_locked(_select_due_jobs(ids, job_filter).limit(limit))
+    )
     subjects = sorted(row["subject"] for row in selected)
     if not subjects:
         return []
@@ -165,7 +167,7 @@ async def _acquire_leases(
     )
     rows = await _mark_sent(subjects, now, first_sent)
     acquired = await _leases_for(rows, now)
-    reach("payments.claiming")
+    reach_failpoint("payments.claiming")
     if ended := set(subjects) - {row["id"] for row in rows}:
         await Job.delete().where(payment_jobs, Job.subject.is_in(sorted(ended)))
     return acquired
@@ -287,7 +289,7 @@ async def postpone_payment(
 async def _postpone_payment(lease: Lease, change: dict[Column | str, Any], seconds: float) -> None:
     later = database.seconds_from_now(seconds)
     await Job.update({Job.run_at: later}).where(
-        Job.kind.is_in(list(KINDS)), Job.subject == lease.payment
+        Job.kind.is_in(list(PAYMENT_KINDS)), Job.subject == lease.payment
     )
     # The state must still be `sent`, as the lease set it. If the payment was parked since then, an
     # operator decides about it.

@@ -46,8 +46,8 @@ async def retry_payment(
         due = database.seconds_from_now(0)
         await Job.insert(Job(kind=row["kind"], subject=payment, run_at=due, tries=0))
         details = {"payment": payment, "reason": reason, "reference": reference}
-        await order_history.record(
-            [order_history.Happened(row["order"], "retried", details, by)], at=now
+        await order_history.record_events(
+            [order_history.OrderEvent(row["order"], "retried", details, by)], at=now
         )
         return [payment]
 
@@ -108,8 +108,8 @@ async def refund_payment(payment: int, *, reason: str, by: int) -> list[int]:
         answer = Succeeded(reference, requested.amount, requested.currency)
         refunds = await settlement.write_results([settlement.SettlementResult(lease, answer, by)])
         details = {"payment": payment, "reason": reason}
-        events = [order_history.Happened(row["order"], "refund-ordered", details, by)]
-        await order_history.record(events, at=datetime.now(UTC))
+        events = [order_history.OrderEvent(row["order"], "refund-ordered", details, by)]
+        await order_history.record_events(events, at=datetime.now(UTC))
         return refunds
 
     return await _apply_decision("refund", payment, work)
@@ -136,8 +136,8 @@ async def book_refund(payment: int, *, reason: str, by: int) -> list[int]:
         if reference is None or "book" not in allowed_decisions(row):
             raise errors.NothingRefunded()
         details = {"payment": payment, "reason": reason, "asked": requested.amount, "moved": moved}
-        events = [order_history.Happened(row["order"], "refund-booked", details, by)]
-        await order_history.record(events, at=datetime.now(UTC))
+        events = [order_history.OrderEvent(row["order"], "refund-booked", details, by)]
+        await order_history.record_events(events, at=datetime.now(UTC))
         answer = Succeeded(reference, moved, requested.currency)
         return await settlement.write_results([settlement.SettlementResult(lease, answer, by)])
 

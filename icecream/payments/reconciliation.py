@@ -181,14 +181,16 @@ async def _reconcile(gateway: Gateway) -> None:
     log.info("Reconciliation ended: %s differences, %s of them open.", found, open_count)
 
 
-_INSERT_JOB_ONCE = database.insert(Job, (Job.kind, Job.subject, Job.run_at, Job.tries), anew=True)
+_INSERT_JOB_ONCE = database.insert(
+    Job, (Job.kind, Job.subject, Job.run_at, Job.tries), skip_existing=True
+)
 
 
 async def _acquire_job() -> bool:
     due = Job.kind == JOB_KIND, Job.run_at <= database.seconds_from_now(0)
     if not await Job.exists().where(Job.kind == JOB_KIND):
         await _INSERT_JOB_ONCE([(JOB_KIND, 0, FIRST_RUN_AT, 0)])
-    if not await database.unlocked(Job.select(Job.id).where(*due)):
+    if not await database.for_update_skip_locked(Job.select(Job.id).where(*due)):
         return False
     expiry = database.seconds_from_now(LEASE_DURATION.total_seconds())
     await Job.update({Job.run_at: expiry, Job.tries: Job.tries + 1}).where(*due)

@@ -68,18 +68,18 @@ async def apply_remedy(gateway: Gateway, finding: Finding) -> RemedyResult:
     """Apply the remedy for a finding; return a failure as its result, so that the others continue.
 
     Raises:
-        database.AWAY: the database is unavailable, so no remedy can be applied.
+        database.DATABASE_UNAVAILABLE: the database is unavailable, so no remedy can be applied.
     """
     try:
         return await _apply_remedy(gateway, finding)
-    except database.AWAY:
+    except database.DATABASE_UNAVAILABLE:
         raise
     except (errors.RefundInProgress, errors.RefundTooLarge) as refusal:
         return RemedyResult(f" - not possible now: {refusal}", False)
     except Exception as error:
         # Continue with the next finding: this error says nothing about it.
         log.exception("The remedy failed for: %s", finding)
-        instrumentation.failed("finding")
+        instrumentation.count_failure("finding")
         return RemedyResult(f" - failed: {error!r}", False)
 
 
@@ -143,8 +143,8 @@ async def _record_refund(order: int, refund: Refund) -> None:
         )
         if any(msgspec.json.decode(row["payload"])["key"] == refund.key for row in events):
             return
-        event = order_history.Happened(order, "reconciled", details)
-        await order_history.record([event], at=datetime.now(UTC))
+        event = order_history.OrderEvent(order, "reconciled", details)
+        await order_history.record_events([event], at=datetime.now(UTC))
 
     await database.transaction(work)
 

@@ -16,8 +16,8 @@ from icecream.payments.balances import Balance
 from icecream.payments.leases import Lease, LeaseLost
 from icecream.payments.providers import Answer, Charge, Declined, Refund, Succeeded
 from icecream.reporting import totals
-from icecream.runtime.failpoints import reach
-from icecream.tables import KINDS, Job, Order, OrderLine, Payment
+from icecream.runtime.failpoints import reach_failpoint
+from icecream.tables import PAYMENT_KINDS, Job, Order, OrderLine, Payment
 
 ORDER_COLUMNS = (
     Order.id,
@@ -84,7 +84,7 @@ class OrderTransition(Struct):
     """
 
     order: dict[str, Any]
-    events: list[order_history.Happened]
+    events: list[order_history.OrderEvent]
     path: list[str] = msgspec.field(default_factory=list)
     refunded: int = 0
     refund: int = 0
@@ -105,7 +105,7 @@ class OrderTransition(Struct):
 
     def add_event(self, kind: str, by: int | None = None, **details: Any) -> None:
         """Add an entry to the order's history."""
-        self.events.append(order_history.Happened(self.order["id"], kind, details, by, self.at))
+        self.events.append(order_history.OrderEvent(self.order["id"], kind, details, by, self.at))
 
 
 def begin_transition(order: dict[str, Any], at: datetime | None = None) -> OrderTransition:
@@ -160,7 +160,7 @@ async def write_results(results: Sequence[SettlementResult]) -> list[int]:
         for result, answer in verified
     ]
     staged = await apply_transitions(transitions, await release_order_stock(transitions))
-    reach("payments.settling")
+    reach_failpoint("payments.settling")
     return staged
 
 
@@ -180,12 +180,12 @@ async def lock_orders(orders: Sequence[int]) -> dict[int, dict[str, Any]]:
     query = (
         Order.select(*ORDER_COLUMNS).where(Order.id.is_in(sorted(set(orders)))).order_by(Order.id)
     )
-    return {row["id"]: row for row in await database.locked(query)}
+    return {row["id"]: row for row in await database.for_no_key_update(query)}
 
 
 async def delete_jobs(payments: Sequence[int]) -> None:
     """Delete the jobs of these payments: nothing is left to do for them."""
-    ours = Job.kind.is_in(list(KINDS))
+    ours = Job.kind.is_in(list(PAYMENT_KINDS))
     await Job.delete().where(ours, Job.subject.is_in(sorted(payments)))
 
 
@@ -296,7 +296,7 @@ def _final_update(state: str, column: Column) -> database.Statement:
     # a call: `corrections` handles it.
     open_states = states.open_states(states.PAYMENT)
     sources = [one for one in states.sources_of(states.PAYMENT, state) if one in open_states]
-    return database.enter(Payment.state, state, among=sources, column=column)
+    return database.update_states(Payment.state, state, from_states=sources, column=column)
 
 
 _FINAL_UPDATES: dict[type, database.Statement] = {
@@ -350,7 +350,7 @@ async def apply_transitions(
     await _update_orders(transitions)
     staged = [await _stage_refund(transition) for transition in transitions if transition.refund]
     events = [event for transition in transitions for event in transition.events]
-    await order_history.record(events, at=now)
+    await order_history.record_events(events, at=now)
     await _update_totals(transitions, lines)
     return staged
 

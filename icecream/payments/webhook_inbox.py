@@ -14,8 +14,8 @@ from icecream import database, errors, states
 from icecream.payments import corrections, leases, providers
 from icecream.payments.settlement import SettlementResult, settle
 from icecream.runtime import instrumentation
-from icecream.runtime.failpoints import reach
-from icecream.tables import NOTICE_TRIED, Job, Notice, Payment
+from icecream.runtime.failpoints import reach_failpoint
+from icecream.tables import NOTICE_RETRY_PERIOD, Job, Notice, Payment
 
 log = logging.getLogger(__name__)
 # The answer to our own call arrives at about the same time as the event about it. After this delay,
@@ -44,7 +44,7 @@ _INSERT_NOTICES = database.insert(
         Notice.applied_at,
     ),
     returning=(Notice.id,),
-    anew=True,
+    skip_existing=True,
 )
 
 
@@ -60,7 +60,7 @@ class DueEvent(Struct, frozen=True):
     @property
     def is_old(self) -> bool:
         """Whether it is too old for another retry."""
-        return self.received_at < datetime.now(UTC) - NOTICE_TRIED
+        return self.received_at < datetime.now(UTC) - NOTICE_RETRY_PERIOD
 
 
 async def store_event(provider: str, event: providers.WebhookEvent) -> bool:
@@ -97,7 +97,7 @@ async def _store_event(provider: str, event: providers.WebhookEvent) -> bool:
     if inserted and not ended:
         due = database.seconds_from_now(LOOKUP_DELAY.total_seconds())
         await Job.insert(Job(kind="notice", subject=inserted[0]["id"], run_at=due, tries=0))
-    reach("notices.receiving")
+    reach_failpoint("notices.receiving")
     return bool(inserted)
 
 
@@ -117,10 +117,10 @@ class WebhookInbox:
     async def sweep(self) -> bool:
         """Apply some due events; return True if there may be more."""
         events = await database.transaction(self._postpone_due)
-        reach("notices.claimed")
+        reach_failpoint("notices.claimed")
         outcomes = await asyncio.gather(*map(self._apply, events), return_exceptions=True)
         for event, outcome in zip(events, outcomes, strict=True):
-            if isinstance(outcome, database.AWAY):
+            if isinstance(outcome, database.DATABASE_UNAVAILABLE):
                 raise outcome
             if outcome is not None:
                 await _log_failure(event, outcome)
@@ -131,7 +131,9 @@ class WebhookInbox:
         due = Job.select(Job.subject, Job.tries).where(
             NOTICE_JOBS, Job.run_at <= database.seconds_from_now(0)
         )
-        jobs = await database.unlocked(due.order_by(Job.run_at).limit(MAX_EVENTS_PER_SWEEP))
+        jobs = await database.for_update_skip_locked(
+            due.order_by(Job.run_at).limit(MAX_EVENTS_PER_SWEEP)
+        )
         for job in jobs:
             tries = job["tries"] + 1
             later = database.seconds_from_now(
@@ -173,7 +175,7 @@ class WebhookInbox:
         if answer is None:
             return False
         await settle([SettlementResult(lease, answer)])
-        reach("notices.settled")
+        reach_failpoint("notices.settled")
         return True
 
     async def _check_refund(self, refund: int, event: DueEvent) -> bool:
@@ -227,7 +229,7 @@ async def _log_failure(event: DueEvent, error: BaseException) -> None:
     """Log an event that failed, with the traceback once; it is retried, but not forever."""
     traceback = error if event.tries == 1 else None
     log.error("Webhook event %s could not be applied: %r", event.id, error, exc_info=traceback)
-    instrumentation.failed("notice")
+    instrumentation.count_failure("notice")
     if event.is_old:
         await _delete_jobs([event.id])
 

@@ -10,7 +10,7 @@ from piccolo.query.functions import Sum
 
 from icecream import database, fields, states
 from icecream.reporting.sales import Count, Money, Status
-from icecream.tables import KINDS, Flavor, FlavorDay, Job, Order, OrderLine, Payment
+from icecream.tables import PAYMENT_KINDS, Flavor, FlavorDay, Job, Order, OrderLine, Payment
 
 # The sales pace is the average of these days, including today.
 SALES_PACE_DAYS = 28
@@ -44,7 +44,7 @@ class Waiting(Struct):
     """The order that has been pending for the longest time."""
 
     order: fields.Id
-    created_at: fields.Moment
+    created_at: fields.Timestamp
     seconds: Annotated[float, Meta(ge=0)]
 
 
@@ -68,7 +68,7 @@ class Latest(Struct):
     status: Status
     total: Money
     refunded: Money
-    created_at: fields.Moment
+    created_at: fields.Timestamp
 
 
 class ParkedPayment(Struct):
@@ -80,7 +80,7 @@ class ParkedPayment(Struct):
     amount: Money
     moved: Count | None
     why: fields.Text | None
-    first_sent_at: fields.Moment | None
+    first_sent_at: fields.Timestamp | None
 
 
 async def load_stock(today: date) -> list[Stock]:
@@ -148,7 +148,7 @@ async def load_queue(now: datetime) -> Queue:
     moment = database.seconds_from_now(0)
     is_due, is_later = Job.run_at <= moment, Job.run_at > moment
     oldest = await Job.select(Job.run_at).where(is_due).order_by(Job.run_at).limit(1)
-    claimed = Job.select(Job.subject).where(is_later, Job.kind.is_in(list(KINDS)))
+    claimed = Job.select(Job.subject).where(is_later, Job.kind.is_in(list(PAYMENT_KINDS)))
     sent = await Payment.count().where(IS_OPEN, Payment.state == "sent", Payment.id.is_in(claimed))
     return Queue(
         due=await Job.count().where(is_due),

@@ -76,13 +76,13 @@ class Dashboard(Struct, rename={"since": "from", "until": "to"}):
     parked_payments: list[current.ParkedPayment]
 
 
-async def build_report(span: Span, interval: str | None) -> tuple[Report, events.Last]:
+async def build_report(span: Span, interval: str | None) -> tuple[Report, events.LastEvent]:
     """Return the sales report, and the last event included in it."""
     return await database.snapshot(lambda: _build_report(span, interval))
 
 
-async def _build_report(span: Span, interval: str | None) -> tuple[Report, events.Last]:
-    upto, now = await events.last(), datetime.now(UTC)
+async def _build_report(span: Span, interval: str | None) -> tuple[Report, events.LastEvent]:
+    upto, now = await events.read_last_event(), datetime.now(UTC)
     stocks = {stock.flavor: stock for stock in await current.load_stock(now.date())}
     answer = Report(
         since=span.since,
@@ -164,13 +164,13 @@ def _period_start(interval: str, day: date) -> date:
     return day - timedelta(day.weekday()) if interval == "week" else day
 
 
-async def build_dashboard(days: DayRange) -> tuple[Dashboard, events.Last]:
+async def build_dashboard(days: DayRange) -> tuple[Dashboard, events.LastEvent]:
     """Return the dashboard's data, and the last event included in it."""
     return await database.snapshot(lambda: _build_dashboard(days))
 
 
-async def _build_dashboard(days: DayRange) -> tuple[Dashboard, events.Last]:
-    upto, now = await events.last(), datetime.now(UTC)
+async def _build_dashboard(days: DayRange) -> tuple[Dashboard, events.LastEvent]:
+    upto, now = await events.read_last_event(), datetime.now(UTC)
     span = Span(days.since, days.until)
     before = Span(days.before.since, days.before.until)
     stocks = {stock.flavor: stock for stock in await current.load_stock(now.date())}

@@ -134,16 +134,18 @@ def _group(query: Select[Any], table: Any, *by: Any) -> Select[Any]:
     return query.columns(*by).group_by(*by).having(has_orders)
 
 
-async def load_flavor_sales() -> tuple[list[FlavorSales], events.Last]:
+async def load_flavor_sales() -> tuple[list[FlavorSales], events.LastEvent]:
     """Return the original API's answer, and its last event, from one query (one snapshot)."""
     name = FlavorTotal.flavor.name
     quantity = _sum("{}", FlavorTotal.quantity, alias="total_qty_ordered")
     rows = (
-        await FlavorTotal.select(name.as_alias("flavor__name"), quantity, *events.LAST)
+        await FlavorTotal.select(
+            name.as_alias("flavor__name"), quantity, *events.LAST_EVENT_COLUMNS
+        )
         .group_by(name)
         .order_by(name)
     )
-    upto = convert(rows[0], events.Last) if rows else events.NOTHING
+    upto = convert(rows[0], events.LastEvent) if rows else events.NO_EVENT
     return convert(rows, list[FlavorSales]), upto
 
 
@@ -155,7 +157,7 @@ async def load_totals(span: Span) -> Figures:
 
 async def load_by_period(span: Span, interval: str) -> list[PeriodFigures]:
     """Return the figures of each period with orders, in order; weeks begin on Monday."""
-    start = database.first_day(interval, DayTotal.day).as_alias("start")
+    start = database.start_of_period(interval, DayTotal.day).as_alias("start")
     rows = await _group(_figures(DayTotal, span), DayTotal, start).order_by(start)
     return convert([_with_failure_rate(row) for row in rows], list[PeriodFigures])
 
@@ -170,7 +172,7 @@ async def load_by_flavor(span: Span) -> dict[int, FigureRow]:
 
 async def load_by_flavor_and_period(span: Span, interval: str) -> list[FigureRow]:
     """Return the figures of each period and flavor with orders, sorted by both."""
-    start = database.first_day(interval, FlavorDay.day).as_alias("start")
+    start = database.start_of_period(interval, FlavorDay.day).as_alias("start")
     query = _group(_figures(FlavorDay, span), FlavorDay, start, FlavorDay.flavor)
     rows = await query.order_by(start, FlavorDay.flavor)
     return [_with_failure_rate(row) for row in rows]

@@ -28,7 +28,7 @@ ZERO_SUM: Sum = (0, 0, 0, 0)
 
 def _upsert(table: type[Any], *keys: Any) -> database.Statement:
     sums = (table.quantity, table.orders, table.revenue, table.refunded)
-    return database.add(table, keys=keys, sums=sums)
+    return database.add_to_counters(table, keys=keys, sums=sums)
 
 
 _FLAVOR_TOTAL = _upsert(FlavorTotal, FlavorTotal.flavor, FlavorTotal.status)
@@ -42,10 +42,12 @@ async def update(added: Sequence[Sale], removed: Sequence[Sale] = ()) -> None:
 
     Totals belong to the UTC day on which an order was placed, also after later changes.
     """
-    await database.together(*update_statements(added, removed))
+    await database.run_together(*update_statements(added, removed))
 
 
-def update_statements(added: Sequence[Sale], removed: Sequence[Sale] = ()) -> list[database.Asked]:
+def update_statements(
+    added: Sequence[Sale], removed: Sequence[Sale] = ()
+) -> list[database.BoundStatement]:
     """Return the statements of `update`, to run them together with others."""
     flavors: Sums = {}
     customers: Sums = {}

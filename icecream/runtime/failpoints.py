@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-# The list of all places, to detect misspelled names and untested places.
-NAMES = (
+# All places, to detect misspelled names and untested places.
+FAILPOINTS = (
     "intake.before_commit",
     "intake.committed",
     "intake.ringing",
@@ -22,14 +22,14 @@ NAMES = (
 _armed: dict[str, Callable[[], None]] = {}
 
 
-def arm(name: str, what: Callable[[], None]) -> None:
-    """Call `what` each time the process reaches this place."""
-    if name not in NAMES:
+def arm_failpoint(name: str, action: Callable[[], None]) -> None:
+    """Call `action` each time the process reaches this place."""
+    if name not in FAILPOINTS:
         raise KeyError(name)
-    _armed[name] = what
+    _armed[name] = action
 
 
-def reach(name: str) -> None:
+def reach_failpoint(name: str) -> None:
     """Mark that the process has reached this place."""
     if _armed and name in _armed:
         _armed[name]()

@@ -24,33 +24,38 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 # The library reads the folder from here: if used, it is set before this module is imported.
-FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-# In seconds: an order takes some milliseconds, and a provider up to its timeout.
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-SIZES = (1, 2, 5, 10, 20, 50, 100)
-# A client may send any word as its method.
-METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-KINDS, RESULTS = (
-    ("charge", "refund"),
-    (
-        "succeeded",
-        "declined",
-        "unknown",
-        "later",
-        "refused",
-        "error",
-        "parked",
-    ),
+METRICS_FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+# An order takes some milliseconds, and a call to a provider takes up to its timeout.
+DURATION_BUCKETS_SECONDS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    30,
 )
+BATCH_SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100)
+# A client may send any word as its method.
+COUNTED_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+PAYMENT_KINDS = ("charge", "refund")
+ATTEMPT_RESULTS = ("succeeded", "declined", "unknown", "later", "refused", "error", "parked")
 # Kinds of items that are processed one by one: if one fails, the others are still processed.
-FAILURES = ("finding", "notice", "task")
-_seats: list[IO[str]] = []
+FAILURE_KINDS = ("finding", "notice", "task")
+_held_slots: list[IO[str]] = []
 
 
-def _seat(folder: Path) -> str:
-    """Return a number that no other process has while this process lives.
+def _acquire_slot(folder: Path) -> str:
+    """Return a number that no other running process has.
 
-    The next process takes over the number and the counts of a dead one, and continues them. So
+    A new process takes over the number and the counts of a dead one, and continues them. So
     counters never decrease, and the number of files is the largest number of simultaneous
     processes.
     """
@@ -62,104 +67,109 @@ def _seat(folder: Path) -> str:
         except BlockingIOError:
             file.close()
         else:
-            _seats.append(file)
+            _held_slots.append(file)
             break
     return str(number)
 
 
-if FOLDER:
-    seat = _seat(Path(FOLDER))
-    values.ValueClass = values.MultiProcessValue(lambda: seat)
+if METRICS_FOLDER:
+    slot = _acquire_slot(Path(METRICS_FOLDER))
+    values.ValueClass = values.MultiProcessValue(lambda: slot)
 # They would double the number of lines, to report the start time of this process.
 disable_created_metrics()
-_own = CollectorRegistry()
-_REQUESTS = Histogram(
+_registry = CollectorRegistry()
+_REQUEST_SECONDS = Histogram(
     "icecream_request_duration_seconds",
-    "Requests, from their head to the end of the answer.",
+    "Duration of requests, from the request head to the end of the response.",
     ("method", "route", "status"),
-    buckets=SECONDS,
-    registry=_own,
+    buckets=DURATION_BUCKETS_SECONDS,
+    registry=_registry,
 )
 _ORDERS = Counter(
     "icecream_orders",
-    "Orders that were asked for: placed, replayed, or why not.",
+    "Requested orders, by outcome: placed, replayed, or the code of the refusal.",
     ("outcome",),
-    registry=_own,
+    registry=_registry,
 )
 _BATCH_SIZES = Histogram(
     "icecream_batch_size",
-    "Orders, or ended payments, that were written in one transaction.",
+    "Orders or settled payments that were written in one transaction.",
     ("of",),
-    buckets=SIZES,
-    registry=_own,
+    buckets=BATCH_SIZE_BUCKETS,
+    registry=_registry,
 )
 _BATCH_SECONDS = Histogram(
     "icecream_batch_duration_seconds",
-    "Such transactions, from BEGIN to the end of COMMIT.",
+    "Duration of such a transaction, from BEGIN to the end of COMMIT.",
     ("of",),
-    buckets=SECONDS,
-    registry=_own,
+    buckets=DURATION_BUCKETS_SECONDS,
+    registry=_registry,
 )
-_ATTEMPTS = Histogram(
+_ATTEMPT_SECONDS = Histogram(
     "icecream_payment_attempt_duration_seconds",
-    "Attempts to move money: how long the provider took, and what came of it.",
+    "Duration of attempts to move money at the provider, by result.",
     ("kind", "result"),
-    buckets=SECONDS,
-    registry=_own,
+    buckets=DURATION_BUCKETS_SECONDS,
+    registry=_registry,
 )
 _FAILURES = Counter(
     "icecream_failures",
-    "What was left as it is because of a fault of ours; the log has its number and the traceback.",
+    "Items that an internal error left unprocessed; the log has their ids and the traceback.",
     ("of",),
-    registry=_own,
+    registry=_registry,
 )
 # Counters used by alerts must start at 0: Prometheus does not treat a new series with value 1 as an
 # increase.
 for _outcome in ("placed", "replayed", "unavailable"):
     _ORDERS.labels(_outcome)
-for _kind in KINDS:
-    for _result in RESULTS:
-        _ATTEMPTS.labels(_kind, _result)
-for _of in FAILURES:
-    _FAILURES.labels(_of)
+for _kind in PAYMENT_KINDS:
+    for _result in ATTEMPT_RESULTS:
+        _ATTEMPT_SECONDS.labels(_kind, _result)
+for _failure in FAILURE_KINDS:
+    _FAILURES.labels(_failure)
 
 
 # The children of a metric by their label values; `labels` itself takes a lock.
-_request, _order = cache(_REQUESTS.labels), cache(_ORDERS.labels)
+_request_child = cache(_REQUEST_SECONDS.labels)
+_order_child = cache(_ORDERS.labels)
 
 
-def answered(method: str, route: str, status: int, seconds: float) -> None:
+def count_request(method: str, route: str, status: int, seconds: float) -> None:
     """Count a finished request; `route` is the template of its path, never the path itself."""
-    _request(method if method in METHODS else "other", route, status).observe(seconds)
+    _request_child(method if method in COUNTED_METHODS else "other", route, status).observe(seconds)
 
 
-def ordered(outcome: str, orders: int = 1) -> None:
+def count_orders(outcome: str, orders: int = 1) -> None:
     """Count orders that were placed or replayed, or that were refused with this code."""
-    _order(outcome).inc(orders)
+    _order_child(outcome).inc(orders)
 
 
-def written(of: str, size: int, seconds: float) -> None:
+def count_batch(name: str, size: int, seconds: float) -> None:
     """Count items that were written in one transaction."""
-    _BATCH_SIZES.labels(of).observe(size)
-    _BATCH_SECONDS.labels(of).observe(seconds)
+    _BATCH_SIZES.labels(name).observe(size)
+    _BATCH_SECONDS.labels(name).observe(seconds)
 
 
-def attempted(kind: str, result: str, seconds: float) -> None:
-    """Count an attempt to carry a payment out, with its result."""
-    _ATTEMPTS.labels(kind, result).observe(seconds)
+def count_attempt(kind: str, result: str, seconds: float) -> None:
+    """Count an attempt to carry out a payment, by its result."""
+    _ATTEMPT_SECONDS.labels(kind, result).observe(seconds)
 
 
-def failed(of: str) -> None:
+def count_failure(kind: str) -> None:
     """Count an item whose processing failed."""
-    _FAILURES.labels(of).inc()
+    _FAILURES.labels(kind).inc()
 
 
-def collect() -> Iterable[Metric]:
+def collect_metrics() -> Iterable[Metric]:
     """Return all metrics, from all processes that share a folder."""
-    return MultiProcessCollector(None, FOLDER).collect() if FOLDER else _own.collect()
+    return (
+        MultiProcessCollector(None, METRICS_FOLDER).collect()
+        if METRICS_FOLDER
+        else _registry.collect()
+    )
 
 
-def forget() -> None:
+def remove_folder() -> None:
     """Remove the folder; used when the process that created it was killed."""
-    if FOLDER:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+    if METRICS_FOLDER:
+        shutil.rmtree(METRICS_FOLDER, ignore_errors=True)

@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from icecream import errors
 
 ITERATIONS = 600_000
-MIN_LENGTH, MAX_LENGTH = 6, 128
-# About ten seconds of work; a client behind this queue would no longer wait.
-LINE = 50
-# In the format of a stored hash, but no password has this hash.
-NONE = f"pbkdf2_sha256${ITERATIONS}$nobody$x"
+MIN_LENGTH = 6
+MAX_LENGTH = 128
+# About ten seconds of work; a client would not wait longer.
+MAX_WAITING = 50
+# In the format of a stored hash, but no password has it.
+UNMATCHABLE_HASH = f"pbkdf2_sha256${ITERATIONS}$nobody$x"
 _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
 _waiting = 0
 
@@ -30,19 +31,19 @@ def _hash(password: str, salt: str, iterations: int) -> str:
     return f"pbkdf2_sha256${iterations}${salt}${digest}"
 
 
-def require_place() -> None:
+def require_free_place() -> None:
     """Refuse early if the queue is full, before other work.
 
     Raises:
         errors.Unavailable: the queue is full.
     """
-    if _waiting >= LINE:
-        raise errors.Unavailable("Too many people are signing in right now.")
+    if _waiting >= MAX_WAITING:
+        raise errors.Unavailable("Too many sign-ins right now; try again in a second.")
 
 
-async def _in_line(password: str, salt: str, iterations: int) -> str:
+async def _hash_in_thread(password: str, salt: str, iterations: int) -> str:
     global _waiting
-    require_place()
+    require_free_place()
     _waiting += 1
     try:
         loop = asyncio.get_running_loop()
@@ -51,7 +52,7 @@ async def _in_line(password: str, salt: str, iterations: int) -> str:
         _waiting -= 1
 
 
-async def hashed(password: str) -> str:
+async def hash_password(password: str) -> str:
     """Hash a new password for storage.
 
     Raises:
@@ -59,16 +60,16 @@ async def hashed(password: str) -> str:
         errors.Unavailable: the queue is full.
     """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        raise ValueError(f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.")
-    return await _in_line(password, secrets.token_hex(16), ITERATIONS)
+        raise ValueError(f"A password must have {MIN_LENGTH} to {MAX_LENGTH} characters.")
+    return await _hash_in_thread(password, secrets.token_hex(16), ITERATIONS)
 
 
-async def matches(password: str, stored: str | None) -> bool:
-    """Return whether the password matches the stored hash; takes as long if there is no hash.
+async def verify_password(password: str, stored: str | None) -> bool:
+    """Return whether the password matches the stored hash; without one it takes as long.
 
     Raises:
         errors.Unavailable: the queue is full.
     """
-    _, iterations, salt, _ = (stored or NONE).split("$")
-    again = await _in_line(password[: MAX_LENGTH + 1], salt, int(iterations))
-    return stored is not None and hmac.compare_digest(again, stored)
+    _, iterations, salt, _ = (stored or UNMATCHABLE_HASH).split("$")
+    computed = await _hash_in_thread(password[: MAX_LENGTH + 1], salt, int(iterations))
+    return stored is not None and hmac.compare_digest(computed, stored)

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from litestar import Litestar, Request
 
-from icecream.http.connections import Connection
+from icecream.http.connections import ClientConnection
 
 # The time for requests in flight after the stop signal.
 SHUTDOWN_SECONDS = 1
@@ -21,7 +21,7 @@ KEEP_ALIVE_SECONDS = 75
 TRANSPORT_KEY = "icecream.transport"
 
 
-class ResettableConnection(Connection):
+class ResettableConnection(ClientConnection):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["state"][TRANSPORT_KEY] = self.transport

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("kind", ["data", "files", "json"])
-async def test_signing_in_gives_a_pair_whatever_the_kind_of_body(
+async def test_signing_in_returns_a_pair_for_any_media_type(
     client: httpx.AsyncClient, kind: str
 ) -> None:
     fields: dict[str, Any] = {"username": "admin", "password": ADMIN_PASSWORD}
@@ -41,7 +41,7 @@ async def test_signing_in_gives_a_pair_whatever_the_kind_of_body(
         ("admin", "pa\u0000ss"),
     ],
 )
-async def test_bad_credentials_are_401_and_say_no_more(
+async def test_wrong_credentials_are_401_without_details(
     client: httpx.AsyncClient, name: str, password: str
 ) -> None:
     answer = await client.post("/api/token/", json={"username": name, "password": password})
@@ -66,7 +66,7 @@ async def test_bad_credentials_are_401_and_say_no_more(
         ({"username": "admin", "password": "x", "remember": True}, "/remember"),
     ],
 )
-async def test_a_bad_sign_in_body_is_refused_by_name(
+async def test_an_invalid_sign_in_body_is_refused_with_the_field_name(
     client: httpx.AsyncClient, body: Any, pointer: str
 ) -> None:
     answer = await client.post("/api/token/", json=body)
@@ -74,7 +74,7 @@ async def test_a_bad_sign_in_body_is_refused_by_name(
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
-async def test_a_disabled_user_cannot_sign_in_nor_use_a_token_it_still_holds(
+async def test_a_disabled_user_cannot_sign_in_or_use_a_token(
     client: httpx.AsyncClient, hashed: str
 ) -> None:
     user = await new_user(hashed)
@@ -82,7 +82,7 @@ async def test_a_disabled_user_cannot_sign_in_nor_use_a_token_it_still_holds(
     pair = (await client.post("/api/token/", json=body)).json()
     headers = {"Authorization": f"Bearer {pair['access']}"}
     assert (await client.get("/api/orders/", headers=headers)).status_code == 200
-    await users.disable(user.id)
+    await users.disable_user(user.id)
     assert (await client.get("/api/orders/", headers=headers)).status_code == 401
     assert (await client.post("/api/token/", json=body)).status_code == 401
     refresh = {"refresh": pair["refresh"]}
@@ -93,13 +93,13 @@ async def test_a_new_password_ends_tokens_and_sessions(
     client: httpx.AsyncClient, hashed: str
 ) -> None:
     user = await new_user(hashed)
-    pair = await tokens.first(user)
+    pair = await tokens.issue_pair(user)
     await Session.create_session(user.id)
     await users.set_password(user.id, "another password")
     headers = {"Authorization": f"Bearer {pair.access}"}
     assert (await client.get("/api/orders/", headers=headers)).status_code == 401
     with pytest.raises(errors.InvalidRefreshToken):
-        await tokens.refresh(pair.refresh)
+        await tokens.refresh_pair(pair.refresh)
     assert not await Session.exists().where(Session.user_id == user.id)
     body = {"username": user.username, "password": "another password"}
     assert (await client.post("/api/token/", json=body)).status_code == 200
@@ -108,7 +108,7 @@ async def test_a_new_password_ends_tokens_and_sessions(
 async def test_refresh_and_access_tokens_are_not_interchangeable(
     client: httpx.AsyncClient, customer: Caller
 ) -> None:
-    pair = await tokens.first(customer.user)
+    pair = await tokens.issue_pair(customer.user)
     headers = {"Authorization": f"Bearer {pair.refresh}"}
     assert (await client.get("/api/orders/", headers=headers)).status_code == 401
     answer = await client.post("/api/token/refresh/", json={"refresh": pair.access})
@@ -147,7 +147,7 @@ def forged(access: str) -> dict[str, str]:
         "one part": "x",
     }
     tokens_ |= {f"alg {alg}": unsigned(alg) for alg in ("none", "None", "NONE", "nOnE")}
-    tokens_ |= {f"without {name}": signed({name: None}) for name in tokens.CLAIMS}
+    tokens_ |= {f"without {name}": signed({name: None}) for name in tokens.REQUIRED_CLAIMS}
     tokens_ |= {f"other {name}": signed({name: "other"}) for name in ("iss", "aud", "typ", "pwd")}
     tokens_ |= {"expired, of another key": signed({"exp": claims["iat"] - 60}, key="x" * 40)}
     tokens_ |= {"two tokens": f"{access} {access}"}
@@ -170,7 +170,7 @@ async def test_forged_tokens_are_all_401_with_the_same_body(customer: Caller) ->
     assert answer.json()["code"] == "invalid-token"
 
 
-async def test_a_token_of_ours_that_is_over_says_so(customer: Caller) -> None:
+async def test_an_expired_token_is_reported_as_expired(customer: Caller) -> None:
     claims = jwt.decode(customer.access, options={"verify_signature": False})
     key = settings.load().signing_keys[0]
     over = jwt.encode(claims | {"exp": claims["iat"] - 60}, key, algorithm="HS256")
@@ -184,9 +184,7 @@ async def test_a_token_of_ours_that_is_over_says_so(customer: Caller) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer  ", "Basic {}", "{}", "Token {}"])
-async def test_without_a_token_the_challenge_says_nothing_of_one(
-    customer: Caller, value: str
-) -> None:
+async def test_the_challenge_without_a_token_reports_no_error(customer: Caller, value: str) -> None:
     """RFC 6750, 3.1: the challenge has no error code if the request sent no token."""
     headers = {"Authorization": value.format(customer.access)}
     answer = await customer.client.get("/api/orders/", headers=headers)
@@ -196,7 +194,7 @@ async def test_without_a_token_the_challenge_says_nothing_of_one(
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  ", "Bearer    "])
-async def test_the_scheme_is_in_any_case_and_before_any_number_of_spaces(
+async def test_the_scheme_is_case_insensitive_and_may_be_followed_by_several_spaces(
     customer: Caller, scheme: str
 ) -> None:
     """RFC 9110, 11.4: `auth-scheme [ 1*SP token68 ]`."""
@@ -221,7 +219,7 @@ async def test_two_authorization_headers_are_401(customer: Caller) -> None:
         ("GET", "/api/stats/"),
     ],
 )
-async def test_all_but_the_token_calls_need_a_token(
+async def test_all_other_calls_need_a_token(
     client: httpx.AsyncClient, method: str, path: str
 ) -> None:
     answer = await client.request(method, path)
@@ -229,36 +227,38 @@ async def test_all_but_the_token_calls_need_a_token(
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_an_older_secret_key_is_still_believed(
+async def test_an_older_secret_key_is_still_accepted(
     customer: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older = settings.load().signing_keys[0]
-    newer = settings.read({"ICECREAM_SECRET_KEY": "n" * 40, "ICECREAM_PREVIOUS_SECRET_KEYS": older})
+    newer = settings.parse_settings(
+        {"ICECREAM_SECRET_KEY": "n" * 40, "ICECREAM_PREVIOUS_SECRET_KEYS": older}
+    )
     monkeypatch.setattr(settings, "load", lambda: newer)
     assert (await customer.get("/api/flavors/")).status_code == 200
-    tokens.known.forget(customer.user.id)
-    forgotten = settings.read({"ICECREAM_SECRET_KEY": "n" * 40})
+    tokens.token_cache.forget(customer.user.id)
+    forgotten = settings.parse_settings({"ICECREAM_SECRET_KEY": "n" * 40})
     monkeypatch.setattr(settings, "load", lambda: forgotten)
     assert (await customer.get("/api/flavors/")).status_code == 401
 
 
-async def test_an_account_needs_a_free_name_and_a_sound_password(hashed: str) -> None:
-    made = await users.create("Ada", "six666", email="ada@example.org", staff=True)
+async def test_an_account_needs_a_unique_name_and_a_valid_password(hashed: str) -> None:
+    made = await users.create_user("Ada", "six666", email="ada@example.org", staff=True)
     assert (made.admin, made.superuser, made.active) == (True, False, True)
     with pytest.raises(errors.AccountExists):
-        await users.create("Ada", "six666")
+        await users.create_user("Ada", "six666")
     with pytest.raises(errors.AccountExists):
-        await users.create("Ada's twin", "six666", email="ada@example.org")
+        await users.create_user("Ada's twin", "six666", email="ada@example.org")
     for name, password in (
         ("", "six666"),
         ("a\nb", "six666"),
         ("Bob", "five5"),
         ("Bob", "x" * 129),
     ):
-        with pytest.raises(ValueError, match="has"):
-            await users.create(name, password)
-    assert (await users.create("Eve", "six666", admin=True)).superuser
-    assert await users.named("Ada") == made.id
+        with pytest.raises(ValueError, match="must have"):
+            await users.create_user(name, password)
+    assert (await users.create_user("Eve", "six666", admin=True)).superuser
+    assert await users.find_user_id("Ada") == made.id
     with pytest.raises(errors.NotFound):
-        await users.named("Nobody")
+        await users.find_user_id("Nobody")
     assert await User.count().where(User.username == "Bob") == 0

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 async def later(customer: Caller) -> None:
     """End the grace period of all tokens of a user."""
-    past = timedelta(seconds=tokens.GRACE_SECONDS + 1)
+    past = timedelta(seconds=tokens.REUSE_GRACE_SECONDS + 1)
     rows = RefreshToken.user == customer.user.id
     for row in await RefreshToken.objects().where(rows):
         row.expires_at -= past
@@ -27,10 +27,10 @@ async def later(customer: Caller) -> None:
         await row.save()
 
 
-async def test_a_refresh_gives_a_new_pair_that_works(
+async def test_a_refresh_returns_a_valid_new_pair(
     client: httpx.AsyncClient, customer: Caller
 ) -> None:
-    first = await tokens.first(customer.user)
+    first = await tokens.issue_pair(customer.user)
     for kind in ("json", "data"):
         answer = await client.post("/api/token/refresh/", **{kind: {"refresh": first.refresh}})
         assert answer.status_code == 200
@@ -39,11 +39,11 @@ async def test_a_refresh_gives_a_new_pair_that_works(
         assert (await client.get("/api/orders/", headers=headers)).status_code == 200
 
 
-async def test_access_tokens_live_for_15_minutes_and_refresh_tokens_for_7_days(
+async def test_access_tokens_are_valid_for_15_minutes_and_refresh_tokens_for_7_days(
     customer: Caller,
 ) -> None:
-    first = await tokens.first(customer.user)
-    for pair in (first, await tokens.refresh(first.refresh)):
+    first = await tokens.issue_pair(customer.user)
+    for pair in (first, await tokens.refresh_pair(first.refresh)):
         access, refresh = [
             jwt.decode(encoded, options={"verify_signature": False})
             for encoded in (pair.access, pair.refresh)
@@ -52,21 +52,21 @@ async def test_access_tokens_live_for_15_minutes_and_refresh_tokens_for_7_days(
         assert refresh["exp"] - refresh["iat"] == 7 * 24 * 60 * 60
 
 
-async def test_an_access_token_cannot_be_refreshed_and_was_not_used_before(
+async def test_an_access_token_is_not_a_refresh_token(
     customer: Caller,
 ) -> None:
-    first = await tokens.first(customer.user)
+    first = await tokens.issue_pair(customer.user)
     with pytest.raises(errors.InvalidRefreshToken) as refused:
-        await tokens.refresh(first.access)
-    assert "used before" not in str(refused.value)
+        await tokens.refresh_pair(first.access)
+    assert "already used" not in str(refused.value)
 
 
-async def test_the_first_token_may_be_used_again_and_again_as_with_the_original(
+async def test_the_first_token_may_be_used_repeatedly(
     customer: Caller,
 ) -> None:
-    first, family = await tokens.first(customer.user), set[str]()
+    first, family = await tokens.issue_pair(customer.user), set[str]()
     for _ in range(5):
-        family.add((await tokens.refresh(first.refresh)).refresh)
+        family.add((await tokens.refresh_pair(first.refresh)).refresh)
         await later(customer)
     assert len(family) == 5
     kept = await RefreshToken.count().where(RefreshToken.user == customer.user.id)
@@ -75,93 +75,93 @@ async def test_the_first_token_may_be_used_again_and_again_as_with_the_original(
     assert kept == 4
 
 
-async def test_a_spent_token_after_its_successor_was_used_revokes_the_family(
+async def test_a_used_token_revokes_the_family_after_its_successor_was_used(
     customer: Caller,
 ) -> None:
-    first = await tokens.first(customer.user)
-    second = await tokens.refresh(first.refresh)
-    third = await tokens.refresh(second.refresh)
+    first = await tokens.issue_pair(customer.user)
+    second = await tokens.refresh_pair(first.refresh)
+    third = await tokens.refresh_pair(second.refresh)
     await later(customer)
     for spent in (first, third, second, first):
         with pytest.raises(errors.InvalidRefreshToken):
-            await tokens.refresh(spent.refresh)
+            await tokens.refresh_pair(spent.refresh)
 
 
-async def test_two_refreshes_at_the_same_time_give_two_tokens_that_work(customer: Caller) -> None:
+async def test_two_concurrent_refreshes_return_two_valid_tokens(customer: Caller) -> None:
     """Two tabs of one page refresh at once, and each continues with its own token."""
-    first = await tokens.first(customer.user)
-    tabs = await asyncio.gather(*(tokens.refresh(first.refresh) for _ in range(2)))
+    first = await tokens.issue_pair(customer.user)
+    tabs = await asyncio.gather(*(tokens.refresh_pair(first.refresh) for _ in range(2)))
     for _ in range(2):
-        tabs = await asyncio.gather(*(tokens.refresh(pair.refresh) for pair in tabs))
+        tabs = await asyncio.gather(*(tokens.refresh_pair(pair.refresh) for pair in tabs))
         await later(customer)
     with pytest.raises(errors.InvalidRefreshToken):
-        await tokens.refresh(first.refresh)
+        await tokens.refresh_pair(first.refresh)
     # The first token was used after its grace period, so all tokens made from it are revoked.
     for pair in tabs:
         with pytest.raises(errors.InvalidRefreshToken):
-            await tokens.refresh(pair.refresh)
+            await tokens.refresh_pair(pair.refresh)
 
 
-async def test_a_token_may_come_again_for_a_moment_after_its_successor_was_used(
+async def test_a_token_may_be_reused_for_a_moment_after_its_successor_was_used(
     customer: Caller,
 ) -> None:
-    first = await tokens.first(customer.user)
-    fast = await tokens.refresh((await tokens.refresh(first.refresh)).refresh)
-    slow = await tokens.refresh(first.refresh)
+    first = await tokens.issue_pair(customer.user)
+    fast = await tokens.refresh_pair((await tokens.refresh_pair(first.refresh)).refresh)
+    slow = await tokens.refresh_pair(first.refresh)
     await later(customer)
-    assert {(await tokens.refresh(pair.refresh)).access for pair in (fast, slow)}
+    assert {(await tokens.refresh_pair(pair.refresh)).access for pair in (fast, slow)}
 
 
-async def test_a_token_in_use_goes_on_though_its_parent_came_again(customer: Caller) -> None:
-    first = await tokens.first(customer.user)
-    second = await tokens.refresh(first.refresh)
+async def test_a_token_in_use_stays_valid_after_its_parent_was_reused(customer: Caller) -> None:
+    first = await tokens.issue_pair(customer.user)
+    second = await tokens.refresh_pair(first.refresh)
     # This answer gets lost. At the same time another tab sends the parent token again.
-    await tokens.refresh(second.refresh)
-    await tokens.refresh(first.refresh)
+    await tokens.refresh_pair(second.refresh)
+    await tokens.refresh_pair(first.refresh)
     await later(customer)
-    assert (await tokens.refresh(second.refresh)).access
+    assert (await tokens.refresh_pair(second.refresh)).access
 
 
 @pytest.mark.parametrize("used", [0, 1])
-async def test_a_reuse_after_the_grace_revokes_whichever_successor_was_used(
+async def test_a_reuse_after_the_grace_period_revokes_every_successor(
     customer: Caller, used: int
 ) -> None:
-    first = await tokens.first(customer.user)
-    pairs = [await tokens.refresh(first.refresh) for _ in range(2)]
-    newest = await tokens.refresh(pairs[used].refresh)
+    first = await tokens.issue_pair(customer.user)
+    pairs = [await tokens.refresh_pair(first.refresh) for _ in range(2)]
+    newest = await tokens.refresh_pair(pairs[used].refresh)
     await later(customer)
     for spent in (first, newest):
         with pytest.raises(errors.InvalidRefreshToken):
-            await tokens.refresh(spent.refresh)
+            await tokens.refresh_pair(spent.refresh)
 
 
-async def test_a_successor_that_was_replaced_ends_with_the_grace(customer: Caller) -> None:
-    first = await tokens.first(customer.user)
-    replaced, newest = [await tokens.refresh(first.refresh) for _ in range(2)]
+async def test_a_replaced_successor_ends_with_the_grace_period(customer: Caller) -> None:
+    first = await tokens.issue_pair(customer.user)
+    replaced, newest = [await tokens.refresh_pair(first.refresh) for _ in range(2)]
     await later(customer)
     with pytest.raises(errors.InvalidRefreshToken):
-        await tokens.refresh(replaced.refresh)
-    assert (await tokens.refresh(newest.refresh)).access
+        await tokens.refresh_pair(replaced.refresh)
+    assert (await tokens.refresh_pair(newest.refresh)).access
 
 
-async def test_another_family_of_the_same_user_stays(customer: Caller) -> None:
-    stolen, other = await tokens.first(customer.user), await tokens.first(customer.user)
-    second = await tokens.refresh(stolen.refresh)
-    await tokens.refresh(second.refresh)
+async def test_another_family_of_the_same_user_stays_valid(customer: Caller) -> None:
+    stolen, other = await tokens.issue_pair(customer.user), await tokens.issue_pair(customer.user)
+    second = await tokens.refresh_pair(stolen.refresh)
+    await tokens.refresh_pair(second.refresh)
     await later(customer)
     with pytest.raises(errors.InvalidRefreshToken):
-        await tokens.refresh(stolen.refresh)
-    assert (await tokens.refresh(other.refresh)).access
+        await tokens.refresh_pair(stolen.refresh)
+    assert (await tokens.refresh_pair(other.refresh)).access
 
 
-async def test_of_a_hundred_at_once_one_successor_stays(customer: Caller) -> None:
-    first = await tokens.first(customer.user)
-    pairs = await asyncio.gather(*(tokens.refresh(first.refresh) for _ in range(100)))
+async def test_one_successor_remains_after_a_hundred_concurrent_refreshes(customer: Caller) -> None:
+    first = await tokens.issue_pair(customer.user)
+    pairs = await asyncio.gather(*(tokens.refresh_pair(first.refresh) for _ in range(100)))
     await later(customer)
     working = 0
     for pair in pairs:
         try:
-            await tokens.refresh(pair.refresh)
+            await tokens.refresh_pair(pair.refresh)
         except errors.InvalidRefreshToken:
             continue
         working += 1
@@ -169,13 +169,13 @@ async def test_of_a_hundred_at_once_one_successor_stays(customer: Caller) -> Non
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "x" * 2048, "\u0000", "é"])
-async def test_what_is_no_token_is_401(client: httpx.AsyncClient, token: str) -> None:
+async def test_an_invalid_token_is_401(client: httpx.AsyncClient, token: str) -> None:
     answer = await client.post("/api/token/refresh/", json={"refresh": token})
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid-refresh-token")
 
 
 @pytest.mark.parametrize("body", [{}, {"refresh": ""}, {"refresh": 5}, {"refresh": "x" * 2049}])
-async def test_a_bad_refresh_body_is_refused_by_name(
+async def test_an_invalid_refresh_body_is_refused_with_the_field_name(
     client: httpx.AsyncClient, body: dict[str, object]
 ) -> None:
     answer = await client.post("/api/token/refresh/", json=body)
@@ -183,13 +183,13 @@ async def test_a_bad_refresh_body_is_refused_by_name(
     assert answer.json()["errors"][0]["pointer"] == "/refresh"
 
 
-async def test_signing_in_again_drops_what_has_expired(customer: Caller) -> None:
-    await tokens.first(customer.user)
+async def test_signing_in_deletes_expired_tokens(customer: Caller) -> None:
+    await tokens.issue_pair(customer.user)
     long_ago = "2001-01-01 00:00:00+00:00"
     await RefreshToken.update({RefreshToken.expires_at: _time(long_ago)}).where(
         RefreshToken.user == customer.user.id
     )
-    await tokens.first(customer.user)
+    await tokens.issue_pair(customer.user)
     assert await RefreshToken.count().where(RefreshToken.user == customer.user.id) == 1
 
 
@@ -203,55 +203,57 @@ def access_token() -> tokens.AccessToken:
     return tokens.AccessToken(exp=datetime.now(UTC) + timedelta(minutes=1), sub="1")
 
 
-async def test_a_token_is_remembered_for_a_moment_and_never_past_its_end(customer: Caller) -> None:
-    memory, token = tokens.Memory(longest=60, room=10), access_token()
-    memory.keep("good", token, customer.user, checked=time.monotonic())
-    assert memory.find("good") == (token, customer.user)
-    assert memory.find("another") is None
+async def test_a_token_is_cached_for_a_moment_and_never_past_its_expiry(customer: Caller) -> None:
+    cache, token = tokens.TokenCache(max_age_seconds=60, max_tokens=10), access_token()
+    cache.store("good", token, customer.user, checked_at=time.monotonic())
+    assert cache.find("good") == (token, customer.user)
+    assert cache.find("another") is None
     token.exp = datetime.now(UTC)
-    assert memory.find("good") is None
+    assert cache.find("good") is None
 
-    memory.keep("old", access_token(), customer.user, checked=time.monotonic() - 60)
-    assert [memory.find("old") for _ in range(2)] == [None, None]
+    cache.store("old", access_token(), customer.user, checked_at=time.monotonic() - 60)
+    assert [cache.find("old") for _ in range(2)] == [None, None]
 
 
-async def test_one_caller_checks_again_while_the_others_go_on(customer: Caller) -> None:
-    memory, token = tokens.Memory(longest=60, room=10), access_token()
-    memory.keep("good", token, customer.user, checked=time.monotonic() - 40)
-    found = [memory.find("good") for _ in range(3)]
+async def test_one_caller_checks_again_while_the_others_use_the_cache(customer: Caller) -> None:
+    cache, token = tokens.TokenCache(max_age_seconds=60, max_tokens=10), access_token()
+    cache.store("good", token, customer.user, checked_at=time.monotonic() - 40)
+    found = [cache.find("good") for _ in range(3)]
     assert found == [None, (token, customer.user), (token, customer.user)]
-    memory.drop("good")
-    assert memory.find("good") is None
+    cache.remove("good")
+    assert cache.find("good") is None
 
 
-async def test_only_so_many_tokens_are_remembered(customer: Caller) -> None:
-    memory = tokens.Memory(longest=60, room=3)
+async def test_the_number_of_cached_tokens_is_limited(customer: Caller) -> None:
+    cache = tokens.TokenCache(max_age_seconds=60, max_tokens=3)
     for name in "abcd":
-        memory.keep(name, access_token(), customer.user, checked=time.monotonic())
-    assert [name for name in "abcd" if memory.find(name)] == ["b", "c", "d"]
+        cache.store(name, access_token(), customer.user, checked_at=time.monotonic())
+    assert [name for name in "abcd" if cache.find(name)] == ["b", "c", "d"]
 
 
-async def test_what_is_forgotten_is_one_users(customer: Caller, stranger: Caller) -> None:
-    memory = tokens.Memory(longest=60, room=3)
-    memory.keep("mine", access_token(), customer.user, checked=time.monotonic())
-    memory.keep("theirs", access_token(), stranger.user, checked=time.monotonic())
-    memory.forget(customer.user.id)
-    assert memory.find("mine") is None
-    assert memory.find("theirs")
+async def test_only_the_tokens_of_one_user_are_removed_from_the_cache(
+    customer: Caller, stranger: Caller
+) -> None:
+    cache = tokens.TokenCache(max_age_seconds=60, max_tokens=3)
+    cache.store("mine", access_token(), customer.user, checked_at=time.monotonic())
+    cache.store("theirs", access_token(), stranger.user, checked_at=time.monotonic())
+    cache.forget(customer.user.id)
+    assert cache.find("mine") is None
+    assert cache.find("theirs")
 
 
-async def test_a_check_that_began_before_something_was_forgotten_is_not_remembered(
+async def test_a_check_that_began_before_a_removal_is_not_cached(
     customer: Caller,
 ) -> None:
-    memory, began = tokens.Memory(longest=60, room=3), time.monotonic()
-    memory.forget(customer.user.id)
-    memory.keep("stale", access_token(), customer.user, checked=began - 0.001)
-    assert memory.find("stale") is None
-    memory.keep("fresh", access_token(), customer.user, checked=time.monotonic())
-    assert memory.find("fresh")
+    cache, began = tokens.TokenCache(max_age_seconds=60, max_tokens=3), time.monotonic()
+    cache.forget(customer.user.id)
+    cache.store("stale", access_token(), customer.user, checked_at=began - 0.001)
+    assert cache.find("stale") is None
+    cache.store("fresh", access_token(), customer.user, checked_at=time.monotonic())
+    assert cache.find("fresh")
 
 
-async def test_a_change_made_elsewhere_counts_within_a_second(customer: Caller) -> None:
+async def test_a_change_in_another_process_takes_effect_within_a_second(customer: Caller) -> None:
     """Another process makes the change and cannot notify this one."""
     assert (await customer.get("/api/orders/")).status_code == 200
     await User.update({User.active: False}).where(User.id == customer.user.id)

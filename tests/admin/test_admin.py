@@ -949,7 +949,7 @@ async def test_a_form_notifies_the_workers_of_its_payments(
     async def ring(staged: list[int]) -> None:
         rung.append(staged)
 
-    monkeypatch.setattr("tasks.notify.ring", ring)
+    monkeypatch.setattr("tasks.notify.notify_workers", ring)
     odd = await parked(customer)
     site = httpx.ASGITransport(app.create(), raise_app_exceptions=False)
     async with browser(site, id=await session(await new_user(hashed, admin=True))) as client:

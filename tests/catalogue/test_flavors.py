@@ -103,7 +103,7 @@ async def test_a_customer_may_not_set(customer: Caller, field: str) -> None:
 async def test_only_staff_add_flavors_where_the_operator_says_so(
     customer: Caller, staff: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    strict = settings.read({"ICECREAM_FLAVORS_ADDED_BY": "staff"})
+    strict = settings.parse_settings({"ICECREAM_FLAVORS_ADDED_BY": "staff"})
     monkeypatch.setattr(settings, "load", lambda: strict)
     new = flavors.NewFlavor(name="For staff to add")
     with pytest.raises(errors.Forbidden):

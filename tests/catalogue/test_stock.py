@@ -32,7 +32,7 @@ async def buy(http):
 async def main():
     transport = None if address else httpx.ASGITransport(app.create())
     limits = httpx.Limits(max_connections=64)
-    async with database.running(), httpx.AsyncClient(
+    async with database.open_pool(), httpx.AsyncClient(
         transport=transport, base_url=address or "http://test", limits=limits, timeout=60
     ) as http:
         print(json.dumps(await asyncio.gather(*(buy(http) for _ in range(buyers)))))

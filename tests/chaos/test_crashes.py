@@ -26,8 +26,8 @@ at_scale = pytest.mark.only("postgres")
 ALTERATION = """
 import asyncio, contextlib, datetime, os, pathlib, resource, signal, time
 from icecream import database
+from icecream.payments import executor, leases
 from icecream.runtime import failpoints
-from icecream.payments import leases, executor
 control = pathlib.Path({control!r})
 leases.FIRST_RETRY_DELAY_SECONDS = 0.1
 def act(name):
@@ -38,7 +38,7 @@ def act(name):
     if word != name:
         return
     if action == "refuse":
-        raise database.Unavailable("the test holds it up")
+        raise database.DatabaseUnavailable("the test holds it up")
     control.unlink()
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -53,9 +53,9 @@ def act(name):
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
     if action == "answer":
         asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGKILL)
-        raise OSError("the bell does not ring")
-for name in failpoints.NAMES:
-    failpoints.arm(name, lambda name=name: act(name))
+        raise OSError("the notification fails")
+for name in failpoints.FAILPOINTS:
+    failpoints.arm_failpoint(name, lambda name=name: act(name))
 class Later(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
@@ -254,7 +254,7 @@ IN_INTAKE = [
 
 
 @pytest.mark.parametrize("failpoint", IN_INTAKE)
-def test_a_server_that_dies_while_it_takes_an_order(theatre: Theatre, failpoint: str) -> None:
+def test_a_server_dies_while_it_places_an_order(theatre: Theatre, failpoint: str) -> None:
     theatre.flavor(0)
     theatre.at(failpoint)
     with suppress(httpx.TransportError):
@@ -267,7 +267,7 @@ def test_a_server_that_dies_while_it_takes_an_order(theatre: Theatre, failpoint:
     pays(theatre, order, 500)
 
 
-def test_3_a_server_that_dies_after_its_answer_before_the_bell(theatre: Theatre) -> None:
+def test_3_a_server_dies_after_its_response_and_before_the_notification(theatre: Theatre) -> None:
     theatre.flavor(0)
     theatre.at("intake.ringing", "answer")
     order = theatre.order("no-bell")
@@ -287,7 +287,7 @@ BY_WORKERS = [
 
 
 @pytest.mark.parametrize("failpoint", BY_WORKERS)
-def test_a_worker_that_dies_while_it_charges(theatre: Theatre, failpoint: str) -> None:
+def test_a_worker_dies_during_a_charge(theatre: Theatre, failpoint: str) -> None:
     theatre.flavor(0)
     theatre.at(failpoint)
     order = theatre.order(f"charge-{failpoint}")
@@ -297,7 +297,7 @@ def test_a_worker_that_dies_while_it_charges(theatre: Theatre, failpoint: str) -
 
 
 @pytest.mark.parametrize("failpoint", BY_WORKERS)
-def test_19_a_worker_that_dies_while_it_gives_money_back(theatre: Theatre, failpoint: str) -> None:
+def test_19_a_worker_dies_during_a_refund(theatre: Theatre, failpoint: str) -> None:
     order = theatre.order(f"refund-{failpoint}")
     pays(theatre, order, 500)
     theatre.at(failpoint)
@@ -311,7 +311,7 @@ def test_19_a_worker_that_dies_while_it_gives_money_back(theatre: Theatre, failp
 
 
 @at_scale
-def test_4_a_bell_that_redis_forgets(theatre: Theatre) -> None:
+def test_4_redis_loses_a_notification(theatre: Theatre) -> None:
     theatre.flavor(0)
     theatre.worker.kill()
     order = theatre.order("forgotten")
@@ -323,7 +323,7 @@ def test_4_a_bell_that_redis_forgets(theatre: Theatre) -> None:
 
 
 @at_scale
-def test_5_a_bell_that_rings_twice_for_two_workers(theatre: Theatre) -> None:
+def test_5_two_workers_get_the_same_notification(theatre: Theatre) -> None:
     theatre.flavor(0)
     theatre.worker.kill()
     order = theatre.order("twice")
@@ -351,7 +351,7 @@ def test_5_a_bell_that_rings_twice_for_two_workers(theatre: Theatre) -> None:
         pytest.param(PROCESSING, id="it is processed for a while"),
     ],
 )
-def test_a_provider_that_does_not_say_what_it_did(theatre: Theatre, ending: int) -> None:
+def test_the_outcome_at_the_provider_is_unknown(theatre: Theatre, ending: int) -> None:
     order = theatre.order(f"ending-{ending}", ending)
     pays(theatre, order, 500 + ending)
     (key,) = {one.key for one in theatre.sandbox.executions() if one.order == str(order)}
@@ -363,7 +363,7 @@ def _is_of(request: dict[str, Any], order: int) -> bool:
     return bool(request["form"].get("metadata[order]") == str(order))
 
 
-def test_12_a_worker_that_stands_still_for_longer_than_its_lease(theatre: Theatre) -> None:
+def test_12_a_worker_pauses_for_longer_than_its_lease(theatre: Theatre) -> None:
     """Two other workers, if any, continue; the paused worker wakes and repeats the request."""
     theatre.flavor(0)
     others = [theatre.start("worker") for _ in range(2)] if WHICH == "postgres" else []
@@ -393,7 +393,7 @@ def _asked(theatre: Theatre, order: int, times: int) -> list[dict[str, Any]]:
         pytest.param("payments.before_call", "pending", [], id="15 not charged: parked"),
     ],
 )
-def test_all_is_down_past_the_life_of_the_key(
+def test_an_outage_lasts_longer_than_the_keys_of_the_provider(
     theatre: Theatre, failpoint: str, status: str, moved: list[tuple[str, int]]
 ) -> None:
     theatre.flavor(0)
@@ -410,7 +410,7 @@ def test_all_is_down_past_the_life_of_the_key(
     theatre.heal()
 
 
-def test_16_a_no(theatre: Theatre) -> None:
+def test_16_a_decline(theatre: Theatre) -> None:
     flavor = theatre.flavor(DECLINE)
     order = theatre.order("no", DECLINE)
     theatre.ends(order, "failed")
@@ -423,7 +423,7 @@ def test_16_a_no(theatre: Theatre) -> None:
     assert theatre.moved(order) == []
 
 
-def test_17_canceled_before_it_is_sent(theatre: Theatre) -> None:
+def test_17_an_order_is_canceled_before_its_payment_is_sent(theatre: Theatre) -> None:
     theatre.flavor(0)
     theatre.at("payments.claiming", "refuse")
     order = theatre.order("not-sent")
@@ -436,7 +436,7 @@ def test_17_canceled_before_it_is_sent(theatre: Theatre) -> None:
 
 
 @pytest.mark.parametrize("dies", [False, True], ids=["18 lives", "18 dies with the answer"])
-def test_canceled_while_it_is_charged(theatre: Theatre, dies: bool) -> None:
+def test_an_order_is_canceled_during_its_charge(theatre: Theatre, dies: bool) -> None:
     theatre.flavor(SLOW)
     order = theatre.order(f"slow-{dies}", SLOW)
     until(lambda: _asked(theatre, order, 1), "the provider is asked")
@@ -464,9 +464,7 @@ def test_21_the_disk_is_full(theatre: Theatre) -> None:
 
 
 @pytest.mark.parametrize("ending", [PROCESSING, DUPLICATE_WEBHOOKS])
-def test_what_the_provider_tells_by_itself_is_kept_and_changes_nothing_twice(
-    theatre: Theatre, ending: int
-) -> None:
+def test_webhook_events_are_stored_and_applied_once(theatre: Theatre, ending: int) -> None:
     order = theatre.order(f"told-{ending}", ending)
     pays(theatre, order, 500 + ending)
     (key,) = {one.key for one in theatre.sandbox.executions() if one.order == str(order)}
@@ -478,7 +476,7 @@ def test_what_the_provider_tells_by_itself_is_kept_and_changes_nothing_twice(
     assert theatre.history(order) == ["placed", "paid"]
 
 
-def test_an_amount_that_is_not_ours_is_parked(theatre: Theatre) -> None:
+def test_a_payment_with_another_amount_is_parked(theatre: Theatre) -> None:
     order = theatre.order("wrong", WRONG_AMOUNT)
     until(lambda: "parked" in theatre.history(order), "it is parked")
     assert theatre.see(order)["status"] == "pending"
@@ -486,7 +484,7 @@ def test_an_amount_that_is_not_ours_is_parked(theatre: Theatre) -> None:
     assert (kind, amount != 500 + WRONG_AMOUNT) == ("charge", True)
 
 
-def test_what_was_done_at_the_provider_is_booked_on_an_operators_word(theatre: Theatre) -> None:
+def test_a_payment_at_the_provider_is_booked_by_an_operator(theatre: Theatre) -> None:
     order = theatre.order("dashboard")
     theatre.ends(order, "paid")
     (charge,) = [one for one in theatre.sandbox.executions() if one.order == str(order)]

@@ -143,7 +143,7 @@ def cut_off(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Pro
         assert shop.books()["jobs"]
 
 
-def test_everything_ends_in_time_when_told_to_and_what_was_in_flight_ends_after_a_restart(
+def test_all_processes_stop_in_time_and_payments_in_flight_settle_after_a_restart(
     shop: Shop, redis: servers.Server, cut_off: list[Process]
 ) -> None:
     commands = "serve --workers 2", "worker --concurrency 5", "worker --processes 2"
@@ -152,7 +152,7 @@ def test_everything_ends_in_time_when_told_to_and_what_was_in_flight_ends_after_
     until(lambda: in_flight(shop, orders), "the payments are in flight")
     redis.stop()
     # Without an answer of the database a process may have to force its stop.
-    codes = {0, shutdown.FORCED_STOP} if cut_off else {0}
+    codes = {0, shutdown.FORCED_STOP_EXIT_CODE} if cut_off else {0}
     assert stop(*processes, *cut_off, codes=codes) < BOUND
     assert {process.wait() for process in processes} == {0}
     shop.ready(shop.begin(processes[-1].words[0]))
@@ -160,7 +160,9 @@ def test_everything_ends_in_time_when_told_to_and_what_was_in_flight_ends_after_
 
 
 @at_scale
-def test_a_killed_worker_is_replaced_and_nobody_outlives_a_killed_supervisor(shop: Shop) -> None:
+def test_a_killed_worker_is_replaced_and_no_process_outlives_a_killed_supervisor(
+    shop: Shop,
+) -> None:
     server, workers = (
         shop.begin("serve", "--workers", "2"),
         shop.begin("worker", "--processes", "2"),
@@ -176,7 +178,7 @@ def test_a_killed_worker_is_replaced_and_nobody_outlives_a_killed_supervisor(sho
 
 
 @at_scale
-def test_redis_may_be_silent_away_come_go_and_be_emptied(shop: Shop, redis: servers.Server) -> None:
+def test_outages_of_redis_lose_no_order(shop: Shop, redis: servers.Server) -> None:
     redis.stop()
     with socket.create_server(("127.0.0.1", redis.port)):
         _, worker = opened_with(shop, "serve", "worker")
@@ -186,10 +188,10 @@ def test_redis_may_be_silent_away_come_go_and_be_emptied(shop: Shop, redis: serv
     ordered(shop, 5)
     shop.all_ended()
     (warning,) = warnings(shop)
-    assert warning.startswith("Redis is away (")
-    assert warning.endswith("; payments go on by sweeping.")
+    assert warning.startswith("Redis is unavailable (")
+    assert warning.endswith("; payments continue with the sweep.")
     redis.start()
-    worker.says("Redis is back")
+    worker.says("Redis is available again")
     until(lambda: ordered(shop, 1) and not warnings(shop), "the server rings again")
     shop.all_ended()
     check_books(shop)
@@ -204,7 +206,7 @@ def test_redis_may_be_silent_away_come_go_and_be_emptied(shop: Shop, redis: serv
 
 
 @at_scale
-def test_without_redis_and_through_a_restart_of_postgresql_all_goes_on(
+def test_a_restart_of_postgresql_without_redis_loses_no_order(
     tmp_path: Path, postgres: servers.Server
 ) -> None:
     with Shop(tmp_path / "shop", postgres.url, ICECREAM_LOG_FORMAT="json") as shop:
@@ -221,7 +223,7 @@ def test_without_redis_and_through_a_restart_of_postgresql_all_goes_on(
         assert shop.http.get("/health/live").status_code == 200
         postgres.start()
         for process in processes:
-            process.says("The database is back")
+            process.says("The database is available again")
             check_lines_of_outage(process.output)
         until(lambda: shop.http.get("/health/ready").status_code == 200, "it is ready again")
         ordered(shop, 5)
@@ -235,11 +237,14 @@ def test_without_redis_and_through_a_restart_of_postgresql_all_goes_on(
 
 def check_lines_of_outage(output: str) -> None:
     """Check that an outage logs only a few lines, each of them JSON, for any number of requests."""
-    begin = output.rindex("\n", 0, output.index("The database is away"))
+    begin = output.rindex("\n", 0, output.index("The database is unavailable"))
     lines = [msgspec.json.decode(line) for line in output[begin:].splitlines() if line]
     assert len(lines) < 20, output
-    told = [line["event"] for line in lines if line["logger"] == "icecream.database"]
-    assert ["away" in told[0], "back" in told[-1]] == [True, True]
+    lines_of_outage = [line["event"] for line in lines if line["logger"] == "icecream.database"]
+    assert ["is unavailable" in lines_of_outage[0], "available again" in lines_of_outage[-1]] == [
+        True,
+        True,
+    ]
 
 
 REFUSED = [

@@ -62,7 +62,7 @@ async def callers(shops: Sequence[Shop]) -> Any:
         await caller.aclose()
 
 
-async def test_two_hundred_under_one_key_are_one_order_in_all_processes(
+async def test_two_hundred_requests_with_one_key_are_one_order_in_all_processes(
     callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
 ) -> None:
     before = len(shops[0].http.get("/api/orders/").json())
@@ -93,7 +93,7 @@ async def twice_at_once(
     return sorted((one.status_code, "idempotent-replayed" in one.headers) for one in answers)
 
 
-async def test_two_refreshes_of_one_token_at_once_give_two_pairs_that_work(
+async def test_two_concurrent_refreshes_of_one_token_return_two_valid_pairs(
     callers: Sequence[httpx.AsyncClient],
 ) -> None:
     senders = callers if len(callers) > 1 else [*callers, *callers]
@@ -115,7 +115,7 @@ async def test_two_refreshes_of_one_token_at_once_give_two_pairs_that_work(
         pair = again.json()
 
 
-async def test_the_last_of_a_flavor_ordered_twice_under_one_key_is_one_order_and_a_replay(
+async def test_two_orders_of_the_last_stock_with_one_key_are_one_order_and_a_replay(
     callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
 ) -> None:
     for n in range(30):
@@ -126,7 +126,7 @@ async def test_the_last_of_a_flavor_ordered_twice_under_one_key_is_one_order_and
         assert answers == [(200, False), (200, True)]
 
 
-async def test_a_refund_asked_for_twice_under_one_key_is_one_refund_and_a_replay(
+async def test_two_refunds_with_one_key_are_one_refund_and_a_replay(
     callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
 ) -> None:
     shop = shops[0]
@@ -146,7 +146,7 @@ def deadlocks() -> int:
     return 0 if WHICH == "sqlite" else (FOLDER / "pg/postgres.log").read_text().count("deadlock")
 
 
-async def test_many_flavors_in_any_order_never_lock_each_other_out(
+async def test_orders_of_many_flavors_in_any_sequence_never_deadlock(
     callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
 ) -> None:
     """Order, edit and receive flavors at the same time; half of them have counted stock."""
@@ -176,7 +176,7 @@ async def test_many_flavors_in_any_order_never_lock_each_other_out(
     shops[0].books()
 
 
-async def test_who_hangs_up_changes_nothing_for_the_others(
+async def test_a_disconnect_does_not_affect_other_callers(
     callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
 ) -> None:
     before = len(shops[0].http.get("/api/orders/").json())
@@ -206,7 +206,7 @@ async def test_who_hangs_up_changes_nothing_for_the_others(
 
 
 @pytest.mark.only("postgres")
-async def test_a_token_is_over_within_a_second_in_every_process(
+async def test_a_revoked_token_is_invalid_within_a_second_in_every_process(
     shops: Sequence[Shop], callers: Sequence[httpx.AsyncClient]
 ) -> None:
     """A command makes the change: it is a third process and cannot notify the servers."""
@@ -245,7 +245,7 @@ async def _ask_on(callers: Sequence[httpx.AsyncClient], tokens: Sequence[str]) -
                 await caller.get("/api/stats/", headers={"Authorization": f"Bearer {token}"})
 
 
-async def test_what_was_accepted_is_finished_when_the_server_is_told_to_stop(
+async def test_a_stopping_server_finishes_accepted_requests(
     shops: Sequence[Shop], callers: Sequence[httpx.AsyncClient]
 ) -> None:
     """This test is the last in this file, because it stops the servers."""

@@ -86,7 +86,10 @@ def test_openapi_prints_the_document_and_creates_no_database(shop: Shop) -> None
     ("setting", "said"),
     [
         ({"ICECREAM_PORT": "http"}, "ICECREAM_PORT: set it to a whole number from 1 to 65535."),
-        ({"ICECREAM_LEASE": "1"}, "ICECREAM_LEASE: set it to longer than ICECREAM_PAYMENT_TIMEOUT"),
+        (
+            {"ICECREAM_LEASE": "1"},
+            "ICECREAM_LEASE: set it to a time longer than ICECREAM_PAYMENT_TIMEOUT",
+        ),
         ({"ICECREAM_PROT": "1"}, "ICECREAM_PROT: there is no such setting (did you mean"),
     ],
 )
@@ -148,7 +151,7 @@ def test_only_serve_and_migrate_create_a_database(shop: Shop) -> None:
 def test_a_short_command_does_not_migrate(shop: Shop) -> None:
     shop.folder.joinpath("empty.sqlite").touch()
     answer = shop.run("doctor", ICECREAM_DATABASE_URL="sqlite:///empty.sqlite")
-    assert refused(answer) == "The database lacks migrations: run `icecream migrate` first."
+    assert refused(answer) == "The database has pending migrations: run `icecream migrate` first."
 
 
 def test_the_doctor_prints_the_checked_database(shop: Shop) -> None:
@@ -172,8 +175,8 @@ def test_the_supervisor_of_workers_writes_the_same_log(monkeypatch: pytest.Monke
     configured: list[object] = []
     monkeypatch.setattr(logging.config, "dictConfig", configured.append)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(bootstrap, "prepare", prepare)
-    monkeypatch.setattr(database, "running", nullcontext)
+    monkeypatch.setattr(bootstrap, "prepare_database", prepare)
+    monkeypatch.setattr(database, "open_pool", nullcontext)
     monkeypatch.setattr(serve, "_run_workers", supervise)
     result = CliRunner().invoke(cli.main, ["worker", "--processes", "2"])
     assert result.exit_code == 0, result.output
@@ -236,7 +239,7 @@ def test_an_unmigrated_postgresql_is_reported_with_the_command(shop: Shop) -> No
 @once
 def test_accounts_are_created_listed_changed_and_disabled(shop: Shop) -> None:
     done(shop.run("migrate"))
-    once = r"(\S{16}) \(shown only this once\)\.\n"
+    once = r"(\S{16}) \(shown only once\)\.\n"
     zoe = ["zoe", "--admin", "--email", "zoe@example.org", "--password", "correct horse"]
     made, *others = shop.run_all(
         [
@@ -273,8 +276,8 @@ def test_refused_account_changes_are_reported_in_one_line(shop: Shop) -> None:
     done(shop.run("migrate"))
     said = {
         ("create", "admin"): "There is already an account with this name or email.",
-        ("create", "x", "--password", "short"): "A password has 6 to 128 characters.",
-        ("create", "x" * 101): "A name has 1 to 100 characters",
+        ("create", "x", "--password", "short"): "A password must have 6 to 128 characters.",
+        ("create", "x" * 101): "A name must have 1 to 100 characters",
         ("password", "nobody"): "There is no account 'nobody'.",
         ("disable", "nobody"): "There is no account 'nobody'.",
     }

@@ -24,7 +24,7 @@ from icecream.orders import actions
 from icecream.payments.providers import Declined, Succeeded
 from icecream.reporting import current, reports, sales
 from icecream.tables import Flavor, Order, Session, User
-from tasks.publishing import publishing
+from tasks.publishing import run_publisher
 from tests.browser import sign_in_to_admin
 from tests.conftest import Caller, carry_out, new_flavor, new_user, parked, place, publish_all
 from tests.processes import Shop
@@ -280,7 +280,7 @@ async def test_without_the_database_the_page_reports_it(
     clerk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: Any) -> None:
-        raise database.Unavailable("away")
+        raise database.DatabaseUnavailable("away")
 
     monkeypatch.setattr(reports, "build_dashboard", away)
     answer = await clerk.get(f"{PAGE}?period=7d")
@@ -434,7 +434,7 @@ class Client:
 
 @pytest.fixture
 async def pages() -> AsyncIterator[dashboard_stream.OpenPages]:
-    pages = dashboard_stream.OpenPages(reader.Reader())
+    pages = dashboard_stream.OpenPages(reader.FeedReader())
     yield pages
     pages.reader.close()
 
@@ -455,7 +455,7 @@ async def test_an_open_page_is_notified_of_a_published_order(
 ) -> None:
     await publish_all()
     client = Client()
-    async with publishing():
+    async with run_publisher():
         stream = opened_by(client, pages)
         assert (await client.hears()).endswith(dashboard_stream.CHANGED)
         placed = await place(customer.user.id, {flavor: 1})
@@ -470,15 +470,15 @@ async def test_all_open_pages_share_one_reader(
     pages: dashboard_stream.OpenPages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
-    read = events.read
+    read = events.read_events
 
     async def counted(*asked: Any) -> Any:
         nonlocal looks
         looks += 1
         return await read(*asked)
 
-    monkeypatch.setattr(reader, "EVERY", 0.1)
-    monkeypatch.setattr(events, "read", counted)
+    monkeypatch.setattr(reader, "READ_INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr(events, "read_events", counted)
     clients = [Client() for _ in range(20)]
     streams = [opened_by(one, pages, f"session {n}") for n, one in enumerate(clients)]
     for client in clients:
@@ -502,7 +502,7 @@ async def test_a_stream_ends_with_its_session(
     cookie = await session(user)
 
     async def holds(token: str) -> bool:
-        return await users.of_session(token) is not None
+        return await users.find_session_user(token) is not None
 
     client = Client()
     stream = opened_by(client, pages, cookie, holds)
@@ -519,11 +519,11 @@ async def test_an_idle_stream_sends_comments_and_survives_a_database_outage(
     pages: dashboard_stream.OpenPages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: str) -> bool:
-        raise database.Unavailable("away")
+        raise database.DatabaseUnavailable("away")
 
     monkeypatch.setattr(dashboard_stream, "SESSION_CHECK_SECONDS", 0.02)
     monkeypatch.setattr(dashboard_stream, "HEARTBEAT_SECONDS", 0.1)
-    monkeypatch.setattr(events, "read", away)
+    monkeypatch.setattr(events, "read_events", away)
     client = Client()
     stream = opened_by(client, pages, holds=away)
     await client.hears()

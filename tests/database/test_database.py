@@ -33,7 +33,7 @@ def line(name: str) -> tuple[str, str, int, bool, int]:
     return name, "", 1, False, 1
 
 
-async def test_fifty_writers_at_once_lose_nothing(flavor: int) -> None:
+async def test_fifty_concurrent_writers_lose_no_update(flavor: int) -> None:
     async def once() -> None:
         assert await Flavor.select(Flavor.price).where(Flavor.id == flavor).first()
         await Flavor.update({Flavor.price: Flavor.price + 1}).where(Flavor.id == flavor)
@@ -47,7 +47,7 @@ async def test_fifty_writers_at_once_lose_nothing(flavor: int) -> None:
     assert after == {"price": 250 + 500}
 
 
-async def test_an_error_rolls_back_and_gives_the_connection_back() -> None:
+async def test_an_error_rolls_back_and_releases_the_connection() -> None:
     for _ in range(30):
         with pytest.raises(ValueError, match="mine"):
             async with DB.transaction():
@@ -56,16 +56,16 @@ async def test_an_error_rolls_back_and_gives_the_connection_back() -> None:
     assert not await exists("Rolled back")
 
 
-async def test_a_failed_commit_gives_the_connection_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_commit_releases_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     kind = type(DB.transaction())
 
     async def broken(self: Any) -> None:
-        raise database.Unavailable
+        raise database.DatabaseUnavailable
 
     with monkeypatch.context() as patched:
         patched.setattr(kind, "commit", broken)
         for _ in range(30):
-            with pytest.raises(database.Unsettled):
+            with pytest.raises(database.CommitOutcomeUnknown):
                 async with DB.transaction():
                     await Flavor.insert(row("Never committed"))
     assert not await exists("Never committed")
@@ -74,7 +74,7 @@ async def test_a_failed_commit_gives_the_connection_back(monkeypatch: pytest.Mon
     assert await exists("Committed after all")
 
 
-async def test_a_failed_begin_gives_the_connection_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_begin_releases_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(self: Any) -> None:
         raise sqlite3.OperationalError
 
@@ -117,18 +117,20 @@ async def test_a_query_in_a_task_started_within_a_transaction_is_refused() -> No
 
     for work in (write, begin):
         async with DB.transaction():
-            with pytest.raises(database.StrayQuery, match=r"asyncio\.timeout instead of wait_for"):
+            with pytest.raises(
+                database.QueryOutsideTransaction, match=r"asyncio\.timeout instead of wait_for"
+            ):
                 await asyncio.create_task(work())
-            with pytest.raises(database.StrayQuery):
+            with pytest.raises(database.QueryOutsideTransaction):
                 await asyncio.gather(work(), exists("Astray"))
             await Flavor.insert(row(f"Not astray: {work.__name__}"))
         assert await exists(f"Not astray: {work.__name__}")
     assert not await exists("Astray")
-    with pytest.raises(database.StrayQuery):
+    with pytest.raises(database.QueryOutsideTransaction):
         await database.snapshot(lambda: asyncio.create_task(write()))
 
 
-async def test_a_task_of_its_own_context_or_after_the_transaction_is_not_astray() -> None:
+async def test_a_query_in_a_task_with_its_own_context_or_after_the_transaction_is_allowed() -> None:
     may_go = asyncio.Event()
 
     async def later() -> bool:
@@ -155,14 +157,14 @@ async def test_a_transaction_within_a_transaction_joins_it() -> None:
     assert not await exists("Joined")
 
 
-async def test_only_the_whole_of_a_transaction_is_done_again() -> None:
+async def test_only_a_whole_transaction_is_retried() -> None:
     tries = {"outer": 0, "inner": 0}
     name = "Whole"
 
     async def inner() -> None:
         tries["inner"] += 1
         if tries["inner"] < 3:
-            raise database.Again
+            raise database.RetryTransaction
 
     async def outer() -> None:
         tries["outer"] += 1
@@ -174,7 +176,7 @@ async def test_only_the_whole_of_a_transaction_is_done_again() -> None:
     assert await Flavor.count().where(Flavor.name == name) == 1
 
 
-async def test_work_is_done_again_when_the_database_says_so() -> None:
+async def test_work_is_retried_when_the_database_requires_it() -> None:
     tries = 0
 
     async def work() -> str:
@@ -182,7 +184,7 @@ async def test_work_is_done_again_when_the_database_says_so() -> None:
         tries += 1
         await Flavor.insert(row("Again"))
         if tries < 4:
-            raise database.Again
+            raise database.RetryTransaction
         return "done"
 
     assert await database.transaction(work) == "done"
@@ -190,10 +192,10 @@ async def test_work_is_done_again_when_the_database_says_so() -> None:
     assert await Flavor.count().where(Flavor.name == "Again") == 1
 
 
-async def test_work_is_not_done_again_for_ever_nor_for_other_errors(
+async def test_work_is_not_retried_forever_or_for_other_errors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transactions, "LONGEST_PAUSE", 0)
+    monkeypatch.setattr(transactions, "MAX_PAUSE_SECONDS", 0)
     tries = 0
 
     async def work(error: type[Exception]) -> None:
@@ -201,20 +203,20 @@ async def test_work_is_not_done_again_for_ever_nor_for_other_errors(
         tries += 1
         raise error
 
-    with pytest.raises(database.Again):
-        await database.transaction(lambda: work(database.Again))
-    assert tries == transactions.TRIES
-    with pytest.raises(database.Unavailable):
-        await database.transaction(lambda: work(database.Unavailable))
-    assert tries == transactions.TRIES + 1
+    with pytest.raises(database.RetryTransaction):
+        await database.transaction(lambda: work(database.RetryTransaction))
+    assert tries == transactions.MAX_ATTEMPTS
+    with pytest.raises(database.DatabaseUnavailable):
+        await database.transaction(lambda: work(database.DatabaseUnavailable))
+    assert tries == transactions.MAX_ATTEMPTS + 1
 
 
 @pytest.mark.only("postgres")
-async def test_a_statement_of_its_own_is_done_again_too(
+async def test_a_single_statement_is_retried_too(
     flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine: Any = DB
-    real, answers = engine._run_once, [database.Again, database.Again]
+    real, answers = engine._run_once, [database.RetryTransaction, database.RetryTransaction]
 
     async def run(*args: Any) -> Any:
         if answers:
@@ -226,7 +228,7 @@ async def test_a_statement_of_its_own_is_done_again_too(
     assert answers == []
 
 
-async def test_a_commit_of_unknown_outcome_is_never_tried_again(
+async def test_a_commit_with_unknown_outcome_is_never_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kind, tries = type(DB.transaction()), 0
@@ -243,13 +245,13 @@ async def test_a_commit_of_unknown_outcome_is_never_tried_again(
 
     with monkeypatch.context() as patched:
         patched.setattr(kind, "commit", lost)
-        with pytest.raises(database.Unsettled):
+        with pytest.raises(database.CommitOutcomeUnknown):
             await database.transaction(work)
     assert tries == 1
     assert await exists("Committed, answer lost")
 
 
-async def test_two_transactions_that_lock_crosswise_both_succeed() -> None:
+async def test_two_transactions_that_deadlock_both_succeed() -> None:
     first, second = await new_flavor(), await new_flavor()
     ready = asyncio.Barrier(2)
 
@@ -271,8 +273,8 @@ async def test_two_transactions_that_lock_crosswise_both_succeed() -> None:
     assert [one["price"] for one in prices] == [252, 252]
 
 
-async def test_counters_are_made_and_added_to(flavor: int) -> None:
-    add = database.add(
+async def test_counters_are_created_and_increased(flavor: int) -> None:
+    add = database.add_to_counters(
         FlavorTotal,
         keys=(FlavorTotal.flavor, FlavorTotal.status),
         sums=(FlavorTotal.quantity, FlavorTotal.revenue),
@@ -290,20 +292,20 @@ async def test_counters_are_made_and_added_to(flavor: int) -> None:
     await FlavorTotal.delete().where(FlavorTotal.flavor == flavor)
 
 
-async def test_statements_that_go_together_are_all_done_and_the_last_one_answers() -> None:
+async def test_combined_statements_are_all_run_and_return_the_last_result() -> None:
     add = database.insert(Flavor, COLUMNS)
     answering = database.insert(Flavor, COLUMNS, returning=(Flavor.name,))
-    (answer,) = await database.together(
+    (answer,) = await database.run_together(
         (add, [line("One"), line("Two")]), (add, []), (answering, [line("Three")])
     )
     assert answer["name"] == "Three"
     assert [await exists(name) for name in ("One", "Two", "Three")] == [True] * 3
-    assert await database.together((add, [line("Four")]), (answering, [])) == []
+    assert await database.run_together((add, [line("Four")]), (answering, [])) == []
     assert await exists("Four")
-    assert await database.together((add, []), (answering, [])) == []
+    assert await database.run_together((add, []), (answering, [])) == []
 
 
-async def test_what_is_acknowledged_is_on_the_disk() -> None:
+async def test_an_acknowledged_commit_is_on_the_disk() -> None:
     if isinstance(DB, database.SQLite):
         async with DB.transaction():
             answers = [await DB.run_ddl(f"PRAGMA {name}") for name in ("synchronous",)]
@@ -334,7 +336,7 @@ async def test_a_snapshot_sees_one_moment_while_others_write(flavor: int) -> Non
     assert await price() == 251
 
 
-async def test_snapshots_give_their_connections_back(flavor: int) -> None:
+async def test_snapshots_release_their_connections(flavor: int) -> None:
     async def fail() -> None:
         await Flavor.count()
         raise ValueError("mine")
@@ -349,12 +351,12 @@ async def test_a_snapshot_writes_nothing(flavor: int) -> None:
     async def write() -> None:
         await Flavor.update({Flavor.price: 1}).where(Flavor.id == flavor)
 
-    with pytest.raises(database.ReadOnly):
+    with pytest.raises(database.DatabaseReadOnly):
         await database.snapshot(write)
 
 
 @pytest.mark.only("postgres")
-async def test_connections_that_the_server_ended_are_replaced_and_only_ever_unavailable() -> None:
+async def test_connections_that_the_server_closed_are_replaced_and_raise_only_unavailable() -> None:
     engine: Any = database.Postgres(settings.load().database_url)
     await engine.start()
     try:
@@ -364,7 +366,7 @@ async def test_connections_that_the_server_ended_are_replaced_and_only_ever_unav
             await DB.run_ddl(f"SELECT pg_terminate_backend(pid) FROM unnest(ARRAY[{ids}]) AS pid")
             answers = [engine.run_ddl("SELECT 1") for _ in range(8)]
             for answer in await asyncio.gather(*answers, return_exceptions=True):
-                assert isinstance(answer, list | database.Unavailable), repr(answer)
+                assert isinstance(answer, list | database.DatabaseUnavailable), repr(answer)
             assert await engine.run_ddl("SELECT 1")
     finally:
         await engine.stop()
@@ -390,21 +392,23 @@ async def test_the_first_day_of_a_week_or_month_is_found(
         await CustomerDay.insert(
             CustomerDay(user=customer.user.id, day=date.fromisoformat(day), **nothing)
         )
-    start = database.first_day(of, CustomerDay.day).as_alias("start")
+    start = database.start_of_period(of, CustomerDay.day).as_alias("start")
     rows = CustomerDay.select(start).where(CustomerDay.user == customer.user.id)
     assert [str(row["start"]) for row in await rows.order_by(CustomerDay.day)] == starts
 
 
 @pytest.mark.only("postgres")
-async def test_who_is_patient_waits_for_a_statement_as_long_as_it_takes(
+async def test_a_command_without_a_time_limit_waits_for_a_slow_statement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("icecream.database.postgres.COMMAND_TIMEOUT", 0.2)
+    monkeypatch.setattr("icecream.database.postgres.COMMAND_TIMEOUT_SECONDS", 0.2)
     for patient in (True, False):
         engine = database.Postgres(settings.load().database_url)
-        await engine.start(patient=patient)
+        await engine.start(no_time_limit=patient)
         try:
-            with contextlib.nullcontext() if patient else pytest.raises(database.Unavailable):
+            with (
+                contextlib.nullcontext() if patient else pytest.raises(database.DatabaseUnavailable)
+            ):
                 await engine.run_ddl("SELECT pg_sleep(0.5)")
         finally:
             await engine.stop()

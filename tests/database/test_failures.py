@@ -8,31 +8,34 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from icecream.database import Again, ReadOnly, Unavailable, failures
+from icecream.database import DatabaseReadOnly, DatabaseUnavailable, RetryTransaction, failures
 
 
 @pytest.mark.parametrize(
     ("error", "meaning"),
     [
-        (asyncpg.SerializationError("x"), Again),
-        (asyncpg.DeadlockDetectedError("x"), Again),
-        (asyncpg.InvalidCachedStatementError("a migration"), Again),
-        (asyncpg.ReadOnlySQLTransactionError("x"), ReadOnly),
-        (asyncpg.ConnectionDoesNotExistError("x"), Unavailable),
-        (asyncpg.AdminShutdownError("x"), Unavailable),
-        (asyncpg.CannotConnectNowError("starting up"), Unavailable),
-        (asyncpg.TooManyConnectionsError("x"), Unavailable),
-        (asyncpg.DiskFullError("x"), Unavailable),
-        (asyncpg.PostgresIOError("x"), Unavailable),
-        (asyncpg.QueryCanceledError("statement timeout"), Unavailable),
-        (asyncpg.LockNotAvailableError("lock timeout"), Unavailable),
-        (asyncpg.ProtocolViolationError("PgBouncer's word for all"), Unavailable),
-        (asyncpg.InvalidPasswordError("x"), Unavailable),
-        (asyncpg.InvalidCatalogNameError("no such database"), Unavailable),
-        (asyncpg.InternalClientError("cannot switch to state 1"), Unavailable),
-        (asyncpg.InterfaceError("cannot perform operation: connection is closed"), Unavailable),
-        (ConnectionResetError(), Unavailable),
-        (TimeoutError(), Unavailable),
+        (asyncpg.SerializationError("x"), RetryTransaction),
+        (asyncpg.DeadlockDetectedError("x"), RetryTransaction),
+        (asyncpg.InvalidCachedStatementError("a migration"), RetryTransaction),
+        (asyncpg.ReadOnlySQLTransactionError("x"), DatabaseReadOnly),
+        (asyncpg.ConnectionDoesNotExistError("x"), DatabaseUnavailable),
+        (asyncpg.AdminShutdownError("x"), DatabaseUnavailable),
+        (asyncpg.CannotConnectNowError("starting up"), DatabaseUnavailable),
+        (asyncpg.TooManyConnectionsError("x"), DatabaseUnavailable),
+        (asyncpg.DiskFullError("x"), DatabaseUnavailable),
+        (asyncpg.PostgresIOError("x"), DatabaseUnavailable),
+        (asyncpg.QueryCanceledError("statement timeout"), DatabaseUnavailable),
+        (asyncpg.LockNotAvailableError("lock timeout"), DatabaseUnavailable),
+        (asyncpg.ProtocolViolationError("PgBouncer's word for all"), DatabaseUnavailable),
+        (asyncpg.InvalidPasswordError("x"), DatabaseUnavailable),
+        (asyncpg.InvalidCatalogNameError("no such database"), DatabaseUnavailable),
+        (asyncpg.InternalClientError("cannot switch to state 1"), DatabaseUnavailable),
+        (
+            asyncpg.InterfaceError("cannot perform operation: connection is closed"),
+            DatabaseUnavailable,
+        ),
+        (ConnectionResetError(), DatabaseUnavailable),
+        (TimeoutError(), DatabaseUnavailable),
         (asyncpg.InterfaceError("the server expects 1 argument for this query"), None),
         (asyncpg.DataError("invalid input for query argument"), None),
         (asyncpg.UndefinedColumnError("x"), None),
@@ -41,8 +44,10 @@ from icecream.database import Again, ReadOnly, Unavailable, failures
     ],
     ids=repr,
 )
-def test_what_asyncpg_raises(error: Exception, meaning: type[Unavailable] | None) -> None:
-    found = failures.of_postgres(error)
+def test_errors_of_asyncpg_are_classified(
+    error: Exception, meaning: type[DatabaseUnavailable] | None
+) -> None:
+    found = failures.classify_postgres_error(error)
     assert (type(found) if found else None) is meaning
 
 
@@ -81,17 +86,17 @@ def no_table(path: Path) -> None:
 @pytest.mark.parametrize(
     ("happens", "meaning"),
     [
-        (another_writes, Unavailable),
-        (read_only, ReadOnly),
-        (full, Unavailable),
-        (no_folder, Unavailable),
+        (another_writes, DatabaseUnavailable),
+        (read_only, DatabaseReadOnly),
+        (full, DatabaseUnavailable),
+        (no_folder, DatabaseUnavailable),
         (wrong_column, sqlite3.OperationalError),
         (no_table, sqlite3.OperationalError),
     ],
 )
-def test_what_sqlite_raises(
+def test_errors_of_sqlite_are_classified(
     tmp_path: Path, happens: Callable[[Path], None], meaning: type[Exception]
 ) -> None:
-    with pytest.raises(meaning) as raised, failures.SQLiteErrors():
+    with pytest.raises(meaning) as raised, failures.SQLiteErrorTranslation():
         happens(tmp_path / "shop.sqlite")
     assert raised.type is meaning

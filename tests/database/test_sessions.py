@@ -42,10 +42,10 @@ def port() -> int:
     return found
 
 
-async def test_connections_that_died_without_a_word_are_found_out_and_replaced(
+async def test_connections_that_died_silently_are_detected_and_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("SILENCE_SECONDS", "LOOK_EVERY_SECONDS", "ANSWER_ON_ITS_WAY_SECONDS"):
+    for name in ("MAX_SILENCE_SECONDS", "CHECK_INTERVAL_SECONDS", "MAX_TRANSIT_SECONDS"):
         monkeypatch.setattr(sessions, name, 0.1)
     async with (
         asyncio.timeout(PATIENCE),
@@ -56,57 +56,59 @@ async def test_connections_that_died_without_a_word_are_found_out_and_replaced(
         between.lose()
         asked = (engine.run_ddl("SELECT 1") for _ in range(3))
         answers = await asyncio.gather(*asked, return_exceptions=True)
-        assert {type(one) for one in answers} == {database.Unavailable}
+        assert {type(one) for one in answers} == {database.DatabaseUnavailable}
         # The other five connections were not used since they died.
         await asyncio.gather(*(engine.run_ddl("SELECT 1") for _ in range(8)))
 
 
-async def test_a_transaction_on_a_dead_connection_is_unsettled_only_at_its_commit(
+async def test_the_outcome_on_a_dead_connection_is_unknown_only_at_commit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("SILENCE_SECONDS", "LOOK_EVERY_SECONDS", "ANSWER_ON_ITS_WAY_SECONDS"):
+    for name in ("MAX_SILENCE_SECONDS", "CHECK_INTERVAL_SECONDS", "MAX_TRANSIT_SECONDS"):
         monkeypatch.setattr(sessions, name, 0.1)
     async with (
         asyncio.timeout(PATIENCE),
         relay(port()) as between,
         engine_at(f"127.0.0.1:{between.port}", "sslmode=disable") as engine,
     ):
-        with pytest.raises(database.Unsettled):
+        with pytest.raises(database.CommitOutcomeUnknown):
             async with engine.transaction():
                 await engine.run_ddl("SELECT 1")
                 between.lose()
-        with pytest.raises(database.Unavailable) as told:
+        with pytest.raises(database.DatabaseUnavailable) as told:
             async with engine.transaction():
                 between.lose()
                 await engine.run_ddl("SELECT 1")
-        assert told.type is database.Unavailable
+        assert told.type is database.DatabaseUnavailable
         assert await engine.run_ddl("SELECT 1")
 
 
-async def test_a_slow_query_is_not_taken_for_a_dead_connection(
+async def test_a_slow_query_is_not_mistaken_for_a_dead_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("SILENCE_SECONDS", "LOOK_EVERY_SECONDS", "ANSWER_ON_ITS_WAY_SECONDS"):
+    for name in ("MAX_SILENCE_SECONDS", "CHECK_INTERVAL_SECONDS", "MAX_TRANSIT_SECONDS"):
         monkeypatch.setattr(sessions, name, 0.05)
-    looked, real = asyncio.Event(), sessions.Sessions._drop_the_dead
+    looked, real = asyncio.Event(), sessions.Connector._close_dead_connections
 
-    async def look(self: sessions.Sessions, late: dict[sessions.Session, float]) -> None:
+    async def look(
+        self: sessions.Connector, late: dict[sessions.MonitoredConnection, float]
+    ) -> None:
         await real(self, late)
         looked.set()
 
-    monkeypatch.setattr(sessions.Sessions, "_drop_the_dead", look)
+    monkeypatch.setattr(sessions.Connector, "_close_dead_connections", look)
     async with engine_at() as engine:
         assert await engine.run_ddl("SELECT pg_sleep(1)")
     assert looked.is_set()
 
 
-async def test_a_busy_event_loop_is_not_taken_for_dead_connections(
+async def test_a_busy_event_loop_is_not_mistaken_for_dead_connections(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("SILENCE_SECONDS", "LOOK_EVERY_SECONDS"):
+    for name in ("MAX_SILENCE_SECONDS", "CHECK_INTERVAL_SECONDS"):
         monkeypatch.setattr(sessions, name, 0.05)
     # Each turn of the loop takes longer than half of what a new connection may take.
-    monkeypatch.setattr(sessions, "CONNECT_SECONDS", 0.4)
+    monkeypatch.setattr(sessions, "CONNECT_TIMEOUT_SECONDS", 0.4)
     async with engine_at() as engine:
         await engine.run_ddl("SELECT 1")
         query = asyncio.create_task(engine.run_ddl("SELECT pg_sleep(2)"))
@@ -117,47 +119,47 @@ async def test_a_busy_event_loop_is_not_taken_for_dead_connections(
     assert "dead" not in caplog.text
 
 
-async def test_a_query_of_several_round_trips_is_not_taken_for_a_dead_connection(
+async def test_a_query_with_several_round_trips_is_not_mistaken_for_a_dead_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The server was idle just when it was looked at, between two parts of a query."""
     async with engine_at() as engine:
-        monkeypatch.setattr(sessions, "ANSWER_ON_ITS_WAY_SECONDS", 0.3)
+        monkeypatch.setattr(sessions, "MAX_TRANSIT_SECONDS", 0.3)
         async with engine.transaction() as transaction:
             connection = transaction.connection
-            looking = asyncio.create_task(engine.sessions._working([connection.pid]))
+            looking = asyncio.create_task(engine.connector._find_working([connection.pid]))
             await asyncio.sleep(0.15)
             await connection.fetch("SELECT 1")
             assert await looking == {connection.pid}
-            assert await engine.sessions._working([connection.pid]) == set()
+            assert await engine.connector._find_working([connection.pid]) == set()
 
 
-async def test_the_system_watches_the_connection_too() -> None:
+async def test_tcp_keepalive_is_enabled() -> None:
     async with engine_at() as engine, engine.transaction() as transaction:
         one = transaction.connection._transport.get_extra_info("socket")
         assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
 
 
-async def test_of_several_hosts_the_first_that_takes_writes_is_used() -> None:
+async def test_the_first_of_several_hosts_that_accepts_writes_is_used() -> None:
     place = f"127.0.0.1:{servers.free_port()},127.0.0.1:{port()}"
     async with engine_at(place, "target_session_attrs=read-write") as engine:
         assert await engine.run_ddl("SELECT 1")
-        assert engine.sessions.hosts[0] == {"host": "127.0.0.1", "port": port()}
-    with pytest.raises(database.Unavailable, match="target attribute"):
+        assert engine.connector.hosts[0] == {"host": "127.0.0.1", "port": port()}
+    with pytest.raises(database.DatabaseUnavailable, match="target attribute"):
         async with engine_at(query="target_session_attrs=standby"):
             pass
 
 
-async def test_a_database_that_lets_nobody_in_is_unavailable() -> None:
+async def test_a_database_that_accepts_no_connections_is_unavailable() -> None:
     whole = urlsplit(settings.load().database_url)
     # Every PostgreSQL has this database, and it accepts no connections.
-    opening = sessions.Sessions(whole._replace(path="/template0").geturl()).open(None)
-    with pytest.raises(database.Unavailable, match="not currently accepting connections"):
+    opening = sessions.Connector(whole._replace(path="/template0").geturl()).open(None)
+    with pytest.raises(database.DatabaseUnavailable, match="not currently accepting connections"):
         await opening
 
 
-async def test_a_connection_has_the_name_of_its_command_and_its_commits_are_on_the_disk() -> None:
+async def test_a_connection_has_the_name_of_its_command_and_durable_commits() -> None:
     (row,) = await DB.run_ddl("SHOW application_name")
     assert row["application_name"] == "icecream"
     async with engine_at() as engine:
@@ -170,14 +172,16 @@ async def test_a_connection_has_the_name_of_its_command_and_its_commits_are_on_t
 
 
 @pytest.mark.parametrize(("level", "then"), [("remote_apply", "remote_apply"), ("local", "on")])
-async def test_a_commit_waits_for_the_disk_at_least(level: str, then: str) -> None:
+async def test_a_commit_waits_at_least_for_the_disk(level: str, then: str) -> None:
     async with engine_at(query=f"synchronous_commit={level}") as engine:
         (row,) = await engine.run_ddl("SHOW synchronous_commit")
         assert row["synchronous_commit"] == then
 
 
-async def test_what_cannot_be_set_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "SET_UP", sessions.READ_BACK)
+async def test_a_setting_that_cannot_be_changed_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sessions, "SESSION_SETUP_SQL", sessions.SESSION_READ_SQL)
     async with engine_at(query="synchronous_commit=remote_write") as engine:
         assert ["remote_write" in one for one in engine.warnings()] == [True]
 
@@ -187,7 +191,7 @@ async def test_a_lock_that_takes_longer_than_the_database_allows_is_unavailable(
     try:
         async with engine_at(query="lock_timeout=50") as engine, connection.transaction():
             await connection.execute("LOCK TABLE flavor")
-            with pytest.raises(database.Unavailable, match="lock timeout"):
+            with pytest.raises(database.DatabaseUnavailable, match="lock timeout"):
                 await engine.run_ddl("SELECT * FROM flavor")
     finally:
         await connection.close()

@@ -24,31 +24,34 @@ pytestmark = pytest.mark.anyio
 
 async def note(order: int, kind: str = "noted", **about: Any) -> None:
     """Record an event of an order."""
-    happened = [order_history.Happened(order, kind, about)]
-    await database.transaction(lambda: order_history.record(happened, at=datetime.now(UTC)))
+    happened = [order_history.OrderEvent(order, kind, about)]
+    await database.transaction(lambda: order_history.record_events(happened, at=datetime.now(UTC)))
 
 
 async def types(after: int, **kwargs: Any) -> list[str]:
-    return [one.data.type for one in await events.read(after, after + events.PAGE, **kwargs)]
+    return [
+        one.data.type
+        for one in await events.read_events(after, after + events.MAX_EVENTS_PER_READ, **kwargs)
+    ]
 
 
 @asynccontextmanager
-async def listening(
-    after: int, *, user: int | None = None, reader: feed_reader.Reader | None = None
-) -> AsyncIterator[tuple[subscription.Stream, Any]]:
+async def open_stream(
+    after: int, *, user: int | None = None, reader: feed_reader.FeedReader | None = None
+) -> AsyncIterator[tuple[subscription.EventStream, Any]]:
     """Yield a stream and the iterator over its events."""
-    stream = subscription.Stream(reader or feed_reader.Reader(), user=user, after=after)
-    async with asyncio.timeout(20), aclosing(aiter(stream)) as given:
-        yield stream, given
+    stream = subscription.EventStream(reader or feed_reader.FeedReader(), user=user, after=after)
+    async with asyncio.timeout(20), aclosing(aiter(stream)) as iterator:
+        yield stream, iterator
 
 
-async def heard(given: Any, count: int) -> list[events.Told]:
+async def next_events(iterator: Any, count: int) -> list[events.PublishedEvent]:
     """Return the next `count` events."""
-    told: list[events.Told] = []
-    while len(told) < count:
-        told += await anext(given)
-    assert len(told) == count
-    return told
+    published: list[events.PublishedEvent] = []
+    while len(published) < count:
+        published += await anext(iterator)
+    assert len(published) == count
+    return published
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -57,11 +60,11 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def positions(told: Sequence[events.Told]) -> list[int]:
-    return [one.position for one in told]
+def positions(published: Sequence[events.PublishedEvent]) -> list[int]:
+    return [one.position for one in published]
 
 
-async def test_events_get_positions_one_after_the_other_in_the_order_of_their_commits(
+async def test_events_get_consecutive_positions_in_commit_order(
     customer: Caller, flavor: int
 ) -> None:
     begin = await publish_all()
@@ -70,21 +73,21 @@ async def test_events_get_positions_one_after_the_other_in_the_order_of_their_co
     await note(order)
     free = (await place(customer.user.id, {await new_flavor(price=0): 1})).order
     assert await publish_all() == begin + 4
-    told = await events.read(begin, begin + 10)
-    assert positions(told) == [begin + 1, begin + 2, begin + 3, begin + 4]
-    assert [(one.data.order, one.data.seq) for one in told] == [
+    published = await events.read_events(begin, begin + 10)
+    assert positions(published) == [begin + 1, begin + 2, begin + 3, begin + 4]
+    assert [(one.data.order, one.data.seq) for one in published] == [
         (order, 1),
         (order, 2),
         (free, 1),
         (free, 2),
     ]
-    last = await events.last()
-    assert (last.position, last.at) == (begin + 4, told[-1].data.at)
+    last = await events.read_last_event()
+    assert (last.position, last.at) == (begin + 4, published[-1].data.at)
     await ledger.check()
 
 
 @pytest.mark.only("postgres")
-async def test_what_is_committed_late_is_published_late_and_nobody_who_read_on_misses_it(
+async def test_an_event_that_is_committed_late_is_published_late_and_no_reader_misses_it(
     customer: Caller, flavor: int
 ) -> None:
     orders = [(await place(customer.user.id, {flavor: 1})).order for _ in range(2)]
@@ -92,22 +95,22 @@ async def test_what_is_committed_late_is_published_late_and_nobody_who_read_on_m
     written, commit = asyncio.Event(), asyncio.Event()
 
     async def slowly() -> None:
-        await order_history.record(
-            [order_history.Happened(orders[0], "early", {})], at=datetime.now(UTC)
+        await order_history.record_events(
+            [order_history.OrderEvent(orders[0], "early", {})], at=datetime.now(UTC)
         )
         written.set()
         await commit.wait()
 
-    async with listening(begin) as (_, given):
+    async with open_stream(begin) as (_, iterator):
         slow = asyncio.create_task(database.transaction(slowly))
         await written.wait()
         await note(orders[1], "late")
         await publish_all()
-        (late,) = await heard(given, 1)
+        (late,) = await next_events(iterator, 1)
         commit.set()
         await slow
         await publish_all()
-        (early,) = await heard(given, 1)
+        (early,) = await next_events(iterator, 1)
     assert [(one.position, one.data.type) for one in (late, early)] == [
         (begin + 1, "late"),
         (begin + 2, "early"),
@@ -119,33 +122,31 @@ async def test_what_is_committed_late_is_published_late_and_nobody_who_read_on_m
 
 
 @pytest.mark.only("postgres")
-async def test_while_one_publishes_the_others_leave_it_to_him(
-    customer: Caller, flavor: int
-) -> None:
+async def test_only_one_publisher_works_at_a_time(customer: Caller, flavor: int) -> None:
     begin = await publish_all()
     await place(customer.user.id, {flavor: 1})
     held, let_go = asyncio.Event(), asyncio.Event()
 
     async def hold() -> None:
         async with DB.transaction():
-            await database.locked(Feed.select(Feed.last))
+            await database.for_no_key_update(Feed.select(Feed.last))
             held.set()
             await let_go.wait()
 
     holding = asyncio.create_task(hold())
     await held.wait()
-    assert not await publisher.publish()
+    assert not await publisher.publish_events()
     assert await types(begin) == []
     let_go.set()
     await holding
     assert await publish_all() == begin + 1
 
 
-async def test_many_who_write_and_publish_at_once_leave_no_holes(
+async def test_concurrent_writers_and_publishers_leave_no_gaps(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "MOST", 3)
-    monkeypatch.setattr(publisher, "TRANSACTIONS", 4)
+    monkeypatch.setattr(publisher, "MAX_EVENTS_PER_BATCH", 3)
+    monkeypatch.setattr(publisher, "MAX_TRANSACTIONS_PER_BATCH", 4)
     begin = await publish_all()
 
     async def write(n: int) -> None:
@@ -155,32 +156,32 @@ async def test_many_who_write_and_publish_at_once_leave_no_holes(
 
     async def publish() -> None:
         for _ in range(10):
-            await publisher.publish()
+            await publisher.publish_events()
             await asyncio.sleep(0)
 
-    async with listening(begin) as (stream, given):
+    async with open_stream(begin) as (stream, iterator):
         await asyncio.gather(*map(write, range(20)), *(publish() for _ in range(5)))
         end = await publish_all()
         assert end == begin + 20 + 30
-        assert positions(await heard(given, 50)) == list(range(begin + 1, end + 1))
+        assert positions(await next_events(iterator, 50)) == list(range(begin + 1, end + 1))
         assert stream.position == end
     await ledger.check()
 
 
-async def test_only_so_many_are_published_in_one_transaction(
+async def test_the_number_of_published_transactions_is_limited(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = await publish_all()
     for _ in range(5):
         await place(customer.user.id, {flavor: 1})
-    monkeypatch.setattr(publisher, "MOST", 3)
-    assert await publisher.publish() is True
-    assert (await events.last()).position == begin + 3
-    assert await publisher.publish() is False
-    assert (await events.last()).position == begin + 5
+    monkeypatch.setattr(publisher, "MAX_EVENTS_PER_BATCH", 3)
+    assert await publisher.publish_events() is True
+    assert (await events.read_last_event()).position == begin + 3
+    assert await publisher.publish_events() is False
+    assert (await events.read_last_event()).position == begin + 5
 
 
-async def test_a_publisher_that_dies_before_its_commit_leaves_all_to_the_next(
+async def test_events_of_a_publisher_that_dies_before_its_commit_are_published_by_the_next(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = await publish_all()
@@ -190,51 +191,53 @@ async def test_a_publisher_that_dies_before_its_commit_leaves_all_to_the_next(
         if place == "feed.publishing":
             raise ConnectionResetError
 
-    monkeypatch.setattr(publisher, "reach", die)
+    monkeypatch.setattr(publisher, "reach_failpoint", die)
     with pytest.raises(ConnectionResetError):
-        await publisher.publish()
-    assert (await events.last()).position == begin
+        await publisher.publish_events()
+    assert (await events.read_last_event()).position == begin
     monkeypatch.undo()
     assert await publish_all() == begin + 1
 
 
-async def test_what_is_told_is_the_same_whenever_it_is_read(customer: Caller, flavor: int) -> None:
+async def test_an_event_has_the_same_data_whenever_it_is_read(
+    customer: Caller, flavor: int
+) -> None:
     begin = await publish_all()
     placed = await place(customer.user.id, {flavor: 2})
     (claim,) = await leases.acquire_leases([placed.payment or 0], limit=1, lease_seconds=30)
     await actions.cancel_order(placed.order, by=customer.user.id)
     end = await publish_all()
-    first = [one.block for one in await events.read(begin, end)]
+    first = [one.block for one in await events.read_events(begin, end)]
     await settlement.settle([verdict(claim, f"feed {placed.order}")])
     await note(placed.order)
     await publish_all()
-    told = await events.read(begin, begin + 10)
-    assert [one.block for one in told[:2]] == first
-    assert [(one.data.type, one.data.status) for one in told] == [
+    published = await events.read_events(begin, begin + 10)
+    assert [one.block for one in published[:2]] == first
+    assert [(one.data.type, one.data.status) for one in published] == [
         ("placed", "pending"),
         ("cancel-requested", "pending"),
         ("paid", "paid"),
         ("refunding", "refunding"),
         ("noted", "refunding"),
     ]
-    data = told[2].data
+    data = published[2].data
     assert (data.user, data.total, data.currency, data.by) == (customer.user.id, 500, "EUR", None)
-    assert first[1].startswith(b"id: %d\nevent: cancel-requested\ndata: {" % told[1].position)
+    assert first[1].startswith(b"id: %d\nevent: cancel-requested\ndata: {" % published[1].position)
     assert first[1].endswith(b"}\n\n")
 
 
-async def test_a_stream_begins_in_the_past_goes_on_and_goes_on_again_elsewhere(
+async def test_a_stream_begins_in_the_past_and_continues_in_another_process(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "PAGE", 3)
+    monkeypatch.setattr(events, "MAX_EVENTS_PER_READ", 3)
     begin = await publish_all()
     order = (await place(customer.user.id, {flavor: 1})).order
     for _ in range(9):
         await note(order)
     await publish_all()
-    async with listening(begin) as (stream, given):
-        assert positions(await heard(given, 10)) == list(range(begin + 1, begin + 11))
-        waiting = asyncio.ensure_future(heard(given, 1))
+    async with open_stream(begin) as (stream, iterator):
+        assert positions(await next_events(iterator, 10)) == list(range(begin + 1, begin + 11))
+        waiting = asyncio.ensure_future(next_events(iterator, 1))
         await asyncio.sleep(0.1)
         await note(order, "live")
         await publish_all()
@@ -244,56 +247,58 @@ async def test_a_stream_begins_in_the_past_goes_on_and_goes_on_again_elsewhere(
     await note(order, "meanwhile")
     await publish_all()
     # A new reader, as in another process, may be behind.
-    reader = feed_reader.Reader()
-    async with listening(stream.position, reader=reader) as (_, given):
-        (told,) = await heard(given, 1)
-        assert told.data.type == "meanwhile"
+    reader = feed_reader.FeedReader()
+    async with open_stream(stream.position, reader=reader) as (_, iterator):
+        (event,) = await next_events(iterator, 1)
+        assert event.data.type == "meanwhile"
 
 
-async def test_a_stream_may_begin_beyond_where_the_reader_is(customer: Caller, flavor: int) -> None:
+async def test_a_stream_may_begin_after_the_position_of_the_reader(
+    customer: Caller, flavor: int
+) -> None:
     order = (await place(customer.user.id, {flavor: 1})).order
     begin = await publish_all()
-    stream = subscription.Stream(feed_reader.Reader(), user=None, after=begin + 2)
+    stream = subscription.EventStream(feed_reader.FeedReader(), user=None, after=begin + 2)
     for _ in range(3):
         await note(order)
     await publish_all()
-    stream.hear(await events.read(begin, begin + 3))
-    assert positions(stream._take()) == [begin + 3]
+    stream.on_events(await events.read_events(begin, begin + 3))
+    assert positions(stream._take_queued()) == [begin + 3]
 
 
 async def test_customers_hear_of_their_own_orders_and_staff_of_all(
     customer: Caller, stranger: Caller, flavor: int
 ) -> None:
-    reader, begin = feed_reader.Reader(), await publish_all()
+    reader, begin = feed_reader.FeedReader(), await publish_all()
     mine = (await place(customer.user.id, {flavor: 1})).order
     await place(stranger.user.id, {flavor: 1})
     await publish_all()
     async with (
-        listening(begin, user=customer.user.id, reader=reader) as (stream, own),
-        listening(begin, reader=reader) as (_, everything),
+        open_stream(begin, user=customer.user.id, reader=reader) as (stream, own),
+        open_stream(begin, reader=reader) as (_, everything),
     ):
-        assert [one.data.order for one in await heard(own, 1)] == [mine]
-        await heard(everything, 2)
-        next_of_mine = asyncio.ensure_future(heard(own, 1))
+        assert [one.data.order for one in await next_events(own, 1)] == [mine]
+        await next_events(everything, 2)
+        next_of_mine = asyncio.ensure_future(next_events(own, 1))
         await place(stranger.user.id, {flavor: 1})
         await publish_all()
-        await heard(everything, 1)
+        await next_events(everything, 1)
         await note(mine)
         await publish_all()
-        (told,) = await next_of_mine
-        assert (told.data.order, told.data.type) == (mine, "noted")
-        await heard(everything, 1)
+        (event,) = await next_of_mine
+        assert (event.data.order, event.data.type) == (mine, "noted")
+        await next_events(everything, 1)
         assert stream.position == begin + 4
 
 
-async def test_who_is_too_slow_is_cut_off_and_goes_on_from_where_it_was(
+async def test_a_slow_client_is_disconnected_and_continues_from_its_position(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscription, "ROOM", 2)
+    monkeypatch.setattr(subscription, "MAX_QUEUED_EVENTS", 2)
     order = (await place(customer.user.id, {flavor: 1})).order
     begin = await publish_all()
-    async with listening(begin) as (stream, given):
-        first = asyncio.ensure_future(heard(given, 1))
+    async with open_stream(begin) as (stream, iterator):
+        first = asyncio.ensure_future(next_events(iterator, 1))
         await asyncio.sleep(0.1)
         await note(order)
         await publish_all()
@@ -302,137 +307,145 @@ async def test_who_is_too_slow_is_cut_off_and_goes_on_from_where_it_was(
             await note(order)
         await publish_all()
         await until(lambda: stream.closed)
-        assert stream._told == []
-        assert [told async for told in given] == []
+        assert stream._queued == []
+        assert [published async for published in iterator] == []
     monkeypatch.undo()
     assert stream.position == begin + 1
-    async with listening(stream.position) as (_, given):
-        assert positions(await heard(given, 3)) == [begin + 2, begin + 3, begin + 4]
+    async with open_stream(stream.position) as (_, iterator):
+        assert positions(await next_events(iterator, 3)) == [begin + 2, begin + 3, begin + 4]
 
 
-async def test_in_silence_a_stream_says_that_there_is_nothing(
+async def test_a_stream_without_events_sends_heartbeats(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(subscription, "BEAT", 0.05)
-    async with listening(await publish_all()) as (_, given):
-        assert await anext(given) == []
-        assert await anext(given) == []
+    monkeypatch.setattr(subscription, "HEARTBEAT_SECONDS", 0.05)
+    async with open_stream(await publish_all()) as (_, iterator):
+        assert await anext(iterator) == []
+        assert await anext(iterator) == []
 
 
-async def test_when_the_service_stops_all_streams_end_and_none_begins(
+async def test_all_streams_end_and_none_begins_when_the_service_stops(
     customer: Caller, flavor: int
 ) -> None:
     await place(customer.user.id, {flavor: 1})
-    end, reader = await publish_all(), feed_reader.Reader()
-    async with listening(end, reader=reader) as (_, live), listening(0, reader=reader) as (_, past):
+    end, reader = await publish_all(), feed_reader.FeedReader()
+    async with (
+        open_stream(end, reader=reader) as (_, live),
+        open_stream(0, reader=reader) as (_, past),
+    ):
         waiting = asyncio.ensure_future(anext(live, None))
         await asyncio.sleep(0.1)
         reader.close()
         assert await waiting is None
-        assert [told async for told in past] == []
+        assert [published async for published in past] == []
     with pytest.raises(errors.Unavailable):
-        async with reader.follow(subscription.Stream(reader, user=None, after=end)):
+        async with reader.subscribe(subscription.EventStream(reader, user=None, after=end)):
             pass
 
 
-async def test_the_reader_reads_while_somebody_follows_and_a_database_that_is_away_ends_nothing(
+async def test_the_reader_reads_while_it_has_subscribers_and_survives_a_database_outage(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = (await place(customer.user.id, {flavor: 1})).order
-    begin, reader, real, asked = await publish_all(), feed_reader.Reader(), events.read, []
-    monkeypatch.setattr(feed_reader, "REST", 0.01)
+    begin, reader, real, asked = (
+        await publish_all(),
+        feed_reader.FeedReader(),
+        events.read_events,
+        [],
+    )
+    monkeypatch.setattr(feed_reader, "RETRY_DELAY_SECONDS", 0.01)
 
-    async def read(*where: int, **whose: Any) -> list[events.Told]:
+    async def read(*where: int, **whose: Any) -> list[events.PublishedEvent]:
         asked.append(where)
         if len(asked) == 2:
-            raise database.Unavailable("restarting")
+            raise database.DatabaseUnavailable("restarting")
         return await real(*where, **whose)
 
-    monkeypatch.setattr(events, "read", read)
+    monkeypatch.setattr(events, "read_events", read)
     async with (
-        listening(begin, reader=reader) as (_, one),
-        listening(begin, reader=reader) as (_, two),
+        open_stream(begin, reader=reader) as (_, one),
+        open_stream(begin, reader=reader) as (_, two),
     ):
-        both = asyncio.gather(heard(one, 1), heard(two, 1))
+        both = asyncio.gather(next_events(one, 1), next_events(two, 1))
         await until(lambda: len(asked) >= 4)
-        assert len(reader._followers) == 2
+        assert len(reader._subscribers) == 2
         await note(order)
         await publish_all()
-        assert [positions(told) for told in await both] == [[begin + 1]] * 2
+        assert [positions(published) for published in await both] == [[begin + 1]] * 2
     count = len(asked)
-    await asyncio.sleep(3 * feed_reader.EVERY)
+    await asyncio.sleep(3 * feed_reader.READ_INTERVAL_SECONDS)
     assert len(asked) <= count + 1
     assert reader._task is None
 
 
-async def test_a_reader_that_fails_is_started_again_and_those_who_follow_miss_nothing(
+async def test_a_failed_reader_is_restarted_and_its_subscribers_miss_no_event(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    end, real, faults = await publish_all(), events.read, [RuntimeError("a bug")]
-    reader = feed_reader.Reader()
+    end, real, faults = await publish_all(), events.read_events, [RuntimeError("a bug")]
+    reader = feed_reader.FeedReader()
 
-    async def read(*args: Any, **kwargs: Any) -> list[events.Told]:
+    async def read(*args: Any, **kwargs: Any) -> list[events.PublishedEvent]:
         if faults and not kwargs:  # Only the reader calls without keyword arguments.
             raise faults.pop()
         return await real(*args, **kwargs)
 
-    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.01)
-    async with listening(end, reader=reader) as (_, given):
-        hearing = asyncio.create_task(heard(given, 1))
-        await until(lambda: len(reader._followers) == 1)
-        monkeypatch.setattr(events, "read", read)
+    monkeypatch.setattr(background, "MIN_RESTART_DELAY_SECONDS", 0.01)
+    async with open_stream(end, reader=reader) as (_, iterator):
+        receiving = asyncio.create_task(next_events(iterator, 1))
+        await until(lambda: len(reader._subscribers) == 1)
+        monkeypatch.setattr(events, "read_events", read)
         await until(lambda: not faults)
         order = (await place(customer.user.id, {flavor: 1})).order
         await publish_all()
-        assert [told.data.order for told in await hearing] == [order]
+        assert [event.data.order for event in await receiving] == [order]
     assert caplog.text.count("RuntimeError: a bug") == 1
 
 
-async def test_somebody_who_cannot_be_told_is_ended_and_the_others_miss_nothing(
+async def test_a_failing_subscriber_is_closed_and_the_others_miss_no_event(
     customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Deaf:
+    class Failing:
         closed = False
 
-        def hear(self, told: Sequence[events.Told]) -> None:
+        def on_events(self, published: Sequence[events.PublishedEvent]) -> None:
             raise RuntimeError("a bug")
 
         def close(self) -> None:
             self.closed = True
 
-    reader, end, deaf = feed_reader.Reader(), await publish_all(), Deaf()
-    async with reader.follow(deaf), listening(end, reader=reader) as (_, given):
-        hearing = asyncio.create_task(heard(given, 1))
-        await until(lambda: len(reader._followers) == 2)
+    reader, end, failing = feed_reader.FeedReader(), await publish_all(), Failing()
+    async with reader.subscribe(failing), open_stream(end, reader=reader) as (_, iterator):
+        receiving = asyncio.create_task(next_events(iterator, 1))
+        await until(lambda: len(reader._subscribers) == 2)
         order = (await place(customer.user.id, {flavor: 1})).order
         await publish_all()
-        assert [told.data.order for told in await hearing] == [order]
-        assert deaf.closed
+        assert [event.data.order for event in await receiving] == [order]
+        assert failing.closed
     assert caplog.text.count("RuntimeError: a bug") == 1
 
 
-async def test_a_stream_that_joins_while_the_service_stops_ends_as_it_should(
+async def test_a_stream_that_begins_while_the_service_stops_ends_cleanly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    end, reader, real = await publish_all(), feed_reader.Reader(), events.last
+    end, reader, real = await publish_all(), feed_reader.FeedReader(), events.read_last_event
     asked: list[int] = []
 
-    async def last() -> events.Last:
+    async def last() -> events.LastEvent:
         asked.append(1)
         if len(asked) == 2:  # The stream calls first, then the reader that it joins.
             reader.close()
         return await real()
 
-    monkeypatch.setattr(events, "last", last)
-    async with listening(end, reader=reader) as (_, given):
-        assert [told async for told in given] == []
+    monkeypatch.setattr(events, "read_last_event", last)
+    async with open_stream(end, reader=reader) as (_, iterator):
+        assert [published async for published in iterator] == []
     assert len(asked) == 2
 
 
-def test_no_more_than_so_many_events_are_published_in_one_transaction(
+def test_the_number_of_published_events_in_one_transaction_is_limited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = [{"id": n, "events": f"[{2 * n}, {2 * n + 1}]"} for n in range(4)]
-    monkeypatch.setattr(publisher, "MOST", 3)
+    monkeypatch.setattr(publisher, "MAX_EVENTS_PER_BATCH", 3)
     # Events of one transaction stay together. Further events wait for the next transaction.
-    assert publisher._first(rows) == ([0, 1, 2, 3], [0, 1])
+    assert publisher._select_events(rows) == ([0, 1, 2, 3], [0, 1])

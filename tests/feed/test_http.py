@@ -25,7 +25,7 @@ PATIENCE = 20
 
 @pytest.fixture(autouse=True)
 async def brisk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    monkeypatch.setattr(feed_http, "CHECK", 0.05)
+    monkeypatch.setattr(feed_http, "AUTHORIZATION_CHECK_SECONDS", 0.05)
     yield
 
 
@@ -81,7 +81,7 @@ class Connection:
         self._left.set()
 
     @property
-    def told(self) -> list[dict[str, Any]]:
+    def events(self) -> list[dict[str, Any]]:
         """Return the events so far, as a browser reads them."""
         blocks = [block.split("\n") for block in self.body.decode().split("\n\n")]
         fields = [dict(line.split(": ", 1) for line in block if line) for block in blocks]
@@ -125,9 +125,9 @@ def application(outermost: Any) -> Any:
     return outermost
 
 
-def streams(caller: Caller) -> feed_http.Streams:
+def streams(caller: Caller) -> feed_http.OpenStreams:
     transport: Any = caller.client._transport
-    found: feed_http.Streams = application(transport.app).state.streams
+    found: feed_http.OpenStreams = application(transport.app).state.streams
     return found
 
 
@@ -139,16 +139,16 @@ async def test_customers_hear_of_their_own_orders_and_staff_of_all(
         mine = (await place(customer.user.id, {flavor: 2})).order
         other = (await place(stranger.user.id, {flavor: 1})).order
         end = await publish_all()
-        await until(lambda: len(everything.told) == 2 and len(own.told) == 1)
+        await until(lambda: len(everything.events) == 2 and len(own.events) == 1)
         assert own.status == 200
         assert own.headers[b"content-type"] == b"text/event-stream"
         assert own.headers[b"cache-control"] == b"no-store"
         assert own.headers[b"x-accel-buffering"] == b"no"
         assert b"x-request-id" in own.headers
         assert own.body.startswith(b"retry: 1000\nid: %d\n\n" % begin)
-        (told,) = own.told
-        assert told.pop("at").endswith("Z")
-        assert told == {
+        (event,) = own.events
+        assert event.pop("at").endswith("Z")
+        assert event == {
             "id": begin + 1,
             "event": "placed",
             "type": "placed",
@@ -160,7 +160,7 @@ async def test_customers_hear_of_their_own_orders_and_staff_of_all(
             "total": 500,
             "currency": "EUR",
         }
-        assert [one["order"] for one in everything.told] == [mine, other]
+        assert [one["order"] for one in everything.events] == [mine, other]
         assert not own.complete
     # Resume at the last event. The parameter is for clients that cannot set the header field.
     async with (
@@ -168,30 +168,32 @@ async def test_customers_hear_of_their_own_orders_and_staff_of_all(
         connected(staff, f"after={begin + 1}") as by_parameter,
         connected(staff, "after=0", **{"Last-Event-ID": str(end)}) as by_both,
     ):
-        await until(lambda: bool(by_field.told and by_parameter.told))
-        assert by_field.told == by_parameter.told == everything.told[1:]
-        assert by_both.told == []
+        await until(lambda: bool(by_field.events and by_parameter.events))
+        assert by_field.events == by_parameter.events == everything.events[1:]
+        assert by_both.events == []
 
 
-@pytest.mark.parametrize("given", ["x", "-1", "1.5", "\u0661".encode().decode("latin-1"), "9" * 18])
-async def test_what_is_the_id_of_no_event_is_refused(customer: Caller, given: str) -> None:
-    status, problem = await refused(customer, **{"Last-Event-ID": given})
+@pytest.mark.parametrize(
+    "event_id", ["x", "-1", "1.5", "\u0661".encode().decode("latin-1"), "9" * 18]
+)
+async def test_an_unknown_event_id_is_refused(customer: Caller, event_id: str) -> None:
+    status, problem = await refused(customer, **{"Last-Event-ID": event_id})
     assert (status, problem["code"]) == (400, "validation-failed")
     assert problem["errors"][0]["pointer"] == "/Last-Event-ID"
-    if given.isascii():
-        assert (await refused(customer, f"after={given}"))[0] == 400
+    if event_id.isascii():
+        assert (await refused(customer, f"after={event_id}"))[0] == 400
 
 
 async def test_without_a_token_there_is_no_stream(customer: Caller) -> None:
-    nobody = Caller(customer.client, customer.user, "x.y.z")
-    assert (await refused(nobody))[0] == 401
+    unauthenticated = Caller(customer.client, customer.user, "x.y.z")
+    assert (await refused(unauthenticated))[0] == 401
 
 
-async def test_a_user_has_so_many_streams_and_all_together_so_many(
+async def test_the_number_of_streams_is_limited_per_user_and_in_total(
     customer: Caller, stranger: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_http, "EACH", 2)
-    monkeypatch.setattr(feed_http, "ALL", 3)
+    monkeypatch.setattr(feed_http, "MAX_STREAMS_PER_USER", 2)
+    monkeypatch.setattr(feed_http, "MAX_STREAMS", 3)
     async with connected(customer), connected(customer):
         connection = Connection(customer)
         await connection()
@@ -208,25 +210,25 @@ async def test_a_user_has_so_many_streams_and_all_together_so_many(
 async def test_a_stream_ends_with_its_token(customer: Caller) -> None:
     async with (
         asyncio.timeout(PATIENCE),
-        _open(customer, datetime.now(UTC) + timedelta(seconds=0.2)) as given,
+        _open(customer, datetime.now(UTC) + timedelta(seconds=0.2)) as event_id,
     ):
-        assert [block async for block in given][-1] == b""
+        assert [block async for block in event_id][-1] == b""
 
 
 @asynccontextmanager
 async def _open(caller: Caller, until: datetime) -> AsyncIterator[Any]:
     listener = feed_http.Listener(caller.user, until)
     with streams(caller).open(listener, await publish_all()) as stream:
-        yield feed_http.blocks(stream)
+        yield feed_http.encode_stream(stream)
 
 
 @pytest.mark.parametrize("change", ["disabled", "another password", "made staff"])
-async def test_who_may_listen_no_longer_is_cut_off(
+async def test_a_stream_ends_when_its_user_loses_the_authorization(
     customer: Caller, stranger: Caller, change: str
 ) -> None:
     async with connected(stranger) as other, connected(customer) as connection:
         if change == "disabled":
-            await users.disable(customer.user.id)
+            await users.disable_user(customer.user.id)
         elif change == "made staff":
             await User.update({User.admin: True}).where(User.id == customer.user.id)
         else:
@@ -235,32 +237,32 @@ async def test_who_may_listen_no_longer_is_cut_off(
         assert not other.complete
 
 
-async def test_a_database_that_is_away_for_a_moment_cuts_nobody_off(
+async def test_a_short_database_outage_ends_no_stream(
     customer: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real, looks = feed_http.Streams._close_those_who_may_not, list[datetime]()
+    real, looks = feed_http.OpenStreams._close_unauthorized, list[datetime]()
 
-    async def away_at_first(self: feed_http.Streams) -> None:
+    async def away_at_first(self: feed_http.OpenStreams) -> None:
         looks.append(datetime.now(UTC))
         if len(looks) == 1:
-            raise database.Unavailable("away")
+            raise database.DatabaseUnavailable("away")
         await real(self)
 
-    monkeypatch.setattr(feed_http.Streams, "_close_those_who_may_not", away_at_first)
+    monkeypatch.setattr(feed_http.OpenStreams, "_close_unauthorized", away_at_first)
     async with connected(customer) as connection:
         await until(lambda: len(looks) > 2)
         assert not connection.complete
-    assert "The database is away" in caplog.text
+    assert "The database is unavailable" in caplog.text
 
 
-async def test_nobody_goes_on_listening_unwatched(
+async def test_streams_end_when_the_authorization_check_fails(
     customer: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(self: feed_http.Streams) -> None:
+    async def broken(self: feed_http.OpenStreams) -> None:
         raise RuntimeError("a bug")
 
     async with connected(customer) as connection:
-        monkeypatch.setattr(feed_http.Streams, "_close_those_who_may_not", broken)
+        monkeypatch.setattr(feed_http.OpenStreams, "_close_unauthorized", broken)
         assert streams(customer)._watch is not None
         await until(lambda: connection.complete)
     assert caplog.text.count("RuntimeError: a bug") == 1
@@ -270,33 +272,31 @@ async def test_nobody_goes_on_listening_unwatched(
         assert streams(customer)._watch is not None
 
 
-async def test_a_listener_that_takes_nothing_is_given_up(
+async def test_a_stream_ends_when_its_client_receives_nothing(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(feed_http, "SLOW", 0.1)
+    monkeypatch.setattr(feed_http, "SEND_TIMEOUT_SECONDS", 0.1)
     caplog.set_level(logging.INFO, logger="icecream.feed.http")
     async with connected(customer) as connection:
         connection.reads.clear()
         await place(customer.user.id, {flavor: 1})
         await publish_all()
-        await until(lambda: "A listener took nothing" in caplog.text)
+        await until(lambda: "A client received nothing" in caplog.text)
         assert streams(customer)._open == {}
     assert not connection.complete
 
 
-async def test_in_silence_there_is_a_comment_from_which_one_can_go_on(
+async def test_a_heartbeat_has_an_id_from_which_a_client_can_continue(
     customer: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscription, "BEAT", 0.05)
+    monkeypatch.setattr(subscription, "HEARTBEAT_SECONDS", 0.05)
     end = await publish_all()
     async with connected(customer) as connection:
         await until(lambda: connection.body.count(b": nothing new\nid: %d\n\n" % end) > 1)
-        assert connection.told == []
+        assert connection.events == []
 
 
-async def test_the_streams_of_a_server_that_stops_end_as_they_should(
-    hashed: str, customer: Caller
-) -> None:
+async def test_streams_end_cleanly_when_the_server_stops(hashed: str, customer: Caller) -> None:
     from icecream import app
 
     transport = httpx.ASGITransport(app.create())

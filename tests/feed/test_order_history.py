@@ -12,13 +12,13 @@ from tests.conftest import Caller, place
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_order_begins_with_who_placed_it_and_each_event_follows_the_last(
+async def test_a_history_begins_with_the_placing_user_and_has_consecutive_events(
     customer: Caller, flavor: int
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
     at = datetime.now(UTC)
-    await order_history.record(
-        [order_history.Happened(placed.order, "noted", {"why": "tést"})], at=at
+    await order_history.record_events(
+        [order_history.OrderEvent(placed.order, "noted", {"why": "tést"})], at=at
     )
     rows = await Event.select().where(Event.order == placed.order).order_by(Event.seq)
     assert [(row["seq"], row["type"], row["by"]) for row in rows] == [

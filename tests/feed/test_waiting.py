@@ -13,7 +13,7 @@ from icecream.feed import reader as feed_reader
 from icecream.payments import leases, settlement
 from icecream.payments.providers import Declined
 from icecream.tables import Payment
-from tasks.publishing import publishing
+from tasks.publishing import run_publisher
 from tests.conftest import Caller, new_flavor, place, verdict
 
 pytestmark = pytest.mark.anyio
@@ -43,14 +43,14 @@ pytestmark = pytest.mark.anyio
         ("return=minimal", None),
     ],
 )
-def test_a_preference_is_understood_or_ignored(field: str | None, seconds: int | None) -> None:
-    assert waiting.asked(field) == seconds
+def test_a_preference_is_parsed_or_ignored(field: str | None, seconds: int | None) -> None:
+    assert waiting.parse_wait_preference(field) == seconds
 
 
 @pytest.fixture(autouse=True)
 async def published(opened: None) -> AsyncIterator[None]:
     """Publish events, as every serving process does."""
-    async with publishing():
+    async with run_publisher():
         yield
 
 
@@ -61,7 +61,7 @@ async def charge_of(caller: Caller) -> int | None:
 
 
 @pytest.mark.parametrize("answer", ["ref", Declined("No money.")])
-async def test_the_answer_comes_with_the_settled_order(customer: Caller, answer: Any) -> None:
+async def test_the_response_has_the_settled_order(customer: Caller, answer: Any) -> None:
     flavor, began = await new_flavor(), time.monotonic()
     asked = asyncio.create_task(
         customer.request(
@@ -99,7 +99,7 @@ async def test_the_answer_comes_with_the_settled_order(customer: Caller, answer:
     assert list(again.json()) == ["status", "order_id"]
 
 
-async def test_who_has_waited_long_enough_is_answered_with_what_there_is(
+async def test_after_the_longest_wait_the_response_has_the_current_order(
     customer: Caller, flavor: int
 ) -> None:
     body = {"flavor": flavor, "quantity": 1}
@@ -111,58 +111,60 @@ async def test_who_has_waited_long_enough_is_answered_with_what_there_is(
     assert "order" not in plain.json()
 
 
-async def test_all_who_wait_follow_the_feed_as_one_and_nobody_asks_again(
+async def test_all_waiting_requests_share_one_subscription_and_do_not_poll(
     customer: Caller, flavor: int
 ) -> None:
     free = await new_flavor(price=0)
     pending = [(await place(customer.user.id, {flavor: 1})) for _ in range(3)]
     over = (await place(customer.user.id, {free: 1})).order
-    reader = feed_reader.Reader()
-    room = waiting.Waiting(reader)
+    reader = feed_reader.FeedReader()
+    room = waiting.SettlementWaiters(reader)
     began = time.monotonic()
-    all_of_them = [asyncio.create_task(room.settled(one.order, 20)) for one in pending[:2]]
-    assert await room.settled(over, 20)
-    assert await room.settled(pending[2].order, 0.3)
-    assert list(reader._followers) == [room]
+    all_of_them = [
+        asyncio.create_task(room.wait_until_settled(one.order, 20)) for one in pending[:2]
+    ]
+    assert await room.wait_until_settled(over, 20)
+    assert await room.wait_until_settled(pending[2].order, 0.3)
+    assert list(reader._subscribers) == [room]
     for one in pending[:2]:
         (claim,) = await leases.acquire_leases([one.payment or 0], limit=1, lease_seconds=30)
         await settlement.settle([verdict(claim, f"waiting {one.order}")])
     assert await asyncio.gather(*all_of_them) == [True, True]
     assert time.monotonic() - began < 10
-    assert not reader._followers
+    assert not reader._subscribers
     assert not room._waiters
 
 
-async def test_a_server_that_stops_answers_who_waits(customer: Caller, flavor: int) -> None:
+async def test_a_stopping_server_answers_waiting_requests(customer: Caller, flavor: int) -> None:
     number = (await place(customer.user.id, {flavor: 1})).order
-    reader = feed_reader.Reader()
-    room = waiting.Waiting(reader)
-    closed = asyncio.create_task(room.settled(number, 20))
+    reader = feed_reader.FeedReader()
+    room = waiting.SettlementWaiters(reader)
+    closed = asyncio.create_task(room.wait_until_settled(number, 20))
     await asyncio.sleep(0)
     assert number in room._waiters
     reader.close()
     assert await closed is False
-    assert await room.settled(number, 20) is False
+    assert await room.wait_until_settled(number, 20) is False
 
 
-async def test_a_limit_around_waiting_holds_and_leaves_nothing_behind(
+async def test_a_timeout_around_waiting_works_and_leaves_nothing_behind(
     customer: Caller, flavor: int
 ) -> None:
     number = (await place(customer.user.id, {flavor: 1})).order
-    room = waiting.Waiting(feed_reader.Reader())
+    room = waiting.SettlementWaiters(feed_reader.FeedReader())
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await room.settled(number, 20)
+            await room.wait_until_settled(number, 20)
     assert not room._waiters
 
 
-async def test_who_waits_when_the_database_goes_away_is_answered_with_what_there_is(
+async def test_a_waiting_request_is_answered_when_the_database_becomes_unavailable(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away() -> None:
-        raise database.Unavailable("away")
+        raise database.DatabaseUnavailable("away")
 
-    monkeypatch.setattr(events, "last", away)
+    monkeypatch.setattr(events, "read_last_event", away)
     body = {"flavor": flavor, "quantity": 1}
     answer = await customer.request("POST", "/api/orders/", json=body, headers={"Prefer": "wait=9"})
     assert list(answer.json()) == ["status", "order_id"]

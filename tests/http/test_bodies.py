@@ -17,4 +17,4 @@ from icecream.http import bodies
     ],
 )
 def test_a_path_becomes_a_json_pointer(path: str, expected: str) -> None:
-    assert bodies.pointer(constraints.steps(path)) == expected
+    assert bodies.json_pointer(constraints.parse_path(path)) == expected

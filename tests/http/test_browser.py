@@ -44,7 +44,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, elsewhere: int) -> Iterator[S
         yield shop
 
 
-async def test_every_way_in_at_the_door_leads_somewhere(page: Page) -> None:
+async def test_every_link_of_the_front_page_works(page: Page) -> None:
     await page.goto("/")
     links = await page.locator("nav a").all()
     assert len(links) == 7
@@ -54,7 +54,7 @@ async def test_every_way_in_at_the_door_leads_somewhere(page: Page) -> None:
         await (await opened.value).wait_for_url(f"**{await link.get_attribute('href')}**")
 
 
-async def test_the_link_in_a_problem_leads_to_its_line(page: Page) -> None:
+async def test_the_link_in_a_problem_leads_to_its_row(page: Page) -> None:
     for kind in errors.Refusal.__subclasses__():
         await page.goto(f"/problems#{kind.code}")
         await expect(page.locator("tr:target code")).to_have_text(kind.code)
@@ -99,10 +99,10 @@ async def test_redoc_shows_every_operation(page: Page, shop: Shop) -> None:
         await expect(shown.get_by_role("heading", name=one["summary"])).to_be_visible()
 
 
-async def test_a_wrong_password_is_told_where_it_was_typed(page: Page, watch: Watch) -> None:
+async def test_a_wrong_password_is_reported_in_the_form(page: Page, watch: Watch) -> None:
     await page.goto("/admin/")
     await signs_in(page, "not the password")
-    await expect(page.get_by_role("alert")).to_contain_text("No member of staff")
+    await expect(page.get_by_role("alert")).to_contain_text("No staff account")
     # The browser itself logs this line for each such response.
     refused = (
         "error: Failed to load resource: the server responded with a status of 401 (Unauthorized)"
@@ -111,7 +111,7 @@ async def test_a_wrong_password_is_told_where_it_was_typed(page: Page, watch: Wa
     watch.lines.clear()
 
 
-async def test_a_form_tells_staff_what_was_done_or_why_it_was_not(
+async def test_a_form_shows_staff_its_result_or_the_reason_of_the_failure(
     page: Page, watch: Watch, shop: Shop
 ) -> None:
     placed = shop.http.post("/api/orders/", json={"flavor": 1, "quantity": 2}).json()
@@ -203,7 +203,7 @@ async def called_from(port: int, browser: Browser, shop: Shop, token: str) -> An
         return await there.evaluate(CALLS, [f"http://127.0.0.1:{shop.port}", token])
 
 
-async def test_a_page_of_another_origin_reads_what_header_fields_say(
+async def test_a_page_of_an_allowed_origin_reads_header_fields(
     browser: Browser, shop: Shop, elsewhere: int
 ) -> None:
     shop.order()
@@ -232,8 +232,6 @@ async def test_a_page_of_another_origin_reads_what_header_fields_say(
     assert all(fields[name]["ratelimit"] for name in ("page", "refused", "stale"))
 
 
-async def test_a_page_of_an_origin_that_is_not_named_reads_nothing(
-    browser: Browser, shop: Shop
-) -> None:
+async def test_a_page_of_another_origin_reads_nothing(browser: Browser, shop: Shop) -> None:
     with pytest.raises(Error, match="Failed to fetch"):
         await called_from(servers.free_port(), browser, shop, "nobody")

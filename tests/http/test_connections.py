@@ -96,7 +96,7 @@ def access(shop: Shop) -> str:
         ("PUT /", 405),
     ],
 )
-def test_an_answer_before_the_body_was_read_is_the_last_one(
+def test_a_response_before_the_body_was_read_is_the_last_one(
     client: Client, line: str, length: str, status: int
 ) -> None:
     client.send(f"{line} HTTP/1.1", JSON, length)
@@ -105,7 +105,7 @@ def test_an_answer_before_the_body_was_read_is_the_last_one(
     client.rest()
 
 
-def test_an_answer_to_a_body_that_is_too_long_is_the_last_one(
+def test_a_response_to_a_body_that_is_too_long_is_the_last_one(
     shop: Shop,
 ) -> None:
     too_long = b"[" * 300_000
@@ -115,12 +115,12 @@ def test_an_answer_to_a_body_that_is_too_long_is_the_last_one(
     ):
         with closing(Client(shop.port)) as client:
             client.send("POST /api/orders/ HTTP/1.1", access(shop), JSON, length, body=body)
-            status, told = client.head()
-            assert (status, told["connection"]) == (413, "close")
-            assert len(client.rest()) == int(told["content-length"])
+            status, headers = client.head()
+            assert (status, headers["connection"]) == (413, "close")
+            assert len(client.rest()) == int(headers["content-length"])
 
 
-def test_an_endless_body_after_a_refusal_is_not_read_for_as_long_as_it_comes(
+def test_an_endless_body_after_a_refusal_is_not_read_to_its_end(
     client: Client,
 ) -> None:
     client.send("POST /api/orders/ HTTP/1.1", JSON, "Transfer-Encoding: chunked")
@@ -132,7 +132,7 @@ def test_an_endless_body_after_a_refusal_is_not_read_for_as_long_as_it_comes(
             client.socket.sendall(chunk)
 
 
-def test_a_body_that_trickles_in_after_a_refusal_is_not_read_for_ever(client: Client) -> None:
+def test_a_slow_body_after_a_refusal_is_not_read_forever(client: Client) -> None:
     client.send("POST /api/orders/ HTTP/1.1", JSON, "Content-Length: 1000000")
     assert client.head()[0] == 401
     end = time.monotonic() + PATIENCE
@@ -142,7 +142,7 @@ def test_a_body_that_trickles_in_after_a_refusal_is_not_read_for_ever(client: Cl
             time.sleep(0.05)
 
 
-def test_who_goes_on_sending_still_gets_to_read_the_answer(client: Client) -> None:
+def test_a_client_that_continues_to_send_can_read_the_response(client: Client) -> None:
     client.send("POST /api/orders/ HTTP/1.1", JSON, "Content-Length: 1000000")
     for _ in range(10):
         client.socket.sendall(b"x" * 100_000)
@@ -164,24 +164,22 @@ def test_a_refusal_of_a_whole_request_leaves_the_connection_open(
     assert client.head()[0] == 200
 
 
-def test_who_asks_whether_to_go_on_is_told_to(client: Client, shop: Shop) -> None:
+def test_expect_100_continue_is_answered(client: Client, shop: Shop) -> None:
     fields = (JSON, "Expect: 100-continue", f"Content-Length: {len(SIGN_IN)}")
     client.send("POST /api/token/ HTTP/1.1", *fields)
     assert client.head()[0] == 100
     client.socket.sendall(SIGN_IN.encode())
-    status, told = client.head()
+    status, headers = client.head()
     assert status == 200
-    assert "connection" not in told
-    client.body(told["content-length"])
+    assert "connection" not in headers
+    client.body(headers["content-length"])
     client.send("POST /api/orders/ HTTP/1.1", *fields)
-    status, told = client.head()
-    assert (status, told["connection"]) == (401, "close")
+    status, headers = client.head()
+    assert (status, headers["connection"]) == (401, "close")
 
 
 @pytest.mark.parametrize("parts", [1, 2, 7])
-def test_a_wish_for_another_protocol_is_ignored_and_the_request_is_served(
-    client: Client, parts: int
-) -> None:
+def test_an_upgrade_is_ignored_and_the_request_is_served(client: Client, parts: int) -> None:
     head = ["POST /api/token/ HTTP/1.1", "Host: ice", JSON, *UPGRADE]
     chunked = f"{len(SIGN_IN):x}\r\n{SIGN_IN}\r\n0\r\n\r\n"
     for length, body in (
@@ -199,12 +197,12 @@ def test_a_wish_for_another_protocol_is_ignored_and_the_request_is_served(
     status, fields = client.head()
     client.body(fields["content-length"])
     client.send("GET /health/live HTTP/1.1", "Connection: Upgrade, close", "Upgrade: websocket")
-    told, fields = client.head()
-    assert (status, told, fields["connection"]) == (200, 200, "close")
+    final_status, fields = client.head()
+    assert (status, final_status, fields["connection"]) == (200, 200, "close")
     assert len(client.rest()) == int(fields["content-length"])
 
 
-def test_a_tunnel_is_refused(client: Client) -> None:
+def test_connect_is_refused(client: Client) -> None:
     client.send("CONNECT ice:443 HTTP/1.1")
     assert client.head()[0] in (400, 404, 405)
 
@@ -223,7 +221,7 @@ def test_http_1_0_has_no_chunks_and_ends_with_the_connection(
         assert re.fullmatch(rb"\[.*\]", client.rest())
 
 
-def test_an_idle_connection_stays_for_as_long_as_the_setting_says(
+def test_an_idle_connection_stays_open_for_the_configured_time(
     client: Client,
 ) -> None:
     began = time.monotonic()
@@ -256,7 +254,7 @@ async def test_a_proxy_is_trusted_on_a_socket_for_both_kinds_of_addresses() -> N
         await send({"type": "http.response.body", "body": b""})
 
     config = uvicorn.Config(application, log_config=None, forwarded_allow_ips=["127.0.0.1"])
-    connection = connections.Connection(config, ServerState(), {})
+    connection = connections.ClientConnection(config, ServerState(), {})
     connection.connection_made(Accepted())
     assert connection.client == ("127.0.0.1", 4711)
     connection.data_received(b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n")

@@ -15,9 +15,11 @@ SHOP = "https://shop.example"
 
 
 @pytest.fixture
-async def asked() -> httpx.AsyncClient:
-    whole = cors.across_origins(methods.Methods(app.litestar()), (SHOP, "https://b.example"))
-    transport = httpx.ASGITransport(middleware.Edge(whole, https=False), raise_app_exceptions=False)
+async def cors_client() -> httpx.AsyncClient:
+    whole = cors.add_cors(methods.HeadAndOptions(app.litestar()), (SHOP, "https://b.example"))
+    transport = httpx.ASGITransport(
+        middleware.OuterMiddleware(whole, https=False), raise_app_exceptions=False
+    )
     return httpx.AsyncClient(transport=transport, base_url="http://test")
 
 
@@ -40,13 +42,13 @@ async def test_every_field_of_the_document_may_be_sent_or_read(client: httpx.Asy
         for answer in one["responses"].values()
         for name in answer.get("headers", ())
     }
-    assert {"Idempotency-Key", "If-Match", "Prefer"} <= sent <= set(cors.SENT)
+    assert {"Idempotency-Key", "If-Match", "Prefer"} <= sent <= set(cors.ALLOWED_HEADERS)
     assert {"ETag", "Link", "As-Of"} <= read
-    assert read - {"Access-Control-Allow-Origin"} <= set(cors.READ)
+    assert read - {"Access-Control-Allow-Origin"} <= set(cors.EXPOSED_HEADERS)
 
 
-async def test_an_answer_names_the_origin_and_what_it_may_read(
-    asked: httpx.AsyncClient, customer: Caller
+async def test_a_response_names_the_origin_and_the_readable_fields(
+    cors_client: httpx.AsyncClient, customer: Caller
 ) -> None:
     access = {"Authorization": f"Bearer {customer.access}", "Origin": SHOP}
     for path, headers, status in (
@@ -55,7 +57,7 @@ async def test_an_answer_names_the_origin_and_what_it_may_read(
         ("/api/flavors/x", access, 404),
         ("/api/orders/cancel/", access, 404),
     ):
-        answer = await asked.get(path, headers=headers)
+        answer = await cors_client.get(path, headers=headers)
         assert answer.status_code == status
         assert answer.headers["access-control-allow-origin"] == SHOP
         assert "Origin" in answer.headers["vary"]
@@ -63,14 +65,16 @@ async def test_an_answer_names_the_origin_and_what_it_may_read(
         assert {"etag", "link", "retry-after", "x-request-id"} <= lower(exposed)
 
 
-async def test_a_preflight_allows_what_the_api_takes(asked: httpx.AsyncClient) -> None:
+async def test_a_preflight_allows_the_methods_and_fields_of_the_api(
+    cors_client: httpx.AsyncClient,
+) -> None:
     for path in ("/api/orders/", "/api/payments/1", "/api/flavors/1", "/nowhere"):
         fields = {
             "Origin": SHOP,
             "Access-Control-Request-Method": "PATCH",
             "Access-Control-Request-Headers": "authorization,idempotency-key,if-match,prefer",
         }
-        answer = await asked.options(path, headers=fields)
+        answer = await cors_client.options(path, headers=fields)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == SHOP
         assert {"patch", "post"} <= lower(answer.headers["access-control-allow-methods"])
@@ -79,17 +83,17 @@ async def test_a_preflight_allows_what_the_api_takes(asked: httpx.AsyncClient) -
         assert answer.headers["x-request-id"]
 
 
-async def test_another_origin_is_not_allowed(asked: httpx.AsyncClient) -> None:
+async def test_another_origin_is_not_allowed(cors_client: httpx.AsyncClient) -> None:
     fields = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
-    preflight = await asked.options("/api/orders/", headers=fields)
+    preflight = await cors_client.options("/api/orders/", headers=fields)
     assert preflight.status_code == 400
-    for answer in (preflight, await asked.get("/api/orders/", headers=fields)):
+    for answer in (preflight, await cors_client.get("/api/orders/", headers=fields)):
         assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_options_that_are_no_preflight_say_what_the_path_takes(
-    asked: httpx.AsyncClient,
+async def test_options_without_a_preflight_lists_the_methods_of_the_path(
+    cors_client: httpx.AsyncClient,
 ) -> None:
-    answer = await asked.options("/api/token/", headers={"Origin": SHOP})
+    answer = await cors_client.options("/api/token/", headers={"Origin": SHOP})
     assert (answer.status_code, answer.headers["allow"]) == (204, "OPTIONS, POST")
     assert answer.headers["access-control-allow-origin"] == SHOP

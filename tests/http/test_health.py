@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def looked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "WRITE_EVERY_SECONDS", 0)
+    monkeypatch.setattr(health, "MIN_TEST_WRITE_INTERVAL_SECONDS", 0)
 
 
 @asynccontextmanager
@@ -42,7 +42,7 @@ async def read_only() -> AsyncIterator[None]:
         await connection.close()
 
 
-async def test_a_process_that_answers_lives(client: httpx.AsyncClient) -> None:
+async def test_a_process_that_answers_is_live(client: httpx.AsyncClient) -> None:
     answer = await client.get("/health/live")
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
 
@@ -52,7 +52,7 @@ async def test_a_migrated_database_is_ready(client: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "warnings": []})
 
 
-async def test_a_process_that_writes_no_more_orders_is_not_ready(
+async def test_a_process_with_a_stuck_batch_is_not_ready(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = asyncio.Event()
@@ -61,8 +61,8 @@ async def test_a_process_that_writes_no_more_orders_is_not_ready(
         await gate.wait()
         return calls
 
-    line = batching.Batches(work, of="orders", most=1, room=1)
-    asked = asyncio.create_task(line.ask(1))
+    line = batching.BatchQueue(work, name="orders", max_weight=1, max_waiting=1)
+    asked = asyncio.create_task(line.submit(1))
     await until(lambda: asyncio.sleep(0, line.seconds > 0))
     with monkeypatch.context() as patched:
         patched.setattr(batching, "STUCK_SECONDS", 0.0)
@@ -74,7 +74,7 @@ async def test_a_process_that_writes_no_more_orders_is_not_ready(
     assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_ready_means_that_writes_work_and_they_do_again_without_a_restart(
+async def test_a_read_only_database_is_not_ready_until_it_accepts_writes_again(
     client: httpx.AsyncClient, customer: Caller, flavor: int
 ) -> None:
     order = {"quantity": 1, "flavor": flavor}
@@ -98,27 +98,30 @@ async def test_commits_that_do_not_wait_for_the_disk_are_a_warning(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(DB, database.Postgres)
-    monkeypatch.setattr(DB.sessions, "synchronous_commit", "local")
+    monkeypatch.setattr(DB.connector, "synchronous_commit", "local")
     answer = await client.get("/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
     (warning,) = answer.json()["warnings"]
     assert warning.startswith("synchronous_commit is local")
 
 
-async def test_a_database_that_lacks_migrations_is_not_ready(
+async def test_a_database_with_pending_migrations_is_not_ready(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bootstrap, "known_migrations", lambda: ["2099-01-01T00:00:00:000000"])
+    monkeypatch.setattr(bootstrap, "all_migrations", lambda: ["2099-01-01T00:00:00:000000"])
     answer = await client.get("/health/ready")
-    assert (answer.status_code, answer.json()["status"]) == (503, "the database lacks migrations")
+    assert (answer.status_code, answer.json()["status"]) == (
+        503,
+        "the database has pending migrations",
+    )
 
 
-async def test_a_database_that_is_away_is_not_ready(
+async def test_an_unavailable_database_is_not_ready(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away() -> list[str]:
-        raise database.Unavailable
+        raise database.DatabaseUnavailable
 
-    monkeypatch.setattr(bootstrap, "pending", away)
+    monkeypatch.setattr(bootstrap, "pending_migrations", away)
     answer = await client.get("/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (503, "the database does not answer")

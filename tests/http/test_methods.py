@@ -31,7 +31,7 @@ def paths(method: str) -> list[str]:
     return sorted(route.path_format for route in routes if method in getattr(route, "methods", ()))
 
 
-async def test_head_is_as_get_without_a_body_wherever_there_is_get(staff: Caller) -> None:
+async def test_head_equals_get_without_a_body_for_every_path(staff: Caller) -> None:
     flavor = await new_flavor()
     await place(staff.user.id, {flavor: 1})
     order = (await staff.get("/api/orders/?limit=1")).json()[0]["id"]
@@ -60,7 +60,7 @@ async def test_head_leaves_no_stream_open(staff: Caller) -> None:
         assert answer.content == b""
 
 
-async def test_head_of_what_takes_no_get_says_what_it_takes(customer: Caller) -> None:
+async def test_head_of_a_path_without_get_lists_the_allowed_methods(customer: Caller) -> None:
     answer = await customer.request("HEAD", "/api/orders/quote/")
     assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
 
@@ -91,14 +91,14 @@ async def test_head_is_in_the_log_as_head(
         ("/admin/api/tables/flavor/", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
     ],
 )
-async def test_options_says_without_a_token_what_a_path_takes(
+async def test_options_lists_the_methods_without_a_token(
     client: httpx.AsyncClient, path: str, allowed: str
 ) -> None:
     answer = await client.options(path)
     assert (answer.status_code, answer.headers["allow"], answer.content) == (204, allowed, b"")
 
 
-async def test_options_and_a_refused_method_name_the_same_of_every_path(
+async def test_options_and_a_refused_method_list_the_same_methods(
     staff: Caller, client: httpx.AsyncClient
 ) -> None:
     for template in paths("OPTIONS"):
@@ -109,6 +109,6 @@ async def test_options_and_a_refused_method_name_the_same_of_every_path(
         assert (refused.status_code, refused.headers["allow"]) == (405, answer.headers["allow"])
 
 
-async def test_options_of_nothing_is_404(client: httpx.AsyncClient) -> None:
+async def test_options_of_an_unknown_path_is_404(client: httpx.AsyncClient) -> None:
     answer = await client.options("/nowhere")
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")

@@ -58,23 +58,23 @@ def read(text: str) -> Figures:
     )
 
 
-Told = Callable[[], Awaitable[Figures]]
+ReadFigures = Callable[[], Awaitable[Figures]]
 
 
 @pytest.fixture
-def told(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> Told:
+def read_figures(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> ReadFigures:
     """Return a function that reads the current figures."""
-    monkeypatch.setattr(metrics, "FRESH", 0)
+    monkeypatch.setattr(metrics, "CACHE_SECONDS", 0)
 
-    async def told() -> Figures:
+    async def read_figures() -> Figures:
         answer = await client.get("/metrics")
         assert answer.status_code == 200
         return read(answer.text)
 
-    return told
+    return read_figures
 
 
-async def test_the_page_is_prometheus_text_for_direct_callers_alone(
+async def test_the_page_is_prometheus_text_only_for_direct_requests(
     client: httpx.AsyncClient,
 ) -> None:
     answer = await client.get("/metrics")
@@ -86,22 +86,22 @@ async def test_the_page_is_prometheus_text_for_direct_callers_alone(
         assert (await client.get("/metrics", headers={name: "anything"})).status_code == 404
 
 
-async def test_asked_again_at_once_it_answers_the_same(client: httpx.AsyncClient) -> None:
+async def test_the_page_is_cached_for_a_moment(client: httpx.AsyncClient) -> None:
     first, second = await asyncio.gather(client.get("/metrics"), client.get("/metrics"))
     assert first.text == second.text
 
 
-async def test_requests_are_counted_by_template_never_by_address(
-    client: httpx.AsyncClient, told: Told
+async def test_requests_are_counted_by_path_template(
+    client: httpx.AsyncClient, read_figures: ReadFigures
 ) -> None:
-    before = await told()
+    before = await read_figures()
     for n in range(1500):
         await client.post(f"/api/payments/webhooks/somebody{n}/")
     for n in range(10):
         await client.get(f"/nowhere/{n}")
         await client.get(f"/admin/assets/nothing{n}.js")
         await client.request(f"BREW{n}", "/health/live")
-    after = await told()
+    after = await read_figures()
     count = "request_duration_seconds_count"
     assert {key[1:]: value for key, value in (after - before).items() if key[0] == count} == {
         ("POST", "/api/payments/webhooks/{provider}", "404"): 1500,
@@ -114,8 +114,8 @@ async def test_requests_are_counted_by_template_never_by_address(
     assert 0 < after[spent] - before[spent] < 60
 
 
-async def test_orders_are_counted_by_what_came_of_them(customer: Caller, told: Told) -> None:
-    before, user = await told(), customer.user.id
+async def test_orders_are_counted_by_outcome(customer: Caller, read_figures: ReadFigures) -> None:
+    before, user = await read_figures(), customer.user.id
     flavor, line = await new_flavor(stock=3), placing.OrderPlacer(notify_nobody)
     key = keys.RequestKey(user, "twice", "an order")
     await asyncio.gather(*(line.place(user, {flavor: 1}, key) for _ in range(3)))
@@ -126,7 +126,7 @@ async def test_orders_are_counted_by_what_came_of_them(customer: Caller, told: T
     await line.close()
     with pytest.raises(errors.Unavailable):
         await line.place(user, {flavor: 1})
-    new = await told() - before
+    new = await read_figures() - before
     assert {key[1]: value for key, value in new.items() if key[0] == "orders_total"} == {
         "placed": 1,
         "replayed": 2,
@@ -139,10 +139,10 @@ async def test_orders_are_counted_by_what_came_of_them(customer: Caller, told: T
     assert new["batch_duration_seconds_count", "orders"] == 3
 
 
-async def test_payments_are_counted_by_what_came_of_each_attempt(
-    customer: Caller, told: Told
+async def test_payment_attempts_are_counted_by_result(
+    customer: Caller, read_figures: ReadFigures
 ) -> None:
-    before = await told()
+    before = await read_figures()
     answers: list[Any] = [
         "well",
         Declined("no"),
@@ -161,7 +161,7 @@ async def test_payments_are_counted_by_what_came_of_each_attempt(
         lambda: actions.refund_order(paid[0]["id"], None, reason="test", by=customer.user.id)
     )
     await carry_out(paid[0]["id"])
-    new, count = await told() - before, "payment_attempt_duration_seconds_count"
+    new, count = await read_figures() - before, "payment_attempt_duration_seconds_count"
     assert {key[1:]: value for key, value in new.items() if key[0] == count} == {
         ("charge", "succeeded"): 1,
         ("charge", "declined"): 1,
@@ -174,40 +174,42 @@ async def test_payments_are_counted_by_what_came_of_each_attempt(
     assert new["batch_size_sum", "settlements"] == 4
 
 
-async def test_the_queue_is_told_as_it_stands(customer: Caller, told: Told) -> None:
+async def test_the_gauges_show_the_current_queue(
+    customer: Caller, read_figures: ReadFigures
+) -> None:
     # Jobs of earlier tests must not be due: move them to a date far in the future.
     await Job.update({Job.run_at: datetime(2099, 1, 1, tzinfo=UTC)}, force=True)
-    before = await told()
+    before = await read_figures()
     assert (before["jobs_due",], before["oldest_due_job_age_seconds",]) == (0, 0)
     taken, *_ = [await place(customer.user.id, {await new_flavor(): 1}) for _ in range(3)]
     await parked(customer)
     await leases.acquire_leases([number(taken)], limit=1, lease_seconds=20)
     await asyncio.sleep(0.01)
-    after = await told()
+    after = await read_figures()
     assert (after["database_up",], after["jobs_due",]) == (1, 2)
     assert 0.01 < after["oldest_due_job_age_seconds",] < 60
     new = after - before
     assert (new["jobs_in_flight",], new["payments_parked",]) == (1, 1)
 
 
-async def test_without_its_database_the_page_says_so_and_tells_the_rest(
-    told: Told, monkeypatch: pytest.MonkeyPatch
+async def test_the_page_reports_an_unavailable_database_and_all_other_metrics(
+    read_figures: ReadFigures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object) -> None:
-        raise database.Unavailable("away")
+        raise database.DatabaseUnavailable("away")
 
     monkeypatch.setattr(Job, "raw", away)
-    figures = await told()
+    figures = await read_figures()
     assert figures["database_up",] == 0
-    absent = {"redis_away", *metrics.STANDING}
+    absent = {"redis_away", *metrics.GAUGE_HELP}
     assert not absent & {name for name, *_ in figures}
     assert figures["orders_total", "placed"] >= 0
 
 
-async def test_nobody_waits_long_for_what_hangs_and_it_is_asked_once_until_it_is_given_up(
+async def test_a_hanging_query_delays_no_scrape_and_is_repeated_only_after_its_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(metrics, "PATIENCE", 0.05)
+    monkeypatch.setattr(metrics, "QUERY_TIMEOUT_SECONDS", 0.05)
     asked, thaw = 0, asyncio.Event()
 
     async def hang() -> bool:
@@ -218,14 +220,14 @@ async def test_nobody_waits_long_for_what_hangs_and_it_is_asked_once_until_it_is
                 await thaw.wait()
         return True
 
-    question, began = metrics.Question(hang), time.monotonic()
-    assert [await question.answer() for _ in range(3)] == [None, None, None]
+    question, began = metrics.SharedQuery(hang), time.monotonic()
+    assert [await question.result() for _ in range(3)] == [None, None, None]
     assert time.monotonic() - began < 5
     assert asked == 1
-    monkeypatch.setattr(metrics, "GIVEN_UP", 0)
-    assert (await question.answer(), asked) == (None, 2)
+    monkeypatch.setattr(metrics, "HUNG_QUERY_SECONDS", 0)
+    assert (await question.result(), asked) == (None, 2)
     thaw.set()
-    assert (await question.answer(), asked) == (True, 3)
+    assert (await question.result(), asked) == (True, 3)
 
 
 # Tests with real processes.
@@ -317,7 +319,7 @@ def attempts(figures: Figures) -> float:
 
 
 @pytest.mark.only("postgres")
-def test_any_process_tells_for_all_also_for_those_that_were_killed(together: Together) -> None:
+def test_any_process_reports_all_counts_even_of_killed_processes(together: Together) -> None:
     together.order(20)
     together.shop.all_ended()
     folders = [together.folder(one) for one in (together.server, together.worker)]
@@ -332,7 +334,7 @@ def test_any_process_tells_for_all_also_for_those_that_were_killed(together: Tog
     until(lambda: together.worker.output.count("Charging payments") == 3, "it works")
     together.order(10)
     together.shop.all_ended()
-    time.sleep(metrics.FRESH)
+    time.sleep(metrics.CACHE_SECONDS)
     for _ in range(10):
         served, worked = together.pages()
         assert (orders(served), attempts(worked)) == (30, 30)
@@ -346,7 +348,7 @@ def test_any_process_tells_for_all_also_for_those_that_were_killed(together: Tog
 
 
 @pytest.mark.only("postgres")
-def test_with_redis_or_the_database_away_both_pages_answer_and_say_so(
+def test_both_pages_report_an_outage_of_redis_or_the_database(
     together: Together, redis: servers.Server, postgres: tuple[str, int]
 ) -> None:
     def both(name: str, value: float) -> Callable[[], bool]:
@@ -366,7 +368,7 @@ def test_with_redis_or_the_database_away_both_pages_answer_and_say_so(
 
 
 @pytest.mark.only("postgres")
-def test_of_killed_supervisors_nothing_is_left(together: Together) -> None:
+def test_a_killed_supervisor_leaves_no_files(together: Together) -> None:
     commands = together.server, together.worker
     folders = [together.folder(one) for one in commands]
     for command in commands:
@@ -376,7 +378,7 @@ def test_of_killed_supervisors_nothing_is_left(together: Together) -> None:
 
 
 @pytest.mark.only("sqlite")
-def test_the_one_process_with_sqlite_tells_of_orders_and_of_payments(tmp_path: Path) -> None:
+def test_the_single_process_with_sqlite_reports_orders_and_payments(tmp_path: Path) -> None:
     with Shop(tmp_path / "shop", f"sqlite:///{tmp_path}/shop.sqlite") as shop:
         server = shop.serve(ICECREAM_ADMIN_PASSWORD=ADMIN_PASSWORD)
         shop.sign_in("admin", ADMIN_PASSWORD)
@@ -388,7 +390,9 @@ def test_the_one_process_with_sqlite_tells_of_orders_and_of_payments(tmp_path: P
 
 
 @pytest.mark.only("postgres")
-async def test_a_worker_whose_port_is_taken_says_so(empty_database: str, tmp_path: Path) -> None:
+async def test_a_worker_reports_that_its_port_is_in_use(
+    empty_database: str, tmp_path: Path
+) -> None:
     with (
         Shop(tmp_path / "shop", empty_database) as shop,
         servers.redis(tmp_path / "redis") as taken,

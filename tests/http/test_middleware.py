@@ -19,7 +19,9 @@ PATHS = ["/health/live", "/api/orders/", "/nowhere", "/api/token/", "/schema/ope
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient, path: str) -> None:
+async def test_every_response_has_the_security_headers(
+    client: httpx.AsyncClient, path: str
+) -> None:
     headers = (await client.get(path)).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
@@ -29,24 +31,24 @@ async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient, 
     assert len(headers["x-request-id"]) >= 16
 
 
-async def test_personal_data_is_not_stored_by_anybody(customer: Caller) -> None:
+async def test_responses_with_personal_data_are_not_cached(customer: Caller) -> None:
     assert (await customer.get("/api/orders/")).headers["cache-control"] == "no-store"
 
 
-async def test_a_request_id_is_taken_over_and_told_in_problems(client: httpx.AsyncClient) -> None:
+async def test_a_request_id_is_accepted_and_repeated_in_problems(client: httpx.AsyncClient) -> None:
     answer = await client.get("/nowhere", headers={"X-Request-Id": "abc-123"})
     assert answer.headers["x-request-id"] == answer.json()["request_id"] == "abc-123"
 
 
 @pytest.mark.parametrize("bad", [b"", b"x" * 129, b"a b", b"a\x07b", b"\xff"])
-async def test_a_request_id_that_could_spoil_the_log_is_replaced(
+async def test_a_request_id_that_is_unsafe_in_the_log_is_replaced(
     client: httpx.AsyncClient, bad: bytes
 ) -> None:
     answer = await client.get("/health/live", headers=[(b"X-Request-Id", bad)])
     assert answer.headers["x-request-id"].encode() != bad
 
 
-async def test_a_field_in_several_lines_is_one(customer: Caller, flavor: int) -> None:
+async def test_several_lines_of_a_header_field_are_joined(customer: Caller, flavor: int) -> None:
     def lines(name: str, *values: str) -> list[tuple[str, str]]:
         access = ("Authorization", f"Bearer {customer.access}")
         return [access, *((name, value) for value in values)]
@@ -81,7 +83,7 @@ async def test_each_request_is_one_line_in_the_log(
         assert re.fullmatch(rf"\S+ \S+ INFO \[mine\] icecream.access: GET {told} \S+ ms", line)
 
 
-async def test_of_many_requests_that_are_refused_in_an_outage_one_a_minute_has_a_line(
+async def test_requests_that_are_refused_in_an_outage_are_logged_once_a_minute(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, logger="icecream.access")
@@ -95,7 +97,7 @@ async def test_of_many_requests_that_are_refused_in_an_outage_one_a_minute_has_a
         "/api/flavors/ 503",
         "/api/flavors/ 200",
     ]
-    assert "2 more requests were answered 503." in caplog.text
+    assert "2 more requests got status 503." in caplog.text
 
 
 async def test_a_line_may_be_json(caplog: pytest.LogCaptureFixture) -> None:
@@ -120,7 +122,7 @@ async def test_a_line_may_be_json(caplog: pytest.LogCaptureFixture) -> None:
     assert second["path"] == "/[hidden]"
 
 
-async def test_a_request_that_is_cancelled_by_the_end_is_503_and_not_500(
+async def test_a_request_that_is_canceled_by_the_stop_is_503_and_not_500(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def cancelled(*_: object) -> None:

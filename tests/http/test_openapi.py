@@ -67,7 +67,7 @@ async def test_every_endpoint_of_the_contract_is_there(document: dict[str, Any])
     }
 
 
-async def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
+async def test_every_operation_has_a_description(document: dict[str, Any]) -> None:
     ids = set()
     for name, operation in operations(document):
         assert operation["summary"], name
@@ -77,7 +77,7 @@ async def test_every_operation_says_what_it_does(document: dict[str, Any]) -> No
     assert len(ids) == len(operations(document))
 
 
-async def test_every_answer_has_an_example_and_every_refusal_is_a_problem(
+async def test_every_response_has_an_example_and_every_refusal_is_a_problem(
     document: dict[str, Any],
 ) -> None:
     for name, operation in operations(document):
@@ -97,7 +97,7 @@ async def test_every_answer_has_an_example_and_every_refusal_is_a_problem(
                         assert example["value"]["status"] == int(status), (name, status)
 
 
-async def test_what_needs_a_token_says_so_and_what_it_answers_without(
+async def test_operations_with_a_token_document_it_and_the_401_response(
     document: dict[str, Any],
 ) -> None:
     (scheme,) = document["components"]["securitySchemes"].values()
@@ -109,7 +109,7 @@ async def test_what_needs_a_token_says_so_and_what_it_answers_without(
         assert "Retry-After" in operation["responses"]["429"]["headers"], name
 
 
-async def test_every_body_comes_in_three_kinds_with_an_example(document: dict[str, Any]) -> None:
+async def test_every_body_has_three_media_types_and_an_example(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         method = name.split()[0]
         if "requestBody" in operation:
@@ -126,7 +126,7 @@ async def test_every_body_comes_in_three_kinds_with_an_example(document: dict[st
             assert {"400", "413", "415"} <= set(operation["responses"]), name
 
 
-async def test_every_limit_of_what_comes_in_is_told_exactly(document: dict[str, Any]) -> None:
+async def test_every_limit_of_the_input_is_documented_exactly(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     order, flavor = schemas["NewOrder"]["properties"], schemas["NewFlavor"]["properties"]
     limits = [
@@ -142,7 +142,7 @@ async def test_every_limit_of_what_comes_in_is_told_exactly(document: dict[str, 
         assert (name["minLength"], name["maxLength"]) == (1, 100)
 
 
-async def test_a_pattern_is_one_that_other_languages_read(document: dict[str, Any]) -> None:
+async def test_patterns_work_in_other_languages(document: dict[str, Any]) -> None:
     pattern = document["components"]["schemas"]["NewFlavor"]["properties"]["name"]["pattern"]
     assert "\\ud800" not in pattern
     assert re.search(pattern, "Eis \U0001f366")
@@ -150,7 +150,7 @@ async def test_a_pattern_is_one_that_other_languages_read(document: dict[str, An
         assert not re.search(pattern, bad)
 
 
-async def test_every_schema_and_no_other_is_there_and_described(document: dict[str, Any]) -> None:
+async def test_exactly_the_used_schemas_are_documented(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     used = set(re.findall(r"#/components/schemas/(\w+)", msgspec.json.encode(document).decode()))
     assert used == set(schemas)
@@ -159,7 +159,7 @@ async def test_every_schema_and_no_other_is_there_and_described(document: dict[s
     assert schemas["Problem"]["additionalProperties"] is True
 
 
-async def test_a_refusal_of_its_own_is_told_of_each_operation(document: dict[str, Any]) -> None:
+async def test_each_operation_documents_its_own_refusals(document: dict[str, Any]) -> None:
     def codes(path: str, status: str) -> set[str]:
         content = document["paths"][path]["post"]["responses"][status]["content"]
         examples = content["application/problem+json"]["examples"].values()
@@ -174,14 +174,14 @@ async def test_a_refusal_of_its_own_is_told_of_each_operation(document: dict[str
     assert codes("/api/flavors/add", "403") == {"forbidden"}
 
 
-async def test_a_page_of_a_list_tells_of_its_link(document: dict[str, Any]) -> None:
+async def test_the_link_of_a_list_page_is_documented(document: dict[str, Any]) -> None:
     for path in ("/api/orders", "/api/my-orders", "/api/payments"):
         operation = document["paths"][path]["get"]
         assert "Link" in operation["responses"]["200"]["headers"]
         assert [one["name"] for one in operation["parameters"][-2:]] == ["limit", "after"]
 
 
-async def test_what_is_answered_is_what_the_document_says(
+async def test_responses_conform_to_the_document(
     document: dict[str, Any], customer: Caller, staff: Caller, flavor: int
 ) -> None:
     placed = await place(customer.user.id, {flavor: 1})
@@ -223,9 +223,7 @@ async def test_what_is_answered_is_what_the_document_says(
         assert set(found) == set(properties["properties"]), path
 
 
-async def test_refusals_too_are_what_the_document_says(
-    document: dict[str, Any], customer: Caller
-) -> None:
+async def test_refusals_conform_to_the_document(document: dict[str, Any], customer: Caller) -> None:
     forged, scarce = {"Authorization": "Bearer x.y.z"}, await new_flavor(stock=1)
     calls: list[tuple[int, str, str, dict[str, Any]]] = [
         (400, "POST", "/api/orders", {"json": {"x" * 100_000: 1}}),

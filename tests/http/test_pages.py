@@ -32,10 +32,12 @@ async def test_a_page_loads_nothing_but_our_own_assets(
 
 
 @pytest.mark.parametrize("name", pages.ASSETS)
-async def test_every_asset_comes_with_its_type(client: httpx.AsyncClient, name: str) -> None:
+async def test_every_asset_has_its_media_type(client: httpx.AsyncClient, name: str) -> None:
     answer = await client.get(f"/assets/{name}")
     assert answer.status_code == 200
-    assert answer.headers["content-type"].split(";")[0] == pages.TYPES[f".{name.split('.')[-1]}"]
+    assert (
+        answer.headers["content-type"].split(";")[0] == pages.MEDIA_TYPES[f".{name.split('.')[-1]}"]
+    )
     assert "max-age" in answer.headers["cache-control"]
 
 
@@ -48,19 +50,19 @@ async def test_nothing_else_is_served(client: httpx.AsyncClient, name: str) -> N
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
 
 
-async def test_what_names_no_icon_gets_ours(client: httpx.AsyncClient) -> None:
+async def test_the_favicon_is_our_icon(client: httpx.AsyncClient) -> None:
     answer = await client.get("/favicon.ico")
     assert answer.content == pages.ASSETS["icon.svg"][0]
     assert answer.headers["content-type"].startswith("image/svg+xml")
 
 
-async def test_the_makers_logo_is_not_fetched() -> None:
+async def test_the_vendor_logo_is_not_fetched() -> None:
     body, _ = pages.ASSETS["redoc.standalone.js"]
     assert b"cdn." not in body
-    assert pages.ICON in body
+    assert pages.ICON_URL in body
 
 
-async def test_trying_it_out_calls_the_host_the_page_came_from(client: httpx.AsyncClient) -> None:
+async def test_swagger_ui_calls_the_host_of_the_page(client: httpx.AsyncClient) -> None:
     """The pages' policy forbids other hosts, and a host may have several names (localhost)."""
     (server,) = (await client.get("/schema/openapi.json")).json()["servers"]
     assert server["url"] == "/"
@@ -72,5 +74,5 @@ async def test_every_kind_of_problem_is_explained(client: httpx.AsyncClient) -> 
         assert f'<tr id="{kind.code}">' in text
 
 
-async def test_the_front_page_shows_the_address_to_call(client: httpx.AsyncClient) -> None:
+async def test_the_front_page_shows_the_address_of_the_api(client: httpx.AsyncClient) -> None:
     assert "curl http://127.0.0.1:8000/api/token/" in (await client.get("/")).text

@@ -62,7 +62,7 @@ def test_every_link_of_every_page_is_beneath_the_prefix(shop: Shop, cut_off: boo
 
 
 @pytest.mark.parametrize("prefix", [ICE, ""])
-def test_what_answers_say_of_addresses_has_the_prefix(shop: Shop, prefix: str) -> None:
+def test_addresses_in_responses_have_the_prefix(shop: Shop, prefix: str) -> None:
     for _ in range(2):
         shop.order()
     page = shop.http.get(f"{prefix}/api/orders/?limit=1")
@@ -81,7 +81,7 @@ def test_what_answers_say_of_addresses_has_the_prefix(shop: Shop, prefix: str) -
     assert shop.http.get(f"{prefix}/metrics").text.count(ICE) == 0
 
 
-def test_another_path_is_none_of_ours(shop: Shop) -> None:
+def test_a_path_outside_of_the_prefix_is_not_found(shop: Shop) -> None:
     for path in (f"{ICE}x/api/orders/", f"{ICE}{ICE}/api/orders/", "/api-ice/health/live"):
         assert shop.http.get(path).status_code == 404
     assert shop.http.get(ICE).status_code == 200
@@ -118,6 +118,6 @@ async def test_the_api_docs_call_the_api(page: Page) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api", "/admin/", "/schema/ice", "/ice//", "/i%20ce", '/"'])
-def test_a_prefix_that_cannot_be_told_from_our_own_paths_is_refused(path: str) -> None:
+def test_a_prefix_that_is_ambiguous_with_our_paths_is_refused(path: str) -> None:
     with pytest.raises(settings.BadSetting, match="PUBLIC_URL"):
-        settings.read({"ICECREAM_PUBLIC_URL": f"https://ice.example{path}"})
+        settings.parse_settings({"ICECREAM_PUBLIC_URL": f"https://ice.example{path}"})

@@ -15,17 +15,17 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def strict(monkeypatch: pytest.MonkeyPatch) -> None:
-    allowed = settings.read(
+    allowed = settings.parse_settings(
         {
             "ICECREAM_RATE_LIMIT": "3/minute",
             "ICECREAM_SECRET_KEY": settings.load().signing_keys[0],
         }
     )
     monkeypatch.setattr(settings, "load", lambda: allowed)
-    rate_limits._counter.storage.reset()
+    rate_limits._limiter.storage.reset()
 
 
-async def test_every_answer_says_what_is_left(customer: Caller) -> None:
+async def test_every_response_has_the_remaining_quota(customer: Caller) -> None:
     answer = await customer.get("/api/flavors/")
     assert answer.headers["ratelimit-policy"] == '"default";q=6000;w=60'
     assert answer.headers["ratelimit"].startswith('"default";r=59')
@@ -55,19 +55,19 @@ async def test_health_is_never_refused(strict: None, client: httpx.AsyncClient) 
     assert statuses == {200}
 
 
-async def test_who_finds_the_line_full_is_not_counted(
+async def test_a_sign_in_that_is_refused_by_a_full_queue_is_not_counted(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passwords, "LINE", 0)
+    monkeypatch.setattr(passwords, "MAX_WAITING", 0)
     body = {"username": "patient", "password": "right or wrong"}
     statuses = [(await client.post("/api/token/", json=body)).status_code for _ in range(12)]
     assert set(statuses) == {503}
 
 
-async def test_guessing_a_password_is_slowed_down_for_that_name_and_address_only(
+async def test_password_guessing_is_limited_for_one_name_and_address(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limits, "FAILED_LOGINS", rate_limits.limits.parse("2/minute"))
+    monkeypatch.setattr(rate_limits, "FAILED_LOGIN_LIMIT", rate_limits.limits.parse("2/minute"))
     body = {"username": "guessed at", "password": "wrong password"}
     statuses = [(await client.post("/api/token/", json=body)).status_code for _ in range(3)]
     assert statuses == [401, 401, 429]

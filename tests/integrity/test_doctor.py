@@ -41,8 +41,8 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     (claim,) = await leases.acquire_leases(refunds, limit=1, lease_seconds=9)
     await settlement.settle([verdict(claim, f"refund {flavor}")])
     await publish_all()
-    noted = [order_history.Happened(pending.order, "noted", {})]
-    await database.transaction(lambda: order_history.record(noted, at=datetime.now(UTC)))
+    noted = [order_history.OrderEvent(pending.order, "noted", {})]
+    await database.transaction(lambda: order_history.record_events(noted, at=datetime.now(UTC)))
     positions = await Event.select(Event.position).where(Event.order == paid.order)
     day = f"CAST(day AS text) = '{datetime.now(UTC).date()}'"
     yield {

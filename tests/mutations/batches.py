@@ -1,4 +1,4 @@
-"""Mutations of batched calls: no call is carried out twice, and every caller gets an answer."""
+"""Mutations of batched calls: no call is carried out twice, and each caller gets an answer."""
 
 from tests.mutations import at
 
@@ -6,49 +6,49 @@ MUTATIONS = [
     *at(
         "icecream/database/batching.py",
         "tests/database/test_batching.py",
-        ("batches: too few outcomes are dealt out", "if len(outcomes) != len(batch):", "if False:"),
+        ("batches: too few outcomes are delivered", "if len(outcomes) != len(batch):", "if False:"),
         (
-            "batches: what follows the commit may fail the callers",
-            'with logs.contained(log, f"What follows a batch of {self._of}"):',
+            "batches: a failing callback after the commit fails the callers",
+            'with logs.log_errors(log, f"The callback after a batch of {self._name}"):',
             "if True:",
         ),
         (
-            "batches: counting may fail the callers",
-            'with logs.contained(log, f"Counting a batch of {self._of}"):',
+            "batches: failing metrics fail the callers",
+            'with logs.log_errors(log, f"Counting a batch of {self._name}"):',
             "if True:",
         ),
         (
-            "batches: a database that is away is asked again",
-            "elif len(batch) == 1 or isinstance(outcomes, database.AWAY):",
+            "batches: a batch is repeated while the database is unavailable",
+            "elif len(batch) == 1 or isinstance(outcomes, database.DATABASE_UNAVAILABLE):",
             "elif len(batch) == 1:",
         ),
         (
-            "batches: work that was cancelled is done again",
-            'outcomes = database.Unsettled("The work was cancelled.")',
-            'outcomes = RuntimeError("The work was cancelled.")',
+            "batches: canceled work is repeated",
+            'outcomes = database.CommitOutcomeUnknown("The work was canceled.")',
+            'outcomes = RuntimeError("The work was canceled.")',
         ),
         (
-            "batches: a stop leaves callers waiting",
-            "runner.cancel()\n            self._give_up()",
+            "batches: a stop leaves callers without an answer",
+            "runner.cancel()\n            self._fail_unanswered()",
             "pass",
         ),
         (
-            "batches: a runner that ended leaves callers waiting",
-            "self._runner = self._began = None\n            self._give_up()",
-            "self._runner = self._began = None",
+            "batches: the end of the runner leaves callers without an answer",
+            "self._runner = self._started_at = None\n            self._fail_unanswered()",
+            "self._runner = self._started_at = None",
         ),
         (
-            "batches: no other runner follows one that ended",
-            "self._runner = self._began = None",
-            "self._began = None",
+            "batches: a runner that ended is not replaced",
+            "self._runner = self._started_at = None",
+            "self._started_at = None",
         ),
     ),
     *at(
         "icecream/database/__init__.py",
         "tests/orders/test_placing.py",
         (
-            "transactions: a callback after the commit may fail the caller",
-            'with logs.contained(log, "Telling of a commit"):',
+            "transactions: a failing callback after the commit fails the caller",
+            'with logs.log_errors(log, "A callback after a commit"):',
             "if True:",
         ),
     ),
@@ -56,8 +56,8 @@ MUTATIONS = [
         "icecream/orders/placing.py",
         "tests/orders/test_placing.py",
         (
-            "intake: ringing after the commit may fail the caller",
-            'with logs.contained(log, "The notification of the workers about new payments"):',
+            "orders: a failing notification after the commit fails the caller",
+            'with logs.log_errors(log, "The notification of the workers about new payments"):',
             "if True:",
         ),
     ),

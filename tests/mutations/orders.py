@@ -72,8 +72,8 @@ MUTATIONS = [
         "tests/http/test_metrics.py -k orders",
         (
             "intake: a replay is counted as an order",
-            'instrumentation.ordered("placed", len(placed) - replayed)',
-            'instrumentation.ordered("placed", len(placed))',
+            'instrumentation.count_orders("placed", len(placed) - replayed)',
+            'instrumentation.count_orders("placed", len(placed))',
         ),
     ),
     *at(
@@ -152,7 +152,7 @@ MUTATIONS = [
         ),
         (
             "keys: a refused request is not looked for a second time",
-            "except (errors.Refusal, *database.REFUSED):",
+            "except (errors.Refusal, *database.CONSTRAINT_VIOLATIONS):",
             "except ZeroDivisionError:",
         ),
         (
@@ -245,17 +245,17 @@ MUTATIONS = [
         "tests/catalogue/test_inventory.py tests/catalogue/test_flavors.py",
         (
             "stock: orders do not lock it",
-            "await database.locked(_select_flavors(counted))",
+            "await database.for_no_key_update(_select_flavors(counted))",
             "await _select_flavors(counted)",
         ),
         (
             "stock: counting may begin while an order is placed",
-            "await database.kept(_select_on_sale(flavors))",
+            "await database.for_key_share(_select_on_sale(flavors))",
             "await _select_on_sale(flavors)",
         ),
         (
             "stock: a receipt does not lock it",
-            "await database.owned(_select_flavors([flavor]))",
+            "await database.for_update(_select_flavors([flavor]))",
             "await _select_flavors([flavor])",
         ),
         database="postgres",

@@ -112,8 +112,8 @@ MUTATIONS = [
         PAYMENTS_TESTS,
         (
             "claims: two workers claim one payment",
-            "select(await database.unlocked(_select_due_jobs(ids, job_filter).limit(limit)))",
-            "select(await _select_due_jobs(ids, job_filter).limit(limit))",
+            "await database.for_update_skip_locked(_select_due_jobs(ids, job_filter).limit(limit))",
+            "await _select_due_jobs(ids, job_filter).limit(limit)",
         ),
         database="postgres",
     ),
@@ -382,7 +382,7 @@ MUTATIONS = [
         ),
         (
             "settlement: the history does not tell of it",
-            "await order_history.record(events, at=now)",
+            "await order_history.record_events(events, at=now)",
             "pass",
         ),
         (
@@ -485,7 +485,7 @@ MUTATIONS = [
         "tests/orders/http/test_actions.py",
         (
             "settlement: an order is not locked",
-            "for row in await database.locked(query)}",
+            "for row in await database.for_no_key_update(query)}",
             "for row in await query}",
         ),
         database="postgres",

@@ -106,12 +106,12 @@ MUTATIONS = [
         ),
         (
             "review: the history does not tell of a retry",
-            '[order_history.Happened(row["order"], "retried", details, by)]',
+            '[order_history.OrderEvent(row["order"], "retried", details, by)]',
             "[]",
         ),
         (
             "review: the history does not tell of a refund",
-            '[order_history.Happened(row["order"], "refund-ordered", details, by)]',
+            '[order_history.OrderEvent(row["order"], "refund-ordered", details, by)]',
             "[]",
         ),
         (
@@ -125,7 +125,7 @@ MUTATIONS = [
         "tests/payments/test_balances.py",
         (
             "review: the history does not tell of a refund that is booked",
-            '[order_history.Happened(row["order"], "refund-booked", details, by)]',
+            '[order_history.OrderEvent(row["order"], "refund-booked", details, by)]',
             "[]",
         ),
         ("review: a charge is booked", "name == counted]", "counted]"),
@@ -279,7 +279,7 @@ MUTATIONS = [
         ),
         (
             "reconciliation: two workers compare at once",
-            "if not await database.unlocked(Job.select(Job.id).where(*due)):",
+            "if not await database.for_update_skip_locked(Job.select(Job.id).where(*due)):",
             "if False:",
         ),
         (

@@ -197,7 +197,7 @@ async def test_an_order_that_the_database_will_not_have_fails_alone(
         *((one, {flavor: 1}) for one in (user, user, nobody, user, user))
     )
     assert [type(one) for one in outcomes[:2] + outcomes[3:]] == [placing.PlacedOrder] * 4
-    assert isinstance(outcomes[2], database.REFUSED)
+    assert isinstance(outcomes[2], database.CONSTRAINT_VIOLATIONS)
     await ledger.check()
 
 
@@ -215,7 +215,7 @@ async def test_a_commit_of_unknown_outcome_is_told_to_all_and_not_tried_again(
     with monkeypatch.context() as patched:
         patched.setattr(kind, "commit", lost)
         outcomes = await counter.together(*[(customer.user.id, {flavor: 1})] * 3)
-    assert [type(one) for one in outcomes] == [database.Unsettled] * 3
+    assert [type(one) for one in outcomes] == [database.CommitOutcomeUnknown] * 3
     assert await Order.count() == before + 3
     assert counter.rung == []
     await ledger.check()
@@ -235,9 +235,9 @@ async def test_a_fault_after_the_commit_places_nothing_twice(
 
     counter, before = Counter(), await Order.count()
     counter.intake._notify = rings
-    monkeypatch.setattr(instrumentation, "ordered", breaks)
-    monkeypatch.setattr(instrumentation, "written", breaks)
-    with database.told(breaks):
+    monkeypatch.setattr(instrumentation, "count_orders", breaks)
+    monkeypatch.setattr(instrumentation, "count_batch", breaks)
+    with database.on_commit(breaks):
         outcomes = await counter.together(*[(customer.user.id, {flavor: 1})] * 10)
     assert [type(one) for one in outcomes] == [placing.PlacedOrder] * 10
     assert await Order.count() == before + 10

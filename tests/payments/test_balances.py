@@ -180,7 +180,7 @@ async def test_a_form_of_the_admin_and_the_dashboard_lead_to_booking(
     async def ring(staged: list[int]) -> None:
         rung.append(staged)
 
-    monkeypatch.setattr("tasks.notify.ring", ring)
+    monkeypatch.setattr("tasks.notify.notify_workers", ring)
     monkeypatch.setattr(current, "MAX_PARKED_PAYMENTS", 10_000)
     order, refund = await odd_refund(customer, 999, cancel=True)
     site = httpx.ASGITransport(app.create(), raise_app_exceptions=False)

@@ -461,7 +461,7 @@ async def test_an_answer_that_cannot_be_written_ends_in_a_manual_review(
 def attempts_counted(result: str) -> float:
     return sum(
         sample.value
-        for metric in instrumentation.collect()
+        for metric in instrumentation.collect_metrics()
         for sample in metric.samples
         if sample.name == "icecream_payment_attempt_duration_seconds_count"
         and sample.labels["result"] == result
@@ -626,7 +626,7 @@ async def test_a_claim_that_fails_leaves_what_was_claimed_before_it(
 ) -> None:
     async def claim(*ids: Any, job_filter: leases.JobFilter, **how: Any) -> list[leases.Lease]:
         if job_filter.kinds == ["refund"]:
-            raise database.Unavailable("away")
+            raise database.DatabaseUnavailable("away")
         return await leases.acquire_leases(*ids, job_filter=job_filter, **how)
 
     clock, one_desk = Clock(monkeypatch), desk(Provider())
@@ -634,7 +634,7 @@ async def test_a_claim_that_fails_leaves_what_was_claimed_before_it(
         one_desk._breakers["refund"].record_call(customer, answered=False)
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
     monkeypatch.setattr(settling, "acquire_leases", claim)
-    with pytest.raises(database.Unavailable):
+    with pytest.raises(database.DatabaseUnavailable):
         await one_desk.execute([number(placed), 2**40])
     await one_desk.close(5)
     assert await state(placed) == ("paid", "succeeded")
@@ -1074,7 +1074,7 @@ BOUND_SECONDS = 60
 
 def test_the_longest_pauses_together_are_shorter_than_a_minute() -> None:
     lease = settings.Settings().lease
-    sweep = settings.SWEEP_AT_SCALE * 1.25
+    sweep = settings.WORKER_SWEEP_SECONDS * 1.25
     pauses = leases.MAX_RETRY_DELAY_SECONDS + circuit_breaker.MAX_PAUSE_SECONDS
     assert lease + sweep + pauses < BOUND_SECONDS
     assert (

@@ -20,7 +20,7 @@ from icecream.payments.providers import (
     Succeeded,
 )
 from icecream.runtime import failpoints
-from icecream.tables import NOTICE_TRIED, Event, Flavor, Job, Notice, Payment
+from icecream.tables import NOTICE_RETRY_PERIOD, Event, Flavor, Job, Notice, Payment
 from tests import ledger
 from tests.conftest import Caller, Provider, logged, new_flavor, place, yes
 
@@ -221,10 +221,10 @@ async def test_a_notice_may_come_before_its_order_is_here(customer: Caller, flav
 
 async def test_a_notice_of_no_order_at_all_is_given_up_and_stays_to_be_seen() -> None:
     notice, provider = await told("nobody's key"), Told()
-    await aged(notice, NOTICE_TRIED - timedelta(minutes=1))
+    await aged(notice, NOTICE_RETRY_PERIOD - timedelta(minutes=1))
     await apply(provider)
     assert await has_job(notice)
-    await aged(notice, NOTICE_TRIED)
+    await aged(notice, NOTICE_RETRY_PERIOD)
     await apply(provider)
     assert not await has_job(notice)
     assert await Notice.exists().where(Notice.id == notice, Notice.applied_at.is_null())
@@ -362,9 +362,9 @@ async def test_a_bug_in_one_look_up_disturbs_no_other(
     assert await applied(other)
     assert await state(good) == ("paid", "succeeded")
     assert await state(bad) == ("pending", "unknown")
-    # The traceback is logged once. After NOTICE_TRIED the notice is given up, as any other that
-    # leads to no payment.
-    await aged(left, NOTICE_TRIED)
+    # The traceback is logged once. After NOTICE_RETRY_PERIOD the notice is given up, as any other
+    # that leads to no payment.
+    await aged(left, NOTICE_RETRY_PERIOD)
     await apply(Stumbles())
     told_of = [one for one in caplog.records if "could not be applied" in one.message]
     assert [one.exc_info is not None for one in told_of] == [True, False]
@@ -384,14 +384,14 @@ async def test_a_database_that_is_away_is_one_error_and_not_one_for_each_notice(
     placed: placing.PlacedOrder, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(payment: int) -> None:
-        raise database.Unavailable("away")
+        raise database.DatabaseUnavailable("away")
 
     key = await key_of(number(placed))
     for _ in range(3):
         await told(key)
     await due_now()
     monkeypatch.setattr(leases, "read_unleased", away)
-    with pytest.raises(database.Unavailable):
+    with pytest.raises(database.DatabaseUnavailable):
         await inbox(Told()).sweep()
     assert logged(caplog, webhook_inbox.log) == []
 

@@ -14,7 +14,7 @@ import pytest
 
 from icecream import settings
 from icecream.database import DB, Postgres, sessions
-from icecream.database.sessions import Sessions
+from icecream.database.sessions import Connector
 from tests.conftest import ADMIN_PASSWORD
 from tests.peers import databases
 from tests.processes import Shop, until
@@ -141,8 +141,8 @@ def test_the_pool_mode_is_detected_while_others_use_the_pooler(
     with databases.pgbouncer(empty, tmp_path / "pgbouncer", mode) as url:
 
         async def look() -> set[bool]:
-            at_once = [Sessions(url) for _ in range(8)]
-            await asyncio.gather(*(one.find_out_whether_shared() for one in at_once))
+            at_once = [Connector(url) for _ in range(8)]
+            await asyncio.gather(*(one.detect_pooler() for one in at_once))
             return {one.shared for one in at_once}
 
         for _ in range(5):
@@ -189,7 +189,7 @@ def test_an_exhausted_pooler_is_reported_in_one_line(tmp_path: Path, empty: str,
 def test_a_slow_query_continues_while_the_pooler_is_exhausted(
     tmp_path: Path, empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("SILENCE_SECONDS", "LOOK_EVERY_SECONDS", "ANSWER_ON_ITS_WAY_SECONDS"):
+    for name in ("MAX_SILENCE_SECONDS", "CHECK_INTERVAL_SECONDS", "MAX_TRANSIT_SECONDS"):
         monkeypatch.setattr(sessions, name, 0.1)
     with databases.pgbouncer(empty, tmp_path / "pgbouncer", "session", size=2) as url:
 
@@ -199,7 +199,7 @@ def test_a_slow_query_continues_while_the_pooler_is_exhausted(
             try:
                 await asyncio.gather(*(engine.run_ddl("SELECT pg_sleep(0.1)") for _ in range(2)))
                 # Both connections are open. From now on, a wait for a third connection is short.
-                monkeypatch.setattr(sessions, "CONNECT_SECONDS", 0.3)
+                monkeypatch.setattr(sessions, "CONNECT_TIMEOUT_SECONDS", 0.3)
                 slow = (engine.run_ddl("SELECT 1 AS one, pg_sleep(1.5)") for _ in range(2))
                 return [rows[0]["one"] for rows in await asyncio.gather(*slow)]
             finally:

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.only("postgres")]
 KEY = "shop:payments"
 # The permissions that our user needs according to docs/operating.md.
 ALLOWED = "~shop:*|+xadd|+xrevrange|+xreadgroup|+xgroup|+client|+select"
-Use = Callable[[str], broker.Stream]
+Use = Callable[[str], broker.RedisBroker]
 PROGRAMS = [
     pytest.param(name, marks=pytest.mark.needs(name)) for name in ("redis-server", "valkey-server")
 ]
@@ -57,9 +57,9 @@ def peers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Peers]:
 @pytest.fixture
 async def use(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Use]:
     """Yield a function that makes the broker for an address; the brokers end with the test."""
-    brokers: list[broker.Stream] = []
+    brokers: list[broker.RedisBroker] = []
 
-    def used(url: str) -> broker.Stream:
+    def used(url: str) -> broker.RedisBroker:
         brokers.append(bell_at(monkeypatch, url))
         return brokers[-1]
 
@@ -68,8 +68,8 @@ async def use(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Use]:
         await redis_broker.shutdown()
 
 
-def bell_at(monkeypatch: pytest.MonkeyPatch, url: str) -> broker.Stream:
-    read = settings.read(
+def bell_at(monkeypatch: pytest.MonkeyPatch, url: str) -> broker.RedisBroker:
+    read = settings.parse_settings(
         {
             "ICECREAM_REDIS_URL": url,
             "ICECREAM_REDIS_PREFIX": "shop",
@@ -78,32 +78,32 @@ def bell_at(monkeypatch: pytest.MonkeyPatch, url: str) -> broker.Stream:
         }
     )
     monkeypatch.setattr(settings, "load", lambda: read)
-    redis_broker = broker._broker()
-    assert isinstance(redis_broker, broker.Stream)
+    redis_broker = broker._create_broker()
+    assert isinstance(redis_broker, broker.RedisBroker)
     monkeypatch.setattr(notify, "broker", redis_broker)
-    monkeypatch.setattr(broker, "PROBE_EVERY", 0)
-    monkeypatch.setattr(logs, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(broker, "PROBE_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(logs, "RECOVERY_SECONDS", 0)
     return redis_broker
 
 
-async def works(redis_broker: broker.Stream) -> None:
+async def works(redis_broker: broker.RedisBroker) -> None:
     """Check that a notification arrives and that there is no warning."""
     message = BrokerMessage(task_id="1", task_name="x", message=b"rung", labels={})
     async with aclosing(redis_broker.listen()) as messages:
         await redis_broker.kick(message)
         assert await anext(messages) == b"rung"
-    assert await notify.redis_is_away() is False
-    assert await notify.warnings() == []
+    assert await notify.redis_is_unavailable() is False
+    assert await notify.redis_warnings() == []
 
 
-async def is_refused(_: broker.Stream, reason: str, caplog: pytest.LogCaptureFixture) -> None:
+async def is_refused(_: broker.RedisBroker, reason: str, caplog: pytest.LogCaptureFixture) -> None:
     """Check that metric, readiness and log agree, and that the log has one line for all errors."""
     caplog.clear()
-    await notify.ring([1])
-    assert await notify.redis_is_away() is True
-    (warning,) = await notify.warnings()
+    await notify.notify_workers([1])
+    assert await notify.redis_is_unavailable() is True
+    (warning,) = await notify.redis_warnings()
     assert reason in warning
-    assert warning.endswith("; payments go on by sweeping.")
+    assert warning.endswith("; payments continue with the sweep.")
     assert [message for message in caplog.messages if "Redis" in message] == [warning]
 
 
@@ -212,4 +212,4 @@ async def test_a_sentinel_is_not_accepted_as_a_server(
         log=folder / "log",
     )
     with servers.running(server):
-        await is_refused(use(server.url), "perhaps a Sentinel", caplog)
+        await is_refused(use(server.url), "perhaps it is a Sentinel", caplog)

@@ -10,7 +10,7 @@ from icecream.runtime import background, instrumentation
 from tests.conftest import until
 
 pytestmark = pytest.mark.anyio
-WARNING = "The task failed and will be started again."
+WARNING = "The task failed and will be restarted."
 
 
 class Task:
@@ -37,53 +37,53 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def rest(name: str, seconds: float) -> None:
         told.append(seconds)
 
-    monkeypatch.setattr(background, "_rest", rest)
+    monkeypatch.setattr(background, "_wait_for_restart", rest)
     return told
 
 
-async def test_a_task_that_fails_is_started_again_after_longer_and_longer_pauses(
+async def test_a_failing_task_is_restarted_with_growing_delays(
     pauses: list[float], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     counted: list[str] = []
-    monkeypatch.setattr(instrumentation, "failed", counted.append)
+    monkeypatch.setattr(instrumentation, "count_failure", counted.append)
     task = Task(*(ValueError("a bug") for _ in range(7)))
-    async with background.running("task", task):
+    async with background.keep_running("task", task):
         await task.stays.wait()
     assert pauses == [0.5, 1, 2, 4, 8, 10, 10]
     assert counted == ["task"] * 7
     # The same bug is logged once a minute.
-    assert caplog.text.count("The task failed, and will be started again") == 1
+    assert caplog.text.count("The task failed, and will be restarted") == 1
     assert caplog.text.count("Traceback") == 1
 
 
-async def test_the_pauses_begin_anew_after_a_steady_run(
+async def test_the_restart_delay_is_reset_after_a_stable_run(
     pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "STEADY_SECONDS", 0)
+    monkeypatch.setattr(background, "STABLE_SECONDS", 0)
     task = Task(ValueError(), ValueError(), ValueError())
-    async with background.running("task", task):
+    async with background.keep_running("task", task):
         await task.stays.wait()
     assert pauses == [0.5, 0.5, 0.5]
 
 
-async def test_it_is_told_while_it_is_down_and_not_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 600)
+async def test_a_warning_is_reported_while_a_task_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "MIN_RESTART_DELAY_SECONDS", 600)
     task = Task(ValueError())
-    async with background.running("task", task):
-        await until(lambda: asyncio.sleep(0, background.warnings() == [WARNING]))
-    assert background.warnings() == []
-    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0)
+    async with background.keep_running("task", task):
+        await until(lambda: asyncio.sleep(0, background.restart_warnings() == [WARNING]))
+    assert background.restart_warnings() == []
+    monkeypatch.setattr(background, "MIN_RESTART_DELAY_SECONDS", 0)
     task = Task(ValueError())
-    async with background.running("task", task):
+    async with background.keep_running("task", task):
         await task.stays.wait()
-        assert background.warnings() == []
+        assert background.restart_warnings() == []
 
 
-async def test_a_cancellation_from_within_is_a_failure_and_one_from_outside_is_the_end(
+async def test_an_inner_cancellation_is_a_failure_and_an_outer_one_ends_the_task(
     pauses: list[float],
 ) -> None:
     task = Task(asyncio.CancelledError())
-    owner = background.start("task", task)
+    owner = background.start_task("task", task)
     await task.stays.wait()
     assert (task.starts, len(pauses)) == (2, 1)
     owner.cancel()
@@ -92,10 +92,10 @@ async def test_a_cancellation_from_within_is_a_failure_and_one_from_outside_is_t
     assert task.starts == 2
 
 
-async def test_a_task_that_loses_a_cancellation_is_cancelled_again(
+async def test_a_task_that_loses_a_cancellation_is_canceled_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(background, "CANCEL_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(background, "CANCEL_RETRY_SECONDS", 0)
     lost = asyncio.Event()
 
     async def work() -> None:
@@ -104,19 +104,19 @@ async def test_a_task_that_loses_a_cancellation_is_cancelled_again(
         lost.set()
         await asyncio.Event().wait()
 
-    task = background.start("task", work)
+    task = background.start_task("task", work)
     await asyncio.sleep(0)
-    await background.cancel({task})
+    await background.cancel_tasks({task})
     assert lost.is_set() and task.cancelled()
 
 
-async def test_a_task_that_returns_is_done(pauses: list[float]) -> None:
+async def test_a_task_that_returns_is_not_restarted(pauses: list[float]) -> None:
     task = Task(None)
-    await background.start("task", task)
+    await background.start_task("task", task)
     assert (task.starts, pauses) == (1, [])
 
 
-async def test_it_runs_in_no_requests_context() -> None:
+async def test_a_task_does_not_inherit_the_context_of_a_request() -> None:
     about: ContextVar[str] = ContextVar("about", default="nothing")
     seen: list[str] = []
 
@@ -124,5 +124,5 @@ async def test_it_runs_in_no_requests_context() -> None:
         seen.append(about.get())
 
     about.set("a request")
-    await background.start("task", look)
+    await background.start_task("task", look)
     assert seen == ["nothing"]

@@ -58,28 +58,28 @@ def written(log_format: str, text: str, *arguments: object, **extra: object) -> 
 @pytest.mark.parametrize("log_format", ["pretty", "json"])
 def test_a_secret_is_never_written(log_format: str, secret: str) -> None:
     line = written(log_format, "It says %r.", secret)
-    assert logs.HIDDEN in line
+    assert logs.REDACTED in line
     assert secret not in line
     assert "vanilla" not in line
     assert "abcdefghijkl" not in line
 
 
 @pytest.mark.parametrize("text", ["card_declined", "pi_3N4y", "re_3N4y", "redis://h:6379/0", "eyJ"])
-def test_what_operators_look_for_is_written(text: str) -> None:
+def test_ids_that_operators_need_are_not_redacted(text: str) -> None:
     assert text in written("pretty", text)
 
 
 def test_a_line_names_its_request_its_order_and_its_payment() -> None:
     name = logs.request_id.set("abc")
-    about = logs._about.set(None)
+    about = logs._context_ids.set(None)
     try:
-        logs.about(order=7)
-        logs.about(payment=9)
+        logs.add_to_context(order=7)
+        logs.add_to_context(payment=9)
         line = written("json", "It is %s.", "so", n=3)
         text = written("pretty", "two\nlines")
     finally:
         logs.request_id.reset(name)
-        logs._about.reset(about)
+        logs._context_ids.reset(about)
     fields: dict[str, Any] = msgspec.json.decode(line)
     assert fields.pop("timestamp").startswith("20")
     ids = {"request_id": "abc", "order": 7, "payment": 9}
@@ -88,47 +88,47 @@ def test_a_line_names_its_request_its_order_and_its_payment() -> None:
     assert text.endswith(r"WARNING [abc] tests.logs: two\nlines order=7 payment=9")
 
 
-def test_an_outage_is_a_line_then_one_a_minute_and_one_at_its_end(
+def test_an_outage_is_logged_at_its_start_once_a_minute_and_at_its_end(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     outage = logs.Outage(log, "The database")
-    outage.succeeded()
+    outage.record_success()
     for _ in range(200):
-        outage.failed(TimeoutError())
+        outage.record_failure(TimeoutError())
     clock[0] += 61
     for _ in range(200):
-        outage.failed("full")
+        outage.record_failure("full")
         # A success between failures does not end the outage, for example a read of a database that
         # takes no writes.
-        outage.succeeded()
-    assert outage.lasts
+        outage.record_success()
+    assert outage.is_active
     clock[0] += 5
-    outage.succeeded()
-    outage.succeeded()
-    assert not outage.lasts
+    outage.record_success()
+    outage.record_success()
+    assert not outage.is_active
     assert [one.getMessage() for one in logged(caplog, log)] == [
-        "The database is away (TimeoutError()).",
-        "The database has been away for 61 s (full), 201 failures.",
-        "The database is back after 66 s, 400 failures.",
+        "The database is unavailable (TimeoutError()).",
+        "The database has been unavailable for 61 s (full), 201 failures.",
+        "The database is available again after 66 s, 400 failures.",
     ]
 
 
-def test_what_comes_and_goes_is_a_few_lines_too(
+def test_a_repeated_outage_is_logged_in_few_lines(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     outage = logs.Outage(log, "The database")
     for _ in range(30):
-        outage.failed("read-only")
+        outage.record_failure("read-only")
         clock[0] += 5
-        outage.succeeded()
+        outage.record_success()
     messages = [one.getMessage() for one in logged(caplog, log)]
     assert [message.partition(" (")[0] for message in messages] == [
-        "The database is away",
-        "The database is back after 5 s, 1 failures.",
+        "The database is unavailable",
+        "The database is available again after 5 s, 1 failures.",
     ] * 3
 
 
-def test_a_fault_is_told_once_a_minute_with_its_traceback(
+def test_a_bug_is_logged_once_a_minute_with_its_traceback(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     for every in (False, True, False):
@@ -136,11 +136,11 @@ def test_a_fault_is_told_once_a_minute_with_its_traceback(
             try:
                 raise ValueError(n)
             except ValueError as error:
-                logs.fault(log, f"It failed {every}", error, every=every)
+                logs.log_bug(log, f"It failed {every}", error, log_repetitions=every)
         clock[0] += 61
     assert [one.getMessage() for one in logged(caplog, log)] == [
         "It failed False: ValueError(0)",
-        "It failed True: ValueError(0) (2 times more in between)",
+        "It failed True: ValueError(0) (2 repetitions were not logged)",
         "It failed True: ValueError(1)",
         "It failed True: ValueError(2)",
         "It failed False: ValueError(0)",
@@ -148,7 +148,7 @@ def test_a_fault_is_told_once_a_minute_with_its_traceback(
     assert caplog.text.count("Traceback") == 3
 
 
-def test_nobody_swallows_cancellation() -> None:
+def test_no_code_swallows_cancellation() -> None:
     """A canceled task must end. Otherwise a timeout around it has no effect, and a stop hangs."""
     swallowed = [
         f"{path}:{handler.lineno}"

@@ -15,35 +15,37 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_password_matches_itself_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "ITERATIONS", ITERATIONS)
-    stored = await passwords.hashed("correct horse")
+    stored = await passwords.hash_password("correct horse")
     assert stored.startswith("pbkdf2_sha256$600000$")
-    assert await passwords.matches("correct horse", stored)
-    assert not await passwords.matches("correct horsf", stored)
-    assert not await passwords.matches("correct horse", None)
-    assert not await passwords.matches(stored, stored)
+    assert await passwords.verify_password("correct horse", stored)
+    assert not await passwords.verify_password("correct horsf", stored)
+    assert not await passwords.verify_password("correct horse", None)
+    assert not await passwords.verify_password(stored, stored)
 
 
-async def test_nobody_signs_in_where_no_password_is_stored() -> None:
-    for guess in ("", "x", "nobody", passwords.NONE):
-        assert not await passwords.matches(guess, passwords.NONE)
+async def test_no_password_matches_without_a_stored_hash() -> None:
+    for guess in ("", "x", "nobody", passwords.UNMATCHABLE_HASH):
+        assert not await passwords.verify_password(guess, passwords.UNMATCHABLE_HASH)
 
 
-async def test_the_same_password_is_stored_differently_each_time() -> None:
-    assert await passwords.hashed("correct horse") != await passwords.hashed("correct horse")
+async def test_equal_passwords_have_different_hashes() -> None:
+    assert await passwords.hash_password("correct horse") != await passwords.hash_password(
+        "correct horse"
+    )
 
 
 @pytest.mark.parametrize("password", ["", "five5", "x" * 129])
 async def test_a_password_of_a_wrong_length_is_refused(password: str) -> None:
     with pytest.raises(ValueError, match="6 to 128"):
-        await passwords.hashed(password)
+        await passwords.hash_password(password)
 
 
 @pytest.mark.parametrize("odd", ["nul\x00byte", "lone \ud800 surrogate", "x" * 5000])
-async def test_odd_passwords_match_nothing_and_break_nothing(odd: str) -> None:
-    assert not await passwords.matches(odd, await passwords.hashed("correct horse"))
+async def test_unusual_passwords_match_nothing_and_raise_no_error(odd: str) -> None:
+    assert not await passwords.verify_password(odd, await passwords.hash_password("correct horse"))
 
 
-async def test_hashing_happens_in_one_thread_that_is_not_the_event_loops(
+async def test_hashing_runs_in_one_thread_outside_of_the_event_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     threads, real = [], passwords._hash
@@ -53,16 +55,16 @@ async def test_hashing_happens_in_one_thread_that_is_not_the_event_loops(
         return real(*args)
 
     monkeypatch.setattr(passwords, "_hash", noted)
-    await asyncio.gather(*(passwords.hashed("correct horse") for _ in range(3)))
+    await asyncio.gather(*(passwords.hash_password("correct horse") for _ in range(3)))
     assert len(threads) == 3
     assert len(set(threads)) == 1
     assert threads[0] is not threading.current_thread()
 
 
-async def test_a_full_line_turns_people_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "LINE", 2)
+async def test_a_full_queue_refuses_sign_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "MAX_WAITING", 2)
     answers = await asyncio.gather(
-        *(passwords.hashed("correct horse") for _ in range(5)), return_exceptions=True
+        *(passwords.hash_password("correct horse") for _ in range(5)), return_exceptions=True
     )
     assert [type(answer) for answer in answers].count(errors.Unavailable) == 3
-    assert await passwords.hashed("correct horse")
+    assert await passwords.hash_password("correct horse")

@@ -17,7 +17,7 @@ from icecream import app
 from icecream.cli import serve
 from icecream.orders import placing
 from icecream.payments import executor
-app.STOP_SECONDS = serve.STOP_SECONDS = 0.2
+app.MAX_STOP_SECONDS = serve.STOP_SECONDS = 0.2
 """
 WAIT = """
 async def hangs(*_): await asyncio.Event().wait()
@@ -38,10 +38,10 @@ embedded, at_scale = pytest.mark.only("sqlite"), pytest.mark.only("postgres")
     [
         pytest.param("serve", WAIT, "lifespan (app.py", marks=embedded),
         pytest.param("serve", BLOCK, "main thread in hangs (<string>", marks=embedded),
-        pytest.param("worker", WAIT, "working (worker.py", marks=at_scale),
+        pytest.param("worker", WAIT, "run_worker (worker.py", marks=at_scale),
     ],
 )
-def test_a_stop_that_hangs_is_forced_with_a_code_and_a_line_of_its_own(
+def test_a_hanging_stop_is_forced_with_its_own_exit_code_and_log_line(
     tmp_path: Path, empty_database: str, command: str, way: str, what: str
 ) -> None:
     with Shop(tmp_path / "shop", empty_database) as shop:
@@ -49,16 +49,16 @@ def test_a_stop_that_hangs_is_forced_with_a_code_and_a_line_of_its_own(
         process = shop.begin_altered(SOON + way + HANG, command)
         shop.ready(process)
         process.signal(signal.SIGTERM)
-        assert process.wait() == shutdown.FORCED_STOP == 70
-        (line,) = [one for one in process.output.splitlines() if "ends by force" in one]
-        assert "exit code 70" in line
+        assert process.wait() == shutdown.FORCED_STOP_EXIT_CODE == 70
+        (line,) = [one for one in process.output.splitlines() if "forcing the exit" in one]
+        assert "with code 70" in line
         assert what in line
         assert " hangs (<string>:" in line
 
 
 @embedded
 @pytest.mark.anyio
-async def test_a_command_of_several_processes_tells_when_one_of_them_was_forced(
+async def test_a_supervisor_has_the_exit_code_of_a_forced_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python, stop = tmp_path / "python", asyncio.Event()

@@ -23,16 +23,16 @@ def message(text: str) -> BrokerMessage:
     return BrokerMessage(task_id=text, task_name="x", message=text.encode(), labels={})
 
 
-async def test_a_full_queue_drops_the_bell_and_keeps_what_it_has(
+async def test_a_full_queue_drops_new_notifications(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(broker, "LONGEST_QUEUE", 2)
-    queue = broker.InProcess()
+    monkeypatch.setattr(broker, "MAX_QUEUED_MESSAGES", 2)
+    queue = broker.InProcessBroker()
     for text in ("one", "two", "three"):
         await queue.kick(message(text))
     assert queue.queue.qsize() == 2
-    async with aclosing(queue.listen()) as heard:
-        assert [await anext(heard), await anext(heard)] == [b"one", b"two"]
+    async with aclosing(queue.listen()) as messages:
+        assert [await anext(messages), await anext(messages)] == [b"one", b"two"]
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
 
 
 @asynccontextmanager
-async def stream(server: servers.Server, options: str = "") -> AsyncIterator[broker.Stream]:
-    one = broker.Stream(
+async def stream(server: servers.Server, options: str = "") -> AsyncIterator[broker.RedisBroker]:
+    one = broker.RedisBroker(
         server.url + options,
         queue_name="ours:payments",
         consumer_group_name="workers",
@@ -60,38 +60,40 @@ async def stream(server: servers.Server, options: str = "") -> AsyncIterator[bro
         await one.shutdown()
 
 
-async def test_what_was_rung_before_anybody_listened_is_heard(redis: servers.Server) -> None:
-    async with stream(redis) as one, aclosing(one.listen()) as heard:
+async def test_notifications_from_before_the_listener_started_are_delivered(
+    redis: servers.Server,
+) -> None:
+    async with stream(redis) as one, aclosing(one.listen()) as messages:
         await one.kick(message("early"))
-        assert await anext(heard) == b"early"
+        assert await anext(messages) == b"early"
         await one.kick(message("late"))
-        assert await anext(heard) == b"late"
+        assert await anext(messages) == b"late"
 
 
-async def test_a_flushed_redis_and_strange_entries_do_not_end_the_listening(
+async def test_a_flushed_redis_and_unknown_entries_do_not_end_the_listener(
     redis: servers.Server,
 ) -> None:
     async with (
         stream(redis) as one,
-        aclosing(one.listen()) as heard,
+        aclosing(one.listen()) as messages,
         Redis.from_url(redis.url) as client,
     ):
         await one.kick(message("before"))
-        assert await anext(heard) == b"before"
+        assert await anext(messages) == b"before"
         await client.flushall()
         await client.xadd("ours:payments", {"other": "x"})
         await one.kick(message("after"))
-        assert await anext(heard) == b"after"
+        assert await anext(messages) == b"after"
 
 
-async def test_nothing_is_left_behind_and_nothing_lies_outside_the_prefix(
+async def test_all_keys_have_the_prefix_and_the_consumer_is_removed(
     redis: servers.Server,
 ) -> None:
     async with Redis.from_url(redis.url) as client:
         await client.flushall()
-        async with stream(redis) as one, aclosing(one.listen()) as heard:
+        async with stream(redis) as one, aclosing(one.listen()) as messages:
             await one.kick(message("x"))
-            await anext(heard)
+            await anext(messages)
             (group,) = await client.xinfo_groups("ours:payments")
             assert (group["consumers"], group["pending"]) == (1, 0)
         (group,) = await client.xinfo_groups("ours:payments")
@@ -99,75 +101,75 @@ async def test_nothing_is_left_behind_and_nothing_lies_outside_the_prefix(
         assert await client.keys("*") == [b"ours:payments"]
 
 
-async def test_a_redis_that_goes_and_comes_back_is_told_once_each(
+async def test_an_outage_of_redis_and_its_end_are_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(broker, "REST", 0.05)
-    monkeypatch.setattr(logs, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(broker, "RETRY_DELAY_SECONDS", 0.05)
+    monkeypatch.setattr(logs, "RECOVERY_SECONDS", 0)
     caplog.set_level(logging.WARNING, logger="tasks.broker")
     with servers.redis(tmp_path) as server:
-        async with stream(server) as one, aclosing(one.listen()) as heard:
+        async with stream(server) as one, aclosing(one.listen()) as messages:
             await one.kick(message("before"))
-            assert await anext(heard) == b"before"
+            assert await anext(messages) == b"before"
             server.stop()
-            waiting = asyncio.ensure_future(anext(heard))
-            while one.away_since is None:
+            waiting = asyncio.ensure_future(anext(messages))
+            while one.unavailable_since is None:
                 await asyncio.wait({waiting}, timeout=0.02)
             await asyncio.wait({waiting}, timeout=0.3)
             server.start()
-            while one.away_since is not None:
+            while one.unavailable_since is not None:
                 await asyncio.wait({waiting}, timeout=0.02)
             await one.kick(message("after"))
             assert await waiting == b"after"
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 2
-    assert told[0].startswith("Redis is away")
-    assert told[1].startswith("Redis is back after ")
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert lines[0].startswith("Redis is unavailable")
+    assert lines[1].startswith("Redis is available again after ")
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-async def test_either_version_of_the_protocol_will_do(redis: servers.Server, protocol: int) -> None:
-    async with stream(redis, f"?protocol={protocol}") as one, aclosing(one.listen()) as heard:
+async def test_both_versions_of_the_protocol_work(redis: servers.Server, protocol: int) -> None:
+    async with stream(redis, f"?protocol={protocol}") as one, aclosing(one.listen()) as messages:
         for text in ("first", "second"):
             await one.kick(message(text))
-            assert await asyncio.wait_for(anext(heard), PATIENCE) == text.encode()
-        assert not await one.is_away(5)
+            assert await asyncio.wait_for(anext(messages), PATIENCE) == text.encode()
+        assert not await one.is_unavailable(5)
 
 
-async def test_a_bug_does_not_end_the_listening(
+async def test_a_bug_does_not_end_the_listener(
     redis: servers.Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(broker, "REST", 0.01)
-    real, faults = broker.Stream._read, [TypeError("a bug")] * 3
+    monkeypatch.setattr(broker, "RETRY_DELAY_SECONDS", 0.01)
+    real, faults = broker.RedisBroker._read, [TypeError("a bug")] * 3
 
-    async def read(self: broker.Stream, redis: Any) -> list[bytes]:
+    async def read(self: broker.RedisBroker, redis: Any) -> list[bytes]:
         if faults:
             raise faults.pop()
         return await real(self, redis)
 
-    monkeypatch.setattr(broker.Stream, "_read", read)
-    async with stream(redis) as one, aclosing(one.listen()) as heard:
+    monkeypatch.setattr(broker.RedisBroker, "_read", read)
+    async with stream(redis) as one, aclosing(one.listen()) as messages:
         await one.kick(message("after it"))
-        assert await asyncio.wait_for(anext(heard), PATIENCE) == b"after it"
+        assert await asyncio.wait_for(anext(messages), PATIENCE) == b"after it"
     assert caplog.text.count("Traceback") == 1
-    assert caplog.text.count("Redis is away (a bug)") == 1
+    assert caplog.text.count("Redis is unavailable (a bug)") == 1
 
 
-async def test_a_cancellation_that_the_client_loses_ends_the_listening(
+async def test_a_cancellation_that_the_client_loses_ends_the_listener(
     redis: servers.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, reading = broker.Stream._read, asyncio.Event()
+    real, reading = broker.RedisBroker._read, asyncio.Event()
 
-    async def read(self: broker.Stream, redis: Any) -> list[bytes]:
+    async def read(self: broker.RedisBroker, redis: Any) -> list[bytes]:
         reading.set()
         try:
             return await real(self, redis)
         except asyncio.CancelledError:
             return []
 
-    monkeypatch.setattr(broker.Stream, "_read", read)
+    monkeypatch.setattr(broker.RedisBroker, "_read", read)
     async with stream(redis) as one:
-        listening = asyncio.ensure_future(anext(one.listen(), None))
+        listener = asyncio.ensure_future(anext(one.listen(), None))
         await reading.wait()
-        listening.cancel()
-        assert await asyncio.wait_for(listening, PATIENCE) is None
+        listener.cancel()
+        assert await asyncio.wait_for(listener, PATIENCE) is None

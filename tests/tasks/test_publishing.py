@@ -22,47 +22,47 @@ from tests.processes import PATIENCE, Process, Shop, stop, until
 
 async def published(upto: int) -> None:
     async with asyncio.timeout(PATIENCE):
-        while (await events.last()).position < upto:  # noqa: ASYNC110  # there is no notification
+        while (await events.read_last_event()).position < upto:  # noqa: ASYNC110  # there is no notification
             await asyncio.sleep(0.01)
 
 
 @pytest.mark.anyio
-async def test_what_this_process_writes_is_published_at_once_and_the_rest_soon(
+async def test_events_of_this_process_are_published_at_once_and_others_soon(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = await publish_all()
-    monkeypatch.setattr(publishing, "EVERY", 600)
-    async with publishing.publishing():
+    monkeypatch.setattr(publishing, "PUBLISH_INTERVAL_SECONDS", 600)
+    async with publishing.run_publisher():
         await place(customer.user.id, {flavor: 1})
         await published(begin + 1)
-    assert database._told == []
-    monkeypatch.setattr(publishing, "EVERY", 0.05)
+    assert database._commit_callbacks == []
+    monkeypatch.setattr(publishing, "PUBLISH_INTERVAL_SECONDS", 0.05)
     await place(customer.user.id, {flavor: 1})
-    async with publishing.publishing():
+    async with publishing.run_publisher():
         await published(begin + 2)
 
 
 @pytest.mark.anyio
-async def test_a_fault_does_not_end_it(
+async def test_a_bug_does_not_end_the_publisher(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    begin, real = await publish_all(), publisher.publish
-    faults = [RuntimeError("a bug"), database.Unavailable("away")]
+    begin, real = await publish_all(), publisher.publish_events
+    faults = [RuntimeError("a bug"), database.DatabaseUnavailable("away")]
 
     async def publish() -> bool:
         if faults:
             raise faults.pop()
         return await real()
 
-    monkeypatch.setattr(publisher, "publish", publish)
-    monkeypatch.setattr(publishing, "EVERY", 0.05)
-    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.05)
-    async with publishing.publishing():
-        await until_here(lambda: asyncio.sleep(0, background.warnings() != []))
-        assert background.warnings() == ["The publisher failed and will be started again."]
+    monkeypatch.setattr(publisher, "publish_events", publish)
+    monkeypatch.setattr(publishing, "PUBLISH_INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(background, "MIN_RESTART_DELAY_SECONDS", 0.05)
+    async with publishing.run_publisher():
+        await until_here(lambda: asyncio.sleep(0, background.restart_warnings() != []))
+        assert background.restart_warnings() == ["The publisher failed and will be restarted."]
         await place(customer.user.id, {flavor: 1})
         await published(begin + 1)
-    assert background.warnings() == []
+    assert background.restart_warnings() == []
     assert "RuntimeError: a bug" in caplog.text
 
 
@@ -71,7 +71,7 @@ class Listener:
 
     def __init__(self, *shops: Shop, patience: float = PATIENCE) -> None:
         self.shops, self.patience, self.last = shops, patience, "0"
-        self.told: list[tuple[int, dict[str, Any]]] = []
+        self.received: list[tuple[int, dict[str, Any]]] = []
         self.ends: list[bool] = []
         self.enough = False
         self._thread = threading.Thread(target=self._listen)
@@ -100,7 +100,7 @@ class Listener:
                 if name == "id":
                     self.last = value
                 elif name == "data":
-                    self.told.append((int(self.last), msgspec.json.decode(value)))
+                    self.received.append((int(self.last), msgspec.json.decode(value)))
                 if self.enough:
                     return
 
@@ -121,7 +121,7 @@ def opened(shop: Shop) -> Process:
     return process
 
 
-def test_nothing_is_missed_and_nothing_comes_twice_though_servers_are_killed(
+def test_no_event_is_missed_or_repeated_when_servers_are_killed(
     shops: list[Shop],
 ) -> None:
     processes = [opened(shop) for shop in shops]
@@ -131,23 +131,23 @@ def test_nothing_is_missed_and_nothing_comes_twice_though_servers_are_killed(
     with Listener(*shops, patience=1) as listener:
         for _ in range(2):
             orders = [shop.order() for _ in range(10) for shop in shops]
-            until(lambda: len(listener.told) >= len(orders), "the orders are told")  # noqa: B023
+            until(lambda: len(listener.received) >= len(orders), "the events of the orders arrive")  # noqa: B023
             processes[0].kill()
             processes[0] = opened(shops[0])
         shops[0].all_ended()
         count = 2 * 2 * len(orders)
-        until(lambda: len(listener.told) >= count, "all is told")
-    positions = [position for position, _ in listener.told]
+        until(lambda: len(listener.received) >= count, "all events arrive")
+    positions = [position for position, _ in listener.received]
     assert positions == list(range(1, count + 1))
-    assert len({(data["order"], data["seq"]) for _, data in listener.told}) == count
+    assert len({(data["order"], data["seq"]) for _, data in listener.received}) == count
     assert "every rule holds" in shops[0].run("doctor").stdout
 
 
-def test_a_server_that_is_told_to_stop_ends_its_streams_at_once(shops: list[Shop]) -> None:
+def test_a_stopping_server_ends_its_streams_at_once(shops: list[Shop]) -> None:
     process, shop = opened(shops[0]), shops[0]
     shop.order()
     with Listener(shop) as listener:
-        until(lambda: listener.told, "it listens")
+        until(lambda: listener.received, "the client is connected")
         listener.enough = True
         assert stop(process) < 2.5
         until(lambda: listener.ends == [True], "the stream ended as it should", 1)

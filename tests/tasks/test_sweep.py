@@ -27,7 +27,7 @@ class Desk:
         return answer
 
 
-async def test_it_goes_on_at_once_while_there_is_more_and_after_a_pause_otherwise(
+async def test_a_sweep_continues_at_once_while_there_is_more_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pauses: list[float] = []
@@ -41,9 +41,9 @@ async def test_it_goes_on_at_once_while_there_is_more_and_after_a_pause_otherwis
         await real(seconds)
 
     monkeypatch.setattr(asyncio, "sleep", noted)
-    away = database.Unavailable("restarting")
+    away = database.DatabaseUnavailable("restarting")
     desk = Desk(True, True, False, away, True, False)
-    loop = asyncio.create_task(sweep.run(desk.sweep, 8.0))
+    loop = asyncio.create_task(sweep.run_periodically(desk.sweep, 8.0))
     await desk.done.wait()
     loop.cancel()
     assert len(pauses) == 3

@@ -54,13 +54,19 @@ def use(monkeypatch: pytest.MonkeyPatch, *, redis: int | None = None, **chosen: 
             "database_url": "postgresql://is/open",
             "secret_key": os.environ["ICECREAM_SECRET_KEY"],
         }
-    read = settings.read({f"ICECREAM_{name.upper()}": value for name, value in chosen.items()})
+    read = settings.parse_settings(
+        {f"ICECREAM_{name.upper()}": value for name, value in chosen.items()}
+    )
     monkeypatch.setattr(settings, "load", lambda: read)
-    bell = broker._broker()
+    notifier = broker._create_broker()
     for module in (broker, notify, worker):
-        monkeypatch.setattr(module, "broker", bell)
-    monkeypatch.setattr(notify, "charge", bell.task("payments.charge")(notify.charge.original_func))
-    return bell
+        monkeypatch.setattr(module, "broker", notifier)
+    monkeypatch.setattr(
+        notify,
+        "carry_out_payments",
+        notifier.task("payments.charge")(notify.carry_out_payments.original_func),
+    )
+    return notifier
 
 
 async def placed(customer: Caller, flavor: int, count: int) -> list[int]:
@@ -83,21 +89,21 @@ async def in_flight(expected: list[int]) -> bool:
     return bool(sent == len(expected))
 
 
-async def test_no_more_payments_are_in_flight_than_there_are_places(
+async def test_the_number_of_payments_in_flight_is_limited(
     monkeypatch: pytest.MonkeyPatch, provider: Provider, customer: Caller, flavor: int
 ) -> None:
     use(monkeypatch, sweep="0.05")
     some = await placed(customer, flavor, 30)
-    async with broker.running(), worker.working(3):
+    async with broker.open_broker(), worker.run_worker(3):
         for one in some:
-            await notify.ring([one])
-        await notify.ring(some)
+            await notify.notify_workers([one])
+        await notify.notify_workers(some)
         await settled(some)
     assert provider.most_at_once == 3
     await ledger.check()
 
 
-async def test_what_a_provider_tells_is_applied_by_sweeping(
+async def test_a_webhook_event_is_applied_by_the_sweep(
     monkeypatch: pytest.MonkeyPatch,
     provider: Provider,
     no_notices: None,
@@ -108,7 +114,7 @@ async def test_what_a_provider_tells_is_applied_by_sweeping(
     monkeypatch.setattr(webhook_inbox, "LOOKUP_DELAY", timedelta())
     provider.answers = [OutcomeUnknown()]
     (one,) = await placed(customer, flavor, 1)
-    async with broker.running(), worker.working(3):
+    async with broker.open_broker(), worker.run_worker(3):
         await until(lambda: unknown(one))
         (asked,) = provider.asked
         provider.found = yes(asked, f"told of {one}")
@@ -125,69 +131,71 @@ async def unknown(payment: int) -> bool:
     return await Payment.exists().where(Payment.id == payment, Payment.state == "unknown")
 
 
-async def test_a_queue_that_is_full_loses_rings_but_no_payments(
+async def test_a_full_queue_loses_notifications_but_no_payments(
     monkeypatch: pytest.MonkeyPatch, customer: Caller, flavor: int
 ) -> None:
-    monkeypatch.setattr(broker, "LONGEST_QUEUE", 2)
-    bell = use(monkeypatch, sweep="0.05")
+    monkeypatch.setattr(broker, "MAX_QUEUED_MESSAGES", 2)
+    notifier = use(monkeypatch, sweep="0.05")
     some = await placed(customer, flavor, 10)
     for one in some:
-        await notify.ring([one])
-    assert bell.queue.qsize() == 2
-    async with broker.running(), worker.working(3):
+        await notify.notify_workers([one])
+    assert notifier.queue.qsize() == 2
+    async with broker.open_broker(), worker.run_worker(3):
         await settled(some)
 
 
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (database.Unavailable("gone"), "The database is away (gone)."),
-        (KeyError("bug"), "Carrying out payments that were rung for failed: KeyError('bug')"),
+        (database.DatabaseUnavailable("gone"), "The database is unavailable (gone)."),
+        (KeyError("bug"), "Carrying out payments after a notification failed: KeyError('bug')"),
     ],
 )
-async def test_rings_that_cannot_be_followed_cost_one_line(
+async def test_failing_notifications_are_logged_in_one_line(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, line: str
 ) -> None:
     use(monkeypatch, sweep=NO_SWEEP)
-    monkeypatch.setattr(logs, "DATABASE", logs.Outage(logging.getLogger("x"), "The database"))
+    monkeypatch.setattr(
+        logs, "DATABASE_OUTAGE", logs.Outage(logging.getLogger("x"), "The database")
+    )
     monkeypatch.setattr(logs, "_written", {})
-    heard: list[int] = []
+    received: list[int] = []
 
     async def serve(self: Executor, ids: list[int], customers: list[int]) -> None:
-        heard.extend(ids)
+        received.extend(ids)
         raise error
 
     monkeypatch.setattr(Executor, "serve", serve)
-    async with broker.running(), worker.working(3):
+    async with broker.open_broker(), worker.run_worker(3):
         for one in range(5):
-            await notify.ring([one])
-        await until(lambda: asyncio.sleep(0, len(heard) == 5))
-    told = [one for one in caplog.records if one.levelno >= logging.WARNING]
-    assert [one.getMessage() for one in told] == [line]
-    assert bool(told[0].exc_info) == isinstance(error, KeyError)
+            await notify.notify_workers([one])
+        await until(lambda: asyncio.sleep(0, len(received) == 5))
+    warnings = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    assert [one.getMessage() for one in warnings] == [line]
+    assert bool(warnings[0].exc_info) == isinstance(error, KeyError)
 
 
-async def test_what_is_in_flight_when_the_worker_stops_is_finished(
+async def test_a_stopping_worker_finishes_payments_in_flight(
     monkeypatch: pytest.MonkeyPatch, provider: Provider, customer: Caller, flavor: int
 ) -> None:
     use(monkeypatch, sweep=NO_SWEEP)
     provider.takes = 0.2
-    async with broker.running(), worker.working(10):
+    async with broker.open_broker(), worker.run_worker(10):
         some = await placed(customer, flavor, 3)
-        await notify.ring(some)
+        await notify.notify_workers(some)
         await until(lambda: in_flight(some))
     await settled(some)
 
 
-async def test_what_takes_too_long_when_the_worker_stops_is_left_for_the_next(
+async def test_a_stopping_worker_leaves_slow_payments_to_the_next_one(
     monkeypatch: pytest.MonkeyPatch, provider: Provider, customer: Caller, flavor: int
 ) -> None:
     use(monkeypatch, sweep=NO_SWEEP)
-    monkeypatch.setattr(worker, "GRACE", 0.05)
-    async with broker.running(), worker.working(10):
+    monkeypatch.setattr(worker, "SHUTDOWN_GRACE_SECONDS", 0.05)
+    async with broker.open_broker(), worker.run_worker(10):
         some = await placed(customer, flavor, 1)
         provider.takes = 60
-        await notify.ring(some)
+        await notify.notify_workers(some)
         await until(lambda: in_flight(some))
     assert provider.at_once == 0
     left = await Payment.select(Payment.state, Payment.tries).where(Payment.id.is_in(some))
@@ -195,10 +203,10 @@ async def test_what_takes_too_long_when_the_worker_stops_is_left_for_the_next(
     assert await Job.exists().where(Job.subject.is_in(some))
 
 
-async def test_no_fault_at_all_ends_the_sweep(
+async def test_no_error_ends_the_sweep(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(background, "MIN_RESTART_DELAY_SECONDS", 0.001)
     done = asyncio.Event()
 
     class Desk:
@@ -214,7 +222,7 @@ async def test_no_fault_at_all_ends_the_sweep(
     desk: Any = Desk()
     async with (
         asyncio.timeout(PATIENCE),
-        background.running("sweep", lambda: sweep.run(desk.sweep, 0.001)),
+        background.keep_running("sweep", lambda: sweep.run_periodically(desk.sweep, 0.001)),
     ):
         await done.wait()
     # The same fault is logged once a minute.
@@ -222,57 +230,57 @@ async def test_no_fault_at_all_ends_the_sweep(
 
 
 @contextmanager
-def nobody() -> Iterator[int]:
+def refused_port() -> Iterator[int]:
     """A port on which nothing listens."""
     yield servers.free_port()
 
 
 @contextmanager
-def silence() -> Iterator[int]:
+def silent_port() -> Iterator[int]:
     """A port with a listener that never answers."""
     with socket.create_server(("127.0.0.1", servers.free_port())) as listening:
         yield listening.getsockname()[1]
 
 
 async def no_warnings() -> bool:
-    return await notify.warnings() == []
+    return await notify.redis_warnings() == []
 
 
-@pytest.mark.parametrize("redis", [nobody, silence])
-async def test_a_redis_that_is_away_is_told_once_and_then_left_alone_for_a_while(
+@pytest.mark.parametrize("redis", [refused_port, silent_port])
+async def test_an_unavailable_redis_is_logged_once_and_not_called_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
     redis: Callable[[], AbstractContextManager[int]],
 ) -> None:
-    monkeypatch.setattr(logs, "QUIET_SECONDS", 0)
-    monkeypatch.setattr(broker, "RING_TIMEOUT", 0.2)
-    monkeypatch.setattr(notify, "RING_TIMEOUT", 0.2)
+    monkeypatch.setattr(logs, "RECOVERY_SECONDS", 0)
+    monkeypatch.setattr(broker, "NOTIFY_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(notify, "NOTIFY_TIMEOUT_SECONDS", 0.2)
     with redis() as port:
-        bell = use(monkeypatch, redis=port)
-        asked, kick = [], bell.kick
+        notifier = use(monkeypatch, redis=port)
+        asked, kick = [], notifier.kick
 
         async def counted(message: Any) -> None:
             asked.append(message)
             await kick(message)
 
-        monkeypatch.setattr(bell, "kick", counted)
+        monkeypatch.setattr(notifier, "kick", counted)
         for _ in range(5):
-            await notify.ring([1])
+            await notify.notify_workers([1])
         assert len(asked) == 1
-        (warning,) = await notify.warnings()
-        assert warning.startswith("Redis is away (")
-        assert warning.endswith("); payments go on by sweeping.")
-        bell.away_since -= broker.REST
-        await notify.ring([1])
+        (warning,) = await notify.redis_warnings()
+        assert warning.startswith("Redis is unavailable (")
+        assert warning.endswith("); payments continue with the sweep.")
+        notifier.unavailable_since -= broker.RETRY_DELAY_SECONDS
+        await notify.notify_workers([1])
         assert len(asked) == 2
-    assert caplog.text.count("Redis is away") == 1
+    assert caplog.text.count("Redis is unavailable") == 1
     with servers.redis(tmp_path / "redis", port):
-        bell.away_since -= broker.REST
-        await notify.ring([1])
+        notifier.unavailable_since -= broker.RETRY_DELAY_SECONDS
+        await notify.notify_workers([1])
         await until(no_warnings)
-        assert caplog.text.count("Redis is back") == 1
-        await bell.shutdown()
+        assert caplog.text.count("Redis is available again") == 1
+        await notifier.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -299,16 +307,16 @@ STRANGE: list[dict[str, str | bytes]] = [
 ]
 
 
-async def test_strange_entries_in_the_stream_do_not_stop_the_bell_and_nothing_of_ours_is_left(
+async def test_unknown_entries_in_the_stream_do_not_stop_the_listener(
     monkeypatch: pytest.MonkeyPatch, redis: servers.Server, customer: Caller, flavor: int
 ) -> None:
     use(monkeypatch, redis=redis.port, redis_prefix="shop-a", sweep=NO_SWEEP)
     async with Redis.from_url(redis.url) as client:
-        async with broker.running(), worker.working(3):
+        async with broker.open_broker(), worker.run_worker(3):
             for entry in STRANGE:
                 await client.xadd("shop-a:payments", entry)
                 some = await placed(customer, flavor, 1)
-                await notify.ring(some)
+                await notify.notify_workers(some)
                 await settled(some)
             assert len(await client.xinfo_consumers("shop-a:payments", "workers")) == 1
         assert await client.xinfo_consumers("shop-a:payments", "workers") == []
@@ -317,46 +325,46 @@ async def test_strange_entries_in_the_stream_do_not_stop_the_bell_and_nothing_of
         assert group["pending"] == 0
 
 
-async def test_a_stream_that_was_emptied_is_made_again_but_not_without_end(
+async def test_an_emptied_stream_is_recreated_with_its_length_limit(
     monkeypatch: pytest.MonkeyPatch, redis: servers.Server
 ) -> None:
-    bell = use(monkeypatch, redis=redis.port, redis_prefix="shop-b")
+    notifier = use(monkeypatch, redis=redis.port, redis_prefix="shop-b")
     gone = ResponseError("NOGROUP No such key or consumer group")
     async with Redis.from_url(redis.url) as client:
         await client.config_set("maxmemory", 1)
         # A full Redis refuses. The listener has to pause, as it does while Redis is unavailable.
-        assert not await bell._has_group_again(gone)
+        assert not await notifier._recreate_group(gone)
         await client.config_set("maxmemory", 0)
-        assert await bell._has_group_again(gone)
+        assert await notifier._recreate_group(gone)
         # Another worker created the group first.
-        assert await bell._has_group_again(gone)
-        assert not await bell._has_group_again(ResponseError("WRONGTYPE"))
-    await bell.shutdown()
+        assert await notifier._recreate_group(gone)
+        assert not await notifier._recreate_group(ResponseError("WRONGTYPE"))
+    await notifier.shutdown()
 
 
-async def test_without_a_bell_nothing_is_rung(monkeypatch: pytest.MonkeyPatch) -> None:
-    bell = use(
+async def test_without_redis_no_notification_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    notifier = use(
         monkeypatch,
         database_url="postgresql://is/open",
         secret_key=os.environ["ICECREAM_SECRET_KEY"],
     )
-    await notify.ring([1])
-    assert bell.queue.empty()
-    assert await notify.warnings() == []
+    await notify.notify_workers([1])
+    assert notifier.queue.empty()
+    assert await notify.redis_warnings() == []
 
 
 KINDS = {
     "sweep of payments": (Executor, "sweep"),
-    "sweep of notices": (webhook_inbox.WebhookInbox, "sweep"),
+    "sweep of the webhook inbox": (webhook_inbox.WebhookInbox, "sweep"),
     "prune of keys": (keys, "prune_keys"),
-    "prune of notices": (webhook_inbox, "prune_events"),
+    "prune of the webhook inbox": (webhook_inbox, "prune_events"),
     "reconciliation": (reconciliation, "reconcile_if_due"),
-    "bell": (Receiver, "listen"),
+    "notification listener": (Receiver, "listen"),
 }
 
 
 @pytest.mark.parametrize("name", KINDS)
-async def test_a_task_that_fails_is_named_by_readiness_and_comes_back(
+async def test_a_failed_task_is_reported_by_readiness_and_restarted(
     name: str,
     monkeypatch: pytest.MonkeyPatch,
     client: httpx.AsyncClient,
@@ -374,26 +382,31 @@ async def test_a_task_that_fails_is_named_by_readiness_and_comes_back(
         return await real(*args)
 
     monkeypatch.setattr(owner, attribute, fails_once)
-    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 600)
-    async with broker.running(), worker.working(3):
-        await until(lambda: asyncio.sleep(0, bool(background.warnings())))
+    monkeypatch.setattr(background, "MIN_RESTART_DELAY_SECONDS", 600)
+    async with broker.open_broker(), worker.run_worker(3):
+        await until(lambda: asyncio.sleep(0, bool(background.restart_warnings())))
         ready = (await client.get("/health/ready")).json()
-        assert ready["warnings"] == [f"The {name} failed and will be started again."]
+        assert ready["warnings"] == [f"The {name} failed and will be restarted."]
     assert caplog.text.count("RuntimeError: a bug") == 1
-    assert background.warnings() == []
+    assert background.restart_warnings() == []
     faults.append(RuntimeError("a bug"))
-    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.01)
-    async with broker.running(), worker.working(3):
+    monkeypatch.setattr(background, "MIN_RESTART_DELAY_SECONDS", 0.01)
+    async with broker.open_broker(), worker.run_worker(3):
         async with asyncio.timeout(PATIENCE):
             await again.wait()
 
 
-async def test_a_bell_that_ends_by_itself_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unexpected_end_of_the_listener_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def listen(self: Receiver, stop: asyncio.Event) -> None:
         """End at once, as if no message could arrive."""
 
     use(monkeypatch)
     monkeypatch.setattr(Receiver, "listen", listen)
-    async with broker.running(), worker.working(3):
-        await until(lambda: asyncio.sleep(0, "bell" in background._down))
-        assert background.warnings() == ["The bell failed and will be started again."]
+    async with broker.open_broker(), worker.run_worker(3):
+        name = "notification listener"
+        await until(lambda: asyncio.sleep(0, name in background._waiting_for_restart))
+        assert background.restart_warnings() == [
+            "The notification listener failed and will be restarted."
+        ]

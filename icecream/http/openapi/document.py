@@ -13,67 +13,69 @@ from icecream import __version__, fields, settings
 from icecream.http.openapi import operations
 
 DESCRIPTION = """
-Shops sign in, see the flavors and place orders; payment happens in the background.
+Shops sign in, list the flavors and place orders. Payments are carried out in the background.
 
-1. `POST /api/token/` with your name and password gives an `access` token.
+1. `POST /api/token/` with your name and password returns an `access` token.
 
 2. Send it as `Authorization: Bearer <access>` (in Swagger UI: **Authorize**).
 
-3. `POST /api/orders/` with a `flavor` and a `quantity`; its `status` is in `GET /api/orders/`.
+3. `POST /api/orders/` with a `flavor` and a `quantity`. `GET /api/orders/` shows the `status`.
 
-Bodies may be JSON, URL-encoded forms or multipart forms. Every path answers with and without a
-slash at its end. A list is the whole list, or with `limit` a page with a `Link` to the next
-(RFC 8288). Every error is a problem document (RFC 9457) that names the field; an unknown query
-parameter is an error too. Money is whole minor units, such as cents; times are UTC.
+Bodies may be JSON, URL-encoded forms or multipart forms. Each path works with and without a slash
+at its end. A list request returns the whole list, or with `limit` a page with a `Link` to the next
+page (RFC 8288). Each error is a problem document (RFC 9457) that names the field. An unknown query
+parameter is an error too. Amounts of money are whole minor units, such as cents. Times are UTC.
 """
 TAGS = [
-    Tag("Signing in", "Tokens: an access token for 15 minutes, a refresh token for 7 days."),
-    Tag("Flavors", "What can be ordered."),
-    Tag("Orders", "Placing orders and following them."),
-    Tag("Payments", "What you pay with; and for staff, what became of each payment."),
-    Tag("Stats", "How much was ordered."),
+    Tag(
+        "Signing in", "Tokens: an access token is valid for 15 minutes, a refresh token for 7 days."
+    ),
+    Tag("Flavors", "The flavors that can be ordered."),
+    Tag("Orders", "Place orders and follow their status."),
+    Tag("Payments", "Your payment method. For staff: all payments and their state."),
+    Tag("Stats", "Sales figures."),
 ]
 # For a complete list: the largest number that every reader of the document supports. Our ids may be
 # larger.
-MOST_ITEMS = 2**31 - 1
-REFERENCE = "#/components/schemas/{name}"
+MAX_ITEMS = 2**31 - 1
+SCHEMA_REFERENCE = "#/components/schemas/{name}"
 # UTF-8 has no surrogates, and few readers of a pattern support them.
-SURROGATES = r"\ud800-\udfff"
+SURROGATE_RANGE = r"\ud800-\udfff"
 
 
-def _schemas() -> dict[str, Any]:
-    taken = fields.Body.__subclasses__()
+def _build_schemas() -> dict[str, Any]:
+    bodies = fields.Body.__subclasses__()
     _, schemas = msgspec.json.schema_components(
-        [*taken, *operations.answered], ref_template=REFERENCE
+        [*bodies, *operations.response_types], ref_template=SCHEMA_REFERENCE
     )
-    for kind in taken:
+    for kind in bodies:
         if kind.alternatives:
             schemas[kind.__name__]["oneOf"] = [{"required": names} for names in kind.alternatives]
     for schema in schemas.values():
         for field in schema["properties"].values():
             if "pattern" in field:
-                field["pattern"] = field["pattern"].replace(SURROGATES, "")
+                field["pattern"] = field["pattern"].replace(SURROGATE_RANGE, "")
     # RFC 9457, 3.2: some problem types have further members.
     schemas["Problem"]["additionalProperties"] = True
     return schemas
 
 
-def _example(kind: type[fields.Body], schema: dict[str, Any]) -> dict[str, Any]:
+def _body_example(kind: type[fields.Body], schema: dict[str, Any]) -> dict[str, Any]:
     """Return an example of a body, with its required members, or else its typical ones."""
     names = schema["required"] or kind.typical
     return {name: schema["properties"][name]["examples"][0] for name in names}
 
 
-def _sized(node: Any) -> None:
+def _add_limits(node: Any) -> None:
     """Add limits to whole numbers and lists whose types have none."""
     if isinstance(node, dict):
         if node.get("type") == "integer":
             node.setdefault("format", "int64")
         if node.get("type") == "array":
-            node.setdefault("maxItems", MOST_ITEMS)
+            node.setdefault("maxItems", MAX_ITEMS)
         node = list(node.values())
     for part in node if isinstance(node, list) else ():
-        _sized(part)
+        _add_limits(part)
 
 
 class Document(OpenAPI):
@@ -85,12 +87,14 @@ class Document(OpenAPI):
 
     def to_schema(self) -> dict[str, Any]:
         """Return the document, always in the same order."""
-        document, schemas = super().to_schema(), _schemas()
+        document, schemas = super().to_schema(), _build_schemas()
         examples = {
-            REFERENCE.format(name=kind.__name__): _example(kind, schemas[kind.__name__])
+            SCHEMA_REFERENCE.format(name=kind.__name__): _body_example(kind, schemas[kind.__name__])
             for kind in fields.Body.__subclasses__()
         }
-        for operation in (one for item in document["paths"].values() for one in item.values()):
+        for operation in (
+            operation for item in document["paths"].values() for operation in item.values()
+        ):
             for media in operation.get("requestBody", {}).get("content", {}).values():
                 media["example"] = examples[media["schema"]["$ref"]]
             for parameter in operation.get("parameters", []):
@@ -101,11 +105,11 @@ class Document(OpenAPI):
         document["components"]["schemas"] = {name: schemas[name] for name in used}
         document["paths"] = dict(sorted(document["paths"].items()))
         document["servers"][0]["x-internal"] = False
-        _sized(document)
+        _add_limits(document)
         return document
 
 
-class Config(OpenAPIConfig):
+class DocumentConfig(OpenAPIConfig):
     """Litestar's configuration for our class of document."""
 
     def to_openapi_schema(self) -> OpenAPI:
@@ -113,9 +117,9 @@ class Config(OpenAPIConfig):
         return Document(**vars(super().to_openapi_schema()))
 
 
-def config(*pages: OpenAPIRenderPlugin, csp: str) -> OpenAPIConfig:
+def openapi_config(*pages: OpenAPIRenderPlugin, csp: str) -> OpenAPIConfig:
     """Return Litestar's configuration, with the pages that show the document."""
-    return Config(
+    return DocumentConfig(
         title="Ice Cream Distribution",
         version=__version__,
         description=DESCRIPTION.strip(),
@@ -124,7 +128,7 @@ def config(*pages: OpenAPIRenderPlugin, csp: str) -> OpenAPIConfig:
         servers=[
             Server(
                 url=settings.load().prefix or "/",
-                description="Where this document is: local or in production.",
+                description="The local or production server of this document.",
             )
         ],
         tags=TAGS,

@@ -1,4 +1,4 @@
-"""The parts of the API document for every operation: bodies, responses and refusals."""
+"""The parts of the API document for all operations: bodies, responses and refusals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,17 +24,19 @@ from icecream import errors
 from icecream.fields import Path, Text, Word
 from icecream.http import bodies
 
-PROBLEM = "application/problem+json"
-STREAM = "text/event-stream"
-URI = {"format": "uri"}
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
+URI_FORMAT = {"format": "uri"}
 # A stream has no end: this is the largest number that every reader of the document supports.
-BLOCKS = Schema(type=OpenAPIType.STRING, max_length=2**31 - 1, pattern="^(retry|id|event|data|): ")
+EVENT_STREAM_SCHEMA = Schema(
+    type=OpenAPIType.STRING, max_length=2**31 - 1, pattern="^(retry|id|event|data|): "
+)
 # A string of a structured field (with quotes), or the same text without quotes.
-KEY_PATTERN = r'^("([!#-\[\]-~]|\\["\\])+"|[!#-~]+)$'
+IDEMPOTENCY_KEY_PATTERN = r'^("([!#-\[\]-~]|\\["\\])+"|[!#-~]+)$'
 
 
 class FieldError(Struct):
-    """What is wrong with one field; `pointer` is a JSON Pointer (RFC 6901), empty for the body."""
+    """An error in one field; `pointer` is a JSON Pointer (RFC 6901), empty for the whole body."""
 
     pointer: Path
     code: Word
@@ -42,103 +44,116 @@ class FieldError(Struct):
 
 
 class Problem(Struct, rename={"kind": "type"}):
-    """What went wrong (RFC 9457). Some kinds have further members."""
+    """A problem document (RFC 9457). Some types have further members."""
 
-    kind: Annotated[Text, Meta(description="Where it is explained.", extra_json_schema=URI)]
+    kind: Annotated[
+        Text, Meta(description="The page that explains the problem.", extra_json_schema=URI_FORMAT)
+    ]
     title: Text
     status: Annotated[int, Meta(ge=400, le=599)]
     detail: Text
-    instance: Annotated[Path, Meta(description="The path that was called.")]
-    code: Annotated[Word, Meta(description="For programs; it never changes.")]
+    instance: Annotated[Path, Meta(description="The requested path.")]
+    code: Annotated[
+        Word, Meta(description="The type of the problem, for programs; it never changes.")
+    ]
     request_id: Annotated[
-        str, Meta(max_length=128, pattern="^[!-~]+$", description="Names this request in our logs.")
+        str,
+        Meta(max_length=128, pattern="^[!-~]+$", description="The id of this request in our logs."),
     ]
     errors: Annotated[list[FieldError], Meta(max_length=100)] | UnsetType = UNSET
 
 
-SHEET = "flavor__name,total_qty_ordered\r\nChoclate,4\r\n"
-# The refusals of any call, of any call with a token, and of any call with a body.
-ANY = (
+CSV_EXAMPLE = "flavor__name,total_qty_ordered\r\nChoclate,4\r\n"
+# The refusals of all calls.
+ANY_CALL_REFUSALS = (
     errors.UnknownParameter("limitt", " (did you mean limit?)"),
     errors.QuotaExceeded("Too many requests; try again in 42 s."),
     errors.InternalError(),
     errors.Unavailable(),
 )
-CALL = (errors.Unauthenticated(), errors.InvalidToken(), errors.ExpiredToken(), *ANY)
-BODY = (
+# The refusals of all calls with a token.
+AUTHENTICATED_CALL_REFUSALS = (
+    errors.Unauthenticated(),
+    errors.InvalidToken(),
+    errors.ExpiredToken(),
+    *ANY_CALL_REFUSALS,
+)
+# The refusals of all calls with a body.
+BODY_REFUSALS = (
     errors.ValidationFailed("", "missing", "A body is required."),
     errors.PayloadTooLarge(),
     errors.UnsupportedMediaType(),
 )
-# The refusals of any call with an idempotency key.
-KEY = (
+# The refusals of all calls with an idempotency key.
+IDEMPOTENCY_KEY_REFUSALS = (
     errors.IdempotencyKeyInvalid(),
     errors.IdempotencyKeyInUse(),
     errors.IdempotencyKeyReused(),
 )
 # The types of all response bodies, for the schemas.
-answered: list[Any] = [Problem]
+response_types: list[Any] = [Problem]
 
 
-def answers(
+def json_responses(
     status: int, body: Any, example: Any, *refusals: errors.Refusal
 ) -> dict[int, ResponseSpec]:
     """Return all responses of an operation: the expected one and the refusals, with examples."""
-    answered.append(body)
+    response_types.append(body)
     good = ResponseSpec(
         body,
         description=HTTPStatus(status).phrase,
         examples=[Example(value=example)],
         generate_examples=False,
     )
-    return {status: good} | _by_status(refusals)
+    return {status: good} | _refusal_responses(refusals)
 
 
-def emptied(*refusals: errors.Refusal) -> dict[int, ResponseSpec]:
+def no_content_responses(*refusals: errors.Refusal) -> dict[int, ResponseSpec]:
     """Return all responses of an operation that succeeds without a body."""
-    return {204: ResponseSpec(None, description=HTTPStatus.NO_CONTENT.phrase)} | _by_status(
+    return {204: ResponseSpec(None, description=HTTPStatus.NO_CONTENT.phrase)} | _refusal_responses(
         refusals
     )
 
 
-def _by_status(refusals: Sequence[errors.Refusal]) -> dict[int, ResponseSpec]:
+def _refusal_responses(refusals: Sequence[errors.Refusal]) -> dict[int, ResponseSpec]:
     by_status = attrgetter("status")
     groups = groupby(sorted(refusals, key=by_status), by_status)
-    return {status: _refused(*group) for status, group in groups}
+    return {status: _refusal_response(*group) for status, group in groups}
 
 
-def streamed(example: str, *refusals: errors.Refusal) -> dict[int, ResponseSpec]:
+def event_stream_responses(example: str, *refusals: errors.Refusal) -> dict[int, ResponseSpec]:
     """Return all responses of an operation that answers with server-sent events."""
-    given = answers(200, str, example, *refusals)
-    given[200].media_type = STREAM
-    return given
+    responses = json_responses(200, str, example, *refusals)
+    responses[200].media_type = EVENT_STREAM_MEDIA_TYPE
+    return responses
 
 
-def or_unchanged(given: dict[int, ResponseSpec]) -> dict[int, ResponseSpec]:
-    """Add the response 304 (not modified) to the given ones."""
-    return given | {304: ResponseSpec(None, description=HTTPStatus.NOT_MODIFIED.phrase)}
+def with_not_modified(responses: dict[int, ResponseSpec]) -> dict[int, ResponseSpec]:
+    """Add the response 304 (not modified)."""
+    return responses | {304: ResponseSpec(None, description=HTTPStatus.NOT_MODIFIED.phrase)}
 
 
-def _refused(*refusals: errors.Refusal) -> ResponseSpec:
+def _refusal_response(*refusals: errors.Refusal) -> ResponseSpec:
     titles = dict.fromkeys(refusal.title() for refusal in refusals)
     return ResponseSpec(
         Problem,
         description=" ".join(f"{title}." for title in titles),
         examples=[
-            Example(summary=refusal.detail, value=_document(refusal)) for refusal in refusals
+            Example(summary=refusal.detail, value=_example_document(refusal))
+            for refusal in refusals
         ],
         generate_examples=False,
-        media_type=PROBLEM,
+        media_type=PROBLEM_MEDIA_TYPE,
     )
 
 
-def _document(refusal: errors.Refusal) -> dict[str, Any]:
+def _example_document(refusal: errors.Refusal) -> dict[str, Any]:
     return refusal.document(
         address="https://ice.example.org", instance="/api/orders", request_id="6b8a81ca2f68bbd6"
     )
 
 
-def _text(description: str, example: str, pattern: str) -> OpenAPIHeader:
+def _text_header(description: str, example: str, pattern: str) -> OpenAPIHeader:
     schema = Schema(
         type=OpenAPIType.STRING,
         examples=[example],
@@ -148,121 +163,136 @@ def _text(description: str, example: str, pattern: str) -> OpenAPIHeader:
     return OpenAPIHeader(description=description, schema=schema)
 
 
-def _seconds(example: int) -> OpenAPIHeader:
+def _seconds_header(example: int) -> OpenAPIHeader:
     schema = Schema(type=OpenAPIType.INTEGER, examples=[example], minimum=1, maximum=2**31 - 1)
     return OpenAPIHeader(description="Seconds to wait.", schema=schema)
 
 
-ALWAYS = {
-    "X-Request-Id": _text("Names this request in our logs.", "6b8a81ca2f68bbd6", "^[!-~]+$"),
-    "Access-Control-Allow-Origin": _text(
-        "For a page of an origin that is allowed to call.",
+COMMON_HEADERS = {
+    "X-Request-Id": _text_header(
+        "The id of this request in our logs.", "6b8a81ca2f68bbd6", "^[!-~]+$"
+    ),
+    "Access-Control-Allow-Origin": _text_header(
+        "Present for a page of an allowed origin.",
         "https://shop.example.org",
         r"^(\*$|[a-z-]+://)",
     ),
-    "RateLimit-Policy": _text(
-        "How much is allowed: quota, window in seconds.",
+    "RateLimit-Policy": _text_header(
+        "The limit: quota, and window in seconds.",
         '"default";q=6000;w=60',
         r'^"[a-z]+";q=\d+;w=\d+$',
     ),
-    "RateLimit": _text(
-        "What is left: calls, seconds.", '"default";r=5999;t=60', r'^"[a-z]+";r=\d+;t=\d+$'
+    "RateLimit": _text_header(
+        "The remaining calls, and the seconds until the reset.",
+        '"default";r=5999;t=60',
+        r'^"[a-z]+";r=\d+;t=\d+$',
     ),
 }
-SOMETIMES = {
-    "401": {"WWW-Authenticate": _text("How to sign in.", 'Bearer realm="icecream"', "^Bearer ")},
-    "429": {"Retry-After": _seconds(42)},
-    "503": {"Retry-After": _seconds(1)},
+HEADERS_BY_STATUS = {
+    "401": {
+        "WWW-Authenticate": _text_header("How to sign in.", 'Bearer realm="icecream"', "^Bearer ")
+    },
+    "429": {"Retry-After": _seconds_header(42)},
+    "503": {"Retry-After": _seconds_header(1)},
 }
 # Further header fields of a response, by a parameter of its operation.
-BY_PARAMETER = {
+HEADERS_BY_PARAMETER = {
     "limit": {
-        "Link": _text(
-            "The next page (RFC 8288), unless this is the last.",
+        "Link": _text_header(
+            "The next page (RFC 8288); absent on the last page.",
             '</api/orders?limit=100&after=eyJzb3J0Ij>; rel="next"',
             '^<.+>; rel="next"$',
         )
     },
     "Idempotency-Key": {
-        "Idempotent-Replayed": _text(
-            "The request was carried out before, and is only answered again.", "true", "^true$"
+        "Idempotent-Replayed": _text_header(
+            "This is the stored response of an earlier request with the same key.", "true", "^true$"
         )
     },
-    "Prefer": {"Preference-Applied": _text("How long was granted.", "wait=10", "^wait=[0-9]+$")},
+    "Prefer": {
+        "Preference-Applied": _text_header(
+            "The time that the server waits at most.", "wait=10", "^wait=[0-9]+$"
+        )
+    },
 }
-AS_OF = _text(
-    "An event's position, which is its id in `GET /api/events/`, and its time; 0 before the first "
-    "one. All events up to there are in the figures: read on with `after`, and none is missed.",
+AS_OF_HEADER = _text_header(
+    "The position of the last event in the figures, and its time; 0 before the first event. The "
+    "position is the event's id in `GET /api/events/`: continue there with `after`.",
     '1042;at="2025-05-13T10:22:06.428877Z"',
     r'^\d+(;at="[0-9T:.-]+Z")?$',
 )
-ETAG = _text("Names this version (RFC 9110).", '"3"', '^"[!#-~]+"$')
-IdempotencyKey = Annotated[
+ETAG_HEADER = _text_header("The version (RFC 9110).", '"3"', '^"[!#-~]+"$')
+IdempotencyKeyHeader = Annotated[
     str | None,
     HeaderParameter(
         name="Idempotency-Key",
-        description="A word for this request: what comes again is answered again, for 7 days.",
+        description="A unique key for this request. For 7 days, a repetition with this key gets "
+        "the stored response, and has no further effect.",
         # Documented, not validated: the code that reads the key has its own refusals.
-        schema_extra={"pattern": KEY_PATTERN, "maxLength": 512, "examples": ["8e03978e-40d5-43dd"]},
+        schema_extra={
+            "pattern": IDEMPOTENCY_KEY_PATTERN,
+            "maxLength": 512,
+            "examples": ["8e03978e-40d5-43dd"],
+        },
     ),
 ]
 
 
 @dataclass
 class ApiOperation(Operation):
-    """An operation with the parts that all of them share."""
+    """An operation with the parts that all operations share."""
 
     def __post_init__(self) -> None:
         content: dict[str, OpenAPIMediaType] = getattr(self.request_body, "content", None) or {}
         if RequestEncodingType.JSON in content:
-            for form in bodies.FORMS:
+            for form in bodies.FORM_TYPES:
                 content[form.value] = content[RequestEncodingType.JSON.value]
         # Litestar adds its own 400 to every operation with a parameter.
-        given: dict[str, Any] = self.responses or {}
+        declared: dict[str, Any] = self.responses or {}
         responses: dict[str, Any] = {
             status: response
-            for status, response in given.items()
-            if status < "400" or PROBLEM in response.content
+            for status, response in declared.items()
+            if status < "400" or PROBLEM_MEDIA_TYPE in response.content
         }
         self.responses = responses
         for status, response in responses.items():
-            if STREAM in (response.content or ()):
-                response.content[STREAM].schema = BLOCKS
-            response.headers = {**ALWAYS, **SOMETIMES.get(status, {})}
+            if EVENT_STREAM_MEDIA_TYPE in (response.content or ()):
+                response.content[EVENT_STREAM_MEDIA_TYPE].schema = EVENT_STREAM_SCHEMA
+            response.headers = {**COMMON_HEADERS, **HEADERS_BY_STATUS.get(status, {})}
             if status < "300":
-                for name in (getattr(one, "name", "") for one in self.parameters or ()):
-                    response.headers |= BY_PARAMETER.get(name, {})
+                for name in (getattr(item, "name", "") for item in self.parameters or ()):
+                    response.headers |= HEADERS_BY_PARAMETER.get(name, {})
 
 
 @dataclass
-class Tagged(ApiOperation):
+class OperationWithETag(ApiOperation):
     """An operation whose successful response has an ETag, and may be 304."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         responses: dict[str, Any] = self.responses or {}
         for status in {"200", "304"} & responses.keys():
-            responses[status].headers["ETag"] = ETAG
+            responses[status].headers["ETag"] = ETAG_HEADER
 
 
 @dataclass
-class Figures(ApiOperation):
+class OperationWithAsOf(ApiOperation):
     """An operation whose successful response has the header As-Of."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         responses: dict[str, Any] = self.responses or {}
-        responses["200"].headers["As-Of"] = AS_OF
+        responses["200"].headers["As-Of"] = AS_OF_HEADER
 
 
 @dataclass
-class Sheet(Figures):
-    """An operation with figures that can also be returned as a sheet (CSV)."""
+class OperationWithCsv(OperationWithAsOf):
+    """An operation with figures that can also be returned as CSV."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         responses: dict[str, Any] = self.responses or {}
         schema = Schema(type=OpenAPIType.STRING, max_length=2**31 - 1, pattern="^[a-z_]+(,|\r\n)")
         responses["200"].content["text/csv"] = OpenAPIMediaType(
-            schema=schema, examples={"sheet": Example(value=SHEET)}
+            schema=schema, examples={"sheet": Example(value=CSV_EXAMPLE)}
         )

@@ -1,8 +1,8 @@
-// Swagger UI has a dark dress, but does not ask which one is wanted.
+// Swagger UI has a dark theme, but does not follow the preference of the system.
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const dress = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
-dark.addEventListener("change", dress);
-dress();
+const applyTheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", applyTheme);
+applyTheme();
 
 SwaggerUIBundle({
   url: new URL("../schema/openapi.json", document.currentScript.src).href,

@@ -25,7 +25,7 @@ PAY_REFUSED = errors.InvalidTransition("canceled", "pending", states.ORDER["canc
 REFUND_REFUSED = errors.InvalidTransition("pending", "refunded", states.ORDER["pending"])
 CANCELED_EXAMPLE = responses.DETAIL_EXAMPLE | {"status": "canceled", "actions": []}
 REFUNDING_EXAMPLE = responses.DETAIL_EXAMPLE | {"status": "refunding", "actions": ["cancel"]}
-ORDER_REFUSALS = (*openapi.CALL, errors.NotFound())
+ORDER_REFUSALS = (*openapi.AUTHENTICATED_CALL_REFUSALS, errors.NotFound())
 
 
 class NewRefund(fields.Body):
@@ -35,7 +35,7 @@ class NewRefund(fields.Body):
     amount: Annotated[int, Meta(ge=1, le=responses.MAX_TOTAL, examples=[250])] | None = None
 
     def __post_init__(self) -> None:
-        self.reason = fields.said(self.reason)
+        self.reason = fields.strip_reason(self.reason)
         if self.amount is not None:
             fields.require_chargeable("amount", self.amount)
 
@@ -52,7 +52,7 @@ class OrderActions(Controller):
 
     path = "/api/orders/{order:int}"
     tags = ["Orders"]
-    guards = [bodies.exact_ids]
+    guards = [bodies.require_exact_ids]
 
     @post(
         "/cancel",
@@ -60,22 +60,22 @@ class OrderActions(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="cancelOrder",
         summary="Cancel an order",
-        responses=openapi.answers(202, responses.OrderDetail, REFUNDING_EXAMPLE)
-        | openapi.answers(
+        responses=openapi.json_responses(202, responses.OrderDetail, REFUNDING_EXAMPLE)
+        | openapi.json_responses(
             200,
             responses.OrderDetail,
             CANCELED_EXAMPLE,
             *ORDER_REFUSALS,
-            *openapi.KEY,
+            *openapi.IDEMPOTENCY_KEY_REFUSALS,
             CANCEL_REFUSED,
         ),
     )
     async def cancel(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         order: bodies.PathId,
         state: State,
-        idempotency_key: openapi.IdempotencyKey = None,
+        idempotency_key: openapi.IdempotencyKeyHeader = None,
     ) -> ASGIApp:
         """Cancel an order: the paid amount is refunded, and then the stock is released.
 
@@ -93,13 +93,13 @@ class OrderActions(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="payOrder",
         summary="Pay an order again",
-        responses=openapi.answers(202, responses.OrderDetail, responses.DETAIL_EXAMPLE)
-        | openapi.answers(
+        responses=openapi.json_responses(202, responses.OrderDetail, responses.DETAIL_EXAMPLE)
+        | openapi.json_responses(
             200,
             responses.OrderDetail,
             responses.DETAIL_EXAMPLE | {"status": "paid"},
             *ORDER_REFUSALS,
-            *openapi.KEY,
+            *openapi.IDEMPOTENCY_KEY_REFUSALS,
             PAY_REFUSED,
             errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
             errors.PaymentMethodRequired(),
@@ -108,10 +108,10 @@ class OrderActions(Controller):
     )
     async def pay(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         order: bodies.PathId,
         state: State,
-        idempotency_key: openapi.IdempotencyKey = None,
+        idempotency_key: openapi.IdempotencyKeyHeader = None,
     ) -> ASGIApp:
         """Charge a failed order again; its stock is reserved again.
 
@@ -126,17 +126,17 @@ class OrderActions(Controller):
     @post(
         "/refund",
         status_code=202,
-        guards=[accounts_http.staff_only],
+        guards=[accounts_http.require_staff],
         operation_class=openapi.ApiOperation,
         operation_id="refundOrder",
         summary="Refund an order",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             202,
             responses.OrderDetail,
             REFUNDING_EXAMPLE,
             *ORDER_REFUSALS,
-            *openapi.BODY,
-            *openapi.KEY,
+            *openapi.BODY_REFUSALS,
+            *openapi.IDEMPOTENCY_KEY_REFUSALS,
             errors.Forbidden("Only staff may do this."),
             REFUND_REFUSED,
             errors.RefundInProgress(),
@@ -145,11 +145,11 @@ class OrderActions(Controller):
     )
     async def refund(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         order: bodies.PathId,
         data: JSONBody[NewRefund],
         state: State,
-        idempotency_key: openapi.IdempotencyKey = None,
+        idempotency_key: openapi.IdempotencyKeyHeader = None,
     ) -> ASGIApp:
         """Refund part of the paid amount, or all that is left. For staff. Stock does not change.
 
@@ -166,7 +166,7 @@ class OrderActions(Controller):
 async def _change(
     order: int,
     stage: Callable[[], Awaitable[list[int]]],
-    request: bodies.AnyBody,
+    request: bodies.ApiRequest,
     state: State,
     key: str | None,
     *,
@@ -180,7 +180,7 @@ async def _change(
 
     changed, headers = await idempotency_http.run_once(key, request, work, OrderChange, body=body)
     if changed.payments:
-        with logs.contained(log, "The notification of the workers after a change"):
+        with logs.log_errors(log, "The notification of the workers after a change"):
             await state.notify_workers(changed.payments)
     view = await responses.get_order(changed.order_id, user=request.user)
-    return bodies.Json(view, headers, status=200 if view.status == done else 202)
+    return bodies.JsonResponse(view, headers, status=200 if view.status == done else 202)

@@ -54,7 +54,7 @@ class OrderFilter(Struct, frozen=True):
 
 
 def parse_filter(
-    request: bodies.AnyBody,
+    request: bodies.ApiRequest,
     status: Annotated[
         list[str] | None,
         QueryParameter(
@@ -93,11 +93,11 @@ def parse_filter(
     """Return the filter and the sort order of a query."""
     return OrderFilter(
         user=_parse_user(user, request.user),
-        status=pagination.some_of("status", status, states.ORDER),
+        status=pagination.parse_choices("status", status, states.ORDER),
         created_from=_parse_time("created_from", created_from),
         created_to=_parse_time("created_to", created_to),
         flavor=flavor,
-        sort=pagination.one_of("sort", sort, SORT_ORDERS) or "id",
+        sort=pagination.parse_choice("sort", sort, SORT_ORDERS) or "id",
     )
 
 
@@ -107,24 +107,24 @@ def _parse_time(name: str, text: str | None) -> datetime | None:
     try:
         return msgspec.convert(text, AwareTime).astimezone(UTC)
     except msgspec.ValidationError:
-        what = f"must be {constraints.of(AwareTime)}"
-        raise pagination.invalid(name, what) from None
+        what = f"must be {constraints.describe_type(AwareTime)}"
+        raise pagination.invalid_parameter(name, what) from None
     except OverflowError:
-        raise pagination.invalid(name, "must be a time in the years 1 to 9999") from None
+        raise pagination.invalid_parameter(name, "must be a time in the years 1 to 9999") from None
 
 
 def _parse_user(user: str | None, caller: User) -> int | None:
     if user is None or user == str(caller.id):
         return caller.id
-    if not _USER_PATTERN.fullmatch(user) or (user != "all" and int(user) > tokens.MAX_USER):
-        raise pagination.invalid("user", "must be an id, or all")
+    if not _USER_PATTERN.fullmatch(user) or (user != "all" and int(user) > tokens.MAX_USER_ID):
+        raise pagination.invalid_parameter("user", "must be an id, or all")
     if not caller.admin:
         raise errors.Forbidden("Only staff may see the orders of other users.")
     return None if user == "all" else int(user)
 
 
 async def read_page(
-    asked: OrderFilter, after: pagination.Place | None, limit: int
+    asked: OrderFilter, after: pagination.Cursor | None, limit: int
 ) -> list[responses.OrderView]:
     """Return at most `limit` orders after a place."""
     query = _matching_orders(asked).limit(limit)
@@ -151,7 +151,7 @@ def _matching_orders(asked: OrderFilter) -> Select[Any]:
     return query
 
 
-def _after_place(asked: OrderFilter, after: pagination.Place) -> Any:
+def _after_place(asked: OrderFilter, after: pagination.Cursor) -> Any:
     def passed(column: Column, value: int) -> Any:
         return column < value if asked.falling else column > value
 

@@ -38,23 +38,23 @@ class Orders(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="placeOrder",
         summary="Place an order",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             200,
             responses.OrderPlaced,
             responses.PLACED_EXAMPLE,
-            *openapi.CALL,
-            *openapi.BODY,
+            *openapi.AUTHENTICATED_CALL_REFUSALS,
+            *openapi.BODY_REFUSALS,
             *LINE_REFUSALS,
-            *openapi.KEY,
+            *openapi.IDEMPOTENCY_KEY_REFUSALS,
             METHOD_REQUIRED,
         ),
     )
     async def place(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         data: JSONBody[requests.NewOrder],
         state: State,
-        idempotency_key: openapi.IdempotencyKey = None,
+        idempotency_key: openapi.IdempotencyKeyHeader = None,
         prefer: Annotated[
             str | None,
             HeaderParameter(
@@ -70,7 +70,7 @@ class Orders(Controller):
         no second order. With `Prefer: wait=N` (at most 30), the response follows when the order is
         paid or failed, or after N seconds, and contains the `order`.
         """
-        user, seconds = request.user, waiting.asked(prefer)
+        user, seconds = request.user, waiting.parse_wait_preference(prefer)
         key = idempotency_http.request_key(idempotency_key, request, data)
         try:
             placed = await state.order_placer.place(user.id, data.wanted, key, user.payment_method)
@@ -78,10 +78,12 @@ class Orders(Controller):
             raise data.unknown(error) from None
         answer = responses.OrderPlaced(**asdict(placed.receipt))
         headers = idempotency_http.replay_headers(replayed=placed.replayed)
-        if seconds is not None and await state.waiting.settled(placed.order, seconds):
+        if seconds is not None and await state.settlement_waiters.wait_until_settled(
+            placed.order, seconds
+        ):
             headers["Preference-Applied"] = f"wait={seconds}"
             answer.order = await responses.get_order(placed.order, user=user)
-        return bodies.Json(answer, headers)
+        return bodies.JsonResponse(answer, headers)
 
     @post(
         "/orders/quote",
@@ -89,12 +91,12 @@ class Orders(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="quoteOrder",
         summary="Get a quote",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             200,
             responses.Quote,
             responses.QUOTE_EXAMPLE,
-            *openapi.CALL,
-            *openapi.BODY,
+            *openapi.AUTHENTICATED_CALL_REFUSALS,
+            *openapi.BODY_REFUSALS,
             *LINE_REFUSALS,
         ),
     )
@@ -116,8 +118,11 @@ class Orders(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="listStates",
         summary="List the states and transitions",
-        responses=openapi.answers(
-            200, responses.StateTable, to_builtins(responses.STATE_TABLE), *openapi.CALL
+        responses=openapi.json_responses(
+            200,
+            responses.StateTable,
+            to_builtins(responses.STATE_TABLE),
+            *openapi.AUTHENTICATED_CALL_REFUSALS,
         ),
     )
     async def states(self) -> responses.StateTable:
@@ -126,15 +131,19 @@ class Orders(Controller):
 
     @get(
         "/orders/{order:int}",
-        guards=[bodies.exact_ids],
+        guards=[bodies.require_exact_ids],
         operation_class=openapi.ApiOperation,
         operation_id="getOrder",
         summary="Get an order",
-        responses=openapi.answers(
-            200, responses.OrderDetail, responses.DETAIL_EXAMPLE, *openapi.CALL, errors.NotFound()
+        responses=openapi.json_responses(
+            200,
+            responses.OrderDetail,
+            responses.DETAIL_EXAMPLE,
+            *openapi.AUTHENTICATED_CALL_REFUSALS,
+            errors.NotFound(),
         ),
     )
-    async def one(self, request: bodies.AnyBody, order: bodies.PathId) -> responses.OrderDetail:
+    async def one(self, request: bodies.ApiRequest, order: bodies.PathId) -> responses.OrderDetail:
         """Get one of your orders, with the allowed actions and its history."""
         return await responses.get_order(order, user=request.user)
 
@@ -146,18 +155,18 @@ class Orders(Controller):
             "listOrders" if path[-1] == "orders" else "listMyOrders"
         ),
         summary="List your orders",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             200,
             list[responses.OrderView],
             [responses.ORDER_EXAMPLE],
-            *openapi.CALL,
-            pagination.BAD_PAGE,
+            *openapi.AUTHENTICATED_CALL_REFUSALS,
+            pagination.INVALID_CURSOR,
             errors.Forbidden("Only staff may see the orders of other users."),
         ),
     )
     async def mine(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         asked: NamedDependency[filters.OrderFilter],
         limit: pagination.Limit = None,
         after: pagination.After = None,
@@ -168,7 +177,9 @@ class Orders(Controller):
         `Link` to the next page (RFC 8288).
         """
 
-        async def read(start: pagination.Place | None, most: int) -> list[responses.OrderView]:
+        async def read(start: pagination.Cursor | None, most: int) -> list[responses.OrderView]:
             return await filters.read_page(asked, start, most)
 
-        return await pagination.answer(request, read, sort=asked.sort, limit=limit, after=after)
+        return await pagination.list_response(
+            request, read, sort=asked.sort, limit=limit, after=after
+        )

@@ -36,9 +36,9 @@ class NewOrder(fields.Body):
         for name in ("quantity", "flavor"):
             is_set = getattr(self, name) is not UNSET
             if self.lines is UNSET and not is_set:
-                raise constraints.Unfit(name, "is required, or lines instead")
+                raise constraints.InvalidValue(name, "is required, or lines instead")
             if self.lines is not UNSET and is_set:
-                raise constraints.Unfit(name, "cannot be combined with lines")
+                raise constraints.InvalidValue(name, "cannot be combined with lines")
 
     @property
     def wanted(self) -> dict[int, int]:

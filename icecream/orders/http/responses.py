@@ -36,7 +36,7 @@ class OrderView(Struct):
     id: fields.Id
     quantity: Quantity
     status: Status
-    created_at: fields.Moment
+    created_at: fields.Timestamp
     user: fields.Id
     flavor: fields.Id | None
     lines: Annotated[list[LineView], Meta(min_length=1, max_length=MAX_LINES)]
@@ -49,7 +49,7 @@ class Happening(Struct):
     """An entry in an order's history; `by` is the id of a user, or null for the service."""
 
     type: fields.Word
-    at: fields.Moment
+    at: fields.Timestamp
     by: fields.Id | None
     reason: fields.Text | UnsetType = UNSET
     amount: Amount | UnsetType = UNSET

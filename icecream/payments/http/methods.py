@@ -27,12 +27,12 @@ def validate_reference(text: str, field: str = "reference") -> str:
     """Return the text if it is a provider's reference; errors never repeat a refused text.
 
     Raises:
-        constraints.Unfit: it is no reference, or looks like a card number.
+        constraints.InvalidValue: it is no reference, or looks like a card number.
     """
     if any(_has_luhn_checksum(found) for found in _CARD_NUMBER.findall(text)):
-        raise constraints.Unfit(field, LOOKS_LIKE_CARD)
+        raise constraints.InvalidValue(field, LOOKS_LIKE_CARD)
     if not re.fullmatch(VISIBLE_PATTERN, text):
-        raise constraints.Unfit(field, "must be 1 to 255 visible ASCII characters")
+        raise constraints.InvalidValue(field, "must be 1 to 255 visible ASCII characters")
     return text
 
 
@@ -62,7 +62,7 @@ async def set_payment_method(user: int, method: str | None) -> None:
     """Set a user's payment method; payments in progress keep the method that they began with."""
     await User.update({User.payment_method: method}).where(User.id == user)
     # After the commit, so that the next look-up of the user finds the new method.
-    tokens.known.forget(user)
+    tokens.token_cache.forget(user)
 
 
 class PaymentMethods(Controller):
@@ -76,9 +76,11 @@ class PaymentMethods(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="getPaymentMethod",
         summary="Get your payment method",
-        responses=openapi.answers(200, MethodView, EXAMPLE, *openapi.CALL),
+        responses=openapi.json_responses(
+            200, MethodView, EXAMPLE, *openapi.AUTHENTICATED_CALL_REFUSALS
+        ),
     )
-    async def mine(self, request: bodies.AnyBody) -> MethodView:
+    async def mine(self, request: bodies.ApiRequest) -> MethodView:
         """Get your payment method, as the payment provider's reference; null means none."""
         # Another process may have changed it since this one looked the caller up.
         rows = await User.select(User.payment_method).where(User.id == request.user.id)
@@ -89,16 +91,16 @@ class PaymentMethods(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="setPaymentMethod",
         summary="Set your payment method",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             200,
             MethodView,
             EXAMPLE,
-            *openapi.CALL,
-            *openapi.BODY,
+            *openapi.AUTHENTICATED_CALL_REFUSALS,
+            *openapi.BODY_REFUSALS,
             errors.ValidationFailed("/reference", "invalid", f"reference {LOOKS_LIKE_CARD}."),
         ),
     )
-    async def set(self, request: bodies.AnyBody, data: JSONBody[NewMethod]) -> MethodView:
+    async def set(self, request: bodies.ApiRequest, data: JSONBody[NewMethod]) -> MethodView:
         """Set the payment method for your next orders.
 
         It is the payment provider's reference for a card or an account. Your own page gets it from
@@ -112,8 +114,8 @@ class PaymentMethods(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="removePaymentMethod",
         summary="Remove your payment method",
-        responses=openapi.emptied(*openapi.CALL),
+        responses=openapi.no_content_responses(*openapi.AUTHENTICATED_CALL_REFUSALS),
     )
-    async def remove(self, request: bodies.AnyBody) -> None:
+    async def remove(self, request: bodies.ApiRequest) -> None:
         """Remove the payment method. New orders are refused if the provider requires one."""
         await set_payment_method(request.user.id, None)

@@ -18,7 +18,7 @@ from icecream.idempotency import http as idempotency_http
 from icecream.payments import decline_codes, manual_review
 from icecream.payments.http import methods as methods_http
 from icecream.runtime import logs
-from icecream.tables import KINDS, Payment
+from icecream.tables import PAYMENT_KINDS, Payment
 
 log = logging.getLogger(__name__)
 COLUMNS = (
@@ -32,17 +32,17 @@ COLUMNS = (
     Payment.last_error,
     Payment.failure,
 )
-Kind = Annotated[str, Meta(extra_json_schema={"enum": list(KINDS)})]
+Kind = Annotated[str, Meta(extra_json_schema={"enum": list(PAYMENT_KINDS)})]
 PaymentState = Annotated[str, Meta(extra_json_schema={"enum": list(states.PAYMENT)})]
 Decision = Annotated[str, Meta(extra_json_schema={"enum": list(states.DECISIONS)})]
 Visible = Annotated[str, Meta(max_length=255, pattern=methods_http.VISIBLE_PATTERN)]
-Amount = Annotated[fields.Number, Meta(description="In minor units, such as cents.")]
+Amount = Annotated[fields.NonNegativeInt, Meta(description="In minor units, such as cents.")]
 STAFF_ONLY = errors.Forbidden("Only staff may do this.")
-PAYMENT_REFUSALS = (*openapi.CALL, STAFF_ONLY, errors.NotFound())
+PAYMENT_REFUSALS = (*openapi.AUTHENTICATED_CALL_REFUSALS, STAFF_ONLY, errors.NotFound())
 DECISION_REFUSALS = (
     *PAYMENT_REFUSALS,
-    *openapi.BODY,
-    *openapi.KEY,
+    *openapi.BODY_REFUSALS,
+    *openapi.IDEMPOTENCY_KEY_REFUSALS,
     errors.NotParked("This payment is succeeded."),
 )
 
@@ -53,7 +53,7 @@ class Why(fields.Body):
     reason: Annotated[fields.Reason, Meta(examples=["not in the provider's list"])]
 
     def __post_init__(self) -> None:
-        self.reason = fields.said(self.reason)
+        self.reason = fields.strip_reason(self.reason)
 
 
 class Retry(fields.Body):
@@ -63,7 +63,7 @@ class Retry(fields.Body):
     reference: methods_http.Reference | None = None
 
     def __post_init__(self) -> None:
-        self.reason = fields.said(self.reason)
+        self.reason = fields.strip_reason(self.reason)
         if self.reference is not None:
             self.reference = methods_http.validate_reference(self.reference)
 
@@ -86,8 +86,8 @@ class PaymentView(Struct):
     currency: fields.Currency
     provider_key: Visible
     provider_ref: Visible | None
-    tries: fields.Number
-    first_sent_at: fields.Moment | None
+    tries: fields.NonNegativeInt
+    first_sent_at: fields.Timestamp | None
     last_error: fields.Text | None
     actions: Annotated[list[Decision], Meta(max_length=len(states.DECISIONS))]
     failure: decline_codes.Failure | None = None
@@ -157,20 +157,25 @@ class Payments(Controller):
 
     path = "/api/payments"
     tags = ["Payments"]
-    guards = [accounts_http.staff_only, bodies.exact_ids]
+    guards = [accounts_http.require_staff, bodies.require_exact_ids]
 
     @get(
         "/",
         operation_class=openapi.ApiOperation,
         operation_id="listPayments",
         summary="List payments",
-        responses=openapi.answers(
-            200, list[PaymentView], [EXAMPLE], *openapi.CALL, pagination.BAD_PAGE, STAFF_ONLY
+        responses=openapi.json_responses(
+            200,
+            list[PaymentView],
+            [EXAMPLE],
+            *openapi.AUTHENTICATED_CALL_REFUSALS,
+            pagination.INVALID_CURSOR,
+            STAFF_ONLY,
         ),
     )
     async def listed(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         state_: Annotated[
             str | None,
             QueryParameter(
@@ -186,7 +191,8 @@ class Payments(Controller):
         kind: Annotated[
             str | None,
             Parameter(
-                schema_extra={"enum": list(KINDS)}, description="Only payments of this kind."
+                schema_extra={"enum": list(PAYMENT_KINDS)},
+                description="Only payments of this kind.",
             ),
         ] = None,
         limit: pagination.Limit = None,
@@ -196,24 +202,24 @@ class Payments(Controller):
 
         Each page except the last one has a `Link` to the next page (RFC 8288).
         """
-        pagination.one_of("state", state_, states.PAYMENT)
-        pagination.one_of("kind", kind, KINDS)
+        pagination.parse_choice("state", state_, states.PAYMENT)
+        pagination.parse_choice("kind", kind, PAYMENT_KINDS)
         filters = {Payment.state: state_, Payment.order: order, Payment.kind: kind}
         conditions = [column == value for column, value in filters.items() if value is not None]
 
-        async def read(start: pagination.Place | None, most: int) -> list[PaymentView]:
+        async def read(start: pagination.Cursor | None, most: int) -> list[PaymentView]:
             beyond = Payment.id > (start.id if start else 0)
             query = Payment.select(*COLUMNS).where(*conditions, beyond)
             return [_view(row) for row in await query.order_by(Payment.id).limit(most)]
 
-        return await pagination.answer(request, read, limit=limit, after=after)
+        return await pagination.list_response(request, read, limit=limit, after=after)
 
     @get(
         "/{payment:int}",
         operation_class=openapi.ApiOperation,
         operation_id="getPayment",
         summary="Get a payment",
-        responses=openapi.answers(200, PaymentView, EXAMPLE, *PAYMENT_REFUSALS),
+        responses=openapi.json_responses(200, PaymentView, EXAMPLE, *PAYMENT_REFUSALS),
     )
     async def one(self, payment: bodies.PathId) -> PaymentView:
         """Get one payment, with the possible decisions. For staff."""
@@ -225,7 +231,7 @@ class Payments(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="retryPayment",
         summary="Retry a parked payment",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             202,
             PaymentView,
             RETRIED_EXAMPLE,
@@ -235,11 +241,11 @@ class Payments(Controller):
     )
     async def retry(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         payment: bodies.PathId,
         data: JSONBody[Retry],
         state: State,
-        idempotency_key: openapi.IdempotencyKey = None,
+        idempotency_key: openapi.IdempotencyKeyHeader = None,
     ) -> ASGIApp:
         """Query the provider again about a parked payment. For staff.
 
@@ -256,15 +262,15 @@ class Payments(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="releasePayment",
         summary="Release a parked payment",
-        responses=openapi.answers(200, PaymentView, RELEASED_EXAMPLE, *DECISION_REFUSALS),
+        responses=openapi.json_responses(200, PaymentView, RELEASED_EXAMPLE, *DECISION_REFUSALS),
     )
     async def release(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         payment: bodies.PathId,
         data: JSONBody[Why],
         state: State,
-        idempotency_key: openapi.IdempotencyKey = None,
+        idempotency_key: openapi.IdempotencyKeyHeader = None,
     ) -> ASGIApp:
         """Confirm that a parked payment moved no money. For staff. Check the provider's list first.
 
@@ -280,7 +286,7 @@ class Payments(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="refundPayment",
         summary="Refund a parked payment",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             202,
             PaymentView,
             REFUNDED_EXAMPLE,
@@ -290,11 +296,11 @@ class Payments(Controller):
     )
     async def refund(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         payment: bodies.PathId,
         data: JSONBody[Why],
         state: State,
-        idempotency_key: openapi.IdempotencyKey = None,
+        idempotency_key: openapi.IdempotencyKeyHeader = None,
     ) -> ASGIApp:
         """Accept a parked charge of another amount than requested, and refund it. For staff.
 
@@ -310,17 +316,17 @@ class Payments(Controller):
         operation_class=openapi.ApiOperation,
         operation_id="bookPayment",
         summary="Book a parked refund",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             200, PaymentView, BOOKED_EXAMPLE, *DECISION_REFUSALS, errors.NothingRefunded()
         ),
     )
     async def book(
         self,
-        request: bodies.AnyBody,
+        request: bodies.ApiRequest,
         payment: bodies.PathId,
         data: JSONBody[Why],
         state: State,
-        idempotency_key: openapi.IdempotencyKey = None,
+        idempotency_key: openapi.IdempotencyKeyHeader = None,
     ) -> ASGIApp:
         """Accept a parked refund of another amount than requested. For staff.
 
@@ -334,7 +340,7 @@ class Payments(Controller):
 
 async def _decide(
     decision: Callable[..., Awaitable[list[int]]],
-    request: bodies.AnyBody,
+    request: bodies.ApiRequest,
     payment: int,
     data: Why | Retry,
     state: State,
@@ -353,6 +359,6 @@ async def _decide(
         idempotency_key, request, work, DecisionResult, body=data
     )
     if decided.staged:
-        with logs.contained(log, "The notification of the workers after a decision"):
+        with logs.log_errors(log, "The notification of the workers after a decision"):
             await state.notify_workers(decided.staged)
-    return bodies.Json(await get_payment(payment), headers, status)
+    return bodies.JsonResponse(await get_payment(payment), headers, status)

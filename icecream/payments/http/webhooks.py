@@ -20,7 +20,7 @@ from icecream.payments import providers, webhook_inbox
     any_query=True,
 )
 async def receive_webhook(
-    request: bodies.AnyBody, provider: FromPath[str], state: State
+    request: bodies.ApiRequest, provider: FromPath[str], state: State
 ) -> dict[str, bool]:
     """Store a webhook event; the response follows the commit, so that no event is lost."""
     if provider != settings.load().payment_provider:
@@ -29,7 +29,7 @@ async def receive_webhook(
         event = state.gateway.parse_webhook(await request.body(), request.headers)
     except providers.UnverifiedWebhook:
         refusal = errors.InvalidSignature()
-        refusal.headers |= rate_limits.spend(rate_limits.address(request.scope))
+        refusal.headers |= rate_limits.count_call(rate_limits.client_address(request.scope))
         raise refusal from None
     if event is not None:
         await webhook_inbox.store_event(provider, event)

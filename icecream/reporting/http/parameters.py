@@ -46,8 +46,8 @@ def _parse_span(since: str | None, until: str | None, *, latest: date | None = N
     first, last = _parse_day("from", since), _parse_day("to", until) or latest
     if first is not None and last is not None and first >= last:
         if until is None:
-            raise pagination.invalid("from", "must not be after today")
-        raise pagination.invalid("to", "must be a later day than from")
+            raise pagination.invalid_parameter("from", "must not be after today")
+        raise pagination.invalid_parameter("to", "must be a later day than from")
     return Span(first, last)
 
 
@@ -57,7 +57,7 @@ def _parse_day(name: str, text: str | None) -> date | None:
     try:
         return convert(text, date)
     except ValidationError:
-        raise pagination.invalid(name, "must be a day, such as 2025-05-13") from None
+        raise pagination.invalid_parameter(name, "must be a day, such as 2025-05-13") from None
 
 
 class SalesQuery(Struct, frozen=True):
@@ -74,7 +74,7 @@ class SalesQuery(Struct, frozen=True):
 
 
 def parse_sales_query(
-    request: bodies.AnyBody,
+    request: bodies.ApiRequest,
     since: Since = None,
     until: Until = None,
     status: Annotated[
@@ -102,11 +102,11 @@ def parse_sales_query(
     span = _parse_span(since, until)
     best = request.accept.best_match(list(MEDIA_TYPE_BY_FORMAT.values()), default=JSON)
     wanted = MEDIA_TYPE_BY_FORMAT.get(
-        pagination.one_of("format", format_, MEDIA_TYPE_BY_FORMAT) or "", best
+        pagination.parse_choice("format", format_, MEDIA_TYPE_BY_FORMAT) or "", best
     )
     return SalesQuery(
-        span=replace(span, status=pagination.one_of("status", status, states.ORDER)),
-        interval=pagination.one_of("interval", interval, INTERVALS),
+        span=replace(span, status=pagination.parse_choice("status", status, states.ORDER)),
+        interval=pagination.parse_choice("interval", interval, INTERVALS),
         csv=wanted == CSV,
     )
 
@@ -118,13 +118,13 @@ def parse_day_range(
 ) -> DayRange:
     """Parse the days that the dashboard shows."""
     if period is not None and (since is not None or until is not None):
-        raise pagination.invalid("period", "cannot be combined with from or to")
+        raise pagination.invalid_parameter("period", "cannot be combined with from or to")
     tomorrow = datetime.now(UTC).date() + timedelta(1)
     if since is None:
         if until is not None:
-            raise pagination.invalid("from", "is required together with to")
+            raise pagination.invalid_parameter("from", "is required together with to")
         length = DAYS_BY_PERIOD[
-            pagination.one_of("period", period, DAYS_BY_PERIOD) or DEFAULT_PERIOD
+            pagination.parse_choice("period", period, DAYS_BY_PERIOD) or DEFAULT_PERIOD
         ]
         return DayRange(tomorrow - timedelta(length), tomorrow)
     span = _parse_span(since, until, latest=tomorrow)
@@ -132,9 +132,9 @@ def parse_day_range(
     assert span.until is not None
     days = DayRange(span.since, span.until)
     if (days.until - days.since).days > MAX_DAYS:
-        raise pagination.invalid("from", f"must be at most {MAX_DAYS} days before to")
+        raise pagination.invalid_parameter("from", f"must be at most {MAX_DAYS} days before to")
     try:
         _ = days.before
     except OverflowError:
-        raise pagination.invalid("from", "must be a later day") from None
+        raise pagination.invalid_parameter("from", "must be a later day") from None
     return days

@@ -22,7 +22,7 @@ CSV = "text/csv; header=present"
 STAFF_ONLY = "Only staff may use filters and see more than the ordered quantities."
 
 
-def _as_of_header(upto: events.Last) -> dict[str, str]:
+def _as_of_header(upto: events.LastEvent) -> dict[str, str]:
     """Return the last event included in the figures, as a structured field (RFC 9651)."""
     at = f';at="{upto.at.astimezone(UTC).isoformat()[:-6]}Z"' if upto.at else ""
     return {"As-Of": f"{upto.position}{at}"}
@@ -37,20 +37,20 @@ class Stats(Controller):
     @get(
         "/stats",
         dependencies={"sales_query": Provide(parse_sales_query, sync_to_thread=False)},
-        operation_class=openapi.Sheet,
+        operation_class=openapi.OperationWithCsv,
         operation_id="salesByFlavor",
         summary="Sales by flavor",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             200,
             list[reporting_sales.FlavorSales] | reports.Report,
             examples.SALES,
-            *openapi.CALL,
+            *openapi.AUTHENTICATED_CALL_REFUSALS,
             errors.ValidationFailed("/to", "invalid", "to must be a later day than from."),
             errors.Forbidden(STAFF_ONLY),
         ),
     )
     async def sales(
-        self, request: bodies.AnyBody, sales_query: NamedDependency[SalesQuery]
+        self, request: bodies.ApiRequest, sales_query: NamedDependency[SalesQuery]
     ) -> ASGIApp:
         """The ordered quantity of each flavor, over all orders of all customers, paid or not.
 
@@ -71,16 +71,16 @@ class Stats(Controller):
 
     @get(
         "/dashboard",
-        guards=[accounts_http.staff_only],
+        guards=[accounts_http.require_staff],
         dependencies={"days": Provide(parse_day_range, sync_to_thread=False)},
-        operation_class=openapi.Figures,
+        operation_class=openapi.OperationWithAsOf,
         operation_id="dashboard",
         summary="Get the dashboard's figures",
-        responses=openapi.answers(
+        responses=openapi.json_responses(
             200,
             reports.Dashboard,
             examples.DASHBOARD,
-            *openapi.CALL,
+            *openapi.AUTHENTICATED_CALL_REFUSALS,
             errors.ValidationFailed("/period", "invalid", "period must be one of 7d, 30d."),
             errors.Forbidden("Only staff may do this."),
         ),
@@ -92,12 +92,14 @@ class Stats(Controller):
         number of days before; and the current state: low stock, the queue, the latest orders.
         """
         answer, upto = await reports.build_dashboard(days)
-        return bodies.Json(answer, _as_of_header(upto))
+        return bodies.JsonResponse(answer, _as_of_header(upto))
 
 
-def _respond(request: bodies.AnyBody, value: Any, sheet: str | None, upto: events.Last) -> ASGIApp:
+def _respond(
+    request: bodies.ApiRequest, value: Any, sheet: str | None, upto: events.LastEvent
+) -> ASGIApp:
     headers = _as_of_header(upto) | {"Vary": "Accept"}
     if sheet is None:
-        return bodies.Json(value, headers)
+        return bodies.JsonResponse(value, headers)
     headers["Content-Disposition"] = 'attachment; filename="stats.csv"'
     return Response(sheet, media_type=CSV, headers=headers).to_asgi_response(None, request)

@@ -39,15 +39,15 @@ class Formatter(structlog.stdlib.ProcessorFormatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         for secret in self._secrets:
-            text = text.replace(secret, logs.HIDDEN)
-        return logs.hide(text)
+            text = text.replace(secret, logs.REDACTED)
+        return logs.redact(text)
 
 
 def _add_context(_: Any, __: str, event: EventDict) -> EventDict:
     # uvicorn adds the same message again, for a terminal.
     event.pop("color_message", None)
     event["timestamp"] = logs.timestamp()
-    event.update(logs.context())
+    event.update(logs.current_context())
     return event
 
 
@@ -67,7 +67,7 @@ def _as_text(_: Any, __: str, event: EventDict) -> ProcessorReturnValue:
     return f"{line}\n{trace}" if trace else line
 
 
-def configuration(log_format: str, secrets: Iterable[str], level: str = "INFO") -> dict[str, Any]:
+def logging_config(log_format: str, secrets: Iterable[str], level: str = "INFO") -> dict[str, Any]:
     """Return the argument for `logging.config.dictConfig`; lines below `level` are left out."""
     line = {"()": Formatter, "log_format": log_format, "secrets": list(secrets)}
     handler = "logging.StreamHandler"

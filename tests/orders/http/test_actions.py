@@ -11,7 +11,7 @@ from litestar import Litestar
 from icecream import settings
 from icecream.payments import leases, settlement
 from icecream.payments.providers import Charge, Declined, OutcomeUnknown, Refund
-from icecream.tables import KINDS, Flavor, Job, Payment, User
+from icecream.tables import PAYMENT_KINDS, Flavor, Job, Payment, User
 from tests import ledger
 from tests.conftest import Caller, Provider, carry_out, desk, new_flavor, place, verdict
 
@@ -433,7 +433,7 @@ async def test_canceling_and_charging_at_once_come_to_one_end(
     rows = await Payment.select(Payment.id).where(Payment.order.user == customer.user.id)
     left = [row["id"] for row in rows]
     # The payments of one customer get a share of the slots only: one call may not carry out all.
-    while await Job.exists().where(Job.kind.is_in(list(KINDS)), Job.subject.is_in(left)):
+    while await Job.exists().where(Job.kind.is_in(list(PAYMENT_KINDS)), Job.subject.is_in(left)):
         await desk(provider).execute(left)
     statuses = [order["status"] for order in (await customer.get("/api/orders/")).json()]
     assert statuses == ["canceled"] * 20

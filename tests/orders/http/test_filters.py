@@ -29,7 +29,7 @@ async def test_a_whole_list_of_any_length_is_streamed_oldest_first(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await customer.get("/api/orders/")).content == b"[]"
-    monkeypatch.setattr("icecream.http.pagination.CHUNK", 4)
+    monkeypatch.setattr("icecream.http.pagination.ROWS_PER_READ", 4)
     for length in (1, 3, 4, 9):
         have = len((await customer.get("/api/orders/")).json())
         body = {"quantity": 1, "flavor": flavor}
@@ -42,7 +42,7 @@ async def test_a_whole_list_is_never_in_memory(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each part of the list is sent before the next one is read."""
-    monkeypatch.setattr("icecream.http.pagination.CHUNK", 5)
+    monkeypatch.setattr("icecream.http.pagination.ROWS_PER_READ", 5)
     counter = placing.OrderPlacer(notify_nobody)
     await asyncio.gather(*(counter.place(customer.user.id, {flavor: 1}) for _ in range(43)))
     real, happened, over = filters.read_page, [], asyncio.Event()
@@ -113,10 +113,10 @@ async def test_pages_follow_their_links_to_the_end(customer: Caller, flavor: int
         ("limit=2&after=", "/after"),
         ("limit=2&after=%00", "/after"),
         ("limit=2&after=aWQ6MQ", "/after"),
-        (f"limit=2&after={pagination.Place('id', -1, 1).word}", "/after"),
-        (f"limit=2&after={pagination.Place('id', 2**63, 1).word}", "/after"),
-        (f"limit=2&after={pagination.Place('-id', 5, 5).word}", "/after"),
-        (f"limit=2&sort=total&after={pagination.Place('id', 5, 5).word}", "/after"),
+        (f"limit=2&after={pagination.Cursor('id', -1, 1).encoded}", "/after"),
+        (f"limit=2&after={pagination.Cursor('id', 2**63, 1).encoded}", "/after"),
+        (f"limit=2&after={pagination.Cursor('-id', 5, 5).encoded}", "/after"),
+        (f"limit=2&sort=total&after={pagination.Cursor('id', 5, 5).encoded}", "/after"),
         ("status=gone", "/status"),
         ("status=", "/status"),
         ("status=paid&status=gone", "/status"),
@@ -212,7 +212,7 @@ async def test_a_list_is_what_was_asked_for_whole_and_by_page(
 async def test_a_long_list_in_another_order_is_streamed_whole(
     customer: Caller, orders: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("icecream.http.pagination.CHUNK", 2)
+    monkeypatch.setattr("icecream.http.pagination.ROWS_PER_READ", 2)
     answer = (await customer.get("/api/orders/?sort=total")).json()
     assert [order["total"] for order in answer] == [5, 5, 101, 200, 200, 900]
     assert len({order["id"] for order in answer}) == 6

@@ -146,7 +146,7 @@ async def test_the_list_is_what_was_asked_for_whole_and_by_page(
     ):
         assert await walk(staff, f"/api/payments/{query}") == [expected]
     for query, chunk, limits in (("?", 20, (30, 500)), (order, 2, (1, 3))):
-        monkeypatch.setattr("icecream.http.pagination.CHUNK", chunk)
+        monkeypatch.setattr("icecream.http.pagination.ROWS_PER_READ", chunk)
         (whole,) = await walk(staff, f"/api/payments/{query}")
         assert whole == sorted(set(whole))
         assert {number(placed), refund} <= set(whole)

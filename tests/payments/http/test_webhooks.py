@@ -151,7 +151,7 @@ async def test_what_cannot_be_ours_is_not_kept(
 
 
 async def test_a_body_is_no_larger_than_elsewhere(provider: httpx.AsyncClient) -> None:
-    answer = await provider.post(PATH, content=b" " * (app.LARGEST_BODY + 1))
+    answer = await provider.post(PATH, content=b" " * (app.MAX_BODY_BYTES + 1))
     assert refused(answer) == (413, "payload-too-large")
 
 
@@ -177,7 +177,9 @@ async def test_a_provider_is_never_told_to_slow_down_but_a_forger_is(
     assert signed == [200] * 5
 
 
-@pytest.mark.parametrize(("error", "status"), [(KeyError, 500), (database.Unavailable, 503)])
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyError, 500), (database.DatabaseUnavailable, 503)]
+)
 async def test_what_is_not_committed_is_not_acknowledged_and_may_come_again(
     provider: httpx.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
@@ -199,14 +201,16 @@ async def test_what_is_not_committed_is_not_acknowledged_and_may_come_again(
 TRUSTING = """
 from icecream.runtime import failpoints
 from icecream.payments.providers import SimulatedGateway, WebhookEvent
-SimulatedGateway.parse_webhook = lambda self, body, headers: WebhookEvent(body.decode(), "a key", "a reference")
+def parse_webhook(self, body, headers):
+    return WebhookEvent(body.decode(), "a key", "a reference")
+SimulatedGateway.parse_webhook = parse_webhook
 async def close(self):
     print("The provider was let go.", flush=True)
 SimulatedGateway.close = close
 """
 KILLED = """
 import os, signal
-failpoints.arm("notices.receiving", lambda: os.kill(os.getpid(), signal.SIGKILL))
+failpoints.arm_failpoint("notices.receiving", lambda: os.kill(os.getpid(), signal.SIGKILL))
 """
 
 

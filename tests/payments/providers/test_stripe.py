@@ -664,7 +664,7 @@ async def test_without_a_secret_no_notice_is_believed() -> None:
 
 async def test_the_settings_choose_it() -> None:
     chosen = providers.create_gateway(
-        settings.read(
+        settings.parse_settings(
             {
                 "ICECREAM_PAYMENT_PROVIDER": "stripe",
                 "ICECREAM_STRIPE_API_KEY": "sk_test_tests",
