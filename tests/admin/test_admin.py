@@ -685,7 +685,7 @@ async def test_a_payment_method_applies_at_once_and_is_never_a_card(
     answer = await admin.patch(one, json={"payment_method": "4242-4242-4242-4242"})
     assert answer.status_code == 400
     assert answer.text.startswith("payment_method must be ")
-    assert "number of a card" in answer.text
+    assert "a card number" in answer.text
     assert "4242" not in answer.text
 
 

@@ -14,7 +14,7 @@ from icecream.reporting import current
 from icecream.tables import Order, OrderLine, Payment
 from tests import ledger
 from tests.admin.test_admin import browser, session, submit
-from tests.conftest import Caller, carry_out, new_flavor, new_user, number, parked, place
+from tests.conftest import Caller, carry_out, new_flavor, new_user, parked, payment_id, place
 from tests.payments.test_corrections import Told, begun, differences, made
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +58,7 @@ async def charged_otherwise(customer: Caller, staff: Caller, moved: int) -> int:
     reference = f"otherwise {moved} {customer.user.id}"
     placed = await parked(customer, Succeeded(reference, moved, "EUR"))
     assert await manual_review.refund_payment(
-        number(placed), reason="wrong amount", by=staff.user.id
+        payment_id(placed), reason="wrong amount", by=staff.user.id
     )
     await carry_out(placed.order, Declined("no"))
     assert await state(placed.order) == ("paid", 0)
@@ -188,7 +188,7 @@ async def test_a_form_of_the_admin_and_the_dashboard_lead_to_booking(
         parts = (await clerk.get("/dashboard/data")).json()["parts"]
         assert f"/admin/#/forms/book-a-parked-refund-{refund}/" in parts["parked"]
         said = await submit(clerk, "book-a-parked-refund", payment=refund, reason="seen")
-    assert said == (200, f"9.99 EUR counts as given back; order {order} is refunding.")
+    assert said == (200, f"9.99 EUR is booked as refunded; order {order} is refunding.")
     # The worker is notified of the refund of the rest at once.
     assert rung == [[await refund_of(order)]]
     await ledger.check()
@@ -218,7 +218,7 @@ async def test_only_what_a_refund_is_known_to_have_moved_is_booked(
     await carry_out(other.order)
     (dollars,) = await begun(other.order, None, by=staff.user.id)
     await carry_out(other.order, Succeeded(f"dollars {dollars}", 1000, "USD"))
-    for payment in (number(charge), foreign, dollars):
+    for payment in (payment_id(charge), foreign, dollars):
         assert "book" not in (await staff.get(f"/api/payments/{payment}/")).json()["actions"]
         answer = await staff.post(f"/api/payments/{payment}/book/", WHY)
         assert (answer.status_code, answer.json()["code"]) == (409, "nothing-refunded")
