@@ -12,7 +12,7 @@ from playwright.async_api import BrowserContext, async_playwright
 
 from tests.browser import ALONE, sign_in_to_admin
 from tests.conftest import tool
-from tests.processes import TOP, Shop
+from tests.processes import ROOT, Shop
 
 DESK, PHONE = {"width": 1240, "height": 900}, {"width": 390, "height": 844}
 # The largest size of a picture in bytes: a reader loads the pictures with the README.
@@ -26,11 +26,11 @@ async def take(context: BrowserContext, path: str, name: str, ready: str) -> Non
     await page.wait_for_selector(ready)
     await page.wait_for_load_state("networkidle")
     await page.evaluate("document.fonts.ready")
-    file = TOP / "docs/screenshots" / f"{name}.png"
+    file = ROOT / "docs/screenshots" / f"{name}.png"
     await page.screenshot(path=file, animations="disabled")
     await page.close()
     size = file.stat().st_size
-    sys.stdout.write(f"{file.relative_to(TOP)}  {size // 1000} kB\n")
+    sys.stdout.write(f"{file.relative_to(ROOT)}  {size // 1000} kB\n")
     if size > LARGEST:
         sys.exit(f"{file} is larger than {LARGEST // 1000} kB.")
 
@@ -63,7 +63,7 @@ async def take_all(shop: Shop) -> None:
 
 def main() -> None:
     """Create the season of a demo, serve it, and take the pictures."""
-    (TOP / "docs/screenshots").mkdir(exist_ok=True)
+    (ROOT / "docs/screenshots").mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
         Shop(Path(folder), "sqlite:///icecream.sqlite") as shop,

@@ -83,7 +83,7 @@ async def a_page(context: BrowserContext, watch: Watch) -> Page:
     return await context.new_page()
 
 
-async def signs_in(page: Page, password: str) -> None:
+async def sign_in(page: Page, password: str) -> None:
     await page.get_by_label("Name").fill("admin")
     await page.get_by_label("Password").fill(password)
     await page.get_by_role("button", name="Sign in").click()

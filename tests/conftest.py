@@ -131,7 +131,7 @@ def forget_logged_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_written", {})
 
 
-def logged(caplog: pytest.LogCaptureFixture, logger: logging.Logger) -> list[logging.LogRecord]:
+def records_of(caplog: pytest.LogCaptureFixture, logger: logging.Logger) -> list[logging.LogRecord]:
     """Return the records of one logger.
 
     The others may write at any time: one minute after a 503 in an earlier test, its app reports the
@@ -226,10 +226,10 @@ async def empty_database(opened: None, tmp_path: Path) -> str:
 
 async def place(user: int, lines: dict[int, int]) -> placing.PlacedOrder:
     """Place an order, and notify no worker."""
-    return await placing.OrderPlacer(notify_nobody).place(user, lines)
+    return await placing.OrderPlacer(ignore_notification).place(user, lines)
 
 
-async def notify_nobody(payments: list[int], customers: Sequence[int] = ()) -> None:
+async def ignore_notification(payments: list[int], customers: Sequence[int] = ()) -> None:
     """Do nothing: only a test itself charges payments."""
 
 
@@ -240,16 +240,16 @@ async def publish_all() -> int:
     return (await events.read_last_event()).position
 
 
-def yes(request: Request, reference: str) -> Succeeded:
+def success_of(request: Request, reference: str) -> Succeeded:
     """Return the success of this request."""
     return Succeeded(reference, request.amount, request.currency)
 
 
-def verdict(
+def settlement_result(
     lease: leases.Lease, answer: str | Declined | settlement.Parked
 ) -> settlement.SettlementResult:
     """Return a certain result of a leased payment; a text is the reference of a success."""
-    result = yes(lease.request, answer) if isinstance(answer, str) else answer
+    result = success_of(lease.request, answer) if isinstance(answer, str) else answer
     return settlement.SettlementResult(lease, result)
 
 
@@ -298,7 +298,7 @@ class Provider:
         answer = self.answers.pop(0) if self.answers else f"ref {request.key}"
         if isinstance(answer, Exception | type):
             raise answer
-        return yes(request, answer) if isinstance(answer, str) else answer
+        return success_of(request, answer) if isinstance(answer, str) else answer
 
     async def look_up(self, request: Request, reference: str | None) -> Answer | None:
         self.looked_up.append((request, reference))
@@ -356,7 +356,7 @@ async def flavor(opened: None) -> int:
 _executors: list[executor.Executor] = []
 
 
-def desk(provider: Provider) -> executor.Executor:
+def make_executor(provider: Provider) -> executor.Executor:
     """Return an executor with this provider."""
     _executors.append(executor.Executor(provider, slots=10, lease_seconds=30, timeout=5))
     return _executors[-1]
@@ -377,11 +377,11 @@ async def carry_out(order: int, *answers: Any) -> Provider:
     """Serve the payments of this order with a provider that gives these answers."""
     provider = Provider(*answers)
     rows = await Payment.select(Payment.id).where(Payment.order == order)
-    await desk(provider).execute([row["id"] for row in rows])
+    await make_executor(provider).execute([row["id"] for row in rows])
     return provider
 
 
-def number(placed: placing.PlacedOrder) -> int:
+def payment_id(placed: placing.PlacedOrder) -> int:
     """Return the id of an order's first payment."""
     assert placed.payment is not None
     return placed.payment
@@ -391,12 +391,12 @@ async def parked(customer: Caller, *answers: Answer) -> placing.PlacedOrder:
     """Place an order of 4 out of 10 at 250 each, whose payment is parked."""
     flavor = await new_flavor(stock=10)
     placed = await place(customer.user.id, {flavor: 4})
-    payment = Payment.id == number(placed)
+    payment = Payment.id == payment_id(placed)
     if not answers:
         # So long ago that the provider may have forgotten the idempotency key.
         await Payment.update({Payment.first_sent_at: datetime(2020, 1, 1, tzinfo=UTC)}).where(
             payment
         )
-    await desk(Provider(*answers)).execute([number(placed)])
+    await make_executor(Provider(*answers)).execute([payment_id(placed)])
     assert await Payment.exists().where(payment, Payment.state == "parked")
     return placed

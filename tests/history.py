@@ -12,10 +12,11 @@ from icecream.payments import leases, manual_review, settlement
 from icecream.payments.providers import Answer, Declined, Succeeded
 from icecream.tables import Payment
 
-ODD_CHARGE = "an order that was charged another amount is refunded completely"
+CHARGED_ANOTHER_AMOUNT = "an order that was charged another amount is refunded completely"
 
 # The period contains a leap day, the end of a month and the end of an ISO week.
-FIRST, DAYS = datetime(2024, 2, 26, tzinfo=UTC), 9
+FIRST = datetime(2024, 2, 26, tzinfo=UTC)
+DAYS = 9
 
 # Prices and stocks: one flavor is free, and one is scarce.
 FLAVORS = ((250, None), (99, 40), (0, None), (333, 10_000))
@@ -55,13 +56,13 @@ class History:
                 await self.chance.choice(self._steps)()
             except errors.Refusal:
                 continue
-        await self._give_back_odd_charges()
+        await self._refund_other_amounts()
 
-    async def _give_back_odd_charges(self) -> None:
+    async def _refund_other_amounts(self) -> None:
         """Refund orders that were charged another amount, as the doctor advises."""
-        for order in (await doctor.find_violations()).get(ODD_CHARGE, ()):
-            give_back = partial(actions.refund_order, reason="odd", by=self._clerk)
-            staged = await database.transaction(partial(give_back, int(str(order[0])), None))
+        for order in (await doctor.find_violations()).get(CHARGED_ANOTHER_AMOUNT, ()):
+            refund = partial(actions.refund_order, reason="odd", by=self._clerk)
+            staged = await database.transaction(partial(refund, int(str(order[0])), None))
             (claim,) = await leases.acquire_leases(staged, limit=1, lease_seconds=0)
             asked = claim.request
             answer = Succeeded(f"history {asked.key}", asked.amount, asked.currency)
@@ -75,7 +76,7 @@ class History:
         self._waiting += [placed.payment] if placed.payment else []
 
     async def _settle(self) -> None:
-        """Settle several payments at once, like a desk."""
+        """Settle several payments at once, like an executor."""
         now, later = self._waiting[:10], self._waiting[10:]
         claims = await leases.acquire_leases(now, limit=10, lease_seconds=0) if now else []
         verdicts = [

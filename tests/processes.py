@@ -21,20 +21,20 @@ import httpx
 from tests import forks, servers
 
 T = TypeVar("T")
-TOP = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 # The shell reads from a pipe that this process holds open. When a line arrives, or the pipe closes
 # because this process has ended, the shell kills the whole process group that it guards.
-GUARD = 'read -r _; kill -s KILL -- "-$1" 2> /dev/null'
+GUARD_SCRIPT = 'read -r _; kill -s KILL -- "-$1" 2> /dev/null'
 # In seconds: far longer than any step takes.
 PATIENCE = 25.0
 # Settings with quick payments, and with leases that expire soon.
-BRISK = {
+FAST_PAYMENTS = {
     "ICECREAM_PAYMENT_DELAY": "0.01-0.05",
     "ICECREAM_PAYMENT_TIMEOUT": "1",
     "ICECREAM_LEASE": "2",
     "ICECREAM_SWEEP": "0.2",
 }
-BOOKS = """
+READ_STATE_PROGRAM = """
 import asyncio, json
 from icecream import database
 from icecream.tables import Job, Order, Payment
@@ -76,7 +76,9 @@ class Process:
         self._process = forks.Fork((*program, *words), environment, log.parent, log)
         self.pid = self._process.pid
         self._guard = subprocess.Popen(
-            ["sh", "-c", GUARD, "sh", str(self.pid)], stdin=subprocess.PIPE, start_new_session=True
+            ["sh", "-c", GUARD_SCRIPT, "sh", str(self.pid)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
         )
 
     @property
@@ -143,7 +145,7 @@ def _living() -> dict[int, Living]:
 
 
 @contextmanager
-def frozen(pid: int) -> Iterator[None]:
+def freeze(pid: int) -> Iterator[None]:
     """Stop a process and its children by SIGSTOP; other processes wait for their answers."""
     family = [pid, *(child for child, one in _living().items() if one.parent == pid)]
     for one in family:
@@ -169,11 +171,11 @@ class Shop:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.port = folder, servers.free_port()
         self.environment = dict(os.environ) | {
-            "PYTHONPATH": str(TOP),
+            "PYTHONPATH": str(ROOT),
             "TMPDIR": str(folder),
             "ICECREAM_DATABASE_URL": database_url,
             "ICECREAM_PORT": str(self.port),
-            **BRISK,
+            **FAST_PAYMENTS,
             **settings,
         }
         self.processes: list[Process] = []
@@ -311,7 +313,7 @@ class Shop:
 
     def books(self) -> dict[str, Any]:
         """Check the ledger, and return all orders, all payments and the kinds of jobs."""
-        answer = self._python("-c", BOOKS)
+        answer = self._python("-c", READ_STATE_PROGRAM)
         assert answer.returncode == 0, answer.stdout
         read: dict[str, Any] = json.loads(answer.stdout)
         return read

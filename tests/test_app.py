@@ -11,7 +11,7 @@ from icecream import app, database
 from icecream.database import DB
 from icecream.http import problems
 from icecream.orders import placing
-from tests.conftest import Caller, logged
+from tests.conftest import Caller, records_of
 
 pytestmark = pytest.mark.anyio
 
@@ -96,7 +96,7 @@ async def test_a_bug_is_not_mistaken_for_a_database_outage(
     monkeypatch.setattr(placing.OrderPlacer, "place", lambda *_: bug())
     answer = await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
     check_problem(answer, 500, "internal-error")
-    assert len([one for one in logged(caplog, problems.log) if one.exc_info]) == 1
+    assert len([one for one in records_of(caplog, problems.log) if one.exc_info]) == 1
 
 
 async def test_an_unhandled_error_is_a_problem_document_without_secrets(

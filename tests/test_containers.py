@@ -11,15 +11,15 @@ from dotenv import dotenv_values
 
 from icecream import settings
 from icecream.cli import serve
-from tests.processes import TOP
+from tests.processes import ROOT
 
-COMPOSE, DOCKERFILE = ((TOP / name).read_text() for name in ("docker-compose.yml", "Dockerfile"))
+COMPOSE, DOCKERFILE = ((ROOT / name).read_text() for name in ("docker-compose.yml", "Dockerfile"))
 pytestmark = pytest.mark.only("sqlite")
 
 
 def make_secrets(folder: Path) -> dict[str, str]:
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("MAKE")}
-    command = ["make", "--file", str(TOP / "Makefile"), ".env"]
+    command = ["make", "--file", str(ROOT / "Makefile"), ".env"]
     subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
     return {name: value or "" for name, value in dotenv_values(folder / ".env").items()}
 
@@ -71,7 +71,7 @@ def test_the_promises_of_the_security_page_are_configured() -> None:
 
 def test_the_image_contains_every_installed_package() -> None:
     copied = re.findall(r"^COPY (?!--)(.*) \S+$", DOCKERFILE, re.MULTILINE)
-    tools = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["setuptools"]
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     packages = [name.removesuffix("*") for name in tools["packages"]["find"]["include"]]
     modules = [f"{name}.py" for name in tools["py-modules"]]
     assert {*packages, *modules} <= set(" ".join(copied).split())

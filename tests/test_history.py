@@ -13,7 +13,7 @@ from icecream.payments import executor
 from icecream.payments.providers import Answer, Declined, OutcomeUnknown, Request
 from icecream.tables import Event, Flavor, FlavorTotal, Job, Order, OrderLine, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, new_flavor, yes
+from tests.conftest import Caller, Provider, new_flavor, success_of
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ class Fickle(Provider):
         happens = self._chance.random()
         if happens < 0.3:
             raise self._chance.choice((OutcomeUnknown, ConnectionResetError))
-        return Declined("No money.") if happens < 0.5 else yes(request, f"ref {request.key}")
+        return Declined("No money.") if happens < 0.5 else success_of(request, f"ref {request.key}")
 
 
 class History:

@@ -4,14 +4,14 @@ import pytest
 
 from tests.mutations import Mutation
 from tests.mutations.rules import MUTATIONS
-from tests.processes import TOP
+from tests.processes import ROOT
 
 pytestmark = pytest.mark.only("sqlite")
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
 def test_a_mutation_has_one_place_in_the_code(mutation: Mutation) -> None:
-    assert (TOP / mutation.file).read_text().count(mutation.old) == 1
+    assert (ROOT / mutation.file).read_text().count(mutation.old) == 1
     assert mutation.old != mutation.new
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import TOP
+from tests.processes import ROOT
 
 TESTS = """
 import pytest
@@ -33,11 +33,11 @@ def without_tools(folder: Path, *, ci: str) -> subprocess.CompletedProcess[str]:
     """Run such tests with an empty PATH."""
     (folder / "conftest.py").write_text("from tests.conftest import *")
     (folder / "test_it.py").write_text(TESTS)
-    options = ["-q", "-p", "no:cacheprovider", "-c", str(TOP / "pyproject.toml"), "--rootdir", "."]
+    options = ["-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"), "--rootdir", "."]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, "-k", "not nobody", "test_it.py"],
         cwd=folder,
-        env=os.environ | {"PATH": "", "PYTHONPATH": str(TOP), "CI": ci},
+        env=os.environ | {"PATH": "", "PYTHONPATH": str(ROOT), "CI": ci},
         capture_output=True,
         text=True,
     )

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from tests.conftest import ADMIN_PASSWORD, WHICH
-from tests.processes import TOP, Shop
+from tests.processes import ROOT, Shop
 
 pytestmark = pytest.mark.anyio
 BUYERS, STOCK = 500, 50
@@ -70,7 +70,7 @@ async def sampling(database_url: str) -> AsyncIterator[Callable[[], Awaitable[in
 async def buying(shop: Shop, address: str, token: str) -> list[tuple[int, object]]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", BUYING, address, "2", str(BUYERS // 2), token),
-        cwd=TOP,
+        cwd=ROOT,
         env=shop.environment | {"ICECREAM_RATE_LIMIT": "1000000/minute"},
         stdout=asyncio.subprocess.PIPE,
     )

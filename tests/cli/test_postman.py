@@ -11,11 +11,11 @@ import pytest
 
 from icecream.cli import postman_collection
 from tests.conftest import ADMIN_PASSWORD
-from tests.processes import TOP, Shop
+from tests.processes import ROOT, Shop
 
-COMMITTED = TOP / "postman_collection/icecream.postman_collection.json"
+COMMITTED = ROOT / "postman_collection/icecream.postman_collection.json"
 ADDRESS = "http://127.0.0.1:8000"
-NEWMAN = TOP / ".ci/node_modules/.bin/newman"
+NEWMAN = ROOT / ".ci/node_modules/.bin/newman"
 
 
 def requests(folder: dict[str, Any]) -> Iterator[dict[str, Any]]:

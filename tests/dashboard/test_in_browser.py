@@ -8,21 +8,13 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.browser import (  # noqa: F401  # fixtures
-    Watch,
-    a_browser,
-    a_context,
-    a_page,
-    a_watch,
-    sign_in_to_admin,
-    signs_in,
-)
+from tests.browser import Watch, sign_in, sign_in_to_admin
 from tests.conftest import ADMIN_PASSWORD
-from tests.processes import TOP, Shop
+from tests.processes import ROOT, Shop
 
 # The page does not depend on the database, and a browser is slow.
 pytestmark = [pytest.mark.anyio, pytest.mark.needs("chromium"), pytest.mark.only("sqlite")]
-AXE = TOP / ".ci/node_modules/axe-core/axe.min.js"
+AXE = ROOT / ".ci/node_modules/axe-core/axe.min.js"
 LIVE = "#live[data-state=live]"
 
 
@@ -83,7 +75,7 @@ async def test_the_first_order_replaces_the_first_steps(page: Page, shop: Shop) 
 
 async def test_signing_in_leads_back_to_the_requested_days(page: Page, shop: Shop) -> None:
     await page.goto("/dashboard/?period=7d")
-    await signs_in(page, ADMIN_PASSWORD)
+    await sign_in(page, ADMIN_PASSWORD)
     await page.wait_for_selector(LIVE)
     assert page.url == f"http://127.0.0.1:{shop.port}/dashboard/?period=7d"
     current = page.locator("[aria-current=page]")
@@ -92,7 +84,7 @@ async def test_signing_in_leads_back_to_the_requested_days(page: Page, shop: Sho
 
 async def test_signing_in_to_the_admin_leads_to_the_dashboard(page: Page, shop: Shop) -> None:
     await page.goto("/admin/")
-    await signs_in(page, ADMIN_PASSWORD)
+    await sign_in(page, ADMIN_PASSWORD)
     await at_rest(page)
     await page.get_by_role("link", name="Admin", exact=True).click()
     await page.get_by_role("link", name="Receive Stock", exact=False).click()
@@ -296,7 +288,7 @@ async def test_signing_out_elsewhere_is_shown_on_the_page(
     context: BrowserContext, page: Page, watch: Watch
 ) -> None:
     await page.goto("/dashboard/")
-    await signs_in(page, ADMIN_PASSWORD)
+    await sign_in(page, ADMIN_PASSWORD)
     await page.wait_for_selector(LIVE)
     other = await context.new_page()
     await other.goto("/admin/")

@@ -16,7 +16,7 @@ from icecream.orders import actions, placing
 from icecream.payments import leases, settlement
 from icecream.payments.providers import Declined
 from icecream.tables import DayTotal, Event, Order, Payment
-from tests.conftest import WHICH, Caller, new_flavor, number, verdict
+from tests.conftest import WHICH, Caller, new_flavor, payment_id, settlement_result
 from tests.processes import Shop, until
 
 NOW = datetime(2026, 10, 1, 12, tzinfo=UTC)
@@ -91,12 +91,12 @@ async def test_events_and_totals_of_past_orders_have_past_times(
         for one in await database.transaction(lambda: placing.place_orders(wanted))
         if isinstance(one, placing.PlacedOrder)
     ]
-    charged = {number(one): at + SECOND for one, at in zip(placed, days, strict=True)}
+    charged = {payment_id(one): at + SECOND for one, at in zip(placed, days, strict=True)}
     claims = await leases.acquire_leases(charged, limit=4, lease_seconds=9, first_sent=charged)
     for claim in claims:
         answer = Declined("no") if claim.order == placed[1].order else f"then {claim.payment}"
         at = charged[claim.payment] + SECOND
-        await settlement.settle([msgspec.structs.replace(verdict(claim, answer), at=at)])
+        await settlement.settle([msgspec.structs.replace(settlement_result(claim, answer), at=at)])
     returned = days[0] + timedelta(days=1)
     await actions.cancel_order(placed[0].order, by=customer.user.id, at=returned)
     about: dict[str, Any] = {"reason": "melted", "by": staff.user.id, "at": returned}

@@ -17,7 +17,7 @@ from icecream.payments import leases, settlement
 from icecream.runtime import background
 from icecream.tables import Event, Feed
 from tests import ledger
-from tests.conftest import Caller, new_flavor, place, publish_all, verdict
+from tests.conftest import Caller, new_flavor, place, publish_all, settlement_result
 
 pytestmark = pytest.mark.anyio
 
@@ -208,7 +208,7 @@ async def test_an_event_has_the_same_data_whenever_it_is_read(
     await actions.cancel_order(placed.order, by=customer.user.id)
     end = await publish_all()
     first = [one.block for one in await events.read_events(begin, end)]
-    await settlement.settle([verdict(claim, f"feed {placed.order}")])
+    await settlement.settle([settlement_result(claim, f"feed {placed.order}")])
     await note(placed.order)
     await publish_all()
     published = await events.read_events(begin, begin + 10)

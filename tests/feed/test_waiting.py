@@ -14,7 +14,7 @@ from icecream.payments import leases, settlement
 from icecream.payments.providers import Declined
 from icecream.tables import Payment
 from tasks.publishing import run_publisher
-from tests.conftest import Caller, new_flavor, place, verdict
+from tests.conftest import Caller, new_flavor, place, settlement_result
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +81,7 @@ async def test_the_response_has_the_settled_order(customer: Caller, answer: Any)
     assert not asked.done()
     if isinstance(answer, str):
         answer = mine.request.key
-    await settlement.settle([verdict(mine, answer)])
+    await settlement.settle([settlement_result(mine, answer)])
     response = await asked
     assert time.monotonic() - began < 15
     assert response.headers["preference-applied"] == "wait=20"
@@ -128,7 +128,7 @@ async def test_all_waiting_requests_share_one_subscription_and_do_not_poll(
     assert list(reader._subscribers) == [room]
     for one in pending[:2]:
         (claim,) = await leases.acquire_leases([one.payment or 0], limit=1, lease_seconds=30)
-        await settlement.settle([verdict(claim, f"waiting {one.order}")])
+        await settlement.settle([settlement_result(claim, f"waiting {one.order}")])
     assert await asyncio.gather(*all_of_them) == [True, True]
     assert time.monotonic() - began < 10
     assert not reader._subscribers

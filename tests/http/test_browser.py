@@ -10,14 +10,7 @@ from playwright.async_api import Browser, Error, Locator, Page, expect
 
 from icecream import errors
 from tests import servers
-from tests.browser import (  # noqa: F401  # fixtures
-    Watch,
-    a_browser,
-    a_context,
-    a_page,
-    a_watch,
-    signs_in,
-)
+from tests.browser import Watch, sign_in
 from tests.conftest import ADMIN_PASSWORD
 from tests.processes import Shop
 
@@ -101,7 +94,7 @@ async def test_redoc_shows_every_operation(page: Page, shop: Shop) -> None:
 
 async def test_a_wrong_password_is_reported_in_the_form(page: Page, watch: Watch) -> None:
     await page.goto("/admin/")
-    await signs_in(page, "not the password")
+    await sign_in(page, "not the password")
     await expect(page.get_by_role("alert")).to_contain_text("No staff account")
     # The browser itself logs this line for each such response.
     refused = (
@@ -117,7 +110,7 @@ async def test_a_form_shows_staff_its_result_or_the_reason_of_the_failure(
     placed = shop.http.post("/api/orders/", json={"flavor": 1, "quantity": 2}).json()
     shop.all_ended()
     await page.goto("/admin/#/orders")
-    await signs_in(page, ADMIN_PASSWORD)
+    await sign_in(page, ADMIN_PASSWORD)
     await page.get_by_role("link", name="Refund An Order", exact=False).click()
     await page.locator("[name=order]").fill(str(placed["order_id"]))
     await page.locator("[name=reason]").fill("melted on the way")
@@ -141,7 +134,7 @@ async def test_staff_sign_in_to_the_admin_edit_a_flavor_and_sign_out(
     page: Page, shop: Shop
 ) -> None:
     await page.goto("/admin/#/flavor")
-    await signs_in(page, ADMIN_PASSWORD)
+    await sign_in(page, ADMIN_PASSWORD)
     await expect(page).to_have_title("Ice Cream Distribution")
     row = page.get_by_role("row").filter(has_text="Vanilla")
     await row.locator("[href='#/flavor/1/']").click()

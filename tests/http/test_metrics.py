@@ -29,13 +29,13 @@ from tests.conftest import (
     ADMIN_PASSWORD,
     Caller,
     carry_out,
+    ignore_notification,
     new_flavor,
-    notify_nobody,
-    number,
     parked,
+    payment_id,
     place,
 )
-from tests.processes import Process, Shop, frozen, stop, until
+from tests.processes import Process, Shop, freeze, stop, until
 
 pytestmark = pytest.mark.anyio
 Figures = Counter[tuple[str, ...]]
@@ -116,7 +116,7 @@ async def test_requests_are_counted_by_path_template(
 
 async def test_orders_are_counted_by_outcome(customer: Caller, read_figures: ReadFigures) -> None:
     before, user = await read_figures(), customer.user.id
-    flavor, line = await new_flavor(stock=3), placing.OrderPlacer(notify_nobody)
+    flavor, line = await new_flavor(stock=3), placing.OrderPlacer(ignore_notification)
     key = keys.RequestKey(user, "twice", "an order")
     await asyncio.gather(*(line.place(user, {flavor: 1}, key) for _ in range(3)))
     with pytest.raises(errors.InsufficientStock):
@@ -183,7 +183,7 @@ async def test_the_gauges_show_the_current_queue(
     assert (before["jobs_due",], before["oldest_due_job_age_seconds",]) == (0, 0)
     taken, *_ = [await place(customer.user.id, {await new_flavor(): 1}) for _ in range(3)]
     await parked(customer)
-    await leases.acquire_leases([number(taken)], limit=1, lease_seconds=20)
+    await leases.acquire_leases([payment_id(taken)], limit=1, lease_seconds=20)
     await asyncio.sleep(0.01)
     after = await read_figures()
     assert (after["database_up",], after["jobs_due",]) == (1, 2)
@@ -360,7 +360,7 @@ def test_both_pages_report_an_outage_of_redis_or_the_database(
     redis.start()
     until(both("redis_away", 0), "both find it again")
     assert both("database_up", 1)()
-    with frozen(postgres[1]):
+    with freeze(postgres[1]):
         until(both("database_up", 0), "both miss the database")
         for page in together.pages():
             assert "jobs_due" not in {name for name, *_ in page}

@@ -12,7 +12,7 @@ import pytest
 
 from icecream.http import openapi
 from tests.conftest import Caller, new_flavor, place
-from tests.processes import TOP
+from tests.processes import ROOT
 
 pytestmark = pytest.mark.anyio
 KINDS = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
@@ -253,7 +253,7 @@ async def test_refusals_conform_to_the_document(document: dict[str, Any], custom
 
 
 LINTERS = {
-    "spectral": ["lint", f"--ruleset={TOP}/.ci/spectral.yaml", "--fail-severity=warn"],
+    "spectral": ["lint", f"--ruleset={ROOT}/.ci/spectral.yaml", "--fail-severity=warn"],
     "redocly": ["lint", "--max-problems=20", "--format=stylish"],
 }
 
@@ -266,7 +266,7 @@ def test_linters_find_nothing(document: dict[str, Any], linter: str, tmp_path: P
     path = tmp_path / "openapi.json"
     path.write_bytes(msgspec.json.encode(document))
     run = subprocess.run(
-        [TOP / ".ci/node_modules/.bin" / linter, *LINTERS[linter], path],
+        [ROOT / ".ci/node_modules/.bin" / linter, *LINTERS[linter], path],
         cwd=tmp_path,
         env=os.environ | {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"},
         stdout=subprocess.PIPE,

@@ -10,13 +10,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from icecream import settings
-from tests.browser import (  # noqa: F401  # fixtures
-    a_browser,
-    a_context,
-    a_page,
-    a_watch,
-    signs_in,
-)
+from tests.browser import sign_in
 from tests.conftest import ADMIN_PASSWORD
 from tests.processes import Shop
 
@@ -90,7 +84,7 @@ def test_a_path_outside_of_the_prefix_is_not_found(shop: Shop) -> None:
 @browsing
 async def test_staff_sign_in_see_the_dashboard_live_and_the_admin(page: Page, shop: Shop) -> None:
     await page.goto(f"{ICE}/dashboard/?period=90d")
-    await signs_in(page, ADMIN_PASSWORD)
+    await sign_in(page, ADMIN_PASSWORD)
     await page.wait_for_url(f"**{ICE}/dashboard/?period=90d")
     await expect(page.locator("#live")).to_have_text("Live")
     # Leaving the page while its scripts load would stop them, and they draw the chart.

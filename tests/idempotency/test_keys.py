@@ -16,15 +16,7 @@ from icecream.idempotency import keys
 from icecream.payments.providers import Declined, Succeeded
 from icecream.tables import Flavor, IdempotencyKey, Order
 from tests import ledger
-from tests.conftest import (
-    ADMIN_PASSWORD,
-    Caller,
-    carry_out,
-    new_flavor,
-    number,
-    parked,
-    place,
-)
+from tests.conftest import ADMIN_PASSWORD, Caller, carry_out, new_flavor, parked, payment_id, place
 from tests.processes import Shop
 
 pytestmark = pytest.mark.anyio
@@ -251,16 +243,16 @@ async def new_name(customer: Caller, staff: Caller) -> Call:
 
 
 async def retry(customer: Caller, staff: Caller) -> Call:
-    return f"/api/payments/{number(await parked(customer))}/retry/", {"reason": "it is back"}
+    return f"/api/payments/{payment_id(await parked(customer))}/retry/", {"reason": "it is back"}
 
 
 async def release(customer: Caller, staff: Caller) -> Call:
-    return f"/api/payments/{number(await parked(customer))}/release/", {"reason": "not there"}
+    return f"/api/payments/{payment_id(await parked(customer))}/release/", {"reason": "not there"}
 
 
 async def refund_of_parked(customer: Caller, staff: Caller) -> Call:
     placed = await parked(customer, Succeeded("ref", 999, "EUR"))
-    return f"/api/payments/{number(placed)}/refund/", {"reason": "a cent less"}
+    return f"/api/payments/{payment_id(placed)}/refund/", {"reason": "a cent less"}
 
 
 @pytest.mark.parametrize(

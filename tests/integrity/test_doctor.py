@@ -14,7 +14,7 @@ from icecream.orders import actions
 from icecream.payments import leases, settlement
 from icecream.payments.providers import Declined
 from icecream.tables import Event, Order
-from tests.conftest import Caller, new_flavor, place, publish_all, verdict
+from tests.conftest import Caller, new_flavor, place, publish_all, settlement_result
 
 pytestmark = pytest.mark.anyio
 
@@ -35,11 +35,11 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     claims.sort(key=lambda claim: claim.payment)
     answers = (f"doctor {flavor}", Declined("no"), f"given back {flavor}")
     for claim, answer in zip(claims, answers, strict=True):
-        await settlement.settle([verdict(claim, answer)])
+        await settlement.settle([settlement_result(claim, answer)])
     pending, paid, failed, canceled = placed
     refunds = await actions.cancel_order(canceled.order, by=customer.user.id)
     (claim,) = await leases.acquire_leases(refunds, limit=1, lease_seconds=9)
-    await settlement.settle([verdict(claim, f"refund {flavor}")])
+    await settlement.settle([settlement_result(claim, f"refund {flavor}")])
     await publish_all()
     noted = [order_history.OrderEvent(pending.order, "noted", {})]
     await database.transaction(lambda: order_history.record_events(noted, at=datetime.now(UTC)))

@@ -8,7 +8,7 @@ import pytest
 from icecream.database import DB
 from icecream.integrity import advice, doctor, repair
 from icecream.tables import Job, Order
-from tests.conftest import Caller, Provider, desk, new_flavor, number, place, until
+from tests.conftest import Caller, Provider, make_executor, new_flavor, payment_id, place, until
 from tests.integrity.test_doctor import BREAKS, Undo
 from tests.integrity.test_doctor import ids as ids  # a fixture
 from tests.processes import Shop
@@ -67,13 +67,13 @@ async def test_a_repair_of_jobs_leaves_those_of_notices(ids: dict[str, Any]) -> 
 
 async def test_a_repaired_job_is_carried_out_at_once(customer: Caller, flavor: int) -> None:
     placed = await place(customer.user.id, {flavor: 2})
-    await Job.delete().where(Job.subject == number(placed))
+    await Job.delete().where(Job.subject == payment_id(placed))
     assert list(await doctor.find_violations()) == ["an open payment has a job"]
     assert await repair.repair_rules(await doctor.find_violations()) == {}
     assert await Job.exists().where(
-        Job.subject == number(placed), Job.kind == "charge", Job.customer == customer.user.id
+        Job.subject == payment_id(placed), Job.kind == "charge", Job.customer == customer.user.id
     )
-    worker = desk(Provider())
+    worker = make_executor(Provider())
 
     async def is_paid() -> bool:
         await worker.sweep()

@@ -27,12 +27,12 @@ from tests.conftest import (
     Caller,
     Provider,
     carry_out,
-    logged,
     new_flavor,
-    number,
     parked,
+    payment_id,
     place,
-    verdict,
+    records_of,
+    settlement_result,
 )
 from tests.integrity.test_doctor import Undo
 
@@ -184,7 +184,7 @@ async def test_what_another_amount_was_charged_for_goes_back_whole_again(
     customer: Caller, staff: Caller, moved: int
 ) -> None:
     placed = await parked(customer, providers.Succeeded(f"odd {moved}", moved, "EUR"))
-    path = f"/api/payments/{number(placed)}/refund/"
+    path = f"/api/payments/{payment_id(placed)}/refund/"
     assert (await staff.post(path, {"reason": "wrong amount"})).status_code == 202
     await carry_out(placed.order)
     (row,) = await Payment.select(Payment.id).where(
@@ -203,8 +203,10 @@ async def test_what_another_amount_was_charged_for_goes_back_whole_again(
 async def test_a_charge_does_not_fail_afterwards(customer: Caller, flavor: int) -> None:
     placed = await place(customer.user.id, {flavor: 1})
     await carry_out(placed.order)
-    assert not await corrections.park_failed_refund(number(placed), "a mistake")
-    assert await Payment.exists().where(Payment.id == number(placed), Payment.state == "succeeded")
+    assert not await corrections.park_failed_refund(payment_id(placed), "a mistake")
+    assert await Payment.exists().where(
+        Payment.id == payment_id(placed), Payment.state == "succeeded"
+    )
 
 
 class Told(Provider):
@@ -271,7 +273,7 @@ async def test_a_failed_refund_waits_until_another_one_has_ended(
     await noticed(one, provider, "failed")
     assert (await order_of(one), await left()) == (("paid", 300), 1)
     # The wait is logged as a warning, without a traceback.
-    (told,) = logged(caplog, webhook_inbox.log)
+    (told,) = records_of(caplog, webhook_inbox.log)
     assert (told.levelname, told.exc_info) == ("WARNING", None)
     assert "the failed refund waits until another refund" in told.message
     await carry_out(one.order)
@@ -320,7 +322,7 @@ async def test_only_an_operator_ends_the_review_of_a_refund_that_failed(customer
     finding = remedies.Finding("adopt", "it failed", one.order, one.refund, failed)
     assert (await remedies.apply_remedy(provider, finding)).is_done
     for answer in (Declined("failed"), f"late {one.refund}"):
-        assert await settlement.settle([verdict(claim, answer)]) == [False]
+        assert await settlement.settle([settlement_result(claim, answer)]) == [False]
     assert not await leases.postpone_payment(claim, "no answer")
     assert (await order_of(one), await refund_of(one)) == (("refunding", 0), ("parked", 0))
     await ledger.check()
@@ -369,7 +371,7 @@ class Paid(NamedTuple):
 async def paid(customer: Caller, *answers: Any) -> Paid:
     placed = await place(customer.user.id, {await new_flavor(): 4})
     await carry_out(placed.order, *answers)
-    (row,) = await Payment.select(Payment.provider_ref).where(Payment.id == number(placed))
+    (row,) = await Payment.select(Payment.provider_ref).where(Payment.id == payment_id(placed))
     return Paid(placed.order, row["provider_ref"])
 
 

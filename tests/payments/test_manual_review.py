@@ -12,7 +12,7 @@ from icecream.payments import manual_review
 from icecream.payments.providers import Refund, Succeeded
 from icecream.tables import Event, Job, Order, OrderLine, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, desk, new_flavor, number, parked, place
+from tests.conftest import Caller, Provider, make_executor, new_flavor, parked, payment_id, place
 
 pytestmark = pytest.mark.anyio
 
@@ -47,16 +47,16 @@ async def left(placed: placing.PlacedOrder) -> int:
 async def test_a_retry_looks_first_and_never_charges_anew(customer: Caller, staff: Caller) -> None:
     placed = await parked(customer)
     by = staff.user.id
-    assert await manual_review.retry_payment(number(placed), reason="they mended it", by=by) == [
-        number(placed)
-    ]
+    assert await manual_review.retry_payment(
+        payment_id(placed), reason="they mended it", by=by
+    ) == [payment_id(placed)]
     provider = Provider()
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([payment_id(placed)])
     assert (len(provider.looked_up), provider.asked) == (1, [])
     assert await state(placed) == ("pending", "parked")
-    await manual_review.retry_payment(number(placed), reason="once more", by=by)
+    await manual_review.retry_payment(payment_id(placed), reason="once more", by=by)
     provider.found = Succeeded(f"there {placed.order}", 1000, "EUR")
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([payment_id(placed)])
     assert await state(placed) == ("paid", "succeeded")
     said = [entry for entry in await history(placed) if entry[1] == by]
     assert said == [("retried", by, "they mended it"), ("retried", by, "once more")]
@@ -69,19 +69,21 @@ async def test_a_reference_that_an_operator_found_is_looked_up_before_it_is_beli
     placed = await parked(customer)
     reference = f"pi {placed.order}"
     by = staff.user.id
-    await manual_review.retry_payment(number(placed), reason="seen", by=by, reference=reference)
+    await manual_review.retry_payment(payment_id(placed), reason="seen", by=by, reference=reference)
     provider = Provider()
     provider.found = Succeeded(reference, 999, "EUR")
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([payment_id(placed)])
     assert provider.looked_up[0][1] == reference
     assert await state(placed) == ("pending", "parked")
     provider.found = Succeeded(reference, 1000, "EUR")
-    await manual_review.retry_payment(number(placed), reason="seen", by=by, reference=reference)
-    await desk(provider).execute([number(placed)])
+    await manual_review.retry_payment(payment_id(placed), reason="seen", by=by, reference=reference)
+    await make_executor(provider).execute([payment_id(placed)])
     assert await state(placed) == ("paid", "succeeded")
     other = await parked(customer)
     with pytest.raises(errors.ReferenceTaken):
-        await manual_review.retry_payment(number(other), reason="seen", by=by, reference=reference)
+        await manual_review.retry_payment(
+            payment_id(other), reason="seen", by=by, reference=reference
+        )
     assert await state(other) == ("pending", "parked")
     await ledger.check()
 
@@ -91,13 +93,13 @@ async def test_what_was_heard_before_a_retry_does_not_count_in_a_refund(
 ) -> None:
     reference = f"corrected {customer.user.id}"
     placed = await parked(customer, Succeeded(reference, 900, "EUR"))
-    await manual_review.retry_payment(number(placed), reason="corrected", by=staff.user.id)
+    await manual_review.retry_payment(payment_id(placed), reason="corrected", by=staff.user.id)
     provider = Provider()
     provider.found = Succeeded(reference, 1000, "EUR")
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([payment_id(placed)])
     assert await state(placed) == ("paid", "succeeded")
     staged = await actions.cancel_order(placed.order, by=staff.user.id)
-    await desk(provider).execute(staged)
+    await make_executor(provider).execute(staged)
     assert [asked.amount for asked in provider.asked] == [1000]
     assert (await state(placed))[0] == "canceled"
     await ledger.check()
@@ -107,14 +109,16 @@ async def test_what_was_heard_before_a_retry_cannot_be_refunded_if_it_is_not_fou
     customer: Caller, staff: Caller
 ) -> None:
     placed = await parked(customer, Succeeded(f"gone {customer.user.id}", 900, "EUR"))
-    await manual_review.retry_payment(number(placed), reason="look again", by=staff.user.id)
+    await manual_review.retry_payment(payment_id(placed), reason="look again", by=staff.user.id)
     # The provider may have forgotten our key, so the charge is not sent again.
     long_ago = {Payment.first_sent_at: datetime(2020, 1, 1, tzinfo=UTC)}
-    await Payment.update(long_ago).where(Payment.id == number(placed))
-    await desk(Provider()).execute([number(placed)])
+    await Payment.update(long_ago).where(Payment.id == payment_id(placed))
+    await make_executor(Provider()).execute([payment_id(placed)])
     assert await state(placed) == ("pending", "parked")
     with pytest.raises(errors.NothingCharged):
-        await manual_review.refund_payment(number(placed), reason="wrong amount", by=staff.user.id)
+        await manual_review.refund_payment(
+            payment_id(placed), reason="wrong amount", by=staff.user.id
+        )
     await ledger.check()
 
 
@@ -124,7 +128,7 @@ async def test_what_was_not_charged_fails_the_order_and_gives_its_stock_back(
     placed = await parked(customer)
     assert await left(placed) == 6
     await manual_review.release_payment(
-        number(placed), reason="not in their list", by=staff.user.id
+        payment_id(placed), reason="not in their list", by=staff.user.id
     )
     assert await state(placed) == ("failed", "declined")
     assert await left(placed) == 10
@@ -138,12 +142,12 @@ async def test_a_wrong_amount_is_given_back_to_the_last_cent(
     customer: Caller, staff: Caller, moved: int
 ) -> None:
     placed = await parked(customer, Succeeded(f"wrong {moved}", moved, "EUR"))
-    await manual_review.refund_payment(number(placed), reason="wrong amount", by=staff.user.id)
+    await manual_review.refund_payment(payment_id(placed), reason="wrong amount", by=staff.user.id)
     assert await state(placed) == ("refunding", "succeeded")
     assert (await history(placed))[-1] == ("refund-ordered", staff.user.id, "wrong amount")
     rows = await Payment.select(Payment.id).where(Payment.order == placed.order)
     provider = Provider()
-    await desk(provider).execute([row["id"] for row in rows])
+    await make_executor(provider).execute([row["id"] for row in rows])
     (refund,) = provider.asked
     assert isinstance(refund, Refund)
     assert (refund.amount, refund.charge) == (moved, f"wrong {moved}")
@@ -157,14 +161,14 @@ async def test_there_is_nothing_to_give_back_of_what_was_never_seen(
 ) -> None:
     placed = await parked(customer)
     with pytest.raises(errors.NothingCharged):
-        await manual_review.refund_payment(number(placed), reason="wrong", by=staff.user.id)
+        await manual_review.refund_payment(payment_id(placed), reason="wrong", by=staff.user.id)
     # The same holds if an operator names a reference that the provider does not know.
     await manual_review.retry_payment(
-        number(placed), reason="seen", by=staff.user.id, reference="unknown"
+        payment_id(placed), reason="seen", by=staff.user.id, reference="unknown"
     )
-    await desk(Provider()).execute([number(placed)])
+    await make_executor(Provider()).execute([payment_id(placed)])
     with pytest.raises(errors.NothingCharged):
-        await manual_review.refund_payment(number(placed), reason="wrong", by=staff.user.id)
+        await manual_review.refund_payment(payment_id(placed), reason="wrong", by=staff.user.id)
     assert await state(placed) == ("pending", "parked")
 
 
@@ -173,10 +177,10 @@ async def test_an_order_may_be_canceled_while_its_payment_is_parked(
 ) -> None:
     placed = await parked(customer)
     await actions.cancel_order(placed.order, by=customer.user.id)
-    await manual_review.retry_payment(number(placed), reason="seen", by=staff.user.id)
+    await manual_review.retry_payment(payment_id(placed), reason="seen", by=staff.user.id)
     provider = Provider()
     provider.found = Succeeded(f"late {placed.order}", 1000, "EUR")
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([payment_id(placed)])
     assert await state(placed) == ("refunding", "succeeded")
     await ledger.check()
 
@@ -188,7 +192,7 @@ async def test_only_what_is_parked_is_an_operators_to_decide(
     placed = await place(customer.user.id, {flavor: 1})
     act: Any = getattr(manual_review, action)
     with pytest.raises(errors.NotParked):
-        await act(number(placed), reason="impatient", by=staff.user.id)
+        await act(payment_id(placed), reason="impatient", by=staff.user.id)
     with pytest.raises(errors.NotFound):
         await act(2**62, reason="impatient", by=staff.user.id)
     assert await state(placed) == ("pending", "new")
@@ -201,9 +205,9 @@ async def test_a_parked_refund_leaves_the_order_refunding_until_somebody_decides
 ) -> None:
     flavor = await new_flavor(stock=10)
     placed = await place(customer.user.id, {flavor: 4})
-    await desk(Provider()).execute([number(placed)])
+    await make_executor(Provider()).execute([payment_id(placed)])
     (refund,) = await actions.cancel_order(placed.order, by=customer.user.id)
-    await desk(Provider(Succeeded("odd refund", 1, "EUR"))).execute([refund])
+    await make_executor(Provider(Succeeded("odd refund", 1, "EUR"))).execute([refund])
     assert await state(placed) == ("refunding", "succeeded")
     await ledger.check()
     await manual_review.release_payment(refund, reason="nothing moved", by=staff.user.id)

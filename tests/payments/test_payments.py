@@ -30,7 +30,7 @@ from icecream.payments.providers import (
 from icecream.runtime import instrumentation
 from icecream.tables import Event, Flavor, Job, Order, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, new_flavor, new_user, place, until, verdict
+from tests.conftest import Caller, Provider, new_flavor, new_user, place, settlement_result, until
 
 pytestmark = pytest.mark.anyio
 # So many slots that no share is used up: all payments are sent at once.
@@ -72,7 +72,7 @@ async def make_due(payment: int) -> None:
 
 
 async def settled(claim: leases.Lease, answer: str | Declined | settlement.Parked) -> bool:
-    (settled,) = await settlement.settle([verdict(claim, answer)])
+    (settled,) = await settlement.settle([settlement_result(claim, answer)])
     return settled
 
 
@@ -237,7 +237,7 @@ async def test_several_answers_are_settled_together_or_not_at_all(
     # They come in any order.
     claims.sort(key=lambda claim: claim.payment)
     first, *others = (
-        verdict(claim, answer)
+        settlement_result(claim, answer)
         for claim, answer in zip(
             claims, (f"a {flavor}", Declined("no"), f"b {flavor}"), strict=True
         )

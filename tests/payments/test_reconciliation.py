@@ -20,7 +20,7 @@ from icecream.payments.providers import (
 )
 from icecream.tables import Event, Job, Order, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, logged, place
+from tests.conftest import Caller, Provider, place, records_of
 
 pytestmark = pytest.mark.anyio
 DAY = timedelta(days=1)
@@ -356,7 +356,7 @@ async def test_a_provider_that_does_not_give_its_list_is_asked_again_soon(
 
     await due()
     await reconciliation.reconcile_if_due(Away())
-    (record,) = logged(caplog, reconciliation.log)
+    (record,) = records_of(caplog, reconciliation.log)
     assert (record.levelname, record.exc_info) == ("WARNING", None)
     (job,) = await Job.select().where(Job.kind == reconciliation.JOB_KIND)
     assert job["run_at"] <= datetime.now(UTC) + reconciliation.RETRY_DELAY

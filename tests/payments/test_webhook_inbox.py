@@ -22,7 +22,7 @@ from icecream.payments.providers import (
 from icecream.runtime import failpoints
 from icecream.tables import NOTICE_RETRY_PERIOD, Event, Flavor, Job, Notice, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, logged, new_flavor, place, yes
+from tests.conftest import Caller, Provider, new_flavor, place, records_of, success_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_notices")]
 LEASE = 30
@@ -35,7 +35,7 @@ class Told(Provider):
     async def look_up(self, request: Request, reference: str | None) -> Answer | None:
         assert not database.DB.transaction_exists()
         found = await super().look_up(request, reference)
-        return found or yes(request, f"ref {request.key}")
+        return found or success_of(request, f"ref {request.key}")
 
 
 @pytest.fixture
@@ -393,7 +393,7 @@ async def test_a_database_that_is_away_is_one_error_and_not_one_for_each_notice(
     monkeypatch.setattr(leases, "read_unleased", away)
     with pytest.raises(database.DatabaseUnavailable):
         await inbox(Told()).sweep()
-    assert logged(caplog, webhook_inbox.log) == []
+    assert records_of(caplog, webhook_inbox.log) == []
 
 
 async def test_several_workers_share_the_notices(customer: Caller, flavor: int) -> None:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from tests import servers
 from tests.conftest import tool
-from tests.processes import TOP
+from tests.processes import ROOT
 
-DEPLOY = TOP / "deploy"
+DEPLOY = ROOT / "deploy"
 # Debian's nginx includes conf.d in a similar file. This file keeps all output in one folder.
 NGINX = """
 daemon off;

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from icecream.runtime import instrumentation
-from tests.processes import TOP
+from tests.processes import ROOT
 
 ORDER = """
 from icecream.runtime import instrumentation
@@ -24,7 +24,7 @@ def start_counting(folder: Path) -> subprocess.Popen[str]:
     """Start a process that counts one order and keeps running."""
     process = subprocess.Popen(
         [sys.executable, "-c", f"{ORDER}input()"],
-        cwd=TOP,
+        cwd=ROOT,
         env={"PROMETHEUS_MULTIPROC_DIR": str(folder)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -42,7 +42,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 def read_placed_orders(folder: Path) -> str:
     command, here = [sys.executable, "-c", READ], {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    return subprocess.run(command, cwd=TOP, env=here, capture_output=True, text=True).stdout
+    return subprocess.run(command, cwd=ROOT, env=here, capture_output=True, text=True).stdout
 
 
 def test_any_process_reports_all_counts_and_a_successor_continues_those_of_a_killed_process(

@@ -11,8 +11,8 @@ import pytest
 
 from icecream.runtime import logs
 from icecream.runtime.logs import lines
-from tests.conftest import logged
-from tests.processes import TOP
+from tests.conftest import records_of
+from tests.processes import ROOT
 
 # This code does not depend on the database.
 pytestmark = pytest.mark.only("sqlite")
@@ -106,7 +106,7 @@ def test_an_outage_is_logged_at_its_start_once_a_minute_and_at_its_end(
     outage.record_success()
     outage.record_success()
     assert not outage.is_active
-    assert [one.getMessage() for one in logged(caplog, log)] == [
+    assert [one.getMessage() for one in records_of(caplog, log)] == [
         "The database is unavailable (TimeoutError()).",
         "The database has been unavailable for 61 s (full), 201 failures.",
         "The database is available again after 66 s, 400 failures.",
@@ -121,7 +121,7 @@ def test_a_repeated_outage_is_logged_in_few_lines(
         outage.record_failure("read-only")
         clock[0] += 5
         outage.record_success()
-    messages = [one.getMessage() for one in logged(caplog, log)]
+    messages = [one.getMessage() for one in records_of(caplog, log)]
     assert [message.partition(" (")[0] for message in messages] == [
         "The database is unavailable",
         "The database is available again after 5 s, 1 failures.",
@@ -138,7 +138,7 @@ def test_a_bug_is_logged_once_a_minute_with_its_traceback(
             except ValueError as error:
                 logs.log_bug(log, f"It failed {every}", error, log_repetitions=every)
         clock[0] += 61
-    assert [one.getMessage() for one in logged(caplog, log)] == [
+    assert [one.getMessage() for one in records_of(caplog, log)] == [
         "It failed False: ValueError(0)",
         "It failed True: ValueError(0) (2 repetitions were not logged)",
         "It failed True: ValueError(1)",
@@ -153,7 +153,7 @@ def test_no_code_swallows_cancellation() -> None:
     swallowed = [
         f"{path}:{handler.lineno}"
         for folder in ("icecream", "tasks")
-        for path in (TOP / folder).rglob("*.py")
+        for path in (ROOT / folder).rglob("*.py")
         for handler in ast.walk(ast.parse(path.read_text()))
         if isinstance(handler, ast.ExceptHandler)
         and (handler.type is None or SWALLOWING.search(ast.unparse(handler.type)))

@@ -25,7 +25,7 @@ from icecream.runtime import background, logs
 from icecream.tables import Job, Payment
 from tasks import broker, notify, sweep, worker
 from tests import ledger, servers
-from tests.conftest import Caller, Provider, place, until, yes
+from tests.conftest import Caller, Provider, place, success_of, until
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -117,7 +117,7 @@ async def test_a_webhook_event_is_applied_by_the_sweep(
     async with broker.open_broker(), worker.run_worker(3):
         await until(lambda: unknown(one))
         (asked,) = provider.asked
-        provider.found = yes(asked, f"told of {one}")
+        provider.found = success_of(asked, f"told of {one}")
         await webhook_inbox.store_event(
             "simulated", providers.WebhookEvent("evt_1", asked.key, "pi_1")
         )

@@ -13,7 +13,15 @@ from icecream.payments import leases, settlement
 from icecream.payments.providers import Charge, Declined, OutcomeUnknown, Refund
 from icecream.tables import PAYMENT_KINDS, Flavor, Job, Payment, User
 from tests import ledger
-from tests.conftest import Caller, Provider, carry_out, desk, new_flavor, place, verdict
+from tests.conftest import (
+    Caller,
+    Provider,
+    carry_out,
+    make_executor,
+    new_flavor,
+    place,
+    settlement_result,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -124,7 +132,7 @@ async def test_while_it_is_charged_canceling_waits_and_then_gives_the_money_back
         assert (answer.status_code, answer.json()["status"]) == (202, "pending")
         assert answer.json()["cancel_requested"] is True
         assert answer.json()["actions"] == []
-    await settlement.settle([verdict(claim, f"late {shelf.order}")])
+    await settlement.settle([settlement_result(claim, f"late {shelf.order}")])
     assert await shelf.now() == ("refunding", 0, 6)
     provider = await carry_out(shelf.order)
     (refund,) = provider.asked
@@ -140,7 +148,7 @@ async def test_while_it_is_charged_a_no_still_is_a_no(shelf: Shelf) -> None:
         [await charge_of(shelf.order)], limit=1, lease_seconds=30
     )
     assert (await shelf.do("cancel")).status_code == 202
-    await settlement.settle([verdict(claim, Declined("no"))])
+    await settlement.settle([settlement_result(claim, Declined("no"))])
     assert await shelf.now() == ("failed", 0, 10)
     # A customer who pays again withdraws the request to cancel.
     assert (await shelf.do("pay")).json()["cancel_requested"] is False
@@ -301,7 +309,7 @@ async def test_a_refund_without_an_answer_is_sent_again_with_its_key(paid: Shelf
     )
     (claim,) = await _due(rows[0]["id"])
     assert claim.request == lost.asked[0]
-    await settlement.settle([verdict(claim, f"again {paid.order}")])
+    await settlement.settle([settlement_result(claim, f"again {paid.order}")])
     assert await paid.now() == ("paid", 300, 6)
     await ledger.check()
 
@@ -424,7 +432,9 @@ async def test_canceling_and_charging_at_once_come_to_one_end(
     flavor = await new_flavor(stock=100)
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(20)]
     provider = Provider()
-    charging = asyncio.create_task(desk(provider).execute([one.payment or 0 for one in placed]))
+    charging = asyncio.create_task(
+        make_executor(provider).execute([one.payment or 0 for one in placed])
+    )
     answers = await asyncio.gather(
         *(customer.post(f"/api/orders/{one.order}/cancel/") for one in placed)
     )
@@ -434,7 +444,7 @@ async def test_canceling_and_charging_at_once_come_to_one_end(
     left = [row["id"] for row in rows]
     # The payments of one customer get a share of the slots only: one call may not carry out all.
     while await Job.exists().where(Job.kind.is_in(list(PAYMENT_KINDS)), Job.subject.is_in(left)):
-        await desk(provider).execute(left)
+        await make_executor(provider).execute(left)
     statuses = [order["status"] for order in (await customer.get("/api/orders/")).json()]
     assert statuses == ["canceled"] * 20
     # A worker with free slots also carries out payments that other tests left.

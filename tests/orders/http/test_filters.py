@@ -12,7 +12,7 @@ from icecream.http import pagination
 from icecream.orders import placing
 from icecream.orders.http import filters
 from icecream.tables import Order
-from tests.conftest import Caller, new_flavor, notify_nobody, place
+from tests.conftest import Caller, ignore_notification, new_flavor, place
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ async def test_a_whole_list_is_never_in_memory(
 ) -> None:
     """Each part of the list is sent before the next one is read."""
     monkeypatch.setattr("icecream.http.pagination.ROWS_PER_READ", 5)
-    counter = placing.OrderPlacer(notify_nobody)
+    counter = placing.OrderPlacer(ignore_notification)
     await asyncio.gather(*(counter.place(customer.user.id, {flavor: 1}) for _ in range(43)))
     real, happened, over = filters.read_page, [], asyncio.Event()
     received = iter([{"type": "http.request", "body": b"", "more_body": False}])

@@ -13,7 +13,16 @@ from icecream.orders import actions
 from icecream.payments.providers import Declined, OutcomeUnknown, Succeeded
 from icecream.tables import Job, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, carry_out, desk, new_flavor, number, parked, place
+from tests.conftest import (
+    Caller,
+    Provider,
+    carry_out,
+    make_executor,
+    new_flavor,
+    parked,
+    payment_id,
+    place,
+)
 
 pytestmark = pytest.mark.anyio
 WHY = {"reason": "seen in their list"}
@@ -48,14 +57,14 @@ class Desk:
 async def lost(customer: Caller, staff: Caller) -> Desk:
     """A parked payment without a definite answer."""
     placed = await parked(customer)
-    return Desk(staff, placed.order, number(placed))
+    return Desk(staff, placed.order, payment_id(placed))
 
 
 @pytest.fixture
 async def odd(customer: Caller, staff: Caller) -> Desk:
     """A parked payment for which the provider charged 900."""
     placed = await parked(customer, wrong())
-    return Desk(staff, placed.order, number(placed))
+    return Desk(staff, placed.order, payment_id(placed))
 
 
 async def test_a_payment_is_shown_with_what_may_be_decided(lost: Desk, odd: Desk) -> None:
@@ -133,13 +142,13 @@ async def test_the_list_is_what_was_asked_for_whole_and_by_page(
     customer: Caller, staff: Caller, lost: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placed = await place(customer.user.id, {await new_flavor(): 1})
-    await desk(Provider()).execute([number(placed)])
+    await make_executor(Provider()).execute([payment_id(placed)])
     (refund,) = await actions.cancel_order(placed.order, by=staff.user.id)
     order = f"?order={placed.order}"
     for query, expected in (
-        (order, [number(placed), refund]),
+        (order, [payment_id(placed), refund]),
         (f"{order}&kind=refund", [refund]),
-        (f"{order}&state=succeeded", [number(placed)]),
+        (f"{order}&state=succeeded", [payment_id(placed)]),
         (f"{order}&state=succeeded&kind=refund", []),
         (f"?order={lost.order}&state=parked", [lost.payment]),
         (f"?order={2**62}", []),
@@ -149,7 +158,7 @@ async def test_the_list_is_what_was_asked_for_whole_and_by_page(
         monkeypatch.setattr("icecream.http.pagination.ROWS_PER_READ", chunk)
         (whole,) = await walk(staff, f"/api/payments/{query}")
         assert whole == sorted(set(whole))
-        assert {number(placed), refund} <= set(whole)
+        assert {payment_id(placed), refund} <= set(whole)
         assert (lost.payment in whole) == (query == "?")
         for limit in limits:
             pages = await walk(staff, f"/api/payments/{query}&limit={limit}")
@@ -200,7 +209,7 @@ async def test_a_retry_is_carried_out_and_told_with_who_and_why(
     assert rung == [[lost.payment]]
     provider = Provider()
     provider.found = Succeeded(reference, 1000, "EUR")
-    await desk(provider).execute([lost.payment])
+    await make_executor(provider).execute([lost.payment])
     assert await lost.now() == ("succeeded", "paid")
     assert ("retried", lost.staff.user.id, WHY["reason"]) in await lost.history()
     await ledger.check()
@@ -274,8 +283,8 @@ async def test_what_does_not_wait_for_an_operator_is_not_decided(
         "declined": [Declined("no")],
     }
     if came in answers:
-        await desk(Provider(*answers[came])).execute([number(placed)])
-    one = Desk(staff, placed.order, number(placed))
+        await make_executor(Provider(*answers[came])).execute([payment_id(placed)])
+    one = Desk(staff, placed.order, payment_id(placed))
     assert (await staff.get(one.path)).json()["actions"] == []
     before = await one.now()
     answer = await one.do(what)

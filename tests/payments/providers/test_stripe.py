@@ -33,7 +33,7 @@ from icecream.payments.providers import (
 )
 from icecream.payments.providers.stripe import StripeGateway
 from tests import servers
-from tests.processes import TOP, Process
+from tests.processes import ROOT, Process
 from tests.sandboxes import Sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
@@ -551,7 +551,7 @@ def test_the_sdk_prints_nothing_when_its_own_variable_asks_it_to(tmp_path: Path)
         "from icecream.payments.providers.stripe import stripe; stripe._util.log_debug('card')"
     )
     done = Process(
-        ("-c", program), {"STRIPE_LOG": "debug", "PYTHONPATH": str(TOP)}, tmp_path / "log", ()
+        ("-c", program), {"STRIPE_LOG": "debug", "PYTHONPATH": str(ROOT)}, tmp_path / "log", ()
     )
     assert done.wait() == 0
     done.end()
