@@ -205,7 +205,7 @@ FORMS = (
 
 
 def build_forms(notify: placing.NotifyWorkers) -> list[FormConfig]:
-    """Return the forms for Piccolo; `notify` tells the workers about payments."""
+    """Return the forms for Piccolo; `notify` notifies the workers of payments."""
     return [_build_form(form, notify) for form in FORMS]
 
 

@@ -225,7 +225,7 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
     """Return the handler of Piccolo Admin for all paths below `/admin`.
 
     Building the admin takes as long as the rest of the start, and most processes never use it.
-    `notify` tells the workers about payments.
+    `notify` notifies the workers of payments.
     """
     address = urlsplit(settings.load().address)
     https = address.scheme == "https"

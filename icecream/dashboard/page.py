@@ -124,23 +124,26 @@ def _failure_card(now: Figures, then: Figures) -> Card:
 
 
 def _paid(outcomes: Sequence[Outcome]) -> int:
-    return sum(one.orders for one in outcomes if one.status in states.CHARGED_STATUSES)
+    return sum(outcome.orders for outcome in outcomes if outcome.status in states.CHARGED_STATUSES)
 
 
 def _average(figures: Figures, outcomes: Sequence[Outcome]) -> int:
-    return round(sum(one.total for one in outcomes) / figures.orders) if figures.orders else 0
+    return (
+        round(sum(outcome.total for outcome in outcomes) / figures.orders) if figures.orders else 0
+    )
 
 
 def _shares(figures: Dashboard) -> list[Share]:
     """Return the flavors with the highest revenue first, and all others combined."""
-    flavors = sorted(figures.flavors, key=lambda one: (-one.revenue, one.flavor))
-    total = sum(one.revenue for one in flavors)
+    flavors = sorted(figures.flavors, key=lambda flavor: (-flavor.revenue, flavor.flavor))
+    total = sum(flavor.revenue for flavor in flavors)
     # A single remaining flavor is not combined.
     shown = len(flavors) if len(flavors) == MAX_COLORED_FLAVORS + 1 else MAX_COLORED_FLAVORS
-    sums = [(one.name, one.quantity, one.revenue) for one in flavors[:shown]]
+    sums = [(flavor.name, flavor.quantity, flavor.revenue) for flavor in flavors[:shown]]
     if rest := flavors[shown:]:
         name = f"{len(rest)} others"
-        sums.append((name, sum(one.quantity for one in rest), sum(one.revenue for one in rest)))
+        quantity = sum(flavor.quantity for flavor in rest)
+        sums.append((name, quantity, sum(flavor.revenue for flavor in rest)))
     return [
         Share(name, quantity, revenue, revenue / total if total else None)
         for name, quantity, revenue in sums
@@ -155,15 +158,15 @@ def chart_data(view: View) -> dict[str, Any]:
         "digits": money.decimal_places(figures.currency),
         "sales": [
             (
-                formatting.period(one.start, figures.interval),
-                _chart_value(one.revenue, figures.currency),
+                formatting.period(period.start, figures.interval),
+                _chart_value(period.revenue, figures.currency),
             )
-            for one in figures.periods
+            for period in figures.periods
         ],
         "flavors": [
-            (one.name, _chart_value(one.revenue, figures.currency))
-            for one in view.shares
-            if one.revenue
+            (share.name, _chart_value(share.revenue, figures.currency))
+            for share in view.shares
+            if share.revenue
         ],
     }
 

@@ -4,7 +4,7 @@ const byId = (id) => document.getElementById(id);
 const base = new URL("..", document.currentScript.src);
 const live = byId("live"), announcement = byId("heard"), chartData = byId("charts");
 const chartOptions = { animation: false, maintainAspectRatio: false, resizeDelay: 100 };
-// All in milliseconds. At most one request per second, however many changes there are.
+// All in milliseconds. At most one request per second, for any number of changes.
 const FETCH_INTERVAL = 1000;
 const RETRY_DELAY = 5000;
 // Without a notification the page fetches too: the connection may be broken.
