@@ -32,7 +32,7 @@ async def carry_out_payments(payments: list[int], customers: Sequence[int] = ())
     # Taskiq would log a traceback for each message, even while the database is unavailable.
     with logs.log_errors(log, "Carrying out payments after a notification"):
         try:
-            await broker.state.desk.execute(payments, customers)
+            await broker.state.executor.execute(payments, customers)
         except database.DATABASE_UNAVAILABLE as error:
             logs.DATABASE_OUTAGE.record_failure(error)
 

@@ -1,4 +1,4 @@
-"""A worker: the desk, the listener for notifications, and the sweeps, started together."""
+"""A worker: the executor of payments, the notification listener and the sweeps."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,12 +31,12 @@ async def run_worker(concurrency: int = MAX_PAYMENTS_IN_FLIGHT) -> AsyncIterator
     current = settings.load()
     provider = providers.create_gateway(current)
     lease, timeout = current.lease, current.payment_timeout
-    desk = Executor(provider, slots=concurrency, lease_seconds=lease, timeout=timeout)
+    executor = Executor(provider, slots=concurrency, lease_seconds=lease, timeout=timeout)
     inbox = webhook_inbox.WebhookInbox(provider, lease_seconds=lease, timeout=timeout)
-    broker.state.desk = desk
+    broker.state.executor = executor
     broker.is_worker_process = True
     sweepers = {
-        _start_sweep("sweep of payments", desk.sweep, current.sweep_every),
+        _start_sweep("sweep of payments", executor.sweep, current.sweep_every),
         _start_sweep("sweep of the webhook inbox", inbox.sweep, current.sweep_every),
         _start_sweep("prune of keys", keys.prune_keys, PRUNE_INTERVAL_SECONDS),
         _start_sweep(
@@ -61,7 +61,7 @@ async def run_worker(concurrency: int = MAX_PAYMENTS_IN_FLIGHT) -> AsyncIterator
         stop.set()
         for sweeper in sweepers:
             sweeper.cancel()
-        await desk.close(SHUTDOWN_GRACE_SECONDS)
+        await executor.close(SHUTDOWN_GRACE_SECONDS)
         await provider.close()
         await asyncio.wait(jobs, timeout=LISTENER_STOP_SECONDS)
         await background.cancel_tasks(jobs)

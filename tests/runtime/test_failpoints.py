@@ -27,4 +27,6 @@ def test_an_unknown_failpoint_cannot_be_armed() -> None:
 
 def test_the_code_has_exactly_these_failpoints() -> None:
     text = "".join(path.read_text() for path in (TOP / "icecream").rglob("*.py"))
-    assert sorted(re.findall(r'\breach\("([\w.]+)"\)', text)) == sorted(failpoints.FAILPOINTS)
+    assert sorted(re.findall(r'\breach_failpoint\("([\w.]+)"\)', text)) == sorted(
+        failpoints.FAILPOINTS
+    )

@@ -21,7 +21,7 @@ log = logging.getLogger("tests.logs")
 SWALLOWING = re.compile("CancelledError|BaseException")
 # A handler may begin with this check. A cancellation of an awaited task is no cancellation of the
 # task itself.
-OF_THE_TASK_ITSELF = "if is_being_cancelled():\n    raise"
+OF_THE_TASK_ITSELF = "if is_being_canceled():\n    raise"
 SECRET = "a secret of the settings"
 
 

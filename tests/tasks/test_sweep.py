@@ -10,8 +10,8 @@ from tasks import sweep
 pytestmark = pytest.mark.anyio
 
 
-class Desk:
-    """A desk whose sweeps return or raise these answers in turn; `done` is set after the last."""
+class FakeExecutor:
+    """Its sweeps return or raise these answers in turn; `done` is set after the last one."""
 
     def __init__(self, *answers: bool | Exception) -> None:
         self.answers = list(answers)
@@ -42,9 +42,9 @@ async def test_a_sweep_continues_at_once_while_there_is_more_work(
 
     monkeypatch.setattr(asyncio, "sleep", noted)
     away = database.DatabaseUnavailable("restarting")
-    desk = Desk(True, True, False, away, True, False)
-    loop = asyncio.create_task(sweep.run_periodically(desk.sweep, 8.0))
-    await desk.done.wait()
+    executor = FakeExecutor(True, True, False, away, True, False)
+    loop = asyncio.create_task(sweep.run_periodically(executor.sweep, 8.0))
+    await executor.done.wait()
     loop.cancel()
     assert len(pauses) == 3
     assert all(6.0 <= pause <= 10.0 for pause in pauses)

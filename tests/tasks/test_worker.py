@@ -161,11 +161,11 @@ async def test_failing_notifications_are_logged_in_one_line(
     monkeypatch.setattr(logs, "_written", {})
     received: list[int] = []
 
-    async def serve(self: Executor, ids: list[int], customers: list[int]) -> None:
+    async def execute(self: Executor, ids: list[int], customers: list[int]) -> None:
         received.extend(ids)
         raise error
 
-    monkeypatch.setattr(Executor, "serve", serve)
+    monkeypatch.setattr(Executor, "execute", execute)
     async with broker.open_broker(), worker.run_worker(3):
         for one in range(5):
             await notify.notify_workers([one])
@@ -209,7 +209,7 @@ async def test_no_error_ends_the_sweep(
     monkeypatch.setattr(background, "MIN_RESTART_DELAY_SECONDS", 0.001)
     done = asyncio.Event()
 
-    class Desk:
+    class FailingExecutor:
         times = 0
 
         async def sweep(self) -> bool:
@@ -219,10 +219,10 @@ async def test_no_error_ends_the_sweep(
             done.set()
             return False
 
-    desk: Any = Desk()
+    executor: Any = FailingExecutor()
     async with (
         asyncio.timeout(PATIENCE),
-        background.keep_running("sweep", lambda: sweep.run_periodically(desk.sweep, 0.001)),
+        background.keep_running("sweep", lambda: sweep.run_periodically(executor.sweep, 0.001)),
     ):
         await done.wait()
     # The same fault is logged once a minute.
