@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
-from tests.browser import Watch, sign_in, sign_in_to_admin
+from tests.browser import (  # noqa: F401  # fixtures
+    Watch,
+    a_browser,
+    a_context,
+    a_page,
+    a_watch,
+    sign_in,
+    sign_in_to_admin,
+)
 from tests.conftest import ADMIN_PASSWORD
 from tests.processes import ROOT, Shop
 

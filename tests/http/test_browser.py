@@ -10,7 +10,14 @@ from playwright.async_api import Browser, Error, Locator, Page, expect
 
 from icecream import errors
 from tests import servers
-from tests.browser import Watch, sign_in
+from tests.browser import (  # noqa: F401  # fixtures
+    Watch,
+    a_browser,
+    a_context,
+    a_page,
+    a_watch,
+    sign_in,
+)
 from tests.conftest import ADMIN_PASSWORD
 from tests.processes import Shop
 

@@ -10,7 +10,13 @@ import pytest
 from playwright.async_api import Page, expect
 
 from icecream import settings
-from tests.browser import sign_in
+from tests.browser import (  # noqa: F401  # fixtures
+    a_browser,
+    a_context,
+    a_page,
+    a_watch,
+    sign_in,
+)
 from tests.conftest import ADMIN_PASSWORD
 from tests.processes import Shop
 
