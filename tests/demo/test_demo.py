@@ -97,7 +97,7 @@ async def test_what_happened_earlier_is_told_and_counted_as_of_then(
         await settlement.settle([msgspec.structs.replace(verdict(claim, said), at=at)])
     returned = days[0] + timedelta(days=1)
     await actions.cancel_order(placed[0].order, by=customer.user.id, at=returned)
-    about: dict[str, Any] = {"why": "melted", "by": staff.user.id, "at": returned}
+    about: dict[str, Any] = {"reason": "melted", "by": staff.user.id, "at": returned}
     await database.transaction(lambda: actions.refund_order(placed[2].order, 50, **about))
 
     rows = await Order.select(Order.id, Order.created_at).where(Order.user == customer.user.id)

@@ -153,11 +153,11 @@ async def test_rings_that_cannot_be_followed_cost_one_line(
     monkeypatch.setattr(logs, "_written", {})
     heard: list[int] = []
 
-    async def serve(self: Executor, ids: list[int], customers: list[int]) -> None:
+    async def execute(self: Executor, ids: list[int], customers: list[int]) -> None:
         heard.extend(ids)
         raise error
 
-    monkeypatch.setattr(Executor, "serve", serve)
+    monkeypatch.setattr(Executor, "execute", execute)
     async with broker.running(), worker.working(3):
         for one in range(5):
             await notify.ring([one])
