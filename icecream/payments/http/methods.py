@@ -78,7 +78,7 @@ class PaymentMethods(Controller):
         summary="Get your payment method",
         responses=openapi.answers(200, MethodView, EXAMPLE, *openapi.CALL),
     )
-    async def mine(self, request: bodies.AnyBody) -> MethodView:
+    async def get_method(self, request: bodies.AnyBody) -> MethodView:
         """Get your payment method, as the payment provider's reference; null means none."""
         # Another process may have changed it since this one looked the caller up.
         rows = await User.select(User.payment_method).where(User.id == request.user.id)
@@ -98,7 +98,7 @@ class PaymentMethods(Controller):
             errors.ValidationFailed("/reference", "invalid", f"reference {LOOKS_LIKE_CARD}."),
         ),
     )
-    async def set(self, request: bodies.AnyBody, data: JSONBody[NewMethod]) -> MethodView:
+    async def set_method(self, request: bodies.AnyBody, data: JSONBody[NewMethod]) -> MethodView:
         """Set the payment method for your next orders.
 
         It is the payment provider's reference for a card or an account. Your own page gets it from
@@ -114,6 +114,6 @@ class PaymentMethods(Controller):
         summary="Remove your payment method",
         responses=openapi.emptied(*openapi.CALL),
     )
-    async def remove(self, request: bodies.AnyBody) -> None:
+    async def remove_method(self, request: bodies.AnyBody) -> None:
         """Remove the payment method. New orders are refused if the provider requires one."""
         await set_payment_method(request.user.id, None)
