@@ -224,7 +224,7 @@ async def test_a_sound_installation_is_found_sound(ids: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("rule", "statements"), [*BREAKS.items(), *MORE])
-async def test_what_is_broken_is_found_and_nothing_else(
+async def test_each_violation_is_found_and_nothing_else(
     ids: dict[str, Any], rule: str, statements: list[str]
 ) -> None:
     with pytest.raises(Undo):

@@ -135,7 +135,7 @@ async def test_a_second_delivery_changes_nothing(placed: placing.PlacedOrder) ->
 @pytest.mark.parametrize(
     "lost", [OutcomeUnknown, TimeoutError, ConnectionResetError, socket.gaierror]
 )
-async def test_no_answer_is_not_a_no_and_is_asked_again_with_the_same_key(
+async def test_no_answer_is_not_a_decline_and_is_retried_with_the_same_key(
     placed: placing.PlacedOrder, lost: type[Exception]
 ) -> None:
     provider = Provider(lost, lost)
@@ -199,7 +199,7 @@ async def test_a_definite_answer_counts_even_from_an_older_try(placed: placing.P
     await ledger.check()
 
 
-async def test_what_was_parked_while_it_was_asked_for_stays_so_without_an_answer(
+async def test_a_payment_parked_during_a_call_stays_parked_without_an_answer(
     placed: placing.PlacedOrder,
 ) -> None:
     (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
@@ -210,7 +210,7 @@ async def test_what_was_parked_while_it_was_asked_for_stays_so_without_an_answer
     await ledger.check()
 
 
-async def test_first_sent_at_is_kept_from_the_first_time(placed: placing.PlacedOrder) -> None:
+async def test_first_sent_at_is_set_only_once(placed: placing.PlacedOrder) -> None:
     times = []
     for _ in range(2):
         await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
@@ -252,7 +252,9 @@ async def test_several_answers_are_settled_together_or_not_at_all(
     await ledger.check()
 
 
-async def test_the_sweep_finds_what_nobody_rang_for(customer: Caller, flavor: int) -> None:
+async def test_the_sweep_finds_payments_without_a_notification(
+    customer: Caller, flavor: int
+) -> None:
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(12)]
     provider = Provider()
     sweeper = desk(provider, slots=5)
@@ -388,7 +390,7 @@ async def test_closing_claims_no_more_and_leaves_the_intent(
     assert {await state(one) for one in (placed, other)} == {("paid", "succeeded")}
 
 
-async def test_a_job_whose_payment_has_ended_is_dropped(placed: placing.PlacedOrder) -> None:
+async def test_the_job_of_an_ended_payment_is_deleted(placed: placing.PlacedOrder) -> None:
     await desk(Provider()).execute([number(placed)])
     past = datetime.now(UTC) - timedelta(seconds=1)
     await Job.insert(Job(kind="charge", subject=placed.payment, run_at=past))
@@ -468,7 +470,7 @@ def attempts_counted(result: str) -> float:
     )
 
 
-async def test_a_refusal_that_somebody_has_to_mend_is_asked_again_within_two_minutes(
+async def test_a_refusal_that_an_operator_has_to_fix_is_retried_within_two_minutes(
     placed: placing.PlacedOrder,
 ) -> None:
     provider = Provider(*[RequestRefused("401")] * 12)
@@ -486,7 +488,7 @@ async def test_a_refusal_that_somebody_has_to_mend_is_asked_again_within_two_min
     assert await state(placed) == ("paid", "succeeded")
 
 
-async def test_a_decline_is_kept_with_a_word_and_the_words_of_the_provider_apart(
+async def test_a_decline_is_stored_with_a_code_and_the_text_of_the_provider(
     placed: placing.PlacedOrder, customer: Caller, staff: Caller
 ) -> None:
     words = "402 card_error: card_declined: insufficient_funds (req_1)"
@@ -508,7 +510,7 @@ async def test_a_decline_is_kept_with_a_word_and_the_words_of_the_provider_apart
     assert (await customer.get(path)).json()["failure"] is None
 
 
-async def test_from_the_second_unknown_on_the_provider_is_asked_what_it_knows(
+async def test_after_the_second_unknown_answer_the_payment_is_looked_up(
     placed: placing.PlacedOrder,
 ) -> None:
     provider = Provider(OutcomeUnknown, OutcomeUnknown)
@@ -530,7 +532,7 @@ async def test_from_the_second_unknown_on_the_provider_is_asked_what_it_knows(
     await ledger.check()
 
 
-async def test_what_is_still_processed_is_looked_up_by_its_reference(
+async def test_a_payment_in_progress_is_looked_up_by_its_reference(
     placed: placing.PlacedOrder,
 ) -> None:
     provider = Provider(OutcomeUnknown("processing", reference=f"pi {placed.order}"))
@@ -544,7 +546,7 @@ async def test_what_is_still_processed_is_looked_up_by_its_reference(
     await ledger.check()
 
 
-async def test_what_the_provider_did_not_touch_is_no_unknown(placed: placing.PlacedOrder) -> None:
+async def test_a_call_that_did_nothing_is_not_unknown(placed: placing.PlacedOrder) -> None:
     provider = Provider(RetryLater("too many requests"))
     await desk(provider).execute([number(placed)])
     assert await state(placed) == ("pending", "sent")
@@ -555,7 +557,7 @@ async def test_what_the_provider_did_not_touch_is_no_unknown(placed: placing.Pla
     assert await state(placed) == ("paid", "succeeded")
 
 
-async def test_the_providers_reference_is_kept_when_the_next_try_gets_no_answer(
+async def test_the_providers_reference_stays_when_the_next_try_gets_no_answer(
     placed: placing.PlacedOrder,
 ) -> None:
     reference = f"pi {placed.order}"
@@ -584,7 +586,7 @@ async def test_once_the_provider_may_have_forgotten_the_key_it_is_never_sent_aga
     await ledger.check()
 
 
-async def test_what_was_charged_before_the_key_was_forgotten_is_adopted(
+async def test_a_charge_from_before_the_key_expired_is_adopted(
     placed: placing.PlacedOrder,
 ) -> None:
     provider = Provider(OutcomeUnknown)
@@ -621,7 +623,7 @@ async def test_an_old_payment_that_we_never_sent_is_looked_up_first(
     await ledger.check()
 
 
-async def test_a_claim_that_fails_leaves_what_was_claimed_before_it(
+async def test_a_failed_query_does_not_lose_earlier_leases(
     placed: placing.PlacedOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def claim(*ids: Any, job_filter: leases.JobFilter, **how: Any) -> list[leases.Lease]:
@@ -644,7 +646,7 @@ async def test_a_claim_that_fails_leaves_what_was_claimed_before_it(
     ("amount", "currency", "said"),
     [(501, "EUR", "5.01 EUR"), (500, "USD", "5.00 USD"), (0, "EUR", "0.00 EUR")],
 )
-async def test_another_amount_than_ours_is_not_believed(
+async def test_another_amount_than_requested_is_parked(
     placed: placing.PlacedOrder, amount: int, currency: str, said: str
 ) -> None:
     reference = f"odd {placed.order}"
@@ -753,7 +755,7 @@ async def are_paid(orders: list[placing.PlacedOrder]) -> bool:
 
 
 @pytest.mark.parametrize("rung", [True, False])
-async def test_calls_that_hang_for_one_customer_leave_places_for_others(
+async def test_calls_that_hang_for_one_customer_leave_slots_for_others(
     customers: list[int], flavor: int, rung: bool
 ) -> None:
     bad, other, _ = customers
@@ -777,7 +779,7 @@ async def test_calls_that_hang_for_one_customer_leave_places_for_others(
     await ledger.check()
 
 
-async def test_what_is_rung_for_while_its_customers_share_is_full_costs_no_query(
+async def test_a_notification_for_a_customer_at_the_limit_costs_no_query(
     customers: list[int], flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = [await place(customers[0], {flavor: 1}) for _ in range(30)]
@@ -807,7 +809,7 @@ async def test_what_is_rung_for_while_its_customers_share_is_full_costs_no_query
     await ledger.check()
 
 
-async def test_calls_that_hang_when_tried_again_leave_places_for_what_is_fresh(
+async def test_retries_that_hang_leave_slots_for_new_payments(
     customers: list[int], flavor: int
 ) -> None:
     again = [await place(one, {flavor: 1}) for one in customers * 4]
@@ -830,7 +832,7 @@ async def test_calls_that_hang_when_tried_again_leave_places_for_what_is_fresh(
     await ledger.check()
 
 
-async def test_a_job_that_does_not_say_whose_it_is_does_not_wait_for_a_customer_without_room(
+async def test_a_job_without_a_customer_does_not_wait_for_a_customer_at_the_limit(
     customers: list[int], flavor: int
 ) -> None:
     bad, other, _ = customers
@@ -847,7 +849,7 @@ async def test_a_job_that_does_not_say_whose_it_is_does_not_wait_for_a_customer_
     await one_desk.close(5)
 
 
-async def test_what_is_due_is_read_in_order_of_time_and_not_sorted(opened: None) -> None:
+async def test_due_jobs_are_read_in_order_of_time_and_not_sorted(opened: None) -> None:
     query = leases._select_due_jobs(
         None, leases.JobFilter(excluded_customers=[1], only_new=True)
     ).limit(10)
@@ -865,7 +867,7 @@ async def test_what_is_due_is_read_in_order_of_time_and_not_sorted(opened: None)
     assert not re.search("sort|b-tree", plan, re.IGNORECASE), plan
 
 
-async def test_what_one_sweep_passed_over_is_found_once_there_is_room(
+async def test_payments_skipped_by_a_sweep_are_found_when_slots_are_free(
     customers: list[int], flavor: int
 ) -> None:
     """The share of one customer is smaller than the number of these payments."""
@@ -876,7 +878,7 @@ async def test_what_one_sweep_passed_over_is_found_once_there_is_room(
     await one_desk.close(5)
 
 
-async def test_what_comes_after_the_last_that_there_was_room_for_is_found(
+async def test_payments_beyond_the_free_slots_are_found_later(
     customers: list[int], flavor: int
 ) -> None:
     """The first query finds only as many payments as fill the share of their customer."""
@@ -897,7 +899,7 @@ async def test_what_comes_after_the_last_that_there_was_room_for_is_found(
     await one_desk.close(5)
 
 
-async def test_a_trial_is_made_for_a_customer_who_had_no_trouble(
+async def test_a_trial_uses_a_customer_without_trouble(
     customers: list[int], stranger: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
@@ -970,7 +972,7 @@ class Ahead(datetime):
 
 
 @pytest.mark.only("postgres")
-async def test_what_is_due_is_due_by_the_clock_of_the_database(
+async def test_jobs_are_due_by_the_clock_of_the_database(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def due(payment: int) -> bool:

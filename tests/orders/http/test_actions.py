@@ -149,7 +149,7 @@ async def test_while_it_is_charged_a_no_still_is_a_no(shelf: Shelf) -> None:
     await ledger.check()
 
 
-async def test_what_was_paid_is_given_back_and_then_its_stock(paid: Shelf) -> None:
+async def test_the_paid_amount_is_refunded_and_then_the_stock_is_released(paid: Shelf) -> None:
     for _ in range(2):
         answer = await paid.do("cancel")
         assert (answer.status_code, answer.json()["status"]) == (202, "refunding")
@@ -161,7 +161,7 @@ async def test_what_was_paid_is_given_back_and_then_its_stock(paid: Shelf) -> No
     await ledger.check()
 
 
-async def test_what_cost_nothing_is_canceled_at_once(customer: Caller, staff: Caller) -> None:
+async def test_a_free_order_is_canceled_at_once(customer: Caller, staff: Caller) -> None:
     flavor = await new_flavor(stock=10, price=0)
     order = (await place(customer.user.id, {flavor: 4})).order
     free = Shelf(customer, staff, flavor, order)
@@ -179,7 +179,7 @@ async def test_a_refund_that_is_under_way_may_still_become_a_cancellation(paid: 
     await ledger.check()
 
 
-async def test_canceling_while_a_part_is_given_back_gives_back_the_rest(paid: Shelf) -> None:
+async def test_canceling_during_a_partial_refund_refunds_the_rest(paid: Shelf) -> None:
     assert (await paid.refund(300)).status_code == 202
     assert (await paid.do("cancel")).status_code == 202
     first, *none = (await carry_out(paid.order)).asked
@@ -192,7 +192,7 @@ async def test_canceling_while_a_part_is_given_back_gives_back_the_rest(paid: Sh
 
 
 @pytest.mark.parametrize("status", ["failed", "refunded"])
-async def test_what_failed_or_was_refunded_cannot_be_canceled(shelf: Shelf, status: str) -> None:
+async def test_a_failed_or_refunded_order_cannot_be_canceled(shelf: Shelf, status: str) -> None:
     await carry_out(shelf.order, *([Declined("no")] if status == "failed" else []))
     if status == "refunded":
         await shelf.refund()
@@ -202,7 +202,7 @@ async def test_what_failed_or_was_refunded_cannot_be_canceled(shelf: Shelf, stat
     assert (answer.json()["from"], answer.json()["to"]) == (status, "canceled")
 
 
-async def test_a_part_is_given_back_and_the_order_stays_paid(paid: Shelf) -> None:
+async def test_a_partially_refunded_order_stays_paid(paid: Shelf) -> None:
     answer = await paid.refund(300)
     assert (answer.status_code, answer.json()["status"]) == (202, "paid")
     (refund,) = (await carry_out(paid.order)).asked
@@ -223,7 +223,7 @@ async def test_a_part_is_given_back_and_the_order_stays_paid(paid: Shelf) -> Non
     await ledger.check()
 
 
-async def test_never_more_is_given_back_than_is_left(paid: Shelf) -> None:
+async def test_a_refund_is_limited_to_the_amount_that_is_left(paid: Shelf) -> None:
     answer = await paid.refund(1001)
     assert (answer.status_code, answer.json()["code"]) == (409, "refund-too-large")
     assert answer.json()["left"] == 1000
@@ -237,9 +237,7 @@ async def test_never_more_is_given_back_than_is_left(paid: Shelf) -> None:
     await ledger.check()
 
 
-async def test_of_an_order_of_no_cost_nothing_is_given_back(
-    customer: Caller, staff: Caller
-) -> None:
+async def test_a_free_order_cannot_be_refunded(customer: Caller, staff: Caller) -> None:
     flavor = await new_flavor(stock=10, price=0)
     free = Shelf(customer, staff, flavor, (await place(customer.user.id, {flavor: 4})).order)
     answer = await free.refund()
@@ -282,7 +280,7 @@ async def test_a_refund_that_is_declined_leaves_the_order_paid(
     await ledger.check()
 
 
-async def test_a_cancellation_whose_refund_is_declined_can_be_asked_for_again(paid: Shelf) -> None:
+async def test_a_cancellation_with_a_declined_refund_can_be_requested_again(paid: Shelf) -> None:
     await paid.do("cancel")
     await carry_out(paid.order, Declined("account closed"))
     assert await paid.now() == ("paid", 0, 6)
@@ -312,7 +310,7 @@ async def _due(payment: int) -> list[leases.Lease]:
     return await leases.acquire_leases([payment], limit=1, lease_seconds=30)
 
 
-async def test_what_is_not_paid_cannot_be_refunded(shelf: Shelf) -> None:
+async def test_an_unpaid_order_cannot_be_refunded(shelf: Shelf) -> None:
     answer = await shelf.refund()
     assert (answer.status_code, answer.json()["code"]) == (409, "invalid-transition")
 
@@ -376,7 +374,7 @@ async def test_a_failed_order_is_paid_again_under_a_new_key(failed: Shelf) -> No
     await ledger.check()
 
 
-async def test_a_hundred_who_pay_again_at_once_pay_once(failed: Shelf) -> None:
+async def test_a_hundred_requests_to_pay_again_charge_once(failed: Shelf) -> None:
     answers = await asyncio.gather(*(failed.do("pay") for _ in range(100)))
     assert {answer.status_code for answer in answers} == {202}
     assert len((await carry_out(failed.order)).asked) == 1
@@ -393,7 +391,7 @@ async def test_stock_that_is_gone_meanwhile_is_not_sold_twice(failed: Shelf) -> 
     await ledger.check()
 
 
-async def test_what_is_no_longer_sold_is_not_paid_for(failed: Shelf) -> None:
+async def test_an_order_for_an_archived_flavor_cannot_be_paid_again(failed: Shelf) -> None:
     await Flavor.update({Flavor.archived: True}).where(Flavor.id == failed.flavor)
     answer = await failed.do("pay")
     assert (answer.status_code, answer.json()["code"]) == (409, "flavor-archived")
@@ -409,7 +407,7 @@ async def test_the_price_stays_as_it_was_ordered(failed: Shelf) -> None:
 
 
 @pytest.mark.parametrize("status", ["canceled", "refunding", "refunded"])
-async def test_what_was_given_up_is_not_paid_again(paid: Shelf, status: str) -> None:
+async def test_a_canceled_order_cannot_be_paid_again(paid: Shelf, status: str) -> None:
     await (paid.do("cancel") if status == "canceled" else paid.refund())
     if status != "refunding":
         await carry_out(paid.order)
@@ -477,7 +475,7 @@ def rung(customer: Caller, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     return told
 
 
-async def test_the_workers_are_told_of_what_each_change_staged(
+async def test_the_workers_are_notified_of_the_payments_of_each_change(
     shelf: Shelf, rung: list[list[int]]
 ) -> None:
     await carry_out(shelf.order, Declined("no"))
