@@ -242,11 +242,11 @@ def yes(asked: Request, reference: str) -> Succeeded:
 
 
 def verdict(
-    claim: leases.Lease, answer: str | Declined | settlement.Parked
+    lease: leases.Lease, answer: str | Declined | settlement.Parked
 ) -> settlement.SettlementResult:
-    """Return a certain result of a claim; a text is the reference of a success."""
-    said = yes(claim.request, answer) if isinstance(answer, str) else answer
-    return settlement.SettlementResult(claim, said)
+    """Return a certain result of a lease; a text is the reference of a success."""
+    said = yes(lease.request, answer) if isinstance(answer, str) else answer
+    return settlement.SettlementResult(lease, said)
 
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
@@ -349,31 +349,31 @@ async def flavor(opened: None) -> int:
     return await new_flavor()
 
 
-_desks: list[executor.Executor] = []
+_executors: list[executor.Executor] = []
 
 
-def desk(provider: Provider) -> executor.Executor:
-    """Return a worker's desk for this provider."""
-    _desks.append(executor.Executor(provider, slots=10, lease_seconds=30, timeout=5))
-    return _desks[-1]
+def new_executor(provider: Provider) -> executor.Executor:
+    """Return a worker's executor for this provider."""
+    _executors.append(executor.Executor(provider, slots=10, lease_seconds=30, timeout=5))
+    return _executors[-1]
 
 
 @pytest.fixture(autouse=True)
-def no_desk_goes_on() -> Iterator[None]:
-    """Stop desks after each test: a desk with room would take the payments of the next test."""
+def stop_executors() -> Iterator[None]:
+    """Stop executors after each test: a running one would take payments of the next test."""
     yield
-    for one in _desks:
+    for one in _executors:
         one._closing = True
         if one._follow_up_task is not None:
             one._follow_up_task.cancel()
-    _desks.clear()
+    _executors.clear()
 
 
 async def carry_out(order: int, *answers: Any) -> Provider:
     """Serve the payments of this order with a provider that gives these answers."""
     provider = Provider(*answers)
     rows = await Payment.select(Payment.id).where(Payment.order == order)
-    await desk(provider).execute([row["id"] for row in rows])
+    await new_executor(provider).execute([row["id"] for row in rows])
     return provider
 
 
@@ -393,6 +393,6 @@ async def parked(customer: Caller, *answers: Answer) -> placing.PlacedOrder:
         await Payment.update({Payment.first_sent_at: datetime(2020, 1, 1, tzinfo=UTC)}).where(
             payment
         )
-    await desk(Provider(*answers)).execute([number(placed)])
+    await new_executor(Provider(*answers)).execute([number(placed)])
     assert await Payment.exists().where(payment, Payment.state == "parked")
     return placed

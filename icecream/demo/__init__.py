@@ -43,7 +43,7 @@ GIVEN_BACK = ("canceled", "refunded", "refunded in part")
 # The number of orders in one transaction, and the pause in seconds after it, in which a running
 # server can use the database.
 TOGETHER, PAUSE = 60, 0.02
-# The time between a request and its answer, and the lease of the claims in seconds.
+# The time between a request and its answer, and the length of the leases in seconds.
 ANSWERED, LEASE = timedelta(seconds=2), 60
 
 
@@ -196,14 +196,14 @@ async def _settle(asked: Mapping[int, tuple[datetime, str]]) -> None:
     if not asked:
         return
     sent = {payment: at for payment, (at, _) in asked.items()}
-    claims = await leases.acquire_leases(
+    acquired = await leases.acquire_leases(
         sent, limit=len(sent), lease_seconds=LEASE, first_sent=sent
     )
-    answers = [(claim, _answer(claim.request, asked[claim.payment][1])) for claim in claims]
+    answers = [(lease, _answer(lease.request, asked[lease.payment][1])) for lease in acquired]
     await settlement.settle(
         [
-            settlement.SettlementResult(claim, answer, at=sent[claim.payment] + ANSWERED)
-            for claim, answer in answers
+            settlement.SettlementResult(lease, answer, at=sent[lease.payment] + ANSWERED)
+            for lease, answer in answers
         ]
     )
 

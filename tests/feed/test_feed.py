@@ -201,11 +201,11 @@ async def test_a_publisher_that_dies_before_its_commit_leaves_all_to_the_next(
 async def test_what_is_told_is_the_same_whenever_it_is_read(customer: Caller, flavor: int) -> None:
     begin = await publish_all()
     placed = await place(customer.user.id, {flavor: 2})
-    (claim,) = await leases.acquire_leases([placed.payment or 0], limit=1, lease_seconds=30)
+    (lease,) = await leases.acquire_leases([placed.payment or 0], limit=1, lease_seconds=30)
     await actions.cancel_order(placed.order, by=customer.user.id)
     end = await publish_all()
     first = [one.block for one in await events.read(begin, end)]
-    await settlement.settle([verdict(claim, f"feed {placed.order}")])
+    await settlement.settle([verdict(lease, f"feed {placed.order}")])
     await note(placed.order)
     await publish_all()
     told = await events.read(begin, begin + 10)

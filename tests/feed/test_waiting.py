@@ -125,8 +125,8 @@ async def test_all_who_wait_follow_the_feed_as_one_and_nobody_asks_again(
     assert await room.settled(pending[2].order, 0.3)
     assert list(reader._followers) == [room]
     for one in pending[:2]:
-        (claim,) = await leases.acquire_leases([one.payment or 0], limit=1, lease_seconds=30)
-        await settlement.settle([verdict(claim, f"waiting {one.order}")])
+        (lease,) = await leases.acquire_leases([one.payment or 0], limit=1, lease_seconds=30)
+        await settlement.settle([verdict(lease, f"waiting {one.order}")])
     assert await asyncio.gather(*all_of_them) == [True, True]
     assert time.monotonic() - began < 10
     assert not reader._followers

@@ -8,7 +8,7 @@ import pytest
 from icecream.database import DB
 from icecream.integrity import advice, doctor, repair
 from icecream.tables import Job, Order
-from tests.conftest import Caller, Provider, desk, new_flavor, number, place, until
+from tests.conftest import Caller, Provider, new_executor, new_flavor, number, place, until
 from tests.integrity.test_doctor import BREAKS, Undo
 from tests.integrity.test_doctor import ids as ids  # a fixture
 from tests.processes import Shop
@@ -75,7 +75,7 @@ async def test_a_repaired_job_is_carried_out_at_once(customer: Caller, flavor: i
     assert await Job.exists().where(
         Job.subject == number(placed), Job.kind == "charge", Job.customer == customer.user.id
     )
-    worker = desk(Provider())
+    worker = new_executor(Provider())
 
     async def is_paid() -> bool:
         await worker.sweep()

@@ -313,15 +313,15 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
 async def test_only_an_operator_ends_the_review_of_a_refund_that_failed(customer: Caller) -> None:
     """Other answers of the provider that arrive during the review are ignored."""
     one, provider = await given(customer), Told()
-    claim = await leases.read_unleased(one.refund, ("succeeded",))
-    assert claim is not None
+    lease = await leases.read_unleased(one.refund, ("succeeded",))
+    assert lease is not None
     assert await corrections.park_failed_refund(one.refund, "account closed")
-    failed = made(one.order, 1000, "charge", key=claim.request.key, state="declined")
+    failed = made(one.order, 1000, "charge", key=lease.request.key, state="declined")
     finding = remedies.Finding("adopt", "it failed", one.order, one.refund, failed)
     assert (await remedies.apply_remedy(provider, finding)).is_done
     for answer in (Declined("failed"), f"late {one.refund}"):
-        assert await settlement.settle([verdict(claim, answer)]) == [False]
-    assert not await leases.postpone_payment(claim, "no answer")
+        assert await settlement.settle([verdict(lease, answer)]) == [False]
+    assert not await leases.postpone_payment(lease, "no answer")
     assert (await order_of(one), await refund_of(one)) == (("refunding", 0), ("parked", 0))
     await ledger.check()
 

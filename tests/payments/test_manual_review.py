@@ -12,7 +12,7 @@ from icecream.payments import manual_review
 from icecream.payments.providers import Refund, Succeeded
 from icecream.tables import Event, Job, Order, OrderLine, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, desk, new_flavor, number, parked, place
+from tests.conftest import Caller, Provider, new_executor, new_flavor, number, parked, place
 
 pytestmark = pytest.mark.anyio
 
@@ -51,12 +51,12 @@ async def test_a_retry_looks_first_and_never_charges_anew(customer: Caller, staf
         number(placed)
     ]
     provider = Provider()
-    await desk(provider).execute([number(placed)])
+    await new_executor(provider).execute([number(placed)])
     assert (len(provider.looked_up), provider.asked) == (1, [])
     assert await state(placed) == ("pending", "parked")
     await manual_review.retry_payment(number(placed), reason="once more", by=by)
     provider.found = Succeeded(f"there {placed.order}", 1000, "EUR")
-    await desk(provider).execute([number(placed)])
+    await new_executor(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     said = [entry for entry in await history(placed) if entry[1] == by]
     assert said == [("retried", by, "they mended it"), ("retried", by, "once more")]
@@ -72,12 +72,12 @@ async def test_a_reference_from_an_operator_is_looked_up_before_it_counts(
     await manual_review.retry_payment(number(placed), reason="seen", by=by, reference=reference)
     provider = Provider()
     provider.found = Succeeded(reference, 999, "EUR")
-    await desk(provider).execute([number(placed)])
+    await new_executor(provider).execute([number(placed)])
     assert provider.looked_up[0][1] == reference
     assert await state(placed) == ("pending", "parked")
     provider.found = Succeeded(reference, 1000, "EUR")
     await manual_review.retry_payment(number(placed), reason="seen", by=by, reference=reference)
-    await desk(provider).execute([number(placed)])
+    await new_executor(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     other = await parked(customer)
     with pytest.raises(errors.ReferenceTaken):
@@ -94,10 +94,10 @@ async def test_an_amount_known_before_a_retry_does_not_count_in_a_refund(
     await manual_review.retry_payment(number(placed), reason="corrected", by=staff.user.id)
     provider = Provider()
     provider.found = Succeeded(reference, 1000, "EUR")
-    await desk(provider).execute([number(placed)])
+    await new_executor(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     staged = await actions.cancel_order(placed.order, by=staff.user.id)
-    await desk(provider).execute(staged)
+    await new_executor(provider).execute(staged)
     assert [asked.amount for asked in provider.asked] == [1000]
     assert (await state(placed))[0] == "canceled"
     await ledger.check()
@@ -111,7 +111,7 @@ async def test_an_amount_known_before_a_retry_cannot_be_refunded_if_it_is_not_fo
     # The provider may have forgotten our key, so the charge is not sent again.
     long_ago = {Payment.first_sent_at: datetime(2020, 1, 1, tzinfo=UTC)}
     await Payment.update(long_ago).where(Payment.id == number(placed))
-    await desk(Provider()).execute([number(placed)])
+    await new_executor(Provider()).execute([number(placed)])
     assert await state(placed) == ("pending", "parked")
     with pytest.raises(errors.NothingCharged):
         await manual_review.refund_payment(number(placed), reason="wrong amount", by=staff.user.id)
@@ -143,7 +143,7 @@ async def test_a_wrong_amount_is_refunded_to_the_last_cent(
     assert (await history(placed))[-1] == ("refund-ordered", staff.user.id, "wrong amount")
     rows = await Payment.select(Payment.id).where(Payment.order == placed.order)
     provider = Provider()
-    await desk(provider).execute([row["id"] for row in rows])
+    await new_executor(provider).execute([row["id"] for row in rows])
     (refund,) = provider.asked
     assert isinstance(refund, Refund)
     assert (refund.amount, refund.charge) == (moved, f"wrong {moved}")
@@ -162,7 +162,7 @@ async def test_a_charge_that_was_never_found_cannot_be_refunded(
     await manual_review.retry_payment(
         number(placed), reason="seen", by=staff.user.id, reference="unknown"
     )
-    await desk(Provider()).execute([number(placed)])
+    await new_executor(Provider()).execute([number(placed)])
     with pytest.raises(errors.NothingCharged):
         await manual_review.refund_payment(number(placed), reason="wrong", by=staff.user.id)
     assert await state(placed) == ("pending", "parked")
@@ -176,7 +176,7 @@ async def test_an_order_may_be_canceled_while_its_payment_is_parked(
     await manual_review.retry_payment(number(placed), reason="seen", by=staff.user.id)
     provider = Provider()
     provider.found = Succeeded(f"late {placed.order}", 1000, "EUR")
-    await desk(provider).execute([number(placed)])
+    await new_executor(provider).execute([number(placed)])
     assert await state(placed) == ("refunding", "succeeded")
     await ledger.check()
 
@@ -201,9 +201,9 @@ async def test_a_parked_refund_leaves_the_order_refunding_until_a_decision(
 ) -> None:
     flavor = await new_flavor(stock=10)
     placed = await place(customer.user.id, {flavor: 4})
-    await desk(Provider()).execute([number(placed)])
+    await new_executor(Provider()).execute([number(placed)])
     (refund,) = await actions.cancel_order(placed.order, by=customer.user.id)
-    await desk(Provider(Succeeded("odd refund", 1, "EUR"))).execute([refund])
+    await new_executor(Provider(Succeeded("odd refund", 1, "EUR"))).execute([refund])
     assert await state(placed) == ("refunding", "succeeded")
     await ledger.check()
     await manual_review.release_payment(refund, reason="nothing moved", by=staff.user.id)

@@ -293,7 +293,7 @@ async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
     sent = datetime.now(UTC) - timedelta(hours=1)
     bank.listed = [record(asked, f"daily {order}", created=sent)]
     await Job.delete().where(Job.kind == reconciliation.JOB_KIND)
-    # The first worker claims the comparison and dies.
+    # The first worker acquired the comparison and dies.
     assert await reconciliation._acquire_job()
     await reconciliation.reconcile_if_due(bank)
     assert await status(order) == "pending"

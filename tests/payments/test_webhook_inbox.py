@@ -57,9 +57,9 @@ def number(placed: placing.PlacedOrder) -> int:
 
 
 async def carry_out(payment: int, *answers: str | Answer | Exception) -> None:
-    """Carry out a payment once, with a new desk."""
-    desk = executor.Executor(Provider(*answers), slots=1, lease_seconds=LEASE, timeout=5)
-    await desk.execute([payment])
+    """Carry out a payment once, with a new executor."""
+    one_executor = executor.Executor(Provider(*answers), slots=1, lease_seconds=LEASE, timeout=5)
+    await one_executor.execute([payment])
 
 
 async def state(placed: placing.PlacedOrder) -> tuple[str, str]:

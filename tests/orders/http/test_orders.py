@@ -319,9 +319,9 @@ async def test_an_order_has_its_history_and_the_allowed_actions(customer: Caller
     assert order["actions"] == ["cancel"]
     (happened,) = order["history"]
     assert (happened["type"], happened["by"]) == ("placed", customer.user.id)
-    (claim,) = await leases.acquire_leases([placed.payment or 0], limit=1, lease_seconds=30)
+    (lease,) = await leases.acquire_leases([placed.payment or 0], limit=1, lease_seconds=30)
     assert (await customer.get(f"/api/orders/{placed.order}/")).json()["actions"] == ["cancel"]
-    await settlement.settle([settlement.SettlementResult(claim, Declined("No money."))])
+    await settlement.settle([settlement.SettlementResult(lease, Declined("No money."))])
     order = (await customer.get(f"/api/orders/{placed.order}/")).json()
     assert (order["status"], order["actions"]) == ("failed", ["pay"])
     assert [(one["type"], one["by"], one.get("reason")) for one in order["history"]] == [

@@ -13,7 +13,16 @@ from icecream.orders import actions
 from icecream.payments.providers import Declined, OutcomeUnknown, Succeeded
 from icecream.tables import Job, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, carry_out, desk, new_flavor, number, parked, place
+from tests.conftest import (
+    Caller,
+    Provider,
+    carry_out,
+    new_executor,
+    new_flavor,
+    number,
+    parked,
+    place,
+)
 
 pytestmark = pytest.mark.anyio
 WHY = {"reason": "seen in their list"}
@@ -133,7 +142,7 @@ async def test_the_list_has_the_requested_payments_whole_and_by_page(
     customer: Caller, staff: Caller, lost: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placed = await place(customer.user.id, {await new_flavor(): 1})
-    await desk(Provider()).execute([number(placed)])
+    await new_executor(Provider()).execute([number(placed)])
     (refund,) = await actions.cancel_order(placed.order, by=staff.user.id)
     order = f"?order={placed.order}"
     for query, expected in (
@@ -200,7 +209,7 @@ async def test_a_retry_is_carried_out_and_recorded_with_author_and_reason(
     assert rung == [[lost.payment]]
     provider = Provider()
     provider.found = Succeeded(reference, 1000, "EUR")
-    await desk(provider).execute([lost.payment])
+    await new_executor(provider).execute([lost.payment])
     assert await lost.now() == ("succeeded", "paid")
     assert ("retried", lost.staff.user.id, WHY["reason"]) in await lost.history()
     await ledger.check()
@@ -274,7 +283,7 @@ async def test_a_payment_that_is_not_parked_cannot_be_decided(
         "declined": [Declined("no")],
     }
     if came in answers:
-        await desk(Provider(*answers[came])).execute([number(placed)])
+        await new_executor(Provider(*answers[came])).execute([number(placed)])
     one = Desk(staff, placed.order, number(placed))
     assert (await staff.get(one.path)).json()["actions"] == []
     before = await one.now()
