@@ -63,10 +63,10 @@ class History:
         for order in (await doctor.find_violations()).get(CHARGED_ANOTHER_AMOUNT, ()):
             refund = partial(actions.refund_order, reason="odd", by=self._clerk)
             staged = await database.transaction(partial(refund, int(str(order[0])), None))
-            (claim,) = await leases.acquire_leases(staged, limit=1, lease_seconds=0)
-            asked = claim.request
+            (lease,) = await leases.acquire_leases(staged, limit=1, lease_seconds=0)
+            asked = lease.request
             answer = Succeeded(f"history {asked.key}", asked.amount, asked.currency)
-            await settlement.settle([settlement.SettlementResult(claim, answer)])
+            await settlement.settle([settlement.SettlementResult(lease, answer)])
 
     async def _place(self) -> None:
         wanted = self.chance.sample(self._flavors, self.chance.randint(1, len(self._flavors)))
@@ -78,19 +78,19 @@ class History:
     async def _settle(self) -> None:
         """Settle several payments at once, like an executor."""
         now, later = self._waiting[:10], self._waiting[10:]
-        claims = await leases.acquire_leases(now, limit=10, lease_seconds=0) if now else []
+        acquired = await leases.acquire_leases(now, limit=10, lease_seconds=0) if now else []
         verdicts = [
             settlement.SettlementResult(one, answer)
-            for one in claims
+            for one in acquired
             if (answer := self._answer(one))
         ]
         if verdicts:
             await settlement.settle(verdicts)
         answered = {one.lease.payment for one in verdicts}
-        self._waiting = [one.payment for one in claims if one.payment not in answered] + later
+        self._waiting = [one.payment for one in acquired if one.payment not in answered] + later
 
-    def _answer(self, claim: leases.Lease) -> Answer | settlement.Parked | None:
-        asked, reference = claim.request, f"history {claim.payment}"
+    def _answer(self, lease: leases.Lease) -> Answer | settlement.Parked | None:
+        asked, reference = lease.request, f"history {lease.payment}"
         return self.chance.choices(
             (
                 Succeeded(reference, asked.amount, asked.currency),

@@ -15,13 +15,13 @@ def kinds() -> list[type[errors.Refusal]]:
     return errors.Refusal.__subclasses__()
 
 
-def test_every_refusal_says_itself_in_one_sentence() -> None:
+def test_every_refusal_has_a_message_of_one_sentence() -> None:
     for kind in kinds():
         assert kind.__doc__ is not None
         assert kind.__doc__.split("\n")[0].endswith("."), kind
 
 
-def test_codes_are_kebab_words_and_nobody_shares_one() -> None:
+def test_codes_are_unique_and_in_kebab_case() -> None:
     codes = [kind.code for kind in kinds()]
     assert "insufficient-stock" in codes
     assert len(codes) == len(set(codes))

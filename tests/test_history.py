@@ -39,7 +39,9 @@ class History:
     def __init__(self, seed: int, flavors: list[int], customer: Caller, staff: Caller) -> None:
         self._chance, self._flavors = random.Random(seed), flavors
         self._customer, self._staff = customer, staff
-        self._desk = executor.Executor(Fickle(self._chance), slots=5, lease_seconds=30, timeout=5)
+        self._executor = executor.Executor(
+            Fickle(self._chance), slots=5, lease_seconds=30, timeout=5
+        )
         self.answers: Counter[int] = Counter()
 
     async def go_on(self, rounds: int) -> None:
@@ -47,7 +49,7 @@ class History:
         steps += [self._cancel, self._pay, self._refund, self._receive, self._edit]
         for _ in range(rounds):
             await asyncio.gather(*(step() for step in self._chance.choices(steps, k=12)))
-        await self._desk.close(5)
+        await self._executor.close(5)
 
     async def _order(self) -> None:
         lines = [
@@ -85,7 +87,7 @@ class History:
         # Make payments without an answer due again at once.
         if again := [row["id"] for row in some if row["state"] == "unknown"]:
             await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject.is_in(again))
-        await self._desk.execute([row["id"] for row in some])
+        await self._executor.execute([row["id"] for row in some])
 
     async def _receive(self) -> None:
         receipt = {"quantity": self._chance.choice((-3, 5, 9)), "reason": "by chance"}

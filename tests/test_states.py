@@ -14,7 +14,7 @@ def test_every_state_that_is_led_to_exists() -> None:
             assert set(following) <= set(arrows)
 
 
-def test_what_is_over_is_over() -> None:
+def test_final_states_do_not_change() -> None:
     assert set(states.PAYMENT) - set(states.open_states(states.PAYMENT)) == {
         "succeeded",
         "declined",
@@ -22,7 +22,7 @@ def test_what_is_over_is_over() -> None:
     }
 
 
-def test_what_is_decided_of_a_payment_is_an_arrow() -> None:
+def test_each_decision_about_a_payment_is_a_transition() -> None:
     for decision in states.DECISIONS.values():
         for source in decision.sources:
             states.check_transition(states.PAYMENT, source, decision.target)
@@ -43,7 +43,7 @@ def test_the_table_leads_from_where_people_may_do_something_to_its_end() -> None
             assert target in reached
 
 
-def test_what_is_no_arrow_is_not_written() -> None:
+def test_other_transitions_are_not_written() -> None:
     with pytest.raises(KeyError):
         states.check_transition(states.ORDER, "paid", "canceled")
 

@@ -62,7 +62,7 @@ class Flavors(Controller):
             )
         ),
     )
-    async def all(
+    async def list_flavors(
         self,
         request: bodies.ApiRequest,
         archived: Annotated[
@@ -99,7 +99,7 @@ class Flavors(Controller):
             *openapi.IDEMPOTENCY_KEY_REFUSALS,
         ),
     )
-    async def add(
+    async def add_flavor(
         self,
         request: bodies.ApiRequest,
         data: JSONBody[flavors.NewFlavor],
@@ -129,7 +129,7 @@ class Flavors(Controller):
             200, flavors.FlavorView, flavors.EXAMPLE, *FLAVOR_REFUSALS
         ),
     )
-    async def one(self, flavor: bodies.PathId) -> Response[flavors.FlavorView]:
+    async def get_flavor(self, flavor: bodies.PathId) -> Response[flavors.FlavorView]:
         """Get one flavor, also an archived one. Its `ETag` changes with each edit.
 
         The `ETag` is for `If-Match`. It does not change with the stock, so there is no 304.
@@ -154,7 +154,7 @@ class Flavors(Controller):
             errors.PreconditionFailed(),
         ),
     )
-    async def edit(
+    async def edit_flavor(
         self,
         flavor: bodies.PathId,
         data: JSONBody[flavors.FlavorEdit],
@@ -189,7 +189,7 @@ class Flavors(Controller):
             INSUFFICIENT_STOCK,
         ),
     )
-    async def receive(
+    async def receive_stock(
         self,
         request: bodies.ApiRequest,
         flavor: bodies.PathId,

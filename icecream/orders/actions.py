@@ -11,7 +11,7 @@ from icecream.tables import Job, OrderLine, Payment, User
 async def cancel_order(order: int, *, by: int, at: datetime | None = None) -> list[int]:
     """Cancel an order: at once if its charge was never sent, otherwise after the charge ended.
 
-    The paid amount is refunded, and then the stock is returned. Repeating a cancellation has no
+    The paid amount is refunded, and then the stock is released. Repeating a cancellation has no
     further effect. `at` is the time of the cancellation, if not now.
 
     Returns:
@@ -49,8 +49,8 @@ async def _void_charge(order: int) -> bool:
     if not rows:
         return False
     payment: int = rows[0]["id"]
-    # A claim holds the job while it makes the payment `sent`. The second of the two sees the change
-    # of the first.
+    # A worker that leases the payment locks the job while it sets the payment to `sent`. The second
+    # of the two transactions sees the change of the first one.
     await database.for_no_key_update(
         Job.select(Job.id).where(Job.kind == "charge", Job.subject == payment)
     )
@@ -68,9 +68,9 @@ async def _void_charge(order: int) -> bool:
 
 
 async def pay_order(order: int, *, by: int, needs_method: bool) -> list[int]:
-    """Charge a failed order once more; an order that is pending or paid stays as it is.
+    """Charge a failed order again; a pending or paid order does not change.
 
-    The stock is taken again, and the prices stay the same.
+    The stock is reserved again, and the prices stay the same.
 
     Returns:
         The payments to be carried out now.
@@ -78,7 +78,7 @@ async def pay_order(order: int, *, by: int, needs_method: bool) -> list[int]:
     Raises:
         errors.InvalidTransition: it was canceled or refunded.
         errors.InsufficientStock: there is not enough stock left.
-        errors.FlavorArchived: some of it is no longer sold.
+        errors.FlavorArchived: one of the flavors is no longer sold.
         errors.PaymentMethodRequired: the user has no payment method.
     """
     return await database.transaction(lambda: _pay(order, by, needs_method))

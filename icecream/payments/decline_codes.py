@@ -32,7 +32,7 @@ def message_of(code: str) -> str:
 
 
 class Failure(Struct):
-    """Why a payment was declined: `code` never changes its meaning, `message` is for people."""
+    """The reason of a decline: `code` never changes its meaning, `message` is for users."""
 
     code: Annotated[str, Meta(extra_json_schema={"enum": list(MESSAGES)})]
     message: Text

@@ -155,7 +155,7 @@ async def test_a_missing_or_unknown_field_is_refused(customer: Caller, body: Any
         *(("description", bad) for bad in ("a\0b", "x" * 10_001, None, 5)),
     ],
 )
-async def test_what_is_out_of_bounds_is_refused(staff: Caller, field: str, value: Any) -> None:
+async def test_values_out_of_bounds_are_refused(staff: Caller, field: str, value: Any) -> None:
     answer = await staff.post("/api/flavors/add/", {"name": "Out of bounds", field: value})
     assert answer.status_code == 400
     assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{field}"]
@@ -181,7 +181,7 @@ async def test_an_archived_flavor_is_neither_listed_nor_sold(customer: Caller) -
 # One flavor
 
 
-async def test_one_is_seen_by_anybody_and_when_it_is_no_longer_sold(
+async def test_every_user_sees_a_flavor_also_an_archived_one(
     customer: Caller, staff: Caller
 ) -> None:
     flavor = await new_flavor(archived=True, description="It was good.")
@@ -196,7 +196,7 @@ async def test_one_is_seen_by_anybody_and_when_it_is_no_longer_sold(
 
 
 @pytest.mark.parametrize("number", ["0", "999999", str(2**63), "01", "\u0661"])
-async def test_what_is_not_there_is_not_found(staff: Caller, number: str) -> None:
+async def test_an_unknown_id_is_not_found(staff: Caller, number: str) -> None:
     one = f"/api/flavors/{number}"
     receipt = {"quantity": 1, "reason": "test"}
     assert (await staff.get(one)).status_code == 404
@@ -227,7 +227,7 @@ async def edit(caller: Caller, flavor: int, tag: str | None = None, **changes: A
     return await caller.request("PATCH", f"/api/flavors/{flavor}/", json=changes, headers=headers)
 
 
-async def test_staff_edit_what_people_read_and_orders_keep_their_price(
+async def test_staff_edit_flavors_and_orders_keep_their_price(
     staff: Caller, customer: Caller
 ) -> None:
     flavor = await new_flavor(stock=5)
@@ -250,12 +250,12 @@ async def test_an_archived_flavor_comes_back(staff: Caller, customer: Caller, fl
     assert (await customer.post("/api/orders/", order)).status_code == 200
 
 
-async def test_what_changes_nothing_is_no_new_version(staff: Caller, flavor: int) -> None:
+async def test_an_edit_without_a_change_is_no_new_version(staff: Caller, flavor: int) -> None:
     for changes in ({}, {"price": 250}, {"archived": False}):
         assert (await edit(staff, flavor, **changes)).headers["etag"] == '"1"'
 
 
-async def test_the_second_of_two_editors_is_told(staff: Caller, flavor: int) -> None:
+async def test_the_second_of_two_editors_gets_412(staff: Caller, flavor: int) -> None:
     for tag in ('"1"', '"7", "2"', "*"):
         price = 260 if tag == '"1"' else 270
         assert (await edit(staff, flavor, tag, price=price)).status_code == 200, tag
@@ -337,7 +337,7 @@ async def test_stock_is_received_and_written_off_as_movements(staff: Caller) -> 
     assert await doctor.find_violations() == {}
 
 
-async def test_a_delivery_that_is_told_twice_came_once(staff: Caller, stranger: Caller) -> None:
+async def test_a_repeated_delivery_counts_once(staff: Caller, stranger: Caller) -> None:
     flavor, key = await new_flavor(stock=5), {"Idempotency-Key": "delivery-1207"}
     first, again = [await receive(staff, flavor, 40, headers=key) for _ in range(2)]
     assert first.json() == again.json()

@@ -45,7 +45,7 @@ async def reserve(wanted: dict[int, int]) -> list[order_lines.Line]:
     return await database.transaction(work)
 
 
-async def test_stock_is_taken_and_given_back_only_where_it_is_counted() -> None:
+async def test_stock_is_reserved_and_released_only_where_it_is_counted() -> None:
     counted, uncounted = await new_flavor(stock=10), await new_flavor()
     lines = await reserve({counted: 4, uncounted: 7})
     assert lines == [order_lines.Line(counted, 4, 250), order_lines.Line(uncounted, 7, 250)]
@@ -54,7 +54,7 @@ async def test_stock_is_taken_and_given_back_only_where_it_is_counted() -> None:
     assert (await left(counted), await left(uncounted)) == (10, None)
 
 
-async def test_what_is_refused_takes_nothing() -> None:
+async def test_a_refused_reservation_takes_nothing() -> None:
     enough, scarce = await new_flavor(stock=10), await new_flavor(stock=1)
     with pytest.raises(errors.InsufficientStock) as refusal:
         await reserve({enough: 5, scarce: 2})
@@ -101,7 +101,7 @@ async def test_totals_belong_to_the_day_in_utc_on_which_the_order_was_placed(
     ),
     st.data(),
 )
-def test_what_is_given_back_is_shared_by_price_and_to_the_cent(
+def test_a_refund_is_shared_by_price_and_to_the_cent(
     wanted: list[tuple[int, int]], data: st.DataObject
 ) -> None:
     lines = [order_lines.Line(1, quantity, price) for quantity, price in wanted]
@@ -115,7 +115,7 @@ def test_what_is_given_back_is_shared_by_price_and_to_the_cent(
         assert 0 <= line.refunded <= line.total
 
 
-async def test_orders_of_one_batch_share_what_is_left() -> None:
+async def test_orders_of_one_batch_share_the_stock() -> None:
     flavor = await new_flavor(stock=5)
     stock = await inventory.read_stock([flavor])
     stock.reserve({flavor: 3})
@@ -143,7 +143,7 @@ def test_totals_are_written_in_one_order() -> None:
         assert list(rows) == sorted(rows)
 
 
-def test_what_cannot_be_divided_goes_to_the_last_lines() -> None:
+def test_an_indivisible_rest_goes_to_the_last_lines() -> None:
     shared = order_lines.share_refund(
         [order_lines.Line(flavor, 1, 100) for flavor in (1, 2, 3)], 200
     )
@@ -167,7 +167,7 @@ async def test_totals_equal_a_recount_after_any_history(
     assert any(0 < row["refunded"] < row["total"] for row in rows)
 
 
-def test_what_others_of_the_same_batch_took_is_gone() -> None:
+def test_stock_reserved_by_the_same_batch_is_not_available() -> None:
     stock = inventory.StockReservation(prices={1: 100}, stock={1: 5})
     stock.reserve({1: 3})
     with pytest.raises(errors.InsufficientStock) as refused:

@@ -80,7 +80,7 @@ async def buying(shop: Shop, address: str, token: str) -> list[tuple[int, object
 
 
 @pytest.mark.parametrize("failure_rate", ["0", "0.5"])
-async def test_what_there_is_is_sold_and_nothing_that_is_not(
+async def test_the_whole_stock_is_sold_and_no_more(
     tmp_path: Path, empty_database: str, failure_rate: str
 ) -> None:
     settings = {"ICECREAM_PAYMENT_FAILURE_RATE": failure_rate}

@@ -92,11 +92,11 @@ async def test_events_and_totals_of_past_orders_have_past_times(
         if isinstance(one, placing.PlacedOrder)
     ]
     charged = {payment_id(one): at + SECOND for one, at in zip(placed, days, strict=True)}
-    claims = await leases.acquire_leases(charged, limit=4, lease_seconds=9, first_sent=charged)
-    for claim in claims:
-        answer = Declined("no") if claim.order == placed[1].order else f"then {claim.payment}"
-        at = charged[claim.payment] + SECOND
-        await settlement.settle([msgspec.structs.replace(settlement_result(claim, answer), at=at)])
+    acquired = await leases.acquire_leases(charged, limit=4, lease_seconds=9, first_sent=charged)
+    for lease in acquired:
+        answer = Declined("no") if lease.order == placed[1].order else f"then {lease.payment}"
+        at = charged[lease.payment] + SECOND
+        await settlement.settle([msgspec.structs.replace(settlement_result(lease, answer), at=at)])
     returned = days[0] + timedelta(days=1)
     await actions.cancel_order(placed[0].order, by=customer.user.id, at=returned)
     about: dict[str, Any] = {"reason": "melted", "by": staff.user.id, "at": returned}

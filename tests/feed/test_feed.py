@@ -204,11 +204,11 @@ async def test_an_event_has_the_same_data_whenever_it_is_read(
 ) -> None:
     begin = await publish_all()
     placed = await place(customer.user.id, {flavor: 2})
-    (claim,) = await leases.acquire_leases([placed.payment or 0], limit=1, lease_seconds=30)
+    (lease,) = await leases.acquire_leases([placed.payment or 0], limit=1, lease_seconds=30)
     await actions.cancel_order(placed.order, by=customer.user.id)
     end = await publish_all()
     first = [one.block for one in await events.read_events(begin, end)]
-    await settlement.settle([settlement_result(claim, f"feed {placed.order}")])
+    await settlement.settle([settlement_result(lease, f"feed {placed.order}")])
     await note(placed.order)
     await publish_all()
     published = await events.read_events(begin, begin + 10)

@@ -127,8 +127,8 @@ async def test_all_waiting_requests_share_one_subscription_and_do_not_poll(
     assert await room.wait_until_settled(pending[2].order, 0.3)
     assert list(reader._subscribers) == [room]
     for one in pending[:2]:
-        (claim,) = await leases.acquire_leases([one.payment or 0], limit=1, lease_seconds=30)
-        await settlement.settle([settlement_result(claim, f"waiting {one.order}")])
+        (lease,) = await leases.acquire_leases([one.payment or 0], limit=1, lease_seconds=30)
+        await settlement.settle([settlement_result(lease, f"waiting {one.order}")])
     assert await asyncio.gather(*all_of_them) == [True, True]
     assert time.monotonic() - began < 10
     assert not reader._subscribers

@@ -88,7 +88,7 @@ def replayed(answer: httpx.Response) -> bool:
     return "idempotent-replayed" in answer.headers
 
 
-async def test_what_comes_again_is_answered_again(customer: Caller, flavor: int) -> None:
+async def test_a_repeated_request_gets_the_same_response(customer: Caller, flavor: int) -> None:
     first = await order(customer, flavor, "again")
     assert not replayed(first)
     again = [
@@ -132,7 +132,7 @@ async def test_a_key_of_a_delivery_is_none_for_an_order(
 
 
 @pytest.mark.only("postgres")
-async def test_who_waits_too_long_for_the_first_is_told_so_and_nobody_else(
+async def test_only_a_request_that_waits_too_long_for_the_first_is_refused(
     customer: Caller, stranger: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keys, "LOCK_TIMEOUT_SECONDS", 0.2)
@@ -154,7 +154,7 @@ async def test_who_waits_too_long_for_the_first_is_told_so_and_nobody_else(
     await ledger.check()
 
 
-async def test_what_had_no_effect_is_done_when_it_comes_again(customer: Caller) -> None:
+async def test_a_request_without_effect_is_carried_out_when_repeated(customer: Caller) -> None:
     flavor = await new_flavor(stock=1)
     for quantity, status in ((0, 400), (2, 409)):
         answer = await order(customer, flavor, "later", quantity)
@@ -185,7 +185,7 @@ def blind_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return blind
 
 
-async def test_who_loses_a_race_finds_what_the_winner_did(
+async def test_the_loser_of_a_race_gets_the_result_of_the_winner(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Simulate two processes that both look the key up, find nothing, and then both write."""
@@ -262,7 +262,7 @@ async def refund_of_parked(customer: Caller, staff: Caller) -> Call:
         *(retry, release, refund_of_parked),
     ],
 )
-async def test_who_loses_a_race_is_answered_again_though_the_rules_would_refuse_it(
+async def test_the_loser_of_a_race_gets_the_stored_response_although_the_rules_would_refuse_it(
     customer: Caller, staff: Caller, monkeypatch: pytest.MonkeyPatch, ready: Any
 ) -> None:
     """Simulate a second process that looks the key up before the first commits, then waits."""
@@ -359,7 +359,7 @@ def test_another_method_or_path_is_another_request() -> None:
     assert prints[0] == prints[3]
 
 
-async def test_a_key_that_cannot_be_kept_undoes_the_work(
+async def test_a_key_that_cannot_be_stored_rolls_the_work_back(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without its key, the same request would be carried out twice."""
@@ -403,7 +403,7 @@ async def test_one_key_is_not_for_two_paths(staff: Caller) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
 
 
-async def test_a_key_is_kept_for_seven_days(customer: Caller, flavor: int) -> None:
+async def test_a_key_is_stored_for_seven_days(customer: Caller, flavor: int) -> None:
     await order(customer, flavor, "a-week")
     mine = IdempotencyKey.user == customer.user.id
     almost = datetime.now(UTC) - timedelta(days=7) + timedelta(minutes=5)
@@ -412,7 +412,7 @@ async def test_a_key_is_kept_for_seven_days(customer: Caller, flavor: int) -> No
     assert replayed(await order(customer, flavor, "a-week"))
 
 
-async def test_old_keys_are_forgotten_and_young_ones_kept(customer: Caller, flavor: int) -> None:
+async def test_old_keys_are_deleted_and_young_keys_are_not(customer: Caller, flavor: int) -> None:
     for word in ("old", "young"):
         await order(customer, flavor, word)
     mine = IdempotencyKey.user == customer.user.id

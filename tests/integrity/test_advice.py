@@ -11,7 +11,7 @@ from icecream.integrity.advice import ADVICE
 pytestmark = pytest.mark.only("sqlite")
 
 
-def test_each_rule_says_what_to_do() -> None:
+def test_each_rule_has_advice() -> None:
     assert ADVICE.keys() == doctor.RULES.keys() | doctor.SEQUENCE_RULES.keys()
 
 

@@ -28,18 +28,18 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     flavor, other = [await new_flavor(price=100) for _ in range(2)]
     wanted = [{flavor: 1}, {flavor: 2}, {flavor: 3}, {flavor: 4, other: 1}]
     placed = [await place(customer.user.id, lines) for lines in wanted]
-    claims = await leases.acquire_leases(
+    acquired = await leases.acquire_leases(
         [one.payment for one in placed[1:] if one.payment], limit=3, lease_seconds=9
     )
     # They come in any order.
-    claims.sort(key=lambda claim: claim.payment)
+    acquired.sort(key=lambda lease: lease.payment)
     answers = (f"doctor {flavor}", Declined("no"), f"given back {flavor}")
-    for claim, answer in zip(claims, answers, strict=True):
-        await settlement.settle([settlement_result(claim, answer)])
+    for lease, answer in zip(acquired, answers, strict=True):
+        await settlement.settle([settlement_result(lease, answer)])
     pending, paid, failed, canceled = placed
     refunds = await actions.cancel_order(canceled.order, by=customer.user.id)
-    (claim,) = await leases.acquire_leases(refunds, limit=1, lease_seconds=9)
-    await settlement.settle([settlement_result(claim, f"refund {flavor}")])
+    (lease,) = await leases.acquire_leases(refunds, limit=1, lease_seconds=9)
+    await settlement.settle([settlement_result(lease, f"refund {flavor}")])
     await publish_all()
     noted = [order_history.OrderEvent(pending.order, "noted", {})]
     await database.transaction(lambda: order_history.record_events(noted, at=datetime.now(UTC)))
@@ -224,7 +224,7 @@ async def test_a_sound_installation_is_found_sound(ids: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("rule", "statements"), [*BREAKS.items(), *MORE])
-async def test_what_is_broken_is_found_and_nothing_else(
+async def test_each_violation_is_found_and_nothing_else(
     ids: dict[str, Any], rule: str, statements: list[str]
 ) -> None:
     with pytest.raises(Undo):

@@ -21,7 +21,9 @@ def test_only_rules_of_the_doctor_are_repaired() -> None:
 
 
 @pytest.mark.parametrize("rule", BREAKS)
-async def test_what_is_derived_is_made_anew_and_facts_stay(ids: dict[str, Any], rule: str) -> None:
+async def test_derived_data_is_recomputed_and_facts_do_not_change(
+    ids: dict[str, Any], rule: str
+) -> None:
     with pytest.raises(Undo):
         async with DB.transaction():
             for statement in BREAKS[rule]:
@@ -95,7 +97,7 @@ async def test_a_repair_that_the_database_refuses_does_not_undo_the_others(
     assert await doctor.find_violations() == {}
 
 
-async def test_the_command_shows_its_plan_and_carries_it_out_when_told(
+async def test_the_command_shows_its_plan_and_carries_it_out_with_yes(
     tmp_path: Path, empty_database: str
 ) -> None:
     with Shop(tmp_path / "shop", empty_database) as shop:

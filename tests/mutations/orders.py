@@ -2,90 +2,92 @@
 
 from tests.mutations import at
 
-INTAKE, KEYS = "icecream/orders/placing.py", "icecream/idempotency/keys.py"
-STOCK, TOTALS = "icecream/catalogue/inventory.py", "icecream/reporting/totals.py"
+PLACING = "icecream/orders/placing.py"
+KEYS = "icecream/idempotency/keys.py"
+STOCK = "icecream/catalogue/inventory.py"
+TOTALS = "icecream/reporting/totals.py"
 KEYS_TESTS = "tests/idempotency/test_keys.py -k 'not kill'"
 
 MUTATIONS = [
     *at(
-        INTAKE,
+        PLACING,
         "tests/orders/test_placing.py",
-        ("intake: orders do not take stock", "await stock.save()", "pass"),
+        ("placing: orders do not reserve stock", "await stock.save()", "pass"),
         (
-            "intake: an order has no job",
+            "placing: an order has no job",
             "attempts.job_insert(charges, payments), *totals",
             "*totals",
         ),
         (
-            "intake: the totals do not count new orders",
+            "placing: the totals do not count new orders",
             "attempts.job_insert(charges, payments), *totals.update_statements(sales)",
             "attempts.job_insert(charges, payments)",
         ),
         (
-            "intake: the total leaves out the quantity",
+            "placing: the total leaves out the quantity",
             "sum(line.total for line in lines)",
             "sum(line.unit_price for line in lines)",
         ),
         (
-            "intake: an order of no cost is never paid",
+            "placing: a free order is never paid",
             '"pending" if self.total else "paid"',
             '"pending"',
         ),
         (
-            "intake: an order of no cost is charged",
+            "placing: a free order is charged",
             "        if order.total\n",
             "",
         ),
         (
-            "intake: the history of an order of no cost ends before it is paid",
+            "placing: the history of a free order ends before it is paid",
             "[placed] if order.total else [placed, paid]",
             "[placed]",
         ),
         (
-            "intake: the workers are not notified",
+            "placing: the workers are not notified",
             "await self._notify(list(staged), list(staged.values()))",
             "pass",
         ),
         (
-            "intake: closing does not wait for the notification of the workers",
+            "placing: closing does not wait for the notification of the workers",
             "await asyncio.gather(*self._notifications)",
             "pass",
         ),
     ),
     *at(
-        INTAKE,
+        PLACING,
         "tests/orders/http/test_actions.py tests/payments/http/test_methods.py "
         "-k 'method or card or paid_with'",
         (
-            "intake: an order is placed without a payment method",
+            "placing: an order is placed without a payment method",
             "if settings.load().needs_payment_method and not request.method:",
             "if False:",
         ),
         (
-            "intake: the payment forgets its payment method",
+            "placing: the payment forgets its payment method",
             "method=order.method",
             "method=None",
         ),
     ),
     *at(
-        INTAKE,
+        PLACING,
         "tests/http/test_metrics.py -k orders",
         (
-            "intake: a replay is counted as an order",
+            "placing: a replay is counted as an order",
             'instrumentation.count_orders("placed", len(placed) - replayed)',
             'instrumentation.count_orders("placed", len(placed))',
         ),
     ),
     *at(
-        INTAKE,
+        PLACING,
         KEYS_TESTS,
         (
-            "keys: two orders of one batch do not see that they have one key",
+            "keys: a key that occurs twice in a batch is not detected",
             "known[request.key.name] = (request.key.fingerprint, new)",
             "pass",
         ),
         (
-            "keys: the key of an order is not kept",
+            "keys: the key of an order is not stored",
             "await keys.store_responses(responses, at=now)",
             "pass",
         ),
@@ -95,7 +97,7 @@ MUTATIONS = [
             "return _Replay(first) if True else",
         ),
         (
-            "keys: a refused order is not looked for a second time",
+            "keys: the key of a refused order is not checked again",
             "_find_known_keys(list(refused.values()))",
             "_find_known_keys([])",
         ),
@@ -123,35 +125,35 @@ MUTATIONS = [
             'path.rstrip("/")',
             "path",
         ),
-        ("keys: they are kept for 6 days", "timedelta(days=7)", "timedelta(days=6)"),
+        ("keys: keys are stored for 6 days", "timedelta(days=7)", "timedelta(days=6)"),
         (
-            "keys: young ones are deleted",
+            "keys: young keys are deleted",
             "table.created_at < cutoff",
             "table.created_at > over",
         ),
-        ("keys: all old ones are deleted in one step", ".limit(MAX_KEYS_PER_PRUNE)", ""),
+        ("keys: all old keys are deleted in one step", ".limit(MAX_KEYS_PER_PRUNE)", ""),
         (
-            "keys: after a full step no other one follows",
+            "keys: no step follows a full one",
             "return len(rows) == MAX_KEYS_PER_PRUNE",
             "return False",
         ),
         (
-            "keys: they are written in any order",
+            "keys: keys are written in any order",
             "sorted(responses, key=lambda response: response.key.name)",
             "done",
         ),
         (
-            "keys: it is not seen that another process was faster",
+            "keys: a faster process is not detected",
             "if len(written) < len(rows):",
             "if False:",
         ),
         (
-            "keys: the key is kept outside of the transaction",
+            "keys: the key is stored outside of the transaction",
             "return await database.transaction(run)",
             "return await run()",
         ),
         (
-            "keys: a refused request is not looked for a second time",
+            "keys: the key of a refused request is not checked again",
             "except (errors.Refusal, *database.CONSTRAINT_VIOLATIONS):",
             "except ZeroDivisionError:",
         ),
@@ -170,7 +172,7 @@ MUTATIONS = [
         "icecream/idempotency/http.py",
         "tests/idempotency/test_http.py tests/orders/http/test_actions.py",
         (
-            "keys: a replay does not say that it is one",
+            "keys: a replay is not marked",
             "dict(REPLAY_HEADERS) if replayed else {}",
             "{}",
         ),
@@ -189,7 +191,7 @@ MUTATIONS = [
             'f"{attempt.order}-{attempt.kind}-{attempt.n}"',
         ),
         (
-            "attempts: the second has the number of the first",
+            "attempts: the second attempt has the number of the first",
             "return before + 1",
             "return max(before, 1)",
         ),
@@ -203,12 +205,12 @@ MUTATIONS = [
         STOCK,
         "tests/catalogue/test_inventory.py tests/catalogue/test_flavors.py",
         (
-            "stock: what others of the batch took is not counted",
+            "stock: reservations of the same batch are not counted",
             "self._stock[flavor] - self._reserved[flavor]",
             "self._stock[flavor]",
         ),
         ("stock: the last piece cannot be sold", "left < quantity", "left <= quantity"),
-        ("stock: orders add to it", "(flavor, -n)", "(flavor, n)"),
+        ("stock: orders add to the stock", "(flavor, -n)", "(flavor, n)"),
         (
             "stock: archived flavors are sold",
             "return _select_flavors(ids).where(Flavor.archived.eq(False))",
@@ -225,7 +227,7 @@ MUTATIONS = [
             "left + quantity >= MAX_STOCK",
         ),
         (
-            "stock: what was sold before it was counted is forgotten",
+            "stock: sales before counting started are forgotten",
             "await _uncounted_quantity(flavor)), *moves]",
             "0), *moves]",
         ),
@@ -235,7 +237,7 @@ MUTATIONS = [
             "FlavorTotal.flavor == flavor",
         ),
         (
-            "stock: of two orders only one gives back",
+            "stock: only one of two orders releases its stock",
             "released[line.flavor] += line.quantity",
             "released[line.flavor] = line.quantity",
         ),
@@ -244,7 +246,7 @@ MUTATIONS = [
         STOCK,
         "tests/catalogue/test_inventory.py tests/catalogue/test_flavors.py",
         (
-            "stock: orders do not lock it",
+            "stock: orders do not lock the stock",
             "await database.for_no_key_update(_select_flavors(counted))",
             "await _select_flavors(counted)",
         ),
@@ -254,7 +256,7 @@ MUTATIONS = [
             "await _select_on_sale(flavors)",
         ),
         (
-            "stock: a receipt does not lock it",
+            "stock: a receipt does not lock the stock",
             "await database.for_update(_select_flavors([flavor]))",
             "await _select_flavors([flavor])",
         ),
@@ -264,12 +266,12 @@ MUTATIONS = [
         "icecream/catalogue/order_lines.py",
         "tests/catalogue/test_inventory.py",
         (
-            "shares: the part of a line is rounded up",
+            "shares: the share of a line is rounded up",
             "refunded * price // total",
             "-(-refunded * price // total)",
         ),
         (
-            "shares: a line gets the parts of those before it too",
+            "shares: a line also gets the shares of earlier lines",
             "refunded=refunded_so_far - shared",
             "refunded=so_far",
         ),
@@ -279,12 +281,12 @@ MUTATIONS = [
         "tests/catalogue/test_inventory.py",
         ("totals: an order counts where it was before", "(-1, removed)", "(0, removed)"),
         (
-            "totals: they belong to today",
+            "totals: all orders count for today",
             "sale.placed.date()",
             "__import__('datetime').date.today()",
         ),
         (
-            "totals: an order leaves what was given back behind",
+            "totals: the refunded amount stays in the old status",
             "sign * line.refunded",
             "max(sign, 0) * line.refunded",
         ),
@@ -295,12 +297,12 @@ MUTATIONS = [
         ),
         ("totals: revenue leaves out the price", "quantity * line.unit_price", "quantity"),
         (
-            "totals: days are not told apart",
+            "totals: all days are one day",
             "lambda user, day, status: (day, status)",
             "lambda user, day, status: (day.replace(day=1), status)",
         ),
         (
-            "totals: they are locked in any order",
+            "totals: totals are locked in any order",
             "sorted(added.items())",
             "reversed(added.items())",
         ),

@@ -2,24 +2,24 @@
 
 from tests.mutations import at
 
-REQUESTS, PARKED = "icecream/orders/actions.py", "icecream/payments/manual_review.py"
-CHANGES, NOTICES = "icecream/orders/http/actions.py", "icecream/payments/webhook_inbox.py"
-CORRECTIONS, RECONCILIATION = (
-    "icecream/payments/corrections.py",
-    "icecream/payments/reconciliation.py",
-)
+ACTIONS = "icecream/orders/actions.py"
+REVIEW = "icecream/payments/manual_review.py"
+ACTIONS_HTTP = "icecream/orders/http/actions.py"
+WEBHOOK_INBOX = "icecream/payments/webhook_inbox.py"
+CORRECTIONS = "icecream/payments/corrections.py"
+RECONCILIATION = "icecream/payments/reconciliation.py"
 
 MUTATIONS = [
     *at(
-        REQUESTS,
+        ACTIONS,
         "tests/orders/http/test_actions.py",
         (
-            "cancel: a second time asks for a second refund",
+            "cancel: a repeated cancellation requests a second refund",
             'if row["status"] == "canceled" or row["cancel_requested"]:',
             'if row["status"] == "canceled":',
         ),
         (
-            "cancel: the stock is not given back",
+            "cancel: the stock is not released",
             '        transition.releases_stock = True\n        transition.enter("canceled", by)',
             '        transition.enter("canceled", by)',
         ),
@@ -30,18 +30,18 @@ MUTATIONS = [
             ")\n",
         ),
         (
-            "cancel: what is being refunded in part is refunded whole",
+            "cancel: an open partial refund is followed by a full refund",
             " and not await balances.has_open_refund(order):",
             ":",
         ),
         (
-            "cancel: paid orders are not given back",
+            "cancel: paid orders are not refunded",
             'if row["status"] == "paid" and not',
             "if False and not",
         ),
-        ("pay: the stock is not taken again", "await stock.save()", "pass"),
+        ("pay: the stock is not reserved again", "await stock.save()", "pass"),
         ("pay: an order that is paid is refused", 'in ("pending", "paid"):', 'in ("pending",):'),
-        ("pay: a payment method is not asked for", "if needed and not method:", "if False:"),
+        ("pay: a payment method is not required", "if needed and not method:", "if False:"),
         ("pay: the payment forgets its payment method", "n=n, method=method)", "n=n)"),
         (
             "refunds: two are open at a time",
@@ -49,22 +49,22 @@ MUTATIONS = [
             "if False:",
         ),
         (
-            "refunds: more than is left may be given back",
+            "refunds: a refund may be larger than the amount left",
             "if wanted > balance.refundable or not balance.held:",
             "if not balance.held:",
         ),
         (
-            "refunds: the last cent is kept",
+            "refunds: the last cent cannot be refunded",
             "if wanted > balance.refundable or not balance.held:",
             "if wanted >= balance.refundable or not balance.held:",
         ),
         (
-            "refunds: nothing is given back of nothing",
+            "refunds: an order without money left can be refunded",
             "if wanted > balance.refundable or not balance.held:",
             "if wanted > balance.refundable:",
         ),
         (
-            "refunds: all that is left is a part",
+            "refunds: a refund of all that is left counts as partial",
             'if wanted == balance.refundable and row["status"] == "paid":',
             "if False:",
         ),
@@ -75,12 +75,12 @@ MUTATIONS = [
         ),
     ),
     *at(
-        CHANGES,
+        ACTIONS_HTTP,
         "tests/orders/http/test_actions.py",
         ("changes: the workers are not notified", "if changed.payments:", "if False:"),
     ),
     *at(
-        PARKED,
+        REVIEW,
         "tests/payments/test_manual_review.py",
         ("review: a payment that is tried again has no job", "await Job.insert(Job(", "print(Job("),
         (
@@ -88,14 +88,14 @@ MUTATIONS = [
             "due = database.seconds_from_now(0)",
             "due = database.seconds_from_now(10**9)",
         ),
-        ("review: one reference is of two payments", "if await other:", "if False:"),
+        ("review: two payments have one reference", "if await other:", "if False:"),
         (
-            "review: what was heard before a retry counts",
+            "review: a moved amount from before a retry counts",
             "Payment.moved: None}",
             "Payment.state: state}",
         ),
         (
-            "review: what is not parked is decided",
+            "review: a decision about a payment that is not parked",
             'if row["state"] not in states.DECISIONS[name].sources:',
             "if False:",
         ),
@@ -105,32 +105,32 @@ MUTATIONS = [
             "Order.cancel_requested: False",
         ),
         (
-            "review: the history does not tell of a retry",
+            "review: a retry is missing in the history",
             '[order_history.OrderEvent(row["order"], "retried", details, by)]',
             "[]",
         ),
         (
-            "review: the history does not tell of a refund",
+            "review: a refund is missing in the history",
             '[order_history.OrderEvent(row["order"], "refund-ordered", details, by)]',
             "[]",
         ),
         (
-            "review: an operator's reference is not kept",
+            "review: an operator's reference is not stored",
             "await _set_reference(payment, reference)",
             "pass",
         ),
     ),
     *at(
-        PARKED,
+        REVIEW,
         "tests/payments/test_balances.py",
         (
-            "review: the history does not tell of a refund that is booked",
+            "review: a booked refund is missing in the history",
             '[order_history.OrderEvent(row["order"], "refund-booked", details, by)]',
             "[]",
         ),
         ("review: a charge is booked", "name == counted]", "counted]"),
         (
-            "review: what was never charged is refunded",
+            "review: a payment that moved nothing is refunded",
             'moved = bool(row["moved"]) and row["provider_ref"] is not None',
             "moved = True",
         ),
@@ -139,22 +139,22 @@ MUTATIONS = [
         "icecream/payments/balances.py",
         "tests/payments/test_balances.py",
         (
-            "refunds: a surplus goes back with any refund",
+            "refunds: any refund includes the surplus",
             "return self.held if requested == self.refundable else requested",
             "return requested + self.charged - self.total",
         ),
         (
-            "refunds: what was charged too much is kept",
+            "refunds: a surplus is never refunded",
             "return self.held if requested == self.refundable else requested",
             "return requested",
         ),
         (
-            "refunds: more is given back than was charged",
+            "refunds: more is refunded than was charged",
             "return min(self.total - self.refunded, self.held)",
             "return self.total - self.refunded",
         ),
         (
-            "refunds: what a booked one moved does not count",
+            "refunds: the moved amount of a booked refund does not count",
             'row["amount"] if row["moved"] is None else row["moved"]',
             'row["amount"]',
         ),
@@ -164,7 +164,7 @@ MUTATIONS = [
             "return self.total",
         ),
         (
-            "refunds: those that did not succeed count as given back",
+            "refunds: refunds that did not succeed count",
             ', Payment.state == "succeeded"\n',
             "\n",
         ),
@@ -183,18 +183,18 @@ MUTATIONS = [
             "if False:",
         ),
         (
-            "refunds: one at the provider does not wait for one of ours",
+            "refunds: a refund made at the provider does not wait for one of ours",
             'if await balances.has_open_refund(order["id"]):',
             "if False:",
         ),
         ("refunds: another currency is booked", 'record.currency != row["currency"] or', ""),
         (
-            "refunds: one at the provider may be too large",
+            "refunds: a refund made at the provider may be too large",
             " or record.amount > left:",
             ":",
         ),
         (
-            "refunds: one that failed afterwards counts as given back",
+            "refunds: a refund that failed later counts",
             '            Payment.state: "parked",\n',
             "            Payment.faults: None,\n",
         ),
@@ -209,12 +209,12 @@ MUTATIONS = [
             "0",
         ),
         (
-            "refunds: a later notice ends the review of a failed refund",
+            "refunds: a later event ends the review of a failed refund",
             '== ("parked", REVERSED)',
             '== ("parked", "never")',
         ),
         (
-            "refunds: one at the provider is booked twice",
+            "refunds: a refund made at the provider is booked twice",
             "if await Payment.exists().where(Payment.provider_ref == record.reference):",
             "if False:",
         ),
@@ -228,7 +228,7 @@ MUTATIONS = [
             "MIN_PAYMENT_AGE = timedelta(0)",
         ),
         (
-            "reconciliation: it looks back for a day only",
+            "reconciliation: it compares only one day",
             "COMPARED_PERIOD = timedelta(days=3)",
             "COMPARED_PERIOD = timedelta(days=1)",
         ),
@@ -238,32 +238,32 @@ MUTATIONS = [
             "until",
         ),
         (
-            "reconciliation: what was given back at the provider is given back again",
+            "reconciliation: a charge refunded at the provider is refunded again",
             "refunded[finding.record.reference] >= finding.record.amount",
             "False",
         ),
         (
-            "reconciliation: a part of what was given back counts as all",
+            "reconciliation: a partial refund counts as a full refund",
             "refunded[finding.record.reference] >= finding.record.amount",
             "refunded[finding.record.reference] > 0",
         ),
         (
-            "reconciliation: a refund that failed counts as given back",
+            "reconciliation: a failed refund counts",
             ' and record.state == "succeeded":\n            sums',
             ":\n            sums",
         ),
         (
-            "reconciliation: what their list lacks is not seen",
+            "reconciliation: payments missing at the provider are not found",
             "if row.id not in seen:",
             "if False:",
         ),
         (
-            "reconciliation: what never succeeded is missed in their list",
+            "reconciliation: a payment that never succeeded counts as missing",
             'sent & (Payment.state == "succeeded"), 0',
             "sent, 0",
         ),
         (
-            "reconciliation: our own refunds of strange charges are findings",
+            "reconciliation: our refunds of unknown charges are findings",
             'if not (record.key or "").startswith(remedies.RECONCILED_KEY_PREFIX):',
             "if True:",
         ),
@@ -283,12 +283,12 @@ MUTATIONS = [
             "if False:",
         ),
         (
-            "reconciliation: nobody compares if a worker dies",
+            "reconciliation: no worker takes over from a dead worker",
             "database.seconds_from_now(LEASE_DURATION.total_seconds())",
             "database.seconds_from_now(10**9)",
         ),
         (
-            "reconciliation: what cannot be decided is given back",
+            "reconciliation: a charge with an unknown refund is refunded",
             'return Finding("look", reason, finding.order',
             'return Finding("refund", reason, finding.order',
         ),
@@ -302,17 +302,17 @@ MUTATIONS = [
             "return Finding(action, reason, record.order, None, record)",
         ),
         (
-            "reconciliation: a charge whose payment is new is given back",
+            "reconciliation: the charge of a new payment is refunded",
             ' and row.state != "new"\n        action:',
             "\n        action:",
         ),
         (
-            "reconciliation: any declined refund is a failure of ours",
+            "reconciliation: any declined refund is a failure of our refund",
             'record.state == "declined" and record.reference == row.provider_ref',
             'record.state == "declined"',
         ),
         (
-            "reconciliation: what was declined is a finding",
+            "reconciliation: a declined record is a finding",
             'if record.state != "succeeded":\n        return None',
             "if False:\n        return None",
         ),
@@ -332,7 +332,7 @@ MUTATIONS = [
             "record.currency == row.currency",
         ),
         (
-            "reconciliation: what is still processed is adopted",
+            "reconciliation: a payment in progress is adopted",
             'if record.state != "processing":',
             "if True:",
         ),
@@ -361,12 +361,12 @@ MUTATIONS = [
             "hashlib.sha256(datetime.now(UTC).isoformat().encode())",
         ),
         (
-            "reconciliation: a declined refund counts as given back",
+            "reconciliation: a declined refund counts as a refund",
             "return isinstance(known, Succeeded)",
             "return known is not None",
         ),
         (
-            "reconciliation: a refund under way is given back again",
+            "reconciliation: a refund in progress is made again",
             "        return True\n    return isinstance",
             "        return False\n    return isinstance",
         ),
@@ -376,67 +376,67 @@ MUTATIONS = [
             "if True\n",
         ),
         (
-            "reconciliation: a declined refund is told as done",
+            "reconciliation: a declined refund is reported as done",
             "if isinstance(answer, Declined):\n        return RemedyResult",
             "if False:\n        return RemedyResult",
         ),
         (
-            "reconciliation: the history does not tell of a refund",
+            "reconciliation: a refund is missing in the history",
             "await _record_refund(finding.order, request)",
             "pass",
         ),
         (
-            "reconciliation: the history tells of a refund twice",
+            "reconciliation: a refund is in the history twice",
             '["key"] == refund.key for row in events)',
             '["key"] != refund.key for row in events)',
         ),
     ),
     *at(
-        NOTICES,
+        WEBHOOK_INBOX,
         "tests/payments/test_webhook_inbox.py tests/payments/test_corrections.py",
         (
-            "notices: a refund that succeeded is never looked up again",
+            "webhooks: a refund that succeeded is never looked up again",
             '(Payment.kind == "charge") | (Payment.state != "succeeded")',
             '(Payment.kind != "")',
         ),
         (
-            "notices: it is looked up at once",
+            "webhooks: the payment is looked up at once",
             "LOOKUP_DELAY = timedelta(seconds=5)",
             "LOOKUP_DELAY = timedelta(0)",
         ),
         (
-            "notices: one that was applied is looked up",
+            "webhooks: the payment of an applied event is looked up",
             "if inserted and not ended:",
             "if inserted:",
         ),
         (
-            "notices: a payment in other hands is asked for",
+            "webhooks: a payment that another worker carries out is looked up",
             'payment["state"] == "sent" and age <',
             'payment["state"] == "sent" and age >',
         ),
-        ("notices: one that is old is tried for ever", "elif event.is_old:", "elif False:"),
+        ("webhooks: an old event is retried for ever", "elif event.is_old:", "elif False:"),
         (
-            "notices: a payment that was not sent is asked for",
+            "webhooks: a payment that was not sent is looked up",
             'payment["state"] == "new" or',
             "False or",
         ),
         (
-            "notices: an applied one is kept for a day",
+            "webhooks: an applied event is kept for a day",
             "RETENTION = timedelta(days=30)",
             "RETENTION = timedelta(days=1)",
         ),
         (
-            "notices: the job of an applied one stays",
+            "webhooks: the job of an applied event stays",
             "    await _delete_jobs([event.id])\n    await Notice.update",
             "    await Notice.update",
         ),
         (
-            "notices: a second failure does not wait for an open refund",
+            "webhooks: a second failure does not wait for an open refund",
             "except errors.RefundInProgress:",
             "except ZeroDivisionError:",
         ),
         (
-            "notices: after a full step no other one follows",
+            "webhooks: no step follows a full one",
             "return len(ids) == MAX_EVENTS_PER_PRUNE",
             "return False",
         ),

@@ -46,7 +46,7 @@ async def test_a_price_is_frozen_on_the_line(customer: Caller) -> None:
     assert line["unit_price"] == 100
 
 
-async def test_what_costs_nothing_is_paid_without_a_charge(customer: Caller) -> None:
+async def test_a_free_order_is_paid_without_a_charge(customer: Caller) -> None:
     placed = await place(customer.user.id, {await new_flavor(price=0): 5})
     assert placed.payment is None
     order = await Order.select(Order.status).where(Order.id == placed.order).first()
@@ -112,7 +112,7 @@ class Counter:
         return outcomes
 
 
-async def test_orders_that_arrive_together_are_one_batch_with_one_bell(
+async def test_orders_that_arrive_together_are_one_batch_with_one_notification(
     customer: Caller, stranger: Caller, flavor: int
 ) -> None:
     counter, other = Counter(), await new_flavor()
@@ -201,7 +201,7 @@ async def test_an_order_that_the_database_will_not_have_fails_alone(
     await ledger.check()
 
 
-async def test_a_commit_of_unknown_outcome_is_told_to_all_and_not_tried_again(
+async def test_a_commit_with_unknown_outcome_is_reported_to_all_and_not_retried(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind, before = type(database.DB.transaction()), await Order.count()

@@ -14,9 +14,7 @@ class Undo(Exception):
     """Rolls back the transaction of the test."""
 
 
-async def test_an_attempt_has_a_key_nobody_can_guess_and_a_job_that_is_due(
-    customer: Caller, flavor: int
-) -> None:
+async def test_an_attempt_has_a_random_key_and_a_due_job(customer: Caller, flavor: int) -> None:
     orders = sorted([(await place(customer.user.id, {flavor: n})).order for n in (1, 2)])
 
     async def work() -> None:

@@ -22,7 +22,7 @@ WHY = {"reason": "seen in their list"}
 
 
 @given(st.integers(1, 1000), st.integers(1, 1000), st.lists(st.integers(1, 1000), max_size=8))
-def test_refunds_give_what_was_asked_and_end_with_all_that_was_charged(
+def test_refunds_move_the_requested_amounts_and_end_with_the_whole_charge(
     total: int, charged: int, wanted: list[int]
 ) -> None:
     balance = Balance(total, charged)
@@ -144,7 +144,7 @@ async def odd_refund(
         (None, 1001, ("refunded", 1000), 0),
     ],
 )
-async def test_what_a_refund_moved_is_booked_and_the_rest_given_back(
+async def test_the_moved_amount_of_a_refund_is_booked_and_the_rest_is_refunded(
     customer: Caller,
     staff: Caller,
     amount: int | None,
@@ -208,7 +208,7 @@ async def test_a_cancellation_goes_on_with_the_rest_by_itself(
     await ledger.check()
 
 
-async def test_only_what_a_refund_is_known_to_have_moved_is_booked(
+async def test_only_a_refund_with_a_known_moved_amount_is_booked(
     customer: Caller, staff: Caller
 ) -> None:
     charge = await parked(customer, Succeeded(f"charge {customer.user.id}", 900, "EUR"))

@@ -91,7 +91,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("amount", "cancel", "before", "after", "released"), CASES)
-async def test_a_refund_that_failed_afterwards_is_reviewed_and_given_back_again(
+async def test_a_refund_that_failed_later_is_reviewed_and_made_again(
     customer: Caller,
     staff: Caller,
     amount: int | None,
@@ -126,7 +126,7 @@ async def test_a_refund_that_failed_afterwards_is_reviewed_and_given_back_again(
     await ledger.check()
 
 
-async def test_what_was_canceled_may_be_given_back_in_parts_and_no_more_than_is_left(
+async def test_a_canceled_order_can_be_refunded_in_parts_up_to_the_amount_left(
     customer: Caller, staff: Caller
 ) -> None:
     one = await given(customer, cancel=True)
@@ -143,7 +143,7 @@ async def test_what_was_canceled_may_be_given_back_in_parts_and_no_more_than_is_
     assert (answer.status_code, answer.json()["code"]) == (409, "invalid-transition")
 
 
-async def test_a_decline_of_the_next_refund_leaves_it_to_be_given_back(
+async def test_after_a_decline_of_the_next_refund_the_money_can_be_refunded(
     customer: Caller, staff: Caller
 ) -> None:
     one = await given(customer, cancel=True)
@@ -180,7 +180,7 @@ async def test_the_last_of_several_refunds_may_fail(customer: Caller, staff: Cal
 
 
 @pytest.mark.parametrize("moved", [1100, 990])
-async def test_what_another_amount_was_charged_for_goes_back_whole_again(
+async def test_another_charged_amount_is_refunded_completely_again(
     customer: Caller, staff: Caller, moved: int
 ) -> None:
     placed = await parked(customer, providers.Succeeded(f"odd {moved}", moved, "EUR"))
@@ -315,22 +315,20 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
 async def test_only_an_operator_ends_the_review_of_a_refund_that_failed(customer: Caller) -> None:
     """Other answers of the provider that arrive during the review are ignored."""
     one, provider = await given(customer), Told()
-    claim = await leases.read_unleased(one.refund, ("succeeded",))
-    assert claim is not None
+    lease = await leases.read_unleased(one.refund, ("succeeded",))
+    assert lease is not None
     assert await corrections.park_failed_refund(one.refund, "account closed")
-    failed = made(one.order, 1000, "charge", key=claim.request.key, state="declined")
+    failed = made(one.order, 1000, "charge", key=lease.request.key, state="declined")
     finding = remedies.Finding("adopt", "it failed", one.order, one.refund, failed)
     assert (await remedies.apply_remedy(provider, finding)).is_done
     for answer in (Declined("failed"), f"late {one.refund}"):
-        assert await settlement.settle([settlement_result(claim, answer)]) == [False]
-    assert not await leases.postpone_payment(claim, "no answer")
+        assert await settlement.settle([settlement_result(lease, answer)]) == [False]
+    assert not await leases.postpone_payment(lease, "no answer")
     assert (await order_of(one), await refund_of(one)) == (("refunding", 0), ("parked", 0))
     await ledger.check()
 
 
-async def test_a_retry_of_a_refund_that_failed_asks_what_became_of_it(
-    customer: Caller, staff: Caller
-) -> None:
+async def test_a_retry_of_a_failed_refund_looks_it_up(customer: Caller, staff: Caller) -> None:
     one = await given(customer)
     await corrections.park_failed_refund(one.refund, "account closed")
     await staff.post(f"/api/payments/{one.refund}/retry/", {"reason": "perhaps"})
@@ -415,7 +413,7 @@ async def test_a_refund_made_at_the_provider_is_listed_and_booked(
     assert told[0]["amount"] == amounts[0]
 
 
-async def test_the_rest_of_an_order_is_given_back_after_a_refund_at_the_provider(
+async def test_the_rest_of_an_order_is_refunded_after_a_refund_at_the_provider(
     customer: Caller, staff: Caller
 ) -> None:
     one, provider = await paid(customer), Told()
@@ -430,7 +428,7 @@ async def test_the_rest_of_an_order_is_given_back_after_a_refund_at_the_provider
 
 
 @pytest.mark.parametrize("values", [{"amount": 1001}, {"currency": "USD"}])
-async def test_what_cannot_be_booked_is_told_and_left(
+async def test_a_refund_that_cannot_be_booked_is_reported_and_not_booked(
     customer: Caller, values: dict[str, Any]
 ) -> None:
     one, provider = await paid(customer), Told()

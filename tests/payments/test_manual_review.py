@@ -63,7 +63,7 @@ async def test_a_retry_looks_first_and_never_charges_anew(customer: Caller, staf
     await ledger.check()
 
 
-async def test_a_reference_that_an_operator_found_is_looked_up_before_it_is_believed(
+async def test_a_reference_from_an_operator_is_looked_up_before_it_counts(
     customer: Caller, staff: Caller
 ) -> None:
     placed = await parked(customer)
@@ -88,7 +88,7 @@ async def test_a_reference_that_an_operator_found_is_looked_up_before_it_is_beli
     await ledger.check()
 
 
-async def test_what_was_heard_before_a_retry_does_not_count_in_a_refund(
+async def test_an_amount_known_before_a_retry_does_not_count_in_a_refund(
     customer: Caller, staff: Caller
 ) -> None:
     reference = f"corrected {customer.user.id}"
@@ -105,7 +105,7 @@ async def test_what_was_heard_before_a_retry_does_not_count_in_a_refund(
     await ledger.check()
 
 
-async def test_what_was_heard_before_a_retry_cannot_be_refunded_if_it_is_not_found_again(
+async def test_an_amount_known_before_a_retry_cannot_be_refunded_if_it_is_not_found_again(
     customer: Caller, staff: Caller
 ) -> None:
     placed = await parked(customer, Succeeded(f"gone {customer.user.id}", 900, "EUR"))
@@ -122,7 +122,7 @@ async def test_what_was_heard_before_a_retry_cannot_be_refunded_if_it_is_not_fou
     await ledger.check()
 
 
-async def test_what_was_not_charged_fails_the_order_and_gives_its_stock_back(
+async def test_a_released_charge_fails_the_order_and_releases_its_stock(
     customer: Caller, staff: Caller
 ) -> None:
     placed = await parked(customer)
@@ -138,7 +138,7 @@ async def test_what_was_not_charged_fails_the_order_and_gives_its_stock_back(
 
 
 @pytest.mark.parametrize("moved", [900, 1100])
-async def test_a_wrong_amount_is_given_back_to_the_last_cent(
+async def test_a_wrong_amount_is_refunded_to_the_last_cent(
     customer: Caller, staff: Caller, moved: int
 ) -> None:
     placed = await parked(customer, Succeeded(f"wrong {moved}", moved, "EUR"))
@@ -156,7 +156,7 @@ async def test_a_wrong_amount_is_given_back_to_the_last_cent(
     await ledger.check()
 
 
-async def test_there_is_nothing_to_give_back_of_what_was_never_seen(
+async def test_a_charge_that_was_never_found_cannot_be_refunded(
     customer: Caller, staff: Caller
 ) -> None:
     placed = await parked(customer)
@@ -186,7 +186,7 @@ async def test_an_order_may_be_canceled_while_its_payment_is_parked(
 
 
 @pytest.mark.parametrize("action", ["retry_payment", "release_payment", "refund_payment"])
-async def test_only_what_is_parked_is_an_operators_to_decide(
+async def test_only_parked_payments_can_be_decided(
     customer: Caller, staff: Caller, flavor: int, action: str
 ) -> None:
     placed = await place(customer.user.id, {flavor: 1})
@@ -200,7 +200,7 @@ async def test_only_what_is_parked_is_an_operators_to_decide(
     await ledger.check()
 
 
-async def test_a_parked_refund_leaves_the_order_refunding_until_somebody_decides(
+async def test_a_parked_refund_leaves_the_order_refunding_until_a_decision(
     customer: Caller, staff: Caller
 ) -> None:
     flavor = await new_flavor(stock=10)

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.anyio
 MANY = 100
 
 
-def desk(provider: Provider, slots: int = 10, timeout: float = 5) -> executor.Executor:
+def make_executor(provider: Provider, slots: int = 10, timeout: float = 5) -> executor.Executor:
     return executor.Executor(provider, slots=slots, lease_seconds=30, timeout=timeout)
 
 
@@ -71,8 +71,8 @@ async def make_due(payment: int) -> None:
     await Job.update({Job.run_at: past}).where(Job.subject == payment)
 
 
-async def settled(claim: leases.Lease, answer: str | Declined | settlement.Parked) -> bool:
-    (settled,) = await settlement.settle([settlement_result(claim, answer)])
+async def settled(lease: leases.Lease, answer: str | Declined | settlement.Parked) -> bool:
+    (settled,) = await settlement.settle([settlement_result(lease, answer)])
     return settled
 
 
@@ -83,7 +83,7 @@ def number(placed: placing.PlacedOrder) -> int:
 
 async def test_a_yes_pays_the_order(placed: placing.PlacedOrder) -> None:
     provider = Provider()
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     (asked,) = provider.asked
     assert (asked.amount, asked.currency) == (500, "EUR")
@@ -100,7 +100,7 @@ async def test_a_yes_pays_the_order(placed: placing.PlacedOrder) -> None:
 async def test_a_no_fails_the_order_and_gives_the_stock_back(customer: Caller) -> None:
     flavor = await new_flavor(stock=10)
     placed = await place(customer.user.id, {flavor: 4})
-    await desk(Provider(Declined("no funds"))).execute([number(placed)])
+    await make_executor(Provider(Declined("no funds"))).execute([number(placed)])
     assert await state(placed) == ("failed", "declined")
     row = await Flavor.select(Flavor.stock).where(Flavor.id == flavor).first()
     assert row == {"stock": 10}
@@ -118,13 +118,13 @@ async def test_the_intent_is_on_the_disk_before_the_provider_hears_of_it(
             seen.append(await state(placed))
             return await super().charge(charge)
 
-    await desk(Looks()).execute([number(placed)])
+    await make_executor(Looks()).execute([number(placed)])
     assert seen == [("pending", "sent")]
 
 
 async def test_a_second_delivery_changes_nothing(placed: placing.PlacedOrder) -> None:
     provider = Provider("first", Declined("second"))
-    one, other = desk(provider), desk(provider)
+    one, other = make_executor(provider), make_executor(provider)
     await asyncio.gather(*(each.execute([number(placed)] * 3) for each in (one, other)))
     await one.execute([number(placed)])
     assert len(provider.asked) == 1
@@ -135,19 +135,19 @@ async def test_a_second_delivery_changes_nothing(placed: placing.PlacedOrder) ->
 @pytest.mark.parametrize(
     "lost", [OutcomeUnknown, TimeoutError, ConnectionResetError, socket.gaierror]
 )
-async def test_no_answer_is_not_a_no_and_is_asked_again_with_the_same_key(
+async def test_no_answer_is_not_a_decline_and_is_retried_with_the_same_key(
     placed: placing.PlacedOrder, lost: type[Exception]
 ) -> None:
     provider = Provider(lost, lost)
     for _ in range(2):
-        await desk(provider).execute([number(placed)])
+        await make_executor(provider).execute([number(placed)])
         assert await state(placed) == ("pending", "unknown")
         job = await Job.select(Job.run_at).where(Job.subject == placed.payment).first()
         assert job is not None
         assert job["run_at"] > datetime.now(UTC) + timedelta(seconds=2)
         await ledger.check()
         await due_now(placed)
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     assert len({charge.key for charge in provider.asked}) == 1
     assert len(provider.asked) == 3
@@ -162,27 +162,27 @@ async def test_a_provider_that_is_too_slow_has_given_no_answer(placed: placing.P
             await asyncio.sleep(60)
             return await super().charge(charge)
 
-    await desk(Slow(), timeout=0.01).execute([number(placed)])
+    await make_executor(Slow(), timeout=0.01).execute([number(placed)])
     assert await state(placed) == ("pending", "unknown")
 
 
 async def test_a_claim_counts_as_a_try_of_the_payment_and_of_its_job(
     placed: placing.PlacedOrder,
 ) -> None:
-    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
+    (lease,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
     job = Job.select(Job.tries).where(Job.kind == "charge", Job.subject == number(placed))
-    assert (claim.tries, await job) == (1, [{"tries": 1}])
+    assert (lease.tries, await job) == (1, [{"tries": 1}])
 
 
 async def test_a_claimed_payment_is_left_alone_until_its_lease_is_over(
     placed: placing.PlacedOrder,
 ) -> None:
-    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
+    (lease,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
     assert await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30) == []
     await due_now(placed)
     (again,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
-    assert again.request == claim.request
-    assert (claim.tries, again.tries) == (1, 2)
+    assert again.request == lease.request
+    assert (lease.tries, again.tries) == (1, 2)
 
 
 async def test_a_definite_answer_counts_even_from_an_older_try(placed: placing.PlacedOrder) -> None:
@@ -199,18 +199,18 @@ async def test_a_definite_answer_counts_even_from_an_older_try(placed: placing.P
     await ledger.check()
 
 
-async def test_what_was_parked_while_it_was_asked_for_stays_so_without_an_answer(
+async def test_a_payment_parked_during_a_call_stays_parked_without_an_answer(
     placed: placing.PlacedOrder,
 ) -> None:
-    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
-    assert await settled(claim, settlement.Parked("another amount"))
+    (lease,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
+    assert await settled(lease, settlement.Parked("another amount"))
     for later in ("unknown", "sent"):
-        assert not await leases.postpone_payment(claim, "no answer", state=later)
+        assert not await leases.postpone_payment(lease, "no answer", state=later)
     assert await state(placed) == ("pending", "parked")
     await ledger.check()
 
 
-async def test_first_sent_at_is_kept_from_the_first_time(placed: placing.PlacedOrder) -> None:
+async def test_first_sent_at_is_set_only_once(placed: placing.PlacedOrder) -> None:
     times = []
     for _ in range(2):
         await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
@@ -222,8 +222,8 @@ async def test_first_sent_at_is_kept_from_the_first_time(placed: placing.PlacedO
 
 
 async def test_an_answer_by_many_at_once_is_settled_once(placed: placing.PlacedOrder) -> None:
-    (claim,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
-    outcomes = await asyncio.gather(*(settled(claim, "the one") for _ in range(20)))
+    (lease,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
+    outcomes = await asyncio.gather(*(settled(lease, "the one") for _ in range(20)))
     assert Counter(outcomes) == {True: 1, False: 19}
     await ledger.check()
 
@@ -233,13 +233,15 @@ async def test_several_answers_are_settled_together_or_not_at_all(
 ) -> None:
     counted = await new_flavor(stock=9)
     placed = [await place(customer.user.id, {counted: n, flavor: 1}) for n in (1, 2, 3)]
-    claims = await leases.acquire_leases([number(one) for one in placed], limit=3, lease_seconds=30)
+    acquired = await leases.acquire_leases(
+        [number(one) for one in placed], limit=3, lease_seconds=30
+    )
     # They come in any order.
-    claims.sort(key=lambda claim: claim.payment)
+    acquired.sort(key=lambda lease: lease.payment)
     first, *others = (
-        settlement_result(claim, answer)
-        for claim, answer in zip(
-            claims, (f"a {flavor}", Declined("no"), f"b {flavor}"), strict=True
+        settlement_result(lease, answer)
+        for lease, answer in zip(
+            acquired, (f"a {flavor}", Declined("no"), f"b {flavor}"), strict=True
         )
     )
     assert await settlement.settle([first]) == [True]
@@ -252,10 +254,12 @@ async def test_several_answers_are_settled_together_or_not_at_all(
     await ledger.check()
 
 
-async def test_the_sweep_finds_what_nobody_rang_for(customer: Caller, flavor: int) -> None:
+async def test_the_sweep_finds_payments_without_a_notification(
+    customer: Caller, flavor: int
+) -> None:
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(12)]
     provider = Provider()
-    sweeper = desk(provider, slots=5)
+    sweeper = make_executor(provider, slots=5)
     await until(lambda: swept(sweeper, placed))
     await sweeper.close(5)
     for one in placed:
@@ -282,9 +286,11 @@ async def test_never_more_are_in_flight_than_there_are_places(
         waiting = 0
 
     provider = Full()
-    one_desk = desk(provider, slots=4)
-    await asyncio.gather(*(one_desk.execute([number(one)]) for one in placed), one_desk.sweep())
-    await one_desk.close(5)
+    one_executor = make_executor(provider, slots=4)
+    await asyncio.gather(
+        *(one_executor.execute([number(one)]) for one in placed), one_executor.sweep()
+    )
+    await one_executor.close(5)
     assert provider.most_at_once == 4
     assert len(provider.asked) == len({charge.key for charge in provider.asked})
     for one in placed:
@@ -296,7 +302,7 @@ async def test_a_busy_desk_forgets_none_of_the_payments_it_was_named(
 ) -> None:
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(12)]
     provider = Provider()
-    busy = desk(provider, slots=4)
+    busy = make_executor(provider, slots=4)
     await asyncio.gather(
         busy.execute([number(placed[0])]), busy.execute([number(one) for one in placed[1:]])
     )
@@ -309,14 +315,14 @@ async def test_two_desks_share_the_work_and_charge_nothing_twice(
 ) -> None:
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(40)]
     provider = Provider()
-    desks = [desk(provider, slots=8), desk(provider, slots=8)]
+    executors = [make_executor(provider, slots=8), make_executor(provider, slots=8)]
 
     async def work(one: executor.Executor) -> None:
         await one.execute([number(order) for order in placed])
         await until(lambda: swept(one, placed))
         await one.close(5)
 
-    await asyncio.gather(*(work(one) for one in desks))
+    await asyncio.gather(*(work(one) for one in executors))
     asked = Counter(charge.key for charge in provider.asked)
     assert max(asked.values()) == 1
     for one in placed:
@@ -328,7 +334,7 @@ async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
     placed: placing.PlacedOrder, customer: Caller, staff: Caller, flavor: int
 ) -> None:
     failed = await place(customer.user.id, {flavor: 1})
-    await desk(Provider(Declined("no"))).execute([number(failed)])
+    await make_executor(Provider(Declined("no"))).execute([number(failed)])
     # Create a refund of an order that was never charged. No rule of the service creates one.
     refund = Payment(
         order=failed.order, kind="refund", n=1, state="sent", provider_key="of nothing", amount=1
@@ -338,7 +344,7 @@ async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
         Job(kind="refund", subject=refund.id, run_at=datetime(2000, 1, 1, tzinfo=UTC), tries=0)
     )
     provider = Provider()
-    await desk(provider).execute([refund.id, number(placed)])
+    await make_executor(provider).execute([refund.id, number(placed)])
     assert [request.order for request in provider.asked] == [placed.order]
     assert await state(placed) == ("paid", "succeeded")
     columns = (Payment.state, Payment.last_error)
@@ -346,10 +352,10 @@ async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
     assert row == {"state": "parked", "last_error": settlement.MISSING_CHARGE}
     assert not await Job.exists().where(Job.kind == "refund", Job.subject == refund.id)
     # If the provider moved money for it anyway, staff have to review it too.
-    claim = await leases.read_unleased(refund.id)
-    assert claim is not None
+    lease = await leases.read_unleased(refund.id)
+    assert lease is not None
     await manual_review.retry_payment(refund.id, reason="to be sure", by=staff.user.id)
-    assert await settled(claim, f"of nothing {refund.id}")
+    assert await settled(lease, f"of nothing {refund.id}")
     assert await Payment.exists().where(
         Payment.id == refund.id, Payment.state == "parked", Payment.moved == 1
     )
@@ -370,10 +376,10 @@ async def test_closing_claims_no_more_and_leaves_the_intent(
             raise AssertionError
 
     provider = Endless()
-    closing = desk(provider, slots=1)
+    closing = make_executor(provider, slots=1)
     under_way = asyncio.create_task(closing.execute([number(placed)]))
     await provider.heard.wait()
-    # This payment waits for the only place, which becomes free once the desk closes.
+    # This payment waits for the only place, which becomes free once the executor closes.
     other = await place(customer.user.id, {flavor: 1})
     waiting = asyncio.create_task(closing.execute([number(other)]))
     await closing.close(0.01)
@@ -384,16 +390,16 @@ async def test_closing_claims_no_more_and_leaves_the_intent(
     assert await state(other) == ("pending", "new")
     assert len(provider.asked) == 1
     await due_now(placed)
-    await desk(Provider()).execute([number(placed), number(other)])
+    await make_executor(Provider()).execute([number(placed), number(other)])
     assert {await state(one) for one in (placed, other)} == {("paid", "succeeded")}
 
 
-async def test_a_job_whose_payment_has_ended_is_dropped(placed: placing.PlacedOrder) -> None:
-    await desk(Provider()).execute([number(placed)])
+async def test_the_job_of_an_ended_payment_is_deleted(placed: placing.PlacedOrder) -> None:
+    await make_executor(Provider()).execute([number(placed)])
     past = datetime.now(UTC) - timedelta(seconds=1)
     await Job.insert(Job(kind="charge", subject=placed.payment, run_at=past))
     provider = Provider()
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert provider.asked == []
     assert not await Job.exists().where(Job.subject == placed.payment)
 
@@ -403,9 +409,9 @@ async def test_a_job_whose_payment_has_ended_is_dropped(placed: placing.PlacedOr
 async def test_a_bug_in_a_provider_costs_a_pause_and_not_the_payment(
     placed: placing.PlacedOrder, caplog: pytest.LogCaptureFixture, bug: Exception
 ) -> None:
-    one_desk = desk(Provider(bug, bug))
+    one_executor = make_executor(Provider(bug, bug))
     for faults in (1, 2):
-        await one_desk.execute([number(placed)])
+        await one_executor.execute([number(placed)])
         assert await state(placed) == ("pending", "unknown")
         row = await Payment.select().where(Payment.id == placed.payment).first()
         assert row is not None
@@ -415,7 +421,7 @@ async def test_a_bug_in_a_provider_costs_a_pause_and_not_the_payment(
         await due_now(placed)
     assert caplog.text.count("Traceback") == 1
     assert caplog.text.count(repr(bug)) == 2
-    await one_desk.execute([number(placed)])
+    await one_executor.execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     await ledger.check()
 
@@ -424,7 +430,7 @@ async def test_a_bug_that_stays_ends_in_a_manual_review(placed: placing.PlacedOr
     before = attempts_counted("error")
     for _ in range(settling.MAX_INTERNAL_ERRORS):
         await due_now(placed)
-        await desk(Provider(KeyError("gone"))).execute([number(placed)])
+        await make_executor(Provider(KeyError("gone"))).execute([number(placed)])
     assert await state(placed) == ("pending", "parked")
     row = await Payment.select(Payment.last_error).where(Payment.id == placed.payment).first()
     assert row == {"last_error": "Internal error in 5 tries: KeyError."}
@@ -442,14 +448,14 @@ async def test_an_answer_that_cannot_be_written_ends_in_a_manual_review(
     monkeypatch.setattr(settlement, "_apply_charge", fail)
     columns = (Payment.faults, Payment.last_error, Payment.moved, Payment.amount)
     for faults in range(1, settling.MAX_INTERNAL_ERRORS):
-        await desk(Provider()).execute([number(placed)])
+        await make_executor(Provider()).execute([number(placed)])
         row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
         assert row is not None
         assert (row["faults"], row["last_error"]) == (faults, "KeyError('gone')")
         # The payment is not sent again at once.
         assert await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30) == []
         await due_now(placed)
-    await desk(Provider()).execute([number(placed)])
+    await make_executor(Provider()).execute([number(placed)])
     assert await state(placed) == ("pending", "parked")
     row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
     assert row is not None
@@ -468,13 +474,13 @@ def attempts_counted(result: str) -> float:
     )
 
 
-async def test_a_refusal_that_somebody_has_to_mend_is_asked_again_within_two_minutes(
+async def test_a_refusal_that_an_operator_has_to_fix_is_retried_within_two_minutes(
     placed: placing.PlacedOrder,
 ) -> None:
     provider = Provider(*[RequestRefused("401")] * 12)
     for _ in range(12):
         await due_now(placed)
-        await desk(provider).execute([number(placed)])
+        await make_executor(provider).execute([number(placed)])
         assert await state(placed) == ("pending", "sent")
         soon = database.seconds_from_now(leases.MAX_RETRY_DELAY_AFTER_ERROR_SECONDS)
         assert await Job.exists().where(Job.subject == placed.payment, Job.run_at <= soon)
@@ -482,17 +488,17 @@ async def test_a_refusal_that_somebody_has_to_mend_is_asked_again_within_two_min
     later = database.seconds_from_now(leases.MAX_RETRY_DELAY_SECONDS)
     assert await Job.exists().where(Job.subject == placed.payment, Job.run_at > later)
     await due_now(placed)
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
 
 
-async def test_a_decline_is_kept_with_a_word_and_the_words_of_the_provider_apart(
+async def test_a_decline_is_stored_with_a_code_and_the_text_of_the_provider(
     placed: placing.PlacedOrder, customer: Caller, staff: Caller
 ) -> None:
     words = "402 card_error: card_declined: insufficient_funds (req_1)"
     path = f"/api/orders/{placed.order}/"
     assert (await customer.get(path)).json()["failure"] is None
-    await desk(Provider(Declined(words, "insufficient-funds"))).execute([number(placed)])
+    await make_executor(Provider(Declined(words, "insufficient-funds"))).execute([number(placed)])
     failure = {
         "code": "insufficient-funds",
         "message": "There is not enough money on the account.",
@@ -508,63 +514,63 @@ async def test_a_decline_is_kept_with_a_word_and_the_words_of_the_provider_apart
     assert (await customer.get(path)).json()["failure"] is None
 
 
-async def test_from_the_second_unknown_on_the_provider_is_asked_what_it_knows(
+async def test_after_the_second_unknown_answer_the_payment_is_looked_up(
     placed: placing.PlacedOrder,
 ) -> None:
     provider = Provider(OutcomeUnknown, OutcomeUnknown)
     for _ in range(2):
-        await desk(provider).execute([number(placed)])
+        await make_executor(provider).execute([number(placed)])
         await due_now(placed)
     assert provider.looked_up == []
     (first, second) = provider.asked
     # The look-up finds nothing yet. This proves nothing, so the same key is sent once more.
     provider.answers = [OutcomeUnknown()]
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert provider.looked_up == [(first, None)]
     assert provider.asked == [first, second, first]
     await due_now(placed)
     provider.found = Succeeded(f"found {placed.order}", 500, "EUR")
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert len(provider.asked) == 3
     assert await state(placed) == ("paid", "succeeded")
     await ledger.check()
 
 
-async def test_what_is_still_processed_is_looked_up_by_its_reference(
+async def test_a_payment_in_progress_is_looked_up_by_its_reference(
     placed: placing.PlacedOrder,
 ) -> None:
     provider = Provider(OutcomeUnknown("processing", reference=f"pi {placed.order}"))
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert await state(placed) == ("pending", "unknown")
     await due_now(placed)
     provider.found = Declined("the bank said no in the end")
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert provider.looked_up == [(provider.asked[0], f"pi {placed.order}")]
     assert await state(placed) == ("failed", "declined")
     await ledger.check()
 
 
-async def test_what_the_provider_did_not_touch_is_no_unknown(placed: placing.PlacedOrder) -> None:
+async def test_a_call_that_did_nothing_is_not_unknown(placed: placing.PlacedOrder) -> None:
     provider = Provider(RetryLater("too many requests"))
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert await state(placed) == ("pending", "sent")
     assert await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30) == []
     await due_now(placed)
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert len({request.key for request in provider.asked}) == 1
     assert await state(placed) == ("paid", "succeeded")
 
 
-async def test_the_providers_reference_is_kept_when_the_next_try_gets_no_answer(
+async def test_the_providers_reference_stays_when_the_next_try_gets_no_answer(
     placed: placing.PlacedOrder,
 ) -> None:
     reference = f"pi {placed.order}"
     provider = Provider(OutcomeUndecided("processing", reference))
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     provider.found = OutcomeUnknown()
     for _ in range(2):
         await due_now(placed)
-        await desk(provider).execute([number(placed)])
+        await make_executor(provider).execute([number(placed)])
     assert [known for _, known in provider.looked_up] == [reference] * 2
     assert len(provider.asked) == 1
 
@@ -573,27 +579,27 @@ async def test_once_the_provider_may_have_forgotten_the_key_it_is_never_sent_aga
     placed: placing.PlacedOrder,
 ) -> None:
     provider = Provider(OutcomeUnknown)
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     long_ago = datetime.now(UTC) - provider.key_life
     await Payment.update({Payment.first_sent_at: long_ago}).where(Payment.id == placed.payment)
     await due_now(placed)
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert len(provider.asked) == len(provider.looked_up) == 1
     assert await state(placed) == ("pending", "parked")
     assert not await Job.exists().where(Job.subject == placed.payment)
     await ledger.check()
 
 
-async def test_what_was_charged_before_the_key_was_forgotten_is_adopted(
+async def test_a_charge_from_before_the_key_expired_is_adopted(
     placed: placing.PlacedOrder,
 ) -> None:
     provider = Provider(OutcomeUnknown)
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     long_ago = datetime.now(UTC) - provider.key_life
     await Payment.update({Payment.first_sent_at: long_ago}).where(Payment.id == placed.payment)
     await due_now(placed)
     provider.found = Succeeded(f"adopted {placed.order}", 500, "EUR")
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     await ledger.check()
 
@@ -608,35 +614,35 @@ async def test_an_old_payment_that_we_never_sent_is_looked_up_first(
         monkeypatch.setattr(module, "datetime", Tomorrow)
     provider = Provider(OutcomeUnknown)
     provider.found = OutcomeUnknown("no answer")
-    await desk(provider).execute([number(placed)])
+    await make_executor(provider).execute([number(placed)])
     assert provider.asked == []
     # It is still looked up first, although we now know of a first try.
     known = Succeeded(f"before the restore {placed.order}", 500, "EUR")
     provider.found = known if charged else None
     for _ in range(2):
         await due_now(placed)
-        await desk(provider).execute([number(placed)])
+        await make_executor(provider).execute([number(placed)])
     assert await state(placed) == ("paid", "succeeded")
     assert len(provider.asked) == (0 if charged else 2)
     await ledger.check()
 
 
-async def test_a_claim_that_fails_leaves_what_was_claimed_before_it(
+async def test_a_failed_query_does_not_lose_earlier_leases(
     placed: placing.PlacedOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def claim(*ids: Any, job_filter: leases.JobFilter, **how: Any) -> list[leases.Lease]:
+    async def lease(*ids: Any, job_filter: leases.JobFilter, **how: Any) -> list[leases.Lease]:
         if job_filter.kinds == ["refund"]:
             raise database.DatabaseUnavailable("away")
         return await leases.acquire_leases(*ids, job_filter=job_filter, **how)
 
-    clock, one_desk = Clock(monkeypatch), desk(Provider())
+    clock, one_executor = Clock(monkeypatch), make_executor(Provider())
     for customer in range(circuit_breaker.FAILURES_TO_OPEN):
-        one_desk._breakers["refund"].record_call(customer, answered=False)
+        one_executor._breakers["refund"].record_call(customer, answered=False)
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
-    monkeypatch.setattr(settling, "acquire_leases", claim)
+    monkeypatch.setattr(settling, "acquire_leases", lease)
     with pytest.raises(database.DatabaseUnavailable):
-        await one_desk.execute([number(placed), 2**40])
-    await one_desk.close(5)
+        await one_executor.execute([number(placed), 2**40])
+    await one_executor.close(5)
     assert await state(placed) == ("paid", "succeeded")
 
 
@@ -644,20 +650,20 @@ async def test_a_claim_that_fails_leaves_what_was_claimed_before_it(
     ("amount", "currency", "said"),
     [(501, "EUR", "5.01 EUR"), (500, "USD", "5.00 USD"), (0, "EUR", "0.00 EUR")],
 )
-async def test_another_amount_than_ours_is_not_believed(
+async def test_another_amount_than_requested_is_parked(
     placed: placing.PlacedOrder, amount: int, currency: str, said: str
 ) -> None:
     reference = f"odd {placed.order}"
-    await desk(Provider(Succeeded(reference, amount, currency))).execute([number(placed)])
+    await make_executor(Provider(Succeeded(reference, amount, currency))).execute([number(placed)])
     assert await state(placed) == ("pending", "parked")
     row = await Payment.select().where(Payment.id == placed.payment).first()
     assert row is not None
     assert (row["provider_ref"], row["moved"]) == (reference, amount)
     assert row["last_error"] == f"The provider moved {said} instead of 5.00 EUR."
     # A late answer with the right amount ends the manual review.
-    claim = await leases.read_unleased(number(placed))
-    assert claim is not None
-    assert await settled(claim, reference)
+    lease = await leases.read_unleased(number(placed))
+    assert lease is not None
+    assert await settled(lease, reference)
     assert await state(placed) == ("paid", "succeeded")
     await ledger.check()
 
@@ -672,22 +678,22 @@ async def test_a_provider_that_does_not_answer_is_left_alone_and_no_order_fails_
     ]
     numbers = [number(one) for one in placed]
     provider = Provider(*[OutcomeUnknown] * circuit_breaker.FAILURES_TO_OPEN)
-    one_desk = desk(provider, slots=MANY)
-    await one_desk.execute(numbers[: circuit_breaker.FAILURES_TO_OPEN])
+    one_executor = make_executor(provider, slots=MANY)
+    await one_executor.execute(numbers[: circuit_breaker.FAILURES_TO_OPEN])
     assert len(provider.asked) == circuit_breaker.FAILURES_TO_OPEN
-    assert await one_desk.sweep() is False
-    await one_desk.execute(numbers)
+    assert await one_executor.sweep() is False
+    await one_executor.execute(numbers)
     assert len(provider.asked) == circuit_breaker.FAILURES_TO_OPEN
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
     # One payment is the trial. Once the provider answers it, the others follow.
-    await one_desk.execute(numbers[-1:])
+    await one_executor.execute(numbers[-1:])
     assert provider.asked[circuit_breaker.FAILURES_TO_OPEN].order == placed[-1].order
     await until(lambda: are_paid(placed[circuit_breaker.FAILURES_TO_OPEN :]))
     assert len(provider.asked) == circuit_breaker.FAILURES_TO_OPEN + 5
     assert {await state(one) for one in placed[: circuit_breaker.FAILURES_TO_OPEN]} == {
         ("pending", "unknown")
     }
-    await one_desk.close(5)
+    await one_executor.close(5)
     await ledger.check()
 
 
@@ -701,9 +707,9 @@ async def test_an_answer_that_is_not_a_yes_does_not_stop_the_payments_of_others(
         await place(one, {flavor: 1}) for one in customers * circuit_breaker.FAILURES_TO_OPEN
     ]
     good = await place(customers[0], {flavor: 1})
-    one_desk = desk(Provider(*[answer] * len(refused)), slots=MANY)
-    await one_desk.execute([number(one) for one in refused])
-    await one_desk.execute([number(good)])
+    one_executor = make_executor(Provider(*[answer] * len(refused)), slots=MANY)
+    await one_executor.execute([number(one) for one in refused])
+    await one_executor.execute([number(good)])
     assert await state(good) == ("paid", "succeeded")
 
 
@@ -715,9 +721,9 @@ async def test_the_trouble_of_one_customer_does_not_stop_the_payments_of_others(
     troubled = [await place(bad, {flavor: 1}) for _ in range(3 * circuit_breaker.FAILURES_TO_OPEN)]
     good = await place(other, {flavor: 1})
     provider = Provider(*[trouble] * len(troubled))
-    one_desk = desk(provider, slots=MANY)
-    await one_desk.execute([number(one) for one in troubled])
-    await one_desk.execute([number(good)])
+    one_executor = make_executor(provider, slots=MANY)
+    await one_executor.execute([number(one) for one in troubled])
+    await one_executor.execute([number(good)])
     assert await state(good) == ("paid", "succeeded")
     assert len(provider.asked) == len(troubled) + 1
 
@@ -741,9 +747,9 @@ class Hangs(Provider):
         return await super()._answer(request)
 
 
-async def swept(one_desk: executor.Executor, orders: list[placing.PlacedOrder]) -> bool:
+async def swept(one_executor: executor.Executor, orders: list[placing.PlacedOrder]) -> bool:
     """Sweep once and return whether all orders are paid."""
-    await one_desk.sweep()
+    await one_executor.sweep()
     return await are_paid(orders)
 
 
@@ -753,101 +759,101 @@ async def are_paid(orders: list[placing.PlacedOrder]) -> bool:
 
 
 @pytest.mark.parametrize("rung", [True, False])
-async def test_calls_that_hang_for_one_customer_leave_places_for_others(
+async def test_calls_that_hang_for_one_customer_leave_slots_for_others(
     customers: list[int], flavor: int, rung: bool
 ) -> None:
     bad, other, _ = customers
     hanging = [await place(bad, {flavor: 1}) for _ in range(30)]
     good = [await place(other, {flavor: 1}) for _ in range(3)]
     provider = Hangs({one.order for one in hanging})
-    one_desk = desk(provider, timeout=60)
-    ringing = asyncio.create_task(one_desk.execute([number(one) for one in hanging]))
+    one_executor = make_executor(provider, timeout=60)
+    ringing = asyncio.create_task(one_executor.execute([number(one) for one in hanging]))
     await until(provider.is_asked)
     if rung:
-        await asyncio.gather(*(one_desk.execute([number(one)]) for one in good))
+        await asyncio.gather(*(one_executor.execute([number(one)]) for one in good))
     else:
-        assert await one_desk.sweep()
+        assert await one_executor.sweep()
     await until(lambda: are_paid(good))
     assert {await state(one) for one in hanging} <= {("pending", "new"), ("pending", "sent")}
     # Payments without a free place are found once there is one, without a sweep or a notification.
     provider.answers_again.set()
     await until(lambda: are_paid(hanging))
     await ringing
-    await one_desk.close(5)
+    await one_executor.close(5)
     await ledger.check()
 
 
-async def test_what_is_rung_for_while_its_customers_share_is_full_costs_no_query(
+async def test_a_notification_for_a_customer_at_the_limit_costs_no_query(
     customers: list[int], flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = [await place(customers[0], {flavor: 1}) for _ in range(30)]
     provider = Hangs({one.order for one in waiting})
-    one_desk = desk(provider, timeout=60)
-    ringing = asyncio.create_task(one_desk.execute([number(one) for one in waiting]))
+    one_executor = make_executor(provider, timeout=60)
+    ringing = asyncio.create_task(one_executor.execute([number(one) for one in waiting]))
     await until(provider.is_asked)
     other = await place(customers[1], {flavor: 1})
     asked, real = list[object](), settling.acquire_leases
 
-    async def claim(ids: object, **how: Any) -> list[leases.Lease]:
+    async def lease(ids: object, **how: Any) -> list[leases.Lease]:
         asked.append(ids)
         return await real(ids, **how)
 
-    monkeypatch.setattr(settling, "acquire_leases", claim)
-    await one_desk.execute([number(one) for one in waiting], [customers[0]] * len(waiting))
+    monkeypatch.setattr(settling, "acquire_leases", lease)
+    await one_executor.execute([number(one) for one in waiting], [customers[0]] * len(waiting))
     assert asked == []
     # With another customer's payment in the same notification, only that one is claimed.
     both = [waiting[-1], other]
-    await one_desk.execute([number(one) for one in both], [customers[0], customers[1]])
+    await one_executor.execute([number(one) for one in both], [customers[0], customers[1]])
     assert asked == [[number(other)]]
     assert await are_paid([other])
     provider.answers_again.set()
     await until(lambda: are_paid(waiting))
     await ringing
-    await one_desk.close(5)
+    await one_executor.close(5)
     await ledger.check()
 
 
-async def test_calls_that_hang_when_tried_again_leave_places_for_what_is_fresh(
+async def test_retries_that_hang_leave_slots_for_new_payments(
     customers: list[int], flavor: int
 ) -> None:
     again = [await place(one, {flavor: 1}) for one in customers * 4]
-    await desk(Provider(*[RetryLater("429")] * len(again)), slots=MANY).execute(
+    await make_executor(Provider(*[RetryLater("429")] * len(again)), slots=MANY).execute(
         [number(one) for one in again]
     )
     for one in again:
         await due_now(one)
     provider = Hangs({one.order for one in again})
-    one_desk = desk(provider, timeout=60)
-    assert await one_desk.sweep()
+    one_executor = make_executor(provider, timeout=60)
+    assert await one_executor.sweep()
     # The fresh payment became due after all retries.
     fresh = await place(customers[0], {flavor: 1})
-    assert await one_desk.sweep()
+    assert await one_executor.sweep()
     await until(lambda: are_paid([fresh]))
     assert {await state(one) for one in again} == {("pending", "sent")}
     provider.answers_again.set()
     await until(lambda: are_paid(again))
-    await one_desk.close(5)
+    await one_executor.close(5)
     await ledger.check()
 
 
-async def test_a_job_that_does_not_say_whose_it_is_does_not_wait_for_a_customer_without_room(
+async def test_a_job_without_a_customer_does_not_wait_for_a_customer_at_the_limit(
     customers: list[int], flavor: int
 ) -> None:
     bad, other, _ = customers
     hanging = [await place(bad, {flavor: 1}) for _ in range(10)]
     provider = Hangs({one.order for one in hanging})
-    one_desk = desk(provider, timeout=60)
-    assert await one_desk.sweep()
+    one_executor = make_executor(provider, timeout=60)
+    assert await one_executor.sweep()
     good = await place(other, {flavor: 1})
     await Job.update({Job.customer: None}).where(Job.subject == number(good))
-    assert await one_desk.sweep()
+    assert await one_executor.sweep()
     await until(lambda: are_paid([good]))
     provider.answers_again.set()
     await until(lambda: are_paid(hanging))
-    await one_desk.close(5)
+    await one_executor.close(5)
 
 
-async def test_what_is_due_is_read_in_order_of_time_and_not_sorted(opened: None) -> None:
+async def test_due_jobs_are_read_in_order_of_time_and_not_sorted(opened: None) -> None:
     query = leases._select_due_jobs(
         None, leases.JobFilter(excluded_customers=[1], only_new=True)
     ).limit(10)
@@ -865,39 +871,39 @@ async def test_what_is_due_is_read_in_order_of_time_and_not_sorted(opened: None)
     assert not re.search("sort|b-tree", plan, re.IGNORECASE), plan
 
 
-async def test_what_one_sweep_passed_over_is_found_once_there_is_room(
+async def test_payments_skipped_by_a_sweep_are_found_when_slots_are_free(
     customers: list[int], flavor: int
 ) -> None:
     """The share of one customer is smaller than the number of these payments."""
     placed = [await place(customers[0], {flavor: 1}) for _ in range(10)]
-    one_desk = desk(Provider())
-    assert await one_desk.sweep()
+    one_executor = make_executor(Provider())
+    assert await one_executor.sweep()
     await until(lambda: are_paid(placed))
-    await one_desk.close(5)
+    await one_executor.close(5)
 
 
-async def test_what_comes_after_the_last_that_there_was_room_for_is_found(
+async def test_payments_beyond_the_free_slots_are_found_later(
     customers: list[int], flavor: int
 ) -> None:
     """The first query finds only as many payments as fill the share of their customer."""
     bad, other, _ = customers
     paid = [await place(bad, {flavor: 1}) for _ in range(2)]
-    await desk(Provider()).execute([number(one) for one in paid])
+    await make_executor(Provider()).execute([number(one) for one in paid])
     refunds = [one for order in paid for one in await actions.cancel_order(order.order, by=bad)]
     # With two refunds that hang, there are as many slots left as one customer may hold.
     provider = Hangs({one.order for one in paid})
-    one_desk = desk(provider, timeout=60)
-    ringing = asyncio.create_task(one_desk.execute(refunds))
+    one_executor = make_executor(provider, timeout=60)
+    ringing = asyncio.create_task(one_executor.execute(refunds))
     await until(provider.is_asked)
     placed = [await place(other, {flavor: 1}) for _ in range(16)]
-    assert await one_desk.sweep()
+    assert await one_executor.sweep()
     await until(lambda: are_paid(placed))
     provider.answers_again.set()
     await ringing
-    await one_desk.close(5)
+    await one_executor.close(5)
 
 
-async def test_a_trial_is_made_for_a_customer_who_had_no_trouble(
+async def test_a_trial_uses_a_customer_without_trouble(
     customers: list[int], stranger: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
@@ -906,34 +912,36 @@ async def test_a_trial_is_made_for_a_customer_who_had_no_trouble(
     ]
     good = await place(stranger.user.id, {flavor: 1})
     provider = Provider(*[OutcomeUnknown()] * circuit_breaker.FAILURES_TO_OPEN)
-    one_desk = desk(provider, slots=MANY)
-    await one_desk.execute([number(one) for one in troubled[: circuit_breaker.FAILURES_TO_OPEN]])
-    assert await one_desk.sweep() is False
+    one_executor = make_executor(provider, slots=MANY)
+    await one_executor.execute(
+        [number(one) for one in troubled[: circuit_breaker.FAILURES_TO_OPEN]]
+    )
+    assert await one_executor.sweep() is False
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
-    assert await one_desk.sweep() is True
+    assert await one_executor.sweep() is True
     # The older payments follow once the trial was answered.
     await until(lambda: are_paid([*troubled[circuit_breaker.FAILURES_TO_OPEN :], good]))
     assert provider.asked[circuit_breaker.FAILURES_TO_OPEN].order == good.order
-    await one_desk.close(5)
+    await one_executor.close(5)
 
 
 async def test_the_trouble_of_refunds_does_not_stop_charges(
     customers: list[int], flavor: int
 ) -> None:
     paid = [await place(one, {flavor: 1}) for one in customers * 4]
-    one_desk = desk(Refunds(), slots=MANY)
-    await one_desk.execute([number(one) for one in paid])
+    one_executor = make_executor(Refunds(), slots=MANY)
+    await one_executor.execute([number(one) for one in paid])
     refunds = [
         one for order in paid for one in await actions.cancel_order(order.order, by=customers[0])
     ]
-    await one_desk.execute(refunds)
+    await one_executor.execute(refunds)
     assert not await Payment.exists().where(Payment.id.is_in(refunds), Payment.state != "unknown")
     good = await place(customers[0], {flavor: 1})
-    await one_desk.execute([number(good)])
+    await one_executor.execute([number(good)])
     assert await state(good) == ("paid", "succeeded")
     # Refunds stop, because they had the trouble. Charges continue.
     (refund,) = await actions.cancel_order(good.order, by=customers[0])
-    await one_desk.execute([refund])
+    await one_executor.execute([refund])
     assert await Payment.exists().where(Payment.id == refund, Payment.state == "new")
     await ledger.check()
 
@@ -970,7 +978,7 @@ class Ahead(datetime):
 
 
 @pytest.mark.only("postgres")
-async def test_what_is_due_is_due_by_the_clock_of_the_database(
+async def test_jobs_are_due_by_the_clock_of_the_database(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def due(payment: int) -> bool:
@@ -982,23 +990,23 @@ async def test_what_is_due_is_due_by_the_clock_of_the_database(
             monkeypatch.setattr(module, "datetime", Ahead)
     placed = await place(customer.user.id, {flavor: 1})
     assert await due(number(placed))
-    await desk(Provider(Declined("no"))).execute([number(placed)])
+    await make_executor(Provider(Declined("no"))).execute([number(placed)])
     (again,) = await actions.pay_order(placed.order, by=customer.user.id, needs_method=False)
     assert await due(again)
-    await desk(Provider()).execute([again])
+    await make_executor(Provider()).execute([again])
     (refund,) = await actions.cancel_order(placed.order, by=customer.user.id)
     assert await due(refund)
-    await desk(Provider(OutcomeUnknown)).execute([refund])
+    await make_executor(Provider(OutcomeUnknown)).execute([refund])
     # Not due yet, but due within the longest pause.
     assert not await due(refund)
     soon = database.seconds_from_now(leases.MAX_RETRY_DELAY_SECONDS)
     assert await Job.exists().where(Job.subject == refund, Job.run_at <= soon)
-    # The same holds for a claim: it lasts no longer than the lease.
+    # The same holds for a lease: it lasts no longer than the lease.
     await make_due(refund)
     await leases.acquire_leases([refund], limit=1, lease_seconds=30)
     over = database.seconds_from_now(30)
     assert await Job.exists().where(Job.subject == refund, Job.run_at <= over)
-    await desk(Provider()).execute([refund])
+    await make_executor(Provider()).execute([refund])
 
 
 @pytest.fixture

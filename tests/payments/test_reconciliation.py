@@ -95,7 +95,7 @@ async def status(order: int) -> str:
     return str(row["status"])
 
 
-async def test_what_agrees_is_no_finding(customer: Caller, flavor: int) -> None:
+async def test_a_matching_record_is_no_finding(customer: Caller, flavor: int) -> None:
     bank = Bank()
     for answer in (f"agreed {flavor}", Declined("no")):
         bank.answers = [answer]
@@ -143,9 +143,7 @@ async def test_another_amount_is_parked_and_not_adopted(customer: Caller, flavor
     await ledger.check()
 
 
-async def test_money_for_what_came_to_nothing_is_given_back_once(
-    customer: Caller, flavor: int
-) -> None:
+async def test_money_for_a_failed_payment_is_refunded_once(customer: Caller, flavor: int) -> None:
     bank = Bank(Declined("no"))
     order, payment, asked = await charged(bank, customer, flavor)
     bank.listed = [record(asked, f"late {order}")]
@@ -164,9 +162,7 @@ async def test_money_for_what_came_to_nothing_is_given_back_once(
     await ledger.check()
 
 
-async def test_money_for_a_payment_that_is_still_new_is_not_given_back(
-    customer: Caller, flavor: int
-) -> None:
+async def test_money_for_a_new_payment_is_not_refunded(customer: Caller, flavor: int) -> None:
     # As after a restored backup, until a worker sends the payment under the same key.
     bank = Bank()
     placed = await place(customer.user.id, {flavor: 2})
@@ -186,7 +182,7 @@ async def test_money_for_a_payment_that_is_still_new_is_not_given_back(
     )
 
 
-async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: int) -> None:
+async def test_money_under_an_unknown_key_is_refunded_or_reported(flavor: int) -> None:
     bank = Bank()
     stranger = Refund("restored away", 700, "EUR", 2**62, "")
     bank.listed = [record(stranger, "ch orphan"), record(stranger, "re orphan", kind="refund")]
@@ -211,7 +207,7 @@ async def test_money_under_a_key_that_is_not_ours_is_given_back_or_told(flavor: 
         ({"state": "declined"}, "declined at the provider, succeeded here"),
     ],
 )
-async def test_what_we_hold_for_certain_and_they_do_not_is_for_a_person(
+async def test_a_difference_in_a_succeeded_payment_needs_review(
     customer: Caller, flavor: int, values: dict[str, Any], why: str
 ) -> None:
     bank = Bank(f"certain {flavor}")
@@ -226,7 +222,7 @@ async def test_what_we_hold_for_certain_and_they_do_not_is_for_a_person(
     assert await status(order) == "paid"
 
 
-async def test_what_never_succeeded_is_not_lacking_in_their_list(
+async def test_a_payment_that_never_succeeded_is_not_missing_at_the_provider(
     customer: Caller, flavor: int
 ) -> None:
     bank = Bank(Declined("no"), OutcomeUnknown)
@@ -239,7 +235,9 @@ async def sent_at(payment: int, when: datetime) -> None:
     await Payment.update({Payment.first_sent_at: when}).where(Payment.id == payment)
 
 
-async def test_their_list_is_read_a_little_further_than_ours(customer: Caller, flavor: int) -> None:
+async def test_the_providers_list_is_read_a_little_further_than_ours(
+    customer: Caller, flavor: int
+) -> None:
     bank, until = Bank(), datetime.now(UTC) - timedelta(hours=1)
     _, payment, asked = await charged(bank, customer, flavor)
     await sent_at(payment, until - timedelta(seconds=1))
@@ -259,7 +257,7 @@ async def test_their_list_is_read_a_little_further_than_ours(customer: Caller, f
         (timedelta(days=3, hours=1), False),
     ],
 )
-async def test_a_worker_compares_what_is_neither_young_nor_old(
+async def test_a_worker_compares_payments_that_are_neither_young_nor_old(
     customer: Caller,
     flavor: int,
     caplog: pytest.LogCaptureFixture,
@@ -295,7 +293,7 @@ async def test_one_worker_compares_once_a_day_and_another_if_that_one_died(
     sent = datetime.now(UTC) - timedelta(hours=1)
     bank.listed = [record(asked, f"daily {order}", created=sent)]
     await Job.delete().where(Job.kind == reconciliation.JOB_KIND)
-    # The first worker claims the comparison and dies.
+    # The first worker acquired the comparison and dies.
     assert await reconciliation._acquire_job()
     await reconciliation.reconcile_if_due(bank)
     assert await status(order) == "pending"
@@ -318,7 +316,7 @@ async def due() -> None:
     await Job.update(now).where(Job.kind == reconciliation.JOB_KIND)
 
 
-async def test_one_record_that_cannot_be_adopted_does_not_keep_the_others_from_it(
+async def test_a_record_that_cannot_be_adopted_does_not_stop_the_others(
     customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     bank = Bank(OutcomeUnknown, OutcomeUnknown, "taken already")
@@ -346,7 +344,7 @@ async def test_one_record_that_cannot_be_adopted_does_not_keep_the_others_from_i
 @pytest.mark.parametrize(
     "trouble", [RetryLater("429"), OutcomeUnknown("500"), ConnectionResetError()]
 )
-async def test_a_provider_that_does_not_give_its_list_is_asked_again_soon(
+async def test_a_comparison_without_a_list_is_repeated_soon(
     caplog: pytest.LogCaptureFixture, trouble: Exception
 ) -> None:
     class Away(Bank):
@@ -370,7 +368,7 @@ async def test_a_provider_that_does_not_give_its_list_is_asked_again_soon(
         (TimeoutError(), ["look"]),
     ],
 )
-async def test_a_look_at_one_refund_that_fails_is_told_and_the_others_are_compared(
+async def test_a_failed_look_up_of_a_refund_is_reported_and_the_others_are_compared(
     flavor: int, known: Exception, whats: list[str]
 ) -> None:
     class Silent(Bank):
@@ -385,7 +383,7 @@ async def test_a_look_at_one_refund_that_fails_is_told_and_the_others_are_compar
     assert [finding.action for finding in await find(bank)] == [*whats, "refund"]
 
 
-async def test_a_charge_for_nothing_that_was_given_back_at_the_provider_is_no_finding(
+async def test_an_unmatched_charge_that_was_refunded_at_the_provider_is_no_finding(
     customer: Caller, flavor: int
 ) -> None:
     bank = Bank(Declined("no"))
@@ -414,7 +412,7 @@ async def test_a_declined_refund_of_a_charge_for_nothing_leaves_it_to_be_done(
     await ledger.check()
 
 
-async def test_a_refund_that_nobody_answers_for_is_to_be_done_again(flavor: int) -> None:
+async def test_a_refund_without_an_answer_is_to_be_repeated(flavor: int) -> None:
     bank = Bank(OutcomeUnknown("500"))
     bank.listed = [record(Refund("restored away too", 700, "EUR", 1, ""), "ch unanswered")]
     (finding,) = await find(bank)

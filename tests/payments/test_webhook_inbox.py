@@ -57,9 +57,9 @@ def number(placed: placing.PlacedOrder) -> int:
 
 
 async def carry_out(payment: int, *answers: str | Answer | Exception) -> None:
-    """Carry out a payment once, with a new desk."""
-    desk = executor.Executor(Provider(*answers), slots=1, lease_seconds=LEASE, timeout=5)
-    await desk.execute([payment])
+    """Carry out a payment once, with a new executor."""
+    one_executor = executor.Executor(Provider(*answers), slots=1, lease_seconds=LEASE, timeout=5)
+    await one_executor.execute([payment])
 
 
 async def state(placed: placing.PlacedOrder) -> tuple[str, str]:
@@ -161,7 +161,9 @@ async def test_our_own_answer_is_given_a_moment_first(placed: placing.PlacedOrde
     assert timedelta() < job["run_at"] - datetime.now(UTC) <= webhook_inbox.LOOKUP_DELAY
 
 
-async def test_what_has_ended_already_is_applied_as_it_comes(placed: placing.PlacedOrder) -> None:
+async def test_an_event_about_an_ended_payment_is_applied_at_once(
+    placed: placing.PlacedOrder,
+) -> None:
     key, provider = await key_of(number(placed)), Told()
     early = await told(key)
     await apply(provider)
@@ -172,7 +174,7 @@ async def test_what_has_ended_already_is_applied_as_it_comes(placed: placing.Pla
     await ledger.check()
 
 
-async def test_what_ends_meanwhile_costs_no_question(placed: placing.PlacedOrder) -> None:
+async def test_a_payment_that_ends_meanwhile_costs_no_query(placed: placing.PlacedOrder) -> None:
     notice, provider = await told(await key_of(number(placed))), Told()
     await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject == placed.payment)
     await carry_out(number(placed))
@@ -182,7 +184,7 @@ async def test_what_ends_meanwhile_costs_no_question(placed: placing.PlacedOrder
     assert await applied(notice)
 
 
-async def test_one_event_is_kept_once(placed: placing.PlacedOrder) -> None:
+async def test_an_event_is_stored_once(placed: placing.PlacedOrder) -> None:
     notice = providers.WebhookEvent("evt_same", await key_of(number(placed)), "pi_1")
     received = await asyncio.gather(
         *(webhook_inbox.store_event("simulated", notice) for _ in range(20))
@@ -192,7 +194,7 @@ async def test_one_event_is_kept_once(placed: placing.PlacedOrder) -> None:
     assert await Notice.count() == await Job.count().where(Job.kind == "notice") == 2
 
 
-async def test_many_notices_of_one_payment_pay_it_once(placed: placing.PlacedOrder) -> None:
+async def test_many_events_about_a_payment_settle_it_once(placed: placing.PlacedOrder) -> None:
     key = await key_of(number(placed))
     several = [await told(key) for _ in range(5)]
     await apply(Told())
@@ -232,7 +234,7 @@ async def test_a_notice_of_no_order_at_all_is_given_up_and_stays_to_be_seen() ->
     await ledger.check()
 
 
-async def test_a_payment_that_nobody_asked_for_yet_is_left_to_the_worker(
+async def test_a_payment_that_was_not_sent_yet_is_left_to_the_worker(
     customer: Caller, flavor: int
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
@@ -244,7 +246,7 @@ async def test_a_payment_that_nobody_asked_for_yet_is_left_to_the_worker(
     assert not await applied(notice)
 
 
-async def test_a_payment_under_way_is_left_to_who_claimed_it_for_as_long_as_a_lease(
+async def test_a_payment_in_progress_is_left_to_its_worker_for_one_lease(
     customer: Caller, flavor: int
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
@@ -315,7 +317,7 @@ async def test_refunds_too_are_ended_by_their_notices_whichever_comes_first(
     [OutcomeUnknown("processing"), RetryLater("429"), ConnectionResetError(), TimeoutError(), None],
     ids=repr,
 )
-async def test_a_provider_that_does_not_know_is_asked_again_later(
+async def test_an_event_without_an_answer_is_retried_later(
     placed: placing.PlacedOrder, trouble: Exception | None
 ) -> None:
     notice, provider = await told(await key_of(number(placed))), Provider()
@@ -343,7 +345,7 @@ async def test_a_provider_that_hangs_is_not_waited_for(placed: placing.PlacedOrd
     assert not await applied(notice)
 
 
-async def test_a_bug_in_one_look_up_disturbs_no_other(
+async def test_a_bug_in_one_look_up_does_not_affect_others(
     customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad, good = [await unanswered(customer, flavor) for _ in range(2)]
@@ -380,7 +382,7 @@ async def test_of_a_notice_that_was_deleted_nothing_is_left_to_do(
     assert not await has_job(notice)
 
 
-async def test_a_database_that_is_away_is_one_error_and_not_one_for_each_notice(
+async def test_an_unavailable_database_is_one_error_and_not_one_for_each_event(
     placed: placing.PlacedOrder, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(payment: int) -> None:
@@ -411,7 +413,7 @@ async def test_several_workers_share_the_notices(customer: Caller, flavor: int) 
     await ledger.check()
 
 
-async def test_notice_worker_and_notice_at_the_same_moment_are_one_charge(
+async def test_two_events_and_a_worker_at_the_same_time_are_one_charge(
     placed: placing.PlacedOrder,
 ) -> None:
     key = await key_of(number(placed))
@@ -430,7 +432,7 @@ async def test_notice_worker_and_notice_at_the_same_moment_are_one_charge(
 
 
 @pytest.mark.parametrize("where", ["notices.claimed", "notices.settled"])
-async def test_who_dies_on_the_way_leaves_it_to_the_next(
+async def test_a_worker_that_dies_leaves_its_events_to_the_next(
     placed: placing.PlacedOrder, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     def die() -> None:

@@ -70,7 +70,7 @@ class OrderActions(Controller):
             CANCEL_REFUSED,
         ),
     )
-    async def cancel(
+    async def cancel_order(
         self,
         request: bodies.ApiRequest,
         order: bodies.PathId,
@@ -106,7 +106,7 @@ class OrderActions(Controller):
             errors.FlavorArchived("Flavor 2 is no longer sold."),
         ),
     )
-    async def pay(
+    async def pay_order(
         self,
         request: bodies.ApiRequest,
         order: bodies.PathId,
@@ -143,7 +143,7 @@ class OrderActions(Controller):
             errors.RefundTooLarge("Only 2.50 EUR is left.", left=250),
         ),
     )
-    async def refund(
+    async def refund_order(
         self,
         request: bodies.ApiRequest,
         order: bodies.PathId,

@@ -48,7 +48,7 @@ class OrderFilter(Struct, frozen=True):
         return SORT_COLUMNS[self.sort.lstrip("-")]
 
     @property
-    def falling(self) -> bool:
+    def is_descending(self) -> bool:
         """Whether the largest value comes first."""
         return self.sort.startswith("-")
 
@@ -107,8 +107,8 @@ def _parse_time(name: str, text: str | None) -> datetime | None:
     try:
         return msgspec.convert(text, AwareTime).astimezone(UTC)
     except msgspec.ValidationError:
-        what = f"must be {constraints.describe_type(AwareTime)}"
-        raise pagination.invalid_parameter(name, what) from None
+        problem = f"must be {constraints.describe_type(AwareTime)}"
+        raise pagination.invalid_parameter(name, problem) from None
     except OverflowError:
         raise pagination.invalid_parameter(name, "must be a time in the years 1 to 9999") from None
 
@@ -124,38 +124,40 @@ def _parse_user(user: str | None, caller: User) -> int | None:
 
 
 async def read_page(
-    asked: OrderFilter, after: pagination.Cursor | None, limit: int
+    order_filter: OrderFilter, after: pagination.Cursor | None, limit: int
 ) -> list[responses.OrderView]:
     """Return at most `limit` orders after a place."""
-    query = _matching_orders(asked).limit(limit)
+    query = _matching_orders(order_filter).limit(limit)
     if after is not None:
-        query = query.where(_after_place(asked, after))
-    if asked.key is not Order.id:
-        query = query.order_by(asked.key, ascending=not asked.falling)
-    return await responses.add_lines(await query.order_by(Order.id, ascending=not asked.falling))
+        query = query.where(_after_place(order_filter, after))
+    if order_filter.key is not Order.id:
+        query = query.order_by(order_filter.key, ascending=not order_filter.is_descending)
+    return await responses.add_lines(
+        await query.order_by(Order.id, ascending=not order_filter.is_descending)
+    )
 
 
-def _matching_orders(asked: OrderFilter) -> Select[Any]:
+def _matching_orders(order_filter: OrderFilter) -> Select[Any]:
     query = Order.select(*responses.ORDER_COLUMNS)
-    if asked.user is not None:
-        query = query.where(Order.user == asked.user)
-    if asked.status:
-        query = query.where(Order.status.is_in(list(asked.status)))
-    if asked.created_from is not None:
-        query = query.where(Order.created_at >= asked.created_from)
-    if asked.created_to is not None:
-        query = query.where(Order.created_at < asked.created_to)
-    if asked.flavor is not None:
-        lines = OrderLine.select(OrderLine.order).where(OrderLine.flavor == asked.flavor)
+    if order_filter.user is not None:
+        query = query.where(Order.user == order_filter.user)
+    if order_filter.status:
+        query = query.where(Order.status.is_in(list(order_filter.status)))
+    if order_filter.created_from is not None:
+        query = query.where(Order.created_at >= order_filter.created_from)
+    if order_filter.created_to is not None:
+        query = query.where(Order.created_at < order_filter.created_to)
+    if order_filter.flavor is not None:
+        lines = OrderLine.select(OrderLine.order).where(OrderLine.flavor == order_filter.flavor)
         query = query.where(Order.id.is_in(lines))
     return query
 
 
-def _after_place(asked: OrderFilter, after: pagination.Cursor) -> Any:
+def _after_place(order_filter: OrderFilter, after: pagination.Cursor) -> Any:
     def passed(column: Column, value: int) -> Any:
-        return column < value if asked.falling else column > value
+        return column < value if order_filter.is_descending else column > value
 
-    if asked.key is Order.id:
+    if order_filter.key is Order.id:
         return passed(Order.id, after.id)
-    same = (asked.key == after.key) & passed(Order.id, after.id)
-    return passed(asked.key, after.key) | same
+    same = (order_filter.key == after.key) & passed(Order.id, after.id)
+    return passed(order_filter.key, after.key) | same

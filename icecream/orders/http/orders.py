@@ -49,7 +49,7 @@ class Orders(Controller):
             METHOD_REQUIRED,
         ),
     )
-    async def place(
+    async def place_order(
         self,
         request: bodies.ApiRequest,
         data: JSONBody[requests.NewOrder],
@@ -73,9 +73,11 @@ class Orders(Controller):
         user, seconds = request.user, waiting.parse_wait_preference(prefer)
         key = idempotency_http.request_key(idempotency_key, request, data)
         try:
-            placed = await state.order_placer.place(user.id, data.wanted, key, user.payment_method)
+            placed = await state.order_placer.place(
+                user.id, data.quantities, key, user.payment_method
+            )
         except inventory.UnknownFlavor as error:
-            raise data.unknown(error) from None
+            raise data.unknown_flavor(error) from None
         answer = responses.OrderPlaced(**asdict(placed.receipt))
         headers = idempotency_http.replay_headers(replayed=placed.replayed)
         if seconds is not None and await state.settlement_waiters.wait_until_settled(
@@ -100,12 +102,12 @@ class Orders(Controller):
             *LINE_REFUSALS,
         ),
     )
-    async def quote(self, data: JSONBody[requests.NewOrder]) -> responses.Quote:
+    async def quote_order(self, data: JSONBody[requests.NewOrder]) -> responses.Quote:
         """Get the price of an order, or the reason why it would be refused. Nothing is stored."""
         try:
-            lines = (await inventory.read_stock(wanted := data.wanted)).reserve(wanted)
+            lines = (await inventory.read_stock(quantities := data.quantities)).reserve(quantities)
         except inventory.UnknownFlavor as error:
-            raise data.unknown(error) from None
+            raise data.unknown_flavor(error) from None
         shown = [responses.LineView(line.flavor, line.quantity, line.unit_price) for line in lines]
         return responses.Quote(
             **responses.line_summary(shown),
@@ -125,7 +127,7 @@ class Orders(Controller):
             *openapi.AUTHENTICATED_CALL_REFUSALS,
         ),
     )
-    async def states(self) -> responses.StateTable:
+    async def list_states(self) -> responses.StateTable:
         """Get the statuses of orders and the states of payments, with their allowed transitions."""
         return responses.STATE_TABLE
 
@@ -143,13 +145,15 @@ class Orders(Controller):
             errors.NotFound(),
         ),
     )
-    async def one(self, request: bodies.ApiRequest, order: bodies.PathId) -> responses.OrderDetail:
+    async def get_order(
+        self, request: bodies.ApiRequest, order: bodies.PathId
+    ) -> responses.OrderDetail:
         """Get one of your orders, with the allowed actions and its history."""
         return await responses.get_order(order, user=request.user)
 
     @get(
         ["/orders", "/my-orders"],
-        dependencies={"asked": Provide(filters.parse_filter, sync_to_thread=False)},
+        dependencies={"order_filter": Provide(filters.parse_filter, sync_to_thread=False)},
         operation_class=openapi.ApiOperation,
         operation_id=lambda handler, method, path: (
             "listOrders" if path[-1] == "orders" else "listMyOrders"
@@ -164,10 +168,10 @@ class Orders(Controller):
             errors.Forbidden("Only staff may see the orders of other users."),
         ),
     )
-    async def mine(
+    async def list_orders(
         self,
         request: bodies.ApiRequest,
-        asked: NamedDependency[filters.OrderFilter],
+        order_filter: NamedDependency[filters.OrderFilter],
         limit: pagination.Limit = None,
         after: pagination.After = None,
     ) -> ASGIApp:
@@ -178,8 +182,8 @@ class Orders(Controller):
         """
 
         async def read(start: pagination.Cursor | None, most: int) -> list[responses.OrderView]:
-            return await filters.read_page(asked, start, most)
+            return await filters.read_page(order_filter, start, most)
 
         return await pagination.list_response(
-            request, read, sort=asked.sort, limit=limit, after=after
+            request, read, sort=order_filter.sort, limit=limit, after=after
         )

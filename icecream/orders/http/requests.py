@@ -41,26 +41,28 @@ class NewOrder(fields.Body):
                 raise constraints.InvalidValue(name, "cannot be combined with lines")
 
     @property
-    def wanted(self) -> dict[int, int]:
+    def quantities(self) -> dict[int, int]:
         """The ordered quantities by flavor id.
 
         Raises:
             errors.ValidationFailed: the sum for one flavor is too large.
         """
         sums: Counter[int] = Counter()
-        for place, line in self._places():
+        for pointer, line in self._lines_by_pointer():
             sums[line.flavor] += line.quantity
             if sums[line.flavor] > MAX_QUANTITY:
                 detail = f"The total quantity of flavor {line.flavor} exceeds {MAX_QUANTITY}."
-                raise errors.ValidationFailed(f"{place}/quantity", "invalid", detail)
+                raise errors.ValidationFailed(f"{pointer}/quantity", "invalid", detail)
         return dict(sums)
 
-    def unknown(self, error: inventory.UnknownFlavor) -> errors.ValidationFailed:
+    def unknown_flavor(self, error: inventory.UnknownFlavor) -> errors.ValidationFailed:
         """Return the error that points to an unknown flavor."""
-        place = next(place for place, line in self._places() if line.flavor == error.flavor)
-        return errors.ValidationFailed(f"{place}/flavor", "unknown-flavor", str(error))
+        pointer = next(
+            pointer for pointer, line in self._lines_by_pointer() if line.flavor == error.flavor
+        )
+        return errors.ValidationFailed(f"{pointer}/flavor", "unknown-flavor", str(error))
 
-    def _places(self) -> list[tuple[str, NewLine]]:
+    def _lines_by_pointer(self) -> list[tuple[str, NewLine]]:
         if self.lines is UNSET:
             assert self.quantity is not UNSET and self.flavor is not UNSET
             return [("", NewLine(self.quantity, self.flavor))]

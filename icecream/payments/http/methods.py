@@ -80,7 +80,7 @@ class PaymentMethods(Controller):
             200, MethodView, EXAMPLE, *openapi.AUTHENTICATED_CALL_REFUSALS
         ),
     )
-    async def mine(self, request: bodies.ApiRequest) -> MethodView:
+    async def get_method(self, request: bodies.ApiRequest) -> MethodView:
         """Get your payment method, as the payment provider's reference; null means none."""
         # Another process may have changed it since this one looked the caller up.
         rows = await User.select(User.payment_method).where(User.id == request.user.id)
@@ -100,7 +100,7 @@ class PaymentMethods(Controller):
             errors.ValidationFailed("/reference", "invalid", f"reference {LOOKS_LIKE_CARD}."),
         ),
     )
-    async def set(self, request: bodies.ApiRequest, data: JSONBody[NewMethod]) -> MethodView:
+    async def set_method(self, request: bodies.ApiRequest, data: JSONBody[NewMethod]) -> MethodView:
         """Set the payment method for your next orders.
 
         It is the payment provider's reference for a card or an account. Your own page gets it from
@@ -116,6 +116,6 @@ class PaymentMethods(Controller):
         summary="Remove your payment method",
         responses=openapi.no_content_responses(*openapi.AUTHENTICATED_CALL_REFUSALS),
     )
-    async def remove(self, request: bodies.ApiRequest) -> None:
+    async def remove_method(self, request: bodies.ApiRequest) -> None:
         """Remove the payment method. New orders are refused if the provider requires one."""
         await set_payment_method(request.user.id, None)

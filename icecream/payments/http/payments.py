@@ -173,7 +173,7 @@ class Payments(Controller):
             STAFF_ONLY,
         ),
     )
-    async def listed(
+    async def list_payments(
         self,
         request: bodies.ApiRequest,
         state_: Annotated[
@@ -221,7 +221,7 @@ class Payments(Controller):
         summary="Get a payment",
         responses=openapi.json_responses(200, PaymentView, EXAMPLE, *PAYMENT_REFUSALS),
     )
-    async def one(self, payment: bodies.PathId) -> PaymentView:
+    async def get_payment(self, payment: bodies.PathId) -> PaymentView:
         """Get one payment, with the possible decisions. For staff."""
         return await get_payment(payment)
 
@@ -239,7 +239,7 @@ class Payments(Controller):
             errors.ReferenceTaken(),
         ),
     )
-    async def retry(
+    async def retry_payment(
         self,
         request: bodies.ApiRequest,
         payment: bodies.PathId,
@@ -253,8 +253,8 @@ class Payments(Controller):
         provider remembers that key, so nothing is charged twice. Without a result, the payment is
         parked again.
         """
-        retry = partial(manual_review.retry_payment, reference=data.reference)
-        return await _decide(retry, request, payment, data, state, idempotency_key, status=202)
+        decision = partial(manual_review.retry_payment, reference=data.reference)
+        return await _decide(decision, request, payment, data, state, idempotency_key, status=202)
 
     @post(
         "/{payment:int}/release",
@@ -264,7 +264,7 @@ class Payments(Controller):
         summary="Release a parked payment",
         responses=openapi.json_responses(200, PaymentView, RELEASED_EXAMPLE, *DECISION_REFUSALS),
     )
-    async def release(
+    async def release_payment(
         self,
         request: bodies.ApiRequest,
         payment: bodies.PathId,
@@ -277,8 +277,8 @@ class Payments(Controller):
         The payment becomes `declined`. The order of a charge becomes `failed`: its stock is
         released, and it can be paid again. The order of a refund stays `paid`.
         """
-        release = manual_review.release_payment
-        return await _decide(release, request, payment, data, state, idempotency_key)
+        decision = manual_review.release_payment
+        return await _decide(decision, request, payment, data, state, idempotency_key)
 
     @post(
         "/{payment:int}/refund",
@@ -294,7 +294,7 @@ class Payments(Controller):
             errors.NothingCharged(),
         ),
     )
-    async def refund(
+    async def refund_payment(
         self,
         request: bodies.ApiRequest,
         payment: bodies.PathId,
@@ -307,8 +307,8 @@ class Payments(Controller):
         All that the provider `moved` is refunded. Then the order becomes `canceled`. With an
         `Idempotency-Key`, a repeated request gets the same response, for 7 days.
         """
-        refund = manual_review.refund_payment
-        return await _decide(refund, request, payment, data, state, idempotency_key, status=202)
+        decision = manual_review.refund_payment
+        return await _decide(decision, request, payment, data, state, idempotency_key, status=202)
 
     @post(
         "/{payment:int}/book",
@@ -320,7 +320,7 @@ class Payments(Controller):
             200, PaymentView, BOOKED_EXAMPLE, *DECISION_REFUSALS, errors.NothingRefunded()
         ),
     )
-    async def book(
+    async def book_refund(
         self,
         request: bodies.ApiRequest,
         payment: bodies.PathId,
@@ -334,8 +334,8 @@ class Payments(Controller):
         becomes `paid`, and the rest can be refunded. If the order is being canceled, the rest is
         refunded at once.
         """
-        book = manual_review.book_refund
-        return await _decide(book, request, payment, data, state, idempotency_key)
+        decision = manual_review.book_refund
+        return await _decide(decision, request, payment, data, state, idempotency_key)
 
 
 async def _decide(

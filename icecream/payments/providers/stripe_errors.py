@@ -15,8 +15,8 @@ from icecream.payments.providers.protocol import (
 
 # If Stripe refuses to carry a charge out, the charge is declined: a retry is useless, because
 # Stripe repeats its answer under the same key, and no money moved. The exception is a fault of the
-# account or of our request, which a person may fix. Then the code has one of these prefixes, or the
-# error names a parameter that does not come from the payment.
+# account or of our request, which an operator can fix. Then the code has one of these prefixes, or
+# the error names a parameter that does not come from the payment.
 ACCOUNT_ERROR_PREFIXES = (
     "account_",
     "api_key_",

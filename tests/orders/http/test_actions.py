@@ -39,7 +39,7 @@ async def charge_of(order: int) -> int:
     return newest
 
 
-class Shelf:
+class StockedOrder:
     """An order of 4 out of a stock of 10, at 250 each."""
 
     def __init__(self, customer: Caller, staff: Caller, flavor: int, order: int) -> None:
@@ -63,38 +63,38 @@ class Shelf:
 
 
 @pytest.fixture
-async def shelf(customer: Caller, staff: Caller) -> Shelf:
+async def pending(customer: Caller, staff: Caller) -> StockedOrder:
     flavor = await new_flavor(stock=10)
     order = (await place(customer.user.id, {flavor: 4})).order
-    return Shelf(customer, staff, flavor, order)
+    return StockedOrder(customer, staff, flavor, order)
 
 
 @pytest.fixture
-async def paid(shelf: Shelf) -> Shelf:
-    await carry_out(shelf.order)
-    return shelf
+async def paid(pending: StockedOrder) -> StockedOrder:
+    await carry_out(pending.order)
+    return pending
 
 
 @pytest.fixture
-async def failed(shelf: Shelf) -> Shelf:
-    await carry_out(shelf.order, Declined("no funds"))
-    return shelf
+async def failed(pending: StockedOrder) -> StockedOrder:
+    await carry_out(pending.order, Declined("no funds"))
+    return pending
 
 
-async def test_before_it_is_sent_canceling_ends_it_at_once(shelf: Shelf) -> None:
+async def test_before_it_is_sent_canceling_ends_it_at_once(pending: StockedOrder) -> None:
     for _ in range(2):
-        answer = await shelf.do("cancel")
+        answer = await pending.do("cancel")
         assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
     assert answer.json()["cancel_requested"] is False
-    assert await shelf.now() == ("canceled", 0, 10)
+    assert await pending.now() == ("canceled", 0, 10)
     # The job of the charge is gone too.
     await ledger.check()
-    assert (await carry_out(shelf.order)).asked == []
-    assert await shelf.history() == ["placed", "canceled"]
+    assert (await carry_out(pending.order)).asked == []
+    assert await pending.history() == ["placed", "canceled"]
     await ledger.check()
 
 
-async def test_a_payment_that_is_tried_again_is_canceled_at_once_too(failed: Shelf) -> None:
+async def test_a_payment_that_is_tried_again_is_canceled_at_once_too(failed: StockedOrder) -> None:
     assert (await failed.do("pay")).status_code == 202
     answer = await failed.do("cancel")
     assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
@@ -110,7 +110,9 @@ async def payment_in(order: int, state: str) -> int:
     return number
 
 
-async def test_the_workers_are_notified_of_each_change(failed: Shelf, notified: list[int]) -> None:
+async def test_the_workers_are_notified_of_each_change(
+    failed: StockedOrder, notified: list[int]
+) -> None:
     changes = [failed.do("pay"), failed.refund(300), failed.do("cancel")]
     for count, change in enumerate(changes):
         await change
@@ -120,44 +122,52 @@ async def test_the_workers_are_notified_of_each_change(failed: Shelf, notified: 
 
 @pytest.mark.parametrize("answers", [[], [OutcomeUnknown("lost")]])
 async def test_while_it_is_charged_canceling_waits_and_then_gives_the_money_back(
-    shelf: Shelf, answers: list[Any]
+    pending: StockedOrder, answers: list[Any]
 ) -> None:
-    (claim,) = await leases.acquire_leases(
-        [await charge_of(shelf.order)], limit=1, lease_seconds=30
+    (lease,) = await leases.acquire_leases(
+        [await charge_of(pending.order)], limit=1, lease_seconds=30
     )
     if answers:
-        await leases.postpone_payment(claim, "lost")
+        await leases.postpone_payment(lease, "lost")
     for _ in range(2):
-        answer = await shelf.do("cancel")
+        answer = await pending.do("cancel")
         assert (answer.status_code, answer.json()["status"]) == (202, "pending")
         assert answer.json()["cancel_requested"] is True
         assert answer.json()["actions"] == []
-    await settlement.settle([settlement_result(claim, f"late {shelf.order}")])
-    assert await shelf.now() == ("refunding", 0, 6)
-    provider = await carry_out(shelf.order)
+    await settlement.settle([settlement_result(lease, f"late {pending.order}")])
+    assert await pending.now() == ("refunding", 0, 6)
+    provider = await carry_out(pending.order)
     (refund,) = provider.asked
     assert isinstance(refund, Refund)
-    assert (refund.amount, refund.charge) == (1000, f"late {shelf.order}")
-    assert await shelf.now() == ("canceled", 1000, 10)
-    assert await shelf.history() == ["placed", "cancel-requested", "paid", "refunding", "canceled"]
+    assert (refund.amount, refund.charge) == (1000, f"late {pending.order}")
+    assert await pending.now() == ("canceled", 1000, 10)
+    assert await pending.history() == [
+        "placed",
+        "cancel-requested",
+        "paid",
+        "refunding",
+        "canceled",
+    ]
     await ledger.check()
 
 
-async def test_while_it_is_charged_a_no_still_is_a_no(shelf: Shelf) -> None:
-    (claim,) = await leases.acquire_leases(
-        [await charge_of(shelf.order)], limit=1, lease_seconds=30
+async def test_while_it_is_charged_a_no_still_is_a_no(pending: StockedOrder) -> None:
+    (lease,) = await leases.acquire_leases(
+        [await charge_of(pending.order)], limit=1, lease_seconds=30
     )
-    assert (await shelf.do("cancel")).status_code == 202
-    await settlement.settle([settlement_result(claim, Declined("no"))])
-    assert await shelf.now() == ("failed", 0, 10)
+    assert (await pending.do("cancel")).status_code == 202
+    await settlement.settle([settlement_result(lease, Declined("no"))])
+    assert await pending.now() == ("failed", 0, 10)
     # A customer who pays again withdraws the request to cancel.
-    assert (await shelf.do("pay")).json()["cancel_requested"] is False
-    await carry_out(shelf.order)
-    assert await shelf.now() == ("paid", 0, 6)
+    assert (await pending.do("pay")).json()["cancel_requested"] is False
+    await carry_out(pending.order)
+    assert await pending.now() == ("paid", 0, 6)
     await ledger.check()
 
 
-async def test_what_was_paid_is_given_back_and_then_its_stock(paid: Shelf) -> None:
+async def test_the_paid_amount_is_refunded_and_then_the_stock_is_released(
+    paid: StockedOrder,
+) -> None:
     for _ in range(2):
         answer = await paid.do("cancel")
         assert (answer.status_code, answer.json()["status"]) == (202, "refunding")
@@ -169,17 +179,19 @@ async def test_what_was_paid_is_given_back_and_then_its_stock(paid: Shelf) -> No
     await ledger.check()
 
 
-async def test_what_cost_nothing_is_canceled_at_once(customer: Caller, staff: Caller) -> None:
+async def test_a_free_order_is_canceled_at_once(customer: Caller, staff: Caller) -> None:
     flavor = await new_flavor(stock=10, price=0)
     order = (await place(customer.user.id, {flavor: 4})).order
-    free = Shelf(customer, staff, flavor, order)
+    free = StockedOrder(customer, staff, flavor, order)
     assert (await free.do("cancel")).status_code == 200
     assert await free.now() == ("canceled", 0, 10)
     assert await free.history() == ["placed", "paid", "cancel-requested", "refunding", "canceled"]
     await ledger.check()
 
 
-async def test_a_refund_that_is_under_way_may_still_become_a_cancellation(paid: Shelf) -> None:
+async def test_a_refund_that_is_under_way_may_still_become_a_cancellation(
+    paid: StockedOrder,
+) -> None:
     assert (await paid.refund()).status_code == 202
     assert (await paid.do("cancel")).status_code == 202
     await carry_out(paid.order)
@@ -187,7 +199,7 @@ async def test_a_refund_that_is_under_way_may_still_become_a_cancellation(paid: 
     await ledger.check()
 
 
-async def test_canceling_while_a_part_is_given_back_gives_back_the_rest(paid: Shelf) -> None:
+async def test_canceling_during_a_partial_refund_refunds_the_rest(paid: StockedOrder) -> None:
     assert (await paid.refund(300)).status_code == 202
     assert (await paid.do("cancel")).status_code == 202
     first, *none = (await carry_out(paid.order)).asked
@@ -200,17 +212,19 @@ async def test_canceling_while_a_part_is_given_back_gives_back_the_rest(paid: Sh
 
 
 @pytest.mark.parametrize("status", ["failed", "refunded"])
-async def test_what_failed_or_was_refunded_cannot_be_canceled(shelf: Shelf, status: str) -> None:
-    await carry_out(shelf.order, *([Declined("no")] if status == "failed" else []))
+async def test_a_failed_or_refunded_order_cannot_be_canceled(
+    pending: StockedOrder, status: str
+) -> None:
+    await carry_out(pending.order, *([Declined("no")] if status == "failed" else []))
     if status == "refunded":
-        await shelf.refund()
-        await carry_out(shelf.order)
-    answer = await shelf.do("cancel")
+        await pending.refund()
+        await carry_out(pending.order)
+    answer = await pending.do("cancel")
     assert (answer.status_code, answer.json()["code"]) == (409, "invalid-transition")
     assert (answer.json()["from"], answer.json()["to"]) == (status, "canceled")
 
 
-async def test_a_part_is_given_back_and_the_order_stays_paid(paid: Shelf) -> None:
+async def test_a_partially_refunded_order_stays_paid(paid: StockedOrder) -> None:
     answer = await paid.refund(300)
     assert (answer.status_code, answer.json()["status"]) == (202, "paid")
     (refund,) = (await carry_out(paid.order)).asked
@@ -231,7 +245,7 @@ async def test_a_part_is_given_back_and_the_order_stays_paid(paid: Shelf) -> Non
     await ledger.check()
 
 
-async def test_never_more_is_given_back_than_is_left(paid: Shelf) -> None:
+async def test_a_refund_is_limited_to_the_amount_that_is_left(paid: StockedOrder) -> None:
     answer = await paid.refund(1001)
     assert (answer.status_code, answer.json()["code"]) == (409, "refund-too-large")
     assert answer.json()["left"] == 1000
@@ -245,17 +259,15 @@ async def test_never_more_is_given_back_than_is_left(paid: Shelf) -> None:
     await ledger.check()
 
 
-async def test_of_an_order_of_no_cost_nothing_is_given_back(
-    customer: Caller, staff: Caller
-) -> None:
+async def test_a_free_order_cannot_be_refunded(customer: Caller, staff: Caller) -> None:
     flavor = await new_flavor(stock=10, price=0)
-    free = Shelf(customer, staff, flavor, (await place(customer.user.id, {flavor: 4})).order)
+    free = StockedOrder(customer, staff, flavor, (await place(customer.user.id, {flavor: 4})).order)
     answer = await free.refund()
     assert (answer.status_code, answer.json()["code"]) == (409, "refund-too-large")
     assert await free.now() == ("paid", 0, 6)
 
 
-async def test_a_hundred_refunds_at_once_are_one(paid: Shelf) -> None:
+async def test_a_hundred_refunds_at_once_are_one(paid: StockedOrder) -> None:
     answers = await asyncio.gather(*(paid.refund(600) for _ in range(100)))
     assert sorted(answer.status_code for answer in answers) == [202] + [409] * 99
     assert len((await carry_out(paid.order)).asked) == 1
@@ -263,7 +275,7 @@ async def test_a_hundred_refunds_at_once_are_one(paid: Shelf) -> None:
     await ledger.check()
 
 
-async def test_a_refund_that_comes_again_under_its_key_is_one(paid: Shelf) -> None:
+async def test_a_refund_that_comes_again_under_its_key_is_one(paid: StockedOrder) -> None:
     first, again = [await paid.refund(300, **{"Idempotency-Key": "melted"}) for _ in range(2)]
     assert (first.status_code, again.status_code) == (202, 202)
     assert "idempotent-replayed" not in first.headers
@@ -278,7 +290,7 @@ async def test_a_refund_that_comes_again_under_its_key_is_one(paid: Shelf) -> No
 
 @pytest.mark.parametrize("amount", [None, 300])
 async def test_a_refund_that_is_declined_leaves_the_order_paid(
-    paid: Shelf, amount: int | None
+    paid: StockedOrder, amount: int | None
 ) -> None:
     await paid.refund(amount)
     await carry_out(paid.order, Declined("account closed"))
@@ -290,7 +302,9 @@ async def test_a_refund_that_is_declined_leaves_the_order_paid(
     await ledger.check()
 
 
-async def test_a_cancellation_whose_refund_is_declined_can_be_asked_for_again(paid: Shelf) -> None:
+async def test_a_cancellation_with_a_declined_refund_can_be_requested_again(
+    paid: StockedOrder,
+) -> None:
     await paid.do("cancel")
     await carry_out(paid.order, Declined("account closed"))
     assert await paid.now() == ("paid", 0, 6)
@@ -300,16 +314,16 @@ async def test_a_cancellation_whose_refund_is_declined_can_be_asked_for_again(pa
     await ledger.check()
 
 
-async def test_a_refund_without_an_answer_is_sent_again_with_its_key(paid: Shelf) -> None:
+async def test_a_refund_without_an_answer_is_sent_again_with_its_key(paid: StockedOrder) -> None:
     await paid.refund(300)
     lost = await carry_out(paid.order, OutcomeUnknown("lost"))
     assert await paid.now() == ("paid", 0, 6)
     rows = await Payment.select(Payment.id).where(
         Payment.order == paid.order, Payment.kind == "refund"
     )
-    (claim,) = await _due(rows[0]["id"])
-    assert claim.request == lost.asked[0]
-    await settlement.settle([settlement_result(claim, f"again {paid.order}")])
+    (lease,) = await _due(rows[0]["id"])
+    assert lease.request == lost.asked[0]
+    await settlement.settle([settlement_result(lease, f"again {paid.order}")])
     assert await paid.now() == ("paid", 300, 6)
     await ledger.check()
 
@@ -320,8 +334,8 @@ async def _due(payment: int) -> list[leases.Lease]:
     return await leases.acquire_leases([payment], limit=1, lease_seconds=30)
 
 
-async def test_what_is_not_paid_cannot_be_refunded(shelf: Shelf) -> None:
-    answer = await shelf.refund()
+async def test_an_unpaid_order_cannot_be_refunded(pending: StockedOrder) -> None:
+    answer = await pending.refund()
     assert (answer.status_code, answer.json()["code"]) == (409, "invalid-transition")
 
 
@@ -341,14 +355,14 @@ async def test_what_is_not_paid_cannot_be_refunded(shelf: Shelf) -> None:
     ],
 )
 async def test_a_refund_that_makes_no_sense_is_refused(
-    paid: Shelf, body: dict[str, Any], pointer: str
+    paid: StockedOrder, body: dict[str, Any], pointer: str
 ) -> None:
     answer = await paid.do("refund", paid.staff, json=body)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
-async def test_only_staff_give_money_back(paid: Shelf) -> None:
+async def test_only_staff_give_money_back(paid: StockedOrder) -> None:
     answer = await paid.do("refund", json={"reason": "please"})
     assert answer.status_code == 403
     assert await paid.now() == ("paid", 0, 6)
@@ -356,13 +370,13 @@ async def test_only_staff_give_money_back(paid: Shelf) -> None:
 
 @pytest.mark.parametrize("what", ["cancel", "pay"])
 async def test_another_customers_order_is_not_there(
-    shelf: Shelf, stranger: Caller, what: str
+    pending: StockedOrder, stranger: Caller, what: str
 ) -> None:
-    assert (await shelf.do(what, stranger)).status_code == 404
+    assert (await pending.do(what, stranger)).status_code == 404
     assert (await stranger.post(f"/api/orders/{2**62}/{what}/")).status_code == 404
 
 
-async def test_a_failed_order_is_paid_again_under_a_new_key(failed: Shelf) -> None:
+async def test_a_failed_order_is_paid_again_under_a_new_key(failed: StockedOrder) -> None:
     assert await failed.now() == ("failed", 0, 10)
     for _ in range(2):
         answer = await failed.do("pay")
@@ -384,7 +398,7 @@ async def test_a_failed_order_is_paid_again_under_a_new_key(failed: Shelf) -> No
     await ledger.check()
 
 
-async def test_a_hundred_who_pay_again_at_once_pay_once(failed: Shelf) -> None:
+async def test_a_hundred_requests_to_pay_again_charge_once(failed: StockedOrder) -> None:
     answers = await asyncio.gather(*(failed.do("pay") for _ in range(100)))
     assert {answer.status_code for answer in answers} == {202}
     assert len((await carry_out(failed.order)).asked) == 1
@@ -392,7 +406,7 @@ async def test_a_hundred_who_pay_again_at_once_pay_once(failed: Shelf) -> None:
     await ledger.check()
 
 
-async def test_stock_that_is_gone_meanwhile_is_not_sold_twice(failed: Shelf) -> None:
+async def test_stock_that_is_gone_meanwhile_is_not_sold_twice(failed: StockedOrder) -> None:
     await place(failed.customer.user.id, {failed.flavor: 8})
     answer = await failed.do("pay")
     assert (answer.status_code, answer.json()["code"]) == (409, "insufficient-stock")
@@ -401,14 +415,14 @@ async def test_stock_that_is_gone_meanwhile_is_not_sold_twice(failed: Shelf) -> 
     await ledger.check()
 
 
-async def test_what_is_no_longer_sold_is_not_paid_for(failed: Shelf) -> None:
+async def test_an_order_for_an_archived_flavor_cannot_be_paid_again(failed: StockedOrder) -> None:
     await Flavor.update({Flavor.archived: True}).where(Flavor.id == failed.flavor)
     answer = await failed.do("pay")
     assert (answer.status_code, answer.json()["code"]) == (409, "flavor-archived")
     assert await failed.now() == ("failed", 0, 10)
 
 
-async def test_the_price_stays_as_it_was_ordered(failed: Shelf) -> None:
+async def test_the_price_stays_as_it_was_ordered(failed: StockedOrder) -> None:
     await Flavor.update({Flavor.price: 999}).where(Flavor.id == failed.flavor)
     await failed.do("pay")
     (charge,) = (await carry_out(failed.order)).asked
@@ -417,7 +431,7 @@ async def test_the_price_stays_as_it_was_ordered(failed: Shelf) -> None:
 
 
 @pytest.mark.parametrize("status", ["canceled", "refunding", "refunded"])
-async def test_what_was_given_up_is_not_paid_again(paid: Shelf, status: str) -> None:
+async def test_a_canceled_order_cannot_be_paid_again(paid: StockedOrder, status: str) -> None:
     await (paid.do("cancel") if status == "canceled" else paid.refund())
     if status != "refunding":
         await carry_out(paid.order)
@@ -456,7 +470,7 @@ async def test_canceling_and_charging_at_once_come_to_one_end(
 
 
 async def test_without_a_payment_method_nothing_is_written_where_one_is_needed(
-    customer: Caller, failed: Shelf, monkeypatch: pytest.MonkeyPatch
+    customer: Caller, failed: StockedOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settings.Settings, "needs_payment_method", True)
     body = {"flavor": failed.flavor, "quantity": 1}
@@ -487,20 +501,20 @@ def rung(customer: Caller, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     return told
 
 
-async def test_the_workers_are_told_of_what_each_change_staged(
-    shelf: Shelf, rung: list[list[int]]
+async def test_the_workers_are_notified_of_the_payments_of_each_change(
+    pending: StockedOrder, rung: list[list[int]]
 ) -> None:
-    await carry_out(shelf.order, Declined("no"))
-    await shelf.do("pay")
-    assert rung == [[await charge_of(shelf.order)]]
-    await carry_out(shelf.order)
-    await shelf.refund(100)
-    part = await payments_of(shelf.order, "refund")
+    await carry_out(pending.order, Declined("no"))
+    await pending.do("pay")
+    assert rung == [[await charge_of(pending.order)]]
+    await carry_out(pending.order)
+    await pending.refund(100)
+    part = await payments_of(pending.order, "refund")
     assert rung[1:] == [part]
-    await carry_out(shelf.order)
-    await shelf.do("cancel")
+    await carry_out(pending.order)
+    await pending.do("cancel")
     assert rung[2:] == [
-        [one for one in await payments_of(shelf.order, "refund") if one not in part]
+        [one for one in await payments_of(pending.order, "refund") if one not in part]
     ]
 
 

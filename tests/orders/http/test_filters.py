@@ -198,7 +198,7 @@ async def orders(customer: Caller) -> AsyncIterator[dict[str, Any]]:
         ("flavor=999999", []),
     ],
 )
-async def test_a_list_is_what_was_asked_for_whole_and_by_page(
+async def test_a_list_has_the_requested_orders_whole_and_by_page(
     customer: Caller, orders: dict[str, Any], query: str, which: list[int]
 ) -> None:
     expected = [orders["numbers"][n] for n in which]
@@ -218,7 +218,7 @@ async def test_a_long_list_in_another_order_is_streamed_whole(
     assert len({order["id"] for order in answer}) == 6
 
 
-async def test_staff_see_those_of_others_and_nobody_else_does(
+async def test_only_staff_see_the_orders_of_other_users(
     customer: Caller, stranger: Caller, staff: Caller, flavor: int
 ) -> None:
     number = (await place(customer.user.id, {flavor: 1})).order

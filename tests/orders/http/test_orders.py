@@ -41,7 +41,7 @@ async def stock(flavor: int) -> int:
 
 
 @pytest.mark.parametrize("kind", ["data", "files", "json"])
-async def test_an_order_is_taken_as_a_form_as_multipart_and_as_json(
+async def test_an_order_is_accepted_as_a_form_as_multipart_and_as_json(
     customer: Caller, flavor: int, kind: str
 ) -> None:
     fields: dict[str, Any] = {"quantity": 2, "flavor": flavor}
@@ -74,7 +74,7 @@ async def test_the_path_answers_with_and_without_its_slash(customer: Caller, fla
         assert len((await customer.get(path)).json()) == 2
 
 
-async def test_digit_strings_and_read_only_members_are_taken(
+async def test_digit_strings_and_read_only_members_are_accepted(
     customer: Caller, stranger: Caller, flavor: int
 ) -> None:
     body = {
@@ -215,7 +215,7 @@ async def test_another_content_type_is_415(customer: Caller, flavor: int, kind: 
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "nonsense"])
-async def test_a_compressed_body_is_415_and_says_what_is_taken(
+async def test_a_compressed_body_is_415_with_the_accepted_encodings(
     customer: Caller, flavor: int, coding: str
 ) -> None:
     body = gzip.compress(msgspec.json.encode({"quantity": 1, "flavor": flavor}))
@@ -229,7 +229,7 @@ async def test_a_compressed_body_is_415_and_says_what_is_taken(
     assert plain.status_code == 200
 
 
-async def test_counted_stock_runs_out_with_409_and_says_what_is_left(customer: Caller) -> None:
+async def test_counted_stock_runs_out_with_409_and_the_quantity_left(customer: Caller) -> None:
     flavor = await new_flavor(stock=5)
     assert (await customer.post("/api/orders/", {"quantity": 3, "flavor": flavor})).is_success
     answer = await customer.post("/api/orders/", {"quantity": 3, "flavor": flavor})
@@ -269,7 +269,7 @@ async def test_the_longest_order_goes_through_beside_others(customer: Caller) ->
     await ledger.check()
 
 
-async def test_a_short_flavor_among_several_is_named_and_nothing_is_taken(
+async def test_a_flavor_without_enough_stock_is_named_and_nothing_is_reserved(
     customer: Caller,
 ) -> None:
     plenty, scarce = await new_flavor(stock=50), await new_flavor(stock=2)
@@ -281,7 +281,7 @@ async def test_a_short_flavor_among_several_is_named_and_nothing_is_taken(
     await ledger.check()
 
 
-async def test_a_quote_is_what_an_order_would_be_and_writes_nothing(customer: Caller) -> None:
+async def test_a_quote_equals_the_order_and_writes_nothing(customer: Caller) -> None:
     scarce, other = await new_flavor(price=30, stock=4), await new_flavor(price=5)
     body = {"lines": [{"flavor": other, "quantity": 1}, {"flavor": scarce, "quantity": 4}]}
     before = await everything()
@@ -296,9 +296,7 @@ async def test_a_quote_is_what_an_order_would_be_and_writes_nothing(customer: Ca
 
 
 @pytest.mark.parametrize(("body", "pointer"), REFUSED[-20:], ids=repr)
-async def test_a_quote_refuses_what_an_order_would(
-    customer: Caller, body: Any, pointer: str
-) -> None:
+async def test_a_quote_is_refused_like_an_order(customer: Caller, body: Any, pointer: str) -> None:
     answers = [await customer.post(path, body) for path in ("/api/orders/", "/api/orders/quote/")]
     placed, quoted = (answer.json() for answer in answers)
     assert [answer.status_code for answer in answers] == [400, 400]
@@ -306,14 +304,14 @@ async def test_a_quote_refuses_what_an_order_would(
     assert quoted["errors"][0]["pointer"] == pointer
 
 
-async def test_a_quote_says_what_is_left(customer: Caller) -> None:
+async def test_a_refused_quote_has_the_quantity_left(customer: Caller) -> None:
     flavor = await new_flavor(stock=2)
     answer = await customer.post("/api/orders/quote/", {"flavor": flavor, "quantity": 3})
     assert (answer.status_code, answer.json()["code"]) == (409, "insufficient-stock")
     assert answer.json()["lines"] == [{"flavor": flavor, "quantity": 3, "available": 2}]
 
 
-async def test_one_order_has_what_happened_and_what_may_be_done(customer: Caller) -> None:
+async def test_an_order_has_its_history_and_the_allowed_actions(customer: Caller) -> None:
     placed = await place(customer.user.id, {await new_flavor(): 1})
     order = (await customer.get(f"/api/orders/{placed.order}/")).json()
     (listed,) = (await customer.get("/api/orders/")).json()
@@ -321,9 +319,9 @@ async def test_one_order_has_what_happened_and_what_may_be_done(customer: Caller
     assert order["actions"] == ["cancel"]
     (happened,) = order["history"]
     assert (happened["type"], happened["by"]) == ("placed", customer.user.id)
-    (claim,) = await leases.acquire_leases([placed.payment or 0], limit=1, lease_seconds=30)
+    (lease,) = await leases.acquire_leases([placed.payment or 0], limit=1, lease_seconds=30)
     assert (await customer.get(f"/api/orders/{placed.order}/")).json()["actions"] == ["cancel"]
-    await settlement.settle([settlement.SettlementResult(claim, Declined("No money."))])
+    await settlement.settle([settlement.SettlementResult(lease, Declined("No money."))])
     order = (await customer.get(f"/api/orders/{placed.order}/")).json()
     assert (order["status"], order["actions"]) == ("failed", ["pay"])
     assert [(one["type"], one["by"], one.get("reason")) for one in order["history"]] == [
@@ -348,7 +346,7 @@ MISSING = [
 
 @pytest.mark.parametrize("path", ["", "/cancel"])
 @pytest.mark.parametrize("number", MISSING)
-async def test_what_is_not_there_is_not_found(customer: Caller, number: str, path: str) -> None:
+async def test_an_unknown_id_is_not_found(customer: Caller, number: str, path: str) -> None:
     method = "POST" if path else "GET"
     answer = await customer.request(method, f"/api/orders/{number}{path}/")
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")

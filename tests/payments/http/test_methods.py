@@ -48,7 +48,7 @@ def test_a_providers_reference_stays_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", CARDS)
-def test_what_looks_like_a_card_is_told_so_and_not_repeated(text: str) -> None:
+def test_a_card_number_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(ValueError, match="looks like a card number") as refusal:
         methods_http.validate_reference(text)
     assert text not in str(refusal.value)
@@ -69,7 +69,7 @@ async def put(caller: Caller, body: Any) -> Any:
     return await caller.request("PUT", METHOD, json=body)
 
 
-async def test_everybody_has_one_or_none_of_their_own(customer: Caller, stranger: Caller) -> None:
+async def test_each_user_has_one_method_or_none(customer: Caller, stranger: Caller) -> None:
     assert (await customer.get(METHOD)).json() == {"reference": None}
     answer = await put(customer, {"reference": "pm_1"})
     assert (answer.status_code, answer.json()) == (200, {"reference": "pm_1"})
@@ -87,7 +87,7 @@ async def test_everybody_has_one_or_none_of_their_own(customer: Caller, stranger
 @pytest.mark.parametrize(
     "body", [*({"reference": text} for text in CARDS + NONE_AT_ALL), {}, {"reference": 1}, []]
 )
-async def test_anything_else_is_refused_by_name_and_neither_kept_nor_repeated(
+async def test_any_other_text_is_refused_and_neither_stored_nor_repeated(
     customer: Caller, caplog: pytest.LogCaptureFixture, body: Any
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -114,7 +114,7 @@ async def test_the_very_next_order_is_paid_with_it(customer: Caller, flavor: int
         await asyncio.gather(*others)
 
 
-async def test_one_that_was_set_elsewhere_counts_within_a_second(
+async def test_a_method_set_in_another_process_counts_within_a_second(
     customer: Caller, flavor: int
 ) -> None:
     """Another process makes the change and cannot notify this one."""

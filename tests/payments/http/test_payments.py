@@ -67,7 +67,7 @@ async def odd(customer: Caller, staff: Caller) -> Desk:
     return Desk(staff, placed.order, payment_id(placed))
 
 
-async def test_a_payment_is_shown_with_what_may_be_decided(lost: Desk, odd: Desk) -> None:
+async def test_a_payment_is_shown_with_the_allowed_decisions(lost: Desk, odd: Desk) -> None:
     shown = (await odd.staff.get(odd.path)).json()
     (row,) = await Payment.select().where(Payment.id == odd.payment)
     assert shown.pop("first_sent_at").endswith("Z")
@@ -91,7 +91,7 @@ async def test_a_payment_is_shown_with_what_may_be_decided(lost: Desk, odd: Desk
     assert (shown["moved"], shown["actions"]) == (None, ["retry", "release"])
 
 
-async def test_what_a_customer_pays_with_is_not_shown(customer: Caller, staff: Caller) -> None:
+async def test_the_payment_method_is_not_shown(customer: Caller, staff: Caller) -> None:
     await customer.request("PUT", "/api/payment-method/", json={"reference": "pm_secret"})
     order = {"flavor": await new_flavor(), "quantity": 1}
     placed = (await customer.post("/api/orders/", order)).json()["order_id"]
@@ -116,7 +116,7 @@ async def test_payments_are_for_staff(lost: Desk, customer: Caller, client: Any)
 
 
 @pytest.mark.parametrize("path", [f"{2**62}/", "0/", "-1/", "x/", f"{2**63}/"])
-async def test_what_is_not_there_is_not_found(staff: Caller, path: str) -> None:
+async def test_an_unknown_id_is_not_found(staff: Caller, path: str) -> None:
     for answer in [
         await staff.get(f"/api/payments/{path}"),
         *[await staff.post(f"/api/payments/{path}{what}/", WHY) for what in ("retry", "refund")],
@@ -138,7 +138,7 @@ async def walk(caller: Caller, path: str) -> list[list[int]]:
     return pages
 
 
-async def test_the_list_is_what_was_asked_for_whole_and_by_page(
+async def test_the_list_has_the_requested_payments_whole_and_by_page(
     customer: Caller, staff: Caller, lost: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placed = await place(customer.user.id, {await new_flavor(): 1})
@@ -189,7 +189,7 @@ async def test_a_bad_query_is_refused_by_name(staff: Caller, query: str, pointer
 # The decisions of an operator.
 
 
-async def test_a_retry_is_carried_out_and_told_with_who_and_why(
+async def test_a_retry_is_carried_out_and_recorded_with_author_and_reason(
     lost: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rung: list[list[int]] = []
@@ -215,7 +215,7 @@ async def test_a_retry_is_carried_out_and_told_with_who_and_why(
     await ledger.check()
 
 
-async def test_what_was_not_charged_is_released(lost: Desk) -> None:
+async def test_a_payment_without_a_charge_is_released(lost: Desk) -> None:
     answer = await lost.do("release")
     assert (answer.status_code, answer.json()["state"]) == (200, "declined")
     assert await lost.now() == ("declined", "failed")
@@ -223,7 +223,7 @@ async def test_what_was_not_charged_is_released(lost: Desk) -> None:
     await ledger.check()
 
 
-async def test_what_was_charged_wrongly_is_given_back_once(odd: Desk) -> None:
+async def test_a_wrong_charge_is_refunded_once(odd: Desk) -> None:
     key = {"Idempotency-Key": "give-it-back"}
     first, again = [await odd.do("refund", **key) for _ in range(2)]
     assert (first.status_code, again.status_code) == (202, 202)
@@ -242,7 +242,7 @@ async def test_what_was_charged_wrongly_is_given_back_once(odd: Desk) -> None:
     await ledger.check()
 
 
-async def test_what_nobody_saw_charged_is_not_given_back(lost: Desk) -> None:
+async def test_a_payment_without_a_known_charge_is_not_refunded(lost: Desk) -> None:
     answer = await lost.do("refund", **{"Idempotency-Key": "nothing-to-give"})
     assert (answer.status_code, answer.json()["code"]) == (409, "nothing-charged")
     assert await lost.now() == ("parked", "pending")
@@ -273,7 +273,7 @@ async def test_only_one_of_many_operators_decides(odd: Desk, what: str) -> None:
 
 @pytest.mark.parametrize("came", ["new", "unknown", "succeeded", "declined"])
 @pytest.mark.parametrize("what", ["retry", "release", "refund", "book"])
-async def test_what_does_not_wait_for_an_operator_is_not_decided(
+async def test_a_payment_that_is_not_parked_cannot_be_decided(
     customer: Caller, staff: Caller, came: str, what: str
 ) -> None:
     placed = await place(customer.user.id, {await new_flavor(): 1})

@@ -81,15 +81,18 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("path", [PATH, PATH.rstrip("/")])
-async def test_a_signed_notice_is_kept_with_its_job(provider: httpx.AsyncClient, path: str) -> None:
+async def test_a_signed_event_is_stored_with_its_job(
+    provider: httpx.AsyncClient, path: str
+) -> None:
     answer = await provider.post(path, json=told())
     assert (answer.status_code, answer.json()) == (200, {"received": True})
-    assert await kept() == [{"provider": "simulated", **told()}]
+    stored = {"provider": "simulated", "event": "evt_1", "key": "a key", "reference": "pi_1"}
+    assert await kept() == [stored]
     (job,) = await Job.select(Job.subject).where(Job.kind == "notice")
     assert await Kept.exists().where(Kept.id == job["subject"], Kept.applied_at.is_null())
 
 
-async def test_a_hundred_of_one_are_kept_once(provider: httpx.AsyncClient) -> None:
+async def test_a_hundred_copies_of_an_event_are_stored_once(provider: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(provider.post(PATH, json=told()) for _ in range(100)))
     assert {answer.status_code for answer in answers} == {200}
     assert (len(await kept()), await jobs()) == (1, 1)
@@ -98,9 +101,7 @@ async def test_a_hundred_of_one_are_kept_once(provider: httpx.AsyncClient) -> No
 
 
 @pytest.mark.parametrize("headers", [{}, {"Signature": "wrong"}, {"Signature": "good, but old"}])
-async def test_what_is_not_signed_is_not_believed(
-    visitor: Visitor, headers: dict[str, str]
-) -> None:
+async def test_an_unsigned_event_is_refused(visitor: Visitor, headers: dict[str, str]) -> None:
     async with visitor("192.0.2.2") as forger:
         answer = await forger.post(PATH, json=told(), headers=headers)
     assert refused(answer) == (401, "invalid-signature")
@@ -142,7 +143,7 @@ async def test_garbage_is_refused_or_ignored(visitor: Visitor, body: bytes) -> N
 
 @pytest.mark.parametrize("text", ["k" * 256, "a\0b", "a\nb"])
 @pytest.mark.parametrize("member", ["event", "key", "reference"])
-async def test_what_cannot_be_ours_is_not_kept(
+async def test_an_event_that_cannot_be_ours_is_not_stored(
     provider: httpx.AsyncClient, member: str, text: str
 ) -> None:
     answer = await provider.post(PATH, json=told(**{member: text}))
@@ -162,7 +163,7 @@ async def test_there_is_one_provider(provider: httpx.AsyncClient, name: str) -> 
     assert await kept() == []
 
 
-async def test_a_provider_is_never_told_to_slow_down_but_a_forger_is(
+async def test_only_unsigned_requests_are_rate_limited(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = msgspec.structs.replace(settings.load(), rate_limit="3/minute")
@@ -180,7 +181,7 @@ async def test_a_provider_is_never_told_to_slow_down_but_a_forger_is(
 @pytest.mark.parametrize(
     ("error", "status"), [(KeyError, 500), (database.DatabaseUnavailable, 503)]
 )
-async def test_what_is_not_committed_is_not_acknowledged_and_may_come_again(
+async def test_an_event_without_a_commit_is_not_acknowledged_and_may_be_repeated(
     provider: httpx.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
     error: type[Exception],

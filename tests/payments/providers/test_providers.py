@@ -35,7 +35,7 @@ async def test_none_or_all_may_be_declined(rate: float, kind: type) -> None:
     assert {type(answer) for answer in answers} == {kind}
 
 
-async def test_it_takes_at_least_the_time_it_is_told_to() -> None:
+async def test_it_takes_at_least_the_configured_time() -> None:
     began = time.monotonic()
     await SimulatedGateway((0.05, 0.06), 0).charge(*charges(1))
     assert time.monotonic() - began >= 0.05

@@ -84,7 +84,7 @@ async def provider(request: pytest.FixtureRequest) -> AsyncIterator[StripeGatewa
     await made.close()
 
 
-async def test_a_charge_moves_what_was_asked_for(provider: StripeGateway) -> None:
+async def test_a_charge_moves_the_requested_amount(provider: StripeGateway) -> None:
     _, answer = await charged(provider, 1250)
     assert (answer.amount, answer.currency) == (1250, "EUR")
     assert answer.reference.startswith("pi_")
@@ -105,7 +105,7 @@ async def test_a_refund_gives_back_part_and_then_the_rest(provider: StripeGatewa
         assert given.reference.startswith("re_")
 
 
-async def test_what_was_charged_is_found_by_its_reference(provider: StripeGateway) -> None:
+async def test_a_charge_is_found_by_its_reference(provider: StripeGateway) -> None:
     asked, answer = await charged(provider)
     assert await provider.look_up(asked, answer.reference) == answer
 
@@ -318,7 +318,7 @@ async def test_the_amount_is_the_one_that_arrived(stub: tuple[Stub, StripeGatewa
     assert await asked(stub, charge(1250)) == Succeeded("pi_1", 5, "USD")
 
 
-async def test_what_is_still_processed_is_unknown_under_its_reference(
+async def test_a_payment_in_progress_is_unknown_with_its_reference(
     stub: tuple[Stub, StripeGateway],
 ) -> None:
     stub[0].says(200, intent(status="processing"))
@@ -367,7 +367,7 @@ async def test_a_decline_has_a_word_that_stays_the_same(
 
 
 @pytest.mark.parametrize("bug", [AttributeError, KeyError, TypeError, ValueError])
-async def test_a_bug_of_ours_is_not_taken_for_an_answer_that_cannot_be_read(
+async def test_an_internal_error_is_not_an_unreadable_answer(
     stub: tuple[Stub, StripeGateway], bug: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
@@ -382,7 +382,7 @@ async def test_a_bug_of_ours_is_not_taken_for_an_answer_that_cannot_be_read(
         await stub[1].look_up(Charge(BEARS_OUR_KEY["reference"], 1, "EUR", 7, CARD), "pi_1")
 
 
-async def test_a_fault_of_ours_is_not_taken_for_one_of_the_network(
+async def test_an_internal_error_is_not_a_network_error(
     stub: tuple[Stub, StripeGateway], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def request(*_: object, **__: object) -> None:
@@ -406,19 +406,21 @@ async def test_a_broken_connection_is_no_answer(
     await impatient.close()
 
 
-async def test_nobody_there_is_no_answer() -> None:
+async def test_a_refused_connection_is_no_answer() -> None:
     alone = StripeGateway("sk_test_tests", api=f"http://127.0.0.1:{servers.free_port()}")
     with pytest.raises(OutcomeUnknown):
         await alone.charge(charge())
     await alone.close()
 
 
-async def test_without_a_method_nobody_is_asked(stub: tuple[Stub, StripeGateway]) -> None:
+async def test_without_a_method_the_provider_is_not_called(
+    stub: tuple[Stub, StripeGateway],
+) -> None:
     assert isinstance(await asked(stub, charge(method=None)), Declined)
     assert stub[0].heard == b""
 
 
-async def test_what_is_sent_names_the_order_and_carries_the_key(
+async def test_a_request_has_the_order_and_the_key(
     stub: tuple[Stub, StripeGateway],
 ) -> None:
     stub[0].says(200, intent())
@@ -493,7 +495,7 @@ async def test_a_look_that_fails_says_nothing_about_the_payment(
     assert type(answer) is kind
 
 
-async def test_money_that_moved_counts_when_two_bear_one_key(
+async def test_the_object_that_moved_money_counts_when_two_have_one_key(
     stub: tuple[Stub, StripeGateway],
 ) -> None:
     request = charge()
@@ -508,7 +510,7 @@ async def test_money_that_moved_counts_when_two_bear_one_key(
     assert b"GET /v1/payment_intents/search?" in stub[0].heard
 
 
-async def test_a_list_that_breaks_off_is_not_taken_for_a_whole_one(
+async def test_a_truncated_list_is_an_error(
     stub: tuple[Stub, StripeGateway],
 ) -> None:
     stub[0].says(500, error("api_error"))
@@ -516,7 +518,7 @@ async def test_a_list_that_breaks_off_is_not_taken_for_a_whole_one(
         _ = [one async for one in stub[1].records(datetime.now(UTC), datetime.now(UTC))]
 
 
-async def test_a_line_of_a_list_that_cannot_be_read_is_told_and_left_out(
+async def test_an_unreadable_line_of_a_list_is_logged_and_skipped(
     stub: tuple[Stub, StripeGateway], caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = [
@@ -604,7 +606,7 @@ async def test_a_notice_names_our_key_and_their_reference(reader: StripeGateway)
         {"object": "balance"},
     ],
 )
-async def test_what_is_not_about_a_payment_of_ours_is_nothing(
+async def test_an_event_about_no_payment_of_ours_is_ignored(
     reader: StripeGateway, object_: dict[str, Any]
 ) -> None:
     body = event(object_)
@@ -624,7 +626,7 @@ THIN = {
     [json.dumps(THIN).encode(), b"no json", b"[]", b'{"id": 1}', b"[" * 100_000],
     ids=["thin", "text", "list", "members", "deep"],
 )
-async def test_what_is_signed_in_another_form_is_passed_over(
+async def test_a_signed_event_of_another_form_is_ignored(
     reader: StripeGateway, body: bytes
 ) -> None:
     assert reader.parse_webhook(body, signed(body)) is None
@@ -652,7 +654,7 @@ async def test_a_forged_or_an_old_notice_is_refused(
         reader.parse_webhook(body, headers)
 
 
-async def test_without_a_secret_no_notice_is_believed() -> None:
+async def test_without_a_secret_no_event_is_accepted() -> None:
     trusting = StripeGateway("sk_test_tests")
     with pytest.raises(UnverifiedWebhook):
         trusting.parse_webhook(BODY, signed(BODY, "whsec"))
