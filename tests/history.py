@@ -79,6 +79,8 @@ class History:
         """Settle several payments at once, like an executor."""
         now, later = self._waiting[:10], self._waiting[10:]
         acquired = await leases.acquire_leases(now, limit=10, lease_seconds=0) if now else []
+        # PostgreSQL returns them in any order; the history must be the same in each run.
+        acquired.sort(key=lambda lease: lease.payment)
         verdicts = [
             settlement.SettlementResult(one, answer)
             for one in acquired

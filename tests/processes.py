@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[1]
 # The shell reads from a pipe that this process holds open. When a line arrives, or the pipe closes
 # because this process has ended, the shell kills the whole process group that it guards.
 GUARD_SCRIPT = 'read -r _; kill -s KILL -- "-$1" 2> /dev/null'
-# In seconds: far longer than any step takes.
-PATIENCE = 25.0
+# In seconds: far longer than any step takes, also on a busy machine.
+PATIENCE = 50.0
 # Settings with quick payments, and with leases that expire soon.
 FAST_PAYMENTS = {
     "ICECREAM_PAYMENT_DELAY": "0.01-0.05",
