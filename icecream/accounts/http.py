@@ -149,20 +149,15 @@ class Accounts(Controller):
 
     @post(
         "/",
-        status_code=200,
-        exclude_from_auth=True,
-        operation_class=openapi.ApiOperation,
-        operation_id="signIn",
-        summary="Sign in",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            "signIn",
+            "Sign in",
             tokens.Pair,
             EXAMPLE_PAIR,
             errors.WrongCredentials(),
-            *openapi.ANY_CALL_REFUSALS,
             *openapi.BODY_REFUSALS,
+            is_public=True,
         ),
-        security=[{}],
     )
     async def sign_in(self, request: bodies.ApiRequest, data: JSONBody[Credentials]) -> tokens.Pair:
         """Exchange a name and a password for a pair of tokens.
@@ -181,20 +176,15 @@ class Accounts(Controller):
 
     @post(
         "/refresh",
-        status_code=200,
-        exclude_from_auth=True,
-        operation_class=openapi.ApiOperation,
-        operation_id="refreshToken",
-        summary="Refresh the tokens",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            "refreshToken",
+            "Refresh the tokens",
             tokens.Pair,
             EXAMPLE_PAIR,
             errors.InvalidRefreshToken(),
-            *openapi.ANY_CALL_REFUSALS,
             *openapi.BODY_REFUSALS,
+            is_public=True,
         ),
-        security=[{}],
     )
     async def refresh(self, data: JSONBody[Refresh]) -> tokens.Pair:
         """Exchange a refresh token for a new pair of tokens."""

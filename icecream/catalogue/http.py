@@ -18,7 +18,6 @@ ADD_REFUSALS = (
     errors.Forbidden("Only staff may set the price."),
     errors.NameTaken("There is already a flavor called Choclate."),
 )
-FLAVOR_REFUSALS = (*openapi.AUTHENTICATED_CALL_REFUSALS, errors.NotFound())
 STAFF_ONLY = errors.Forbidden("This is for staff.")
 INVALID_TAG = errors.ValidationFailed(
     "/If-Match", "malformed", 'If-Match must be entity tags in quotes, such as "3", or *.'
@@ -48,18 +47,15 @@ class Flavors(Controller):
 
     @get(
         "/",
-        operation_class=openapi.OperationWithETag,
-        operation_id="listFlavors",
-        summary="List flavors",
-        responses=openapi.with_not_modified(
-            openapi.json_responses(
-                200,
-                list[flavors.FlavorView],
-                [flavors.EXAMPLE],
-                *openapi.AUTHENTICATED_CALL_REFUSALS,
-                errors.ValidationFailed("/archived", "invalid", "archived must be true or false."),
-                errors.Forbidden("Only staff may see archived flavors."),
-            )
+        **openapi.operation(
+            "listFlavors",
+            "List flavors",
+            list[flavors.FlavorView],
+            [flavors.EXAMPLE],
+            errors.ValidationFailed("/archived", "invalid", "archived must be true or false."),
+            errors.Forbidden("Only staff may see archived flavors."),
+            kind=openapi.OperationWithETag,
+            also=openapi.success(304, None),
         ),
     )
     async def list_flavors(
@@ -86,17 +82,15 @@ class Flavors(Controller):
 
     @post(
         "/add",
-        operation_class=openapi.ApiOperation,
-        operation_id="addFlavor",
-        summary="Add a flavor",
-        responses=openapi.json_responses(
-            201,
+        **openapi.operation(
+            "addFlavor",
+            "Add a flavor",
             flavors.FlavorView,
             flavors.EXAMPLE,
-            *openapi.AUTHENTICATED_CALL_REFUSALS,
             *openapi.BODY_REFUSALS,
             *ADD_REFUSALS,
             *openapi.IDEMPOTENCY_KEY_REFUSALS,
+            status=201,
         ),
     )
     async def add_flavor(
@@ -122,11 +116,13 @@ class Flavors(Controller):
     @get(
         "/{flavor:int}",
         guards=[bodies.require_exact_ids],
-        operation_class=openapi.OperationWithETag,
-        operation_id="getFlavor",
-        summary="Get a flavor",
-        responses=openapi.json_responses(
-            200, flavors.FlavorView, flavors.EXAMPLE, *FLAVOR_REFUSALS
+        **openapi.operation(
+            "getFlavor",
+            "Get a flavor",
+            flavors.FlavorView,
+            flavors.EXAMPLE,
+            errors.NotFound(),
+            kind=openapi.OperationWithETag,
         ),
     )
     async def get_flavor(self, flavor: bodies.PathId) -> Response[flavors.FlavorView]:
@@ -139,19 +135,18 @@ class Flavors(Controller):
     @patch(
         "/{flavor:int}",
         guards=[bodies.require_exact_ids, accounts_http.require_staff],
-        operation_class=openapi.OperationWithETag,
-        operation_id="editFlavor",
-        summary="Edit a flavor",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            "editFlavor",
+            "Edit a flavor",
             flavors.FlavorView,
             flavors.EXAMPLE,
-            *FLAVOR_REFUSALS,
+            errors.NotFound(),
             *openapi.BODY_REFUSALS,
             INVALID_TAG,
             STAFF_ONLY,
             errors.NameTaken("There is already a flavor called Choclate."),
             errors.PreconditionFailed(),
+            kind=openapi.OperationWithETag,
         ),
     )
     async def edit_flavor(
@@ -173,16 +168,13 @@ class Flavors(Controller):
 
     @post(
         "/{flavor:int}/stock",
-        status_code=200,
         guards=[bodies.require_exact_ids, accounts_http.require_staff],
-        operation_class=openapi.ApiOperation,
-        operation_id="receiveStock",
-        summary="Receive stock",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            "receiveStock",
+            "Receive stock",
             flavors.FlavorView,
             flavors.EXAMPLE,
-            *FLAVOR_REFUSALS,
+            errors.NotFound(),
             *openapi.BODY_REFUSALS,
             *openapi.IDEMPOTENCY_KEY_REFUSALS,
             STAFF_ONLY,

@@ -211,12 +211,11 @@ class Events(Controller):
 
     @get(
         "/",
-        operation_class=openapi.ApiOperation,
-        operation_id="followOrders",
-        summary="Follow the events of orders",
-        responses=openapi.event_stream_responses(
+        **openapi.operation(
+            "followOrders",
+            "Follow the events of orders",
+            str,
             STREAM_EXAMPLE,
-            *openapi.AUTHENTICATED_CALL_REFUSALS,
             errors.ValidationFailed("/after", "invalid", "This is not the id of an event."),
         ),
     )

@@ -1,10 +1,11 @@
 """The parts of the API document for all operations: bodies, responses and refusals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import groupby
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from litestar.enums import RequestEncodingType
@@ -94,43 +95,54 @@ IDEMPOTENCY_KEY_REFUSALS = (
 response_types: list[Any] = [Problem]
 
 
-def json_responses(
-    status: int, body: Any, example: Any, *refusals: errors.Refusal
-) -> dict[int, ResponseSpec]:
-    """Return all responses of an operation: the expected one and the refusals, with examples."""
-    response_types.append(body)
-    good = ResponseSpec(
-        body,
-        description=HTTPStatus(status).phrase,
-        examples=[Example(value=example)],
-        generate_examples=False,
-    )
-    return {status: good} | _refusal_responses(refusals)
+def operation(
+    operation_id: Any,
+    summary: str,
+    body: Any,
+    example: Any,
+    *refusals: errors.Refusal,
+    status: int = 200,
+    kind: type[Operation] | None = None,
+    also: Mapping[int, ResponseSpec] = MappingProxyType({}),
+    is_public: bool = False,
+) -> dict[str, Any]:
+    """Return the arguments of a route that describe its operation in the API document.
+
+    Args:
+        operation_id: the id, or a function that Litestar calls for each path.
+        body: the type of the response body; None for a response without a body.
+        refusals: those that are not the same for all operations, each with an example.
+        also: further successful responses.
+        is_public: the operation needs no token.
+    """
+    common = ANY_CALL_REFUSALS if is_public else AUTHENTICATED_CALL_REFUSALS
+    public = {"exclude_from_auth": True, "security": [{}]} if is_public else {}
+    return public | {
+        "operation_class": kind or ApiOperation,
+        "operation_id": operation_id,
+        "summary": summary,
+        "status_code": status,
+        "responses": success(status, body, example)
+        | dict(also)
+        | _refusal_responses((*common, *refusals)),
+    }
 
 
-def no_content_responses(*refusals: errors.Refusal) -> dict[int, ResponseSpec]:
-    """Return all responses of an operation that succeeds without a body."""
-    return {204: ResponseSpec(None, description=HTTPStatus.NO_CONTENT.phrase)} | _refusal_responses(
-        refusals
-    )
+def success(status: int, body: Any, example: Any = None) -> dict[int, ResponseSpec]:
+    """Return one successful response, with an example; a text is a stream of events."""
+    response = ResponseSpec(body, description=HTTPStatus(status).phrase, generate_examples=False)
+    if body is not None:
+        response_types.append(body)
+        response.examples = [Example(value=example)]
+    if body is str:
+        response.media_type = EVENT_STREAM_MEDIA_TYPE
+    return {status: response}
 
 
 def _refusal_responses(refusals: Sequence[errors.Refusal]) -> dict[int, ResponseSpec]:
     by_status = attrgetter("status")
     groups = groupby(sorted(refusals, key=by_status), by_status)
     return {status: _refusal_response(*group) for status, group in groups}
-
-
-def event_stream_responses(example: str, *refusals: errors.Refusal) -> dict[int, ResponseSpec]:
-    """Return all responses of an operation that answers with server-sent events."""
-    responses = json_responses(200, str, example, *refusals)
-    responses[200].media_type = EVENT_STREAM_MEDIA_TYPE
-    return responses
-
-
-def with_not_modified(responses: dict[int, ResponseSpec]) -> dict[int, ResponseSpec]:
-    """Add the response 304 (not modified)."""
-    return responses | {304: ResponseSpec(None, description=HTTPStatus.NOT_MODIFIED.phrase)}
 
 
 def _refusal_response(*refusals: errors.Refusal) -> ResponseSpec:

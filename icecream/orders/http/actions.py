@@ -25,7 +25,6 @@ PAY_REFUSED = errors.InvalidTransition("canceled", "pending", states.ORDER["canc
 REFUND_REFUSED = errors.InvalidTransition("pending", "refunded", states.ORDER["pending"])
 CANCELED_EXAMPLE = responses.DETAIL_EXAMPLE | {"status": "canceled", "actions": []}
 REFUNDING_EXAMPLE = responses.DETAIL_EXAMPLE | {"status": "refunding", "actions": ["cancel"]}
-ORDER_REFUSALS = (*openapi.AUTHENTICATED_CALL_REFUSALS, errors.NotFound())
 
 
 class NewRefund(fields.Body):
@@ -56,18 +55,15 @@ class OrderActions(Controller):
 
     @post(
         "/cancel",
-        status_code=200,
-        operation_class=openapi.ApiOperation,
-        operation_id="cancelOrder",
-        summary="Cancel an order",
-        responses=openapi.json_responses(202, responses.OrderDetail, REFUNDING_EXAMPLE)
-        | openapi.json_responses(
-            200,
+        **openapi.operation(
+            "cancelOrder",
+            "Cancel an order",
             responses.OrderDetail,
             CANCELED_EXAMPLE,
-            *ORDER_REFUSALS,
+            errors.NotFound(),
             *openapi.IDEMPOTENCY_KEY_REFUSALS,
             CANCEL_REFUSED,
+            also=openapi.success(202, responses.OrderDetail, REFUNDING_EXAMPLE),
         ),
     )
     async def cancel_order(
@@ -89,21 +85,18 @@ class OrderActions(Controller):
 
     @post(
         "/pay",
-        status_code=200,
-        operation_class=openapi.ApiOperation,
-        operation_id="payOrder",
-        summary="Pay an order again",
-        responses=openapi.json_responses(202, responses.OrderDetail, responses.DETAIL_EXAMPLE)
-        | openapi.json_responses(
-            200,
+        **openapi.operation(
+            "payOrder",
+            "Pay an order again",
             responses.OrderDetail,
             responses.DETAIL_EXAMPLE | {"status": "paid"},
-            *ORDER_REFUSALS,
+            errors.NotFound(),
             *openapi.IDEMPOTENCY_KEY_REFUSALS,
             PAY_REFUSED,
             errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
             errors.PaymentMethodRequired(),
             errors.FlavorArchived("Flavor 2 is no longer sold."),
+            also=openapi.success(202, responses.OrderDetail, responses.DETAIL_EXAMPLE),
         ),
     )
     async def pay_order(
@@ -125,22 +118,20 @@ class OrderActions(Controller):
 
     @post(
         "/refund",
-        status_code=202,
         guards=[accounts_http.require_staff],
-        operation_class=openapi.ApiOperation,
-        operation_id="refundOrder",
-        summary="Refund an order",
-        responses=openapi.json_responses(
-            202,
+        **openapi.operation(
+            "refundOrder",
+            "Refund an order",
             responses.OrderDetail,
             REFUNDING_EXAMPLE,
-            *ORDER_REFUSALS,
+            errors.NotFound(),
             *openapi.BODY_REFUSALS,
             *openapi.IDEMPOTENCY_KEY_REFUSALS,
             errors.Forbidden("Only staff may do this."),
             REFUND_REFUSED,
             errors.RefundInProgress(),
             errors.RefundTooLarge("Only 2.50 EUR is left.", left=250),
+            status=202,
         ),
     )
     async def refund_order(

@@ -34,15 +34,11 @@ class Orders(Controller):
 
     @post(
         "/orders",
-        status_code=200,
-        operation_class=openapi.ApiOperation,
-        operation_id="placeOrder",
-        summary="Place an order",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            "placeOrder",
+            "Place an order",
             responses.OrderPlaced,
             responses.PLACED_EXAMPLE,
-            *openapi.AUTHENTICATED_CALL_REFUSALS,
             *openapi.BODY_REFUSALS,
             *LINE_REFUSALS,
             *openapi.IDEMPOTENCY_KEY_REFUSALS,
@@ -89,15 +85,11 @@ class Orders(Controller):
 
     @post(
         "/orders/quote",
-        status_code=200,
-        operation_class=openapi.ApiOperation,
-        operation_id="quoteOrder",
-        summary="Get a quote",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            "quoteOrder",
+            "Get a quote",
             responses.Quote,
             responses.QUOTE_EXAMPLE,
-            *openapi.AUTHENTICATED_CALL_REFUSALS,
             *openapi.BODY_REFUSALS,
             *LINE_REFUSALS,
         ),
@@ -117,14 +109,11 @@ class Orders(Controller):
 
     @get(
         "/orders/states",
-        operation_class=openapi.ApiOperation,
-        operation_id="listStates",
-        summary="List the states and transitions",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            "listStates",
+            "List the states and transitions",
             responses.StateTable,
             to_builtins(responses.STATE_TABLE),
-            *openapi.AUTHENTICATED_CALL_REFUSALS,
         ),
     )
     async def list_states(self) -> responses.StateTable:
@@ -134,14 +123,11 @@ class Orders(Controller):
     @get(
         "/orders/{order:int}",
         guards=[bodies.require_exact_ids],
-        operation_class=openapi.ApiOperation,
-        operation_id="getOrder",
-        summary="Get an order",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            "getOrder",
+            "Get an order",
             responses.OrderDetail,
             responses.DETAIL_EXAMPLE,
-            *openapi.AUTHENTICATED_CALL_REFUSALS,
             errors.NotFound(),
         ),
     )
@@ -154,16 +140,11 @@ class Orders(Controller):
     @get(
         ["/orders", "/my-orders"],
         dependencies={"order_filter": Provide(filters.parse_filter, sync_to_thread=False)},
-        operation_class=openapi.ApiOperation,
-        operation_id=lambda handler, method, path: (
-            "listOrders" if path[-1] == "orders" else "listMyOrders"
-        ),
-        summary="List your orders",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            lambda handler, method, path: "listOrders" if path[-1] == "orders" else "listMyOrders",
+            "List your orders",
             list[responses.OrderView],
             [responses.ORDER_EXAMPLE],
-            *openapi.AUTHENTICATED_CALL_REFUSALS,
             pagination.INVALID_CURSOR,
             errors.Forbidden("Only staff may see the orders of other users."),
         ),

@@ -72,13 +72,7 @@ class PaymentMethods(Controller):
     tags = ["Payments"]
 
     @get(
-        "/",
-        operation_class=openapi.ApiOperation,
-        operation_id="getPaymentMethod",
-        summary="Get your payment method",
-        responses=openapi.json_responses(
-            200, MethodView, EXAMPLE, *openapi.AUTHENTICATED_CALL_REFUSALS
-        ),
+        "/", **openapi.operation("getPaymentMethod", "Get your payment method", MethodView, EXAMPLE)
     )
     async def get_method(self, request: bodies.ApiRequest) -> MethodView:
         """Get your payment method, as the payment provider's reference; null means none."""
@@ -88,14 +82,11 @@ class PaymentMethods(Controller):
 
     @put(
         "/",
-        operation_class=openapi.ApiOperation,
-        operation_id="setPaymentMethod",
-        summary="Set your payment method",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            "setPaymentMethod",
+            "Set your payment method",
             MethodView,
             EXAMPLE,
-            *openapi.AUTHENTICATED_CALL_REFUSALS,
             *openapi.BODY_REFUSALS,
             errors.ValidationFailed("/reference", "invalid", f"reference {LOOKS_LIKE_CARD}."),
         ),
@@ -111,10 +102,9 @@ class PaymentMethods(Controller):
 
     @delete(
         "/",
-        operation_class=openapi.ApiOperation,
-        operation_id="removePaymentMethod",
-        summary="Remove your payment method",
-        responses=openapi.no_content_responses(*openapi.AUTHENTICATED_CALL_REFUSALS),
+        **openapi.operation(
+            "removePaymentMethod", "Remove your payment method", None, None, status=204
+        ),
     )
     async def remove_method(self, request: bodies.ApiRequest) -> None:
         """Remove the payment method. New orders are refused if the provider requires one."""

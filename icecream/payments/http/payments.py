@@ -38,7 +38,7 @@ Decision = Annotated[str, Meta(extra_json_schema={"enum": list(states.DECISIONS)
 Visible = Annotated[str, Meta(max_length=255, pattern=methods_http.VISIBLE_PATTERN)]
 Amount = Annotated[fields.NonNegativeInt, Meta(description="In minor units, such as cents.")]
 STAFF_ONLY = errors.Forbidden("Only staff may do this.")
-PAYMENT_REFUSALS = (*openapi.AUTHENTICATED_CALL_REFUSALS, STAFF_ONLY, errors.NotFound())
+PAYMENT_REFUSALS = (STAFF_ONLY, errors.NotFound())
 DECISION_REFUSALS = (
     *PAYMENT_REFUSALS,
     *openapi.BODY_REFUSALS,
@@ -161,14 +161,11 @@ class Payments(Controller):
 
     @get(
         "/",
-        operation_class=openapi.ApiOperation,
-        operation_id="listPayments",
-        summary="List payments",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            "listPayments",
+            "List payments",
             list[PaymentView],
             [EXAMPLE],
-            *openapi.AUTHENTICATED_CALL_REFUSALS,
             pagination.INVALID_CURSOR,
             STAFF_ONLY,
         ),
@@ -216,10 +213,7 @@ class Payments(Controller):
 
     @get(
         "/{payment:int}",
-        operation_class=openapi.ApiOperation,
-        operation_id="getPayment",
-        summary="Get a payment",
-        responses=openapi.json_responses(200, PaymentView, EXAMPLE, *PAYMENT_REFUSALS),
+        **openapi.operation("getPayment", "Get a payment", PaymentView, EXAMPLE, *PAYMENT_REFUSALS),
     )
     async def get_payment(self, payment: bodies.PathId) -> PaymentView:
         """Get one payment, with the possible decisions. For staff."""
@@ -227,16 +221,14 @@ class Payments(Controller):
 
     @post(
         "/{payment:int}/retry",
-        status_code=202,
-        operation_class=openapi.ApiOperation,
-        operation_id="retryPayment",
-        summary="Retry a parked payment",
-        responses=openapi.json_responses(
-            202,
+        **openapi.operation(
+            "retryPayment",
+            "Retry a parked payment",
             PaymentView,
             RETRIED_EXAMPLE,
             *DECISION_REFUSALS,
             errors.ReferenceTaken(),
+            status=202,
         ),
     )
     async def retry_payment(
@@ -258,11 +250,13 @@ class Payments(Controller):
 
     @post(
         "/{payment:int}/release",
-        status_code=200,
-        operation_class=openapi.ApiOperation,
-        operation_id="releasePayment",
-        summary="Release a parked payment",
-        responses=openapi.json_responses(200, PaymentView, RELEASED_EXAMPLE, *DECISION_REFUSALS),
+        **openapi.operation(
+            "releasePayment",
+            "Release a parked payment",
+            PaymentView,
+            RELEASED_EXAMPLE,
+            *DECISION_REFUSALS,
+        ),
     )
     async def release_payment(
         self,
@@ -282,16 +276,14 @@ class Payments(Controller):
 
     @post(
         "/{payment:int}/refund",
-        status_code=202,
-        operation_class=openapi.ApiOperation,
-        operation_id="refundPayment",
-        summary="Refund a parked payment",
-        responses=openapi.json_responses(
-            202,
+        **openapi.operation(
+            "refundPayment",
+            "Refund a parked payment",
             PaymentView,
             REFUNDED_EXAMPLE,
             *DECISION_REFUSALS,
             errors.NothingCharged(),
+            status=202,
         ),
     )
     async def refund_payment(
@@ -312,12 +304,13 @@ class Payments(Controller):
 
     @post(
         "/{payment:int}/book",
-        status_code=200,
-        operation_class=openapi.ApiOperation,
-        operation_id="bookPayment",
-        summary="Book a parked refund",
-        responses=openapi.json_responses(
-            200, PaymentView, BOOKED_EXAMPLE, *DECISION_REFUSALS, errors.NothingRefunded()
+        **openapi.operation(
+            "bookPayment",
+            "Book a parked refund",
+            PaymentView,
+            BOOKED_EXAMPLE,
+            *DECISION_REFUSALS,
+            errors.NothingRefunded(),
         ),
     )
     async def book_refund(

@@ -37,16 +37,14 @@ class Stats(Controller):
     @get(
         "/stats",
         dependencies={"sales_query": Provide(parse_sales_query, sync_to_thread=False)},
-        operation_class=openapi.OperationWithCsv,
-        operation_id="salesByFlavor",
-        summary="Sales by flavor",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            "salesByFlavor",
+            "Sales by flavor",
             list[reporting_sales.FlavorSales] | reports.Report,
             examples.SALES,
-            *openapi.AUTHENTICATED_CALL_REFUSALS,
             errors.ValidationFailed("/to", "invalid", "to must be a later day than from."),
             errors.Forbidden(STAFF_ONLY),
+            kind=openapi.OperationWithCsv,
         ),
     )
     async def sales(
@@ -73,16 +71,14 @@ class Stats(Controller):
         "/dashboard",
         guards=[accounts_http.require_staff],
         dependencies={"days": Provide(parse_day_range, sync_to_thread=False)},
-        operation_class=openapi.OperationWithAsOf,
-        operation_id="dashboard",
-        summary="Get the dashboard's figures",
-        responses=openapi.json_responses(
-            200,
+        **openapi.operation(
+            "dashboard",
+            "Get the dashboard's figures",
             reports.Dashboard,
             examples.DASHBOARD,
-            *openapi.AUTHENTICATED_CALL_REFUSALS,
             errors.ValidationFailed("/period", "invalid", "period must be one of 7d, 30d."),
             errors.Forbidden("Only staff may do this."),
+            kind=openapi.OperationWithAsOf,
         ),
     )
     async def dashboard(self, days: NamedDependency[reports.DayRange]) -> ASGIApp:
