@@ -1,30 +1,23 @@
 """Notifications to open pages when data has changed; the pages then fetch the figures."""
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
 from litestar.types import Receive, Scope, Send
 
 from icecream import database, errors
 from icecream.feed import events, reader
-from icecream.http import middleware
+from icecream.http import event_stream
 from icecream.runtime import logs
 
-log = logging.getLogger(__name__)
 # A page must not stay live for long after its session has ended.
 SESSION_CHECK_SECONDS = 5.0
 # Without an event for so long, a comment is sent: proxies close silent connections after a minute.
 HEARTBEAT_SECONDS = 15.0
 # A browser has six connections to a host, and needs one of them for the figures.
 MAX_PAGES_PER_SESSION = 5
-# The browser reconnects after this time.
-RECONNECT_MILLISECONDS = 1000
-HEADERS = middleware.encode_headers(
-    {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-)
 CHANGED = b"event: changed\ndata: {}\n\n"
 
 
@@ -94,26 +87,12 @@ class PageStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._pages.count_page(self._session):
             async with self._pages.reader.subscribe(self._page):
-                await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-                watcher = asyncio.create_task(_close_on_disconnect(self._page, receive))
-                try:
-                    await self._send(send)
-                except TimeoutError:
-                    log.info("A dashboard page does not read its stream; the stream is closed.")
-                finally:
-                    watcher.cancel()
-
-    async def _send(self, send: Send) -> None:
-        async with aclosing(self._blocks()) as blocks:
-            async for block in blocks:
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    await send({"type": "http.response.body", "body": block, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await event_stream.send_blocks(self._blocks(), self._page.close, receive, send)
 
     async def _blocks(self) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
         # The first event makes the page fetch changes from before this stream.
-        yield b"retry: %d\n" % RECONNECT_MILLISECONDS + CHANGED
+        yield b"retry: %d\n" % event_stream.RECONNECT_MILLISECONDS + CHANGED
         sent_at = checked_at = loop.time()
         while not self._page.closed:
             has_changed = await self._page.wait_for_change(SESSION_CHECK_SECONDS)
@@ -132,9 +111,3 @@ class PageStream:
         except database.DATABASE_UNAVAILABLE as error:
             logs.DATABASE_OUTAGE.record_failure(error)
             return True
-
-
-async def _close_on_disconnect(page: OpenPage, receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    page.close()

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from icecream import database, errors, fields
 from icecream.feed import events, reader, subscription
-from icecream.http import bodies, middleware, openapi
+from icecream.http import bodies, event_stream, openapi
 from icecream.runtime import logs
 from icecream.tables import User
 
@@ -28,13 +28,6 @@ MAX_STREAMS_PER_USER = 10
 MAX_STREAMS = 1000
 # The interval of the checks whether the clients are still authorized.
 AUTHORIZATION_CHECK_SECONDS = 1.0
-# The time that a client has to receive a block.
-SEND_TIMEOUT_SECONDS = 15.0
-# The delay after which a browser reconnects.
-RECONNECT_MILLISECONDS = 1000
-STREAM_HEADERS = middleware.encode_headers(
-    {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-)
 
 
 class Listener(Struct, frozen=True, eq=False):
@@ -127,58 +120,28 @@ class OpenStreams:
 
 
 class StreamResponse:
-    """A stream as a response; the return type of a handler is `ASGIApp`.
-
-    Litestar's own streams use a thread each, and do not reliably end when the client disconnects.
-    """
+    """A stream as a response; the return type of a handler is `ASGIApp`."""
 
     def __init__(self, streams: OpenStreams, listener: Listener, after: int) -> None:
         self._streams, self._listener, self._after = streams, listener, after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._streams.open(self._listener, self._after) as stream:
-            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
-            disconnect = asyncio.create_task(_close_on_disconnect(stream, receive))
-            try:
-                await _send_stream(stream, send)
-            except TimeoutError:
-                log.info(
-                    "A client received nothing for %.0f s; closing its stream.",
-                    SEND_TIMEOUT_SECONDS,
-                )
-            except database.DATABASE_UNAVAILABLE as error:
-                # The client reconnects, and continues from its last position.
-                logs.DATABASE_OUTAGE.record_failure(error)
-            finally:
-                disconnect.cancel()
-
-
-async def _close_on_disconnect(stream: subscription.EventStream, receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    stream.close()
-
-
-async def _send_stream(stream: subscription.EventStream, send: Send) -> None:
-    async with aclosing(encode_stream(stream)) as encoded:
-        async for block in encoded:
-            async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
-                await send({"type": "http.response.body", "body": block, "more_body": bool(block)})
+            await event_stream.send_blocks(encode_stream(stream), stream.close, receive, send)
 
 
 async def encode_stream(stream: subscription.EventStream) -> AsyncGenerator[bytes, None]:
-    """Yield the blocks to send; the last one is empty.
+    """Yield the blocks to send.
 
     A block with an id and no data is not an event, but a client that reconnects starts from that
     id.
     """
-    yield b"retry: %d\nid: %d\n\n" % (RECONNECT_MILLISECONDS, stream.position)
+    yield b"retry: %d\nid: %d\n\n" % (event_stream.RECONNECT_MILLISECONDS, stream.position)
     async with aclosing(aiter(stream)) as lists:
         async for published in lists:
             yield b"".join(event.block for event in published) or b": nothing new\nid: %d\n\n" % (
                 stream.position
             )
-    yield b""
 
 
 async def find_start_position(**candidates: str | int | None) -> int:

@@ -16,6 +16,7 @@ from icecream import database
 from icecream.accounts import users
 from icecream.feed import http as feed_http
 from icecream.feed import subscription
+from icecream.http import event_stream
 from icecream.tables import User
 from tests.conftest import Caller, place, publish_all
 
@@ -212,7 +213,8 @@ async def test_a_stream_ends_with_its_token(customer: Caller) -> None:
         asyncio.timeout(PATIENCE),
         _open(customer, datetime.now(UTC) + timedelta(seconds=0.2)) as event_id,
     ):
-        assert [block async for block in event_id][-1] == b""
+        blocks = [block async for block in event_id]
+    assert blocks[0].startswith(b"retry: ")
 
 
 @asynccontextmanager
@@ -275,8 +277,8 @@ async def test_streams_end_when_the_authorization_check_fails(
 async def test_a_stream_ends_when_its_client_receives_nothing(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(feed_http, "SEND_TIMEOUT_SECONDS", 0.1)
-    caplog.set_level(logging.INFO, logger="icecream.feed.http")
+    monkeypatch.setattr(event_stream, "SEND_TIMEOUT_SECONDS", 0.1)
+    caplog.set_level(logging.INFO, logger="icecream.http.event_stream")
     async with connected(customer) as connection:
         connection.reads.clear()
         await place(customer.user.id, {flavor: 1})
