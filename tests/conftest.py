@@ -181,7 +181,7 @@ class Caller:
 
 @pytest.fixture(scope="session")
 async def hashed(opened: None) -> str:
-    """PASSWORD as it is stored; it is hashed only once, because hashing is slow."""
+    """PASSWORD as stored; it is hashed only once, because hashing is slow."""
     return await passwords.hash_password(PASSWORD)
 
 

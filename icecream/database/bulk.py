@@ -1,6 +1,6 @@
 """Statements about many rows; the only place with raw SQL, in two dialects.
 
-Piccolo builds an object and a query per row, each of which costs 50 us or more, and its DO UPDATE
+Piccolo builds an object and a query per row, which costs 50 us or more, and its DO UPDATE
 cannot use `excluded`. Here the text of a statement is built once and then reused. On PostgreSQL a
 list of rows is sent as one array per column, so the text is the same for any number of rows.
 """

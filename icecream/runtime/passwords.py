@@ -19,7 +19,7 @@ MAX_LENGTH = 128
 # About ten seconds of work; a client would not wait longer.
 MAX_WAITING = 50
 # In the format of a stored hash, but no password has it.
-UNMATCHABLE_HASH = f"pbkdf2_sha256${ITERATIONS}$nobody$x"
+UNMATCHABLE_HASH = f"pbkdf2_sha256${ITERATIONS}$unknown$x"
 _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
 _waiting = 0
 

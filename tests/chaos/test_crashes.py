@@ -191,8 +191,8 @@ def theatre(opened: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         redis = held.enter_context(servers.redis(folder / "redis"))
         shop = held.enter_context(Shop(folder / "shop", url, **given))
         shop.troubled = True
-        tell = f"--webhook-url={shop.http.base_url}/api/payments/webhooks/stripe/"
-        sandbox = Sandbox(folder, "--fault-amounts", "--slow=1", "--late=1.5", tell)
+        webhook_option = f"--webhook-url={shop.http.base_url}/api/payments/webhooks/stripe/"
+        sandbox = Sandbox(folder, "--fault-amounts", "--slow=1", "--late=1.5", webhook_option)
         held.callback(sandbox.end)
         shop.environment["ICECREAM_STRIPE_API_BASE"] = sandbox.url
         if WHICH == "postgres":
@@ -371,7 +371,7 @@ def test_12_a_worker_pauses_for_longer_than_its_lease(theatre: Theatre) -> None:
     theatre.at("payments.before_call", "stand")
     order = theatre.order("stands")
     pays(theatre, order, 500)
-    until(lambda: not theatre.control.exists(), "somebody stood still")
+    until(lambda: not theatre.control.exists(), "a process stood still")
     if others:
         asked = until(lambda: _asked(theatre, order, 2), "it wakes, and sends it too")
         assert len({one["key"] for one in asked}) == 1
@@ -465,14 +465,14 @@ def test_21_the_disk_is_full(theatre: Theatre) -> None:
 
 @pytest.mark.parametrize("ending", [PROCESSING, DUPLICATE_WEBHOOKS])
 def test_webhook_events_are_stored_and_applied_once(theatre: Theatre, ending: int) -> None:
-    order = theatre.order(f"told-{ending}", ending)
+    order = theatre.order(f"notice-{ending}", ending)
     pays(theatre, order, 500 + ending)
     (key,) = {one.key for one in theatre.sandbox.executions() if one.order == str(order)}
 
-    def told() -> bool:
+    def is_applied() -> bool:
         return bool(theatre.notices(key))
 
-    until(told, "the notice is applied")
+    until(is_applied, "the notice is applied")
     assert theatre.history(order) == ["placed", "paid"]
 
 

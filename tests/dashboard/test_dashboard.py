@@ -424,7 +424,7 @@ class Client:
             self.blocks += [message["body"]] if message["body"] else []
             self.got.set()
 
-    async def hears(self) -> bytes:
+    async def read_block(self) -> bytes:
         """Wait for the next block and return it."""
         async with asyncio.timeout(5):
             await self.got.wait()
@@ -457,9 +457,9 @@ async def test_an_open_page_is_notified_of_a_published_order(
     client = Client()
     async with run_publisher():
         stream = opened_by(client, pages)
-        assert (await client.hears()).endswith(dashboard_stream.CHANGED)
+        assert (await client.read_block()).endswith(dashboard_stream.CHANGED)
         placed = await place(customer.user.id, {flavor: 1})
-        assert await client.hears() == dashboard_stream.CHANGED
+        assert await client.read_block() == dashboard_stream.CHANGED
         assert (await clerk.get(DATA)).json()["order"] == placed.order
     client.left.set()
     await stream
@@ -482,7 +482,7 @@ async def test_all_open_pages_share_one_reader(
     clients = [Client() for _ in range(20)]
     streams = [opened_by(one, pages, f"session {n}") for n, one in enumerate(clients)]
     for client in clients:
-        await client.hears()
+        await client.read_block()
     await asyncio.sleep(0.35)
     assert looks <= 5
     for client in clients:
@@ -506,7 +506,7 @@ async def test_a_stream_ends_with_its_session(
 
     client = Client()
     stream = opened_by(client, pages, cookie, holds)
-    await client.hears()
+    await client.read_block()
     await asyncio.sleep(0.1)
     assert not client.ended
     await Session.remove_session(cookie)
@@ -526,8 +526,8 @@ async def test_an_idle_stream_sends_comments_and_survives_a_database_outage(
     monkeypatch.setattr(events, "read_events", away)
     client = Client()
     stream = opened_by(client, pages, holds=away)
-    await client.hears()
-    assert await client.hears() == b": nothing new\n\n"
+    await client.read_block()
+    assert await client.read_block() == b": nothing new\n\n"
     assert not stream.done()
     client.left.set()
     await stream
@@ -552,18 +552,18 @@ async def test_the_streams_of_a_session_are_limited(pages: dashboard_stream.Open
     clients = [Client() for _ in range(dashboard_stream.MAX_PAGES_PER_SESSION)]
     streams = [opened_by(one, pages) for one in clients]
     for client in clients:
-        await client.hears()
+        await client.read_block()
     with pytest.raises(errors.QuotaExceeded) as refused:
         await opened_by(Client(), pages)
     assert refused.value.headers["Retry-After"]
     other = Client()
     streams.append(opened_by(other, pages, "another"))
-    await other.hears()
+    await other.read_block()
     clients[0].left.set()
     await streams[0]
     again = Client()
     streams.append(opened_by(again, pages))
-    await again.hears()
+    await again.read_block()
     pages.reader.close()
     async with asyncio.timeout(2):
         await asyncio.gather(*streams)

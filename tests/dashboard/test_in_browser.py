@@ -153,7 +153,7 @@ async def test_a_new_order_appears_on_an_open_page(page: Page, shop: Shop) -> No
     await expect(row).to_contain_text("10.00")
     await expect(row).to_contain_text("paid")
     assert await figure(page, "Orders") == str(before + 1)
-    await expect(page.locator("#heard")).to_have_text("1 new order")
+    await expect(page.locator("#announcement")).to_have_text("1 new order")
 
 
 async def test_an_order_placed_during_a_fetch_is_not_missed(page: Page, shop: Shop) -> None:

@@ -75,11 +75,11 @@ async def test_the_outcome_on_a_dead_connection_is_unknown_only_at_commit(
             async with engine.transaction():
                 await engine.run_ddl("SELECT 1")
                 between.lose()
-        with pytest.raises(database.DatabaseUnavailable) as told:
+        with pytest.raises(database.DatabaseUnavailable) as unavailable:
             async with engine.transaction():
                 between.lose()
                 await engine.run_ddl("SELECT 1")
-        assert told.type is database.DatabaseUnavailable
+        assert unavailable.type is database.DatabaseUnavailable
         assert await engine.run_ddl("SELECT 1")
 
 

@@ -208,9 +208,9 @@ async def test_a_page_of_an_allowed_origin_reads_header_fields(
 ) -> None:
     shop.order()
     token = shop.http.headers["Authorization"].removeprefix("Bearer ")
-    told = await called_from(elsewhere, browser, shop, token)
-    statuses = {name: status for name, (status, _) in told.items()}
-    fields = {name: fields for name, (_, fields) in told.items()}
+    results = await called_from(elsewhere, browser, shop, token)
+    statuses = {name: status for name, (status, _) in results.items()}
+    fields = {name: fields for name, (_, fields) in results.items()}
     assert statuses == {
         "flavors": 200,
         "same": 304,

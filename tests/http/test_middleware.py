@@ -77,10 +77,10 @@ async def test_each_request_is_one_line_in_the_log(
     await asyncio.sleep(0)
     records = [one for one in caplog.records if one.name == "icecream.access"]
     lines = [line for record in records for line in record.getMessage().split("\n")]
-    for line, told in zip(
+    for line, sent in zip(
         sorted(lines, key=len), ("/nowhere 404", "/health/live 200"), strict=True
     ):
-        assert re.fullmatch(rf"\S+ \S+ INFO \[mine\] icecream.access: GET {told} \S+ ms", line)
+        assert re.fullmatch(rf"\S+ \S+ INFO \[mine\] icecream.access: GET {sent} \S+ ms", line)
 
 
 async def test_requests_that_are_refused_in_an_outage_are_logged_once_a_minute(
@@ -129,13 +129,13 @@ async def test_a_request_that_is_canceled_by_the_stop_is_503_and_not_500(
         raise asyncio.CancelledError
 
     monkeypatch.setattr(placing.OrderPlacer, "place", cancelled)
-    told: list[Any] = []
+    sent: list[Any] = []
 
     async def receive() -> Any:
         return {"type": "http.request", "body": b'{"quantity": 1, "flavor": 1}'}
 
     async def send(message: Any) -> None:
-        told.append(message)
+        sent.append(message)
 
     headers = [
         (b"authorization", f"Bearer {customer.access}".encode()),
@@ -155,7 +155,7 @@ async def test_a_request_that_is_canceled_by_the_stop_is_503_and_not_500(
     }
     with pytest.raises(asyncio.CancelledError):
         await app.create()(scope, receive, send)
-    start, body = told
+    start, body = sent
     assert start["status"] == 503
     assert (b"retry-after", b"1") in start["headers"]
     assert msgspec.json.decode(body["body"])["code"] == "unavailable"

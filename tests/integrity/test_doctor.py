@@ -33,7 +33,7 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     )
     # They come in any order.
     acquired.sort(key=lambda lease: lease.payment)
-    answers = (f"doctor {flavor}", Declined("no"), f"given back {flavor}")
+    answers = (f"doctor {flavor}", Declined("no"), f"refunded {flavor}")
     for lease, answer in zip(acquired, answers, strict=True):
         await settlement.settle([settlement_result(lease, answer)])
     pending, paid, failed, canceled = placed

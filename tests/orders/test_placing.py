@@ -192,9 +192,9 @@ async def test_in_one_batch_a_key_is_for_the_first_that_has_an_effect(customer: 
 async def test_an_order_that_the_database_will_not_have_fails_alone(
     customer: Caller, flavor: int
 ) -> None:
-    user, nobody = customer.user.id, 2**31 - 1
+    user, unknown = customer.user.id, 2**31 - 1
     outcomes = await Counter().together(
-        *((one, {flavor: 1}) for one in (user, user, nobody, user, user))
+        *((one, {flavor: 1}) for one in (user, user, unknown, user, user))
     )
     assert [type(one) for one in outcomes[:2] + outcomes[3:]] == [placing.PlacedOrder] * 4
     assert isinstance(outcomes[2], database.CONSTRAINT_VIOLATIONS)

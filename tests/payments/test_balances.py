@@ -15,7 +15,7 @@ from icecream.tables import Order, OrderLine, Payment
 from tests import ledger
 from tests.admin.test_admin import browser, session, submit
 from tests.conftest import Caller, carry_out, new_flavor, new_user, parked, payment_id, place
-from tests.payments.test_corrections import Told, begun, differences, made
+from tests.payments.test_corrections import LookupProvider, begun, differences, made
 
 pytestmark = pytest.mark.anyio
 WHY = {"reason": "seen in their list"}
@@ -234,7 +234,7 @@ async def test_a_booked_refund_is_compared_and_may_fail_like_others(
     (row,) = await Payment.select(Payment.provider_key, Payment.provider_ref).where(
         Payment.id == refund
     )
-    provider = Told()
+    provider = LookupProvider()
     about = {"key": row["provider_key"], "reference": row["provider_ref"]}
     provider.listed = (made(order, 999, "their charge", **about),)
     assert await differences(provider) == []

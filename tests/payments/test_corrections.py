@@ -209,7 +209,7 @@ async def test_a_charge_does_not_fail_afterwards(customer: Caller, flavor: int) 
     )
 
 
-class Told(Provider):
+class LookupProvider(Provider):
     """A provider with fixed answers to look-ups and a fixed list of records."""
 
     keeps_list = True
@@ -240,7 +240,7 @@ async def left() -> int:
 
 
 async def test_a_notice_of_a_refund_that_succeeded_is_looked_up(customer: Caller) -> None:
-    one, provider = await given(customer), Told()
+    one, provider = await given(customer), LookupProvider()
     (row,) = await Payment.select(Payment.provider_ref).where(Payment.id == one.refund)
     provider.found = providers.Succeeded(row["provider_ref"], 1000, "EUR")
     await noticed(one, provider, "updated")
@@ -265,7 +265,7 @@ async def test_a_notice_of_a_refund_that_succeeded_is_looked_up(customer: Caller
 async def test_a_failed_refund_waits_until_another_one_has_ended(
     customer: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one, provider = await given(customer, 300), Told()
+    one, provider = await given(customer, 300), LookupProvider()
     await begun(one.order, 200, by=customer.user.id)
     with pytest.raises(errors.RefundInProgress):
         await corrections.park_failed_refund(one.refund, "account closed")
@@ -273,9 +273,9 @@ async def test_a_failed_refund_waits_until_another_one_has_ended(
     await noticed(one, provider, "failed")
     assert (await order_of(one), await left()) == (("paid", 300), 1)
     # The wait is logged as a warning, without a traceback.
-    (told,) = records_of(caplog, webhook_inbox.log)
-    assert (told.levelname, told.exc_info) == ("WARNING", None)
-    assert "the failed refund waits until another refund" in told.message
+    (warning,) = records_of(caplog, webhook_inbox.log)
+    assert (warning.levelname, warning.exc_info) == ("WARNING", None)
+    assert "the failed refund waits until another refund" in warning.message
     await carry_out(one.order)
     await due_now()
     await webhook_inbox.WebhookInbox(provider, lease_seconds=30, timeout=5).sweep()
@@ -284,7 +284,7 @@ async def test_a_failed_refund_waits_until_another_one_has_ended(
 
 
 async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Caller) -> None:
-    one, provider = await given(customer), Told()
+    one, provider = await given(customer), LookupProvider()
     columns = (Payment.provider_key, Payment.provider_ref)
     (row,) = await Payment.select(*columns).where(Payment.id == one.refund)
     now, reference = datetime.now(UTC), row["provider_ref"]
@@ -314,7 +314,7 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
 
 async def test_only_an_operator_ends_the_review_of_a_refund_that_failed(customer: Caller) -> None:
     """Other answers of the provider that arrive during the review are ignored."""
-    one, provider = await given(customer), Told()
+    one, provider = await given(customer), LookupProvider()
     lease = await leases.read_unleased(one.refund, ("succeeded",))
     assert lease is not None
     assert await corrections.park_failed_refund(one.refund, "account closed")
@@ -332,7 +332,7 @@ async def test_a_retry_of_a_failed_refund_looks_it_up(customer: Caller, staff: C
     one = await given(customer)
     await corrections.park_failed_refund(one.refund, "account closed")
     await staff.post(f"/api/payments/{one.refund}/retry/", {"reason": "perhaps"})
-    provider = Told()
+    provider = LookupProvider()
     provider.found = Declined("failed")
     await executor.Executor(provider, slots=1, lease_seconds=30, timeout=5).execute([one.refund])
     assert provider.asked == list[Request]()
@@ -373,7 +373,7 @@ async def paid(customer: Caller, *answers: Any) -> Paid:
     return Paid(placed.order, row["provider_ref"])
 
 
-async def differences(provider: Told) -> list[remedies.Finding]:
+async def differences(provider: LookupProvider) -> list[remedies.Finding]:
     """Return the findings about records in the list; payments of other tests have no record."""
     now, day = datetime.now(UTC), timedelta(days=1)
     listed = reconciliation.find_differences(provider, now - day, now + day)
@@ -392,7 +392,7 @@ async def state_of(order: int) -> tuple[str, int]:
 async def test_a_refund_made_at_the_provider_is_listed_and_booked(
     customer: Caller, staff: Caller, amounts: list[int], after: tuple[str, int]
 ) -> None:
-    one, provider = await paid(customer), Told()
+    one, provider = await paid(customer), LookupProvider()
     provider.listed = tuple(made(one.order, amount, one.charge) for amount in amounts)
     findings = await differences(provider)
     assert [finding.action for finding in findings] == ["book"] * len(amounts)
@@ -409,14 +409,14 @@ async def test_a_refund_made_at_the_provider_is_listed_and_booked(
     answer = await staff.post(path, {"reason": "melted", "amount": left + 1})
     assert answer.status_code == 409
     history = (await customer.get(f"/api/orders/{one.order}/")).json()["history"]
-    told = [line for line in history if line.get("reason") == corrections.REFUNDED_AT_PROVIDER]
-    assert told[0]["amount"] == amounts[0]
+    recorded = [line for line in history if line.get("reason") == corrections.REFUNDED_AT_PROVIDER]
+    assert recorded[0]["amount"] == amounts[0]
 
 
 async def test_the_rest_of_an_order_is_refunded_after_a_refund_at_the_provider(
     customer: Caller, staff: Caller
 ) -> None:
-    one, provider = await paid(customer), Told()
+    one, provider = await paid(customer), LookupProvider()
     provider.listed = (made(one.order, 300, one.charge),)
     (finding,) = await differences(provider)
     await remedies.apply_remedy(provider, finding)
@@ -431,7 +431,7 @@ async def test_the_rest_of_an_order_is_refunded_after_a_refund_at_the_provider(
 async def test_a_refund_that_cannot_be_booked_is_reported_and_not_booked(
     customer: Caller, values: dict[str, Any]
 ) -> None:
-    one, provider = await paid(customer), Told()
+    one, provider = await paid(customer), LookupProvider()
     provider.listed = (made(**{"order": one.order, "amount": 300, "charge": one.charge} | values),)
     (finding,) = await differences(provider)
     outcome = await remedies.apply_remedy(provider, finding)
@@ -440,7 +440,7 @@ async def test_a_refund_that_cannot_be_booked_is_reported_and_not_booked(
 
 
 async def test_a_refund_at_the_provider_waits_for_one_of_ours(customer: Caller) -> None:
-    one, provider = await paid(customer), Told()
+    one, provider = await paid(customer), LookupProvider()
     await begun(one.order, 200, by=customer.user.id)
     provider.listed = (made(one.order, 300, one.charge),)
     (finding,) = await differences(provider)
@@ -452,7 +452,7 @@ async def test_a_refund_at_the_provider_waits_for_one_of_ours(customer: Caller) 
 
 
 async def test_only_refunds_of_our_charges_that_succeeded_are_ours(customer: Caller) -> None:
-    one, provider = await paid(customer), Told()
+    one, provider = await paid(customer), LookupProvider()
     reference = f"reviewed {customer.user.id}"
     reviewed = await parked(customer, providers.Succeeded(reference, 900, "EUR"))
     provider.listed = (
@@ -467,7 +467,7 @@ async def test_only_refunds_of_our_charges_that_succeeded_are_ours(customer: Cal
 async def test_a_refund_that_was_lost_with_a_backup_is_booked_under_its_key(
     customer: Caller,
 ) -> None:
-    one, provider = await paid(customer), Told()
+    one, provider = await paid(customer), LookupProvider()
     key = f"lost {one.order}"
     provider.listed = (made(one.order, 300, one.charge, key=key),)
     (finding,) = await differences(provider)
@@ -478,7 +478,7 @@ async def test_a_refund_that_was_lost_with_a_backup_is_booked_under_its_key(
 
 
 async def test_a_booked_refund_may_fail_afterwards_too(customer: Caller) -> None:
-    one, provider = await paid(customer), Told()
+    one, provider = await paid(customer), LookupProvider()
     provider.listed = (made(one.order, 1000, one.charge),)
     for after in (("refunded", 1000), ("refunding", 0)):
         (finding,) = await differences(provider)

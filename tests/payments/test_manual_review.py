@@ -48,7 +48,7 @@ async def test_a_retry_looks_first_and_never_charges_anew(customer: Caller, staf
     placed = await parked(customer)
     by = staff.user.id
     assert await manual_review.retry_payment(
-        payment_id(placed), reason="they mended it", by=by
+        payment_id(placed), reason="they repaired it", by=by
     ) == [payment_id(placed)]
     provider = Provider()
     await make_executor(provider).execute([payment_id(placed)])
@@ -59,7 +59,7 @@ async def test_a_retry_looks_first_and_never_charges_anew(customer: Caller, staf
     await make_executor(provider).execute([payment_id(placed)])
     assert await state(placed) == ("paid", "succeeded")
     said = [entry for entry in await history(placed) if entry[1] == by]
-    assert said == [("retried", by, "they mended it"), ("retried", by, "once more")]
+    assert said == [("retried", by, "they repaired it"), ("retried", by, "once more")]
     await ledger.check()
 
 

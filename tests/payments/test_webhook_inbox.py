@@ -29,7 +29,7 @@ LEASE = 30
 _events = count(1)
 
 
-class Told(Provider):
+class LookupProvider(Provider):
     """A provider that finds every payment succeeded, unless `found` says something else."""
 
     async def look_up(self, request: Request, reference: str | None) -> Answer | None:
@@ -79,7 +79,7 @@ async def key_of(payment: int) -> str:
     return key
 
 
-async def told(key: str, reference: str = "their reference") -> int:
+async def stored_event(key: str, reference: str = "their reference") -> int:
     """Receive a provider's notice about the payment with this key, and return the notice's id."""
     event = f"evt_{next(_events)}"
     assert await webhook_inbox.store_event(
@@ -131,7 +131,7 @@ async def test_a_notice_has_an_unknown_payment_looked_up_and_settled(
     placed: placing.PlacedOrder,
 ) -> None:
     key = await key_of(number(placed))
-    notice, provider = await told(key, "pi_1"), Told()
+    notice, provider = await stored_event(key, "pi_1"), LookupProvider()
     await apply(provider)
     assert [(asked.key, reference) for asked, reference in provider.looked_up] == [(key, "pi_1")]
     assert provider.asked == []
@@ -143,7 +143,7 @@ async def test_a_notice_has_an_unknown_payment_looked_up_and_settled(
 async def test_it_is_the_providers_answer_that_counts(customer: Caller) -> None:
     flavor = await new_flavor(stock=10)
     placed = await unanswered(customer, flavor)
-    notice, provider = await told(await key_of(number(placed))), Told()
+    notice, provider = await stored_event(await key_of(number(placed))), LookupProvider()
     provider.found = Declined("the bank said no")
     await apply(provider)
     assert await state(placed) == ("failed", "declined")
@@ -153,7 +153,7 @@ async def test_it_is_the_providers_answer_that_counts(customer: Caller) -> None:
 
 
 async def test_our_own_answer_is_given_a_moment_first(placed: placing.PlacedOrder) -> None:
-    notice, provider = await told(await key_of(number(placed))), Told()
+    notice, provider = await stored_event(await key_of(number(placed))), LookupProvider()
     await inbox(provider).sweep()
     assert provider.looked_up == []
     assert not await applied(notice)
@@ -164,10 +164,10 @@ async def test_our_own_answer_is_given_a_moment_first(placed: placing.PlacedOrde
 async def test_an_event_about_an_ended_payment_is_applied_at_once(
     placed: placing.PlacedOrder,
 ) -> None:
-    key, provider = await key_of(number(placed)), Told()
-    early = await told(key)
+    key, provider = await key_of(number(placed)), LookupProvider()
+    early = await stored_event(key)
     await apply(provider)
-    late = await told(key)
+    late = await stored_event(key)
     assert [await applied(notice) for notice in (early, late)] == [True, True]
     await apply(provider)
     assert len(provider.looked_up) == 1
@@ -175,7 +175,7 @@ async def test_an_event_about_an_ended_payment_is_applied_at_once(
 
 
 async def test_a_payment_that_ends_meanwhile_costs_no_query(placed: placing.PlacedOrder) -> None:
-    notice, provider = await told(await key_of(number(placed))), Told()
+    notice, provider = await stored_event(await key_of(number(placed))), LookupProvider()
     await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject == placed.payment)
     await carry_out(number(placed))
     assert await state(placed) == ("paid", "succeeded")
@@ -196,15 +196,15 @@ async def test_an_event_is_stored_once(placed: placing.PlacedOrder) -> None:
 
 async def test_many_events_about_a_payment_settle_it_once(placed: placing.PlacedOrder) -> None:
     key = await key_of(number(placed))
-    several = [await told(key) for _ in range(5)]
-    await apply(Told())
+    several = [await stored_event(key) for _ in range(5)]
+    await apply(LookupProvider())
     assert [await applied(notice) for notice in several] == [True] * 5
     assert await history(placed) == ["placed", "paid"]
     await ledger.check()
 
 
 async def test_a_notice_may_come_before_its_order_is_here(customer: Caller, flavor: int) -> None:
-    notice, provider = await told("a key to come"), Told()
+    notice, provider = await stored_event("a key to come"), LookupProvider()
     before = datetime.now(UTC)
     await apply(provider)
     assert not await applied(notice)
@@ -222,7 +222,7 @@ async def test_a_notice_may_come_before_its_order_is_here(customer: Caller, flav
 
 
 async def test_a_notice_of_no_order_at_all_is_given_up_and_stays_to_be_seen() -> None:
-    notice, provider = await told("nobody's key"), Told()
+    notice, provider = await stored_event("nobody's key"), LookupProvider()
     await aged(notice, NOTICE_RETRY_PERIOD - timedelta(minutes=1))
     await apply(provider)
     assert await has_job(notice)
@@ -238,7 +238,7 @@ async def test_a_payment_that_was_not_sent_yet_is_left_to_the_worker(
     customer: Caller, flavor: int
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
-    notice, provider = await told(await key_of(number(placed))), Told()
+    notice, provider = await stored_event(await key_of(number(placed))), LookupProvider()
     await aged(notice, timedelta(seconds=LEASE))
     await apply(provider)
     assert provider.looked_up == []
@@ -251,7 +251,7 @@ async def test_a_payment_in_progress_is_left_to_its_worker_for_one_lease(
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
     await leases.acquire_leases([number(placed)], limit=1, lease_seconds=LEASE)
-    notice, provider = await told(await key_of(number(placed))), Told()
+    notice, provider = await stored_event(await key_of(number(placed))), LookupProvider()
     await apply(provider)
     assert provider.looked_up == []
     assert not await applied(notice)
@@ -266,18 +266,18 @@ async def test_a_parked_payment_is_ended_by_a_late_and_verified_answer(
     placed: placing.PlacedOrder,
 ) -> None:
     key = await key_of(number(placed))
-    first, provider = await told(key), Told()
+    first, provider = await stored_event(key), LookupProvider()
     provider.found = Succeeded(f"ref {key}", 499, "EUR")
     await apply(provider)
     assert await state(placed) == ("pending", "parked")
     assert await applied(first)
     # A second notice with the same wrong answer changes nothing.
-    second = await told(key)
+    second = await stored_event(key)
     await apply(provider)
     assert await state(placed) == ("pending", "parked")
     assert await applied(second)
     provider.found = None
-    third = await told(key)
+    third = await stored_event(key)
     await apply(provider)
     assert await state(placed) == ("paid", "succeeded")
     assert await applied(third)
@@ -292,15 +292,15 @@ async def test_refunds_too_are_ended_by_their_notices_whichever_comes_first(
     placed = await unanswered(customer, flavor)
     await actions.cancel_order(placed.order, by=customer.user.id)
     charged = await key_of(number(placed))
-    early = await told(charged)
-    await apply(Told())
+    early = await stored_event(charged)
+    await apply(LookupProvider())
     assert await state(placed) == ("refunding", "succeeded")
     (row,) = await Payment.select(Payment.id).where(
         Payment.order == placed.order, Payment.kind == "refund"
     )
     await carry_out(row["id"], OutcomeUnknown())
-    refund, provider = await told(await key_of(row["id"]), "re_1"), Told()
-    late = await told(charged)
+    refund, provider = await stored_event(await key_of(row["id"]), "re_1"), LookupProvider()
+    late = await stored_event(charged)
     await apply(provider)
     ((asked, reference),) = provider.looked_up
     assert (asked.amount, reference) == (500, "re_1")
@@ -320,7 +320,7 @@ async def test_refunds_too_are_ended_by_their_notices_whichever_comes_first(
 async def test_an_event_without_an_answer_is_retried_later(
     placed: placing.PlacedOrder, trouble: Exception | None
 ) -> None:
-    notice, provider = await told(await key_of(number(placed))), Provider()
+    notice, provider = await stored_event(await key_of(number(placed))), Provider()
     provider.found = trouble
     await apply(provider)
     assert len(provider.looked_up) == 1
@@ -328,7 +328,7 @@ async def test_an_event_without_an_answer_is_retried_later(
     assert await state(placed) == ("pending", "unknown")
     await inbox(provider).sweep()
     assert len(provider.looked_up) == 1
-    await apply(Told())
+    await apply(LookupProvider())
     assert await state(placed) == ("paid", "succeeded")
     assert await applied(notice)
     await ledger.check()
@@ -340,7 +340,7 @@ async def test_a_provider_that_hangs_is_not_waited_for(placed: placing.PlacedOrd
             await asyncio.sleep(60)
             return None
 
-    notice = await told(await key_of(number(placed)))
+    notice = await stored_event(await key_of(number(placed)))
     await apply(Hangs(), seconds=0.01)
     assert not await applied(notice)
 
@@ -351,13 +351,13 @@ async def test_a_bug_in_one_look_up_does_not_affect_others(
     bad, good = [await unanswered(customer, flavor) for _ in range(2)]
     poison = await key_of(number(bad))
 
-    class Stumbles(Told):
+    class Stumbles(LookupProvider):
         async def look_up(self, request: Request, reference: str | None) -> Answer | None:
             if request.key == poison:
                 raise KeyError("a bug")
             return await super().look_up(request, reference)
 
-    left, other = await told(poison), await told(await key_of(number(good)))
+    left, other = await stored_event(poison), await stored_event(await key_of(number(good)))
     await apply(Stumbles())
     assert "could not be applied" in caplog.text
     assert not await applied(left)
@@ -376,9 +376,9 @@ async def test_a_bug_in_one_look_up_does_not_affect_others(
 async def test_of_a_notice_that_was_deleted_nothing_is_left_to_do(
     placed: placing.PlacedOrder,
 ) -> None:
-    notice = await told(await key_of(number(placed)))
+    notice = await stored_event(await key_of(number(placed)))
     await Notice.delete().where(Notice.id == notice)
-    await apply(Told())
+    await apply(LookupProvider())
     assert not await has_job(notice)
 
 
@@ -390,11 +390,11 @@ async def test_an_unavailable_database_is_one_error_and_not_one_for_each_event(
 
     key = await key_of(number(placed))
     for _ in range(3):
-        await told(key)
+        await stored_event(key)
     await due_now()
     monkeypatch.setattr(leases, "read_unleased", away)
     with pytest.raises(database.DatabaseUnavailable):
-        await inbox(Told()).sweep()
+        await inbox(LookupProvider()).sweep()
     assert records_of(caplog, webhook_inbox.log) == []
 
 
@@ -402,8 +402,8 @@ async def test_several_workers_share_the_notices(customer: Caller, flavor: int) 
     placed = [
         await unanswered(customer, flavor) for _ in range(3 * webhook_inbox.MAX_EVENTS_PER_SWEEP)
     ]
-    several = [await told(await key_of(number(one))) for one in placed]
-    provider = Told()
+    several = [await stored_event(await key_of(number(one))) for one in placed]
+    provider = LookupProvider()
     await due_now()
     await asyncio.gather(*(sweep(inbox(provider)) for _ in range(3)))
     keys = [asked.key for asked, _ in provider.looked_up]
@@ -417,16 +417,16 @@ async def test_two_events_and_a_worker_at_the_same_time_are_one_charge(
     placed: placing.PlacedOrder,
 ) -> None:
     key = await key_of(number(placed))
-    several = [await told(key) for _ in range(4)]
+    several = [await stored_event(key) for _ in range(4)]
     await due_now()
     await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject == placed.payment)
-    sweeps = (inbox(Told()).sweep() for _ in range(3))
+    sweeps = (inbox(LookupProvider()).sweep() for _ in range(3))
     await asyncio.gather(carry_out(number(placed), f"ref {key}"), *sweeps)
     assert await state(placed) == ("paid", "succeeded")
     assert await history(placed) == ["placed", "paid"]
     for notice in several:
         await aged(notice, timedelta(seconds=LEASE))
-    await apply(Told())
+    await apply(LookupProvider())
     assert [await applied(notice) for notice in several] == [True] * 4
     await ledger.check()
 
@@ -438,7 +438,7 @@ async def test_a_worker_that_dies_leaves_its_events_to_the_next(
     def die() -> None:
         raise RuntimeError
 
-    notice, provider = await told(await key_of(number(placed))), Told()
+    notice, provider = await stored_event(await key_of(number(placed))), LookupProvider()
     with monkeypatch.context() as patch, contextlib.suppress(RuntimeError):
         patch.setitem(failpoints._armed, where, die)
         await apply(provider)
@@ -456,11 +456,11 @@ async def test_notices_are_deleted_30_days_after_they_were_applied(
     monkeypatch.setattr(webhook_inbox, "MAX_EVENTS_PER_PRUNE", 2)
     key = await key_of(number(placed))
     for _ in range(3):
-        await told(key)
-    await apply(Told())
+        await stored_event(key)
+    await apply(LookupProvider())
     long_ago = datetime.now(UTC) - timedelta(days=30)
     await Notice.update({Notice.applied_at: long_ago}, force=True)
-    young, open_one = await told(key), await told("nobody's key")
+    young, open_one = await stored_event(key), await stored_event("nobody's key")
     almost = {Notice.applied_at: long_ago + timedelta(hours=1)}
     await Notice.update(almost).where(Notice.id == young)
     await aged(open_one, timedelta(days=60))

@@ -2,7 +2,7 @@
 const byId = (id) => document.getElementById(id);
 // The page's own address may lack the slash at its end.
 const base = new URL("..", document.currentScript.src);
-const live = byId("live"), announcement = byId("heard"), chartData = byId("charts");
+const live = byId("live"), announcement = byId("announcement"), chartData = byId("charts");
 const chartOptions = { animation: false, maintainAspectRatio: false, resizeDelay: 100 };
 // All in milliseconds. At most one request per second, for any number of changes.
 const FETCH_INTERVAL = 1000;

@@ -60,7 +60,7 @@ async def provider(visitor: Visitor) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def told(event: str = "evt_1", key: str = "a key", reference: str = "pi_1") -> dict[str, Any]:
+def event_body(event: str = "evt_1", key: str = "a key", reference: str = "pi_1") -> dict[str, Any]:
     return {"id": event, "key": key, "reference": reference}
 
 
@@ -84,7 +84,7 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
 async def test_a_signed_event_is_stored_with_its_job(
     provider: httpx.AsyncClient, path: str
 ) -> None:
-    answer = await provider.post(path, json=told())
+    answer = await provider.post(path, json=event_body())
     assert (answer.status_code, answer.json()) == (200, {"received": True})
     stored = {"provider": "simulated", "event": "evt_1", "key": "a key", "reference": "pi_1"}
     assert await kept() == [stored]
@@ -93,17 +93,17 @@ async def test_a_signed_event_is_stored_with_its_job(
 
 
 async def test_a_hundred_copies_of_an_event_are_stored_once(provider: httpx.AsyncClient) -> None:
-    answers = await asyncio.gather(*(provider.post(PATH, json=told()) for _ in range(100)))
+    answers = await asyncio.gather(*(provider.post(PATH, json=event_body()) for _ in range(100)))
     assert {answer.status_code for answer in answers} == {200}
     assert (len(await kept()), await jobs()) == (1, 1)
-    await provider.post(PATH, json=told(event="evt_2"))
+    await provider.post(PATH, json=event_body(event="evt_2"))
     assert (len(await kept()), await jobs()) == (2, 2)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Signature": "wrong"}, {"Signature": "good, but old"}])
 async def test_an_unsigned_event_is_refused(visitor: Visitor, headers: dict[str, str]) -> None:
     async with visitor("192.0.2.2") as forger:
-        answer = await forger.post(PATH, json=told(), headers=headers)
+        answer = await forger.post(PATH, json=event_body(), headers=headers)
     assert refused(answer) == (401, "invalid-signature")
     assert "www-authenticate" in answer.headers
     assert (await kept(), await jobs()) == ([], 0)
@@ -111,7 +111,9 @@ async def test_an_unsigned_event_is_refused(visitor: Visitor, headers: dict[str,
 
 async def test_a_token_is_no_signature(visitor: Visitor) -> None:
     async with visitor("192.0.2.2") as forger:
-        answer = await forger.post(PATH, json=told(), headers={"Authorization": "Bearer x.y.z"})
+        answer = await forger.post(
+            PATH, json=event_body(), headers={"Authorization": "Bearer x.y.z"}
+        )
     assert refused(answer) == (401, "invalid-signature")
 
 
@@ -146,7 +148,7 @@ async def test_garbage_is_refused_or_ignored(visitor: Visitor, body: bytes) -> N
 async def test_an_event_that_cannot_be_ours_is_not_stored(
     provider: httpx.AsyncClient, member: str, text: str
 ) -> None:
-    answer = await provider.post(PATH, json=told(**{member: text}))
+    answer = await provider.post(PATH, json=event_body(**{member: text}))
     assert answer.status_code == 200
     assert (await kept(), await jobs()) == ([], 0)
 
@@ -158,7 +160,7 @@ async def test_a_body_is_no_larger_than_elsewhere(provider: httpx.AsyncClient) -
 
 @pytest.mark.parametrize("name", ["stripe", "SIMULATED", "simulated%20", "%00"])
 async def test_there_is_one_provider(provider: httpx.AsyncClient, name: str) -> None:
-    answer = await provider.post(f"/api/payments/webhooks/{name}/", json=told())
+    answer = await provider.post(f"/api/payments/webhooks/{name}/", json=event_body())
     assert refused(answer) == (404, "not-found")
     assert await kept() == []
 
@@ -169,10 +171,10 @@ async def test_only_unsigned_requests_are_rate_limited(
     few = msgspec.structs.replace(settings.load(), rate_limit="3/minute")
     monkeypatch.setattr(settings, "load", lambda: few)
     async with visitor("192.0.2.4") as client:
-        forged = [(await client.post(PATH, json=told())).status_code for _ in range(5)]
+        forged = [(await client.post(PATH, json=event_body())).status_code for _ in range(5)]
         assert forged == [401] * 3 + [429] * 2
         signed = [
-            (await client.post(PATH, json=told(f"evt_{n}"), headers=SIGNED)).status_code
+            (await client.post(PATH, json=event_body(f"evt_{n}"), headers=SIGNED)).status_code
             for n in range(5)
         ]
     assert signed == [200] * 5
@@ -192,10 +194,10 @@ async def test_an_event_without_a_commit_is_not_acknowledged_and_may_be_repeated
 
     with monkeypatch.context() as patch:
         patch.setitem(failpoints._armed, "notices.receiving", fail)
-        answer = await provider.post(PATH, json=told())
+        answer = await provider.post(PATH, json=event_body())
     assert answer.status_code == status
     assert (await kept(), await jobs()) == ([], 0)
-    assert (await provider.post(PATH, json=told())).status_code == 200
+    assert (await provider.post(PATH, json=event_body())).status_code == 200
     assert (len(await kept()), await jobs()) == (1, 1)
 
 

@@ -245,7 +245,7 @@ CHARGES: list[tuple[int, object, type]] = [
     (400, error(INVALID, code="resource_missing", param="payment_method"), Declined),
     (400, error(INVALID, code="resource_missing", param="customer"), Declined),
     (400, error(INVALID, code="amount_too_small", param="amount"), Declined),
-    # An error of ours or of the account: the customer cannot fix it, but somebody else may.
+    # An error of ours or of the account: the customer cannot fix it, but staff may.
     (400, error(INVALID, code="parameter_unknown", param="confirm"), RequestRefused),
     (400, error(INVALID, code="testmode_charges_only"), RequestRefused),
     (400, error(INVALID, param="off_session"), RequestRefused),
@@ -476,7 +476,7 @@ LOOKS: list[tuple[int, object, type]] = [
     (200, intent(status="processing", metadata=BEARS_OUR_KEY), OutcomeUndecided),
     (200, intent(status="canceled", metadata=BEARS_OUR_KEY), Declined),
     (200, intent(metadata=BEARS_OUR_KEY), Succeeded),
-    # A payment of somebody else.
+    # A payment of another account.
     (200, intent(metadata={"reference": "another"}), type(None)),
     (200, intent(), type(None)),
 ]
