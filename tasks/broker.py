@@ -25,6 +25,7 @@ from taskiq_redis import RedisStreamBroker
 
 from icecream import settings
 from icecream.runtime import background, logs
+from icecream.settings import checks
 
 log = logging.getLogger(__name__)
 # The maximum number of waiting messages. With a longer queue, a sweep finds the work just as soon.
@@ -208,7 +209,7 @@ def _create_broker() -> AsyncBroker:
         consumer_id="0",
         maxlen=MAX_STREAM_ENTRIES,
         xread_count=10,
-        xread_block=1000 * settings.REDIS_BLOCK_SECONDS,
+        xread_block=1000 * checks.REDIS_BLOCK_SECONDS,
         socket_connect_timeout=NOTIFY_TIMEOUT_SECONDS,
         socket_timeout=5,
     )

@@ -12,7 +12,6 @@ from litestar.enums import RequestEncodingType
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import (
     Example,
-    OpenAPIHeader,
     OpenAPIMediaType,
     OpenAPIType,
     Operation,
@@ -24,6 +23,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from icecream import errors
 from icecream.fields import Path, Text, Word
 from icecream.http import bodies
+from icecream.http.openapi import headers
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
@@ -165,75 +165,6 @@ def _example_document(refusal: errors.Refusal) -> dict[str, Any]:
     )
 
 
-def _text_header(description: str, example: str, pattern: str) -> OpenAPIHeader:
-    schema = Schema(
-        type=OpenAPIType.STRING,
-        examples=[example],
-        pattern=pattern,
-        max_length=errors.MAX_TEXT_LENGTH,
-    )
-    return OpenAPIHeader(description=description, schema=schema)
-
-
-def _seconds_header(example: int) -> OpenAPIHeader:
-    schema = Schema(type=OpenAPIType.INTEGER, examples=[example], minimum=1, maximum=2**31 - 1)
-    return OpenAPIHeader(description="Seconds to wait.", schema=schema)
-
-
-COMMON_HEADERS = {
-    "X-Request-Id": _text_header(
-        "The id of this request in our logs.", "6b8a81ca2f68bbd6", "^[!-~]+$"
-    ),
-    "Access-Control-Allow-Origin": _text_header(
-        "Present for a page of an allowed origin.",
-        "https://shop.example.org",
-        r"^(\*$|[a-z-]+://)",
-    ),
-    "RateLimit-Policy": _text_header(
-        "The limit: quota, and window in seconds.",
-        '"default";q=6000;w=60',
-        r'^"[a-z]+";q=\d+;w=\d+$',
-    ),
-    "RateLimit": _text_header(
-        "The remaining calls, and the seconds until the reset.",
-        '"default";r=5999;t=60',
-        r'^"[a-z]+";r=\d+;t=\d+$',
-    ),
-}
-HEADERS_BY_STATUS = {
-    "401": {
-        "WWW-Authenticate": _text_header("How to sign in.", 'Bearer realm="icecream"', "^Bearer ")
-    },
-    "429": {"Retry-After": _seconds_header(42)},
-    "503": {"Retry-After": _seconds_header(1)},
-}
-# Further header fields of a response, by a parameter of its operation.
-HEADERS_BY_PARAMETER = {
-    "limit": {
-        "Link": _text_header(
-            "The next page (RFC 8288); absent on the last page.",
-            '</api/orders?limit=100&after=eyJzb3J0Ij>; rel="next"',
-            '^<.+>; rel="next"$',
-        )
-    },
-    "Idempotency-Key": {
-        "Idempotent-Replayed": _text_header(
-            "This is the stored response of an earlier request with the same key.", "true", "^true$"
-        )
-    },
-    "Prefer": {
-        "Preference-Applied": _text_header(
-            "The time that the server waits at most.", "wait=10", "^wait=[0-9]+$"
-        )
-    },
-}
-AS_OF_HEADER = _text_header(
-    "The position of the last event in the figures, and its time; 0 before the first event. The "
-    "position is the event's id in `GET /api/events/`: continue there with `after`.",
-    '1042;at="2025-05-13T10:22:06.428877Z"',
-    r'^\d+(;at="[0-9T:.-]+Z")?$',
-)
-ETAG_HEADER = _text_header("The version (RFC 9110).", '"3"', '^"[!#-~]+"$')
 IdempotencyKeyHeader = Annotated[
     str | None,
     HeaderParameter(
@@ -270,10 +201,13 @@ class ApiOperation(Operation):
         for status, response in responses.items():
             if EVENT_STREAM_MEDIA_TYPE in (response.content or ()):
                 response.content[EVENT_STREAM_MEDIA_TYPE].schema = EVENT_STREAM_SCHEMA
-            response.headers = {**COMMON_HEADERS, **HEADERS_BY_STATUS.get(status, {})}
+            response.headers = {
+                **headers.COMMON,
+                **headers.BY_STATUS.get(status, {}),
+            }
             if status < "300":
                 for name in (getattr(item, "name", "") for item in self.parameters or ()):
-                    response.headers |= HEADERS_BY_PARAMETER.get(name, {})
+                    response.headers |= headers.BY_PARAMETER.get(name, {})
 
 
 @dataclass
@@ -284,7 +218,7 @@ class OperationWithETag(ApiOperation):
         super().__post_init__()
         responses: dict[str, Any] = self.responses or {}
         for status in {"200", "304"} & responses.keys():
-            responses[status].headers["ETag"] = ETAG_HEADER
+            responses[status].headers["ETag"] = headers.ETAG
 
 
 @dataclass
@@ -294,7 +228,7 @@ class OperationWithAsOf(ApiOperation):
     def __post_init__(self) -> None:
         super().__post_init__()
         responses: dict[str, Any] = self.responses or {}
-        responses["200"].headers["As-Of"] = AS_OF_HEADER
+        responses["200"].headers["As-Of"] = headers.AS_OF
 
 
 @dataclass

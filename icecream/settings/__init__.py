@@ -1,6 +1,5 @@
 """All settings, read once from the environment and `.env`; a bad one stops the start."""
 
-import ipaddress
 import os
 import re
 import secrets
@@ -10,12 +9,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-import limits
 import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta, Struct
 
 from icecream import constraints, money, stripe_units
+from icecream.settings import checks
 
 VARIABLE_PREFIX = "ICECREAM_"
 # RFC 7518, 3.2: an HS256 key must be at least as long as the hash.
@@ -42,8 +41,6 @@ Delay = Annotated[
     ),
 ]
 VALID_PORT_RULE = "an address with a valid port"
-# A worker's blocking read from Redis waits this long.
-REDIS_BLOCK_SECONDS = 1
 
 # Shorter pauses would keep a processor busy, and no service answers in a shorter time.
 Seconds = Annotated[float, Meta(ge=0.01, le=86_400)]
@@ -114,12 +111,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             f"a multiple of {self.amount_step}: Stripe accepts no other amounts in {self.currency}",
         )
         _require(
-            _is_rate(self.rate_limit), "rate_limit", "a number and a period, such as 6000/minute"
+            checks.is_rate(self.rate_limit),
+            "rate_limit",
+            "a number and a period, such as 6000/minute",
         )
 
     def _check_database(self) -> None:
         _require(
-            _is_database_address(self.database_url),
+            checks.is_database_address(self.database_url),
             "database_url",
             "an address with a valid port (several hosts: postgresql://user:password@a:1,b:2/name)",
         )
@@ -130,7 +129,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "sqlite:///path/to/file.sqlite or postgresql://user:password@host/name",
         )
         _require(
-            not self.embedded or _is_file(self.database_url.removeprefix("sqlite:///")),
+            not self.embedded or checks.is_file(self.database_url.removeprefix("sqlite:///")),
             "database_url",
             "sqlite:/// and the path of a file, without options (not a database in memory)",
         )
@@ -138,7 +137,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def _check_redis(self) -> None:
         if self.redis_url is None:
             return
-        _require(_is_address(self.redis_url), "redis_url", VALID_PORT_RULE)
+        _require(checks.is_address(self.redis_url), "redis_url", VALID_PORT_RULE)
         _require(
             self.redis_url.startswith(("redis://", "rediss://", "unix://")),
             "redis_url",
@@ -150,13 +149,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "nothing with SQLite, because its single process needs no Redis, "
             "or set ICECREAM_DATABASE_URL to a postgresql:// address",
         )
-        problem = _find_redis_problem(self.redis_url)
+        problem = checks.find_redis_problem(self.redis_url)
         _require(not problem, "redis_url", f"an address with valid options ({problem})")
 
     def _check_web(self) -> None:
         for name in ("public_url", "stripe_api_base"):
             address = getattr(self, name) or "https://unset"
-            _require(_is_address(address), name, VALID_PORT_RULE)
+            _require(checks.is_address(address), name, VALID_PORT_RULE)
             web = urlsplit(address)
             plain = not (web.query or web.fragment or web.username)
             _require(
@@ -171,14 +170,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
         for origin in self.cors_origins:
             _require(
-                _is_origin(origin),
+                checks.is_origin(origin),
                 "cors_origins",
                 f"origins as browsers send them, such as https://shop.example, not {origin!r} "
                 "(only a scheme, a host and an optional port)",
             )
         for proxy in self.trusted_proxies:
             _require(
-                _is_network(proxy),
+                checks.is_network(proxy),
                 "trusted_proxies",
                 f"IP addresses or networks such as 10.0.0.7 or 10.0.0.0/8, not {proxy!r}",
             )
@@ -279,85 +278,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             self.secret_key or _load_or_create_secret(self.database_path),
             *self.previous_secret_keys,
         )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return urlsplit(text).port != 0
-    except ValueError:
-        return False
-
-
-def _is_file(path: str) -> bool:
-    """Return whether SQLite opens a plain file; `:memory:` and `file:...?mode=` are not files."""
-    return bool(path) and not path.startswith((":", "file:")) and "?" not in path
-
-
-def _is_database_address(text: str) -> bool:
-    """Return whether the text is an address, perhaps of several hosts as PostgreSQL allows."""
-    try:
-        hosts = urlsplit(text).netloc.rpartition("@")[2].split(",")
-    except ValueError:
-        return False
-    return all(_is_address(f"//{host}") and (host or len(hosts) == 1) for host in hosts)
-
-
-def _find_redis_problem(url: str) -> str | None:
-    """Return the error in the options of a Redis address; only the Redis client can check them."""
-    # Imported only where Redis is used: the import takes as long as all the others together.
-    from redis.asyncio import ConnectionPool
-    from redis.exceptions import RedisError
-
-    try:
-        pool = ConnectionPool.from_url(url)
-        pool.connection_class(**pool.connection_kwargs)
-    except (RedisError, TypeError, ValueError) as error:
-        return str(error).removeprefix("AbstractConnection.__init__() got an ")
-    options = pool.connection_kwargs
-    if options.get("decode_responses"):
-        return "decode_responses: messages are bytes"
-    if (seconds := options.get("socket_timeout")) is not None and seconds <= REDIS_BLOCK_SECONDS:
-        return f"socket_timeout: longer than {REDIS_BLOCK_SECONDS} s, the wait for a message"
-    for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
-        if (path := options.get(name)) and not Path(path).is_file():
-            return f"{name}: there is no file {path}"
-    return None
-
-
-def _is_origin(text: str) -> bool:
-    """Return whether a browser may send this as `Origin` (RFC 6454, 6.2); `*` means all origins.
-
-    An origin is in lower case, and has no port if it is the default port of the scheme.
-    """
-    if text == "*":
-        return True
-    if not _is_address(text):
-        return False
-    parts = urlsplit(text)
-    bare = text == f"{parts.scheme}://{parts.netloc}".lower()
-    implied = {"http": 80, "https": 443}
-    return (
-        bare
-        and parts.scheme in implied
-        and bool(parts.hostname)
-        and parts.username is None
-        and parts.port != implied[parts.scheme]
-    )
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_rate(text: str) -> bool:
-    try:
-        return ";" not in text and limits.parse(text).amount > 0
-    except ValueError:
-        return False
 
 
 def _require(condition: bool, name: str, valid_values: str) -> None:

@@ -1,0 +1,80 @@
+"""The header fields in the API document."""
+
+from litestar.openapi.spec import (
+    OpenAPIHeader,
+    OpenAPIType,
+    Schema,
+)
+
+from icecream import errors
+
+
+def _text_header(description: str, example: str, pattern: str) -> OpenAPIHeader:
+    schema = Schema(
+        type=OpenAPIType.STRING,
+        examples=[example],
+        pattern=pattern,
+        max_length=errors.MAX_TEXT_LENGTH,
+    )
+    return OpenAPIHeader(description=description, schema=schema)
+
+
+def _seconds_header(example: int) -> OpenAPIHeader:
+    schema = Schema(type=OpenAPIType.INTEGER, examples=[example], minimum=1, maximum=2**31 - 1)
+    return OpenAPIHeader(description="Seconds to wait.", schema=schema)
+
+
+COMMON = {
+    "X-Request-Id": _text_header(
+        "The id of this request in our logs.", "6b8a81ca2f68bbd6", "^[!-~]+$"
+    ),
+    "Access-Control-Allow-Origin": _text_header(
+        "Present for a page of an allowed origin.",
+        "https://shop.example.org",
+        r"^(\*$|[a-z-]+://)",
+    ),
+    "RateLimit-Policy": _text_header(
+        "The limit: quota, and window in seconds.",
+        '"default";q=6000;w=60',
+        r'^"[a-z]+";q=\d+;w=\d+$',
+    ),
+    "RateLimit": _text_header(
+        "The remaining calls, and the seconds until the reset.",
+        '"default";r=5999;t=60',
+        r'^"[a-z]+";r=\d+;t=\d+$',
+    ),
+}
+BY_STATUS = {
+    "401": {
+        "WWW-Authenticate": _text_header("How to sign in.", 'Bearer realm="icecream"', "^Bearer ")
+    },
+    "429": {"Retry-After": _seconds_header(42)},
+    "503": {"Retry-After": _seconds_header(1)},
+}
+# Further header fields of a response, by a parameter of its operation.
+BY_PARAMETER = {
+    "limit": {
+        "Link": _text_header(
+            "The next page (RFC 8288); absent on the last page.",
+            '</api/orders?limit=100&after=eyJzb3J0Ij>; rel="next"',
+            '^<.+>; rel="next"$',
+        )
+    },
+    "Idempotency-Key": {
+        "Idempotent-Replayed": _text_header(
+            "This is the stored response of an earlier request with the same key.", "true", "^true$"
+        )
+    },
+    "Prefer": {
+        "Preference-Applied": _text_header(
+            "The time that the server waits at most.", "wait=10", "^wait=[0-9]+$"
+        )
+    },
+}
+AS_OF = _text_header(
+    "The position of the last event in the figures, and its time; 0 before the first event. The "
+    "position is the event's id in `GET /api/events/`: continue there with `after`.",
+    '1042;at="2025-05-13T10:22:06.428877Z"',
+    r'^\d+(;at="[0-9T:.-]+Z")?$',
+)
+ETAG = _text_header("The version (RFC 9110).", '"3"', '^"[!#-~]+"$')
