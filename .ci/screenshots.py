@@ -10,8 +10,6 @@ from pathlib import Path
 
 from playwright.async_api import BrowserContext, async_playwright
 
-from tests.browser import ALONE, sign_in_to_admin
-from tests.conftest import tool
 from tests.processes import ROOT, Shop
 
 DESK, PHONE = {"width": 1240, "height": 900}, {"width": 390, "height": 844}
@@ -37,6 +35,11 @@ async def take(context: BrowserContext, path: str, name: str, ready: str) -> Non
 
 async def take_all(shop: Shop) -> None:
     """Take pictures of the dashboard and the admin, light and dark, and on a phone."""
+    # Imported here: the processes of the shop import this file again, and with the fixtures of the
+    # tests they would get the database of the tests.
+    from tests.browser import ALONE
+    from tests.conftest import tool
+
     url, live = str(shop.http.base_url), "#live[data-state=live]"
     cookie = {"name": "id", "value": shop.http.cookies["id"], "url": url}
     async with (
@@ -63,6 +66,8 @@ async def take_all(shop: Shop) -> None:
 
 def main() -> None:
     """Create the season of a demo, serve it, and take the pictures."""
+    from tests.browser import sign_in_to_admin
+
     (ROOT / "docs/screenshots").mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -75,4 +80,5 @@ def main() -> None:
         asyncio.run(take_all(shop))
 
 
-main()
+if __name__ == "__main__":
+    main()
