@@ -1,4 +1,4 @@
-.PHONY: help run up down test test-peers mutate serializable bench check format lock screenshots clean
+.PHONY: help run up down test test-fast coverage test-peers mutate serializable bench check format lock screenshots clean
 .DEFAULT_GOAL := help
 
 # $(call install,FILES) updates .venv, with the first suitable Python.
@@ -52,6 +52,15 @@ down: ## Stop the containers; their data stays
 test: $(node) ## Run the tests on PostgreSQL and on SQLite; TESTS="tests/orders/http/test_orders.py -k one" selects some
 	$(call install,$(development))
 	@.venv/bin/python -m tests $(TESTS)
+
+test-fast: ## Run the fast tests, on SQLite only
+	$(call install,$(development))
+	@.venv/bin/python -m tests --fast
+
+coverage: ## Measure which lines the tests on SQLite run; processes that tests start are not counted
+	$(call install,$(development))
+	ICECREAM_TEST_DATABASE=sqlite .venv/bin/python -m coverage run -m pytest tests --ignore=tests/peers
+	.venv/bin/python -m coverage report
 
 test-peers: $(node) ## Run the tests with real proxies, poolers and other servers (Debian packages), if installed
 	$(call install,$(development))

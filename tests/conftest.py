@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 # Each process has one engine, which is chosen at import. So the settings must come first.
 _resources = ExitStack()
@@ -96,9 +96,27 @@ def tool(name: str) -> str | None:
 
 # Last, so that deselected tests do not count as skipped.
 @pytest.hookimpl(trylast=True)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fast",
+        action="store_true",
+        help="leave out slow tests, and the files that start processes",
+    )
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """Return whether a test is marked as slow, or its file starts processes."""
+    names = set(vars(cast(pytest.Function, item).module))
+    helpers = {"Fork", "Process", "Sandbox", "Shop", "forks", "processes", "servers"}
+    return bool(names & helpers) or item.get_closest_marker("slow") is not None
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect tests that are `only` part of another run, or that `needs` a missing tool."""
     others = {item for item in items for mark in item.iter_markers("only") if mark.args != (WHICH,)}
+    if config.getoption("fast"):
+        others |= {item for item in items if is_slow(item)}
     without_tool = {
         item: mark.args[0]
         for item in items

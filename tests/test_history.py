@@ -15,7 +15,7 @@ from icecream.tables import Event, Flavor, FlavorTotal, Job, Order, OrderLine, P
 from tests import ledger
 from tests.conftest import Caller, Provider, new_flavor, success_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 class Fickle(Provider):

@@ -26,7 +26,7 @@ def test_nothing_is_needed_for(): ...
 """
 
 # These tests do not use a database.
-pytestmark = pytest.mark.only("sqlite")
+pytestmark = [pytest.mark.only("sqlite"), pytest.mark.slow]
 
 
 def without_tools(folder: Path, *, ci: str) -> subprocess.CompletedProcess[str]:

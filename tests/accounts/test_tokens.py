@@ -154,6 +154,7 @@ async def test_another_family_of_the_same_user_stays_valid(customer: Caller) -> 
     assert (await tokens.refresh_pair(other.refresh)).access
 
 
+@pytest.mark.slow
 async def test_one_successor_remains_after_a_hundred_concurrent_refreshes(customer: Caller) -> None:
     first = await tokens.issue_pair(customer.user)
     pairs = await asyncio.gather(*(tokens.refresh_pair(first.refresh) for _ in range(100)))

@@ -320,6 +320,7 @@ async def test_rows_show_the_names_of_referenced_rows(
     assert order["user_readable"] == customer.user.username
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", sorted(READ_ONLY | {"users", "flavor"}))
 async def test_any_valid_query_of_a_table_gets_a_response(
     clerk: httpx.AsyncClient, placed: int, table: str

@@ -150,6 +150,7 @@ def test_an_indivisible_rest_goes_to_the_last_lines() -> None:
     assert [line.refunded for line in shared] == [66, 67, 67]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 async def test_totals_equal_a_recount_after_any_history(
     customer: Caller, stranger: Caller, staff: Caller, seed: int, monkeypatch: pytest.MonkeyPatch

@@ -33,6 +33,7 @@ def line(name: str) -> tuple[str, str, int, bool, int]:
     return name, "", 1, False, 1
 
 
+@pytest.mark.slow
 async def test_fifty_concurrent_writers_lose_no_update(flavor: int) -> None:
     async def once() -> None:
         assert await Flavor.select(Flavor.price).where(Flavor.id == flavor).first()

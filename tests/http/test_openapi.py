@@ -258,6 +258,7 @@ LINTERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.needs("npm")
 @pytest.mark.only("sqlite")
 @pytest.mark.parametrize("linter", LINTERS)

@@ -398,6 +398,7 @@ async def test_an_unavailable_database_is_one_error_and_not_one_for_each_event(
     assert records_of(caplog, webhook_inbox.log) == []
 
 
+@pytest.mark.slow
 async def test_several_workers_share_the_notices(customer: Caller, flavor: int) -> None:
     placed = [
         await unanswered(customer, flavor) for _ in range(3 * webhook_inbox.MAX_EVENTS_PER_SWEEP)

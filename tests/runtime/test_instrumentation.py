@@ -5,6 +5,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from icecream.runtime import instrumentation
 from tests.processes import ROOT
 
@@ -45,6 +47,7 @@ def read_placed_orders(folder: Path) -> str:
     return subprocess.run(command, cwd=ROOT, env=here, capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 def test_any_process_reports_all_counts_and_a_successor_continues_those_of_a_killed_process(
     tmp_path: Path,
 ) -> None:

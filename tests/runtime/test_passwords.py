@@ -13,6 +13,7 @@ from tests.conftest import ITERATIONS
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.slow
 async def test_a_password_matches_itself_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "ITERATIONS", ITERATIONS)
     stored = await passwords.hash_password("correct horse")

@@ -267,6 +267,7 @@ async def test_a_free_order_cannot_be_refunded(customer: Caller, staff: Caller) 
     assert await free.now() == ("paid", 0, 6)
 
 
+@pytest.mark.slow
 async def test_a_hundred_refunds_at_once_are_one(paid: StockedOrder) -> None:
     answers = await asyncio.gather(*(paid.refund(600) for _ in range(100)))
     assert sorted(answer.status_code for answer in answers) == [202] + [409] * 99
@@ -398,6 +399,7 @@ async def test_a_failed_order_is_paid_again_under_a_new_key(failed: StockedOrder
     await ledger.check()
 
 
+@pytest.mark.slow
 async def test_a_hundred_requests_to_pay_again_charge_once(failed: StockedOrder) -> None:
     answers = await asyncio.gather(*(failed.do("pay") for _ in range(100)))
     assert {answer.status_code for answer in answers} == {202}

@@ -277,6 +277,7 @@ async def test_every_response_names_the_last_included_event(
         assert as_of(await staff.get(path)) == (end, happened), path
 
 
+@pytest.mark.slow
 async def test_figures_are_consistent_and_the_feed_continues_after_them(
     customer: Caller, staff: Caller, flavor: int
 ) -> None:
