@@ -124,13 +124,16 @@ async def test_a_query_with_several_round_trips_is_not_mistaken_for_a_dead_conne
 ) -> None:
     """The server was idle just when it was looked at, between two parts of a query."""
     async with engine_at() as engine:
-        monkeypatch.setattr(sessions, "MAX_TRANSIT_SECONDS", 0.3)
+        # Long enough for a round trip between the two looks, also on a busy machine.
+        monkeypatch.setattr(sessions, "MAX_TRANSIT_SECONDS", 2)
         async with engine.transaction() as transaction:
             connection = transaction.connection
             looking = asyncio.create_task(engine.connector._find_working([connection.pid]))
-            await asyncio.sleep(0.15)
-            await connection.fetch("SELECT 1")
+            while not looking.done():
+                await connection.fetch("SELECT 1")
+                await asyncio.sleep(0.05)
             assert await looking == {connection.pid}
+            monkeypatch.setattr(sessions, "MAX_TRANSIT_SECONDS", 0.3)
             assert await engine.connector._find_working([connection.pid]) == set()
 
 
