@@ -1,7 +1,6 @@
 """The money of an order that the provider still holds, and how much of it can be refunded."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -39,9 +38,9 @@ class Balance(Struct):
         return self.held if requested == self.refundable else requested
 
 
-async def read_balances(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
-    """Return the balances, by order id, of orders that the transaction holds."""
-    found = {order["id"]: Balance(order["total"]) for order in orders}
+async def read_balances(totals: Mapping[int, int]) -> dict[int, Balance]:
+    """Return the balances of orders that the transaction holds; `totals` is by order id."""
+    found = {order: Balance(total) for order, total in totals.items()}
     if not found:
         return found
     columns = (Payment.order, Payment.kind, Payment.amount, Payment.moved)
@@ -56,9 +55,9 @@ async def read_balances(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
     return found
 
 
-async def read_balance(order: dict[str, Any]) -> Balance:
+async def read_balance(order: int, total: int) -> Balance:
     """Return the balance of one order that the transaction holds."""
-    return (await read_balances([order]))[order["id"]]
+    return (await read_balances({order: total}))[order]
 
 
 async def has_open_refund(order: int) -> bool:
@@ -69,6 +68,6 @@ async def has_open_refund(order: int) -> bool:
     )
 
 
-async def has_money_left(order: dict[str, Any]) -> bool:
+async def has_money_left(order: int, status: str, total: int) -> bool:
     """Return whether a canceled order has money left: its refund failed after succeeding."""
-    return order["status"] == "canceled" and (await read_balance(order)).held > 0
+    return status == "canceled" and (await read_balance(order, total)).held > 0
