@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -9,10 +10,6 @@ from piccolo.query.functions import Max
 
 from icecream import database
 from icecream.tables import Event, Unpublished
-
-# What an event says besides its type, such as an amount or a reason.
-Detail = str | int | None
-Details = dict[str, Detail]
 
 
 class OrderEvent(Struct, frozen=True):
@@ -23,7 +20,7 @@ class OrderEvent(Struct, frozen=True):
 
     order: int
     kind: str
-    payload: Details
+    payload: dict[str, Any]
     by: int | None = None
     at: datetime | None = None
 

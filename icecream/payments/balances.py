@@ -1,6 +1,7 @@
 """The money of an order that the provider still holds, and how much of it can be refunded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from typing import Any
 
 from msgspec import Struct
 
@@ -38,9 +39,9 @@ class Balance(Struct):
         return self.held if requested == self.refundable else requested
 
 
-async def read_balances(totals: Mapping[int, int]) -> dict[int, Balance]:
-    """Return the balances of orders that the transaction holds; `totals` is by order id."""
-    found = {order: Balance(total) for order, total in totals.items()}
+async def read_balances(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
+    """Return the balances, by order id, of orders that the transaction holds."""
+    found = {order["id"]: Balance(order["total"]) for order in orders}
     if not found:
         return found
     columns = (Payment.order, Payment.kind, Payment.amount, Payment.moved)
@@ -55,9 +56,9 @@ async def read_balances(totals: Mapping[int, int]) -> dict[int, Balance]:
     return found
 
 
-async def read_balance(order: int, total: int) -> Balance:
+async def read_balance(order: dict[str, Any]) -> Balance:
     """Return the balance of one order that the transaction holds."""
-    return (await read_balances({order: total}))[order]
+    return (await read_balances([order]))[order["id"]]
 
 
 async def has_open_refund(order: int) -> bool:
@@ -68,6 +69,6 @@ async def has_open_refund(order: int) -> bool:
     )
 
 
-async def has_money_left(order: int, status: str, total: int) -> bool:
+async def has_money_left(order: dict[str, Any]) -> bool:
     """Return whether a canceled order has money left: its refund failed after succeeding."""
-    return status == "canceled" and (await read_balance(order, total)).held > 0
+    return order["status"] == "canceled" and (await read_balance(order)).held > 0

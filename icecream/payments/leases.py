@@ -107,39 +107,7 @@ class JobFilter(Struct, frozen=True):
 
 
 ANY_JOB = JobFilter()
-
-
-class DueJob(Struct, frozen=True):
-    """A job that is due; `subject` is the payment."""
-
-    subject: int
-    kind: str
-    customer: int | None
-    tries: int
-
-
-SelectJobs = Callable[[list[DueJob]], list[DueJob]]
-
-
-class _PaymentRow(Struct, frozen=True):
-    id: int
-    order: int
-    kind: str
-    state: str
-    provider_key: str
-    provider_ref: str | None
-    amount: int
-    moved: int | None
-    method: str | None
-    tries: int
-    first_sent_at: datetime | None
-    faults: int | None
-
-
-class _OrderRow(Struct, frozen=True):
-    user: int
-    currency: str
-    created_at: datetime
+SelectJobs = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
 class LeaseLost(Exception):
@@ -187,8 +155,10 @@ async def _acquire_leases(
     first_sent: Mapping[int, datetime],
 ) -> list[Lease]:
     now, payment_jobs = datetime.now(UTC), Job.kind.is_in(list(PAYMENT_KINDS))
-    due = await database.for_update_skip_locked(_select_due_jobs(ids, job_filter).limit(limit))
-    subjects = sorted(job.subject for job in select([DueJob(**row) for row in due]))
+    selected = select(
+        await database.for_update_skip_locked(_select_due_jobs(ids, job_filter).limit(limit))
+    )
+    subjects = sorted(row["subject"] for row in selected)
     if not subjects:
         return []
     expiry = database.seconds_from_now(lease_seconds)
@@ -198,15 +168,15 @@ async def _acquire_leases(
     rows = await _mark_sent(subjects, now, first_sent)
     acquired = await _leases_for(rows, now)
     reach_failpoint("payments.claiming")
-    if ended := set(subjects) - {row.id for row in rows}:
+    if ended := set(subjects) - {row["id"] for row in rows}:
         await Job.delete().where(payment_jobs, Job.subject.is_in(sorted(ended)))
     return acquired
 
 
 async def _mark_sent(
     subjects: list[int], now: datetime, first_sent: Mapping[int, datetime]
-) -> list[_PaymentRow]:
-    updated = (
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = (
         await Payment.update({Payment.state: "sent", Payment.tries: Payment.tries + 1})
         .where(
             Payment.id.is_in(subjects),
@@ -214,36 +184,37 @@ async def _mark_sent(
         )
         .returning(*PAYMENT_COLUMNS)
     )
-    rows = [_PaymentRow(**row) for row in updated]
-    first = [row.id for row in rows if row.first_sent_at is None]
+    first = [row["id"] for row in rows if row["first_sent_at"] is None]
     # Set only once: from this time on the provider may know the key.
     await _SET_FIRST_SENT_AT([(payment, first_sent.get(payment, now)) for payment in first])
     return rows
 
 
-async def _leases_for(rows: Sequence[_PaymentRow], now: datetime) -> list[Lease]:
+async def _leases_for(rows: Sequence[dict[str, Any]], now: datetime) -> list[Lease]:
     if not rows:
         return []
-    orders = sorted({row.order for row in rows})
+    orders = sorted({row["order"] for row in rows})
     columns = (Order.id, Order.user, Order.currency, Order.created_at)
     found = await Order.select(*columns).where(Order.id.is_in(orders))
-    order_of = {order.pop("id"): _OrderRow(**order) for order in found}
-    charges = await _charge_references([row.order for row in rows if row.kind == "refund"])
-    return [_to_lease(row, order_of[row.order], charges, now) for row in rows]
+    order_of = {order["id"]: order for order in found}
+    charges = await _charge_references([row["order"] for row in rows if row["kind"] == "refund"])
+    return [_to_lease(row, order_of[row["order"]], charges, now) for row in rows]
 
 
-def _to_lease(row: _PaymentRow, order: _OrderRow, charges: dict[int, str], now: datetime) -> Lease:
-    sent_at = row.first_sent_at or now
+def _to_lease(
+    row: dict[str, Any], order: dict[str, Any], charges: dict[int, str], now: datetime
+) -> Lease:
+    sent_at = row["first_sent_at"] or now
     return Lease(
-        payment=row.id,
-        tries=row.tries,
-        customer=order.user,
-        request=_request(row, order.currency, charges),
+        payment=row["id"],
+        tries=row["tries"],
+        customer=order["user"],
+        request=_request(row, order["currency"], charges),
         sent_at=sent_at,
-        known_since=min(sent_at, order.created_at),
-        reference=row.provider_ref,
-        faults=row.faults or 0,
-        moved=row.moved,
+        known_since=min(sent_at, order["created_at"]),
+        reference=row["provider_ref"],
+        faults=row["faults"] or 0,
+        moved=row["moved"],
     )
 
 
@@ -257,11 +228,11 @@ async def _charge_references(orders: Sequence[int]) -> dict[int, str]:
     return {row["order"]: row["provider_ref"] for row in charges}
 
 
-def _request(row: _PaymentRow, currency: str, charges: dict[int, str]) -> Request:
-    if row.kind == "charge":
-        return Charge(row.provider_key, row.amount, currency, row.order, row.method)
-    charge = charges.get(row.order, NO_CHARGE_REFERENCE)
-    return Refund(row.provider_key, row.amount, currency, row.order, charge)
+def _request(row: dict[str, Any], currency: str, charges: dict[int, str]) -> Request:
+    key, amount, order = row["provider_key"], row["amount"], row["order"]
+    if row["kind"] == "charge":
+        return Charge(key, amount, currency, order, row["method"])
+    return Refund(key, amount, currency, order, charges.get(order, NO_CHARGE_REFERENCE))
 
 
 async def read_unleased(payment: int, among: Sequence[str] | None = None) -> Lease | None:
@@ -275,8 +246,7 @@ async def read_unleased(payment: int, among: Sequence[str] | None = None) -> Lea
     rows = await Payment.select(*PAYMENT_COLUMNS).where(
         Payment.id == payment, Payment.state.is_in(list(among)), Payment.state != "new"
     )
-    found = await _leases_for([_PaymentRow(**row) for row in rows], datetime.now(UTC))
-    return found[0] if found else None
+    return next(iter(await _leases_for(rows, datetime.now(UTC))), None)
 
 
 def retry_delay(tries: int, max_seconds: float | None = None) -> float:

@@ -164,7 +164,7 @@ class WebhookInbox:
         )
         if payment is None or payment["state"] == "new" or self._is_being_executed(payment, event):
             return False
-        if corrections.is_parked_failed_refund(payment["state"], payment["moved"]):
+        if corrections.is_parked_failed_refund(payment):
             return True
         if (payment["kind"], payment["state"]) == ("refund", "succeeded"):
             return await self._check_refund(payment["id"], event)

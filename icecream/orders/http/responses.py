@@ -179,7 +179,7 @@ async def get_order(order: int, *, user: User) -> OrderDetail:
         **{name: getattr(view, name) for name in OrderView.__struct_fields__},
         cancel_requested=cancel_requested and view.status != "canceled",
         failure=await _failure(order) if view.status == "failed" else None,
-        actions=await _actions(view, cancel_requested, user),
+        actions=await _actions(rows[0], cancel_requested, user),
         history=await _history(order),
     )
 
@@ -193,8 +193,9 @@ async def _failure(order: int) -> decline_codes.Failure:
     return decline_codes.failure_of(newest["failure"] if newest else None)
 
 
-async def _actions(order: OrderView, cancel_requested: bool, user: User) -> list[str]:
-    if user.admin and await balances.has_money_left(order.id, order.status, order.total):
+async def _actions(order: dict[str, Any], cancel_requested: bool, user: User) -> list[str]:
+    status = order["status"]
+    if user.admin and await balances.has_money_left(order):
         return ["refund"]
     excluded = set()
     if cancel_requested:
@@ -204,7 +205,7 @@ async def _actions(order: OrderView, cancel_requested: bool, user: User) -> list
     return [
         name
         for name, action in states.ACTIONS.items()
-        if order.status in action.sources and name not in excluded
+        if status in action.sources and name not in excluded
     ]
 
 

@@ -131,14 +131,13 @@ BOOKED_EXAMPLE = REFUNDED_EXAMPLE | {
 }
 
 
-def _view(failure: str | None, **row: Any) -> PaymentView:
-    view = PaymentView(**row, actions=[])
-    if view.state == "declined":
-        view.failure = decline_codes.failure_of(failure)
-    view.actions = manual_review.allowed_decisions(
-        view.kind, view.state, view.moved, view.provider_ref
+def _view(row: dict[str, Any]) -> PaymentView:
+    code = row.pop("failure")
+    return PaymentView(
+        **row,
+        failure=decline_codes.failure_of(code) if row["state"] == "declined" else None,
+        actions=manual_review.allowed_decisions(row),
     )
-    return view
 
 
 async def get_payment(payment: int) -> PaymentView:
@@ -150,7 +149,7 @@ async def get_payment(payment: int) -> PaymentView:
     rows = await Payment.select(*COLUMNS).where(Payment.id == payment)
     if not rows:
         raise errors.NotFound
-    return _view(**rows[0])
+    return _view(rows[0])
 
 
 class Payments(Controller):
@@ -208,7 +207,7 @@ class Payments(Controller):
         async def read(start: pagination.Cursor | None, most: int) -> list[PaymentView]:
             beyond = Payment.id > (start.id if start else 0)
             query = Payment.select(*COLUMNS).where(*conditions, beyond)
-            return [_view(**row) for row in await query.order_by(Payment.id).limit(most)]
+            return [_view(row) for row in await query.order_by(Payment.id).limit(most)]
 
         return await pagination.list_response(request, read, limit=limit, after=after)
 
