@@ -2,10 +2,10 @@
 
 import unicodedata
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from icecream import constraints, database, errors, fields, settings
 from icecream.catalogue import inventory
@@ -34,15 +34,6 @@ Price = Annotated[
     Meta(ge=0, le=MAX_PRICE, description="In minor units, such as cents.", examples=[250]),
 ]
 Stock = Annotated[int, Meta(ge=0, le=MAX_STOCK, examples=[40])]
-COLUMNS = (
-    Flavor.id,
-    Flavor.name,
-    Flavor.description,
-    Flavor.price,
-    Flavor.stock,
-    Flavor.archived,
-    Flavor.version,
-)
 
 
 def _normalize_name(name: str) -> str:
@@ -126,22 +117,32 @@ EXAMPLE = {
 }
 
 
-def _view(row: dict[str, Any]) -> FlavorView:
-    return FlavorView(
-        id=row["id"],
-        name=row["name"],
-        description=row["description"],
-        price=row["price"],
-        currency=settings.load().currency,
-        stock=row["stock"],
-        archived=row["archived"],
-    )
+class FlavorRow(Struct):
+    """A flavor, and its version, which counts the edits."""
+
+    id: int
+    name: str
+    description: str
+    price: int
+    stock: int | None
+    archived: bool
+    version: int
+
+    @property
+    def view(self) -> FlavorView:
+        """The flavor as clients see it."""
+        fields_shown = asdict(self)
+        del fields_shown["version"]
+        return FlavorView(**fields_shown, currency=settings.load().currency)
+
+
+COLUMNS = database.columns_of(Flavor, FlavorRow)
 
 
 async def list_flavors(*, archived: bool) -> list[FlavorView]:
     """Return all flavors on sale, or all archived ones, oldest first."""
     rows = await Flavor.select(*COLUMNS).where(Flavor.archived.eq(archived)).order_by(Flavor.id)
-    return [_view(row) for row in rows]
+    return [FlavorRow(**row).view for row in rows]
 
 
 async def get_flavor(flavor: int) -> tuple[FlavorView, int]:
@@ -150,10 +151,11 @@ async def get_flavor(flavor: int) -> tuple[FlavorView, int]:
     Raises:
         errors.NotFound: there is no such flavor.
     """
-    row = await Flavor.select(*COLUMNS).where(Flavor.id == flavor).first()
-    if row is None:
+    found = await Flavor.select(*COLUMNS).where(Flavor.id == flavor).first()
+    if found is None:
         raise errors.NotFound
-    return _view(row), row["version"]
+    row = FlavorRow(**found)
+    return row.view, row.version
 
 
 def _check_permission(new: NewFlavor, by: User) -> None:
@@ -216,16 +218,14 @@ async def edit_flavor(
         found = await database.for_update(Flavor.select(*COLUMNS).where(Flavor.id == flavor))
         if not found:
             raise errors.NotFound
-        (row,) = found
-        check(row["version"])
-        changed: dict[Any, Any] = {
-            name: value for name, value in fields_set.items() if row[name] != value
-        }
+        row = FlavorRow(**found[0])
+        check(row.version)
+        changed = {name: value for name, value in fields_set.items() if getattr(row, name) != value}
         if changed:
-            changed["version"] = row["version"] + 1
-            await Flavor.update(changed).where(Flavor.id == flavor)
-        row |= changed
-        return _view(row), row["version"]
+            changed["version"] = row.version + 1
+            await Flavor.update(**changed).where(Flavor.id == flavor)
+        row = replace(row, **changed)
+        return row.view, row.version
 
     try:
         return await database.transaction(write)

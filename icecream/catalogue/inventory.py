@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
+from msgspec import Struct
 from piccolo.query import Select
 from piccolo.query.functions import Sum
 
@@ -13,6 +13,17 @@ from icecream.catalogue.order_lines import Line
 from icecream.tables import MAX_STOCK, Flavor, FlavorTotal, StockMove
 
 _MOVE_STOCK = database.increment_values(Flavor.stock)
+
+
+class StockRow(Struct):
+    """The price of a flavor, and its stock, or None if it is not counted."""
+
+    id: int
+    price: int
+    stock: int | None
+
+
+_STOCK_COLUMNS = database.columns_of(Flavor, StockRow)
 
 
 class UnknownFlavor(Exception):
@@ -64,7 +75,7 @@ class StockReservation:
 
 async def read_stock(flavors: Collection[int]) -> StockReservation:
     """Read these flavors without a lock: the stock may change at any time."""
-    rows = await _select_on_sale(flavors)
+    rows = [StockRow(**row) for row in await _select_on_sale(flavors)]
     return _reservation(rows, rows)
 
 
@@ -74,26 +85,25 @@ async def lock_stock(flavors: Collection[int]) -> StockReservation:
     Flavors without counted stock get only a shared lock, which prevents the start of counting. So
     orders for them do not wait for each other.
     """
-    rows = await database.for_key_share(_select_on_sale(flavors)) if flavors else []
-    counted = [row["id"] for row in rows if row["stock"] is not None]
-    return _reservation(
-        rows, await database.for_no_key_update(_select_flavors(counted)) if counted else []
-    )
+    found = await database.for_key_share(_select_on_sale(flavors)) if flavors else []
+    rows = [StockRow(**row) for row in found]
+    counted = [row.id for row in rows if row.stock is not None]
+    locked = await database.for_no_key_update(_select_flavors(counted)) if counted else []
+    return _reservation(rows, [StockRow(**row) for row in locked])
 
 
-def _select_flavors(ids: Iterable[int]) -> Select[Any]:
-    columns = (Flavor.id, Flavor.price, Flavor.stock)
-    return Flavor.select(*columns).where(Flavor.id.is_in(sorted(ids))).order_by(Flavor.id)
+def _select_flavors(ids: Iterable[int]) -> Select[Flavor]:
+    return Flavor.select(*_STOCK_COLUMNS).where(Flavor.id.is_in(sorted(ids))).order_by(Flavor.id)
 
 
-def _select_on_sale(ids: Iterable[int]) -> Select[Any]:
+def _select_on_sale(ids: Iterable[int]) -> Select[Flavor]:
     return _select_flavors(ids).where(Flavor.archived.eq(False))
 
 
-def _reservation(rows: list[dict[str, Any]], counted: list[dict[str, Any]]) -> StockReservation:
+def _reservation(rows: Iterable[StockRow], counted: Iterable[StockRow]) -> StockReservation:
     return StockReservation(
-        prices={row["id"]: row["price"] for row in rows},
-        stock={row["id"]: row["stock"] for row in counted if row["stock"] is not None},
+        prices={row.id: row.price for row in rows},
+        stock={row.id: row.stock for row in counted if row.stock is not None},
     )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import asyncpg
+from msgspec import Struct
 from piccolo.columns import Column
 from piccolo.query import Select
 from piccolo.querystring import QueryString
@@ -53,6 +54,7 @@ __all__ = [
     "Statement",
     "add_to_counters",
     "check_writable",
+    "columns_of",
     "for_key_share",
     "for_no_key_update",
     "for_update",
@@ -207,6 +209,11 @@ def on_commit(callback: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _commit_callbacks.remove(callback)
+
+
+def columns_of(table: type[Table], row: type[Struct]) -> list[Column]:
+    """Return the columns that the fields of a struct name."""
+    return [table._meta.get_column_by_name(name) for name in row.__struct_fields__]
 
 
 async def for_update_skip_locked(query: Select[Any]) -> list[dict[str, Any]]:

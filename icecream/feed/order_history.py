@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -10,6 +9,9 @@ from piccolo.query.functions import Max
 
 from icecream import database
 from icecream.tables import Event, Unpublished
+
+Detail = int | str | None
+Details = dict[str, Detail]
 
 
 class OrderEvent(Struct, frozen=True):
@@ -20,7 +22,7 @@ class OrderEvent(Struct, frozen=True):
 
     order: int
     kind: str
-    payload: dict[str, Any]
+    payload: Details
     by: int | None = None
     at: datetime | None = None
 

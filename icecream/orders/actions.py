@@ -4,6 +4,7 @@ from datetime import datetime
 
 from icecream import database, errors, money, settings, states
 from icecream.catalogue import inventory
+from icecream.feed.order_history import Details
 from icecream.payments import attempts, balances, settlement
 from icecream.tables import Job, OrderLine, Payment, User
 
@@ -25,18 +26,18 @@ async def cancel_order(order: int, *, by: int, at: datetime | None = None) -> li
 
 async def _cancel(order: int, by: int, at: datetime | None) -> list[int]:
     row = await settlement.lock_order(order)
-    if row["status"] not in (*states.ACTIONS["cancel"].sources, "canceled"):
-        raise errors.InvalidTransition(row["status"], "canceled", states.ORDER[row["status"]])
-    if row["status"] == "canceled" or row["cancel_requested"]:
+    if row.status not in (*states.ACTIONS["cancel"].sources, "canceled"):
+        raise errors.InvalidTransition(row.status, "canceled", states.ORDER[row.status])
+    if row.status == "canceled" or row.cancel_requested:
         return []
     transition = settlement.begin_transition(row, at)
-    if row["status"] == "pending" and await _void_charge(order):
+    if row.status == "pending" and await _void_charge(order):
         transition.releases_stock = True
         transition.enter("canceled", by)
     else:
         transition.cancel_requested = True
         transition.add_event("cancel-requested", by)
-        if row["status"] == "paid" and not await balances.has_open_refund(order):
+        if row.status == "paid" and not await balances.has_open_refund(order):
             settlement.start_refund(transition, await balances.read_balance(row), by)
     return await settlement.apply_transitions(
         [transition], await settlement.release_order_stock([transition])
@@ -86,11 +87,11 @@ async def pay_order(order: int, *, by: int, needs_method: bool) -> list[int]:
 
 async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
     row = await settlement.lock_order(order)
-    if row["status"] in ("pending", "paid"):
+    if row.status in ("pending", "paid"):
         return []
-    if row["status"] not in states.ACTIONS["pay"].sources:
-        raise errors.InvalidTransition(row["status"], "pending", states.ORDER[row["status"]])
-    method = await _payment_method(row["user"], needs_method)
+    if row.status not in states.ACTIONS["pay"].sources:
+        raise errors.InvalidTransition(row.status, "pending", states.ORDER[row.status])
+    method = await _payment_method(row.user, needs_method)
     lines = await OrderLine.select(OrderLine.flavor, OrderLine.quantity).where(
         OrderLine.order == order
     )
@@ -104,7 +105,7 @@ async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
     transition.enter("pending", by)
     n = await attempts.next_number(order, "charge")
     staged = await attempts.stage_attempts(
-        [attempts.Attempt(order, row["user"], row["total"], n=n, method=method)]
+        [attempts.Attempt(order, row.user, row.total, n=n, method=method)]
     )
     await settlement.apply_transitions(
         [transition], await settlement.release_order_stock([transition])
@@ -137,10 +138,10 @@ async def refund_order(
         errors.RefundInProgress: another refund is in progress.
     """
     row = await settlement.lock_order(order)
-    if row["status"] not in states.ACTIONS["refund"].sources and not await balances.has_money_left(
+    if row.status not in states.ACTIONS["refund"].sources and not await balances.has_money_left(
         row
     ):
-        raise errors.InvalidTransition(row["status"], "refunded", states.ORDER[row["status"]])
+        raise errors.InvalidTransition(row.status, "refunded", states.ORDER[row.status])
     if await balances.has_open_refund(order):
         raise errors.RefundInProgress()
     balance = await balances.read_balance(row)
@@ -151,8 +152,8 @@ async def refund_order(
             left=balance.refundable,
         )
     transition, moved = settlement.begin_transition(row, at), balance.amount_to_move(wanted)
-    details = {"amount": moved, "reason": reason}
-    if wanted == balance.refundable and row["status"] == "paid":
+    details: Details = {"amount": moved, "reason": reason}
+    if wanted == balance.refundable and row.status == "paid":
         settlement.start_refund(transition, balance, by, **details)
     else:
         transition.refund = moved

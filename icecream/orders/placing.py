@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 from msgspec import Meta, Struct
@@ -34,9 +34,7 @@ class NotifyWorkers(Protocol):
     `customers` are the customers of the payments, if known, in the same order.
     """
 
-    def __call__(
-        self, payments: list[int], customers: Sequence[int] = ()
-    ) -> Coroutine[Any, Any, None]: ...
+    def __call__(self, payments: list[int], customers: Sequence[int] = ()) -> Awaitable[None]: ...
 
 
 class OrderRequest(Struct, frozen=True):

@@ -1,12 +1,20 @@
 """The money of an order that the provider still holds, and how much of it can be refunded."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Protocol
 
 from msgspec import Struct
 
 from icecream import states
 from icecream.tables import Payment
+
+
+class OrderWithTotal(Protocol):
+    """An order, with the fields that its balance needs."""
+
+    id: int
+    status: str
+    total: int
 
 
 class Balance(Struct):
@@ -39,9 +47,9 @@ class Balance(Struct):
         return self.held if requested == self.refundable else requested
 
 
-async def read_balances(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
+async def read_balances(orders: Iterable[OrderWithTotal]) -> dict[int, Balance]:
     """Return the balances, by order id, of orders that the transaction holds."""
-    found = {order["id"]: Balance(order["total"]) for order in orders}
+    found = {order.id: Balance(order.total) for order in orders}
     if not found:
         return found
     columns = (Payment.order, Payment.kind, Payment.amount, Payment.moved)
@@ -56,9 +64,9 @@ async def read_balances(orders: Iterable[dict[str, Any]]) -> dict[int, Balance]:
     return found
 
 
-async def read_balance(order: dict[str, Any]) -> Balance:
+async def read_balance(order: OrderWithTotal) -> Balance:
     """Return the balance of one order that the transaction holds."""
-    return (await read_balances([order]))[order["id"]]
+    return (await read_balances([order]))[order.id]
 
 
 async def has_open_refund(order: int) -> bool:
@@ -69,6 +77,6 @@ async def has_open_refund(order: int) -> bool:
     )
 
 
-async def has_money_left(order: dict[str, Any]) -> bool:
+async def has_money_left(order: OrderWithTotal) -> bool:
     """Return whether a canceled order has money left: its refund failed after succeeding."""
-    return order["status"] == "canceled" and (await read_balance(order)).held > 0
+    return order.status == "canceled" and (await read_balance(order)).held > 0

@@ -3,9 +3,8 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from icecream.payments.leases import Lease
+from icecream.payments.leases import DueJob, Lease
 from icecream.tables import PAYMENT_KINDS
 
 # The largest share of all slots for each group of payments. The rest is left for other payments.
@@ -18,7 +17,6 @@ MAX_KIND_SHARE = 0.9
 # For retried payments: many of them get no answer again.
 MAX_RETRY_SHARE = 0.5
 _RETRIES = "retries"
-JobRow = dict[str, Any]
 
 
 class ConcurrencyLimits:
@@ -47,16 +45,16 @@ class ConcurrencyLimits:
         else:
             self._unanswered.add(customer)
 
-    def select(self, due: Sequence[JobRow]) -> list[JobRow]:
+    def select(self, due: Sequence[DueJob]) -> list[DueJob]:
         """Return those of the due jobs that no limit excludes, in their order."""
-        in_use, selected = self._in_use.copy(), list[JobRow]()
-        for row in due:
-            groups = _groups(row["customer"], row["kind"], again=row["tries"] > 0)
+        in_use, selected = self._in_use.copy(), list[DueJob]()
+        for job in due:
+            groups = _groups(job.customer, job.kind, again=job.tries > 0)
             if full := [group for group in groups if in_use[group] >= self._limit(group)]:
                 self._skipped.update(full)
             else:
                 in_use.update(groups)
-                selected.append(row)
+                selected.append(job)
         return selected
 
     def mark_skipped(self, *kinds: str) -> None:

@@ -1,7 +1,6 @@
 """Corrections for refunds that change at the provider: one fails days later, or is made there."""
 
 import secrets
-from typing import Any
 
 from icecream import database, errors, money, states
 from icecream.payments import attempts, balances, settlement
@@ -14,9 +13,9 @@ REFUND_FAILED = "The refund failed after it had succeeded."
 REFUNDED_AT_PROVIDER = "Made at the payment provider."
 
 
-def is_parked_failed_refund(payment: dict[str, Any]) -> bool:
+def is_parked_failed_refund(state: str, moved: int | None) -> bool:
     """Return whether a refund is parked because it failed after it had succeeded."""
-    return (payment["state"], payment["moved"]) == ("parked", REVERSED)
+    return (state, moved) == ("parked", REVERSED)
 
 
 async def park_failed_refund(refund: int, reason: str) -> bool:
@@ -54,7 +53,7 @@ async def _park_failed_refund(refund: int, reason: str) -> bool:
         }
     ).where(Payment.id == refund)
     transition = settlement.begin_transition(order)
-    transition.refunded = (await balances.read_balance(order)).refunded - order["refunded"]
+    transition.refunded = (await balances.read_balance(order)).refunded - order.refunded
     # The provider's reason is for staff, with the payment. The customer can read the history too.
     transition.add_event(
         "refund-failed", payment=refund, amount=row["amount"], reason=REFUND_FAILED
@@ -86,21 +85,22 @@ async def _book_provider_refund(charge: int, record: ProviderRecord) -> None:
     order = await settlement.lock_order(row["order"])
     if await Payment.exists().where(Payment.provider_ref == record.reference):
         return
-    if await balances.has_open_refund(order["id"]):
+    if await balances.has_open_refund(order.id):
         raise errors.RefundInProgress()
     left = (await balances.read_balance(order)).held
     if record.currency != row["currency"] or record.amount > left:
         raise errors.RefundTooLarge(
             f"Only {money.format_amount(left, row['currency'])} is left.", left=left
         )
-    await _insert_refund(order["id"], record)
+    await _insert_refund(order.id, record)
     transition = settlement.begin_transition(order)
-    details: dict[str, Any] = {
-        "amount": record.amount,
-        "reference": record.reference,
-        "reason": REFUNDED_AT_PROVIDER,
-    }
-    settlement.count_refund(transition, await balances.read_balance(order), **details)
+    settlement.count_refund(
+        transition,
+        await balances.read_balance(order),
+        amount=record.amount,
+        reference=record.reference,
+        reason=REFUNDED_AT_PROVIDER,
+    )
     await settlement.apply_transitions(
         [transition], await settlement.release_order_stock([transition])
     )

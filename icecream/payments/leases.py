@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from msgspec import Struct
 from piccolo.columns import Column
@@ -23,22 +22,9 @@ FIRST_RETRY_DELAY_SECONDS = 5.0
 MAX_RETRY_DELAY_SECONDS = 12.0
 # The longest delay after a refusal that an operator has to fix, or after an internal error.
 MAX_RETRY_DELAY_AFTER_ERROR_SECONDS = 120.0
-PAYMENT_COLUMNS = (
-    Payment.id,
-    Payment.order,
-    Payment.kind,
-    Payment.state,
-    Payment.provider_key,
-    Payment.provider_ref,
-    Payment.amount,
-    Payment.moved,
-    Payment.method,
-    Payment.tries,
-    Payment.first_sent_at,
-    Payment.faults,
-)
 # The charge reference of a refund whose order has no charge.
 NO_CHARGE_REFERENCE = ""
+Change = dict[Column | str, int | str | None]
 _SET_FIRST_SENT_AT = database.update_values(Payment.first_sent_at)
 
 
@@ -106,8 +92,46 @@ class JobFilter(Struct, frozen=True):
         return conditions
 
 
+class DueJob(Struct):
+    """The job of a payment that is due; a job that was inserted manually has no customer."""
+
+    subject: int
+    kind: str
+    customer: int | None
+    tries: int
+
+
+class PaymentRow(Struct):
+    """A payment to be leased."""
+
+    id: int
+    order: int
+    kind: str
+    state: str
+    provider_key: str
+    provider_ref: str | None
+    amount: int
+    moved: int | None
+    method: str | None
+    tries: int
+    first_sent_at: datetime | None
+    faults: int | None
+
+
+class _OrderRow(Struct):
+    """The order of a payment."""
+
+    id: int
+    user: int
+    currency: str
+    created_at: datetime
+
+
 ANY_JOB = JobFilter()
-SelectJobs = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+PAYMENT_COLUMNS = database.columns_of(Payment, PaymentRow)
+_ORDER_COLUMNS = database.columns_of(Order, _OrderRow)
+_JOB_COLUMNS = database.columns_of(Job, DueJob)
+SelectJobs = Callable[[list[DueJob]], list[DueJob]]
 
 
 class LeaseLost(Exception):
@@ -138,9 +162,9 @@ async def acquire_leases(
     )
 
 
-def _select_due_jobs(ids: Collection[int] | None, job_filter: JobFilter) -> Select[Any]:
+def _select_due_jobs(ids: Collection[int] | None, job_filter: JobFilter) -> Select[Job]:
     """Return the query for the due jobs, those of `ids` or any."""
-    due = Job.select(Job.subject, Job.kind, Job.customer, Job.tries)
+    due = Job.select(*_JOB_COLUMNS)
     if ids is None:
         return due.where(*job_filter.conditions(listed=False)).order_by(Job.run_at)
     return due.where(*job_filter.conditions(listed=True), Job.subject.is_in(list(ids)))
@@ -155,10 +179,8 @@ async def _acquire_leases(
     first_sent: Mapping[int, datetime],
 ) -> list[Lease]:
     now, payment_jobs = datetime.now(UTC), Job.kind.is_in(list(PAYMENT_KINDS))
-    selected = select(
-        await database.for_update_skip_locked(_select_due_jobs(ids, job_filter).limit(limit))
-    )
-    subjects = sorted(row["subject"] for row in selected)
+    due = await database.for_update_skip_locked(_select_due_jobs(ids, job_filter).limit(limit))
+    subjects = sorted(job.subject for job in select([DueJob(**row) for row in due]))
     if not subjects:
         return []
     expiry = database.seconds_from_now(lease_seconds)
@@ -168,15 +190,15 @@ async def _acquire_leases(
     rows = await _mark_sent(subjects, now, first_sent)
     acquired = await _leases_for(rows, now)
     reach_failpoint("payments.claiming")
-    if ended := set(subjects) - {row["id"] for row in rows}:
+    if ended := set(subjects) - {row.id for row in rows}:
         await Job.delete().where(payment_jobs, Job.subject.is_in(sorted(ended)))
     return acquired
 
 
 async def _mark_sent(
     subjects: list[int], now: datetime, first_sent: Mapping[int, datetime]
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = (
+) -> list[PaymentRow]:
+    found = (
         await Payment.update({Payment.state: "sent", Payment.tries: Payment.tries + 1})
         .where(
             Payment.id.is_in(subjects),
@@ -184,37 +206,35 @@ async def _mark_sent(
         )
         .returning(*PAYMENT_COLUMNS)
     )
-    first = [row["id"] for row in rows if row["first_sent_at"] is None]
+    rows = [PaymentRow(**row) for row in found]
+    first = [row.id for row in rows if row.first_sent_at is None]
     # Set only once: from this time on the provider may know the key.
     await _SET_FIRST_SENT_AT([(payment, first_sent.get(payment, now)) for payment in first])
     return rows
 
 
-async def _leases_for(rows: Sequence[dict[str, Any]], now: datetime) -> list[Lease]:
+async def _leases_for(rows: Sequence[PaymentRow], now: datetime) -> list[Lease]:
     if not rows:
         return []
-    orders = sorted({row["order"] for row in rows})
-    columns = (Order.id, Order.user, Order.currency, Order.created_at)
-    found = await Order.select(*columns).where(Order.id.is_in(orders))
-    order_of = {order["id"]: order for order in found}
-    charges = await _charge_references([row["order"] for row in rows if row["kind"] == "refund"])
-    return [_to_lease(row, order_of[row["order"]], charges, now) for row in rows]
+    orders = sorted({row.order for row in rows})
+    found = await Order.select(*_ORDER_COLUMNS).where(Order.id.is_in(orders))
+    order_of = {order["id"]: _OrderRow(**order) for order in found}
+    charges = await _charge_references([row.order for row in rows if row.kind == "refund"])
+    return [_to_lease(row, order_of[row.order], charges, now) for row in rows]
 
 
-def _to_lease(
-    row: dict[str, Any], order: dict[str, Any], charges: dict[int, str], now: datetime
-) -> Lease:
-    sent_at = row["first_sent_at"] or now
+def _to_lease(row: PaymentRow, order: _OrderRow, charges: dict[int, str], now: datetime) -> Lease:
+    sent_at = row.first_sent_at or now
     return Lease(
-        payment=row["id"],
-        tries=row["tries"],
-        customer=order["user"],
-        request=_request(row, order["currency"], charges),
+        payment=row.id,
+        tries=row.tries,
+        customer=order.user,
+        request=_request(row, order.currency, charges),
         sent_at=sent_at,
-        known_since=min(sent_at, order["created_at"]),
-        reference=row["provider_ref"],
-        faults=row["faults"] or 0,
-        moved=row["moved"],
+        known_since=min(sent_at, order.created_at),
+        reference=row.provider_ref,
+        faults=row.faults or 0,
+        moved=row.moved,
     )
 
 
@@ -228,10 +248,10 @@ async def _charge_references(orders: Sequence[int]) -> dict[int, str]:
     return {row["order"]: row["provider_ref"] for row in charges}
 
 
-def _request(row: dict[str, Any], currency: str, charges: dict[int, str]) -> Request:
-    key, amount, order = row["provider_key"], row["amount"], row["order"]
-    if row["kind"] == "charge":
-        return Charge(key, amount, currency, order, row["method"])
+def _request(row: PaymentRow, currency: str, charges: dict[int, str]) -> Request:
+    key, amount, order = row.provider_key, row.amount, row.order
+    if row.kind == "charge":
+        return Charge(key, amount, currency, order, row.method)
     return Refund(key, amount, currency, order, charges.get(order, NO_CHARGE_REFERENCE))
 
 
@@ -243,9 +263,10 @@ async def read_unleased(payment: int, among: Sequence[str] | None = None) -> Lea
             ended.
     """
     among = among or states.open_states(states.PAYMENT)
-    rows = await Payment.select(*PAYMENT_COLUMNS).where(
+    found = await Payment.select(*PAYMENT_COLUMNS).where(
         Payment.id == payment, Payment.state.is_in(list(among)), Payment.state != "new"
     )
+    rows = [PaymentRow(**row) for row in found]
     return next(iter(await _leases_for(rows, datetime.now(UTC))), None)
 
 
@@ -272,7 +293,7 @@ async def postpone_payment(
         max_seconds: the longest pause in seconds, if not the default.
         is_internal_error: whether the cause was an internal error.
     """
-    change: dict[Column | str, Any] = {
+    change: Change = {
         Payment.state: state,
         Payment.last_error: reason,
         Payment.provider_ref: reference or lease.reference,
@@ -286,7 +307,7 @@ async def postpone_payment(
     return True
 
 
-async def _postpone_payment(lease: Lease, change: dict[Column | str, Any], seconds: float) -> None:
+async def _postpone_payment(lease: Lease, change: Change, seconds: float) -> None:
     later = database.seconds_from_now(seconds)
     await Job.update({Job.run_at: later}).where(
         Job.kind.is_in(list(PAYMENT_KINDS)), Job.subject == lease.payment

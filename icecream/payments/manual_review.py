@@ -2,23 +2,39 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Protocol
+
+from msgspec import Struct
 
 from icecream import database, errors, states
 from icecream.feed import order_history
+from icecream.feed.order_history import Details
 from icecream.payments import leases, settlement
 from icecream.payments.providers import Charge, Declined, Succeeded
 from icecream.tables import Job, Order, Payment
 
-PaymentRow = dict[str, Any]
-COLUMNS = (
-    Payment.id,
-    Payment.order,
-    Payment.kind,
-    Payment.state,
-    Payment.moved,
-    Payment.provider_ref,
-)
+
+class ReviewedPayment(Protocol):
+    """A payment, with the fields on which the allowed decisions depend."""
+
+    kind: str
+    state: str
+    moved: int | None
+    provider_ref: str | None
+
+
+class PaymentRow(Struct):
+    """A payment about which staff decide."""
+
+    id: int
+    order: int
+    kind: str
+    state: str
+    moved: int | None
+    provider_ref: str | None
+
+
+COLUMNS = database.columns_of(Payment, PaymentRow)
 
 
 async def retry_payment(
@@ -44,10 +60,10 @@ async def retry_payment(
         await _reopen_payment(row)
         now = datetime.now(UTC)
         due = database.seconds_from_now(0)
-        await Job.insert(Job(kind=row["kind"], subject=payment, run_at=due, tries=0))
-        details = {"payment": payment, "reason": reason, "reference": reference}
+        await Job.insert(Job(kind=row.kind, subject=payment, run_at=due, tries=0))
+        details: Details = {"payment": payment, "reason": reason, "reference": reference}
         await order_history.record_events(
-            [order_history.OrderEvent(row["order"], "retried", details, by)], at=now
+            [order_history.OrderEvent(row.order, "retried", details, by)], at=now
         )
         return [payment]
 
@@ -104,11 +120,11 @@ async def refund_payment(payment: int, *, reason: str, by: int) -> list[int]:
             or "refund" not in allowed_decisions(row)
         ):
             raise errors.NothingCharged()
-        await Order.update({Order.cancel_requested: True}).where(Order.id == row["order"])
+        await Order.update({Order.cancel_requested: True}).where(Order.id == row.order)
         answer = Succeeded(reference, requested.amount, requested.currency)
         refunds = await settlement.write_results([settlement.SettlementResult(lease, answer, by)])
-        details = {"payment": payment, "reason": reason}
-        events = [order_history.OrderEvent(row["order"], "refund-ordered", details, by)]
+        details: Details = {"payment": payment, "reason": reason}
+        events = [order_history.OrderEvent(row.order, "refund-ordered", details, by)]
         await order_history.record_events(events, at=datetime.now(UTC))
         return refunds
 
@@ -132,11 +148,17 @@ async def book_refund(payment: int, *, reason: str, by: int) -> list[int]:
     async def work(row: PaymentRow) -> list[int]:
         lease = await leases.read_unleased(payment)
         assert lease is not None
-        requested, reference, moved = lease.request, lease.reference, row["moved"]
+        requested, reference, moved = lease.request, lease.reference, row.moved
         if reference is None or "book" not in allowed_decisions(row):
             raise errors.NothingRefunded()
-        details = {"payment": payment, "reason": reason, "asked": requested.amount, "moved": moved}
-        events = [order_history.OrderEvent(row["order"], "refund-booked", details, by)]
+        assert moved is not None
+        details: Details = {
+            "payment": payment,
+            "reason": reason,
+            "asked": requested.amount,
+            "moved": moved,
+        }
+        events = [order_history.OrderEvent(row.order, "refund-booked", details, by)]
         await order_history.record_events(events, at=datetime.now(UTC))
         answer = Succeeded(reference, moved, requested.currency)
         return await settlement.write_results([settlement.SettlementResult(lease, answer, by)])
@@ -144,12 +166,12 @@ async def book_refund(payment: int, *, reason: str, by: int) -> list[int]:
     return await _apply_decision("book", payment, work)
 
 
-def allowed_decisions(row: PaymentRow) -> list[str]:
+def allowed_decisions(payment: ReviewedPayment) -> list[str]:
     """Return the allowed decisions; `refund` and `book` need an amount known to have moved."""
-    decisions = [name for name, one in states.DECISIONS.items() if row["state"] in one.sources]
+    decisions = [name for name, one in states.DECISIONS.items() if payment.state in one.sources]
     # A refund that failed after it had succeeded moved 0.
-    moved = bool(row["moved"]) and row["provider_ref"] is not None
-    counted = {"charge": "refund", "refund": "book"}[row["kind"]] if moved else None
+    moved = bool(payment.moved) and payment.provider_ref is not None
+    counted = {"charge": "refund", "refund": "book"}[payment.kind] if moved else None
     return [name for name in decisions if name not in ("refund", "book") or name == counted]
 
 
@@ -164,9 +186,9 @@ async def _apply_decision(
         if not found:
             raise errors.NotFound
         await settlement.lock_order(found[0]["order"])
-        (row,) = await query
-        if row["state"] not in states.DECISIONS[name].sources:
-            raise errors.NotParked(f"This payment is {row['state']}.")
+        row = PaymentRow(**(await query)[0])
+        if row.state not in states.DECISIONS[name].sources:
+            raise errors.NotParked(f"This payment is {row.state}.")
         return await work(row)
 
     return await database.transaction(run)
@@ -175,7 +197,7 @@ async def _apply_decision(
 async def _reopen_payment(row: PaymentRow) -> None:
     """Allow the payment to be sent again, and clear `moved`, because refunds are based on it."""
     state = states.DECISIONS["retry"].target
-    states.check_transition(states.PAYMENT, row["state"], state)
+    states.check_transition(states.PAYMENT, row.state, state)
     await Payment.update({Payment.state: state, Payment.moved: None}).where(
-        Payment.id == row["id"], Payment.state == row["state"]
+        Payment.id == row.id, Payment.state == row.state
     )

@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from piccolo.columns import Column
 from piccolo.columns.combination import And, Where
@@ -120,7 +119,7 @@ async def _payments_by(column: Column, names: Iterable[str | None]) -> dict[str,
 
 
 async def _read_payments(condition: And | Where) -> list[OurPayment]:
-    rows: list[dict[str, Any]] = (
+    rows = (
         await Payment.select(
             Payment.id,
             Payment.order,

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from icecream import database, errors
 from icecream.feed import order_history
+from icecream.feed.order_history import Details
 from icecream.payments import corrections
 from icecream.payments.leases import read_unleased
 from icecream.payments.providers import (
@@ -134,7 +135,7 @@ async def _refund_charge(gateway: Gateway, finding: Finding) -> RemedyResult:
 
 async def _record_refund(order: int, refund: Refund) -> None:
     """Add the refund to the order's history once, even if two operators decide at the same time."""
-    details = {"charge": refund.charge, "amount": refund.amount, "key": refund.key}
+    details: Details = {"charge": refund.charge, "amount": refund.amount, "key": refund.key}
 
     async def work() -> None:
         await lock_orders([order])

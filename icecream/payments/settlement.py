@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +10,7 @@ from piccolo.columns import Column
 from icecream import database, errors, money, states
 from icecream.catalogue import inventory, order_lines
 from icecream.feed import order_history
+from icecream.feed.order_history import Detail, Details
 from icecream.payments import attempts, balances, decline_codes
 from icecream.payments.balances import Balance
 from icecream.payments.leases import Lease, LeaseLost
@@ -19,20 +19,26 @@ from icecream.reporting import totals
 from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import PAYMENT_KINDS, Job, Order, OrderLine, Payment
 
-ORDER_COLUMNS = (
-    Order.id,
-    Order.user,
-    Order.status,
-    Order.total,
-    Order.refunded,
-    Order.cancel_requested,
-    Order.created_at,
-)
 MISSING_CHARGE = "It is a refund, but its order has no charge that succeeded."
 # The value of `moved` for a refund that failed after it had succeeded: in the end, no money moved.
 # No other parked payment has this value. So it shows that an operator has to decide and that no
 # answer is expected.
 REVERSED = 0
+
+
+class OrderRow(Struct):
+    """An order that the transaction holds."""
+
+    id: int
+    user: int
+    status: str
+    total: int
+    refunded: int
+    cancel_requested: bool
+    created_at: datetime
+
+
+ORDER_COLUMNS = database.columns_of(Order, OrderRow)
 
 
 class Parked(Struct, frozen=True):
@@ -83,7 +89,7 @@ class OrderTransition(Struct):
     the changes, if not now.
     """
 
-    order: dict[str, Any]
+    order: OrderRow
     events: list[order_history.OrderEvent]
     path: list[str] = msgspec.field(default_factory=list)
     refunded: int = 0
@@ -95,22 +101,22 @@ class OrderTransition(Struct):
     @property
     def status(self) -> str:
         """The last status of the path."""
-        return self.path[-1] if self.path else str(self.order["status"])
+        return self.path[-1] if self.path else self.order.status
 
-    def enter(self, status: str, by: int | None = None, **details: Any) -> None:
+    def enter(self, status: str, by: int | None = None, **details: Detail) -> None:
         """Enter one more status, and add it to the order's history."""
         states.check_transition(states.ORDER, self.status, status)
         self.path.append(status)
         self.add_event(status, by, **details)
 
-    def add_event(self, kind: str, by: int | None = None, **details: Any) -> None:
+    def add_event(self, kind: str, by: int | None = None, **details: Detail) -> None:
         """Add an entry to the order's history."""
-        self.events.append(order_history.OrderEvent(self.order["id"], kind, details, by, self.at))
+        self.events.append(order_history.OrderEvent(self.order.id, kind, details, by, self.at))
 
 
-def begin_transition(order: dict[str, Any], at: datetime | None = None) -> OrderTransition:
+def begin_transition(order: OrderRow, at: datetime | None = None) -> OrderTransition:
     """Return a transition without changes, for changes `at` that moment or now."""
-    return OrderTransition(order, [], cancel_requested=order["cancel_requested"], at=at)
+    return OrderTransition(order, [], cancel_requested=order.cancel_requested, at=at)
 
 
 async def settle(results: Sequence[SettlementResult]) -> list[bool]:
@@ -153,7 +159,7 @@ async def write_results(results: Sequence[SettlementResult]) -> list[int]:
     to_refund = {
         result.lease.order for result in results if isinstance(result.lease.request, Refund)
     }
-    to_refund |= {order for order, row in locked.items() if row["cancel_requested"]}
+    to_refund |= {order for order, row in locked.items() if row.cancel_requested}
     known = await balances.read_balances(locked[order] for order in to_refund)
     transitions = [
         _transition_for(result, answer, locked[result.lease.order], known.get(result.lease.order))
@@ -175,12 +181,12 @@ async def _await_review(results: Sequence[SettlementResult]) -> bool:
     )
 
 
-async def lock_orders(orders: Sequence[int]) -> dict[int, dict[str, Any]]:
+async def lock_orders(orders: Sequence[int]) -> dict[int, OrderRow]:
     """Lock orders, and return them by id; an order is changed only under this lock."""
     query = (
         Order.select(*ORDER_COLUMNS).where(Order.id.is_in(sorted(set(orders)))).order_by(Order.id)
     )
-    return {row["id"]: row for row in await database.for_no_key_update(query)}
+    return {row["id"]: OrderRow(**row) for row in await database.for_no_key_update(query)}
 
 
 async def delete_jobs(payments: Sequence[int]) -> None:
@@ -192,11 +198,11 @@ async def delete_jobs(payments: Sequence[int]) -> None:
 def _transition_for(
     result: SettlementResult,
     answer: Answer | Parked,
-    order: dict[str, Any],
+    order: OrderRow,
     balance: Balance | None,
 ) -> OrderTransition:
     transition = begin_transition(order, result.at)
-    details = {"payment": result.lease.payment} | {
+    details: Details = {"payment": result.lease.payment} | {
         name: value for name, value in msgspec.structs.asdict(answer).items() if value is not None
     }
     if isinstance(answer, Declined) and result.by is None:
@@ -222,16 +228,14 @@ def _transition_for(
 
 
 def _apply_charge(
-    transition: OrderTransition, succeeded: bool, by: int | None, details: dict[str, Any]
+    transition: OrderTransition, succeeded: bool, by: int | None, details: Details
 ) -> None:
     transition.enter("paid" if succeeded else "failed", by, **details)
     if not succeeded:
         transition.releases_stock, transition.cancel_requested = True, False
 
 
-def _apply_declined_refund(
-    transition: OrderTransition, by: int | None, details: dict[str, Any]
-) -> None:
+def _apply_declined_refund(transition: OrderTransition, by: int | None, details: Details) -> None:
     transition.add_event("refund-declined", by, **details)
     if transition.status == "refunding":
         transition.cancel_requested = False
@@ -239,13 +243,13 @@ def _apply_declined_refund(
 
 
 def count_refund(
-    transition: OrderTransition, balance: Balance, by: int | None = None, **details: Any
+    transition: OrderTransition, balance: Balance, by: int | None = None, **details: Detail
 ) -> None:
     """Count a refund that succeeded, using the balance after it.
 
     The order has ended once the provider holds none of its money.
     """
-    transition.refunded = balance.refunded - transition.order["refunded"]
+    transition.refunded = balance.refunded - transition.order.refunded
     if balance.held or transition.status == "canceled":
         transition.add_event("partly-refunded", by, **details)
         if transition.status == "refunding":
@@ -257,7 +261,7 @@ def count_refund(
 
 
 def start_refund(
-    transition: OrderTransition, balance: Balance, by: int | None = None, **details: Any
+    transition: OrderTransition, balance: Balance, by: int | None = None, **details: Detail
 ) -> None:
     """Refund all that is left of a paid order."""
     transition.enter("refunding", by, **details)
@@ -267,7 +271,7 @@ def start_refund(
         _end_order(transition, by)
 
 
-def _end_order(transition: OrderTransition, by: int | None, **details: Any) -> None:
+def _end_order(transition: OrderTransition, by: int | None, **details: Detail) -> None:
     transition.releases_stock = transition.cancel_requested
     transition.enter("canceled" if transition.cancel_requested else "refunded", by, **details)
 
@@ -276,8 +280,8 @@ async def release_order_stock(
     transitions: Sequence[OrderTransition],
 ) -> dict[int, list[order_lines.Line]]:
     """Release the stock where a transition requires it; return the lines of all the orders."""
-    lines = await _read_lines([transition.order["id"] for transition in transitions])
-    releasing = [one.order["id"] for one in transitions if one.releases_stock]
+    lines = await _read_lines([transition.order.id for transition in transitions])
+    releasing = [one.order.id for one in transitions if one.releases_stock]
     await inventory.release_stock([line for order in releasing for line in lines[order]])
     return lines
 
@@ -361,15 +365,15 @@ async def _update_totals(
     """Update the totals, and save each line's share of the refunded amount."""
     added, removed, parts = [], [], list[order_lines.Line]()
     for transition in transitions:
-        before = after = lines[transition.order["id"]]
+        before = after = lines[transition.order.id]
         if transition.refunded:
-            refunded = transition.order["refunded"] + transition.refunded
+            refunded = transition.order.refunded + transition.refunded
             after = order_lines.share_refund(before, refunded)
             parts += after
-        if transition.refunded or transition.status != transition.order["status"]:
-            key = transition.order["user"], transition.order["created_at"]
+        if transition.refunded or transition.status != transition.order.status:
+            key = transition.order.user, transition.order.created_at
             added.append(totals.Sale(*key, transition.status, after))
-            removed.append(totals.Sale(*key, transition.order["status"], before))
+            removed.append(totals.Sale(*key, transition.order.status, before))
     await order_lines.save_shares(parts)
     await totals.update(added, removed)
 
@@ -379,8 +383,8 @@ async def _update_orders(transitions: Sequence[OrderTransition]) -> None:
     groups: dict[tuple[str, int, bool], list[int]] = {}
     for transition in transitions:
         change = (transition.status, transition.refunded, transition.cancel_requested)
-        if change != (transition.order["status"], 0, transition.order["cancel_requested"]):
-            groups.setdefault(change, []).append(transition.order["id"])
+        if change != (transition.order.status, 0, transition.order.cancel_requested):
+            groups.setdefault(change, []).append(transition.order.id)
     for (status, refunded, cancel_requested), orders in groups.items():
         await Order.update(
             {
@@ -392,13 +396,13 @@ async def _update_orders(transitions: Sequence[OrderTransition]) -> None:
 
 
 async def _stage_refund(transition: OrderTransition) -> int:
-    order: int = transition.order["id"]
+    order = transition.order.id
     n = await attempts.next_number(order, "refund")
-    attempt = attempts.Attempt(order, transition.order["user"], transition.refund, "refund", n)
+    attempt = attempts.Attempt(order, transition.order.user, transition.refund, "refund", n)
     return (await attempts.stage_attempts([attempt]))[order]
 
 
-async def lock_order(order: int) -> dict[str, Any]:
+async def lock_order(order: int) -> OrderRow:
     """Lock one order and return it.
 
     Raises:

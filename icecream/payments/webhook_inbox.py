@@ -162,9 +162,11 @@ class WebhookInbox:
             .where(Payment.provider_key == event.key)
             .first()
         )
-        if payment is None or payment["state"] == "new" or self._is_being_executed(payment, event):
+        if payment is None or payment["state"] == "new":
             return False
-        if corrections.is_parked_failed_refund(payment):
+        if self._is_being_executed(payment["state"], event):
+            return False
+        if corrections.is_parked_failed_refund(payment["state"], payment["moved"]):
             return True
         if (payment["kind"], payment["state"]) == ("refund", "succeeded"):
             return await self._check_refund(payment["id"], event)
@@ -196,14 +198,14 @@ class WebhookInbox:
                 return False
         return answer is not None
 
-    def _is_being_executed(self, payment: dict[str, object], event: DueEvent) -> bool:
+    def _is_being_executed(self, state: str, event: DueEvent) -> bool:
         """Return whether another worker probably waits for the provider's answer now.
 
         A lease that is older than the event expires within `lease_seconds`. A worker that leased
         the payment later queries the provider too. Then our query is redundant, but harmless.
         """
         age = datetime.now(UTC) - event.received_at
-        return payment["state"] == "sent" and age < timedelta(seconds=self.lease_seconds)
+        return state == "sent" and age < timedelta(seconds=self.lease_seconds)
 
     async def _look_up(
         self, request: providers.Request, reference: str | None, event: DueEvent

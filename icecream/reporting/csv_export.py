@@ -3,13 +3,12 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from msgspec.structs import asdict
 
 from icecream import money
 from icecream.reporting.reports import Report
-from icecream.reporting.sales import FlavorSales
+from icecream.reporting.sales import FlavorFigures, FlavorSales
 
 # A spreadsheet treats a text as a formula if it begins with one of these characters.
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
@@ -17,7 +16,7 @@ MONEY_COLUMNS = ("revenue", "refunds")
 FIGURE_COLUMNS = ("flavor", "name", "quantity", "orders", "revenue", "refunds", "failure_rate")
 
 
-def to_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def to_csv(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return the rows as the text of a CSV file."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\r\n")
@@ -26,7 +25,7 @@ def to_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return file.getvalue()
 
 
-def _escape_formula(value: Any) -> Any:
+def _escape_formula(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_PREFIXES) else value
 
 
@@ -65,8 +64,8 @@ def _column_names(names: Sequence[str], report: Report) -> list[str]:
     return columns
 
 
-def _row_values(names: Sequence[str], flavor: Any, report: Report) -> list[Any]:
-    values, row = asdict(flavor), []
+def _row_values(names: Sequence[str], flavor: FlavorFigures, report: Report) -> list[object]:
+    values, row = asdict(flavor), list[object]()
     for name in names:
         if name in MONEY_COLUMNS:
             row.append(money.to_major_units(values[name], report.currency))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct, convert
 from piccolo.columns.combination import WhereRaw
@@ -161,11 +161,11 @@ async def load_queue(now: datetime) -> Queue:
 
 async def load_latest_orders() -> list[Latest]:
     """Return the latest orders, the newest one first."""
-    columns: Any = (
+    orders = Order.select(
         *(Order.id, Order.user, Order.user.username.as_alias("username"), Order.status),
         *(Order.total, Order.refunded, Order.created_at),
     )
-    rows = await Order.select(*columns).order_by(Order.id, ascending=False).limit(MAX_LATEST_ORDERS)
+    rows = await orders.order_by(Order.id, ascending=False).limit(MAX_LATEST_ORDERS)
     if not rows:
         return []
     ids = [row["id"] for row in rows]

@@ -2,25 +2,19 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from msgspec import Struct, convert
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from icecream import database, fields, settings
 from icecream.feed import events
 from icecream.reporting import current, sales
-from icecream.reporting.sales import Day, FigureRow, Figures, Span
+from icecream.reporting.sales import Day, Figures, Span
 
 # Ten years and a few days: a longer dashboard would be slow and unreadable.
 MAX_DAYS = 3660
 # The interval of the dashboard, by the largest number of days that it can show.
 INTERVAL_BY_MAX_DAYS = {92: "day", 731: "week", MAX_DAYS: "month"}
-ZERO_FIGURES: FigureRow = {
-    "quantity": 0,
-    "orders": 0,
-    "revenue": 0,
-    "refunds": 0,
-    "failure_rate": None,
-}
+ZERO_FIGURES = Figures(quantity=0, orders=0, revenue=0, refunds=0, failure_rate=None)
 
 
 class FlavorReport(sales.FlavorFigures):
@@ -101,12 +95,12 @@ async def _build_report(span: Span, interval: str | None) -> tuple[Report, event
 
 
 def _flavor_reports(
-    stocks: dict[int, current.Stock], ordered: dict[int, FigureRow], *, include_unsold: bool = True
+    stocks: dict[int, current.Stock], ordered: dict[int, Figures], *, include_unsold: bool = True
 ) -> list[FlavorReport]:
     """Return the ordered flavors, and with `include_unsold` also the other flavors on sale."""
     return [
         FlavorReport(
-            **ordered.get(stock.flavor, ZERO_FIGURES),
+            **asdict(ordered.get(stock.flavor, ZERO_FIGURES)),
             flavor=stock.flavor,
             name=stock.name,
             stock=stock.stock,
@@ -120,11 +114,14 @@ def _flavor_reports(
 async def _period_reports(
     span: Span, interval: str, stocks: dict[int, current.Stock]
 ) -> list[PeriodReport]:
-    flavors: dict[date, list[sales.FlavorFigures]] = {}
-    for row in await sales.load_by_flavor_and_period(span, interval):
-        start = convert(row.pop("start"), date)
-        of_flavor = sales.FlavorFigures(**row, name=stocks[row["flavor"]].name)
-        flavors.setdefault(start, []).append(of_flavor)
+    figures_by_period = await sales.load_by_flavor_and_period(span, interval)
+    flavors = {
+        start: [
+            sales.FlavorFigures(**asdict(figures), flavor=flavor, name=stocks[flavor].name)
+            for flavor, figures in figures_by_flavor.items()
+        ]
+        for start, figures_by_flavor in figures_by_period.items()
+    }
     return [
         PeriodReport(**asdict(period), flavors=flavors[period.start])
         for period in await sales.load_by_period(span, interval)
@@ -199,6 +196,6 @@ async def _all_periods(days: DayRange) -> list[sales.PeriodFigures]:
     periods = await sales.load_by_period(Span(days.since, days.until), days.interval)
     found = {period.start: period for period in periods}
     return [
-        found.get(start) or sales.PeriodFigures(**ZERO_FIGURES, start=start)
+        found.get(start) or sales.PeriodFigures(**asdict(ZERO_FIGURES), start=start)
         for start in days.starts
     ]

@@ -8,9 +8,11 @@ from msgspec import Meta, Struct, convert
 from piccolo.columns import Column
 from piccolo.query import Select
 from piccolo.querystring import QueryString
+from piccolo.table import Table
 
 from icecream import database, fields, states
 from icecream.feed import events
+from icecream.reporting.totals import TotalsTable
 from icecream.tables import CustomerDay, DayTotal, FlavorDay, FlavorTotal, User
 
 # More customers would not fit into the dashboard's list.
@@ -21,7 +23,7 @@ Status = Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
 Day = Annotated[date, Meta(extra_json_schema={"maxLength": 10})]
 Count = Annotated[int, Meta(ge=0, le=fields.MAX_ID)]
 Money = Annotated[int, Meta(ge=0, le=fields.MAX_ID, description="In minor units, such as cents.")]
-FigureRow = dict[str, Any]
+_FigureRow = dict[str, Any]
 
 
 class Span(Struct, frozen=True):
@@ -100,9 +102,9 @@ def _sum(expression: str, *columns: Column, alias: str) -> QueryString:
     return QueryString(f"CAST(COALESCE(SUM({expression}), 0) AS bigint)", *columns, alias=alias)
 
 
-def _figures(table: Any, span: Span) -> Select[Any]:
+def _figures(table: TotalsTable, span: Span) -> Select[Table]:
     status, orders, refunded = table.status, table.orders, table.refunded
-    query: Select[Any] = table.select(
+    query = table.select(
         _sum("{}", table.quantity, alias="quantity"),
         _sum("{}", orders, alias="orders"),
         _sum(CHARGED_SQL, status, table.revenue, status, refunded, alias="revenue"),
@@ -113,9 +115,12 @@ def _figures(table: Any, span: Span) -> Select[Any]:
     return _filter_by_span(query, table, span)
 
 
-def _filter_by_span(query: Select[Any], table: Any, span: Span) -> Select[Any]:
+def _filter_by_span(query: Select[Table], table: TotalsTable, span: Span) -> Select[Table]:
     if span.status is not None:
         query = query.where(table.status == span.status)
+    if issubclass(table, FlavorTotal):
+        # It has no days.
+        return query
     if span.since is not None:
         query = query.where(table.day >= span.since)
     if span.until is not None:
@@ -123,12 +128,12 @@ def _filter_by_span(query: Select[Any], table: Any, span: Span) -> Select[Any]:
     return query
 
 
-def _with_failure_rate(row: FigureRow) -> FigureRow:
+def _with_failure_rate(row: _FigureRow) -> _FigureRow:
     failed, ended = row.pop("failed"), row.pop("ended")
     return row | {"failure_rate": failed / ended if ended else None}
 
 
-def _group(query: Select[Any], table: Any, *by: Any) -> Select[Any]:
+def _group(query: Select[Table], table: TotalsTable, *by: Column | QueryString) -> Select[Table]:
     """Group by these keys; omit groups without orders."""
     has_orders = QueryString("SUM({}) <> 0", table.orders)
     return query.columns(*by).group_by(*by).having(has_orders)
@@ -162,20 +167,23 @@ async def load_by_period(span: Span, interval: str) -> list[PeriodFigures]:
     return convert([_with_failure_rate(row) for row in rows], list[PeriodFigures])
 
 
-async def load_by_flavor(span: Span) -> dict[int, FigureRow]:
+async def load_by_flavor(span: Span) -> dict[int, Figures]:
     """Return the figures of each flavor with orders, by the flavor's id."""
     has_days = span.since is not None or span.until is not None
-    table: Any = FlavorDay if has_days else FlavorTotal
+    table = FlavorDay if has_days else FlavorTotal
     rows = await _group(_figures(table, span), table, table.flavor)
-    return {row.pop("flavor"): _with_failure_rate(row) for row in rows}
+    return {row.pop("flavor"): Figures(**_with_failure_rate(row)) for row in rows}
 
 
-async def load_by_flavor_and_period(span: Span, interval: str) -> list[FigureRow]:
-    """Return the figures of each period and flavor with orders, sorted by both."""
+async def load_by_flavor_and_period(span: Span, interval: str) -> dict[date, dict[int, Figures]]:
+    """Return the figures of each flavor with orders, by period and by the flavor's id, in order."""
     start = database.start_of_period(interval, FlavorDay.day).as_alias("start")
     query = _group(_figures(FlavorDay, span), FlavorDay, start, FlavorDay.flavor)
-    rows = await query.order_by(start, FlavorDay.flavor)
-    return [_with_failure_rate(row) for row in rows]
+    figures: dict[date, dict[int, Figures]] = {}
+    for row in await query.order_by(start, FlavorDay.flavor):
+        start_day, flavor = convert(row.pop("start"), date), row.pop("flavor")
+        figures.setdefault(start_day, {})[flavor] = Figures(**_with_failure_rate(row))
+    return figures
 
 
 async def load_top_customers(span: Span) -> list[CustomerFigures]:

@@ -1,10 +1,10 @@
 """Sales totals, updated with the orders: sales figures without reading the orders."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
 
 from msgspec import Struct
+from piccolo.columns import Column
 
 from icecream import database
 from icecream.catalogue.order_lines import Line
@@ -22,11 +22,13 @@ class Sale(Struct, frozen=True):
 
 # Quantity, orders, revenue, refunded amount.
 Sum = tuple[int, int, int, int]
-Sums = dict[tuple[Any, ...], Sum]
+Key = tuple[int | str | date, ...]
+Sums = dict[Key, Sum]
+TotalsTable = type[FlavorTotal] | type[FlavorDay] | type[CustomerDay] | type[DayTotal]
 ZERO_SUM: Sum = (0, 0, 0, 0)
 
 
-def _upsert(table: type[Any], *keys: Any) -> database.Statement:
+def _upsert(table: TotalsTable, *keys: Column) -> database.Statement:
     sums = (table.quantity, table.orders, table.revenue, table.refunded)
     return database.add_to_counters(table, keys=keys, sums=sums)
 
@@ -74,13 +76,13 @@ def _add_sale(sale: Sale, sign: int, flavors: Sums, customers: Sums) -> None:
         _add(customers, customer, (quantity, 0, revenue, refunded))
 
 
-def _add(sums: Sums, key: tuple[Any, ...], more: Sum) -> None:
+def _add(sums: Sums, key: Key, more: Sum) -> None:
     # Written without a loop, because this runs several times per order.
     quantity, orders, revenue, refunded = sums.get(key, ZERO_SUM)
     sums[key] = quantity + more[0], orders + more[1], revenue + more[2], refunded + more[3]
 
 
-def _rows(sums: Sums, key: Callable[..., tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def _rows(sums: Sums, key: Callable[..., Key]) -> list[Key]:
     """Return one row per key, sorted, with its sums."""
     added: Sums = {}
     for detailed, values in sums.items():

@@ -48,7 +48,7 @@ MUTATIONS = [
         ),
         (
             "leases: the time of the first call is overwritten",
-            'if row["first_sent_at"] is None]',
+            "if row.first_sent_at is None]",
             "]",
         ),
         (
@@ -331,8 +331,8 @@ MUTATIONS = [
         ),
         (
             "limits: the second try counts as new",
-            'again=row["tries"] > 0',
-            'again=row["tries"] > 1',
+            "again=job.tries > 0",
+            "again=job.tries > 1",
         ),
         ("limits: with few slots, a limit is zero", "math.ceil(", "math.floor("),
         (
@@ -445,7 +445,7 @@ MUTATIONS = [
         ),
         (
             "settlement: a refund counts earlier refunds again",
-            'transition.refunded = balance.refunded - transition.order["refunded"]',
+            "transition.refunded = balance.refunded - transition.order.refunded",
             "transition.refunded = balance.refunded",
         ),
         (
@@ -482,7 +482,7 @@ MUTATIONS = [
             "settlement: orders with different changes are changed alike",
             "change = (transition.status, transition.refunded, transition.cancel_requested)\n",
             "change = (transition.status, transition.refunded, "
-            'transition.order["cancel_requested"])\n',
+            "transition.order.cancel_requested)\n",
         ),
     ),
     *at(

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from icecream.payments.concurrency_limits import ConcurrencyLimits
-from icecream.payments.leases import Lease
+from icecream.payments.leases import DueJob, Lease
 from icecream.payments.providers import Charge, Refund
 
 # The database makes no difference here.
 pytestmark = pytest.mark.only("sqlite")
 
 
-def jobs(count: int, customer: int | None, kind: str = "charge", tries: int = 0) -> list[Any]:
-    return [{"customer": customer, "kind": kind, "tries": tries}] * count
+def jobs(count: int, customer: int | None, kind: str = "charge", tries: int = 0) -> list[DueJob]:
+    return [DueJob(1, kind, customer, tries)] * count
 
 
 def acquired(count: int, customer: int, *, refund: bool = False, tries: int = 1) -> list[Lease]:

@@ -2,13 +2,14 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import Parameter, QueryParameter
 from msgspec import Meta, Struct
 from piccolo.columns import Column
+from piccolo.columns.combination import Or, Where
 from piccolo.query import Select
 
 from icecream import constraints, errors, fields, states
@@ -132,12 +133,11 @@ async def read_page(
         query = query.where(_after_place(order_filter, after))
     if order_filter.key is not Order.id:
         query = query.order_by(order_filter.key, ascending=not order_filter.is_descending)
-    return await responses.add_lines(
-        await query.order_by(Order.id, ascending=not order_filter.is_descending)
-    )
+    rows = await query.order_by(Order.id, ascending=not order_filter.is_descending)
+    return await responses.add_lines([responses.OrderRow(**row) for row in rows])
 
 
-def _matching_orders(order_filter: OrderFilter) -> Select[Any]:
+def _matching_orders(order_filter: OrderFilter) -> Select[Order]:
     query = Order.select(*responses.ORDER_COLUMNS)
     if order_filter.user is not None:
         query = query.where(Order.user == order_filter.user)
@@ -153,8 +153,8 @@ def _matching_orders(order_filter: OrderFilter) -> Select[Any]:
     return query
 
 
-def _after_place(order_filter: OrderFilter, after: pagination.Cursor) -> Any:
-    def passed(column: Column, value: int) -> Any:
+def _after_place(order_filter: OrderFilter, after: pagination.Cursor) -> Or | Where:
+    def passed(column: Column, value: int) -> Where:
         return column < value if order_filter.is_descending else column > value
 
     if order_filter.key is Order.id:

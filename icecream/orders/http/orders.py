@@ -102,7 +102,9 @@ class Orders(Controller):
             raise data.unknown_flavor(error) from None
         shown = [responses.LineView(line.flavor, line.quantity, line.unit_price) for line in lines]
         return responses.Quote(
-            **responses.line_summary(shown),
+            quantity=sum(line.quantity for line in lines),
+            flavor=responses.single_flavor(shown),
+            lines=shown,
             total=sum(line.total for line in lines),
             currency=settings.load().currency,
         )

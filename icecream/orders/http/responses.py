@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import asdict
 
-from icecream import errors, fields, states
+from icecream import database, errors, fields, states
 from icecream.orders import placing
 from icecream.payments import balances, decline_codes
 from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, Payment, User
@@ -128,18 +129,24 @@ STATE_TABLE = StateTable(
     payment=states.PAYMENT,
     actions={name: Step(*action) for name, action in states.ACTIONS.items()},
 )
-ORDER_COLUMNS = (
-    Order.id,
-    Order.status,
-    Order.created_at,
-    Order.user,
-    Order.total,
-    Order.refunded,
-    Order.currency,
-)
 
 
-async def add_lines(orders: Sequence[dict[str, Any]]) -> list[OrderView]:
+class OrderRow(Struct):
+    """An order without its lines."""
+
+    id: int
+    status: str
+    created_at: datetime
+    user: int
+    total: int
+    refunded: int
+    currency: str
+
+
+ORDER_COLUMNS = database.columns_of(Order, OrderRow)
+
+
+async def add_lines(orders: Sequence[OrderRow]) -> list[OrderView]:
     """Return these rows of orders, each with its lines."""
     if not orders:
         return []
@@ -147,20 +154,24 @@ async def add_lines(orders: Sequence[dict[str, Any]]) -> list[OrderView]:
     line = OrderLine
     for row in await (
         line.select(line.order, line.flavor, line.quantity, line.unit_price)
-        .where(line.order.is_in([order["id"] for order in orders]))
+        .where(line.order.is_in([order.id for order in orders]))
         .order_by(line.id)
     ):
         lines.setdefault(row.pop("order"), []).append(LineView(**row))
-    return [OrderView(**order, **line_summary(lines[order["id"]])) for order in orders]
+    return [
+        OrderView(
+            **asdict(order),
+            quantity=sum(line.quantity for line in lines[order.id]),
+            flavor=single_flavor(lines[order.id]),
+            lines=lines[order.id],
+        )
+        for order in orders
+    ]
 
 
-def line_summary(lines: list[LineView]) -> dict[str, Any]:
-    """Return the lines, with the summary fields that clients of the original API read."""
-    return {
-        "quantity": sum(line.quantity for line in lines),
-        "flavor": lines[0].flavor if len(lines) == 1 else None,
-        "lines": lines,
-    }
+def single_flavor(lines: Sequence[LineView]) -> int | None:
+    """Return the flavor of an order with one line, which clients of the original API read."""
+    return lines[0].flavor if len(lines) == 1 else None
 
 
 async def get_order(order: int, *, user: User) -> OrderDetail:
@@ -174,12 +185,12 @@ async def get_order(order: int, *, user: User) -> OrderDetail:
     if not rows or not (user.admin or rows[0]["user"] == user.id):
         raise errors.NotFound
     cancel_requested = rows[0].pop("cancel_requested")
-    (view,) = await add_lines(rows)
+    (view,) = await add_lines([OrderRow(**rows[0])])
     return OrderDetail(
         **{name: getattr(view, name) for name in OrderView.__struct_fields__},
         cancel_requested=cancel_requested and view.status != "canceled",
         failure=await _failure(order) if view.status == "failed" else None,
-        actions=await _actions(rows[0], cancel_requested, user),
+        actions=await _actions(view, cancel_requested, user),
         history=await _history(order),
     )
 
@@ -193,8 +204,7 @@ async def _failure(order: int) -> decline_codes.Failure:
     return decline_codes.failure_of(newest["failure"] if newest else None)
 
 
-async def _actions(order: dict[str, Any], cancel_requested: bool, user: User) -> list[str]:
-    status = order["status"]
+async def _actions(order: OrderView, cancel_requested: bool, user: User) -> list[str]:
     if user.admin and await balances.has_money_left(order):
         return ["refund"]
     excluded = set()
@@ -205,7 +215,7 @@ async def _actions(order: dict[str, Any], cancel_requested: bool, user: User) ->
     return [
         name
         for name, action in states.ACTIONS.items()
-        if status in action.sources and name not in excluded
+        if order.status in action.sources and name not in excluded
     ]
 
 
@@ -216,8 +226,13 @@ async def _history(order: int) -> list[Happening]:
         .order_by(Event.seq)
         .output(load_json=True)
     )
-    return [_happening(row["type"], row["at"], row["by"], row["payload"]) for row in rows]
-
-
-def _happening(kind: str, at: datetime, by: int | None, payload: dict[str, Any]) -> Happening:
-    return Happening(kind, at, by, payload.get("reason") or UNSET, payload.get("amount", UNSET))
+    return [
+        Happening(
+            type=row["type"],
+            at=row["at"],
+            by=row["by"],
+            reason=row["payload"].get("reason") or UNSET,
+            amount=row["payload"].get("amount", UNSET),
+        )
+        for row in rows
+    ]

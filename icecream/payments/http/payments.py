@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Controller, get, post
 from litestar.datastructures import State
 from litestar.params import JSONBody, Parameter, QueryParameter
 from litestar.types import ASGIApp
 from msgspec import Meta, Struct
+from piccolo.query import Select
 
 from icecream import errors, fields, states
 from icecream.accounts import http as accounts_http
@@ -131,13 +132,16 @@ BOOKED_EXAMPLE = REFUNDED_EXAMPLE | {
 }
 
 
-def _view(row: dict[str, Any]) -> PaymentView:
-    code = row.pop("failure")
-    return PaymentView(
-        **row,
-        failure=decline_codes.failure_of(code) if row["state"] == "declined" else None,
-        actions=manual_review.allowed_decisions(row),
-    )
+async def _read_payments(query: Select[Payment]) -> list[PaymentView]:
+    payments = []
+    for row in await query:
+        code = row.pop("failure")
+        payment = PaymentView(**row, actions=[])
+        payment.actions = manual_review.allowed_decisions(payment)
+        if payment.state == "declined":
+            payment.failure = decline_codes.failure_of(code)
+        payments.append(payment)
+    return payments
 
 
 async def get_payment(payment: int) -> PaymentView:
@@ -146,10 +150,10 @@ async def get_payment(payment: int) -> PaymentView:
     Raises:
         errors.NotFound: there is no such payment.
     """
-    rows = await Payment.select(*COLUMNS).where(Payment.id == payment)
-    if not rows:
+    found = await _read_payments(Payment.select(*COLUMNS).where(Payment.id == payment))
+    if not found:
         raise errors.NotFound
-    return _view(rows[0])
+    return found[0]
 
 
 class Payments(Controller):
@@ -207,7 +211,7 @@ class Payments(Controller):
         async def read(start: pagination.Cursor | None, most: int) -> list[PaymentView]:
             beyond = Payment.id > (start.id if start else 0)
             query = Payment.select(*COLUMNS).where(*conditions, beyond)
-            return [_view(row) for row in await query.order_by(Payment.id).limit(most)]
+            return await _read_payments(query.order_by(Payment.id).limit(most))
 
         return await pagination.list_response(request, read, limit=limit, after=after)
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -46,7 +46,8 @@ stripe._util.STRIPE_LOG = None
 stripe.enable_telemetry = False
 
 
-ListResponse = stripe.ListObject[Any] | stripe.SearchResultObject[Any]
+ListResponse = stripe.ListObject[stripe.Refund] | stripe.SearchResultObject[stripe.PaymentIntent]
+JsonObject = dict[str, Any]
 
 
 class PaymentObject(Struct):
@@ -60,7 +61,7 @@ class PaymentObject(Struct):
     created: int
     # Only in a PaymentIntent; the amount received may differ from the requested one.
     amount_received: int | None = None
-    last_payment_error: dict[str, Any] | None = None
+    last_payment_error: JsonObject | None = None
     # Only in a Refund.
     payment_intent: str | None = None
     failure_reason: str | None = None
@@ -108,15 +109,15 @@ class ResponseBody(Struct):
     """The fields that the SDK relies on in every answer."""
 
     object: str = ""
-    error: dict[str, Any] | None = None
-    data: list[dict[str, Any]] | None = None
+    error: JsonObject | None = None
+    data: list[JsonObject] | None = None
 
 
 class CheckingClient(stripe.HTTPXClient):
     """An HTTP client that checks each answer before the SDK, which fails on unexpected ones."""
 
     async def request_async(
-        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+        self, method: str, url: str, headers: Mapping[str, str], post_data: object = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         try:
             content, status, found = await super().request_async(method, url, headers, post_data)
@@ -287,7 +288,7 @@ def _to_payment_object_or_none(raw: stripe.StripeObject) -> PaymentObject | None
 
 
 async def _read_our_objects(
-    listing: Coroutine[Any, Any, ListResponse],
+    listing: Awaitable[ListResponse],
 ) -> AsyncIterator[PaymentObject]:
     """Yield the objects with a reference of ours, from every page."""
     async for raw in (await listing).auto_paging_iter():
@@ -296,7 +297,7 @@ async def _read_our_objects(
             yield payment
 
 
-async def _await_answer(call: Coroutine[Any, Any, stripe.StripeObject], request: Request) -> Answer:
+async def _await_answer(call: Awaitable[stripe.StripeObject], request: Request) -> Answer:
     """Await a call that moves money, and return its outcome."""
     # Errors are raised again with our own texts, because the SDK's errors contain whole answers.
     try:

@@ -1,7 +1,6 @@
 """Figures over HTTP: ordered quantities for all users, and all totals for staff."""
 
 from datetime import UTC
-from typing import Any
 
 from litestar import Controller, get
 from litestar.di import NamedDependency, Provide
@@ -92,7 +91,7 @@ class Stats(Controller):
 
 
 def _respond(
-    request: bodies.ApiRequest, value: Any, sheet: str | None, upto: events.LastEvent
+    request: bodies.ApiRequest, value: object, sheet: str | None, upto: events.LastEvent
 ) -> ASGIApp:
     headers = _as_of_header(upto) | {"Vary": "Accept"}
     if sheet is None:
