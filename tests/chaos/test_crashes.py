@@ -316,7 +316,8 @@ def test_4_redis_loses_a_notification(theatre: Theatre) -> None:
     theatre.worker.kill()
     order = theatre.order("forgotten")
     with Redis.from_url(theatre.shop.environment["ICECREAM_REDIS_URL"]) as redis:
-        assert redis.xlen("icecream:payments") > 0
+        # The server notifies the workers after it has answered.
+        assert until(lambda: redis.xlen("icecream:payments"), "the workers are notified")
         redis.flushall()
     theatre.heal()
     pays(theatre, order, 500)
@@ -328,7 +329,9 @@ def test_5_two_workers_get_the_same_notification(theatre: Theatre) -> None:
     theatre.worker.kill()
     order = theatre.order("twice")
     with Redis.from_url(theatre.shop.environment["ICECREAM_REDIS_URL"]) as redis:
-        ((_, entry),) = redis.xrevrange("icecream:payments", count=1)
+        ((_, entry),) = until(
+            lambda: redis.xrevrange("icecream:payments", count=1), "the workers are notified"
+        )
         for _ in range(5):
             redis.xadd("icecream:payments", entry)
     second = theatre.start("worker")
