@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import multiprocessing
 import signal
 import threading
@@ -51,7 +50,6 @@ from tasks import broker, notify
 from tasks.publishing import run_publisher
 from tasks.worker import run_worker
 
-log = logging.getLogger(__name__)
 # The largest valid body is an order of 100 lines, some kilobytes.
 MAX_BODY_BYTES = 256_000
 # The process ends this long after the end of serving, even if something hangs.

@@ -4,7 +4,6 @@ Ids cannot be used for that: on PostgreSQL, ids are committed in another order t
 assigned. An event gets its `position` after its commit, from one publisher at a time, without gaps.
 """
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
@@ -17,13 +16,8 @@ from piccolo.querystring import QueryString
 from icecream import states
 from icecream.tables import Event
 
-log = logging.getLogger(__name__)
 # The number of positions that one query of a reader covers.
 MAX_EVENTS_PER_READ = 500
-
-
-# Positions read at once.
-PAGE = 500
 
 
 class LastEvent(Struct, frozen=True):

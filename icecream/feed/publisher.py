@@ -1,6 +1,5 @@
 """Publishing: events get their positions after the commit, from one publisher at a time."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ from icecream import database
 from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import Event, Feed, Unpublished
 
-log = logging.getLogger(__name__)
 # The limits of one publishing transaction: events, and transactions that wrote them. Publishing
 # holds the lock on the feed, so a batch must be short.
 MAX_EVENTS_PER_BATCH = 500
