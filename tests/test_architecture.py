@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +13,13 @@ import pytest
 
 TOP = Path(__file__).parents[1]
 PAGE = (TOP / "docs" / "architecture.md").read_text()
-# Every module, as its path without the suffix. A package is a module if it holds code of its own.
-MODULES = sorted(
+# Every file, as its path without the suffix.
+FILES = sorted(
     str(path.relative_to(TOP).with_suffix(""))
     for folder in ("icecream", "tasks")
     for path in (TOP / folder).rglob("*.py")
-    if path.name not in ("__init__.py", "__main__.py")
 )
+MODULES = [file for file in FILES if not file.endswith(("/__init__", "/__main__"))]
 # The packages and modules directly in `icecream`, and the package `tasks`.
 ROOMS = sorted({module.split("/")[1] for module in MODULES if module.startswith("icecream/")})
 # Parts that may import Litestar; `accounts.tokens` extends Litestar's own token.
@@ -71,10 +72,20 @@ def imported(module: str) -> Iterator[str]:
             yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
-@pytest.mark.parametrize("module", [one for one in MODULES if not HTTP.match(one)])
+@pytest.mark.parametrize("module", [one for one in FILES if not HTTP.match(one)])
 def test_business_rules_do_not_import_http(module: str) -> None:
     web = re.compile(r"litestar\b|icecream\.http\b|icecream\.\w+\.http\b")
     assert not [name for name in imported(module) if web.match(name)]
+
+
+def test_no_two_classes_have_the_same_name() -> None:
+    names = Counter(
+        node.name
+        for file in FILES
+        for node in ast.parse((TOP / f"{file}.py").read_text()).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def layers() -> list[list[str]]:

@@ -23,7 +23,7 @@ class ReviewedPayment(Protocol):
     provider_ref: str | None
 
 
-class PaymentRow(Struct):
+class PaymentUnderReview(Struct):
     """A payment about which staff decide."""
 
     id: int
@@ -34,7 +34,7 @@ class PaymentRow(Struct):
     provider_ref: str | None
 
 
-COLUMNS = database.columns_of(Payment, PaymentRow)
+COLUMNS = database.columns_of(Payment, PaymentUnderReview)
 
 
 async def retry_payment(
@@ -54,7 +54,7 @@ async def retry_payment(
         errors.ReferenceTaken: the reference belongs to another payment.
     """
 
-    async def work(row: PaymentRow) -> list[int]:
+    async def work(row: PaymentUnderReview) -> list[int]:
         if reference is not None:
             await _set_reference(payment, reference)
         await _reopen_payment(row)
@@ -88,7 +88,7 @@ async def release_payment(payment: int, *, reason: str, by: int) -> list[int]:
         errors.NotParked: it is not parked.
     """
 
-    async def work(row: PaymentRow) -> list[int]:
+    async def work(row: PaymentUnderReview) -> list[int]:
         lease = await leases.read_unleased(payment)
         assert lease is not None
         return await settlement.write_results(
@@ -110,7 +110,7 @@ async def refund_payment(payment: int, *, reason: str, by: int) -> list[int]:
         errors.NothingCharged: it is not known to have moved anything.
     """
 
-    async def work(row: PaymentRow) -> list[int]:
+    async def work(row: PaymentUnderReview) -> list[int]:
         lease = await leases.read_unleased(payment)
         assert lease is not None
         requested, reference = lease.request, lease.reference
@@ -145,7 +145,7 @@ async def book_refund(payment: int, *, reason: str, by: int) -> list[int]:
         errors.NothingRefunded: it is no refund, or is not known to have moved anything.
     """
 
-    async def work(row: PaymentRow) -> list[int]:
+    async def work(row: PaymentUnderReview) -> list[int]:
         lease = await leases.read_unleased(payment)
         assert lease is not None
         requested, reference, moved = lease.request, lease.reference, row.moved
@@ -176,7 +176,7 @@ def allowed_decisions(payment: ReviewedPayment) -> list[str]:
 
 
 async def _apply_decision(
-    name: str, payment: int, work: Callable[[PaymentRow], Awaitable[list[int]]]
+    name: str, payment: int, work: Callable[[PaymentUnderReview], Awaitable[list[int]]]
 ) -> list[int]:
     """Apply a decision to a parked payment, while holding its order."""
 
@@ -186,7 +186,7 @@ async def _apply_decision(
         if not found:
             raise errors.NotFound
         await settlement.lock_order(found[0]["order"])
-        row = PaymentRow(**(await query)[0])
+        row = PaymentUnderReview(**(await query)[0])
         if row.state not in states.DECISIONS[name].sources:
             raise errors.NotParked(f"This payment is {row.state}.")
         return await work(row)
@@ -194,7 +194,7 @@ async def _apply_decision(
     return await database.transaction(run)
 
 
-async def _reopen_payment(row: PaymentRow) -> None:
+async def _reopen_payment(row: PaymentUnderReview) -> None:
     """Allow the payment to be sent again, and clear `moved`, because refunds are based on it."""
     state = states.DECISIONS["retry"].target
     states.check_transition(states.PAYMENT, row.state, state)

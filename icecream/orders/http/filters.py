@@ -133,8 +133,9 @@ async def read_page(
         query = query.where(_after_place(order_filter, after))
     if order_filter.key is not Order.id:
         query = query.order_by(order_filter.key, ascending=not order_filter.is_descending)
-    rows = await query.order_by(Order.id, ascending=not order_filter.is_descending)
-    return await responses.add_lines([responses.OrderRow(**row) for row in rows])
+    return await responses.read_orders(
+        query.order_by(Order.id, ascending=not order_filter.is_descending)
+    )
 
 
 def _matching_orders(order_filter: OrderFilter) -> Select[Order]:

@@ -1,13 +1,12 @@
 """Orders as their customers see them, one or many."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.structs import asdict
+from piccolo.query import Select
 
-from icecream import database, errors, fields, states
+from icecream import errors, fields, states
 from icecream.orders import placing
 from icecream.payments import balances, decline_codes
 from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, Payment, User
@@ -129,41 +128,39 @@ STATE_TABLE = StateTable(
     payment=states.PAYMENT,
     actions={name: Step(*action) for name, action in states.ACTIONS.items()},
 )
+ORDER_COLUMNS = (
+    Order.id,
+    Order.status,
+    Order.created_at,
+    Order.user,
+    Order.total,
+    Order.refunded,
+    Order.currency,
+)
 
 
-class OrderRow(Struct):
-    """An order without its lines."""
-
-    id: int
-    status: str
-    created_at: datetime
-    user: int
-    total: int
-    refunded: int
-    currency: str
+async def read_orders(query: Select[Order]) -> list[OrderView]:
+    """Return the orders of a query of ORDER_COLUMNS, each with its lines."""
+    return await _add_lines(await query)
 
 
-ORDER_COLUMNS = database.columns_of(Order, OrderRow)
-
-
-async def add_lines(orders: Sequence[OrderRow]) -> list[OrderView]:
-    """Return these rows of orders, each with its lines."""
+async def _add_lines(orders: Sequence[dict[str, Any]]) -> list[OrderView]:
     if not orders:
         return []
     lines: dict[int, list[LineView]] = {}
     line = OrderLine
     for row in await (
         line.select(line.order, line.flavor, line.quantity, line.unit_price)
-        .where(line.order.is_in([order.id for order in orders]))
+        .where(line.order.is_in([order["id"] for order in orders]))
         .order_by(line.id)
     ):
         lines.setdefault(row.pop("order"), []).append(LineView(**row))
     return [
         OrderView(
-            **asdict(order),
-            quantity=sum(line.quantity for line in lines[order.id]),
-            flavor=single_flavor(lines[order.id]),
-            lines=lines[order.id],
+            **order,
+            quantity=sum(line.quantity for line in lines[order["id"]]),
+            flavor=single_flavor(lines[order["id"]]),
+            lines=lines[order["id"]],
         )
         for order in orders
     ]
@@ -185,7 +182,7 @@ async def get_order(order: int, *, user: User) -> OrderDetail:
     if not rows or not (user.admin or rows[0]["user"] == user.id):
         raise errors.NotFound
     cancel_requested = rows[0].pop("cancel_requested")
-    (view,) = await add_lines([OrderRow(**rows[0])])
+    (view,) = await _add_lines(rows)
     return OrderDetail(
         **{name: getattr(view, name) for name in OrderView.__struct_fields__},
         cancel_requested=cancel_requested and view.status != "canceled",
