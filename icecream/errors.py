@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+# Of problem documents (RFC 9457).
+MEDIA_TYPE = "application/problem+json"
 # The maximum number of characters of a text from the request, so that a refusal stays small.
 MAX_TEXT_LENGTH = 1000
 

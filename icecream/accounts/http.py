@@ -26,6 +26,7 @@ Username = Annotated[
     Meta(min_length=1, max_length=100, pattern=fields.LINE_PATTERN, extra=fields.VISIBLE_TEXT_RULE),
 ]
 EXAMPLE_JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAiOiJhY2Nlc3MifQ.c2lnbmF0dXJl"
+STAFF_ONLY = "Only staff may do this."
 SIGN_IN_HINT = "Send one header Authorization: Bearer with an access token from POST /api/token/."
 EXAMPLE_PAIR = {"access": EXAMPLE_JWT, "refresh": EXAMPLE_JWT}
 
@@ -138,7 +139,7 @@ async def require_staff(
         errors.Forbidden: the caller is a customer.
     """
     if not connection.user.admin:
-        raise errors.Forbidden("Only staff may do this.")
+        raise errors.Forbidden(STAFF_ONLY)
 
 
 class Accounts(Controller):

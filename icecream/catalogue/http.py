@@ -18,7 +18,7 @@ ADD_REFUSALS = (
     errors.Forbidden("Only staff may set the price."),
     errors.NameTaken("There is already a flavor called Choclate."),
 )
-STAFF_ONLY = errors.Forbidden("This is for staff.")
+STAFF_ONLY = errors.Forbidden(accounts_http.STAFF_ONLY)
 INVALID_TAG = errors.ValidationFailed(
     "/If-Match", "malformed", 'If-Match must be entity tags in quotes, such as "3", or *.'
 )

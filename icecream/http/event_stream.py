@@ -16,8 +16,9 @@ log = logging.getLogger(__name__)
 SEND_TIMEOUT_SECONDS = 15.0
 # The delay after which a browser reconnects.
 RECONNECT_MILLISECONDS = 1000
+MEDIA_TYPE = "text/event-stream"
 HEADERS = middleware.encode_headers(
-    {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 )
 
 

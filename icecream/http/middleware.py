@@ -71,7 +71,7 @@ async def _send_unavailable(scope: HTTPScope, send: Send) -> None:
     document = refusal.document(
         address=settings.load().address, instance=public_path(scope), request_id=request_id.get()
     )
-    headers = encode_headers({"Content-Type": "application/problem+json"} | refusal.headers)
+    headers = encode_headers({"Content-Type": errors.MEDIA_TYPE} | refusal.headers)
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     body = msgspec.json.encode(document)
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -74,5 +74,5 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
         content,
         status_code=refusal.status,
         headers=refusal.headers,
-        media_type="application/problem+json",
+        media_type=errors.MEDIA_TYPE,
     )

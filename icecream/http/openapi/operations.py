@@ -1,11 +1,10 @@
 """The parts of the API document for all operations: bodies, responses and refusals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import groupby
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Annotated, Any
 
 from litestar.enums import RequestEncodingType
@@ -22,11 +21,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from icecream import errors
 from icecream.fields import Path, Text, Word
-from icecream.http import bodies
+from icecream.http import bodies, event_stream
 from icecream.http.openapi import headers
 
-PROBLEM_MEDIA_TYPE = "application/problem+json"
-EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 URI_FORMAT = {"format": "uri"}
 # A stream has no end: this is the largest number that every reader of the document supports.
 EVENT_STREAM_SCHEMA = Schema(
@@ -95,39 +92,6 @@ IDEMPOTENCY_KEY_REFUSALS = (
 response_types: list[Any] = [Problem]
 
 
-def operation(
-    operation_id: Any,
-    summary: str,
-    body: Any,
-    example: Any,
-    *refusals: errors.Refusal,
-    status: int = 200,
-    kind: type[Operation] | None = None,
-    also: Mapping[int, ResponseSpec] = MappingProxyType({}),
-    is_public: bool = False,
-) -> dict[str, Any]:
-    """Return the arguments of a route that describe its operation in the API document.
-
-    Args:
-        operation_id: the id, or a function that Litestar calls for each path.
-        body: the type of the response body; None for a response without a body.
-        refusals: those that are not the same for all operations, each with an example.
-        also: further successful responses.
-        is_public: the operation needs no token.
-    """
-    common = ANY_CALL_REFUSALS if is_public else AUTHENTICATED_CALL_REFUSALS
-    public = {"exclude_from_auth": True, "security": [{}]} if is_public else {}
-    return public | {
-        "operation_class": kind or ApiOperation,
-        "operation_id": operation_id,
-        "summary": summary,
-        "status_code": status,
-        "responses": success(status, body, example)
-        | dict(also)
-        | _refusal_responses((*common, *refusals)),
-    }
-
-
 def success(status: int, body: Any, example: Any = None) -> dict[int, ResponseSpec]:
     """Return one successful response, with an example; a text is a stream of events."""
     response = ResponseSpec(body, description=HTTPStatus(status).phrase, generate_examples=False)
@@ -135,7 +99,7 @@ def success(status: int, body: Any, example: Any = None) -> dict[int, ResponseSp
         response_types.append(body)
         response.examples = [Example(value=example)]
     if body is str:
-        response.media_type = EVENT_STREAM_MEDIA_TYPE
+        response.media_type = event_stream.MEDIA_TYPE
     return {status: response}
 
 
@@ -155,7 +119,7 @@ def _refusal_response(*refusals: errors.Refusal) -> ResponseSpec:
             for refusal in refusals
         ],
         generate_examples=False,
-        media_type=PROBLEM_MEDIA_TYPE,
+        media_type=errors.MEDIA_TYPE,
     )
 
 
@@ -195,12 +159,12 @@ class ApiOperation(Operation):
         responses: dict[str, Any] = {
             status: response
             for status, response in declared.items()
-            if status < "400" or PROBLEM_MEDIA_TYPE in response.content
+            if status < "400" or errors.MEDIA_TYPE in response.content
         }
         self.responses = responses
         for status, response in responses.items():
-            if EVENT_STREAM_MEDIA_TYPE in (response.content or ()):
-                response.content[EVENT_STREAM_MEDIA_TYPE].schema = EVENT_STREAM_SCHEMA
+            if event_stream.MEDIA_TYPE in (response.content or ()):
+                response.content[event_stream.MEDIA_TYPE].schema = EVENT_STREAM_SCHEMA
             response.headers = {
                 **headers.COMMON,
                 **headers.BY_STATUS.get(status, {}),
@@ -242,3 +206,36 @@ class OperationWithCsv(OperationWithAsOf):
         responses["200"].content["text/csv"] = OpenAPIMediaType(
             schema=schema, examples={"sheet": Example(value=CSV_EXAMPLE)}
         )
+
+
+def operation(
+    operation_id: Any,
+    summary: str,
+    body: Any,
+    example: Any,
+    *refusals: errors.Refusal,
+    status: int = 200,
+    kind: type[ApiOperation] = ApiOperation,
+    also: dict[int, ResponseSpec] | None = None,
+    is_public: bool = False,
+) -> dict[str, Any]:
+    """Return the arguments of a route that describe its operation in the API document.
+
+    Args:
+        operation_id: the id, or a function that Litestar calls for each path.
+        body: the type of the response body; None for a response without a body.
+        refusals: those that are not the same for all operations, each with an example.
+        also: further successful responses.
+        is_public: the operation needs no token.
+    """
+    common = ANY_CALL_REFUSALS if is_public else AUTHENTICATED_CALL_REFUSALS
+    public = {"exclude_from_auth": True, "security": [{}]} if is_public else {}
+    return public | {
+        "operation_class": kind,
+        "operation_id": operation_id,
+        "summary": summary,
+        "status_code": status,
+        "responses": success(status, body, example)
+        | (also or {})
+        | _refusal_responses((*common, *refusals)),
+    }

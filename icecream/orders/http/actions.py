@@ -127,7 +127,7 @@ class OrderActions(Controller):
             errors.NotFound(),
             *openapi.BODY_REFUSALS,
             *openapi.IDEMPOTENCY_KEY_REFUSALS,
-            errors.Forbidden("Only staff may do this."),
+            errors.Forbidden(accounts_http.STAFF_ONLY),
             REFUND_REFUSED,
             errors.RefundInProgress(),
             errors.RefundTooLarge("Only 2.50 EUR is left.", left=250),

@@ -38,7 +38,7 @@ PaymentState = Annotated[str, Meta(extra_json_schema={"enum": list(states.PAYMEN
 Decision = Annotated[str, Meta(extra_json_schema={"enum": list(states.DECISIONS)})]
 Visible = Annotated[str, Meta(max_length=255, pattern=methods_http.VISIBLE_PATTERN)]
 Amount = Annotated[fields.NonNegativeInt, Meta(description="In minor units, such as cents.")]
-STAFF_ONLY = errors.Forbidden("Only staff may do this.")
+STAFF_ONLY = errors.Forbidden(accounts_http.STAFF_ONLY)
 PAYMENT_REFUSALS = (STAFF_ONLY, errors.NotFound())
 DECISION_REFUSALS = (
     *PAYMENT_REFUSALS,

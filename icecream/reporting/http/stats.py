@@ -18,7 +18,7 @@ from icecream.reporting.http.parameters import SalesQuery, parse_day_range, pars
 
 # Litestar adds the charset.
 CSV = "text/csv; header=present"
-STAFF_ONLY = "Only staff may use filters and see more than the ordered quantities."
+FILTERS_FOR_STAFF = "Only staff may use filters and see more than the ordered quantities."
 
 
 def _as_of_header(upto: events.LastEvent) -> dict[str, str]:
@@ -42,7 +42,7 @@ class Stats(Controller):
             list[reporting_sales.FlavorSales] | reports.Report,
             examples.SALES,
             errors.ValidationFailed("/to", "invalid", "to must be a later day than from."),
-            errors.Forbidden(STAFF_ONLY),
+            errors.Forbidden(FILTERS_FOR_STAFF),
             kind=openapi.OperationWithCsv,
         ),
     )
@@ -60,7 +60,7 @@ class Stats(Controller):
             text = csv_export.sales_to_csv(sales) if sales_query.csv else None
             return _respond(request, sales, text, upto)
         if not request.user.admin:
-            raise errors.Forbidden(STAFF_ONLY)
+            raise errors.Forbidden(FILTERS_FOR_STAFF)
         report, upto = await reports.build_report(sales_query.span, sales_query.interval)
         return _respond(
             request, report, csv_export.report_to_csv(report) if sales_query.csv else None, upto
@@ -76,7 +76,7 @@ class Stats(Controller):
             reports.Dashboard,
             examples.DASHBOARD,
             errors.ValidationFailed("/period", "invalid", "period must be one of 7d, 30d."),
-            errors.Forbidden("Only staff may do this."),
+            errors.Forbidden(accounts_http.STAFF_ONLY),
             kind=openapi.OperationWithAsOf,
         ),
     )
