@@ -14,7 +14,7 @@ import pytest
 from icecream import database, settings
 from icecream.database import DB, sessions
 from tests import servers
-from tests.relay import relay
+from tests.relay import Relay, relay
 
 pytestmark = [pytest.mark.anyio, pytest.mark.only("postgres")]
 # Long enough that several such queries at once use one connection each.
@@ -42,16 +42,27 @@ def port() -> int:
     return found
 
 
-async def test_connections_that_died_silently_are_detected_and_replaced(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def shorten_checks(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     for name in ("MAX_SILENCE_SECONDS", "CHECK_INTERVAL_SECONDS", "MAX_TRANSIT_SECONDS"):
-        monkeypatch.setattr(sessions, name, 0.1)
+        monkeypatch.setattr(sessions, name, seconds)
+
+
+@asynccontextmanager
+async def engine_behind_relay() -> AsyncIterator[tuple[database.Postgres, Relay]]:
+    """An engine on connections that can die silently."""
     async with (
         asyncio.timeout(PATIENCE),
         relay(port()) as between,
         engine_at(f"127.0.0.1:{between.port}", "sslmode=disable") as engine,
     ):
+        yield engine, between
+
+
+async def test_connections_that_died_silently_are_detected_and_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shorten_checks(monkeypatch, 0.1)
+    async with engine_behind_relay() as (engine, between):
         await asyncio.gather(*(engine.run_ddl(WAITING) for _ in range(8)))
         between.lose()
         asked = (engine.run_ddl("SELECT 1") for _ in range(3))
@@ -64,13 +75,8 @@ async def test_connections_that_died_silently_are_detected_and_replaced(
 async def test_the_outcome_on_a_dead_connection_is_unknown_only_at_commit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("MAX_SILENCE_SECONDS", "CHECK_INTERVAL_SECONDS", "MAX_TRANSIT_SECONDS"):
-        monkeypatch.setattr(sessions, name, 0.1)
-    async with (
-        asyncio.timeout(PATIENCE),
-        relay(port()) as between,
-        engine_at(f"127.0.0.1:{between.port}", "sslmode=disable") as engine,
-    ):
+    shorten_checks(monkeypatch, 0.1)
+    async with engine_behind_relay() as (engine, between):
         with pytest.raises(database.CommitOutcomeUnknown):
             async with engine.transaction():
                 await engine.run_ddl("SELECT 1")
@@ -86,8 +92,7 @@ async def test_the_outcome_on_a_dead_connection_is_unknown_only_at_commit(
 async def test_a_slow_query_is_not_mistaken_for_a_dead_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("MAX_SILENCE_SECONDS", "CHECK_INTERVAL_SECONDS", "MAX_TRANSIT_SECONDS"):
-        monkeypatch.setattr(sessions, name, 0.05)
+    shorten_checks(monkeypatch, 0.05)
     looked, real = asyncio.Event(), sessions.Connector._close_dead_connections
 
     async def look(
