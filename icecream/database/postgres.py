@@ -58,10 +58,28 @@ async def _run_test_write(connection: Any) -> None:
 
 
 class SafePostgresTransaction(SafeTransaction, PostgresTransaction):
-    """Piccolo's transaction with a reliable exit."""
+    """Piccolo's transaction with a reliable exit.
+
+    It calls asyncpg's transaction as a context manager. With `start()`, asyncpg would log an error
+    when BEGIN is canceled and the connection is released.
+    """
 
     def prepare(self) -> None:
         self.transaction = self.connection.transaction()
+
+    async def begin(self) -> None:
+        await self.transaction.__aenter__()
+
+    async def undo_begin(self) -> None:
+        """Leave the rollback to asyncpg: it rolls back when the connection is released."""
+
+    async def commit(self) -> None:
+        await self.transaction.__aexit__(None, None, None)
+        self._committed = True
+
+    async def rollback(self) -> None:
+        await self.transaction.__aexit__(Exception, None, None)
+        self._rolled_back = True
 
 
 class PostgresSnapshot(SafePostgresTransaction):

@@ -107,7 +107,7 @@ class SafeTransaction:
         try:
             await self.engine.run(self.connection, self.begin())
         except BaseException:
-            await self._try_rollback()
+            await self.undo_begin()
             await self.release(self.connection)
             raise
         self.context = self.engine.current_transaction.set(self)
@@ -139,6 +139,10 @@ class SafeTransaction:
 
     def prepare(self) -> None:
         """Prepare the connection for `begin`; SQLite needs nothing."""
+
+    async def undo_begin(self) -> None:
+        """End the transaction that a failed `begin` may have opened."""
+        await self._try_rollback()
 
     async def _try_commit(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 from contextvars import Context
 from datetime import date
@@ -13,7 +14,7 @@ import pytest
 from icecream import database, settings
 from icecream.database import DB, transactions
 from icecream.tables import CustomerDay, Flavor, FlavorTotal
-from tests.conftest import WHICH, Caller, new_flavor
+from tests.conftest import WHICH, Caller, new_flavor, records_of
 
 pytestmark = pytest.mark.anyio
 
@@ -106,6 +107,28 @@ async def test_a_cancelled_transaction_leaves_nothing_behind() -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await task
     assert not await exists("Cancelled")
+
+
+async def test_canceling_begin_ends_the_transaction_and_logs_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def enter(block: contextlib.AbstractAsyncContextManager[object]) -> None:
+        async with block:
+            await asyncio.sleep(60)
+
+    for open_block in (DB.transaction, DB.snapshot):
+        for steps in range(20):
+            task = asyncio.create_task(enter(open_block()))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    async with DB.transaction():
+        await Flavor.insert(row("After canceled transactions"))
+    async with DB.snapshot():
+        assert await exists("After canceled transactions")
+    assert records_of(caplog, logging.getLogger("asyncio")) == []
 
 
 async def test_a_query_in_a_task_started_within_a_transaction_is_refused() -> None:

@@ -12,7 +12,7 @@ import pytest
 from icecream import app
 from icecream.http import middleware
 from icecream.orders import placing
-from tests.conftest import Caller
+from tests.conftest import Caller, records_of
 
 pytestmark = pytest.mark.anyio
 PATHS = ["/health/live", "/api/orders/", "/nowhere", "/api/token/", "/schema/openapi.json"]
@@ -67,6 +67,11 @@ async def test_several_lines_of_a_header_field_are_joined(customer: Caller, flav
         assert (await ask("GET", "/api/flavors/", headers=seen)).status_code == 304
 
 
+def access_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    records = records_of(caplog, middleware.log)
+    return [line for record in records for line in record.getMessage().split("\n")]
+
+
 async def test_each_request_is_one_line_in_the_log(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -75,8 +80,7 @@ async def test_each_request_is_one_line_in_the_log(
     answers = [client.get(path, headers=headers) for path in ("/health/live?secret=1", "/nowhere")]
     await asyncio.gather(*answers)
     await asyncio.sleep(0)
-    records = [one for one in caplog.records if one.name == "icecream.access"]
-    lines = [line for record in records for line in record.getMessage().split("\n")]
+    lines = access_lines(caplog)
     for line, sent in zip(
         sorted(lines, key=len), ("/nowhere 404", "/health/live 200"), strict=True
     ):
@@ -92,7 +96,7 @@ async def test_requests_that_are_refused_in_an_outage_are_logged_once_a_minute(
         log.add("GET", "/api/flavors/", "/api/flavors", status, 0.001)
     log.close()
     await asyncio.sleep(0)
-    lines = caplog.messages[-1].split("\n")
+    lines = access_lines(caplog)
     assert [line.split("GET ")[1][:17] for line in lines] == [
         "/api/flavors/ 503",
         "/api/flavors/ 200",
@@ -107,7 +111,7 @@ async def test_a_line_may_be_json(caplog: pytest.LogCaptureFixture) -> None:
     log.add("GET", "/api/orders/", "/api/orders", 200, 0.0123)
     log.add("GET", "/pm_card_visa", "unknown", 404, 0.001)
     await asyncio.sleep(0)
-    first, second = map(msgspec.json.decode, caplog.messages[-1].split("\n"))
+    first, second = map(msgspec.json.decode, access_lines(caplog))
     assert first.pop("timestamp").startswith("20")
     assert first == {
         "level": "info",

@@ -368,8 +368,8 @@ async def test_a_bug_in_one_look_up_does_not_affect_others(
     # that leads to no payment.
     await aged(left, NOTICE_RETRY_PERIOD)
     await apply(Stumbles())
-    told_of = [one for one in caplog.records if "could not be applied" in one.message]
-    assert [one.exc_info is not None for one in told_of] == [True, False]
+    records = [one for one in caplog.records if "could not be applied" in one.message]
+    assert [one.exc_info is not None for one in records] == [True, False]
     assert not await has_job(left)
 
 

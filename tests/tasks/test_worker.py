@@ -1,7 +1,6 @@
 """Test how much a worker does at once, and how it handles lost, odd or late notifications."""
 
 import asyncio
-import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from icecream.runtime import background, logs
 from icecream.tables import Job, Payment
 from tasks import broker, notify, sweep, worker
 from tests import ledger, servers
-from tests.conftest import Caller, Provider, place, success_of, until
+from tests.conftest import Caller, Provider, place, records_of, success_of, until
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -155,9 +154,7 @@ async def test_failing_notifications_are_logged_in_one_line(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, line: str
 ) -> None:
     use(monkeypatch, sweep=NO_SWEEP)
-    monkeypatch.setattr(
-        logs, "DATABASE_OUTAGE", logs.Outage(logging.getLogger("x"), "The database")
-    )
+    monkeypatch.setattr(logs, "DATABASE_OUTAGE", logs.Outage(notify.log, "The database"))
     monkeypatch.setattr(logs, "_written", {})
     received: list[int] = []
 
@@ -170,7 +167,7 @@ async def test_failing_notifications_are_logged_in_one_line(
         for one in range(5):
             await notify.notify_workers([one])
         await until(lambda: asyncio.sleep(0, len(received) == 5))
-    warnings = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    warnings = records_of(caplog, notify.log)
     assert [one.getMessage() for one in warnings] == [line]
     assert bool(warnings[0].exc_info) == isinstance(error, KeyError)
 
