@@ -39,6 +39,7 @@ _here = Path.cwd()
 os.chdir(FOLDER)
 
 import httpx
+import hypothesis
 import pytest
 
 import tasks.notify
@@ -64,6 +65,11 @@ PATIENCE = 30
 # These tests send hundreds of requests at once. On a busy machine some would wait for a connection
 # longer than the server allows; that is a 503, and not what the tests are about.
 postgres.ACQUIRE_TIMEOUT_SECONDS = PATIENCE
+# Hypothesis would fail tests that are slow, which every test is on a busy machine.
+hypothesis.settings.register_profile(
+    "without time limits", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("without time limits")
 _numbers = count(1)
 
 
