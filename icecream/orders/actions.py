@@ -5,7 +5,7 @@ from datetime import datetime
 from icecream import database, errors, money, settings, states
 from icecream.catalogue import inventory
 from icecream.feed.order_history import Details
-from icecream.payments import attempts, balances, settlement
+from icecream.payments import attempts, balances, order_transitions
 from icecream.tables import Job, OrderLine, Payment, User
 
 
@@ -25,12 +25,12 @@ async def cancel_order(order: int, *, by: int, at: datetime | None = None) -> li
 
 
 async def _cancel(order: int, by: int, at: datetime | None) -> list[int]:
-    row = await settlement.lock_order(order)
+    row = await order_transitions.lock_order(order)
     if row.status not in (*states.ACTIONS["cancel"].sources, "canceled"):
         raise errors.InvalidTransition(row.status, "canceled", states.ORDER[row.status])
     if row.status == "canceled" or row.cancel_requested:
         return []
-    transition = settlement.begin_transition(row, at)
+    transition = order_transitions.begin_transition(row, at)
     if row.status == "pending" and await _void_charge(order):
         transition.releases_stock = True
         transition.enter("canceled", by)
@@ -38,10 +38,8 @@ async def _cancel(order: int, by: int, at: datetime | None) -> list[int]:
         transition.cancel_requested = True
         transition.add_event("cancel-requested", by)
         if row.status == "paid" and not await balances.has_open_refund(order):
-            settlement.start_refund(transition, await balances.read_balance(row), by)
-    return await settlement.apply_transitions(
-        [transition], await settlement.release_order_stock([transition])
-    )
+            order_transitions.start_refund(transition, await balances.read_balance(row), by)
+    return await order_transitions.apply_transitions([transition])
 
 
 async def _void_charge(order: int) -> bool:
@@ -64,7 +62,7 @@ async def _void_charge(order: int) -> bool:
         .returning(Payment.id)
     )
     if voided:
-        await settlement.delete_jobs([payment])
+        await attempts.delete_jobs([payment])
     return bool(voided)
 
 
@@ -86,7 +84,7 @@ async def pay_order(order: int, *, by: int, needs_method: bool) -> list[int]:
 
 
 async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
-    row = await settlement.lock_order(order)
+    row = await order_transitions.lock_order(order)
     if row.status in ("pending", "paid"):
         return []
     if row.status not in states.ACTIONS["pay"].sources:
@@ -101,15 +99,13 @@ async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
     except inventory.UnknownFlavor as error:
         raise errors.FlavorArchived(f"Flavor {error.flavor} is no longer sold.") from None
     await stock.save()
-    transition = settlement.begin_transition(row)
+    transition = order_transitions.begin_transition(row)
     transition.enter("pending", by)
     n = await attempts.next_number(order, "charge")
     staged = await attempts.stage_attempts(
         [attempts.Attempt(order, row.user, row.total, n=n, method=method)]
     )
-    await settlement.apply_transitions(
-        [transition], await settlement.release_order_stock([transition])
-    )
+    await order_transitions.apply_transitions([transition])
     return list(staged.values())
 
 
@@ -137,7 +133,7 @@ async def refund_order(
         errors.RefundTooLarge: there is less left.
         errors.RefundInProgress: another refund is in progress.
     """
-    row = await settlement.lock_order(order)
+    row = await order_transitions.lock_order(order)
     if row.status not in states.ACTIONS["refund"].sources and not await balances.has_money_left(
         row
     ):
@@ -151,13 +147,11 @@ async def refund_order(
             f"Only {money.format_amount(balance.refundable, settings.load().currency)} is left.",
             left=balance.refundable,
         )
-    transition, moved = settlement.begin_transition(row, at), balance.amount_to_move(wanted)
+    transition, moved = order_transitions.begin_transition(row, at), balance.amount_to_move(wanted)
     details: Details = {"amount": moved, "reason": reason}
     if wanted == balance.refundable and row.status == "paid":
-        settlement.start_refund(transition, balance, by, **details)
+        order_transitions.start_refund(transition, balance, by, **details)
     else:
         transition.refund = moved
         transition.add_event("refund-requested", by, **details)
-    return await settlement.apply_transitions(
-        [transition], await settlement.release_order_stock([transition])
-    )
+    return await order_transitions.apply_transitions([transition])

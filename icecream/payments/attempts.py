@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from icecream import database
-from icecream.tables import Job, Payment
+from icecream.tables import PAYMENT_KINDS, Job, Payment
 
 _INSERT_PAYMENTS = database.insert(
     Payment,
@@ -81,3 +81,9 @@ async def next_number(order: int, kind: str) -> int:
     """Return the number of the next attempt; the caller must hold the order."""
     before: int = await Payment.count().where(Payment.order == order, Payment.kind == kind)
     return before + 1
+
+
+async def delete_jobs(payments: Sequence[int]) -> None:
+    """Delete the jobs of these payments: nothing is left to do for them."""
+    ours = Job.kind.is_in(list(PAYMENT_KINDS))
+    await Job.delete().where(ours, Job.subject.is_in(sorted(payments)))

@@ -3,11 +3,14 @@
 import secrets
 
 from icecream import database, errors, money, states
-from icecream.payments import attempts, balances, settlement
+from icecream.payments import attempts, balances, order_transitions
 from icecream.payments.providers import ProviderRecord
-from icecream.payments.settlement import REVERSED
 from icecream.tables import Payment
 
+# The value of `moved` for a refund that failed after it had succeeded: in the end, no money moved.
+# No other parked payment has this value. So it shows that an operator has to decide and that no
+# answer is expected.
+REVERSED = 0
 MAX_KEY_LENGTH = 64
 REFUND_FAILED = "The refund failed after it had succeeded."
 REFUNDED_AT_PROVIDER = "Made at the payment provider."
@@ -38,7 +41,7 @@ async def _park_failed_refund(refund: int, reason: str) -> bool:
     query = Payment.select(Payment.order, Payment.kind, Payment.state, Payment.amount)
     query = query.where(Payment.id == refund)
     (row,) = await query
-    order = await settlement.lock_order(row["order"])
+    order = await order_transitions.lock_order(row["order"])
     (row,) = await query
     if (row["kind"], row["state"]) != ("refund", "succeeded"):
         return False
@@ -52,7 +55,7 @@ async def _park_failed_refund(refund: int, reason: str) -> bool:
             Payment.last_error: f"{REFUND_FAILED} {reason}",
         }
     ).where(Payment.id == refund)
-    transition = settlement.begin_transition(order)
+    transition = order_transitions.begin_transition(order)
     transition.refunded = (await balances.read_balance(order)).refunded - order.refunded
     # The provider's reason is for staff, with the payment. The customer can read the history too.
     transition.add_event(
@@ -60,9 +63,7 @@ async def _park_failed_refund(refund: int, reason: str) -> bool:
     )
     if transition.status == "refunded":
         transition.enter("refunding")
-    await settlement.apply_transitions(
-        [transition], await settlement.release_order_stock([transition])
-    )
+    await order_transitions.apply_transitions([transition])
     return True
 
 
@@ -82,7 +83,7 @@ async def book_provider_refund(charge: int, record: ProviderRecord) -> None:
 async def _book_provider_refund(charge: int, record: ProviderRecord) -> None:
     columns = (Payment.order, Payment.order.currency.as_alias("currency"))
     (row,) = await Payment.select(*columns).where(Payment.id == charge)
-    order = await settlement.lock_order(row["order"])
+    order = await order_transitions.lock_order(row["order"])
     if await Payment.exists().where(Payment.provider_ref == record.reference):
         return
     if await balances.has_open_refund(order.id):
@@ -93,17 +94,15 @@ async def _book_provider_refund(charge: int, record: ProviderRecord) -> None:
             f"Only {money.format_amount(left, row['currency'])} is left.", left=left
         )
     await _insert_refund(order.id, record)
-    transition = settlement.begin_transition(order)
-    settlement.count_refund(
+    transition = order_transitions.begin_transition(order)
+    order_transitions.count_refund(
         transition,
         await balances.read_balance(order),
         amount=record.amount,
         reference=record.reference,
         reason=REFUNDED_AT_PROVIDER,
     )
-    await settlement.apply_transitions(
-        [transition], await settlement.release_order_stock([transition])
-    )
+    await order_transitions.apply_transitions([transition])
 
 
 async def _insert_refund(order: int, record: ProviderRecord) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from icecream import money, states
-from icecream.payments import settlement
+from icecream.payments import corrections
 from icecream.payments.providers import ProviderRecord
 from icecream.payments.remedies import Finding
 
@@ -44,7 +44,7 @@ def find_difference(record: ProviderRecord, rows: Mapping[str, OurPayment]) -> F
 
 def _compare(record: ProviderRecord, row: OurPayment) -> Finding | None:
     moved = record.state == "succeeded"
-    if row.kind == "refund" and row.state == "parked" and row.moved == settlement.REVERSED:
+    if row.kind == "refund" and corrections.is_parked_failed_refund(row.state, row.moved):
         reason = "the refund succeeded, but here it failed after it had succeeded"
         return Finding("look", reason, row.order, row.id, record) if moved else None
     if row.state == "parked" and moved and _describe_amounts(record, row, row.amount):

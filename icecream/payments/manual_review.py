@@ -10,6 +10,7 @@ from icecream import database, errors, states
 from icecream.feed import order_history
 from icecream.feed.order_history import Details
 from icecream.payments import leases, settlement
+from icecream.payments.order_transitions import lock_order
 from icecream.payments.providers import Charge, Declined, Succeeded
 from icecream.tables import Job, Order, Payment
 
@@ -185,7 +186,7 @@ async def _apply_decision(
         found = await query
         if not found:
             raise errors.NotFound
-        await settlement.lock_order(found[0]["order"])
+        await lock_order(found[0]["order"])
         row = PaymentUnderReview(**(await query)[0])
         if row.state not in states.DECISIONS[name].sources:
             raise errors.NotParked(f"This payment is {row.state}.")

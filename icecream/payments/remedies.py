@@ -13,6 +13,7 @@ from icecream.feed import order_history
 from icecream.feed.order_history import Details
 from icecream.payments import corrections
 from icecream.payments.leases import read_unleased
+from icecream.payments.order_transitions import lock_orders
 from icecream.payments.providers import (
     NO_ANSWER,
     Answer,
@@ -24,7 +25,7 @@ from icecream.payments.providers import (
     RetryLater,
     Succeeded,
 )
-from icecream.payments.settlement import SettlementResult, lock_orders, settle
+from icecream.payments.settlement import SettlementResult, settle
 from icecream.runtime import instrumentation
 from icecream.tables import Event
 

@@ -1,44 +1,31 @@
 """Settlement: a definite answer ends a payment once, and changes its order."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from msgspec import Struct
 from piccolo.columns import Column
 
-from icecream import database, errors, money, states
-from icecream.catalogue import inventory, order_lines
-from icecream.feed import order_history
-from icecream.feed.order_history import Detail, Details
-from icecream.payments import attempts, balances, decline_codes
+from icecream import database, money, states
+from icecream.feed.order_history import Details
+from icecream.payments import attempts, balances, corrections, decline_codes
 from icecream.payments.balances import Balance
 from icecream.payments.leases import Lease, LeaseLost
+from icecream.payments.order_transitions import (
+    OrderRow,
+    OrderTransition,
+    apply_transitions,
+    begin_transition,
+    count_refund,
+    lock_orders,
+    start_refund,
+)
 from icecream.payments.providers import Answer, Charge, Declined, Refund, Succeeded
-from icecream.reporting import totals
 from icecream.runtime.failpoints import reach_failpoint
-from icecream.tables import PAYMENT_KINDS, Job, Order, OrderLine, Payment
+from icecream.tables import Payment
 
 MISSING_CHARGE = "It is a refund, but its order has no charge that succeeded."
-# The value of `moved` for a refund that failed after it had succeeded: in the end, no money moved.
-# No other parked payment has this value. So it shows that an operator has to decide and that no
-# answer is expected.
-REVERSED = 0
-
-
-class OrderRow(Struct):
-    """An order that the transaction holds."""
-
-    id: int
-    user: int
-    status: str
-    total: int
-    refunded: int
-    cancel_requested: bool
-    created_at: datetime
-
-
-ORDER_COLUMNS = database.columns_of(Order, OrderRow)
 
 
 class Parked(Struct, frozen=True):
@@ -81,44 +68,6 @@ class SettlementResult(Struct, frozen=True):
         return Parked(f"The provider moved {amounts}.", answer.reference, moved)
 
 
-class OrderTransition(Struct):
-    """The changes of an order: the statuses that it enters, one after the other.
-
-    `refunded` is added to the refunded amount so far. `refund` is the amount that the provider has
-    to refund next. `releases_stock` means that the order's reservation ends. `at` is the time of
-    the changes, if not now.
-    """
-
-    order: OrderRow
-    events: list[order_history.OrderEvent]
-    path: list[str] = msgspec.field(default_factory=list)
-    refunded: int = 0
-    refund: int = 0
-    releases_stock: bool = False
-    cancel_requested: bool = False
-    at: datetime | None = None
-
-    @property
-    def status(self) -> str:
-        """The last status of the path."""
-        return self.path[-1] if self.path else self.order.status
-
-    def enter(self, status: str, by: int | None = None, **details: Detail) -> None:
-        """Enter one more status, and add it to the order's history."""
-        states.check_transition(states.ORDER, self.status, status)
-        self.path.append(status)
-        self.add_event(status, by, **details)
-
-    def add_event(self, kind: str, by: int | None = None, **details: Detail) -> None:
-        """Add an entry to the order's history."""
-        self.events.append(order_history.OrderEvent(self.order.id, kind, details, by, self.at))
-
-
-def begin_transition(order: OrderRow, at: datetime | None = None) -> OrderTransition:
-    """Return a transition without changes, for changes `at` that moment or now."""
-    return OrderTransition(order, [], cancel_requested=order.cancel_requested, at=at)
-
-
 async def settle(results: Sequence[SettlementResult]) -> list[bool]:
     """Write certain results: payment, order, history, totals, and stock where it is released.
 
@@ -148,7 +97,7 @@ async def write_results(results: Sequence[SettlementResult]) -> list[int]:
     locked = await lock_orders([result.lease.order for result in results])
     if len(locked) < len(results) or await _await_review(results):
         raise LeaseLost
-    await delete_jobs([result.lease.payment for result in results])
+    await attempts.delete_jobs([result.lease.payment for result in results])
     verified = [(result, result.verified) for result in results]
     for kind, final_update in _FINAL_UPDATES.items():
         await _end_payments(
@@ -165,7 +114,7 @@ async def write_results(results: Sequence[SettlementResult]) -> list[int]:
         _transition_for(result, answer, locked[result.lease.order], known.get(result.lease.order))
         for result, answer in verified
     ]
-    staged = await apply_transitions(transitions, await release_order_stock(transitions))
+    staged = await apply_transitions(transitions)
     reach_failpoint("payments.settling")
     return staged
 
@@ -177,22 +126,8 @@ async def _await_review(results: Sequence[SettlementResult]) -> bool:
         result.lease.payment for result in answers if isinstance(result.lease.request, Refund)
     ]
     return bool(refunds) and await Payment.exists().where(
-        Payment.id.is_in(refunds), Payment.state == "parked", Payment.moved == REVERSED
+        Payment.id.is_in(refunds), Payment.state == "parked", Payment.moved == corrections.REVERSED
     )
-
-
-async def lock_orders(orders: Sequence[int]) -> dict[int, OrderRow]:
-    """Lock orders, and return them by id; an order is changed only under this lock."""
-    query = (
-        Order.select(*ORDER_COLUMNS).where(Order.id.is_in(sorted(set(orders)))).order_by(Order.id)
-    )
-    return {row["id"]: OrderRow(**row) for row in await database.for_no_key_update(query)}
-
-
-async def delete_jobs(payments: Sequence[int]) -> None:
-    """Delete the jobs of these payments: nothing is left to do for them."""
-    ours = Job.kind.is_in(list(PAYMENT_KINDS))
-    await Job.delete().where(ours, Job.subject.is_in(sorted(payments)))
 
 
 def _transition_for(
@@ -240,59 +175,6 @@ def _apply_declined_refund(transition: OrderTransition, by: int | None, details:
     if transition.status == "refunding":
         transition.cancel_requested = False
         transition.enter("paid", by)
-
-
-def count_refund(
-    transition: OrderTransition, balance: Balance, by: int | None = None, **details: Detail
-) -> None:
-    """Count a refund that succeeded, using the balance after it.
-
-    The order has ended once the provider holds none of its money.
-    """
-    transition.refunded = balance.refunded - transition.order.refunded
-    if balance.held or transition.status == "canceled":
-        transition.add_event("partly-refunded", by, **details)
-        if transition.status == "refunding":
-            transition.enter("paid", by)
-        return
-    if transition.status == "paid":
-        transition.enter("refunding", by, **details)
-    _end_order(transition, by, **details)
-
-
-def start_refund(
-    transition: OrderTransition, balance: Balance, by: int | None = None, **details: Detail
-) -> None:
-    """Refund all that is left of a paid order."""
-    transition.enter("refunding", by, **details)
-    transition.refund = balance.held
-    if not transition.refund:
-        # Nothing is left to refund.
-        _end_order(transition, by)
-
-
-def _end_order(transition: OrderTransition, by: int | None, **details: Detail) -> None:
-    transition.releases_stock = transition.cancel_requested
-    transition.enter("canceled" if transition.cancel_requested else "refunded", by, **details)
-
-
-async def release_order_stock(
-    transitions: Sequence[OrderTransition],
-) -> dict[int, list[order_lines.Line]]:
-    """Release the stock where a transition requires it; return the lines of all the orders."""
-    lines = await _read_lines([transition.order.id for transition in transitions])
-    releasing = [one.order.id for one in transitions if one.releases_stock]
-    await inventory.release_stock([line for order in releasing for line in lines[order]])
-    return lines
-
-
-async def _read_lines(orders: Sequence[int]) -> dict[int, list[order_lines.Line]]:
-    lines: dict[int, list[order_lines.Line]] = {order: [] for order in orders}
-    line = OrderLine
-    columns = (line.id, line.order, line.flavor, line.quantity, line.unit_price, line.refunded)
-    for row in await line.select(*columns).where(line.order.is_in(sorted(lines))).order_by(line.id):
-        lines[row.pop("order")].append(order_lines.Line(**row))
-    return lines
 
 
 def _final_update(state: str, column: Column) -> database.Statement:
@@ -344,71 +226,3 @@ async def _save_decline_codes(declined: Sequence[tuple[int, Declined]]) -> None:
         payments_by_code.setdefault(decline.code, []).append(payment)
     for code, payments in payments_by_code.items():
         await Payment.update({Payment.failure: code}).where(Payment.id.is_in(payments))
-
-
-async def apply_transitions(
-    transitions: Sequence[OrderTransition], lines: dict[int, list[order_lines.Line]]
-) -> list[int]:
-    """Write the changes of locked orders; return the refunds that are to be carried out next."""
-    now = datetime.now(UTC)
-    await _update_orders(transitions)
-    staged = [await _stage_refund(transition) for transition in transitions if transition.refund]
-    events = [event for transition in transitions for event in transition.events]
-    await order_history.record_events(events, at=now)
-    await _update_totals(transitions, lines)
-    return staged
-
-
-async def _update_totals(
-    transitions: Sequence[OrderTransition], lines: dict[int, list[order_lines.Line]]
-) -> None:
-    """Update the totals, and save each line's share of the refunded amount."""
-    added, removed, parts = [], [], list[order_lines.Line]()
-    for transition in transitions:
-        before = after = lines[transition.order.id]
-        if transition.refunded:
-            refunded = transition.order.refunded + transition.refunded
-            after = order_lines.share_refund(before, refunded)
-            parts += after
-        if transition.refunded or transition.status != transition.order.status:
-            key = transition.order.user, transition.order.created_at
-            added.append(totals.Sale(*key, transition.status, after))
-            removed.append(totals.Sale(*key, transition.order.status, before))
-    await order_lines.save_shares(parts)
-    await totals.update(added, removed)
-
-
-async def _update_orders(transitions: Sequence[OrderTransition]) -> None:
-    """Update orders with the same change in one statement."""
-    groups: dict[tuple[str, int, bool], list[int]] = {}
-    for transition in transitions:
-        change = (transition.status, transition.refunded, transition.cancel_requested)
-        if change != (transition.order.status, 0, transition.order.cancel_requested):
-            groups.setdefault(change, []).append(transition.order.id)
-    for (status, refunded, cancel_requested), orders in groups.items():
-        await Order.update(
-            {
-                Order.status: status,
-                Order.refunded: Order.refunded + refunded,
-                Order.cancel_requested: cancel_requested,
-            }
-        ).where(Order.id.is_in(sorted(orders)))
-
-
-async def _stage_refund(transition: OrderTransition) -> int:
-    order = transition.order.id
-    n = await attempts.next_number(order, "refund")
-    attempt = attempts.Attempt(order, transition.order.user, transition.refund, "refund", n)
-    return (await attempts.stage_attempts([attempt]))[order]
-
-
-async def lock_order(order: int) -> OrderRow:
-    """Lock one order and return it.
-
-    Raises:
-        errors.NotFound: there is no such order.
-    """
-    rows = await lock_orders([order])
-    if order not in rows:
-        raise errors.NotFound
-    return rows[order]

@@ -1,10 +1,11 @@
-"""Mutations of carrying out payments: leases, executor, breaker, limits, settlement."""
+"""Mutations of carrying out payments: leases, executor, breaker, limits, settlement, orders."""
 
 from tests.mutations import at
 
 LEASES = "icecream/payments/leases.py"
 EXECUTOR = "icecream/payments/executor.py"
 SETTLEMENT = "icecream/payments/settlement.py"
+ORDER_TRANSITIONS = "icecream/payments/order_transitions.py"
 PAYMENTS_TESTS = "tests/payments/test_payments.py"
 
 MUTATIONS = [
@@ -366,7 +367,7 @@ MUTATIONS = [
         ),
         (
             "settlement: the job of an ended payment stays",
-            "await delete_jobs([result.lease.payment for result in results])",
+            "await attempts.delete_jobs([result.lease.payment for result in results])",
             "pass",
         ),
         (
@@ -384,16 +385,6 @@ MUTATIONS = [
             "settlement: a late result among several is ignored",
             "if len(results) > 1:",
             "if False:",
-        ),
-        (
-            "settlement: the history is not written",
-            "await order_history.record_events(events, at=now)",
-            "pass",
-        ),
-        (
-            "settlement: the totals are not updated",
-            "await _update_totals(transitions, lines)",
-            "pass",
         ),
         (
             "settlement: the customer can read the provider's text",
@@ -443,53 +434,71 @@ MUTATIONS = [
             '        transition.cancel_requested = False\n        transition.enter("paid"',
             '        transition.enter("paid"',
         ),
+    ),
+    *at(
+        ORDER_TRANSITIONS,
+        PAYMENTS_TESTS,
         (
-            "settlement: a refund counts earlier refunds again",
+            "order transitions: the history is not written",
+            "await order_history.record_events(events, at=now)",
+            "pass",
+        ),
+        (
+            "order transitions: the totals are not updated",
+            "await _update_totals(transitions, lines)",
+            "pass",
+        ),
+    ),
+    *at(
+        ORDER_TRANSITIONS,
+        "tests/orders/http/test_actions.py tests/test_history.py",
+        (
+            "order transitions: a refund counts earlier refunds again",
             "transition.refunded = balance.refunded - transition.order.refunded",
             "transition.refunded = balance.refunded",
         ),
         (
-            "settlement: a refund returns the stock of an order that was delivered",
+            "order transitions: a refund returns the stock of an order that was delivered",
             "transition.releases_stock = transition.cancel_requested",
             "transition.releases_stock = True",
         ),
         (
-            "settlement: the stock of a canceled order is not released",
+            "order transitions: the stock of a canceled order is not released",
             "for one in transitions if one.releases_stock]",
             "for one in transitions if False]",
         ),
         (
-            "settlement: the second refund replaces the first",
+            "order transitions: the second refund replaces the first",
             "Order.refunded: Order.refunded + refunded",
             "Order.refunded: refunded",
         ),
         (
-            "settlement: the lines do not get their shares of a refund",
+            "order transitions: the lines do not get their shares of a refund",
             "await order_lines.save_shares(parts)",
             "pass",
         ),
         (
-            "settlement: the shares of a second refund replace those of the first",
+            "order transitions: the shares of a second refund replace those of the first",
             "order_lines.share_refund(before, refunded)",
             "order_lines.share_refund(before, transition.refunded)",
         ),
         (
-            "settlement: the totals leave out a partial refund",
+            "order transitions: the totals leave out a partial refund",
             "if transition.refunded or transition.status !=",
             "if transition.status !=",
         ),
         (
-            "settlement: orders with different changes are changed alike",
+            "order transitions: orders with different changes are changed alike",
             "change = (transition.status, transition.refunded, transition.cancel_requested)\n",
             "change = (transition.status, transition.refunded, "
             "transition.order.cancel_requested)\n",
         ),
     ),
     *at(
-        SETTLEMENT,
+        ORDER_TRANSITIONS,
         "tests/orders/http/test_actions.py",
         (
-            "settlement: an order is not locked",
+            "order transitions: an order is not locked",
             "for row in await database.for_no_key_update(query)}",
             "for row in await query}",
         ),

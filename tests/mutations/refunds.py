@@ -23,7 +23,7 @@ MUTATIONS = [
             '        transition.releases_stock = True\n        transition.enter("canceled", by)',
             '        transition.enter("canceled", by)',
         ),
-        ("cancel: the job of the charge stays", "await settlement.delete_jobs([payment])", "pass"),
+        ("cancel: the job of the charge stays", "await attempts.delete_jobs([payment])", "pass"),
         (
             "cancel: an order whose payment was sent is canceled at once",
             ', Payment.state == "new")\n',
