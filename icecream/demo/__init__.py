@@ -16,7 +16,7 @@ from icecream import database, settings
 from icecream.catalogue import flavors, inventory
 from icecream.demo.season import PlannedOrder, plan_orders, sum_demand
 from icecream.orders import actions, placing
-from icecream.payments import executor, leases, settlement
+from icecream.payments import leases, provider_calls, settlement
 from icecream.payments.providers import Answer, Charge, Declined, Request, Succeeded
 from icecream.runtime import passwords
 from icecream.tables import Flavor, FlavorTotal, Order, User
@@ -242,7 +242,7 @@ def _provider_answer(request: Request, outcome: str) -> Answer | settlement.Park
     if is_charge and outcome == "failed":
         return Declined("The bank declined the card.")
     if is_charge and outcome == "parked":
-        return settlement.Parked(executor.NOT_FOUND)
+        return settlement.Parked(provider_calls.NOT_FOUND)
     # By the usual rules, a payment with another amount than requested is parked.
     surplus = 50 if outcome == "parked with a wrong amount" else 0
     return Succeeded(f"demo_{request.key}", request.amount + surplus, request.currency)

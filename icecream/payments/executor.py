@@ -3,52 +3,22 @@
 import asyncio
 import logging
 import time
-import traceback
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from icecream import database, errors
-from icecream.database import batching
+from icecream import database
 from icecream.payments.circuit_breaker import CircuitBreaker
 from icecream.payments.concurrency_limits import ConcurrencyLimits
-from icecream.payments.leases import (
-    MAX_RETRY_DELAY_AFTER_ERROR_SECONDS,
-    JobFilter,
-    Lease,
-    acquire_leases,
-    postpone_payment,
-)
-from icecream.payments.providers import (
-    NO_ANSWER,
-    Answer,
-    Charge,
-    Declined,
-    Gateway,
-    OutcomeUndecided,
-    OutcomeUnknown,
-    Request,
-    RequestRefused,
-    RetryLater,
-    Succeeded,
-)
-from icecream.payments.settlement import MISSING_CHARGE, Parked, SettlementResult, settle
-from icecream.runtime import background, instrumentation, logs
+from icecream.payments.leases import JobFilter, Lease, acquire_leases
+from icecream.payments.provider_calls import OutcomeWriter, call_provider, was_answered
+from icecream.payments.providers import Gateway
+from icecream.runtime import background, logs
 from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import PAYMENT_KINDS
 
 log = logging.getLogger(__name__)
-# The maximum number of payments settled in one transaction.
-MAX_SETTLEMENTS_PER_BATCH = 100
 # A slot is free as soon as the provider has answered. So from lease to commit, more payments than
 # slots may be in progress: at most this many for each slot.
 UNSETTLED_PER_SLOT = 4
-RESULT_NAMES: dict[type, str] = {Succeeded: "succeeded", Declined: "declined", Parked: "parked"}
-# From this try on, the payment is looked up before it is sent. Usually, the two tries before it got
-# no definite answer.
-FIRST_TRY_WITH_LOOKUP = 3
-# A payment is parked after this many tries that ended in an internal error.
-MAX_INTERNAL_ERRORS = 5
-NOT_FOUND = "The payment was not found at the provider; retrying could move the money twice."
 
 
 class Executor:
@@ -65,16 +35,9 @@ class Executor:
     ) -> None:
         self.gateway, self.slots = gateway, slots
         self.lease_seconds, self.timeout = lease_seconds, timeout
-        self._settling = batching.BatchQueue(
-            settle,
-            name="settlements",
-            max_weight=MAX_SETTLEMENTS_PER_BATCH,
-            max_waiting=UNSETTLED_PER_SLOT * slots,
-        )
+        self._outcomes = OutcomeWriter(max_unsettled=UNSETTLED_PER_SLOT * slots)
         self._breakers = {kind: CircuitBreaker() for kind in PAYMENT_KINDS}
         self._limits = ConcurrencyLimits(slots)
-        # The internal errors whose traceback was already logged.
-        self._logged_errors: set[str] = set()
         self._follow_up_task: asyncio.Task[None] | None = None
         # A slot is free again as soon as the answer arrives: the next calls do not wait for the
         # commit.
@@ -135,7 +98,7 @@ class Executor:
         if self._running:
             await asyncio.wait(self._running, timeout=grace)
         await background.cancel_tasks(set(self._running))
-        await self._settling.close()
+        await self._outcomes.close()
 
     async def _start(self, ids: Sequence[int] | None, room: int) -> set[asyncio.Task[None]]:
         """Start as many due payments as slots were taken; free the other slots."""
@@ -256,76 +219,17 @@ class Executor:
         logs.add_to_context(payment=lease.payment, order=lease.order)
         started_at = time.perf_counter()
         try:
-            answer = await self._call_with_timeout(lease)
-        except RetryLater as error:
-            await self._postpone(lease, error, started_at)
-        except NO_ANSWER as error:
-            self._record_result(
-                lease, "unknown", started_at, answered=isinstance(error, OutcomeUndecided)
-            )
-            log.warning("Payment %s has no definite answer: %r", lease.payment, error)
-            reference = error.reference if isinstance(error, OutcomeUnknown) else None
-            await postpone_payment(lease, repr(error), reference=reference)
-        except Exception as error:
-            # Any other error of an adapter is a bug. The payment must end, and the bug must be
-            # visible.
-            await self._fail(lease, error, started_at)
-        else:
-            await self._settle(SettlementResult(lease, answer), started_at)
+            outcome = await call_provider(self.gateway, lease, self.timeout)
+        finally:
+            self._free_slots.release()
+            self._limits.release(lease)
+            self._follow_up()
+        # An internal error says nothing about the provider.
+        if (answered := was_answered(outcome)) is not None:
+            self._record_call(lease, answered=answered)
+        await self._outcomes.write(lease, outcome, started_at)
 
-    async def _settle(self, result: SettlementResult, started_at: float) -> None:
-        self._record_result(result.lease, RESULT_NAMES[type(result.verified)], started_at)
-        reach_failpoint("payments.answered")
-        try:
-            await self._settling.submit(result)
-        except (errors.Unavailable, database.DatabaseUnavailable):
-            raise
-        except Exception as error:
-            # The answer cannot be written, which is a bug too.
-            await self._fail(result.lease, error, started_at, result.verified)
-        else:
-            reach_failpoint("payments.settled")
-
-    async def _postpone(self, lease: Lease, error: RetryLater, started_at: float) -> None:
-        refused = isinstance(error, RequestRefused)
-        self._record_result(lease, "refused" if refused else "later", started_at)
-        if refused:
-            log.warning("The provider refused payment %s: %s", lease.payment, error)
-        max_seconds = MAX_RETRY_DELAY_AFTER_ERROR_SECONDS if refused else None
-        await postpone_payment(lease, str(error), state="sent", max_seconds=max_seconds)
-
-    async def _fail(
-        self,
-        lease: Lease,
-        error: Exception,
-        started_at: float,
-        answer: Answer | Parked | None = None,
-    ) -> None:
-        """Handle an internal error: retry the payment a few times, then park it for review."""
-        instrumentation.count_attempt(lease.kind, "error", time.perf_counter() - started_at)
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{type(error).__name__} at {where.filename}:{where.lineno}"
-        known = place in self._logged_errors
-        self._logged_errors.add(place)
-        log.error("Payment %s: %r", lease.payment, error, exc_info=None if known else error)
-        parked = _park_after_error(
-            f"Internal error in {MAX_INTERNAL_ERRORS} tries: {type(error).__name__}.", answer
-        )
-        if lease.faults + 1 < MAX_INTERNAL_ERRORS:
-            max_seconds, reference = MAX_RETRY_DELAY_AFTER_ERROR_SECONDS, parked.reference
-            await postpone_payment(
-                lease,
-                repr(error),
-                reference=reference,
-                max_seconds=max_seconds,
-                is_internal_error=True,
-            )
-        else:
-            await self._settling.submit(SettlementResult(lease, parked))
-
-    def _record_result(
-        self, lease: Lease, result: str, started_at: float, *, answered: bool = True
-    ) -> None:
+    def _record_call(self, lease: Lease, *, answered: bool) -> None:
         breaker = self._breakers[lease.kind]
         was_open = breaker.is_open
         breaker.record_call(lease.customer, answered=answered)
@@ -333,43 +237,3 @@ class Executor:
         if was_open and not breaker.is_open:
             self._limits.mark_skipped(lease.kind)
             self._follow_up()
-        instrumentation.count_attempt(lease.kind, result, time.perf_counter() - started_at)
-
-    async def _call_with_timeout(self, lease: Lease) -> Answer | Parked:
-        try:
-            async with asyncio.timeout(self.timeout):
-                return await self._call_provider(lease)
-        finally:
-            self._free_slots.release()
-            self._limits.release(lease)
-            self._follow_up()
-
-    async def _call_provider(self, lease: Lease) -> Answer | Parked:
-        if lease.lacks_charge:
-            return Parked(MISSING_CHARGE)
-        now, life = datetime.now(UTC), self.gateway.key_life
-        # The provider may have carried it out and forgotten the key. After a restore we may have
-        # forgotten it too.
-        old = now - lease.known_since > life
-        if lease.reference or old or lease.tries >= FIRST_TRY_WITH_LOOKUP:
-            known = await self.gateway.look_up(lease.request, lease.reference)
-            if known is not None:
-                return known
-        if now - lease.sent_at > life:
-            return Parked(NOT_FOUND)
-        reach_failpoint("payments.before_call")
-        return await self._send(lease.request)
-
-    async def _send(self, request: Request) -> Answer:
-        if isinstance(request, Charge):
-            return await self.gateway.charge(request)
-        return await self.gateway.refund(request)
-
-
-def _park_after_error(reason: str, answer: Answer | Parked | None) -> Parked:
-    """Park for manual review, with the provider's answer if there is one."""
-    if isinstance(answer, Succeeded):
-        return Parked(reason, answer.reference, answer.amount)
-    if isinstance(answer, Parked):
-        return Parked(reason, answer.reference, answer.moved)
-    return Parked(reason)

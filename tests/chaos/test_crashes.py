@@ -26,7 +26,7 @@ at_scale = pytest.mark.only("postgres")
 ALTERATION = """
 import asyncio, contextlib, datetime, os, pathlib, resource, signal, time
 from icecream import database
-from icecream.payments import executor, leases
+from icecream.payments import leases, provider_calls
 from icecream.runtime import failpoints
 control = pathlib.Path({control!r})
 leases.FIRST_RETRY_DELAY_SECONDS = 0.1
@@ -60,7 +60,7 @@ class Later(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
         return datetime.datetime.now(tz) + datetime.timedelta(days={days})
-executor.datetime = Later
+provider_calls.datetime = Later
 """
 NOTICES = """
 import asyncio, sys

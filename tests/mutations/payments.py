@@ -1,9 +1,10 @@
-"""Mutations of carrying out payments: leases, executor, breaker, limits, settlement, orders."""
+"""Mutations of carrying out payments, from their leases to the changes of their orders."""
 
 from tests.mutations import at
 
 LEASES = "icecream/payments/leases.py"
 EXECUTOR = "icecream/payments/executor.py"
+PROVIDER_CALLS = "icecream/payments/provider_calls.py"
 SETTLEMENT = "icecream/payments/settlement.py"
 ORDER_TRANSITIONS = "icecream/payments/order_transitions.py"
 PAYMENTS_TESTS = "tests/payments/test_payments.py"
@@ -123,81 +124,9 @@ MUTATIONS = [
         EXECUTOR,
         PAYMENTS_TESTS,
         (
-            "executor: it is looked up before the fourth call",
-            "FIRST_TRY_WITH_LOOKUP = 3",
-            "FIRST_TRY_WITH_LOOKUP = 4",
-        ),
-        (
-            "executor: it is looked up before the second call",
-            "FIRST_TRY_WITH_LOOKUP = 3",
-            "FIRST_TRY_WITH_LOOKUP = 2",
-        ),
-        (
-            "executor: a payment is sent when the provider forgot the key",
-            "if now - lease.sent_at > life:",
-            "if False:",
-        ),
-        (
-            "executor: an old payment that was never sent is not looked up",
-            "old = now - lease.known_since > life",
-            "old = now - lease.sent_at > life",
-        ),
-        (
-            "executor: a known reference is not looked up",
-            "if lease.reference or old",
-            "if old",
-        ),
-        ("executor: a refund without a charge is sent", "if lease.lacks_charge:", "if False:"),
-        (
             "executor: leased payments are not started when a later query fails",
             "await self._acquire(ids, room, acquired)",
             "await self._acquire(ids, room, more := [])\n                acquired = more",
-        ),
-        ("executor: the result of a look-up is ignored", "if known is not None:", "if False:"),
-        (
-            "executor: a payment is parked only after six internal errors",
-            "lease.faults + 1 < MAX_INTERNAL_ERRORS",
-            "lease.faults < MAX_INTERNAL_ERRORS",
-        ),
-        (
-            "executor: an internal error is not counted",
-            "is_internal_error=True",
-            "is_internal_error=False",
-        ),
-        (
-            "executor: the moved amount is lost when the answer cannot be written",
-            "await self._fail(result.lease, error, started_at, result.verified)",
-            "await self._fail(result.lease, error, started_at)",
-        ),
-        (
-            "executor: an answer that cannot be written is requested again for ever",
-            "await self._fail(result.lease, error, started_at, result.verified)",
-            "raise",
-        ),
-        (
-            "executor: a call without an answer counts as answered",
-            "answered=isinstance(error, OutcomeUndecided)\n",
-            "answered=True\n",
-        ),
-        (
-            "executor: an undecided answer counts as no answer",
-            "answered=isinstance(error, OutcomeUndecided)\n",
-            "answered=False\n",
-        ),
-        (
-            "executor: a call that did nothing makes the payment unknown",
-            'str(error), state="sent"',
-            "str(error)",
-        ),
-        (
-            "executor: a refusal pauses for as long as any other try",
-            "MAX_RETRY_DELAY_AFTER_ERROR_SECONDS if refused else None",
-            "None",
-        ),
-        (
-            "executor: the reference of an open payment is not kept",
-            "repr(error), reference=reference)",
-            "repr(error))",
         ),
         (
             "executor: a trial uses a customer without answers",
@@ -209,7 +138,6 @@ MUTATIONS = [
             " if not self._breakers[kind].is_open]",
             "]",
         ),
-        ("executor: a refund is sent as a charge", "if isinstance(request, Charge):", "if True:"),
         (
             "executor: a slot is never released",
             "self._limits.release(lease)",
@@ -227,14 +155,103 @@ MUTATIONS = [
             "        if False:\n            # There may be more payments than slots.",
         ),
         (
-            "executor: a call has no timeout",
-            "asyncio.timeout(self.timeout)",
-            "asyncio.timeout(None)",
-        ),
-        (
             "executor: it leases payments while it closes",
             "if room and ids != [] and not self._closing:",
             "if room and ids != []:",
+        ),
+    ),
+    *at(
+        PROVIDER_CALLS,
+        PAYMENTS_TESTS,
+        (
+            "provider calls: it is looked up before the fourth call",
+            "FIRST_TRY_WITH_LOOKUP = 3",
+            "FIRST_TRY_WITH_LOOKUP = 4",
+        ),
+        (
+            "provider calls: it is looked up before the second call",
+            "FIRST_TRY_WITH_LOOKUP = 3",
+            "FIRST_TRY_WITH_LOOKUP = 2",
+        ),
+        (
+            "provider calls: a payment is sent when the provider forgot the key",
+            "if now - lease.sent_at > life:",
+            "if False:",
+        ),
+        (
+            "provider calls: an old payment that was never sent is not looked up",
+            "old = now - lease.known_since > life",
+            "old = now - lease.sent_at > life",
+        ),
+        (
+            "provider calls: a known reference is not looked up",
+            "if lease.reference or old",
+            "if old",
+        ),
+        (
+            "provider calls: a refund without a charge is sent",
+            "if lease.lacks_charge:",
+            "if False:",
+        ),
+        (
+            "provider calls: the result of a look-up is ignored",
+            "if known is not None:",
+            "if False:",
+        ),
+        (
+            "provider calls: a payment is parked only after six internal errors",
+            "lease.faults + 1 < MAX_INTERNAL_ERRORS",
+            "lease.faults < MAX_INTERNAL_ERRORS",
+        ),
+        (
+            "provider calls: an internal error is not counted",
+            "is_internal_error=True",
+            "is_internal_error=False",
+        ),
+        (
+            "provider calls: the moved amount is lost when the answer cannot be written",
+            "await self._fail(result.lease, error, started_at, result.verified)",
+            "await self._fail(result.lease, error, started_at)",
+        ),
+        (
+            "provider calls: an answer that cannot be written is requested again for ever",
+            "await self._fail(result.lease, error, started_at, result.verified)",
+            "raise",
+        ),
+        (
+            "provider calls: a call without an answer counts as answered",
+            "return isinstance(outcome, OutcomeUndecided)\n",
+            "return True\n",
+        ),
+        (
+            "provider calls: an undecided answer counts as no answer",
+            "return isinstance(outcome, OutcomeUndecided)\n",
+            "return False\n",
+        ),
+        (
+            "provider calls: a call that did nothing makes the payment unknown",
+            'str(error), state="sent"',
+            "str(error)",
+        ),
+        (
+            "provider calls: a refusal pauses for as long as any other try",
+            "MAX_RETRY_DELAY_AFTER_ERROR_SECONDS if refused else None",
+            "None",
+        ),
+        (
+            "provider calls: the reference of an open payment is not kept",
+            "repr(outcome), reference=reference)",
+            "repr(outcome))",
+        ),
+        (
+            "provider calls: a refund is sent as a charge",
+            "if isinstance(request, Charge):",
+            "if True:",
+        ),
+        (
+            "provider calls: a call has no timeout",
+            "asyncio.timeout(timeout_seconds)",
+            "asyncio.timeout(None)",
         ),
     ),
     *at(

@@ -13,8 +13,14 @@ import pytest
 
 from icecream import database, settings
 from icecream.orders import actions, placing
-from icecream.payments import circuit_breaker, executor, leases, manual_review, settlement
-from icecream.payments import executor as settling
+from icecream.payments import (
+    circuit_breaker,
+    executor,
+    leases,
+    manual_review,
+    provider_calls,
+    settlement,
+)
 from icecream.payments.providers import (
     Answer,
     Charge,
@@ -428,14 +434,14 @@ async def test_a_bug_in_a_provider_costs_a_pause_and_not_the_payment(
 
 async def test_a_bug_that_stays_ends_in_a_manual_review(placed: placing.PlacedOrder) -> None:
     before = attempts_counted("error")
-    for _ in range(settling.MAX_INTERNAL_ERRORS):
+    for _ in range(provider_calls.MAX_INTERNAL_ERRORS):
         await due_now(placed)
         await make_executor(Provider(KeyError("gone"))).execute([number(placed)])
     assert await state(placed) == ("pending", "parked")
     row = await Payment.select(Payment.last_error).where(Payment.id == placed.payment).first()
     assert row == {"last_error": "Internal error in 5 tries: KeyError."}
     assert not await Job.exists().where(Job.subject == placed.payment)
-    assert attempts_counted("error") == before + settling.MAX_INTERNAL_ERRORS
+    assert attempts_counted("error") == before + provider_calls.MAX_INTERNAL_ERRORS
     await ledger.check()
 
 
@@ -447,7 +453,7 @@ async def test_an_answer_that_cannot_be_written_ends_in_a_manual_review(
 
     monkeypatch.setattr(settlement, "_apply_charge", fail)
     columns = (Payment.faults, Payment.last_error, Payment.moved, Payment.amount)
-    for faults in range(1, settling.MAX_INTERNAL_ERRORS):
+    for faults in range(1, provider_calls.MAX_INTERNAL_ERRORS):
         await make_executor(Provider()).execute([number(placed)])
         row = await Payment.select(*columns).where(Payment.id == placed.payment).first()
         assert row is not None
@@ -610,7 +616,7 @@ async def test_an_old_payment_that_we_never_sent_is_looked_up_first(
 ) -> None:
     # As after a restored backup: the payment may have been sent before, and the provider has
     # forgotten its key.
-    for module in (settling, leases):
+    for module in (provider_calls, leases):
         monkeypatch.setattr(module, "datetime", Tomorrow)
     provider = Provider(OutcomeUnknown)
     provider.found = OutcomeUnknown("no answer")
@@ -639,7 +645,7 @@ async def test_a_failed_query_does_not_lose_earlier_leases(
     for customer in range(circuit_breaker.FAILURES_TO_OPEN):
         one_executor._breakers["refund"].record_call(customer, answered=False)
     clock.now += circuit_breaker.FIRST_PAUSE_SECONDS
-    monkeypatch.setattr(settling, "acquire_leases", lease)
+    monkeypatch.setattr(executor, "acquire_leases", lease)
     with pytest.raises(database.DatabaseUnavailable):
         await one_executor.execute([number(placed), 2**40])
     await one_executor.close(5)
@@ -792,13 +798,13 @@ async def test_a_notification_for_a_customer_at_the_limit_costs_no_query(
     ringing = asyncio.create_task(one_executor.execute([number(one) for one in waiting]))
     await until(provider.is_asked)
     other = await place(customers[1], {flavor: 1})
-    asked, real = list[object](), settling.acquire_leases
+    asked, real = list[object](), executor.acquire_leases
 
     async def lease(ids: object, **how: Any) -> list[leases.Lease]:
         asked.append(ids)
         return await real(ids, **how)
 
-    monkeypatch.setattr(settling, "acquire_leases", lease)
+    monkeypatch.setattr(executor, "acquire_leases", lease)
     await one_executor.execute([number(one) for one in waiting], [customers[0]] * len(waiting))
     assert asked == []
     # With another customer's payment in the same notification, only that one is claimed.
@@ -1119,7 +1125,7 @@ def test_all_payments_end_within_a_minute_of_the_last_fault(
             if one.is_open:
                 one.record_trial()
             tries[payment] += 1
-            calls = 2 if tries[payment] >= settling.FIRST_TRY_WITH_LOOKUP else 1
+            calls = 2 if tries[payment] >= provider_calls.FIRST_TRY_WITH_LOOKUP else 1
             answered = all(answers() for _ in range(calls))
             one.record_call(payment % 20, answered=answered)
             due[payment] = clock.now + leases.retry_delay(tries[payment])
