@@ -1,6 +1,7 @@
 """The executor: carries payments out, a limited number at a time in this process."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -47,7 +48,8 @@ class Executor:
         # by the next task.
         self._acquiring = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
-        self._closing = False
+        # While it closes, running payments may end; then they are canceled.
+        self._closing = self._closed = False
 
     async def execute(self, ids: Sequence[int], customers: Sequence[int] = ()) -> None:
         """Carry out those of these payments that are due, and wait until they are done.
@@ -95,10 +97,18 @@ class Executor:
         self._closing = True
         if self._follow_up_task is not None:
             self._follow_up_task.cancel()
-        if self._running:
-            await asyncio.wait(self._running, timeout=grace)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._wait_for_running()
+        self._closed = True
         await background.cancel_tasks(set(self._running))
         await self._outcomes.close()
+
+    async def _wait_for_running(self) -> None:
+        async with self._acquiring:
+            pass  # The payments whose leases are being acquired now are running after that.
+        if self._running:
+            await asyncio.wait(self._running)
 
     async def _start(self, ids: Sequence[int] | None, room: int) -> set[asyncio.Task[None]]:
         """Start as many due payments as slots were taken; free the other slots."""
@@ -108,8 +118,8 @@ class Executor:
                 await self._acquire(ids, room, acquired)
         finally:
             # Also if a later query fails: this process holds the leases that it acquired before.
-            started = {self._begin(lease) for lease in acquired}
-            for _ in range(room - len(acquired)):
+            started = set() if self._closed else {self._begin(lease) for lease in acquired}
+            for _ in range(room - len(started)):
                 self._free_slots.release()
                 self._unsettled.release()
         return started

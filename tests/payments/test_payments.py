@@ -652,6 +652,36 @@ async def test_a_failed_query_does_not_lose_earlier_leases(
     assert await state(placed) == ("paid", "succeeded")
 
 
+@pytest.mark.parametrize(("grace", "then"), [(5, ("paid", "succeeded")), (0, ("pending", "sent"))])
+async def test_a_payment_whose_lease_is_being_acquired_is_carried_out_in_time_or_not_started(
+    placed: placing.PlacedOrder,
+    monkeypatch: pytest.MonkeyPatch,
+    grace: float,
+    then: tuple[str, str],
+) -> None:
+    is_leased, resume = asyncio.Event(), asyncio.Event()
+
+    async def lease(ids: Any, **how: Any) -> list[leases.Lease]:
+        acquired = await leases.acquire_leases(ids, **how)
+        is_leased.set()
+        await resume.wait()
+        return acquired
+
+    monkeypatch.setattr(executor, "acquire_leases", lease)
+    provider = Provider()
+    one_executor = make_executor(provider)
+    executing = asyncio.create_task(one_executor.execute([number(placed)]))
+    await is_leased.wait()
+    closing = asyncio.create_task(one_executor.close(grace))
+    ended, _ = await asyncio.wait({closing}, timeout=0.05 if grace else None)
+    assert bool(ended) == (grace == 0)
+    resume.set()
+    await asyncio.gather(closing, executing)
+    assert len(provider.asked) == (1 if grace else 0)
+    assert await state(placed) == then
+    await ledger.check()
+
+
 @pytest.mark.parametrize(
     ("amount", "currency", "said"),
     [(501, "EUR", "5.01 EUR"), (500, "USD", "5.00 USD"), (0, "EUR", "0.00 EUR")],
