@@ -373,8 +373,8 @@ async def test_an_internal_error_is_not_an_unreadable_answer(
     def fails(*_: object) -> None:
         raise bug
 
-    monkeypatch.setattr("icecream.payments.providers.stripe._state", fails)
-    monkeypatch.setattr("icecream.payments.providers.stripe._to_answer", fails)
+    monkeypatch.setattr("icecream.payments.providers.stripe_objects.payment_state", fails)
+    monkeypatch.setattr("icecream.payments.providers.stripe_objects.to_answer", fails)
     stub[0].says(200, intent(metadata=BEARS_OUR_KEY))
     with pytest.raises(bug):
         await stub[1].charge(charge())
