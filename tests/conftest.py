@@ -44,7 +44,7 @@ import pytest
 
 import tasks.notify
 from icecream import app, bootstrap, database, settings
-from icecream.accounts import tokens
+from icecream.accounts import refresh_tokens
 from icecream.database import postgres
 from icecream.feed import events, publisher
 from icecream.orders import placing
@@ -216,7 +216,7 @@ async def new_user(hashed: str, **kwargs: Any) -> User:
 
 
 async def _caller(client: httpx.AsyncClient, user: User) -> Caller:
-    return Caller(client, user, (await tokens.issue_pair(user)).access)
+    return Caller(client, user, (await refresh_tokens.issue_pair(user)).access)
 
 
 @pytest.fixture

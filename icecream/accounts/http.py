@@ -16,7 +16,7 @@ from litestar.security.jwt.middleware import JWTAuthenticationMiddleware
 from msgspec import Meta
 
 from icecream import errors, fields
-from icecream.accounts import tokens
+from icecream.accounts import refresh_tokens, tokens
 from icecream.http import bodies, openapi, rate_limits
 from icecream.runtime import passwords
 from icecream.tables import User
@@ -121,7 +121,7 @@ class BearerAuth(JWTAuth[User]):
 
 auth = BearerAuth(
     retrieve_user_handler=_retrieve_user,
-    token_secret="see tokens.Signed.decode_payload, which also accepts older keys",
+    token_secret="see tokens.SignedToken.decode_payload, which also accepts older keys",
     token_cls=tokens.AccessToken,
     authentication_middleware_class=BearerAuthentication,
     exclude_http_methods=["OPTIONS"],
@@ -153,14 +153,16 @@ class Accounts(Controller):
         **openapi.operation(
             "signIn",
             "Sign in",
-            tokens.Pair,
+            refresh_tokens.Pair,
             EXAMPLE_PAIR,
             errors.WrongCredentials(),
             *openapi.BODY_REFUSALS,
             is_public=True,
         ),
     )
-    async def sign_in(self, request: bodies.ApiRequest, data: JSONBody[Credentials]) -> tokens.Pair:
+    async def sign_in(
+        self, request: bodies.ApiRequest, data: JSONBody[Credentials]
+    ) -> refresh_tokens.Pair:
         """Exchange a name and a password for a pair of tokens.
 
         The access token is valid for 15 minutes, the refresh token for 7 days.
@@ -173,20 +175,20 @@ class Accounts(Controller):
         if user is None:
             raise errors.WrongCredentials()
         rate_limits.reset_login_attempts(data.username, address)
-        return await tokens.issue_pair(user)
+        return await refresh_tokens.issue_pair(user)
 
     @post(
         "/refresh",
         **openapi.operation(
             "refreshToken",
             "Refresh the tokens",
-            tokens.Pair,
+            refresh_tokens.Pair,
             EXAMPLE_PAIR,
             errors.InvalidRefreshToken(),
             *openapi.BODY_REFUSALS,
             is_public=True,
         ),
     )
-    async def refresh(self, data: JSONBody[Refresh]) -> tokens.Pair:
+    async def refresh(self, data: JSONBody[Refresh]) -> refresh_tokens.Pair:
         """Exchange a refresh token for a new pair of tokens."""
-        return await tokens.refresh_pair(data.refresh)
+        return await refresh_tokens.refresh_pair(data.refresh)

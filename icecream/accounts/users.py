@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 from icecream import database, errors, fields
-from icecream.accounts import tokens
+from icecream.accounts import refresh_tokens
 from icecream.runtime import passwords
 from icecream.tables import Session, User
 
@@ -108,4 +108,4 @@ async def require_another_admin(user: int) -> None:
 
 async def _sign_out_user(user: int) -> None:
     await Session.delete().where(Session.user_id == user)
-    await tokens.revoke_tokens(user)
+    await refresh_tokens.revoke_tokens(user)

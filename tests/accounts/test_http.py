@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from icecream import errors, settings
-from icecream.accounts import tokens, users
+from icecream.accounts import refresh_tokens, tokens, users
 from icecream.tables import Session, User
 from tests.conftest import ADMIN_PASSWORD, PASSWORD, Caller, new_user
 
@@ -93,13 +93,13 @@ async def test_a_new_password_ends_tokens_and_sessions(
     client: httpx.AsyncClient, hashed: str
 ) -> None:
     user = await new_user(hashed)
-    pair = await tokens.issue_pair(user)
+    pair = await refresh_tokens.issue_pair(user)
     await Session.create_session(user.id)
     await users.set_password(user.id, "another password")
     headers = {"Authorization": f"Bearer {pair.access}"}
     assert (await client.get("/api/orders/", headers=headers)).status_code == 401
     with pytest.raises(errors.InvalidRefreshToken):
-        await tokens.refresh_pair(pair.refresh)
+        await refresh_tokens.refresh_pair(pair.refresh)
     assert not await Session.exists().where(Session.user_id == user.id)
     body = {"username": user.username, "password": "another password"}
     assert (await client.post("/api/token/", json=body)).status_code == 200
@@ -108,7 +108,7 @@ async def test_a_new_password_ends_tokens_and_sessions(
 async def test_refresh_and_access_tokens_are_not_interchangeable(
     client: httpx.AsyncClient, customer: Caller
 ) -> None:
-    pair = await tokens.issue_pair(customer.user)
+    pair = await refresh_tokens.issue_pair(customer.user)
     headers = {"Authorization": f"Bearer {pair.refresh}"}
     assert (await client.get("/api/orders/", headers=headers)).status_code == 401
     answer = await client.post("/api/token/refresh/", json={"refresh": pair.access})

@@ -3,21 +3,21 @@
 from tests.mutations import at
 
 TOKENS = "icecream/accounts/tokens.py"
+REFRESH_TOKENS = "icecream/accounts/refresh_tokens.py"
+TOKEN_TESTS = (
+    "tests/accounts/test_tokens.py tests/accounts/test_refresh_tokens.py "
+    "tests/accounts/test_http.py"
+)
 TRANSACTIONS = "icecream/database/transactions.py"
 
 MUTATIONS = [
     *at(
         TOKENS,
-        "tests/accounts/test_tokens.py tests/accounts/test_http.py",
+        TOKEN_TESTS,
         (
             "tokens: a refresh token is accepted as an access token",
             'if payload["typ"] != "access":',
             "if False:",
-        ),
-        (
-            "tokens: an access token is accepted as a refresh token",
-            'if token.typ != "refresh" or user is None:',
-            "if user is None:",
         ),
         ("tokens: a disabled account can use its tokens", "or not user.active or", "or"),
         (
@@ -31,11 +31,6 @@ MUTATIONS = [
             "ACCESS_LIFETIME = timedelta(hours=15)",
         ),
         (
-            "tokens: a refresh token is valid for 8 days",
-            "REFRESH_LIFETIME = timedelta(days=7)",
-            "REFRESH_LIFETIME = timedelta(days=8)",
-        ),
-        (
             "tokens: an expired token is valid for an hour more",
             "CLOCK_LEEWAY_SECONDS = 10",
             "CLOCK_LEEWAY_SECONDS = 3600",
@@ -45,6 +40,31 @@ MUTATIONS = [
             "tokens: any audience is accepted",
             "audience=AUDIENCE,\n                    leeway",
             "audience=audience,\n                    leeway",
+        ),
+        ("tokens: they are cached forever", "if age >= self._max_age or", "if"),
+        (
+            "tokens: a check from before a change is cached",
+            "if checked_at < self._forgotten_at:",
+            "if False:",
+        ),
+        (
+            "tokens: a cached token does not expire",
+            " or cached.token.exp <= datetime.now(UTC):",
+            ":",
+        ),
+    ),
+    *at(
+        REFRESH_TOKENS,
+        TOKEN_TESTS,
+        (
+            "tokens: an access token is accepted as a refresh token",
+            'if token.typ != "refresh" or user is None:',
+            "if user is None:",
+        ),
+        (
+            "tokens: a refresh token is valid for 8 days",
+            "REFRESH_LIFETIME = timedelta(days=7)",
+            "REFRESH_LIFETIME = timedelta(days=8)",
         ),
         (
             "tokens: reuse does not revoke the family",
@@ -77,21 +97,10 @@ MUTATIONS = [
             "await RefreshToken.update({RefreshToken.successor: _hash_id(successor)})",
             "RefreshToken.update({RefreshToken.successor: _hash_id(successor)})",
         ),
-        ("tokens: they are cached forever", "if age >= self._max_age or", "if"),
-        (
-            "tokens: a check from before a change is cached",
-            "if checked_at < self._forgotten_at:",
-            "if False:",
-        ),
         (
             "tokens: a revoked token is accepted for a second more",
-            "token_cache.forget(user)",
+            "tokens.token_cache.forget(user)",
             "pass",
-        ),
-        (
-            "tokens: a cached token does not expire",
-            " or cached.token.exp <= datetime.now(UTC):",
-            ":",
         ),
     ),
     *at(
