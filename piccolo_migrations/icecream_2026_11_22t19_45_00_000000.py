@@ -19,7 +19,7 @@ from piccolo.columns.defaults.timestamp import TimestampOffset
 from piccolo.columns.indexes import IndexMethod
 from piccolo.table import Table
 
-from icecream.tables import Bounded, Word
+from icecream.columns import Bounded, Word
 
 
 class Flavor(Table, tablename="flavor", schema=None):

@@ -6,7 +6,7 @@ from piccolo.columns.column_types import BigInt, BigSerial, Date, ForeignKey, Se
 from piccolo.columns.indexes import IndexMethod
 from piccolo.table import Table
 
-from icecream.tables import Bounded, Word
+from icecream.columns import Bounded, Word
 
 
 class User(Table, tablename="users", schema=None):

@@ -8,8 +8,9 @@ from piccolo.apps.migrations.auto.diffable_table import DiffableTable
 from piccolo.apps.migrations.auto.schema_differ import SchemaDiffer
 from piccolo.apps.migrations.auto.schema_snapshot import SchemaSnapshot
 from piccolo.apps.migrations.commands.base import BaseMigrationManager
+from piccolo.columns import OnDelete
 
-from icecream import database, tables
+from icecream import database
 from icecream.database import DB
 from icecream.tables import APP_CONFIG, Flavor, Order
 from tests.conftest import WHICH, Caller, place
@@ -95,7 +96,7 @@ async def test_every_foreign_key_restricts_and_is_indexed() -> None:
     for table in APP_CONFIG.table_classes:
         first_of_index = await first_columns(table._meta.tablename)
         for key in table._meta.foreign_key_columns:
-            assert key._foreign_key_meta.on_delete is tables.OnDelete.restrict, (table, key)
+            assert key._foreign_key_meta.on_delete is OnDelete.restrict, (table, key)
             assert key._meta.db_column_name in first_of_index, (table, key)
 
 
