@@ -15,6 +15,7 @@ from piccolo.apps.migrations.tables import Migration
 from icecream import database, settings
 from icecream.database import DB
 from icecream.runtime import passwords
+from icecream.settings import signing_keys
 from icecream.tables import APP_CONFIG, Flavor, Order, User
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ async def check_database() -> None:
     Raises:
         settings.BadSetting: there is no usable secret key.
     """
-    _ = settings.load().signing_keys
+    signing_keys.load_keys(settings.load())
     if await pending_migrations():
         raise NotReady("The database has pending migrations: run `icecream migrate` first.")
     currency = settings.load().currency

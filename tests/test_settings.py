@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from icecream import settings
+from icecream.settings import signing_keys
 
 LARGE = {"ICECREAM_DATABASE_URL": "postgresql://db/icecream", "ICECREAM_SECRET_KEY": "k" * 32}
 
@@ -129,9 +130,9 @@ def test_postgresql_needs_a_secret_key() -> None:
 
 def test_with_sqlite_a_key_is_created_once_and_readable_only_by_its_owner(tmp_path: Path) -> None:
     url = {"ICECREAM_DATABASE_URL": f"sqlite:///{tmp_path}/shop.sqlite"}
-    (key,) = settings.parse_settings(url).signing_keys
-    settings._load_or_create_secret.cache_clear()
-    assert settings.parse_settings(url).signing_keys == (key,)
+    (key,) = signing_keys.load_keys(settings.parse_settings(url))
+    signing_keys._load_or_create_secret.cache_clear()
+    assert signing_keys.load_keys(settings.parse_settings(url)) == (key,)
     assert len(key.encode()) >= settings.MIN_SECRET_KEY_BYTES
     (kept,) = tmp_path.iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
@@ -142,7 +143,7 @@ def test_an_invalid_key_file_is_reported_in_one_line(tmp_path: Path, kept: str) 
     (tmp_path / "shop.secret").write_text(kept)
     read = settings.parse_settings({"ICECREAM_DATABASE_URL": f"sqlite:///{tmp_path}/shop.sqlite"})
     with pytest.raises(settings.BadSetting, match=r"shop\.secret holds no valid secret key"):
-        _ = read.signing_keys
+        signing_keys.load_keys(read)
 
 
 def test_an_address_of_all_interfaces_is_not_shown() -> None:

@@ -16,6 +16,7 @@ from litestar.security.jwt import Token
 from msgspec import Struct
 
 from icecream import settings
+from icecream.settings import signing_keys
 from icecream.tables import User
 
 ALGORITHM = "HS256"
@@ -51,7 +52,7 @@ class SignedToken(Token):
     ) -> Any:
         if len(encoded_token) > MAX_TOKEN_CHARACTERS:
             raise jwt.InvalidTokenError("too long")
-        for key in settings.load().signing_keys:
+        for key in signing_keys.load_keys(settings.load()):
             try:
                 return jwt.decode(
                     encoded_token,
@@ -153,7 +154,7 @@ def sign_token(user: User, typ: str, jti: str, lifetime: timedelta) -> str:
         typ=typ,
         pwd=password_fingerprint(user),
     )
-    return token.encode(settings.load().signing_keys[0], ALGORITHM)
+    return token.encode(signing_keys.load_keys(settings.load())[0], ALGORITHM)
 
 
 def verify_token(encoded: str) -> SignedToken | None:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -271,50 +270,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The path of the public URL: `/ice` in `https://your.host/ice`; usually empty."""
         return urlsplit(self.address).path
 
-    @property
-    def signing_keys(self) -> tuple[str, ...]:
-        """The key that signs, followed by older keys whose signatures are still accepted."""
-        return (
-            self.secret_key or _load_or_create_secret(self.database_path),
-            *self.previous_secret_keys,
-        )
-
 
 def _require(condition: bool, name: str, valid_values: str) -> None:
     if not condition:
         raise BadSetting(f"{VARIABLE_PREFIX}{name.upper()}: set it to {valid_values}.")
-
-
-@cache
-def _load_or_create_secret(database: Path) -> str:
-    """Return the key from the file next to the database; the first start creates it, mode 0600."""
-    path = database.with_suffix(".secret")
-    try:
-        if not path.exists():
-            _create_secret(path)
-        secret = path.read_text().strip()
-    except (OSError, UnicodeError) as error:
-        raise BadSetting(f"The secret key in {path} cannot be read or created: {error}") from None
-    if len(secret.encode()) < MIN_SECRET_KEY_BYTES:
-        raise BadSetting(
-            f"{path} holds no valid secret key: delete it, and the next start creates a new key."
-        )
-    return secret
-
-
-def _create_secret(path: Path) -> None:
-    draft = path.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secrets.token_urlsafe(MIN_SECRET_KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        # A hard link appears atomically, and the first of two processes wins.
-        path.hardlink_to(draft)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
 
 
 def _explain_error(error: msgspec.ValidationError) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from icecream import errors, settings
 from icecream.accounts import refresh_tokens, tokens, users
+from icecream.settings import signing_keys
 from icecream.tables import Session, User
 from tests.conftest import ADMIN_PASSWORD, PASSWORD, Caller, new_user
 
@@ -118,7 +119,7 @@ async def test_refresh_and_access_tokens_are_not_interchangeable(
 def forged(access: str) -> dict[str, str]:
     """Return Authorization headers with forged tokens, made from a valid one."""
     claims = jwt.decode(access, options={"verify_signature": False})
-    key = settings.load().signing_keys[0]
+    key = signing_keys.load_keys(settings.load())[0]
     head, body, signature = access.split(".")
 
     def signed(changes: dict[str, Any], key: str = key, **kwargs: Any) -> str:
@@ -172,7 +173,7 @@ async def test_forged_tokens_are_all_401_with_the_same_body(customer: Caller) ->
 
 async def test_an_expired_token_is_reported_as_expired(customer: Caller) -> None:
     claims = jwt.decode(customer.access, options={"verify_signature": False})
-    key = settings.load().signing_keys[0]
+    key = signing_keys.load_keys(settings.load())[0]
     over = jwt.encode(claims | {"exp": claims["iat"] - 60}, key, algorithm="HS256")
     headers = {"Authorization": f"Bearer {over}"}
     answer = await customer.client.get("/api/orders/", headers=headers)
@@ -230,7 +231,7 @@ async def test_all_other_calls_need_a_token(
 async def test_an_older_secret_key_is_still_accepted(
     customer: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    older = settings.load().signing_keys[0]
+    older = signing_keys.load_keys(settings.load())[0]
     newer = settings.parse_settings(
         {"ICECREAM_SECRET_KEY": "n" * 40, "ICECREAM_PREVIOUS_SECRET_KEYS": older}
     )

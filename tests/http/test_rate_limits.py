@@ -8,6 +8,7 @@ import pytest
 from icecream import settings
 from icecream.http import rate_limits
 from icecream.runtime import passwords
+from icecream.settings import signing_keys
 from tests.conftest import Caller
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +19,7 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
     allowed = settings.parse_settings(
         {
             "ICECREAM_RATE_LIMIT": "3/minute",
-            "ICECREAM_SECRET_KEY": settings.load().signing_keys[0],
+            "ICECREAM_SECRET_KEY": signing_keys.load_keys(settings.load())[0],
         }
     )
     monkeypatch.setattr(settings, "load", lambda: allowed)
