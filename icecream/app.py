@@ -42,6 +42,7 @@ from icecream.orders.http.actions import OrderActions
 from icecream.orders.http.orders import Orders
 from icecream.payments import providers
 from icecream.payments.http import webhooks
+from icecream.payments.http.decisions import PaymentDecisions
 from icecream.payments.http.methods import PaymentMethods
 from icecream.payments.http.payments import Payments
 from icecream.reporting.http.stats import Stats
@@ -142,6 +143,7 @@ def litestar() -> Litestar:
             Orders,
             OrderActions,
             Payments,
+            PaymentDecisions,
             PaymentMethods,
             Events,
             Stats,

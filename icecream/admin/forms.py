@@ -18,6 +18,7 @@ from icecream.http import bodies
 from icecream.orders import actions, placing
 from icecream.orders.http import actions as actions_http
 from icecream.payments import manual_review
+from icecream.payments.http import decisions
 from icecream.payments.http import payments as payments_http
 from icecream.runtime import logs
 from icecream.tables import Flavor, Order, Payment
@@ -84,28 +85,28 @@ async def _receive_stock(flavor: int, body: flavors.StockReceipt, by: int) -> Fo
     return f"The stock of {rows[0]['name']} is now {rows[0]['stock']}.", []
 
 
-async def _retry(payment: int, body: payments_http.Retry, by: int) -> FormResult:
+async def _retry(payment: int, body: decisions.Retry, by: int) -> FormResult:
     staged = await manual_review.retry_payment(
         payment, reason=body.reason, by=by, reference=body.reference
     )
     return f"Payment {payment} will be looked up at the provider again.", staged
 
 
-async def _release(payment: int, body: payments_http.Why, by: int) -> FormResult:
+async def _release(payment: int, body: decisions.Why, by: int) -> FormResult:
     staged = await manual_review.release_payment(payment, reason=body.reason, by=by)
     order = (await payments_http.get_payment(payment)).order
     status = await _order_status(order)
     return f"Payment {payment} is declined now; order {order} is {status}.", staged
 
 
-async def _refund_parked(payment: int, body: payments_http.Why, by: int) -> FormResult:
+async def _refund_parked(payment: int, body: decisions.Why, by: int) -> FormResult:
     staged = await manual_review.refund_payment(payment, reason=body.reason, by=by)
     view = await payments_http.get_payment(payment)
     amount = money.format_amount(view.moved or 0, view.currency)
     return f"Refund of {amount} started. Order {view.order} is canceled when it succeeds.", staged
 
 
-async def _book_refund(payment: int, body: payments_http.Why, by: int) -> FormResult:
+async def _book_refund(payment: int, body: decisions.Why, by: int) -> FormResult:
     staged = await manual_review.book_refund(payment, reason=body.reason, by=by)
     view = await payments_http.get_payment(payment)
     amount, status = (
@@ -171,7 +172,7 @@ FORMS = (
         "Looks the payment up at the provider again, by the provider's own reference if you "
         "enter one. It never charges twice.",
         PaymentSubject,
-        payments_http.Retry,
+        decisions.Retry,
         _retry,
     ),
     AdminForm(
@@ -180,7 +181,7 @@ FORMS = (
         "For a payment that moved no money. Check the provider's dashboard first. "
         "The order fails, and may be paid again.",
         PaymentSubject,
-        payments_http.Why,
+        decisions.Why,
         _release,
     ),
     AdminForm(
@@ -189,7 +190,7 @@ FORMS = (
         "For a charge of another amount than requested. Refunds the whole charge, "
         "and then cancels the order.",
         PaymentSubject,
-        payments_http.Why,
+        decisions.Why,
         _refund_parked,
     ),
     AdminForm(
@@ -198,7 +199,7 @@ FORMS = (
         "For a refund of another amount than requested. Books the moved amount as "
         "refunded; the rest may be refunded later.",
         PaymentSubject,
-        payments_http.Why,
+        decisions.Why,
         _book_refund,
     ),
 )
