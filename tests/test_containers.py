@@ -10,7 +10,7 @@ import pytest
 from dotenv import dotenv_values
 
 from icecream import settings
-from icecream.cli import serve
+from icecream.cli import worker
 from tests.processes import ROOT
 
 COMPOSE, DOCKERFILE = ((ROOT / name).read_text() for name in ("docker-compose.yml", "Dockerfile"))
@@ -51,7 +51,7 @@ def test_the_compose_file_names_settings_that_exist() -> None:
 
 def test_the_stop_timeout_of_the_containers_is_long_enough() -> None:
     [grace] = re.findall(r"stop_grace_period: (\d+)s", COMPOSE)
-    assert int(grace) > serve.STOP_SECONDS
+    assert int(grace) > worker.STOP_SECONDS
 
 
 def test_the_promises_of_the_security_page_are_configured() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from icecream import settings
-from icecream.cli import demo, reconcile, sandbox, serve, users
+from icecream.cli import demo, reconcile, sandbox, serve, users, worker
 from icecream.cli.commands import errors_in_one_line, main, with_database
 
-__all__ = ["demo", "main", "reconcile", "sandbox", "serve", "users"]
+__all__ = ["demo", "main", "reconcile", "sandbox", "serve", "users", "worker"]
 
 
 @main.command()

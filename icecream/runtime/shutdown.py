@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from inspect import isasyncgen
 from pathlib import Path
 from types import FrameType
@@ -28,6 +28,12 @@ def force_exit_after(seconds: float) -> threading.Timer:
     timer.daemon = True
     timer.start()
     return timer
+
+
+def exit_if_forced(codes: Iterable[int | None]) -> None:
+    """Exit with FORCED_STOP_EXIT_CODE if one of several processes had to be stopped by force."""
+    if FORCED_STOP_EXIT_CODE in codes:
+        sys.exit(FORCED_STOP_EXIT_CODE)
 
 
 def _force_exit(seconds: float, loop: asyncio.AbstractEventLoop) -> None:

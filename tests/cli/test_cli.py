@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from icecream import __version__, bootstrap, cli, database
 from icecream.cli import commands as short
-from icecream.cli import serve
+from icecream.cli import worker
 from tests import servers
 from tests.conftest import WHICH
 from tests.processes import Shop, until
@@ -177,7 +177,7 @@ def test_the_supervisor_of_workers_writes_the_same_log(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(bootstrap, "prepare_database", prepare)
     monkeypatch.setattr(database, "open_pool", nullcontext)
-    monkeypatch.setattr(serve, "_run_workers", supervise)
+    monkeypatch.setattr(worker, "_run_workers", supervise)
     result = CliRunner().invoke(cli.main, ["worker", "--processes", "2"])
     assert result.exit_code == 0, result.output
     assert configured[-1] == short.log_configuration("INFO")

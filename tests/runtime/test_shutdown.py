@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from icecream.cli import serve
+from icecream.cli import worker
 from icecream.runtime import shutdown
 from tests.processes import PATIENCE, Shop, until
 
@@ -14,10 +14,10 @@ from tests.processes import PATIENCE, Shop, until
 SOON = """
 import asyncio, time
 from icecream import app
-from icecream.cli import serve
+from icecream.cli import worker
 from icecream.orders import placing
 from icecream.payments import executor
-app.MAX_STOP_SECONDS = serve.STOP_SECONDS = 0.2
+app.MAX_STOP_SECONDS = worker.STOP_SECONDS = 0.2
 """
 WAIT = """
 async def hangs(*_): await asyncio.Event().wait()
@@ -38,7 +38,7 @@ embedded, at_scale = pytest.mark.only("sqlite"), pytest.mark.only("postgres")
     [
         pytest.param("serve", WAIT, "lifespan (app.py", marks=embedded),
         pytest.param("serve", BLOCK, "main thread in hangs (<string>", marks=embedded),
-        pytest.param("worker", WAIT, "run_worker (worker.py", marks=at_scale),
+        pytest.param("worker", WAIT, "> run_worker (worker.py", marks=at_scale),
     ],
 )
 def test_a_hanging_stop_is_forced_with_its_own_exit_code_and_log_line(
@@ -65,9 +65,9 @@ async def test_a_supervisor_has_the_exit_code_of_a_forced_process(
     python.write_text("#!/bin/sh\ntrap 'exit 70' TERM\necho up >>began\nread -r _")
     python.chmod(0o700)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(serve.sys, "executable", str(python))
-    monkeypatch.setattr(serve, "_stop_signal", lambda: stop)
-    command = asyncio.create_task(serve._run_workers(2, 1, None))
+    monkeypatch.setattr(worker.sys, "executable", str(python))
+    monkeypatch.setattr(worker, "_stop_signal", lambda: stop)
+    command = asyncio.create_task(worker._run_workers(2, 1, None))
 
     def up() -> int:
         return (tmp_path / "began").read_text().count("up")
@@ -78,5 +78,5 @@ async def test_a_supervisor_has_the_exit_code_of_a_forced_process(
         stop.set()
         codes = await command
     with pytest.raises(SystemExit, match="70"):
-        serve._exit_if_forced(codes)
-    serve._exit_if_forced([0, None, -9])
+        shutdown.exit_if_forced(codes)
+    shutdown.exit_if_forced([0, None, -9])

@@ -1,0 +1,54 @@
+"""The start of servers and workers: a ready database, a port, counters of several processes."""
+
+import logging.config
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from icecream.cli.commands import log_configuration
+
+
+async def prepare() -> None:
+    """Configure the log, and check the database; with SQLite, also create or migrate it."""
+    from icecream import bootstrap, database
+
+    # Every long-running process begins here, also one that only supervises others.
+    logging.config.dictConfig(log_configuration("INFO"))
+    async with database.open_pool():
+        await bootstrap.prepare_database(click.echo)
+
+
+@contextmanager
+def shared_metrics(processes: int) -> Iterator[None]:
+    """Share the counters of several processes in one folder; each can then answer for all."""
+    if processes == 1:
+        yield
+        return
+    # In memory if possible, unless TMPDIR is set: counting must not wait for a disk.
+    in_memory = "TMPDIR" not in os.environ and os.access("/dev/shm", os.W_OK)
+    parent = "/dev/shm" if in_memory else None
+    with tempfile.TemporaryDirectory(prefix="icecream-metrics-", dir=parent) as folder:
+        # `instrumentation` reads this variable, here and in all child processes.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
+
+
+def listen(host: str, port: int, hint: str) -> socket.socket:
+    """Return a socket on this port.
+
+    Raises:
+        ValueError: the port cannot be used; `hint` says what to do.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise ValueError(f"cannot listen on {host}:{port} ({error.strerror}): {hint}") from None
+    listener.set_inheritable(True)
+    return listener
