@@ -45,7 +45,7 @@ import pytest
 import tasks.notify
 from icecream import app, bootstrap, database, settings
 from icecream.accounts import refresh_tokens
-from icecream.database import postgres
+from icecream.database import postgres, queue_start
 from icecream.feed import events, publisher
 from icecream.orders import placing
 from icecream.payments import executor, leases, settlement
@@ -65,6 +65,8 @@ PATIENCE = 30
 # These tests send hundreds of requests at once. On a busy machine some would wait for a connection
 # longer than the server allows; that is a 503, and not what the tests are about.
 postgres.ACQUIRE_TIMEOUT_SECONDS = PATIENCE
+# Tests move the due times of jobs into the past, where the search for due jobs would not look.
+queue_start.REFRESH_INTERVAL_SECONDS = float("inf")
 # Hypothesis would fail tests that are slow, which every test is on a busy machine.
 hypothesis.settings.register_profile(
     "without time limits", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -93,7 +93,11 @@ async def lock_stock(flavors: Collection[int]) -> StockReservation:
 
 
 def _select_flavors(ids: Iterable[int]) -> Select[Flavor]:
-    return Flavor.select(*_STOCK_COLUMNS).where(Flavor.id.is_in(sorted(ids))).order_by(Flavor.id)
+    return (
+        Flavor.select(*_STOCK_COLUMNS)
+        .where(database.is_any(Flavor.id, sorted(ids)))
+        .order_by(Flavor.id)
+    )
 
 
 def _select_on_sale(ids: Iterable[int]) -> Select[Flavor]:
@@ -160,7 +164,7 @@ async def release_stock(lines: Sequence[Line]) -> None:
     if released:
         flavors = sorted(released)
         await database.for_no_key_update(
-            Flavor.select(Flavor.id).order_by(Flavor.id).where(Flavor.id.is_in(flavors))
+            Flavor.select(Flavor.id).order_by(Flavor.id).where(database.is_any(Flavor.id, flavors))
         )
         # Where the stock is not counted, it is null and stays null.
         await _MOVE_STOCK([(flavor, released[flavor]) for flavor in flavors])

@@ -27,6 +27,7 @@ from icecream.database.bulk import (
     update_states,
     update_values,
 )
+from icecream.database.conditions import is_any, is_none
 from icecream.database.failures import (
     CommitOutcomeUnknown,
     DatabaseReadOnly,
@@ -62,6 +63,8 @@ __all__ = [
     "has_table",
     "increment_values",
     "insert",
+    "is_any",
+    "is_none",
     "now",
     "on_commit",
     "open_pool",

@@ -34,10 +34,12 @@ class Statement:
 
     Args:
         columns: the columns for which each row has a value.
+        postgres: another text for PostgreSQL; `{arrays[0]}` is the list of the first column.
     """
 
-    def __init__(self, columns: Sequence[Column], text: str) -> None:
+    def __init__(self, columns: Sequence[Column], text: str, *, postgres: str = "") -> None:
         self._columns, self.text, self.width = columns, text, len(columns)
+        self._postgres_text = postgres or text
 
     async def __call__(self, rows: Rows, *arguments: Any) -> list[dict[str, Any]]:
         """Run the statement, unless there are no rows; the result has no particular order."""
@@ -73,9 +75,10 @@ class Statement:
         types = [
             "bigint" if column._meta.primary_key else column.column_type for column in self._columns
         ]
-        arrays = ", ".join(f"${n}::{name}[]" for n, name in enumerate(types, start=first))
+        arrays = [f"${n}::{name}[]" for n, name in enumerate(types, start=first)]
         further = (f"${n}" for n in range(first + len(types), 100))
-        return self.text.format(*further, rows=f"SELECT * FROM unnest({arrays})")
+        rows = f"SELECT * FROM unnest({', '.join(arrays)})"
+        return self._postgres_text.format(*further, rows=rows, arrays=arrays)
 
     def _text_with_values(self, count: int) -> str:
         row = f"({', '.join('?' * len(self._columns))})"
@@ -210,8 +213,7 @@ def increment_values(column: Column) -> Statement:
 
     The transaction must hold locks on the rows.
     """
-    name = _quote_column(column)
-    return _update(column, f"{name} = {_quote_table(column)}.{name} + new_values.value")
+    return _update(column, f"{_quote_table(column)}.{_quote_column(column)} + {{value}}")
 
 
 def update_values(column: Column) -> Statement:
@@ -219,7 +221,7 @@ def update_values(column: Column) -> Statement:
 
     The transaction must hold locks on the rows.
     """
-    return _update(column, f"{_quote_column(column)} = new_values.value", returning="")
+    return _update(column, "{value}", returning="")
 
 
 def update_states(
@@ -233,18 +235,28 @@ def update_states(
     words = ", ".join(f"'{word}'" for word in from_states)
     return _update(
         column,
-        f"{_quote_column(column)} = new_values.value, {_quote_column(state)} = '{target}'",
-        f"AND {_quote_table(column)}.{_quote_column(state)} IN ({words})",
+        f"{{value}}, {_quote_column(state)} = '{target}'",
+        # With IS TRUE, PostgreSQL cannot read a partial index on the state instead of the rows'
+        # ids; such an index may hold many dead entries.
+        f"AND ({_quote_table(column)}.{_quote_column(state)} IN ({words})) IS TRUE",
     )
 
 
 def _update(
     column: Column, assignments: str, where: str = "", *, returning: str = "RETURNING {}.id"
 ) -> Statement:
-    name = _quote_table(column)
+    """Return an update of one column and perhaps others; `{value}` is the row's new value.
+
+    On PostgreSQL it joins nothing, so that only the index on the ids can find the rows. For a join,
+    the plan depends on what the planner knows about the table.
+    """
+    name, returning = _quote_table(column), returning.format(_quote_table(column))
+    update = f"UPDATE {name} SET {_quote_column(column)} = {assignments}"
+    value = f"({{arrays[1]}})[array_position({{arrays[0]}}, {name}.id)]"
     return Statement(
         (column._meta.table._meta.primary_key, column),
-        f"WITH new_values (id, value) AS ({{rows}}) "
-        f"UPDATE {name} SET {assignments} FROM new_values "
-        f"WHERE {name}.id = new_values.id {where} {returning.format(name)}",
+        f"WITH new_values (id, value) AS ({{rows}}) {update.format(value='new_values.value')} "
+        f"FROM new_values WHERE {name}.id = new_values.id {where} {returning}",
+        postgres=f"{update.format(value=value)} "
+        f"WHERE {name}.id = ANY({{arrays[0]}}) {where} {returning}",
     )

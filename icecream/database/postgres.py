@@ -13,7 +13,12 @@ from piccolo.querystring import QueryString
 
 from icecream.database import failures
 from icecream.database.failures import DatabaseReadOnly
-from icecream.database.sessions import DURABLE_COMMIT_LEVELS, Connector, MonitoredConnection
+from icecream.database.sessions import (
+    DURABLE_COMMIT_LEVELS,
+    PLANNER_SETTINGS,
+    Connector,
+    MonitoredConnection,
+)
 from icecream.database.transactions import SafeTransaction, TaskLocalTransaction, run_with_retries
 from icecream.runtime import background
 
@@ -203,13 +208,19 @@ class Postgres(PostgresEngine):
 
     def warnings(self) -> list[str]:
         """Return problems of this database that an operator should know about."""
-        level = self.connector.synchronous_commit
-        if level in DURABLE_COMMIT_LEVELS:
-            return []
-        return [
-            f"synchronous_commit is {level}: orders that were confirmed may be lost in a crash of "
-            "the database. Set it to on, for our role or in the server's configuration."
-        ]
+        warnings, level = list[str](), self.connector.synchronous_commit
+        if level not in DURABLE_COMMIT_LEVELS:
+            warnings.append(
+                f"synchronous_commit is {level}: orders that were confirmed may be lost in a crash "
+                "of the database. Set it to on, for our role or in the server's configuration."
+            )
+        if not self.connector.uses_indexes:
+            values = ", ".join(f"{name} = {value}" for name, value in PLANNER_SETTINGS.items())
+            warnings.append(
+                "The pooler shares its sessions, so the planner has its default settings: queries "
+                f"may become slow. Set these for our role with ALTER ROLE ... SET: {values}."
+            )
+        return warnings
 
     def transaction(self, allow_nested: bool = True) -> SafePostgresTransaction:
         return SafePostgresTransaction(engine=self, allow_nested=allow_nested)

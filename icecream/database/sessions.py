@@ -36,15 +36,31 @@ MAX_SILENCE_SECONDS = 1.5
 CHECK_INTERVAL_SECONDS = 0.5
 # An answer that the server has sent arrives within this time.
 MAX_TRANSIT_SECONDS = 0.5
+# The planner's settings for servers and workers: each statement has one plan, which uses an index.
+# With its defaults, PostgreSQL reads whole tables, or all dead entries of an index, when it has no
+# statistics yet or when many rows are dead. It would also plan some statements for each call, and
+# compile those that it considers slow.
+PLANNER_SETTINGS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+}
 # Sent after connecting, because a pooler such as PgBouncer drops such connection parameters.
 SESSION_SETUP_SQL = f"""
     SELECT pg_backend_pid() AS pid,
         set_config('idle_in_transaction_session_timeout',
             '{IDLE_IN_TRANSACTION_MILLISECONDS}', false),
         set_config('synchronous_commit', CASE current_setting('synchronous_commit')
-            WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false) AS synchronous_commit"""
+            WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false) AS synchronous_commit,
+        true AS uses_indexes"""
+SERVING_SETUP_SQL = SESSION_SETUP_SQL + "".join(
+    f", set_config('{name}', '{value}', false)" for name, value in PLANNER_SETTINGS.items()
+)
 # Where each transaction may get another session, nothing can be set for a session.
-SESSION_READ_SQL = "SELECT NULL AS pid, current_setting('synchronous_commit') AS synchronous_commit"
+SESSION_READ_SQL = """
+    SELECT NULL AS pid, current_setting('synchronous_commit') AS synchronous_commit,
+        current_setting('enable_seqscan') = 'off' AS uses_indexes"""
 # With these values, an acknowledged commit is on the disk.
 DURABLE_COMMIT_LEVELS = ("on", "remote_apply")
 # How often two connections are compared to detect the kind of pooler.
@@ -159,6 +175,8 @@ class Connector:
     def __init__(self, url: str) -> None:
         self.hosts, self._query = _parse_hosts(url), parse_qs(urlsplit(url).query)
         self.synchronous_commit = "on"
+        # Whether the planner has our settings.
+        self.uses_indexes = True
         # Whether there is a pooler.
         self.pooled = False
         # Whether the pooler may use another session for each transaction, as PgBouncer does in
@@ -183,12 +201,15 @@ class Connector:
             LAST_HOST_CONNECT_TIMEOUT_SECONDS, command_timeout=command_seconds
         )
         try:
-            query = SESSION_READ_SQL if self.shared else SESSION_SETUP_SQL
+            # A command without a time limit, such as the doctor, does read whole tables.
+            setup = SESSION_SETUP_SQL if command_seconds is None else SERVING_SETUP_SQL
+            query = SESSION_READ_SQL if self.shared else setup
             row = await session.fetchrow(query, timeout=LAST_HOST_CONNECT_TIMEOUT_SECONDS)
         except BaseException:
             session.terminate()
             raise
         session.pid, self.synchronous_commit = row["pid"], row["synchronous_commit"]
+        self.uses_indexes = row["uses_indexes"]
         self._open.add(session)
         return session
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from piccolo.querystring import QueryString
 
-from icecream import states
+from icecream import database, states
 from icecream.tables import Event
 
 # The number of positions that one query of a reader covers.
@@ -129,7 +129,7 @@ async def _read_statuses(rows: Sequence[dict[str, Any]]) -> dict[tuple[int, int]
         status = ""
         for row in (
             await Event.select(Event.order, Event.seq, Event.type)
-            .where(Event.order.is_in(sorted(orders)))
+            .where(database.is_any(Event.order, sorted(orders)))
             .order_by(Event.order, Event.seq)
         ):
             status = _status_after(row["type"]) or status

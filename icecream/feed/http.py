@@ -108,7 +108,7 @@ class OpenStreams:
                 stream.close()
         ids = sorted({listener.user.id for listener in self._open.values()})
         rows = await User.select(User.id, User.active, User.admin, User.password).where(
-            User.id.is_in(ids)
+            database.is_any(User.id, ids)
         )
         # A user with a new password has to sign in again. A user who became staff, or no longer is
         # staff, gets other orders.

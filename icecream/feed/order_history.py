@@ -49,7 +49,7 @@ async def record_events(events: Sequence[OrderEvent], *, at: datetime) -> None:
     orders = sorted({event.order for event in events})
     rows = (
         await Event.select(Event.order, Max(Event.seq))
-        .where(Event.order.is_in(orders))
+        .where(database.is_any(Event.order, orders))
         .group_by(Event.order)
     )
     await _INSERT_EVENTS(_event_rows(events, {row["order"]: row["max"] for row in rows}, at))

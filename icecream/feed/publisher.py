@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from piccolo.columns.combination import Where
 
 from icecream import database
+from icecream.database.queue_start import QueueStart
 from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import Event, Feed, Unpublished
 
@@ -13,19 +15,23 @@ from icecream.tables import Event, Feed, Unpublished
 # holds the lock on the feed, so a batch must be short.
 MAX_EVENTS_PER_BATCH = 500
 MAX_TRANSACTIONS_PER_BATCH = 100
+_QUEUE_START = QueueStart(
+    Unpublished.id, end="(SELECT last_value FROM unpublished_id_seq)", margin=0
+)
 _UPDATE_POSITIONS = database.update_values(Event.position)
 
 
 async def publish_events() -> bool:
     """Give the next events their positions; return True if there may be more right now."""
-    if not await Unpublished.exists():
+    conditions = await _QUEUE_START.conditions()
+    if not await Unpublished.exists().where(*conditions):
         return False
-    more = await database.transaction(_publish_batch)
+    more = await database.transaction(lambda: _publish_batch(conditions))
     reach_failpoint("feed.published")
     return more
 
 
-async def _publish_batch() -> bool:
+async def _publish_batch(conditions: Sequence[Where]) -> bool:
     # A row lock, because CockroachDB has no advisory locks. The search for unpublished events is a
     # separate statement after that, so that it sees the changes of the last publisher.
     heads = await database.for_update_skip_locked(Feed.select(Feed.last))
@@ -33,14 +39,15 @@ async def _publish_batch() -> bool:
         # Another process is publishing now, and checks once more after that.
         return False
     last: int = heads[0]["last"]
-    rows = await Unpublished.select().order_by(Unpublished.id).limit(MAX_TRANSACTIONS_PER_BATCH)
+    queue = Unpublished.select().where(*conditions).order_by(Unpublished.id)
+    rows = await queue.limit(MAX_TRANSACTIONS_PER_BATCH)
     if not rows:
         return False
     ids, done = _select_events(rows)
     await _UPDATE_POSITIONS(
         [(event, position) for position, event in enumerate(ids, start=last + 1)]
     )
-    await Unpublished.delete().where(Unpublished.id.is_in(done))
+    await Unpublished.delete().where(database.is_any(Unpublished.id, done))
     await Feed.update({Feed.last: last + len(ids)}).where(Feed.last == last)
     reach_failpoint("feed.publishing")
     return len(done) < len(rows) or len(rows) == MAX_TRANSACTIONS_PER_BATCH

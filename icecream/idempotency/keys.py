@@ -101,7 +101,7 @@ async def find_responses(keys: Iterable[RequestKey]) -> dict[tuple[int, str], St
         return {}
     users, texts = (sorted(set(values)) for values in zip(*names, strict=True))
     rows = await table.select(table.user, table.key, table.fingerprint, table.answer).where(
-        table.user.is_in(users), table.key.is_in(texts)
+        database.is_any(table.user, users), database.is_any(table.key, texts)
     )
     found = [
         StoredResponse(RequestKey(row["user"], row["key"], row["fingerprint"]), row["answer"])
@@ -216,5 +216,5 @@ async def prune_keys() -> bool:
     old = table.select(table.id).where(table.created_at < cutoff).limit(MAX_KEYS_PER_PRUNE)
     rows = await old
     if rows:
-        await table.delete().where(table.id.is_in([row["id"] for row in rows]))
+        await table.delete().where(database.is_any(table.id, [row["id"] for row in rows]))
     return len(rows) == MAX_KEYS_PER_PRUNE

@@ -86,4 +86,4 @@ async def next_number(order: int, kind: str) -> int:
 async def delete_jobs(payments: Sequence[int]) -> None:
     """Delete the jobs of these payments: nothing is left to do for them."""
     ours = Job.kind.is_in(list(PAYMENT_KINDS))
-    await Job.delete().where(ours, Job.subject.is_in(sorted(payments)))
+    await Job.delete().where(ours, database.is_any(Job.subject, sorted(payments)))

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from icecream import states
+from icecream import database, states
 from icecream.tables import Payment
 
 
@@ -54,7 +54,7 @@ async def read_balances(orders: Iterable[OrderWithTotal]) -> dict[int, Balance]:
         return found
     columns = (Payment.order, Payment.kind, Payment.amount, Payment.moved)
     for row in await Payment.select(*columns).where(
-        Payment.order.is_in(sorted(found)), Payment.state == "succeeded"
+        database.is_any(Payment.order, sorted(found)), Payment.state == "succeeded"
     ):
         amount = row["amount"] if row["moved"] is None else row["moved"]
         if row["kind"] == "charge":

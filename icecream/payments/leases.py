@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 from piccolo.columns import Column
@@ -10,6 +10,7 @@ from piccolo.columns.combination import And, Or, Where
 from piccolo.query import Select
 
 from icecream import database, states
+from icecream.database.queue_start import QueueStart
 from icecream.payments.providers import Charge, Refund, Request
 from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import JOB_KINDS, PAYMENT_KINDS, Job, Order, Payment
@@ -24,6 +25,8 @@ MAX_RETRY_DELAY_SECONDS = 12.0
 MAX_RETRY_DELAY_AFTER_ERROR_SECONDS = 120.0
 # The charge reference of a refund whose order has no charge.
 NO_CHARGE_REFERENCE = ""
+# A new job is due at the start of its transaction, which may read for this time before it writes.
+JOB_QUEUE_START = QueueStart(Job.run_at, end="now()", margin=timedelta(seconds=2))
 Change = dict[Column | str, int | str | None]
 _SET_FIRST_SENT_AT = database.update_values(Payment.first_sent_at)
 
@@ -85,7 +88,7 @@ class JobFilter(Struct, frozen=True):
             Job.run_at <= database.seconds_from_now(0),
         ]
         if self.excluded_customers:
-            others = Job.customer.not_in(list(self.excluded_customers))
+            others = database.is_none(Job.customer, self.excluded_customers)
             conditions.append(Or(Job.customer.is_null(), others))
         if self.only_new:
             conditions.append(Job.tries == 0)
@@ -157,41 +160,41 @@ async def acquire_leases(
             nothing more.
         first_sent: the times when payments were first sent, if not now.
     """
+    due = (await _select_due_jobs(ids, job_filter)).limit(limit)
     return await database.transaction(
-        lambda: _acquire_leases(ids, job_filter, select, limit, lease_seconds, first_sent or {})
+        lambda: _acquire_leases(due, select, lease_seconds, first_sent or {})
     )
 
 
-def _select_due_jobs(ids: Collection[int] | None, job_filter: JobFilter) -> Select[Job]:
+async def _select_due_jobs(ids: Collection[int] | None, job_filter: JobFilter) -> Select[Job]:
     """Return the query for the due jobs, those of `ids` or any."""
     due = Job.select(*_JOB_COLUMNS)
     if ids is None:
+        due = due.where(*await JOB_QUEUE_START.conditions())
         return due.where(*job_filter.conditions(listed=False)).order_by(Job.run_at)
-    return due.where(*job_filter.conditions(listed=True), Job.subject.is_in(list(ids)))
+    return due.where(*job_filter.conditions(listed=True), database.is_any(Job.subject, ids))
 
 
 async def _acquire_leases(
-    ids: Collection[int] | None,
-    job_filter: JobFilter,
+    due_jobs: Select[Job],
     select: SelectJobs,
-    limit: int,
     lease_seconds: float,
     first_sent: Mapping[int, datetime],
 ) -> list[Lease]:
     now, payment_jobs = datetime.now(UTC), Job.kind.is_in(list(PAYMENT_KINDS))
-    due = await database.for_update_skip_locked(_select_due_jobs(ids, job_filter).limit(limit))
+    due = await database.for_update_skip_locked(due_jobs)
     subjects = sorted(job.subject for job in select([DueJob(**row) for row in due]))
     if not subjects:
         return []
     expiry = database.seconds_from_now(lease_seconds)
     await Job.update({Job.run_at: expiry, Job.tries: Job.tries + 1}).where(
-        payment_jobs, Job.subject.is_in(subjects)
+        payment_jobs, database.is_any(Job.subject, subjects)
     )
     rows = await _mark_sent(subjects, now, first_sent)
     acquired = await _leases_for(rows, now)
     reach_failpoint("payments.claiming")
     if ended := set(subjects) - {row.id for row in rows}:
-        await Job.delete().where(payment_jobs, Job.subject.is_in(sorted(ended)))
+        await Job.delete().where(payment_jobs, database.is_any(Job.subject, sorted(ended)))
     return acquired
 
 
@@ -201,7 +204,7 @@ async def _mark_sent(
     found = (
         await Payment.update({Payment.state: "sent", Payment.tries: Payment.tries + 1})
         .where(
-            Payment.id.is_in(subjects),
+            database.is_any(Payment.id, subjects),
             Payment.state.is_in(list(states.sources_of(states.PAYMENT, "sent"))),
         )
         .returning(*PAYMENT_COLUMNS)
@@ -217,7 +220,7 @@ async def _leases_for(rows: Sequence[PaymentRow], now: datetime) -> list[Lease]:
     if not rows:
         return []
     orders = sorted({row.order for row in rows})
-    found = await Order.select(*_ORDER_COLUMNS).where(Order.id.is_in(orders))
+    found = await Order.select(*_ORDER_COLUMNS).where(database.is_any(Order.id, orders))
     order_of = {order["id"]: _OrderRow(**order) for order in found}
     charges = await _charge_references([row.order for row in rows if row.kind == "refund"])
     return [_to_lease(row, order_of[row.order], charges, now) for row in rows]
@@ -243,7 +246,9 @@ async def _charge_references(orders: Sequence[int]) -> dict[int, str]:
     if not orders:
         return {}
     charges = await Payment.select(Payment.order, Payment.provider_ref).where(
-        Payment.order.is_in(sorted(orders)), Payment.kind == "charge", Payment.state == "succeeded"
+        database.is_any(Payment.order, sorted(orders)),
+        Payment.kind == "charge",
+        Payment.state == "succeeded",
     )
     return {row["order"]: row["provider_ref"] for row in charges}
 

@@ -78,9 +78,8 @@ async def lock_order(order: int) -> OrderRow:
 
 async def lock_orders(orders: Sequence[int]) -> dict[int, OrderRow]:
     """Lock orders, and return them by id; an order is changed only under this lock."""
-    query = (
-        Order.select(*ORDER_COLUMNS).where(Order.id.is_in(sorted(set(orders)))).order_by(Order.id)
-    )
+    ours = database.is_any(Order.id, sorted(set(orders)))
+    query = Order.select(*ORDER_COLUMNS).where(ours).order_by(Order.id)
     return {row["id"]: OrderRow(**row) for row in await database.for_no_key_update(query)}
 
 
@@ -159,7 +158,7 @@ async def _update_orders(transitions: Sequence[OrderTransition]) -> None:
                 Order.refunded: Order.refunded + refunded,
                 Order.cancel_requested: cancel_requested,
             }
-        ).where(Order.id.is_in(sorted(orders)))
+        ).where(database.is_any(Order.id, sorted(orders)))
 
 
 async def _stage_refund(transition: OrderTransition) -> int:
@@ -192,6 +191,10 @@ async def _read_lines(orders: Sequence[int]) -> dict[int, list[order_lines.Line]
     lines: dict[int, list[order_lines.Line]] = {order: [] for order in orders}
     line = OrderLine
     columns = (line.id, line.order, line.flavor, line.quantity, line.unit_price, line.refunded)
-    for row in await line.select(*columns).where(line.order.is_in(sorted(lines))).order_by(line.id):
+    for row in (
+        await line.select(*columns)
+        .where(database.is_any(line.order, sorted(lines)))
+        .order_by(line.id)
+    ):
         lines[row.pop("order")].append(order_lines.Line(**row))
     return lines

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 
 from piccolo.columns import Column
-from piccolo.columns.combination import And, Where
+from piccolo.columns.combination import And, Where, WhereRaw
 
 from icecream import database
 from icecream.payments import remedies
@@ -114,11 +114,11 @@ async def _matching_payments(records: list[ProviderRecord]) -> dict[str, OurPaym
 async def _payments_by(column: Column, names: Iterable[str | None]) -> dict[str, OurPayment]:
     """Return our payments that have one of these values in the column, by that value."""
     values = sorted(filter(None, names))
-    found = await _read_payments(column.is_in(values)) if values else []
+    found = await _read_payments(database.is_any(column, values)) if values else []
     return {getattr(row, column._meta.name): row for row in found}
 
 
-async def _read_payments(condition: And | Where) -> list[OurPayment]:
+async def _read_payments(condition: And | Where | WhereRaw) -> list[OurPayment]:
     rows = (
         await Payment.select(
             Payment.id,

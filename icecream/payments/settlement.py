@@ -126,7 +126,9 @@ async def _await_review(results: Sequence[SettlementResult]) -> bool:
         result.lease.payment for result in answers if isinstance(result.lease.request, Refund)
     ]
     return bool(refunds) and await Payment.exists().where(
-        Payment.id.is_in(refunds), Payment.state == "parked", Payment.moved == corrections.REVERSED
+        database.is_any(Payment.id, refunds),
+        Payment.state == "parked",
+        Payment.moved == corrections.REVERSED,
     )
 
 
@@ -225,4 +227,4 @@ async def _save_decline_codes(declined: Sequence[tuple[int, Declined]]) -> None:
     for payment, decline in declined:
         payments_by_code.setdefault(decline.code, []).append(payment)
     for code, payments in payments_by_code.items():
-        await Payment.update({Payment.failure: code}).where(Payment.id.is_in(payments))
+        await Payment.update({Payment.failure: code}).where(database.is_any(Payment.id, payments))

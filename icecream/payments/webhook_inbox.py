@@ -129,7 +129,9 @@ class WebhookInbox:
     async def _postpone_due(self) -> list[DueEvent]:
         """Postpone due events and return them, so that they are retried after any failure."""
         due = Job.select(Job.subject, Job.tries).where(
-            NOTICE_JOBS, Job.run_at <= database.seconds_from_now(0)
+            NOTICE_JOBS,
+            Job.run_at <= database.seconds_from_now(0),
+            *await leases.JOB_QUEUE_START.conditions(),
         )
         jobs = await database.for_update_skip_locked(
             due.order_by(Job.run_at).limit(MAX_EVENTS_PER_SWEEP)
@@ -221,7 +223,7 @@ class WebhookInbox:
 async def _read_events(tries: dict[int, int]) -> list[DueEvent]:
     """Read these events, and delete the jobs of events that were deleted."""
     columns = (Notice.id, Notice.key, Notice.reference, Notice.received_at)
-    rows = await Notice.select(*columns).where(Notice.id.is_in(sorted(tries)))
+    rows = await Notice.select(*columns).where(database.is_any(Notice.id, sorted(tries)))
     if deleted := tries.keys() - {row["id"] for row in rows}:
         await _delete_jobs(sorted(deleted))
     return [DueEvent(**row, tries=tries[row["id"]]) for row in rows]
@@ -237,7 +239,7 @@ async def _log_failure(event: DueEvent, error: BaseException) -> None:
 
 
 async def _delete_jobs(events: list[int]) -> None:
-    await Job.delete().where(NOTICE_JOBS, Job.subject.is_in(events))
+    await Job.delete().where(NOTICE_JOBS, database.is_any(Job.subject, events))
 
 
 async def _mark_applied(event: DueEvent) -> None:
@@ -259,5 +261,5 @@ async def prune_events() -> bool:
     )
     ids = [row["id"] for row in await old]
     if ids:
-        await Notice.delete().where(Notice.id.is_in(ids))
+        await Notice.delete().where(database.is_any(Notice.id, ids))
     return len(ids) == MAX_EVENTS_PER_PRUNE

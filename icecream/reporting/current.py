@@ -170,7 +170,7 @@ async def load_latest_orders() -> list[Latest]:
         return []
     ids = [row["id"] for row in rows]
     lines = OrderLine.select(OrderLine.order, Sum(OrderLine.quantity))
-    lines = lines.where(OrderLine.order.is_in(ids)).group_by(OrderLine.order)
+    lines = lines.where(database.is_any(OrderLine.order, ids)).group_by(OrderLine.order)
     quantity = {row["order"]: int(row["sum"]) for row in await lines}
     return [Latest(**row, quantity=quantity[row["id"]]) for row in rows]
 

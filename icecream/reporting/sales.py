@@ -198,7 +198,7 @@ async def load_top_customers(span: Span) -> list[CustomerFigures]:
     if not rows:
         return []
     users = await User.select(User.id, User.username).where(
-        User.id.is_in([row["user"] for row in rows])
+        database.is_any(User.id, [row["user"] for row in rows])
     )
     name = {user["id"]: user["username"] for user in users}
     return [

@@ -55,7 +55,7 @@ MUTATIONS = [
         ),
         (
             "leases: the job of an ended payment stays",
-            "await Job.delete().where(payment_jobs, Job.subject.is_in(sorted(ended)))",
+            "await Job.delete().where(payment_jobs, database.is_any(Job.subject, sorted(ended)))",
             "pass",
         ),
         (
@@ -115,8 +115,8 @@ MUTATIONS = [
         PAYMENTS_TESTS,
         (
             "leases: two workers lease one payment",
-            "await database.for_update_skip_locked(_select_due_jobs(ids, job_filter).limit(limit))",
-            "await _select_due_jobs(ids, job_filter).limit(limit)",
+            "await database.for_update_skip_locked(due_jobs)",
+            "await due_jobs",
         ),
         database="postgres",
     ),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 from piccolo.query import Select
 
-from icecream import errors, fields, states
+from icecream import database, errors, fields, states
 from icecream.orders import placing
 from icecream.payments import balances, decline_codes
 from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, Payment, User
@@ -151,7 +151,7 @@ async def _add_lines(orders: Sequence[dict[str, Any]]) -> list[OrderView]:
     line = OrderLine
     for row in await (
         line.select(line.order, line.flavor, line.quantity, line.unit_price)
-        .where(line.order.is_in([order["id"] for order in orders]))
+        .where(database.is_any(line.order, [order["id"] for order in orders]))
         .order_by(line.id)
     ):
         lines.setdefault(row.pop("order"), []).append(LineView(**row))

@@ -1,0 +1,83 @@
+"""Where the rows of a queue begin, so that a search does not read what was deleted before.
+
+While another session holds a snapshot, for example a backup, PostgreSQL keeps all deleted rows and
+their entries in the index. A search from the start would read every one of them.
+"""
+
+import time
+from typing import Any
+
+from piccolo.columns import Column
+from piccolo.columns.combination import Where
+from piccolo.querystring import QueryString
+
+# How long a start is used before it is determined again.
+REFRESH_INTERVAL_SECONDS = 0.5
+# The whole queue is searched at this interval, or less often if that takes long: an operator may
+# have inserted an old row.
+MIN_FULL_SEARCH_INTERVAL_SECONDS = 10.0
+MAX_FULL_SEARCH_SHARE = 0.05
+
+# The numbers of the oldest running transaction, and of the next one.
+SNAPSHOT_SQL = """
+    CAST(CAST(pg_snapshot_xmin(snapshot) AS text) AS bigint) AS oldest_running,
+    CAST(CAST(pg_snapshot_xmax(snapshot) AS text) AS bigint) AS next_transaction
+    FROM pg_current_snapshot() AS snapshot"""
+
+
+class QueueStart:
+    """The start of a queue in a table that is ordered by a column; each process has its own.
+
+    No transaction that is still running can insert a row before the start, if it takes the value of
+    the column from `end`. SQLite keeps no deleted rows, so there a queue has no start.
+
+    Args:
+        end: the SQL expression for the value of a row that is inserted now.
+        margin: is subtracted from the start. It allows for transactions that read the value of the
+            column before they write anything.
+    """
+
+    def __init__(self, column: Column, *, end: str, margin: Any) -> None:
+        self._column, self._margin = column, margin
+        name = column._meta.get_full_name(with_alias=False)
+        self._first = f'SELECT min({name}) FROM "{column._meta.table._meta.tablename}"'
+        self._condition = f" WHERE {name} >= {{}}"
+        self._further = f'{end} AS "end", {SNAPSHOT_SQL}'
+        self._start: Any = None
+        # The value up to which all rows are visible that will ever be inserted.
+        self._complete_until: Any = None
+        # The next such value, and the transaction before which all others have to end for that.
+        self._next: tuple[Any, int] | None = None
+        self._last_end: Any = None
+        self._refresh_at = self._search_all_at = 0.0
+
+    async def conditions(self) -> list[Where]:
+        """Return the condition that a row is not before the start, if there is a start."""
+        if self._column._meta.engine_type == "postgres" and time.monotonic() >= self._refresh_at:
+            await self._refresh()
+        return [] if self._start is None else [self._column >= self._start]
+
+    async def _refresh(self) -> None:
+        began = time.monotonic()
+        self._refresh_at = began + REFRESH_INTERVAL_SECONDS
+        searches_all = self._start is None or began >= self._search_all_at
+        condition = QueryString("") if searches_all else QueryString(self._condition, self._start)
+        engine: Any = self._column._meta.table._meta.db
+        (row,) = await engine.run_querystring(
+            QueryString(f"SELECT ({self._first}{{}}) AS first, {self._further}", condition)
+        )
+        if searches_all:
+            pause = (time.monotonic() - began) / MAX_FULL_SEARCH_SHARE
+            self._search_all_at = began + max(MIN_FULL_SEARCH_INTERVAL_SECONDS, pause)
+        self._advance(row)
+
+    def _advance(self, row: dict[str, Any]) -> None:
+        if self._next is not None and row["oldest_running"] >= self._next[1]:
+            self._complete_until, self._next = self._next[0], None
+        if self._next is None and self._last_end is not None:
+            # Every transaction that took a value up to the last end had begun before this snapshot.
+            self._next = self._last_end, row["next_transaction"]
+        self._last_end = row["end"]
+        if self._complete_until is not None:
+            first = self._complete_until if row["first"] is None else row["first"]
+            self._start = min(first, self._complete_until) - self._margin
