@@ -105,7 +105,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(database.open_pool("serve"))
         await stack.enter_async_context(broker.open_broker())
-        stack.push_async_callback(app.state.gateway.close)
+        stack.push_async_callback(app.state.provider.close)
         if settings.load().embedded:
             await stack.enter_async_context(run_worker())
         await stack.enter_async_context(run_publisher())
@@ -163,7 +163,7 @@ def litestar() -> Litestar:
         lifespan=[lifespan],
         state=State(
             {
-                "gateway": providers.create_gateway(current),
+                "provider": providers.create_provider(current),
                 "order_placer": placing.OrderPlacer(notify.notify_workers),
                 "metrics": metrics.MetricsPage(notify.redis_is_unavailable),
                 "open_pages": OpenPages(reader),

@@ -1,1 +1,1 @@
-"""Background work: payments, and the sweep that finds forgotten payments."""
+"""Background work: workers, their periodic tasks and notifications, and the publisher."""

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from icecream import database
 from icecream.feed import publisher
 from icecream.runtime import background
-from tasks import sweep
+from tasks import periodic
 
 # The pause between two runs of a process that writes, so that it publishes many events at once.
 PUBLISH_PAUSE_SECONDS = 0.2
@@ -30,6 +30,6 @@ async def run_publisher() -> AsyncIterator[None]:
 
     with database.on_commit(committed.set):
         async with background.keep_running(
-            "publisher", lambda: sweep.run_periodically(step, PUBLISH_PAUSE_SECONDS)
+            "publisher", lambda: periodic.run_periodically(step, PUBLISH_PAUSE_SECONDS)
         ):
             yield

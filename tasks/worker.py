@@ -1,4 +1,4 @@
-"""A worker: the executor of payments, the notification listener and the sweeps."""
+"""A worker: the executor of payments, the notification listener and the periodic tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +11,7 @@ from icecream.idempotency import keys
 from icecream.payments import providers, reconciliation, webhook_inbox
 from icecream.payments.executor import Executor
 from icecream.runtime import background
-from tasks import notify, sweep
+from tasks import notify, periodic
 from tasks.broker import broker
 
 # Each payment in flight only waits for the provider.
@@ -20,7 +20,7 @@ MAX_PAYMENTS_IN_FLIGHT = 50
 SHUTDOWN_GRACE_SECONDS = 6.0
 # The time for the listener to leave Redis.
 LISTENER_STOP_SECONDS = 1.0
-# The interval of the searches for expired keys, old notices, and a due reconciliation.
+# The interval of the searches for expired keys, old webhook events, and a due reconciliation.
 PRUNE_INTERVAL_SECONDS = 60.0
 Step = Callable[[], Awaitable[bool]]
 
@@ -29,26 +29,26 @@ Step = Callable[[], Awaitable[bool]]
 async def run_worker(concurrency: int = MAX_PAYMENTS_IN_FLIGHT) -> AsyncIterator[None]:
     """Carry payments out, at most `concurrency` at a time, until the block ends."""
     current = settings.load()
-    provider = providers.create_gateway(current)
+    provider = providers.create_provider(current)
     lease, timeout = current.lease, current.payment_timeout
     executor = Executor(provider, slots=concurrency, lease_seconds=lease, timeout=timeout)
     inbox = webhook_inbox.WebhookInbox(provider, lease_seconds=lease, timeout=timeout)
     broker.state.executor = executor
     broker.is_worker_process = True
-    sweepers = {
-        _start_sweep("sweep of payments", executor.sweep, current.sweep_every),
-        _start_sweep("sweep of the webhook inbox", inbox.sweep, current.sweep_every),
-        _start_sweep("prune of keys", keys.prune_keys, PRUNE_INTERVAL_SECONDS),
-        _start_sweep(
+    periodic_tasks = {
+        _start_periodic("sweep of payments", executor.sweep, current.sweep_every),
+        _start_periodic("sweep of the webhook inbox", inbox.sweep, current.sweep_every),
+        _start_periodic("prune of keys", keys.prune_keys, PRUNE_INTERVAL_SECONDS),
+        _start_periodic(
             "prune of the webhook inbox", webhook_inbox.prune_events, PRUNE_INTERVAL_SECONDS
         ),
-        _start_sweep(
+        _start_periodic(
             "reconciliation",
             lambda: reconciliation.reconcile_if_due(provider),
             PRUNE_INTERVAL_SECONDS,
         ),
     }
-    stop, jobs = asyncio.Event(), set(sweepers)
+    stop, jobs = asyncio.Event(), set(periodic_tasks)
     if notify.can_notify():
         jobs.add(
             background.start_task(
@@ -59,16 +59,16 @@ async def run_worker(concurrency: int = MAX_PAYMENTS_IN_FLIGHT) -> AsyncIterator
         yield
     finally:
         stop.set()
-        for sweeper in sweepers:
-            sweeper.cancel()
+        for task in periodic_tasks:
+            task.cancel()
         await executor.close(SHUTDOWN_GRACE_SECONDS)
         await provider.close()
         await asyncio.wait(jobs, timeout=LISTENER_STOP_SECONDS)
         await background.cancel_tasks(jobs)
 
 
-def _start_sweep(name: str, step: Step, interval: float) -> asyncio.Task[None]:
-    return background.start_task(name, lambda: sweep.run_periodically(step, interval))
+def _start_periodic(name: str, step: Step, interval: float) -> asyncio.Task[None]:
+    return background.start_task(name, lambda: periodic.run_periodically(step, interval))
 
 
 async def _listen_for_notifications(stop: asyncio.Event, concurrency: int) -> None:

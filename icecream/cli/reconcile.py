@@ -19,7 +19,7 @@ async def reconcile(days: int, yes: bool) -> None:
 
     Fails if anything is left to be done.
     """
-    provider = providers.create_gateway(settings.load())
+    provider = providers.create_provider(settings.load())
     if not provider.keeps_list:
         click.echo("The provider has no list of payments, so there is nothing to compare.")
         return
@@ -36,7 +36,7 @@ async def reconcile(days: int, yes: bool) -> None:
         sys.exit(1)
 
 
-async def _compare(provider: providers.Gateway, period: timedelta, *, do: bool) -> int:
+async def _compare(provider: providers.PaymentProvider, period: timedelta, *, do: bool) -> int:
     """Print the differences, and return how many are left."""
     from icecream.payments import reconciliation, remedies
 

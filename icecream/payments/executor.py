@@ -11,7 +11,7 @@ from icecream.payments.circuit_breaker import CircuitBreaker
 from icecream.payments.concurrency_limits import ConcurrencyLimits
 from icecream.payments.leases import JobFilter, Lease, acquire_leases
 from icecream.payments.provider_calls import OutcomeWriter, call_provider, was_answered
-from icecream.payments.providers import Gateway
+from icecream.payments.providers import PaymentProvider
 from icecream.runtime import background, logs
 from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import PAYMENT_KINDS
@@ -32,9 +32,9 @@ class Executor:
     """
 
     def __init__(
-        self, gateway: Gateway, *, slots: int, lease_seconds: float, timeout: float
+        self, provider: PaymentProvider, *, slots: int, lease_seconds: float, timeout: float
     ) -> None:
-        self.gateway, self.slots = gateway, slots
+        self.provider, self.slots = provider, slots
         self.lease_seconds, self.timeout = lease_seconds, timeout
         self._outcomes = OutcomeWriter(max_unsettled=UNSETTLED_PER_SLOT * slots)
         self._breakers = {kind: CircuitBreaker() for kind in PAYMENT_KINDS}
@@ -75,7 +75,11 @@ class Executor:
             await asyncio.wait(started)
 
     async def sweep(self) -> bool:
-        """Start due payments, as many as there are slots; return True if there may be more."""
+        """Start due payments, as many as there are slots; return True if there may be more.
+
+        Every worker calls this periodically. It is the only recovery mechanism for payments whose
+        notification was lost, whose worker died, or whose retry is due.
+        """
         return await self._sweep(resuming=False)
 
     async def _sweep(self, *, resuming: bool) -> bool:
@@ -229,7 +233,7 @@ class Executor:
         logs.add_to_context(payment=lease.payment, order=lease.order)
         started_at = time.perf_counter()
         try:
-            outcome = await call_provider(self.gateway, lease, self.timeout)
+            outcome = await call_provider(self.provider, lease, self.timeout)
         finally:
             self._free_slots.release()
             self._limits.release(lease)

@@ -18,9 +18,9 @@ from icecream.payments.providers import (
     Answer,
     Charge,
     Declined,
-    Gateway,
     OutcomeUndecided,
     OutcomeUnknown,
+    PaymentProvider,
     RequestRefused,
     RetryLater,
     Succeeded,
@@ -43,33 +43,33 @@ NOT_FOUND = "The payment was not found at the provider; retrying could move the 
 Outcome = Answer | Parked | Exception
 
 
-async def call_provider(gateway: Gateway, lease: Lease, timeout_seconds: float) -> Outcome:
+async def call_provider(provider: PaymentProvider, lease: Lease, timeout_seconds: float) -> Outcome:
     """Look the payment up or send it, as its lease requires; return any error as the outcome."""
     try:
         async with asyncio.timeout(timeout_seconds):
-            return await _look_up_or_send(gateway, lease)
+            return await _look_up_or_send(provider, lease)
     except Exception as error:
         return error
 
 
-async def _look_up_or_send(gateway: Gateway, lease: Lease) -> Answer | Parked:
+async def _look_up_or_send(provider: PaymentProvider, lease: Lease) -> Answer | Parked:
     request = lease.request
     if lease.lacks_charge:
         return Parked(MISSING_CHARGE)
-    now, life = datetime.now(UTC), gateway.key_life
+    now, life = datetime.now(UTC), provider.key_life
     # The provider may have carried it out and forgotten the key. After a restore we may have
     # forgotten it too.
     old = now - lease.known_since > life
     if lease.reference or old or lease.tries >= FIRST_TRY_WITH_LOOKUP:
-        known = await gateway.look_up(request, lease.reference)
+        known = await provider.look_up(request, lease.reference)
         if known is not None:
             return known
     if now - lease.sent_at > life:
         return Parked(NOT_FOUND)
     reach_failpoint("payments.before_call")
     if isinstance(request, Charge):
-        return await gateway.charge(request)
-    return await gateway.refund(request)
+        return await provider.charge(request)
+    return await provider.refund(request)
 
 
 def was_answered(outcome: Outcome) -> bool | None:

@@ -11,7 +11,7 @@ from piccolo.columns.combination import And, Where, WhereRaw
 from icecream import database
 from icecream.payments import remedies
 from icecream.payments.differences import OurPayment, find_difference
-from icecream.payments.providers import NO_ANSWER, Gateway, ProviderRecord, RetryLater
+from icecream.payments.providers import NO_ANSWER, PaymentProvider, ProviderRecord, RetryLater
 from icecream.payments.remedies import Finding
 from icecream.tables import Job, Payment
 
@@ -34,7 +34,7 @@ FIRST_RUN_AT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 async def find_differences(
-    gateway: Gateway, since: datetime, until: datetime
+    provider: PaymentProvider, since: datetime, until: datetime
 ) -> AsyncIterator[Finding]:
     """Yield every difference between the provider's list and our payments first sent in that time.
 
@@ -46,7 +46,7 @@ async def find_differences(
     unmatched: list[Finding] = []
     refunded: Counter[str] = Counter()
     # At the provider a payment begins a little later than here.
-    async for records in _read_chunks(gateway, since, until + MIN_PAYMENT_AGE):
+    async for records in _read_chunks(provider, since, until + MIN_PAYMENT_AGE):
         rows = await _matching_payments(records)
         seen.update(row.id for row in rows.values())
         refunded.update(_refunded_amounts(records))
@@ -56,7 +56,7 @@ async def find_differences(
             else:
                 yield finding
     for finding in unmatched:
-        if open_finding := await _unless_refunded(gateway, finding, refunded):
+        if open_finding := await _unless_refunded(provider, finding, refunded):
             yield open_finding
     async for finding in _missing_at_provider(since, until, seen):
         yield finding
@@ -85,10 +85,10 @@ async def _missing_at_provider(
 
 
 async def _read_chunks(
-    gateway: Gateway, since: datetime, until: datetime
+    provider: PaymentProvider, since: datetime, until: datetime
 ) -> AsyncIterator[list[ProviderRecord]]:
     records: list[ProviderRecord] = []
-    async for record in gateway.records(since, until):
+    async for record in provider.records(since, until):
         if not (record.key or "").startswith(remedies.RECONCILED_KEY_PREFIX):
             records.append(record)
         if len(records) == MAX_RECORDS_PER_CHUNK:
@@ -139,26 +139,26 @@ async def _read_payments(condition: And | Where | WhereRaw) -> list[OurPayment]:
 
 
 async def _unless_refunded(
-    gateway: Gateway, finding: Finding, refunded: Counter[str]
+    provider: PaymentProvider, finding: Finding, refunded: Counter[str]
 ) -> Finding | None:
     """Return the finding, unless its money was refunded at the provider or by an operator here."""
     assert finding.record is not None
     if refunded[finding.record.reference] >= finding.record.amount:
         return None
     try:
-        return None if await remedies.was_refunded(gateway, finding) else finding
+        return None if await remedies.was_refunded(provider, finding) else finding
     except NO_ANSWER as error:
         reason = f"{finding.reason}; it is unknown whether it was refunded before: {error!r}"
         return Finding("look", reason, finding.order, finding.payment, finding.record)
 
 
-async def reconcile_if_due(gateway: Gateway) -> bool:
+async def reconcile_if_due(provider: PaymentProvider) -> bool:
     """Compare if it is due: adopt outcomes where possible, and log the other differences."""
-    if not gateway.keeps_list or not await database.transaction(_acquire_job):
+    if not provider.keeps_list or not await database.transaction(_acquire_job):
         return False
     delay = INTERVAL
     try:
-        await _reconcile(gateway)
+        await _reconcile(provider)
     except (RetryLater, *NO_ANSWER) as error:
         log.warning("The reconciliation is repeated in %s: %r", RETRY_DELAY, error)
         delay = RETRY_DELAY
@@ -167,13 +167,13 @@ async def reconcile_if_due(gateway: Gateway) -> bool:
     return False
 
 
-async def _reconcile(gateway: Gateway) -> None:
+async def _reconcile(provider: PaymentProvider) -> None:
     found = open_count = 0
     until = datetime.now(UTC) - MIN_PAYMENT_AGE
-    async for finding in find_differences(gateway, until - COMPARED_PERIOD, until):
+    async for finding in find_differences(provider, until - COMPARED_PERIOD, until):
         outcome = remedies.NOT_DONE
         if finding.action == "adopt":
-            outcome = await remedies.apply_remedy(gateway, finding)
+            outcome = await remedies.apply_remedy(provider, finding)
         found, open_count = found + 1, open_count + (not outcome.is_done)
         level = logging.INFO if outcome.is_done else logging.ERROR
         log.log(level, "Reconciliation: %s%s", finding, outcome.text)

@@ -18,8 +18,8 @@ from icecream.payments.providers import (
     NO_ANSWER,
     Answer,
     Declined,
-    Gateway,
     OutcomeUnknown,
+    PaymentProvider,
     ProviderRecord,
     Refund,
     RetryLater,
@@ -66,14 +66,14 @@ class RemedyResult(Struct, frozen=True):
 NOT_DONE = RemedyResult("", False)
 
 
-async def apply_remedy(gateway: Gateway, finding: Finding) -> RemedyResult:
+async def apply_remedy(provider: PaymentProvider, finding: Finding) -> RemedyResult:
     """Apply the remedy for a finding; return a failure as its result, so that the others continue.
 
     Raises:
         database.DATABASE_UNAVAILABLE: the database is unavailable, so no remedy can be applied.
     """
     try:
-        return await _apply_remedy(gateway, finding)
+        return await _apply_remedy(provider, finding)
     except database.DATABASE_UNAVAILABLE:
         raise
     except (errors.RefundInProgress, errors.RefundTooLarge) as refusal:
@@ -85,12 +85,12 @@ async def apply_remedy(gateway: Gateway, finding: Finding) -> RemedyResult:
         return RemedyResult(f" - failed: {error!r}", False)
 
 
-async def _apply_remedy(gateway: Gateway, finding: Finding) -> RemedyResult:
+async def _apply_remedy(provider: PaymentProvider, finding: Finding) -> RemedyResult:
     if finding.action == "adopt":
         await _adopt_outcome(finding)
         return RemedyResult(" - adopted", True)
     if finding.action == "refund":
-        return await _refund_charge(gateway, finding)
+        return await _refund_charge(provider, finding)
     if finding.action == "book":
         assert finding.record is not None
         assert finding.payment is not None
@@ -115,7 +115,7 @@ async def _adopt_outcome(finding: Finding) -> None:
         await corrections.park_failed_refund(finding.payment, answer.reason)
 
 
-async def _refund_charge(gateway: Gateway, finding: Finding) -> RemedyResult:
+async def _refund_charge(provider: PaymentProvider, finding: Finding) -> RemedyResult:
     """Refund all of a charge that belongs to no order; repeated calls make one refund.
 
     The refund is added to the history of the payment's order. A charge under an unknown key has no
@@ -124,7 +124,7 @@ async def _refund_charge(gateway: Gateway, finding: Finding) -> RemedyResult:
     assert finding.record is not None
     request = _refund_request(finding.record)
     try:
-        answer = await gateway.refund(request)
+        answer = await provider.refund(request)
     except (RetryLater, *NO_ANSWER) as error:
         return RemedyResult(f" - the refund has no definite answer, try again: {error!r}", False)
     if isinstance(answer, Declined):
@@ -151,7 +151,7 @@ async def _record_refund(order: int, refund: Refund) -> None:
     await database.transaction(work)
 
 
-async def was_refunded(gateway: Gateway, finding: Finding) -> bool:
+async def was_refunded(provider: PaymentProvider, finding: Finding) -> bool:
     """Return whether an operator already made this refund; a refund in progress counts.
 
     Raises:
@@ -159,7 +159,7 @@ async def was_refunded(gateway: Gateway, finding: Finding) -> bool:
     """
     assert finding.record is not None
     try:
-        known = await gateway.look_up(_refund_request(finding.record), None)
+        known = await provider.look_up(_refund_request(finding.record), None)
     except OutcomeUnknown as error:
         if error.reference is None:
             raise

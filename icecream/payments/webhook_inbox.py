@@ -110,9 +110,9 @@ class WebhookInbox:
     """
 
     def __init__(
-        self, provider: providers.Gateway, *, lease_seconds: float, timeout: float
+        self, provider: providers.PaymentProvider, *, lease_seconds: float, timeout: float
     ) -> None:
-        self.gateway, self.lease_seconds, self.timeout = provider, lease_seconds, timeout
+        self.provider, self.lease_seconds, self.timeout = provider, lease_seconds, timeout
 
     async def sweep(self) -> bool:
         """Apply some due events; return True if there may be more."""
@@ -214,7 +214,7 @@ class WebhookInbox:
     ) -> providers.Answer | None:
         try:
             async with asyncio.timeout(self.timeout):
-                return await self.gateway.look_up(request, reference)
+                return await self.provider.look_up(request, reference)
         except (providers.RetryLater, *providers.NO_ANSWER) as error:
             log.warning("Webhook event %s: the provider did not answer: %r", event.id, error)
             return None

@@ -14,11 +14,11 @@ MUTATIONS = [
         "icecream/payments/providers/protocol.py",
         PAYMENTS_TESTS,
         (
-            "gateway: every error of the operating system counts as no answer",
+            "provider: every error of the operating system counts as no answer",
             "ConnectionError, TimeoutError, socket.gaierror)",
             "OSError)",
         ),
-        ("gateway: an unknown host counts as an internal error", ", socket.gaierror)", ")"),
+        ("provider: an unknown host counts as an internal error", ", socket.gaierror)", ")"),
     ),
     *at(
         LEASES,

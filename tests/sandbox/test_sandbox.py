@@ -28,7 +28,7 @@ from icecream.payments.providers import (
     Succeeded,
 )
 from icecream.payments.providers import stripe as adapter
-from icecream.payments.providers.stripe import StripeGateway
+from icecream.payments.providers.stripe import StripeProvider
 from icecream.sandbox import FAULT_BY_DIGITS, FAULTS, Bank, Faults, RequestHandler, create_app
 from icecream.sandbox.ledger import Ledger
 from icecream.sandbox.objects import MESSAGES, ChangeEntry
@@ -54,7 +54,7 @@ FORM = {
 @pytest.fixture(scope="module")
 async def hooks(anyio_backend: str) -> AsyncIterator["Hooks"]:
     """A receiver that outlives the sandbox, so that no webhook is cut off halfway."""
-    reader = StripeGateway("sk_test_tests", secret=WEBHOOK_SECRET)
+    reader = StripeProvider("sk_test_tests", secret=WEBHOOK_SECRET)
     hooks = Hooks(reader)
     server = await asyncio.start_server(hooks.serve, "127.0.0.1", HOOKS)
     yield hooks
@@ -72,15 +72,17 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, hooks: "Hooks") -> Iterato
 
 
 @pytest.fixture
-async def provider(sandbox: Sandbox) -> AsyncIterator[StripeGateway]:
-    made = StripeGateway("sk_test_tests", secret=WEBHOOK_SECRET, api=sandbox.url, timeout=PATIENT)
+async def provider(sandbox: Sandbox) -> AsyncIterator[StripeProvider]:
+    made = StripeProvider("sk_test_tests", secret=WEBHOOK_SECRET, api=sandbox.url, timeout=PATIENT)
     yield made
     await made.close()
 
 
 @pytest.fixture
-async def hurried(sandbox: Sandbox) -> AsyncIterator[StripeGateway]:
-    made = StripeGateway("sk_test_tests", secret=WEBHOOK_SECRET, api=sandbox.url, timeout=IMPATIENT)
+async def hurried(sandbox: Sandbox) -> AsyncIterator[StripeProvider]:
+    made = StripeProvider(
+        "sk_test_tests", secret=WEBHOOK_SECRET, api=sandbox.url, timeout=IMPATIENT
+    )
     yield made
     await made.close()
 
@@ -101,7 +103,7 @@ def faulty(fault: str) -> int:
     return 1200 + next(digits for digits, kind in FAULT_BY_DIGITS.items() if kind == fault)
 
 
-async def answer(provider: StripeGateway, request: Request) -> Any:
+async def answer(provider: StripeProvider, request: Request) -> Any:
     """Return the provider's answer or the exception that was raised."""
     try:
         if isinstance(request, Charge):
@@ -173,7 +175,7 @@ async def test_a_request_that_was_not_carried_out_leaves_its_key_free(
 
 
 async def test_a_key_is_in_use_until_its_response(
-    sandbox: Sandbox, provider: StripeGateway
+    sandbox: Sandbox, provider: StripeProvider
 ) -> None:
     request = charge(faulty("slow"))
     asking = asyncio.create_task(answer(provider, request))
@@ -192,7 +194,7 @@ def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 async def test_an_expired_key_moves_money_again(forgetful: Sandbox) -> None:
-    provider, request = StripeGateway("sk_test_1", api=forgetful.url), charge()
+    provider, request = StripeProvider("sk_test_1", api=forgetful.url), charge()
     first = await answer(provider, request)
     await asyncio.sleep(0.15)
     second = await answer(provider, request)
@@ -222,17 +224,17 @@ async def test_requests_that_stripe_refuses_are_refused(
 
 
 @pytest.mark.parametrize("method", ["pm_card_chargeDeclined", "pm_card_authenticationRequired"])
-async def test_some_cards_decline(provider: StripeGateway, method: str) -> None:
+async def test_some_cards_decline(provider: StripeProvider, method: str) -> None:
     assert isinstance(await answer(provider, charge(method=method)), Declined)
 
 
-async def test_an_unknown_payment_method_is_declined(provider: StripeGateway) -> None:
+async def test_an_unknown_payment_method_is_declined(provider: StripeProvider) -> None:
     declined = await answer(provider, charge(method="pm_of_nobody"))
     assert isinstance(declined, Declined)
     assert "resource_missing" in declined.reason
 
 
-async def test_refunds_never_exceed_the_charge(provider: StripeGateway) -> None:
+async def test_refunds_never_exceed_the_charge(provider: StripeProvider) -> None:
     made = await answer(provider, charge(1000))
     wanted = [Refund(secrets.token_hex(8), 300, "EUR", 7, made.reference) for _ in range(10)]
     answers = await asyncio.gather(*(answer(provider, one) for one in wanted))
@@ -245,7 +247,7 @@ async def test_refunds_never_exceed_the_charge(provider: StripeGateway) -> None:
     assert "charge_already_refunded" in more.reason
 
 
-async def test_a_declined_or_unknown_charge_cannot_be_refunded(provider: StripeGateway) -> None:
+async def test_a_declined_or_unknown_charge_cannot_be_refunded(provider: StripeProvider) -> None:
     request = charge(method="pm_card_chargeDeclined")
     await answer(provider, request)
     since = datetime.now(UTC) - timedelta(seconds=60)
@@ -258,7 +260,7 @@ async def test_a_declined_or_unknown_charge_cannot_be_refunded(provider: StripeG
 
 
 async def test_only_test_keys_are_accepted(sandbox: Sandbox) -> None:
-    stranger = StripeGateway("sk_live_1", api=sandbox.url)
+    stranger = StripeProvider("sk_live_1", api=sandbox.url)
     assert isinstance(await answer(stranger, charge()), RetryLater)
     await stranger.close()
 
@@ -266,7 +268,7 @@ async def test_only_test_keys_are_accepted(sandbox: Sandbox) -> None:
 # Finding what was done.
 
 
-async def test_a_charge_is_found_by_its_key(provider: StripeGateway) -> None:
+async def test_a_charge_is_found_by_its_key(provider: StripeProvider) -> None:
     request = charge()
     made = await answer(provider, request)
     assert await provider.look_up(request, None) == made
@@ -275,7 +277,7 @@ async def test_a_charge_is_found_by_its_key(provider: StripeGateway) -> None:
 
 
 async def test_a_list_continues_on_its_next_page(
-    provider: StripeGateway, monkeypatch: pytest.MonkeyPatch
+    provider: StripeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter, "MAX_PAGE_SIZE", 3)
     since = datetime.now(UTC)
@@ -389,7 +391,7 @@ async def test_the_api_key_may_be_the_user_name(sandbox: Sandbox) -> None:
 
 
 async def test_a_search_may_lag_behind(forgetful: Sandbox) -> None:
-    provider, request = StripeGateway("sk_test_1", api=forgetful.url), charge()
+    provider, request = StripeProvider("sk_test_1", api=forgetful.url), charge()
     made = await answer(provider, request)
     assert await provider.look_up(request, None) is None
     assert await provider.look_up(request, made.reference) == made
@@ -427,7 +429,7 @@ HELD = ("slow", "late", "processing")
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_affects_one_request_and_money_moves_at_most_once(
-    sandbox: Sandbox, provider: StripeGateway, hurried: StripeGateway, fault: str
+    sandbox: Sandbox, provider: StripeProvider, hurried: StripeProvider, fault: str
 ) -> None:
     first, done, second, in_the_end = EXPECTED[fault]
     request = charge(faulty(fault))
@@ -447,7 +449,7 @@ async def test_a_fault_affects_one_request_and_money_moves_at_most_once(
 
 
 async def test_a_late_request_is_carried_out_after_the_client_disconnected(
-    sandbox: Sandbox, provider: StripeGateway, hurried: StripeGateway
+    sandbox: Sandbox, provider: StripeProvider, hurried: StripeProvider
 ) -> None:
     request = charge(faulty("late"))
     assert type(await answer(hurried, request)) is OutcomeUnknown
@@ -460,7 +462,7 @@ async def test_a_late_request_is_carried_out_after_the_client_disconnected(
     assert len(sandbox.executions(request.key)) == 1
 
 
-async def test_a_payment_behind_a_stored_error_is_found(provider: StripeGateway) -> None:
+async def test_a_payment_behind_a_stored_error_is_found(provider: StripeProvider) -> None:
     request = charge(faulty("500-after"))
     assert type(await answer(provider, request)) is OutcomeUnknown
     found = await provider.look_up(request, None)
@@ -468,7 +470,7 @@ async def test_a_payment_behind_a_stored_error_is_found(provider: StripeGateway)
     assert found.amount == request.amount
 
 
-async def test_the_moved_amount_may_differ(sandbox: Sandbox, provider: StripeGateway) -> None:
+async def test_the_moved_amount_may_differ(sandbox: Sandbox, provider: StripeProvider) -> None:
     request = charge(faulty("wrong-amount"))
     moved = await answer(provider, request)
     assert moved.amount == request.amount - 1
@@ -476,7 +478,7 @@ async def test_the_moved_amount_may_differ(sandbox: Sandbox, provider: StripeGat
 
 
 async def test_a_processing_payment_succeeds_later(
-    sandbox: Sandbox, provider: StripeGateway, hooks: "Hooks"
+    sandbox: Sandbox, provider: StripeProvider, hooks: "Hooks"
 ) -> None:
     request = charge(faulty("processing"))
     processed = await answer(provider, request)
@@ -494,7 +496,7 @@ async def test_a_processing_payment_succeeds_later(
     [("decline", Declined), ("reset-after", OutcomeUnknown), ("wrong-amount", Succeeded)],
 )
 async def test_refunds_have_faults_too(
-    sandbox: Sandbox, provider: StripeGateway, fault: str, kind: type
+    sandbox: Sandbox, provider: StripeProvider, fault: str, kind: type
 ) -> None:
     made = await answer(provider, charge(5000))
     refund = Refund(secrets.token_hex(8), faulty(fault), "EUR", 7, made.reference)
@@ -503,7 +505,7 @@ async def test_refunds_have_faults_too(
 
 
 async def test_a_refund_may_be_pending_first(
-    sandbox: Sandbox, provider: StripeGateway, hooks: "Hooks"
+    sandbox: Sandbox, provider: StripeProvider, hooks: "Hooks"
 ) -> None:
     made = await answer(provider, charge(5000))
     refund = Refund(secrets.token_hex(8), faulty("processing"), "EUR", 7, made.reference)
@@ -514,7 +516,7 @@ async def test_a_refund_may_be_pending_first(
 
 
 async def test_a_refund_may_fail_after_it_had_succeeded(
-    sandbox: Sandbox, provider: StripeGateway, hooks: "Hooks", by_hand: httpx.AsyncClient
+    sandbox: Sandbox, provider: StripeProvider, hooks: "Hooks", by_hand: httpx.AsyncClient
 ) -> None:
     made = await answer(provider, charge(5000))
     refund = Refund(secrets.token_hex(8), faulty("refund-fails"), "EUR", 7, made.reference)
@@ -531,7 +533,7 @@ async def test_a_refund_may_fail_after_it_had_succeeded(
 
 
 async def test_a_refund_made_in_the_dashboard_is_listed_without_a_key(
-    provider: StripeGateway, by_hand: httpx.AsyncClient
+    provider: StripeProvider, by_hand: httpx.AsyncClient
 ) -> None:
     since = datetime.now(UTC)
     made = await answer(provider, charge(5000))
@@ -575,7 +577,7 @@ def test_the_same_seed_gives_the_same_faults() -> None:
 
 async def test_random_faults_affect_reads_too(tmp_path: Path) -> None:
     ill = Sandbox(tmp_path, "--fault", "500-after=0.5", "--fault", "in-use=0.5")
-    provider = StripeGateway("sk_test_1", api=ill.url)
+    provider = StripeProvider("sk_test_1", api=ill.url)
     answers = []
     for _ in range(20):
         with contextlib.suppress(OutcomeUnknown):
@@ -607,7 +609,7 @@ def test_an_invalid_fault_is_reported_in_one_line(tmp_path: Path, options: tuple
 class Hooks:
     """Receives the webhooks of the sandbox, and refuses each of them once."""
 
-    def __init__(self, reader: StripeGateway) -> None:
+    def __init__(self, reader: StripeProvider) -> None:
         self._reader = reader
         self.heard: list[tuple[str, str, str]] = []
         self._refused: set[bytes] = set()
@@ -644,7 +646,7 @@ class Hooks:
 
 
 async def test_webhooks_are_signed_and_retried_until_accepted(
-    provider: StripeGateway, hooks: Hooks
+    provider: StripeProvider, hooks: Hooks
 ) -> None:
     paid, declined = charge(), charge(method="pm_card_chargeDeclined")
     made = await answer(provider, paid)
@@ -659,7 +661,7 @@ async def test_webhooks_are_signed_and_retried_until_accepted(
     assert len(set(events)) == 3
 
 
-async def test_a_webhook_may_arrive_twice(provider: StripeGateway, hooks: Hooks) -> None:
+async def test_a_webhook_may_arrive_twice(provider: StripeProvider, hooks: Hooks) -> None:
     request = charge(faulty("duplicate-webhooks"))
     await answer(provider, request)
     (event, again) = await hooks.wait_for(request.key, "payment_intent.succeeded", times=2)
@@ -701,7 +703,7 @@ def _holds(some: Sized, enough: int) -> bool:
 
 async def test_responses_are_remembered_after_a_kill(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path)
-    provider = StripeGateway("sk_test_1", api=sandbox.url, timeout=2)
+    provider = StripeProvider("sk_test_1", api=sandbox.url, timeout=2)
     answered: dict[str, tuple[Charge, Succeeded]] = {}
 
     async def buy() -> None:
@@ -733,7 +735,7 @@ async def test_responses_are_remembered_after_a_kill(tmp_path: Path) -> None:
 
 async def test_processing_payments_end_after_a_kill(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "--fault-amounts", "--late", "0.3")
-    provider, request = StripeGateway("sk_test_1", api=sandbox.url), charge(faulty("processing"))
+    provider, request = StripeProvider("sk_test_1", api=sandbox.url), charge(faulty("processing"))
     processed = await answer(provider, request)
     sandbox.process.kill()
     sandbox.end()

@@ -22,7 +22,7 @@ from icecream.payments.executor import Executor
 from icecream.payments.providers import OutcomeUnknown
 from icecream.runtime import background, logs
 from icecream.tables import Job, Payment
-from tasks import broker, notify, sweep, worker
+from tasks import broker, notify, periodic, worker
 from tests import ledger, servers
 from tests.conftest import Caller, Provider, place, records_of, success_of, until
 from tests.processes import PATIENCE
@@ -41,7 +41,7 @@ async def alone(opened: None) -> None:
 @pytest.fixture(autouse=True)
 def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
     provider = Provider()
-    monkeypatch.setattr(providers, "create_gateway", lambda _: provider)
+    monkeypatch.setattr(providers, "create_provider", lambda _: provider)
     return provider
 
 
@@ -219,7 +219,7 @@ async def test_no_error_ends_the_sweep(
     executor: Any = FailingExecutor()
     async with (
         asyncio.timeout(PATIENCE),
-        background.keep_running("sweep", lambda: sweep.run_periodically(executor.sweep, 0.001)),
+        background.keep_running("sweep", lambda: periodic.run_periodically(executor.sweep, 0.001)),
     ):
         await done.wait()
     # The same fault is logged once a minute.

@@ -26,7 +26,7 @@ async def receive_webhook(
     if provider != settings.load().payment_provider:
         raise errors.NotFound
     try:
-        event = state.gateway.parse_webhook(await request.body(), request.headers)
+        event = state.provider.parse_webhook(await request.body(), request.headers)
     except providers.UnverifiedWebhook:
         refusal = errors.InvalidSignature()
         refusal.headers |= rate_limits.count_call(rate_limits.client_address(request.scope))

@@ -5,9 +5,9 @@ from icecream.payments.providers.protocol import (
     Answer,
     Charge,
     Declined,
-    Gateway,
     OutcomeUndecided,
     OutcomeUnknown,
+    PaymentProvider,
     ProviderRecord,
     Refund,
     Request,
@@ -17,7 +17,7 @@ from icecream.payments.providers.protocol import (
     UnverifiedWebhook,
     WebhookEvent,
 )
-from icecream.payments.providers.simulated import SimulatedGateway
+from icecream.payments.providers.simulated import SimulatedProvider
 from icecream.settings import Settings
 
 __all__ = [
@@ -25,32 +25,32 @@ __all__ = [
     "Answer",
     "Charge",
     "Declined",
-    "Gateway",
     "OutcomeUndecided",
     "OutcomeUnknown",
+    "PaymentProvider",
     "ProviderRecord",
     "Refund",
     "Request",
     "RequestRefused",
     "RetryLater",
-    "SimulatedGateway",
+    "SimulatedProvider",
     "Succeeded",
     "UnverifiedWebhook",
     "WebhookEvent",
-    "create_gateway",
+    "create_provider",
 ]
 
 
-def create_gateway(current: Settings) -> Gateway:
+def create_provider(current: Settings) -> PaymentProvider:
     """Return the provider that the settings name."""
     if current.payment_provider == "stripe":
         # The SDK is an optional dependency, and its import takes a while.
-        from icecream.payments.providers.stripe import StripeGateway
+        from icecream.payments.providers.stripe import StripeProvider
 
-        return StripeGateway(
+        return StripeProvider(
             current.stripe_api_key or "",
             secret=current.stripe_webhook_secret,
             api=current.stripe_api_base,
             timeout=current.payment_timeout,
         )
-    return SimulatedGateway(current.payment_delays, current.payment_failure_rate)
+    return SimulatedProvider(current.payment_delays, current.payment_failure_rate)

@@ -122,11 +122,11 @@ class ProviderRecord(Struct, frozen=True):
     charge: str | None = None
 
 
-class Gateway(Protocol):
+class PaymentProvider(Protocol):
     """A payment provider. No method is called while a transaction is open.
 
-    Each method may raise one of NO_ANSWER, or Later. Only NO_ANSWER without Undecided means that
-    the provider may be down.
+    Each method may raise one of `NO_ANSWER`, or `RetryLater`. Only `NO_ANSWER` means that the
+    provider may be down, except for `OutcomeUndecided`.
     """
 
     # How long after its first use a key prevents a second movement of money.

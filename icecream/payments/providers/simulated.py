@@ -19,7 +19,7 @@ from icecream.payments.providers.protocol import (
 )
 
 
-class SimulatedGateway:
+class SimulatedProvider:
     """A provider with random delays and answers derived from the key: a retry gets the same answer.
 
     It keeps no records; `look_up` computes the same answer again.

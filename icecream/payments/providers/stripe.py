@@ -35,8 +35,8 @@ MAX_PAGE_SIZE = 100
 ListResponse = stripe.ListObject[stripe.Refund] | stripe.SearchResultObject[stripe.PaymentIntent]
 
 
-class StripeGateway:
-    """The gateway to Stripe, or to a server at `api` with the same API.
+class StripeProvider:
+    """Stripe as a payment provider, or a server at `api` with the same API.
 
     A customer's method is `pm_...`, or `cus_.../pm_...` if it is saved for a customer of Stripe's.
 

@@ -43,7 +43,7 @@ Visitor = Callable[[str], httpx.AsyncClient]
 def visitor(opened: None) -> Visitor:
     """Return a function that makes a client at an address, for a service with this provider."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(providers, "create_gateway", lambda _: Signing())
+        patch.setattr(providers, "create_provider", lambda _: Signing())
         whole = app.create()
 
     def at(address: str) -> httpx.AsyncClient:
@@ -203,13 +203,13 @@ async def test_an_event_without_a_commit_is_not_acknowledged_and_may_be_repeated
 
 TRUSTING = """
 from icecream.runtime import failpoints
-from icecream.payments.providers import SimulatedGateway, WebhookEvent
+from icecream.payments.providers import SimulatedProvider, WebhookEvent
 def parse_webhook(self, body, headers):
     return WebhookEvent(body.decode(), "a key", "a reference")
-SimulatedGateway.parse_webhook = parse_webhook
+SimulatedProvider.parse_webhook = parse_webhook
 async def close(self):
     print("The provider was let go.", flush=True)
-SimulatedGateway.close = close
+SimulatedProvider.close = close
 """
 KILLED = """
 import os, signal

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from icecream.payments.providers import Charge, Declined, SimulatedGateway, Succeeded
+from icecream.payments.providers import Charge, Declined, SimulatedProvider, Succeeded
 
 pytestmark = pytest.mark.anyio
 
@@ -15,14 +15,14 @@ def charges(n: int) -> list[Charge]:
 
 
 async def test_asking_twice_gives_the_same_answer() -> None:
-    one, other = SimulatedGateway((0, 0), 0.5), SimulatedGateway((0, 0), 0.5)
+    one, other = SimulatedProvider((0, 0), 0.5), SimulatedProvider((0, 0), 0.5)
     for charge in charges(50):
         assert await one.charge(charge) == await other.charge(charge)
 
 
 async def test_about_the_wanted_share_is_declined() -> None:
-    gateway = SimulatedGateway((0, 0), 0.1)
-    answers = await asyncio.gather(*(gateway.charge(charge) for charge in charges(2000)))
+    provider = SimulatedProvider((0, 0), 0.1)
+    answers = await asyncio.gather(*(provider.charge(charge) for charge in charges(2000)))
     declined = sum(isinstance(answer, Declined) for answer in answers)
     assert 140 < declined < 260
     references = {answer.reference for answer in answers if isinstance(answer, Succeeded)}
@@ -31,11 +31,11 @@ async def test_about_the_wanted_share_is_declined() -> None:
 
 @pytest.mark.parametrize(("rate", "kind"), [(0.0, Succeeded), (1.0, Declined)])
 async def test_none_or_all_may_be_declined(rate: float, kind: type) -> None:
-    answers = [await SimulatedGateway((0, 0), rate).charge(charge) for charge in charges(200)]
+    answers = [await SimulatedProvider((0, 0), rate).charge(charge) for charge in charges(200)]
     assert {type(answer) for answer in answers} == {kind}
 
 
 async def test_it_takes_at_least_the_configured_time() -> None:
     began = time.monotonic()
-    await SimulatedGateway((0.05, 0.06), 0).charge(*charges(1))
+    await SimulatedProvider((0.05, 0.06), 0).charge(*charges(1))
     assert time.monotonic() - began >= 0.05

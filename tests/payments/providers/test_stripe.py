@@ -31,7 +31,7 @@ from icecream.payments.providers import (
     UnverifiedWebhook,
     WebhookEvent,
 )
-from icecream.payments.providers.stripe import StripeGateway
+from icecream.payments.providers.stripe import StripeProvider
 from tests import servers
 from tests.processes import ROOT, Process
 from tests.sandboxes import Sandbox
@@ -49,7 +49,7 @@ def refund(of: Succeeded, amount: int) -> Refund:
     return Refund(secrets.token_hex(8), amount, "EUR", 7, of.reference)
 
 
-async def charged(provider: StripeGateway, amount: int = 1250) -> tuple[Charge, Succeeded]:
+async def charged(provider: StripeProvider, amount: int = 1250) -> tuple[Charge, Succeeded]:
     asked = charge(amount)
     answer = await provider.charge(asked)
     assert isinstance(answer, Succeeded)
@@ -78,25 +78,27 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["localstripe", "sandbox"])
-async def provider(request: pytest.FixtureRequest) -> AsyncIterator[StripeGateway]:
-    made = StripeGateway("sk_test_tests", secret=SECRET, api=request.getfixturevalue(request.param))
+async def provider(request: pytest.FixtureRequest) -> AsyncIterator[StripeProvider]:
+    made = StripeProvider(
+        "sk_test_tests", secret=SECRET, api=request.getfixturevalue(request.param)
+    )
     yield made
     await made.close()
 
 
-async def test_a_charge_moves_the_requested_amount(provider: StripeGateway) -> None:
+async def test_a_charge_moves_the_requested_amount(provider: StripeProvider) -> None:
     _, answer = await charged(provider, 1250)
     assert (answer.amount, answer.currency) == (1250, "EUR")
     assert answer.reference.startswith("pi_")
 
 
-async def test_a_declined_card_is_a_no_that_says_why(provider: StripeGateway) -> None:
+async def test_a_declined_card_is_a_no_that_says_why(provider: StripeProvider) -> None:
     answer = await provider.charge(charge(method=DECLINING))
     assert isinstance(answer, Declined)
     assert "card_declined" in answer.reason
 
 
-async def test_a_refund_gives_back_part_and_then_the_rest(provider: StripeGateway) -> None:
+async def test_a_refund_gives_back_part_and_then_the_rest(provider: StripeProvider) -> None:
     _, answer = await charged(provider, 1000)
     for amount in (300, 700):
         given = await provider.refund(refund(answer, amount))
@@ -105,12 +107,12 @@ async def test_a_refund_gives_back_part_and_then_the_rest(provider: StripeGatewa
         assert given.reference.startswith("re_")
 
 
-async def test_a_charge_is_found_by_its_reference(provider: StripeGateway) -> None:
+async def test_a_charge_is_found_by_its_reference(provider: StripeProvider) -> None:
     asked, answer = await charged(provider)
     assert await provider.look_up(asked, answer.reference) == answer
 
 
-async def test_a_refund_is_found_by_its_reference_and_by_its_key(provider: StripeGateway) -> None:
+async def test_a_refund_is_found_by_its_reference_and_by_its_key(provider: StripeProvider) -> None:
     _, answer = await charged(provider)
     asked, other = refund(answer, 10), refund(answer, 20)
     given = await provider.refund(asked)
@@ -121,7 +123,7 @@ async def test_a_refund_is_found_by_its_reference_and_by_its_key(provider: Strip
     assert await provider.look_up(refund(answer, 10), None) is None
 
 
-async def test_the_list_holds_all_that_is_ours(provider: StripeGateway) -> None:
+async def test_the_list_holds_all_that_is_ours(provider: StripeProvider) -> None:
     since = datetime.now(UTC) - timedelta(seconds=5)
     asked, answer = await charged(provider, 777)
     returned = refund(answer, 77)
@@ -173,11 +175,11 @@ class Stub:
 
 
 @pytest.fixture
-async def stub() -> AsyncIterator[tuple[Stub, StripeGateway]]:
+async def stub() -> AsyncIterator[tuple[Stub, StripeProvider]]:
     stub = Stub()
     server = await asyncio.start_server(stub.serve, "127.0.0.1", 0)
     stub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    made = StripeGateway("sk_test_tests", secret=SECRET, api=stub.url)
+    made = StripeProvider("sk_test_tests", secret=SECRET, api=stub.url)
     yield stub, made
     await made.close()
     server.close()
@@ -285,7 +287,7 @@ def _names(rows: list[tuple[int, object, type]]) -> list[str]:
     return [f"{status}-{kind.__name__}" for status, _, kind in rows]
 
 
-async def asked(stub: tuple[Stub, StripeGateway], request: Request) -> object:
+async def asked(stub: tuple[Stub, StripeProvider], request: Request) -> object:
     """Return the provider's answer or the exception that was raised."""
     try:
         if isinstance(request, Charge):
@@ -297,7 +299,7 @@ async def asked(stub: tuple[Stub, StripeGateway], request: Request) -> object:
 
 @pytest.mark.parametrize(("status", "body", "kind"), CHARGES, ids=_names(CHARGES))
 async def test_every_answer_to_a_charge_means_one_thing(
-    stub: tuple[Stub, StripeGateway], status: int, body: object, kind: type
+    stub: tuple[Stub, StripeProvider], status: int, body: object, kind: type
 ) -> None:
     stub[0].says(status, body)
     answer = await asked(stub, charge())
@@ -307,19 +309,19 @@ async def test_every_answer_to_a_charge_means_one_thing(
 
 @pytest.mark.parametrize(("status", "body", "kind"), REFUNDS, ids=_names(REFUNDS))
 async def test_every_answer_to_a_refund_means_one_thing(
-    stub: tuple[Stub, StripeGateway], status: int, body: object, kind: type
+    stub: tuple[Stub, StripeProvider], status: int, body: object, kind: type
 ) -> None:
     stub[0].says(status, body)
     assert type(await asked(stub, Refund("key", 5, "EUR", 7, "pi_1"))) is kind
 
 
-async def test_the_amount_is_the_one_that_arrived(stub: tuple[Stub, StripeGateway]) -> None:
+async def test_the_amount_is_the_one_that_arrived(stub: tuple[Stub, StripeProvider]) -> None:
     stub[0].says(200, intent(amount_received=5, currency="usd"))
     assert await asked(stub, charge(1250)) == Succeeded("pi_1", 5, "USD")
 
 
 async def test_a_payment_in_progress_is_unknown_with_its_reference(
-    stub: tuple[Stub, StripeGateway],
+    stub: tuple[Stub, StripeProvider],
 ) -> None:
     stub[0].says(200, intent(status="processing"))
     answer = await asked(stub, charge())
@@ -327,7 +329,9 @@ async def test_a_payment_in_progress_is_unknown_with_its_reference(
     assert answer.reference == "pi_1"
 
 
-async def test_a_decline_names_its_codes_and_nothing_else(stub: tuple[Stub, StripeGateway]) -> None:
+async def test_a_decline_names_its_codes_and_nothing_else(
+    stub: tuple[Stub, StripeProvider],
+) -> None:
     stub[0].says(402, error("card_error", **REFUSED))
     answer = await asked(stub, charge())
     words = "402 card_error: card_declined: insufficient_funds (req_1)"
@@ -357,7 +361,7 @@ FAILURES: list[tuple[int, object, str]] = [
 
 @pytest.mark.parametrize(("status", "body", "code"), FAILURES)
 async def test_a_decline_has_a_word_that_stays_the_same(
-    stub: tuple[Stub, StripeGateway], status: int, body: object, code: str
+    stub: tuple[Stub, StripeProvider], status: int, body: object, code: str
 ) -> None:
     stub[0].says(status, body)
     answer = await asked(stub, charge())
@@ -368,7 +372,7 @@ async def test_a_decline_has_a_word_that_stays_the_same(
 
 @pytest.mark.parametrize("bug", [AttributeError, KeyError, TypeError, ValueError])
 async def test_an_internal_error_is_not_an_unreadable_answer(
-    stub: tuple[Stub, StripeGateway], bug: type[Exception], monkeypatch: pytest.MonkeyPatch
+    stub: tuple[Stub, StripeProvider], bug: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
         raise bug
@@ -383,7 +387,7 @@ async def test_an_internal_error_is_not_an_unreadable_answer(
 
 
 async def test_an_internal_error_is_not_a_network_error(
-    stub: tuple[Stub, StripeGateway], monkeypatch: pytest.MonkeyPatch
+    stub: tuple[Stub, StripeProvider], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def request(*_: object, **__: object) -> None:
         raise FileNotFoundError("a file of ours")
@@ -397,31 +401,31 @@ async def test_an_internal_error_is_not_a_network_error(
     "answer", [None, b"HTTP/1.1 200 OK\r\nContent-Le", b"nonsense\r\n\r\n", b""]
 )
 async def test_a_broken_connection_is_no_answer(
-    stub: tuple[Stub, StripeGateway], answer: bytes | None
+    stub: tuple[Stub, StripeProvider], answer: bytes | None
 ) -> None:
     stub[0].answer = answer
-    impatient = StripeGateway("sk_test_tests", api=stub[0].url, timeout=0.3)
+    impatient = StripeProvider("sk_test_tests", api=stub[0].url, timeout=0.3)
     with pytest.raises(OutcomeUnknown):
         await impatient.charge(charge())
     await impatient.close()
 
 
 async def test_a_refused_connection_is_no_answer() -> None:
-    alone = StripeGateway("sk_test_tests", api=f"http://127.0.0.1:{servers.free_port()}")
+    alone = StripeProvider("sk_test_tests", api=f"http://127.0.0.1:{servers.free_port()}")
     with pytest.raises(OutcomeUnknown):
         await alone.charge(charge())
     await alone.close()
 
 
 async def test_without_a_method_the_provider_is_not_called(
-    stub: tuple[Stub, StripeGateway],
+    stub: tuple[Stub, StripeProvider],
 ) -> None:
     assert isinstance(await asked(stub, charge(method=None)), Declined)
     assert stub[0].heard == b""
 
 
 async def test_a_request_has_the_order_and_the_key(
-    stub: tuple[Stub, StripeGateway],
+    stub: tuple[Stub, StripeProvider],
 ) -> None:
     stub[0].says(200, intent())
     request = charge(1250, "cus_1/pm_1")
@@ -444,7 +448,7 @@ async def test_a_request_has_the_order_and_the_key(
 
 
 async def test_a_currency_that_stripe_counts_otherwise_is_converted_both_ways(
-    stub: tuple[Stub, StripeGateway],
+    stub: tuple[Stub, StripeProvider],
 ) -> None:
     """100 Icelandic krones have no decimal places in our amounts, and two in Stripe's."""
     krones = Charge("key of krones", 100, "ISK", 7, "pm_1")
@@ -484,7 +488,7 @@ LOOKS: list[tuple[int, object, type]] = [
 
 @pytest.mark.parametrize(("status", "body", "kind"), LOOKS, ids=_names(LOOKS))
 async def test_a_look_that_fails_says_nothing_about_the_payment(
-    stub: tuple[Stub, StripeGateway], status: int, body: object, kind: type
+    stub: tuple[Stub, StripeProvider], status: int, body: object, kind: type
 ) -> None:
     stub[0].says(status, body)
     try:
@@ -496,7 +500,7 @@ async def test_a_look_that_fails_says_nothing_about_the_payment(
 
 
 async def test_the_object_that_moved_money_counts_when_two_have_one_key(
-    stub: tuple[Stub, StripeGateway],
+    stub: tuple[Stub, StripeProvider],
 ) -> None:
     request = charge()
     ours = {"reference": request.key, "order": "7"}
@@ -511,7 +515,7 @@ async def test_the_object_that_moved_money_counts_when_two_have_one_key(
 
 
 async def test_a_truncated_list_is_an_error(
-    stub: tuple[Stub, StripeGateway],
+    stub: tuple[Stub, StripeProvider],
 ) -> None:
     stub[0].says(500, error("api_error"))
     with pytest.raises(OutcomeUnknown):
@@ -519,7 +523,7 @@ async def test_a_truncated_list_is_an_error(
 
 
 async def test_an_unreadable_line_of_a_list_is_logged_and_skipped(
-    stub: tuple[Stub, StripeGateway], caplog: pytest.LogCaptureFixture
+    stub: tuple[Stub, StripeProvider], caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = [
         intent(id="pi_odd", amount="12.50", metadata=OURS),
@@ -535,7 +539,7 @@ async def test_an_unreadable_line_of_a_list_is_logged_and_skipped(
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
 async def test_nothing_that_was_said_is_logged(
-    stub: tuple[Stub, StripeGateway],
+    stub: tuple[Stub, StripeProvider],
     level: int,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -577,8 +581,8 @@ def event(object_: dict[str, Any], type_: str = "payment_intent.succeeded") -> b
 
 
 @pytest.fixture
-async def reader() -> AsyncIterator[StripeGateway]:
-    made = StripeGateway("sk_test_tests", secret=SECRET)
+async def reader() -> AsyncIterator[StripeProvider]:
+    made = StripeProvider("sk_test_tests", secret=SECRET)
     yield made
     await made.close()
 
@@ -586,7 +590,7 @@ async def reader() -> AsyncIterator[StripeGateway]:
 OURS = {"reference": "our key", "order": "7"}
 
 
-async def test_a_notice_names_our_key_and_their_reference(reader: StripeGateway) -> None:
+async def test_a_notice_names_our_key_and_their_reference(reader: StripeProvider) -> None:
     body = event(intent(metadata=OURS))
     assert reader.parse_webhook(body, signed(body)) == WebhookEvent("evt_1", "our key", "pi_1")
     lower = {name.lower(): value for name, value in signed(body).items()}
@@ -607,7 +611,7 @@ async def test_a_notice_names_our_key_and_their_reference(reader: StripeGateway)
     ],
 )
 async def test_an_event_about_no_payment_of_ours_is_ignored(
-    reader: StripeGateway, object_: dict[str, Any]
+    reader: StripeProvider, object_: dict[str, Any]
 ) -> None:
     body = event(object_)
     assert reader.parse_webhook(body, signed(body)) is None
@@ -627,7 +631,7 @@ THIN = {
     ids=["thin", "text", "list", "members", "deep"],
 )
 async def test_a_signed_event_of_another_form_is_ignored(
-    reader: StripeGateway, body: bytes
+    reader: StripeProvider, body: bytes
 ) -> None:
     assert reader.parse_webhook(body, signed(body)) is None
 
@@ -648,14 +652,14 @@ FORGED: list[tuple[bytes, dict[str, str]]] = [
 
 @pytest.mark.parametrize(("body", "headers"), FORGED, ids=range(len(FORGED)))
 async def test_a_forged_or_an_old_notice_is_refused(
-    reader: StripeGateway, body: bytes, headers: dict[str, str]
+    reader: StripeProvider, body: bytes, headers: dict[str, str]
 ) -> None:
     with pytest.raises(UnverifiedWebhook):
         reader.parse_webhook(body, headers)
 
 
 async def test_without_a_secret_no_event_is_accepted() -> None:
-    trusting = StripeGateway("sk_test_tests")
+    trusting = StripeProvider("sk_test_tests")
     with pytest.raises(UnverifiedWebhook):
         trusting.parse_webhook(BODY, signed(BODY, "whsec"))
     await trusting.close()
@@ -665,7 +669,7 @@ async def test_without_a_secret_no_event_is_accepted() -> None:
 
 
 async def test_the_settings_choose_it() -> None:
-    chosen = providers.create_gateway(
+    chosen = providers.create_provider(
         settings.parse_settings(
             {
                 "ICECREAM_PAYMENT_PROVIDER": "stripe",
@@ -674,7 +678,7 @@ async def test_the_settings_choose_it() -> None:
             }
         )
     )
-    assert isinstance(chosen, StripeGateway)
+    assert isinstance(chosen, StripeProvider)
     assert chosen.key_life == timedelta(hours=23)
     assert chosen.parse_webhook(BODY, signed(BODY)) == WebhookEvent("evt_1", "our key", "pi_1")
     await chosen.close()

@@ -1,11 +1,11 @@
-"""Test the loop that sweeps again and again, so that no job is forgotten."""
+"""Test the loop of a periodic task: its pauses, and its outages."""
 
 import asyncio
 
 import pytest
 
 from icecream import database
-from tasks import sweep
+from tasks import periodic
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ class FakeExecutor:
         return answer
 
 
-async def test_a_sweep_continues_at_once_while_there_is_more_work(
+async def test_a_periodic_task_continues_at_once_while_there_is_more_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pauses: list[float] = []
@@ -43,7 +43,7 @@ async def test_a_sweep_continues_at_once_while_there_is_more_work(
     monkeypatch.setattr(asyncio, "sleep", noted)
     away = database.DatabaseUnavailable("restarting")
     executor = FakeExecutor(True, True, False, away, True, False)
-    loop = asyncio.create_task(sweep.run_periodically(executor.sweep, 8.0))
+    loop = asyncio.create_task(periodic.run_periodically(executor.sweep, 8.0))
     await executor.done.wait()
     loop.cancel()
     assert len(pauses) == 3

@@ -1,4 +1,4 @@
-"""The sweep: finds all work that was lost; this loop is the only recovery mechanism."""
+"""The loop of a periodic task: a sweep, a prune, the publisher or the reconciliation."""
 
 import asyncio
 import random
