@@ -26,5 +26,5 @@ class Unbatched(placing.OrderPlacer):
 
 
 if __name__ == "__main__":
-    placing.OrderPlacer = Unbatched  # type: ignore[misc]  # before the application creates an intake
+    placing.OrderPlacer = Unbatched  # type: ignore[misc]  # before the application creates one
     cli.main(["serve"])

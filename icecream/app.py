@@ -172,7 +172,7 @@ def litestar() -> Litestar:
                 "reader": reader,
                 "streams": OpenStreams(reader),
                 "settlement_waiters": SettlementWaiters(reader),
-                "warnings": notify.redis_warnings,
+                "redis_warnings": notify.redis_warnings,
             }
         ),
         openapi_config=openapi.openapi_config(pages.SWAGGER, pages.REDOC, csp=pages.CSP),

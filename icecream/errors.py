@@ -274,6 +274,7 @@ class UnsupportedMediaType(Refusal):
     status = 415
 
 
+# A rate limit was exceeded, or the limit of open streams. The name is the published code.
 class QuotaExceeded(Refusal):
     """Too many requests."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from icecream import constraints, errors, settings
+from icecream import constraints, errors, settings, states
 
 # The largest id in requests and responses, as in the tables.
 MAX_ID = 2**63 - 1
@@ -28,6 +28,7 @@ Reason = Annotated[
 Timestamp = Annotated[datetime, Meta(tz=True, extra_json_schema={"maxLength": 27})]
 # Documented, not validated: values of the database are always shown.
 Name = Annotated[str, Meta(extra_json_schema={"maxLength": 100, "pattern": r"\S"})]
+OrderStatus = Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217.")]
 # For words that programs read: lowercase letters and hyphens.
 KEBAB_CASE_PATTERN = r"^[a-z]+(-[a-z]+)*$"

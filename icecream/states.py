@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 Transitions = Mapping[str, tuple[str, ...]]
 
+PAYMENT_KINDS = ("charge", "refund")
+
 ORDER: Transitions = {
     "pending": ("paid", "failed", "canceled"),
     "failed": ("pending",),
@@ -34,10 +36,14 @@ LIVE_STATUSES = ("pending", "paid", "refunding", "refunded")
 
 
 class Action(NamedTuple):
-    """An action of a user: the states in which it is allowed, and the state that it leads to."""
+    """An action of a user: the states in which it is allowed, and its goal.
+
+    `goal` is the state after everything that follows from the action has succeeded. There may be
+    states before it: a failed order that is paid again becomes `pending` first, and then `paid`.
+    """
 
     sources: tuple[str, ...]
-    target: str
+    goal: str
 
 
 # Actions on an order.

@@ -33,9 +33,8 @@ from icecream.runtime import passwords
 MAX_PRICE = 100_000_000
 MAX_STOCK = 10**12
 MAX_QUANTITY = 100_000
-PAYMENT_KINDS = ("charge", "refund")
 # The kinds of jobs.
-JOB_KINDS = (*PAYMENT_KINDS, "notice")
+JOB_KINDS = (*states.PAYMENT_KINDS, "notice")
 # A notice of the provider is retried for this time: its order may not be in the database yet.
 NOTICE_RETRY_PERIOD = timedelta(days=7)
 
@@ -159,7 +158,7 @@ class Payment(Table, tablename="payment"):
 
     id = BigSerial(primary_key=True)
     order = reference(Order)
-    kind = Word(PAYMENT_KINDS, default=None)
+    kind = Word(states.PAYMENT_KINDS, default=None)
     n = Bounded(
         1, default=1, help_text="1 for the first attempt of its kind for this order, then 2, ..."
     )

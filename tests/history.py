@@ -23,7 +23,7 @@ FLAVORS = ((250, None), (99, 40), (0, None), (333, 10_000))
 
 
 class Clock:
-    """Replaces `datetime` in `intake`."""
+    """Replaces `datetime` in `placing`."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -41,7 +41,7 @@ class History:
     def __init__(self, seed: int, users: list[int], flavors: list[int], clerk: int) -> None:
         self.chance = random.Random(seed)
         self._users, self._flavors, self._clerk = users, flavors, clerk
-        self._intake = placing.OrderPlacer(_silent)
+        self._placer = placing.OrderPlacer(_silent)
         self.orders: list[int] = []
         self._waiting: list[int] = []
         self._steps = (
@@ -71,7 +71,7 @@ class History:
     async def _place(self) -> None:
         wanted = self.chance.sample(self._flavors, self.chance.randint(1, len(self._flavors)))
         lines = {flavor: self.chance.randint(1, 4) for flavor in wanted}
-        placed = await self._intake.place(self.chance.choice(self._users), lines)
+        placed = await self._placer.place(self.chance.choice(self._users), lines)
         self.orders.append(placed.order)
         self._waiting += [placed.payment] if placed.payment else []
 

@@ -25,7 +25,7 @@ def test_final_states_do_not_change() -> None:
 def test_each_decision_about_a_payment_is_a_transition() -> None:
     for decision in states.DECISIONS.values():
         for source in decision.sources:
-            states.check_transition(states.PAYMENT, source, decision.target)
+            states.check_transition(states.PAYMENT, source, decision.goal)
 
 
 def test_the_states_before_are_those_that_lead_there() -> None:
@@ -35,12 +35,12 @@ def test_the_states_before_are_those_that_lead_there() -> None:
 
 
 def test_the_table_leads_from_where_people_may_do_something_to_its_end() -> None:
-    for sources, target in states.ACTIONS.values():
+    for sources, goal in states.ACTIONS.values():
         for source in sources:
             reached = {source}
             for _ in states.ORDER:
                 reached |= {after for state in reached for after in states.ORDER[state]}
-            assert target in reached
+            assert goal in reached
 
 
 def test_other_transitions_are_not_written() -> None:

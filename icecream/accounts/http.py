@@ -97,7 +97,7 @@ class BearerAuthentication(JWTAuthenticationMiddleware):
 def _count_refusal(
     refusal: errors.Refusal, connection: ASGIConnection[Any, Any, Any, Any]
 ) -> errors.Refusal:
-    refusal.headers |= rate_limits.count_call(rate_limits.client_address(connection.scope))
+    refusal.headers |= rate_limits.count_request(rate_limits.client_address(connection.scope))
     return refusal
 
 

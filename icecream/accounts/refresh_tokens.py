@@ -85,16 +85,16 @@ async def refresh_pair(encoded: str) -> Pair:
     user = await tokens.find_user(token)
     if token.typ != "refresh" or user is None:
         raise errors.InvalidRefreshToken()
-    successor = await database.transaction(lambda: _use_refresh_token(_hash_id(str(token.jti))))
+    successor = await database.transaction(lambda: _exchange_or_revoke(_hash_id(str(token.jti))))
     if successor is None:
         raise errors.InvalidRefreshToken("The refresh token was already used; sign in again.")
     return _build_pair(user, successor)
 
 
-async def _use_refresh_token(jti: str) -> str | None:
-    """Return the id of a successor of a token.
+async def _exchange_or_revoke(jti: str) -> str | None:
+    """Exchange a token: return the id of its successor, or None if the token is not valid.
 
-    Return None if the token is not valid. After an attempt to reuse it, also revoke its family.
+    If it was reused after its successor was used, revoke its whole family and return None.
     """
     columns = (RefreshToken.family, RefreshToken.user, RefreshToken.successor, RefreshToken.used_at)
     is_this = RefreshToken.jti == jti

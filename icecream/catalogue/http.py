@@ -108,7 +108,7 @@ class Flavors(Controller):
         async def work() -> flavors.FlavorView:
             return await flavors.create_flavor(data, by=request.user)
 
-        view, headers = await idempotency_http.run_once(
+        view, headers = await idempotency_http.answer_once(
             idempotency_key, request, work, flavors.FlavorView, body=data, status=201
         )
         return Response(view, headers=headers)
@@ -200,7 +200,7 @@ class Flavors(Controller):
             )
             return (await flavors.get_flavor(flavor))[0]
 
-        view, headers = await idempotency_http.run_once(
+        view, headers = await idempotency_http.answer_once(
             idempotency_key, request, work, flavors.FlavorView, body=data
         )
         return Response(view, headers=headers)

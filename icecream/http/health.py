@@ -61,7 +61,7 @@ class HealthChecks(Controller):
 
     path = "/health"
     include_in_schema = False
-    opt = {"exclude_from_auth": True, "uncounted": True, "any_query": True}
+    opt = {"exclude_from_auth": True, "exclude_from_rate_limit": True, "any_query": True}
 
     @get("/live")
     async def live(self) -> Health:
@@ -76,4 +76,4 @@ class HealthChecks(Controller):
         if status != "ok":
             return Response(Health(status), status_code=503)
         warnings = [*database.DB.warnings(), *background.restart_warnings()]
-        return Response(Health("ok", [*(await state.warnings()), *warnings]))
+        return Response(Health("ok", [*(await state.redis_warnings()), *warnings]))

@@ -142,7 +142,13 @@ def _build_gauges(
 
 
 # Not counted by the rate limit, and not part of the API document.
-@get("/metrics", include_in_schema=False, exclude_from_auth=True, uncounted=True, any_query=True)
+@get(
+    "/metrics",
+    include_in_schema=False,
+    exclude_from_auth=True,
+    exclude_from_rate_limit=True,
+    any_query=True,
+)
 async def get_metrics(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
     """The metrics page, only for direct requests: anyone can send a request through a proxy."""
     if any(name in request.headers for name in PROXY_HEADERS):

@@ -1,8 +1,8 @@
 """Rate limits, and the header fields that report them.
 
 The header fields follow draft-ietf-httpapi-ratelimit-headers. The counters belong to this process:
-`limits` in memory costs 10 us per call, while a shared counter in Redis would cost a round trip per
-order.
+`limits` in memory costs 10 us per request, while a shared counter in Redis would cost a round trip
+per order.
 """
 
 import time
@@ -18,11 +18,10 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from icecream import errors, settings
 from icecream.http import middleware
 
-# Wrong passwords for one name from one address: enough for typing errors, not for guessing.
-FAILED_LOGIN_LIMIT = limits.parse("10/minute")
+# Attempts to sign in with one name from one address until one of them succeeds: enough for typing
+# errors, not for guessing.
+LOGIN_ATTEMPT_LIMIT = limits.parse("10/minute")
 _limiter = FixedWindowRateLimiter(MemoryStorage())
-
-
 _parse_limit = cache(limits.parse)
 
 
@@ -50,26 +49,26 @@ def count_login_attempt(name: str, address: str) -> None:
         errors.QuotaExceeded: there were too many attempts; it has the time to wait.
     """
     key = ("login", name, address)
-    if not _limiter.hit(FAILED_LOGIN_LIMIT, *key):
-        stats = _limiter.get_window_stats(FAILED_LOGIN_LIMIT, *key)
+    if not _limiter.hit(LOGIN_ATTEMPT_LIMIT, *key):
+        stats = _limiter.get_window_stats(LOGIN_ATTEMPT_LIMIT, *key)
         raise _refusal(
-            *_header_fields("login", FAILED_LOGIN_LIMIT, stats.remaining, stats.reset_time)
+            *_header_fields("login", LOGIN_ATTEMPT_LIMIT, stats.remaining, stats.reset_time)
         )
 
 
 def reset_login_attempts(name: str, address: str) -> None:
     """Reset the attempts after a correct password."""
-    _limiter.clear(FAILED_LOGIN_LIMIT, "login", name, address)
+    _limiter.clear(LOGIN_ATTEMPT_LIMIT, "login", name, address)
 
 
-def count_call(caller: str) -> dict[str, str]:
-    """Count a call by a user or an address, and return the header fields for the response.
+def count_request(caller: str) -> dict[str, str]:
+    """Count a request of a user or an address, and return the header fields for the response.
 
     Raises:
-        errors.QuotaExceeded: there were too many calls.
+        errors.QuotaExceeded: there were too many requests.
     """
-    # Every call pays for this, so the storage is used directly: `limits` itself would build the key
-    # three times.
+    # Every request pays for this, so the storage is used directly: `limits` itself would build the
+    # key three times.
     item, key = _parse_limit(settings.load().rate_limit), f"default {caller}"
     count = _limiter.storage.incr(key, item.get_expiry())
     fields, wait = _header_fields(
@@ -87,7 +86,7 @@ def client_address(scope: Any) -> str:
 
 
 class RateLimiter:
-    """Counts calls by user if the caller has signed in, else by address."""
+    """Counts requests by user if the client has signed in, else by address."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -95,13 +94,13 @@ class RateLimiter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = scope.get("route_handler")
         if scope["type"] != ScopeType.HTTP or (
-            handler is not None and handler.opt.get("uncounted")
+            handler is not None and handler.opt.get("exclude_from_rate_limit")
         ):
             await self.app(scope, receive, send)
             return
         user = scope.get("user")
         fields = middleware.encode_headers(
-            count_call(f"user {user.id}" if user is not None else client_address(scope))
+            count_request(f"user {user.id}" if user is not None else client_address(scope))
         )
 
         async def send_with_fields(message: Message) -> None:

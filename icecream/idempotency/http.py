@@ -14,10 +14,10 @@ REPLAY_HEADERS = {"Idempotent-Replayed": "true"}
 NO_BODY = fields.Body()
 
 
-def request_key(
+def read_key(
     field: str | None, request: bodies.ApiRequest, body: Struct = NO_BODY
 ) -> keys.RequestKey | None:
-    """Return the key of a request, from its header field.
+    """Return the key of a request and its fingerprint, or None if it has no header field.
 
     Raises:
         errors.IdempotencyKeyInvalid: the field holds no valid key.
@@ -35,7 +35,7 @@ def replay_headers(*, replayed: bool) -> dict[str, str]:
     return dict(REPLAY_HEADERS) if replayed else {}
 
 
-async def run_once(
+async def answer_once(
     field: str | None,
     request: bodies.ApiRequest,
     work: Callable[[], Awaitable[T]],
@@ -59,6 +59,6 @@ async def run_once(
         errors.IdempotencyKeyReused: the key was used for another request.
     """
     answer, replayed = await keys.run_once(
-        request_key(field, request, body), work, answer_type, status=status
+        read_key(field, request, body), work, answer_type, status=status
     )
     return answer, replay_headers(replayed=replayed)

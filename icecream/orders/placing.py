@@ -4,12 +4,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Protocol
+from typing import Literal, Protocol
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from icecream import database, errors, settings
+from icecream import database, errors, fields, settings
 from icecream.catalogue import inventory, order_lines
 from icecream.database import batching
 from icecream.feed import order_history
@@ -55,7 +55,7 @@ class OrderReceipt(Struct):
     """The order is stored and will be paid."""
 
     status: Literal["Order placed"]
-    order_id: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    order_id: fields.Id
 
 
 class PlacedOrder(Struct, frozen=True):

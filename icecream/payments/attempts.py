@@ -6,8 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from icecream import database
-from icecream.tables import PAYMENT_KINDS, Job, Payment
+from icecream import database, states
+from icecream.tables import Job, Payment
 
 _INSERT_PAYMENTS = database.insert(
     Payment,
@@ -85,5 +85,5 @@ async def next_number(order: int, kind: str) -> int:
 
 async def delete_jobs(payments: Sequence[int]) -> None:
     """Delete the jobs of these payments: nothing is left to do for them."""
-    ours = Job.kind.is_in(list(PAYMENT_KINDS))
+    ours = Job.kind.is_in(list(states.PAYMENT_KINDS))
     await Job.delete().where(ours, database.is_any(Job.subject, sorted(payments)))

@@ -4,8 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from icecream import states
 from icecream.payments.leases import DueJob, Lease
-from icecream.tables import PAYMENT_KINDS
 
 # The largest share of all slots for each group of payments. The rest is left for other payments.
 MAX_CUSTOMER_SHARE = 0.8
@@ -86,7 +86,7 @@ class ConcurrencyLimits:
     @property
     def kinds(self) -> list[str]:
         """The kinds below their limit."""
-        return [kind for kind in PAYMENT_KINDS if not self._is_full(kind)]
+        return [kind for kind in states.PAYMENT_KINDS if not self._is_full(kind)]
 
     @property
     def full_customers(self) -> list[int]:

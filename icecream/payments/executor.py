@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from icecream import database
+from icecream import database, states
 from icecream.payments.circuit_breaker import CircuitBreaker
 from icecream.payments.concurrency_limits import ConcurrencyLimits
 from icecream.payments.leases import JobFilter, Lease, acquire_leases
@@ -14,7 +14,6 @@ from icecream.payments.provider_calls import OutcomeWriter, call_provider, was_a
 from icecream.payments.providers import PaymentProvider
 from icecream.runtime import background, logs
 from icecream.runtime.failpoints import reach_failpoint
-from icecream.tables import PAYMENT_KINDS
 
 log = logging.getLogger(__name__)
 # A slot is free as soon as the provider has answered. So from lease to commit, more payments than
@@ -37,7 +36,7 @@ class Executor:
         self.provider, self.slots = provider, slots
         self.lease_seconds, self.timeout = lease_seconds, timeout
         self._outcomes = OutcomeWriter(max_unsettled=UNSETTLED_PER_SLOT * slots)
-        self._breakers = {kind: CircuitBreaker() for kind in PAYMENT_KINDS}
+        self._breakers = {kind: CircuitBreaker() for kind in states.PAYMENT_KINDS}
         self._limits = ConcurrencyLimits(slots)
         self._follow_up_task: asyncio.Task[None] | None = None
         # A slot is free again as soon as the answer arrives: the next calls do not wait for the
@@ -207,7 +206,7 @@ class Executor:
                 # payments of other customers would have to read all due jobs.
                 if await self._sweep(resuming=True) and not self._limits.any_is_full:
                     # There may be more payments than slots.
-                    self._limits.mark_skipped(*PAYMENT_KINDS)
+                    self._limits.mark_skipped(*states.PAYMENT_KINDS)
             except database.DatabaseUnavailable as error:
                 logs.DATABASE_OUTAGE.record_failure(error)
                 break

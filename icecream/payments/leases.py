@@ -13,7 +13,7 @@ from icecream import database, states
 from icecream.database.queue_start import QueueStart
 from icecream.payments.providers import Charge, Refund, Request
 from icecream.runtime.failpoints import reach_failpoint
-from icecream.tables import JOB_KINDS, PAYMENT_KINDS, Job, Order, Payment
+from icecream.tables import JOB_KINDS, Job, Order, Payment
 
 # The delay after the first try without a definite answer. Each next delay is twice as long, up to
 # the maximum. Delays are shortened at random by up to half, so that retries do not come in waves.
@@ -70,7 +70,7 @@ class Lease(Struct, frozen=True):
 class JobFilter(Struct, frozen=True):
     """A filter for the due jobs that may be leased."""
 
-    kinds: Sequence[str] = PAYMENT_KINDS
+    kinds: Sequence[str] = states.PAYMENT_KINDS
     excluded_customers: Sequence[int] = ()
     """Customers whose jobs are excluded."""
     only_new: bool = False
@@ -181,7 +181,7 @@ async def _acquire_leases(
     lease_seconds: float,
     first_sent: Mapping[int, datetime],
 ) -> list[Lease]:
-    now, payment_jobs = datetime.now(UTC), Job.kind.is_in(list(PAYMENT_KINDS))
+    now, payment_jobs = datetime.now(UTC), Job.kind.is_in(list(states.PAYMENT_KINDS))
     due = await database.for_update_skip_locked(due_jobs)
     subjects = sorted(job.subject for job in select([DueJob(**row) for row in due]))
     if not subjects:
@@ -315,7 +315,7 @@ async def postpone_payment(
 async def _postpone_payment(lease: Lease, change: Change, seconds: float) -> None:
     later = database.seconds_from_now(seconds)
     await Job.update({Job.run_at: later}).where(
-        Job.kind.is_in(list(PAYMENT_KINDS)), Job.subject == lease.payment
+        Job.kind.is_in(list(states.PAYMENT_KINDS)), Job.subject == lease.payment
     )
     # The state must still be `sent`, as the lease set it. If the payment was parked since then, an
     # operator decides about it.

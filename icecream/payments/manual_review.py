@@ -197,7 +197,7 @@ async def _apply_decision(
 
 async def _reopen_payment(row: PaymentUnderReview) -> None:
     """Allow the payment to be sent again, and clear `moved`, because refunds are based on it."""
-    state = states.DECISIONS["retry"].target
+    state = states.DECISIONS["retry"].goal
     states.check_transition(states.PAYMENT, row.state, state)
     await Payment.update({Payment.state: state, Payment.moved: None}).where(
         Payment.id == row.id, Payment.state == row.state

@@ -28,7 +28,7 @@ class OrderRow(Struct):
     created_at: datetime
 
 
-ORDER_COLUMNS = database.columns_of(Order, OrderRow)
+_ORDER_ROW_COLUMNS = database.columns_of(Order, OrderRow)
 
 
 class OrderTransition(Struct):
@@ -79,7 +79,7 @@ async def lock_order(order: int) -> OrderRow:
 async def lock_orders(orders: Sequence[int]) -> dict[int, OrderRow]:
     """Lock orders, and return them by id; an order is changed only under this lock."""
     ours = database.is_any(Order.id, sorted(set(orders)))
-    query = Order.select(*ORDER_COLUMNS).where(ours).order_by(Order.id)
+    query = Order.select(*_ORDER_ROW_COLUMNS).where(ours).order_by(Order.id)
     return {row["id"]: OrderRow(**row) for row in await database.for_no_key_update(query)}
 
 

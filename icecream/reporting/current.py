@@ -9,8 +9,8 @@ from piccolo.columns.combination import WhereRaw
 from piccolo.query.functions import Sum
 
 from icecream import database, fields, states
-from icecream.reporting.sales import Count, Money, Status
-from icecream.tables import PAYMENT_KINDS, Flavor, FlavorDay, Job, Order, OrderLine, Payment
+from icecream.reporting.sales import Count, Money
+from icecream.tables import Flavor, FlavorDay, Job, Order, OrderLine, Payment
 
 # The sales pace is the average of these days, including today.
 SALES_PACE_DAYS = 28
@@ -65,7 +65,7 @@ class Latest(Struct):
     user: fields.Id
     username: fields.Name
     quantity: Count
-    status: Status
+    status: fields.OrderStatus
     total: Money
     refunded: Money
     created_at: fields.Timestamp
@@ -148,7 +148,7 @@ async def load_queue(now: datetime) -> Queue:
     moment = database.seconds_from_now(0)
     is_due, is_later = Job.run_at <= moment, Job.run_at > moment
     oldest = await Job.select(Job.run_at).where(is_due).order_by(Job.run_at).limit(1)
-    claimed = Job.select(Job.subject).where(is_later, Job.kind.is_in(list(PAYMENT_KINDS)))
+    claimed = Job.select(Job.subject).where(is_later, Job.kind.is_in(list(states.PAYMENT_KINDS)))
     sent = await Payment.count().where(IS_OPEN, Payment.state == "sent", Payment.id.is_in(claimed))
     return Queue(
         due=await Job.count().where(is_due),

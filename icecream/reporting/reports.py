@@ -39,7 +39,7 @@ class Report(Struct, rename={"since": "from", "until": "to"}):
 
     since: Day | None
     until: Day | None
-    status: sales.Status | None
+    status: fields.OrderStatus | None
     interval: sales.Interval | None
     currency: fields.Currency
     totals: Figures

@@ -19,7 +19,6 @@ from icecream.tables import CustomerDay, DayTotal, FlavorDay, FlavorTotal, User
 MAX_TOP_CUSTOMERS = 10
 INTERVALS = ("day", "week", "month")
 Interval = Annotated[str, Meta(extra_json_schema={"enum": list(INTERVALS)})]
-Status = Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
 Day = Annotated[date, Meta(extra_json_schema={"maxLength": 10})]
 Count = Annotated[int, Meta(ge=0, le=fields.MAX_ID)]
 Money = Annotated[int, Meta(ge=0, le=fields.MAX_ID, description="In minor units, such as cents.")]
@@ -81,7 +80,7 @@ class CustomerFigures(Figures):
 class Outcome(Struct):
     """The number and the total amount of the orders in a status."""
 
-    status: Status
+    status: fields.OrderStatus
     orders: Count
     total: Money
 

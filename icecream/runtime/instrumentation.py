@@ -23,6 +23,8 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from icecream import states
+
 # The library reads the folder from here: if used, it is set before this module is imported.
 METRICS_FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 # An order takes some milliseconds, and a call to a provider takes up to its timeout.
@@ -45,7 +47,6 @@ DURATION_BUCKETS_SECONDS = (
 BATCH_SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100)
 # A client may send any word as its method.
 COUNTED_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-PAYMENT_KINDS = ("charge", "refund")
 ATTEMPT_RESULTS = ("succeeded", "declined", "unknown", "later", "refused", "error", "parked")
 # Kinds of items that are processed one by one: if one fails, the others are still processed.
 FAILURE_KINDS = ("finding", "notice", "task")
@@ -122,7 +123,7 @@ _FAILURES = Counter(
 # increase.
 for _outcome in ("placed", "replayed", "unavailable"):
     _ORDERS.labels(_outcome)
-for _kind in PAYMENT_KINDS:
+for _kind in states.PAYMENT_KINDS:
     for _result in ATTEMPT_RESULTS:
         _ATTEMPT_SECONDS.labels(_kind, _result)
 for _failure in FAILURE_KINDS:

@@ -26,13 +26,13 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
     rate_limits._limiter.storage.reset()
 
 
-async def test_every_response_has_the_remaining_quota(customer: Caller) -> None:
+async def test_every_response_has_the_rate_limit_and_what_is_left_of_it(customer: Caller) -> None:
     answer = await customer.get("/api/flavors/")
     assert answer.headers["ratelimit-policy"] == '"default";q=6000;w=60'
     assert answer.headers["ratelimit"].startswith('"default";r=59')
 
 
-async def test_too_many_calls_are_429_with_the_time_to_wait(
+async def test_too_many_requests_are_429_with_the_time_to_wait(
     strict: None, customer: Caller, stranger: Caller
 ) -> None:
     answers = [await customer.get("/api/flavors/") for _ in range(4)]
@@ -43,7 +43,7 @@ async def test_too_many_calls_are_429_with_the_time_to_wait(
     assert (await stranger.get("/api/flavors/")).status_code == 200
 
 
-async def test_calls_with_bad_tokens_count_by_address(
+async def test_requests_with_bad_tokens_count_by_address(
     strict: None, client: httpx.AsyncClient
 ) -> None:
     headers = {"Authorization": "Bearer x"}
@@ -68,12 +68,12 @@ async def test_a_sign_in_that_is_refused_by_a_full_queue_is_not_counted(
 async def test_password_guessing_is_limited_for_one_name_and_address(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limits, "FAILED_LOGIN_LIMIT", rate_limits.limits.parse("2/minute"))
+    monkeypatch.setattr(rate_limits, "LOGIN_ATTEMPT_LIMIT", rate_limits.limits.parse("2/minute"))
     body = {"username": "guessed at", "password": "wrong password"}
     statuses = [(await client.post("/api/token/", json=body)).status_code for _ in range(3)]
     assert statuses == [401, 401, 429]
     together = {"username": "guessed at by many at once", "password": "wrong password"}
     answers = await asyncio.gather(*(client.post("/api/token/", json=together) for _ in range(6)))
     assert sorted(answer.status_code for answer in answers) == [401, 401, 429, 429, 429, 429]
-    other = {"username": "somebody else", "password": "wrong password"}
+    other = {"username": "another", "password": "wrong password"}
     assert (await client.post("/api/token/", json=other)).status_code == 401

@@ -1,4 +1,4 @@
-"""Test which endpoints take an Idempotency-Key (test_keys and test_together test its effect)."""
+"""Test which endpoints take an Idempotency-Key (test_keys tests its effect)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Mutations of placing orders: intake, idempotency keys, stock, totals."""
+"""Mutations of placing orders: batches, idempotency keys, stock, totals."""
 
 from tests.mutations import at
 
@@ -178,8 +178,8 @@ MUTATIONS = [
         ),
         (
             "keys: the fingerprint of a refund leaves out its amount",
-            "request_key(field, request, body), work",
-            "request_key(field, request), work",
+            "read_key(field, request, body), work",
+            "read_key(field, request), work",
         ),
     ),
     *at(

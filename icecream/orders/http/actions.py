@@ -169,7 +169,9 @@ async def _change(
     async def work() -> OrderChange:
         return OrderChange(order, await stage())
 
-    changed, headers = await idempotency_http.run_once(key, request, work, OrderChange, body=body)
+    changed, headers = await idempotency_http.answer_once(
+        key, request, work, OrderChange, body=body
+    )
     if changed.payments:
         with logs.log_errors(log, "The notification of the workers after a change"):
             await state.notify_workers(changed.payments)

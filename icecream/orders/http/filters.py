@@ -139,7 +139,7 @@ async def read_page(
 
 
 def _matching_orders(order_filter: OrderFilter) -> Select[Order]:
-    query = Order.select(*responses.ORDER_COLUMNS)
+    query = Order.select(*responses.ORDER_VIEW_COLUMNS)
     if order_filter.user is not None:
         query = query.where(Order.user == order_filter.user)
     if order_filter.status:

@@ -67,7 +67,7 @@ class Orders(Controller):
         paid or failed, or after N seconds, and contains the `order`.
         """
         user, seconds = request.user, waiting.parse_wait_preference(prefer)
-        key = idempotency_http.request_key(idempotency_key, request, data)
+        key = idempotency_http.read_key(idempotency_key, request, data)
         try:
             placed = await state.order_placer.place(
                 user.id, data.quantities, key, user.payment_method

@@ -14,7 +14,6 @@ from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, Pa
 # The maximum number of flavors in one order.
 MAX_LINES = 100
 MAX_TOTAL = MAX_LINES * MAX_QUANTITY * MAX_PRICE
-Status = Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
 Quantity = Annotated[int, Meta(ge=1, le=MAX_LINES * MAX_QUANTITY)]
 Amount = Annotated[int, Meta(ge=0, le=MAX_TOTAL, description="In minor units, such as cents.")]
 
@@ -35,7 +34,7 @@ class OrderView(Struct):
 
     id: fields.Id
     quantity: Quantity
-    status: Status
+    status: fields.OrderStatus
     created_at: fields.Timestamp
     user: fields.Id
     flavor: fields.Id | None
@@ -87,11 +86,11 @@ class Quote(Struct):
     currency: fields.Currency
 
 
-class Step(Struct, rename={"sources": "from", "target": "to"}):
+class Step(Struct, rename={"sources": "from", "goal": "to"}):
     """An action, from one of these statuses to its final status."""
 
     sources: tuple[fields.Word, ...]
-    target: fields.Word
+    goal: fields.Word
 
 
 class StateTable(Struct):
@@ -128,7 +127,7 @@ STATE_TABLE = StateTable(
     payment=states.PAYMENT,
     actions={name: Step(*action) for name, action in states.ACTIONS.items()},
 )
-ORDER_COLUMNS = (
+ORDER_VIEW_COLUMNS = (
     Order.id,
     Order.status,
     Order.created_at,
@@ -140,7 +139,7 @@ ORDER_COLUMNS = (
 
 
 async def read_orders(query: Select[Order]) -> list[OrderView]:
-    """Return the orders of a query of ORDER_COLUMNS, each with its lines."""
+    """Return the orders of a query of ORDER_VIEW_COLUMNS, each with its lines."""
     return await _add_lines(await query)
 
 
@@ -178,7 +177,7 @@ async def get_order(order: int, *, user: User) -> OrderDetail:
         errors.NotFound: there is no such order, or it belongs to another user and `user` is not
             staff.
     """
-    rows = await Order.select(*ORDER_COLUMNS, Order.cancel_requested).where(Order.id == order)
+    rows = await Order.select(*ORDER_VIEW_COLUMNS, Order.cancel_requested).where(Order.id == order)
     if not rows or not (user.admin or rows[0]["user"] == user.id):
         raise errors.NotFound
     cancel_requested = rows[0].pop("cancel_requested")

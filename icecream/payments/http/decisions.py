@@ -208,7 +208,7 @@ async def _decide(
             payment, await decision(payment, reason=data.reason, by=request.user.id)
         )
 
-    decided, headers = await idempotency_http.run_once(
+    decided, headers = await idempotency_http.answer_once(
         idempotency_key, request, work, DecisionResult, body=data
     )
     if decided.staged:

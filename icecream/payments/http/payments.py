@@ -13,7 +13,7 @@ from icecream.accounts import http as accounts_http
 from icecream.http import bodies, openapi, pagination
 from icecream.payments import decline_codes, manual_review
 from icecream.payments.http import methods as methods_http
-from icecream.tables import PAYMENT_KINDS, Payment
+from icecream.tables import Payment
 
 COLUMNS = (
     *manual_review.COLUMNS,
@@ -26,7 +26,7 @@ COLUMNS = (
     Payment.last_error,
     Payment.failure,
 )
-Kind = Annotated[str, Meta(extra_json_schema={"enum": list(PAYMENT_KINDS)})]
+Kind = Annotated[str, Meta(extra_json_schema={"enum": list(states.PAYMENT_KINDS)})]
 PaymentState = Annotated[str, Meta(extra_json_schema={"enum": list(states.PAYMENT)})]
 Decision = Annotated[str, Meta(extra_json_schema={"enum": list(states.DECISIONS)})]
 Visible = Annotated[str, Meta(max_length=255, pattern=methods_http.VISIBLE_PATTERN)]
@@ -138,7 +138,7 @@ class Payments(Controller):
         kind: Annotated[
             str | None,
             Parameter(
-                schema_extra={"enum": list(PAYMENT_KINDS)},
+                schema_extra={"enum": list(states.PAYMENT_KINDS)},
                 description="Only payments of this kind.",
             ),
         ] = None,
@@ -150,7 +150,7 @@ class Payments(Controller):
         Each page except the last one has a `Link` to the next page (RFC 8288).
         """
         pagination.parse_choice("state", state_, states.PAYMENT)
-        pagination.parse_choice("kind", kind, PAYMENT_KINDS)
+        pagination.parse_choice("kind", kind, states.PAYMENT_KINDS)
         filters = {Payment.state: state_, Payment.order: order, Payment.kind: kind}
         conditions = [column == value for column, value in filters.items() if value is not None]
 

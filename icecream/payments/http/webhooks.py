@@ -16,7 +16,7 @@ from icecream.payments import providers, webhook_inbox
     status_code=200,
     include_in_schema=False,
     exclude_from_auth=True,
-    uncounted=True,
+    exclude_from_rate_limit=True,
     any_query=True,
 )
 async def receive_webhook(
@@ -29,7 +29,7 @@ async def receive_webhook(
         event = state.provider.parse_webhook(await request.body(), request.headers)
     except providers.UnverifiedWebhook:
         refusal = errors.InvalidSignature()
-        refusal.headers |= rate_limits.count_call(rate_limits.client_address(request.scope))
+        refusal.headers |= rate_limits.count_request(rate_limits.client_address(request.scope))
         raise refusal from None
     if event is not None:
         await webhook_inbox.store_event(provider, event)

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from icecream import settings
+from icecream import settings, states
 from icecream.payments import leases, settlement
 from icecream.payments.providers import Charge, Declined, OutcomeUnknown, Refund
-from icecream.tables import PAYMENT_KINDS, Flavor, Job, Payment, User
+from icecream.tables import Flavor, Job, Payment, User
 from tests import ledger
 from tests.conftest import (
     Caller,
@@ -457,7 +457,7 @@ async def test_canceling_and_charging_at_once_come_to_one_end(
     await charging
     assert {answer.status_code for answer in answers} <= {200, 202}
     open_jobs = Job.select(Job.subject).where(
-        Job.kind.is_in(list(PAYMENT_KINDS)), Job.customer == customer.user.id
+        Job.kind.is_in(list(states.PAYMENT_KINDS)), Job.customer == customer.user.id
     )
     # The payments of one customer get a share of the slots only: one call may not carry out all. A
     # charge that ends after its cancellation adds a refund.

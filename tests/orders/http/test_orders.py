@@ -400,7 +400,7 @@ async def test_the_states_are_those_of_the_one_table(customer: Caller) -> None:
         "order": {name: list(after) for name, after in states.ORDER.items()},
         "payment": {name: list(after) for name, after in states.PAYMENT.items()},
         "actions": {
-            name: {"from": list(action.sources), "to": action.target}
+            name: {"from": list(action.sources), "to": action.goal}
             for name, action in states.ACTIONS.items()
         },
     }
