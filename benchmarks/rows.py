@@ -268,7 +268,7 @@ def start(run: Run) -> Iterator[TableLine]:
 
 
 def pickup(run: Run) -> Iterator[TableLine]:
-    """Measure the time from an order's creation to the claim of its payment by an idle worker."""
+    """Measure the time from an order's creation to the lease of its payment by an idle worker."""
     late = """SELECT extract(epoch FROM percentile_cont(0.99) WITHIN GROUP
         (ORDER BY first_sent_at - created_at)) * 1000
         FROM payment JOIN orders ON orders.id = payment."order" WHERE first_sent_at IS NOT NULL"""

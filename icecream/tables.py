@@ -35,7 +35,7 @@ MAX_STOCK = 10**12
 MAX_QUANTITY = 100_000
 # The kinds of jobs.
 JOB_KINDS = (*states.PAYMENT_KINDS, "notice")
-# A notice of the provider is retried for this time: its order may not be in the database yet.
+# A webhook event is retried for this time: its order may not be in the database yet.
 NOTICE_RETRY_PERIOD = timedelta(days=7)
 
 

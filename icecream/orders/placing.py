@@ -120,7 +120,7 @@ class OrderPlacer:
 
     def _after_commit(self, results: Sequence[PlacedOrder | Exception]) -> None:
         """Count the orders, and notify the workers, after the commit."""
-        reach_failpoint("intake.committed")
+        reach_failpoint("orders.committed")
         placed = [order for order in results if isinstance(order, PlacedOrder)]
         if staged := {order.payment: order.customer for order in placed if order.payment}:
             # The notification is not awaited: it only makes payments faster. The jobs in the
@@ -133,7 +133,7 @@ class OrderPlacer:
         instrumentation.count_orders("replayed", replayed)
 
     async def _notify_workers(self, staged: dict[int, int]) -> None:
-        reach_failpoint("intake.ringing")
+        reach_failpoint("orders.notifying")
         with logs.log_errors(log, "The notification of the workers about new payments"):
             await self._notify(list(staged), list(staged.values()))
 
@@ -230,7 +230,7 @@ async def place_orders(requests: Sequence[OrderRequest]) -> list[PlacedOrder | E
         await _write_orders(new, now)
         responses = [_stored_response(order.key, order.receipt) for order in new if order.key]
         await keys.store_responses(responses, at=now)
-        reach_failpoint("intake.before_commit")
+        reach_failpoint("orders.before_commit")
     return [
         _public_result(request.user, result)
         for request, result in zip(requests, results, strict=True)

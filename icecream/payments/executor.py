@@ -137,7 +137,7 @@ class Executor:
             if breaker.allows_trial and len(acquired) < room:
                 self._add(await self._acquire_trial(ids, kind, breaker), acquired)
         if acquired:
-            reach_failpoint("payments.claimed")
+            reach_failpoint("payments.leased")
 
     def _add(self, new: Sequence[Lease], acquired: list[Lease]) -> None:
         for one in new:

@@ -192,7 +192,7 @@ async def _acquire_leases(
     )
     rows = await _mark_sent(subjects, now, first_sent)
     acquired = await _leases_for(rows, now)
-    reach_failpoint("payments.claiming")
+    reach_failpoint("payments.leasing")
     if ended := set(subjects) - {row.id for row in rows}:
         await Job.delete().where(payment_jobs, database.is_any(Job.subject, sorted(ended)))
     return acquired
@@ -260,8 +260,11 @@ def _request(row: PaymentRow, currency: str, charges: dict[int, str]) -> Request
     return Refund(key, amount, currency, order, charges.get(order, NO_CHARGE_REFERENCE))
 
 
-async def read_unleased(payment: int, among: Sequence[str] | None = None) -> Lease | None:
-    """Return a payment as a lease, without leasing it, to look it up; None if it has ended.
+async def read_payment_as_lease(payment: int, among: Sequence[str] | None = None) -> Lease | None:
+    """Return a payment in the form of a lease that no worker holds; None if it has ended.
+
+    A look-up moves no money, and a definite answer counts from any source. So looking a payment up,
+    and settling what the provider or an operator says about it, need its data but no lease.
 
     Args:
         among: the allowed states. The default is the states of a payment that was sent and has not

@@ -90,7 +90,7 @@ async def release_payment(payment: int, *, reason: str, by: int) -> list[int]:
     """
 
     async def work(row: PaymentUnderReview) -> list[int]:
-        lease = await leases.read_unleased(payment)
+        lease = await leases.read_payment_as_lease(payment)
         assert lease is not None
         return await settlement.write_results(
             [settlement.SettlementResult(lease, Declined(reason, "released"), by)]
@@ -112,7 +112,7 @@ async def refund_payment(payment: int, *, reason: str, by: int) -> list[int]:
     """
 
     async def work(row: PaymentUnderReview) -> list[int]:
-        lease = await leases.read_unleased(payment)
+        lease = await leases.read_payment_as_lease(payment)
         assert lease is not None
         requested, reference = lease.request, lease.reference
         if (
@@ -147,7 +147,7 @@ async def book_refund(payment: int, *, reason: str, by: int) -> list[int]:
     """
 
     async def work(row: PaymentUnderReview) -> list[int]:
-        lease = await leases.read_unleased(payment)
+        lease = await leases.read_payment_as_lease(payment)
         assert lease is not None
         requested, reference, moved = lease.request, lease.reference, row.moved
         if reference is None or "book" not in allowed_decisions(row):

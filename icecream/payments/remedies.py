@@ -12,7 +12,7 @@ from icecream import database, errors
 from icecream.feed import order_history
 from icecream.feed.order_history import Details
 from icecream.payments import corrections
-from icecream.payments.leases import read_unleased
+from icecream.payments.leases import read_payment_as_lease
 from icecream.payments.order_transitions import lock_orders
 from icecream.payments.providers import (
     NO_ANSWER,
@@ -109,7 +109,7 @@ async def _adopt_outcome(finding: Finding) -> None:
         if record.state == "succeeded"
         else Declined("It is declined in the provider's list.")
     )
-    if lease := await read_unleased(finding.payment):
+    if lease := await read_payment_as_lease(finding.payment):
         await settle([SettlementResult(lease, answer)])
     elif isinstance(answer, Declined) and record.kind == "refund":
         await corrections.park_failed_refund(finding.payment, answer.reason)

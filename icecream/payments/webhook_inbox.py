@@ -32,8 +32,8 @@ MAX_EVENTS_PER_PRUNE = 1000
 MAX_RETRY_DELAY_SECONDS = 3600.0
 # The width of the columns.
 MAX_COLUMN_LENGTH = 255
-NOTICE_JOBS = Job.kind == "notice"
-_INSERT_NOTICES = database.insert(
+EVENT_JOBS = Job.kind == "notice"
+_INSERT_EVENTS = database.insert(
     Notice,
     (
         Notice.provider,
@@ -93,11 +93,11 @@ async def _store_event(provider: str, event: providers.WebhookEvent) -> bool:
     )
     applied_at = now if ended else None
     row = (provider, event.id, event.key, event.reference, now, applied_at)
-    inserted = await _INSERT_NOTICES([row])
+    inserted = await _INSERT_EVENTS([row])
     if inserted and not ended:
         due = database.seconds_from_now(LOOKUP_DELAY.total_seconds())
         await Job.insert(Job(kind="notice", subject=inserted[0]["id"], run_at=due, tries=0))
-    reach_failpoint("notices.receiving")
+    reach_failpoint("webhooks.receiving")
     return bool(inserted)
 
 
@@ -117,7 +117,7 @@ class WebhookInbox:
     async def sweep(self) -> bool:
         """Apply some due events; return True if there may be more."""
         events = await database.transaction(self._postpone_due)
-        reach_failpoint("notices.claimed")
+        reach_failpoint("webhooks.postponed")
         outcomes = await asyncio.gather(*map(self._apply, events), return_exceptions=True)
         for event, outcome in zip(events, outcomes, strict=True):
             if isinstance(outcome, database.DATABASE_UNAVAILABLE):
@@ -129,7 +129,7 @@ class WebhookInbox:
     async def _postpone_due(self) -> list[DueEvent]:
         """Postpone due events and return them, so that they are retried after any failure."""
         due = Job.select(Job.subject, Job.tries).where(
-            NOTICE_JOBS,
+            EVENT_JOBS,
             Job.run_at <= database.seconds_from_now(0),
             *await leases.JOB_QUEUE_START.conditions(),
         )
@@ -142,7 +142,7 @@ class WebhookInbox:
                 max(self.lease_seconds, leases.retry_delay(tries, MAX_RETRY_DELAY_SECONDS))
             )
             await Job.update({Job.run_at: later, Job.tries: tries}).where(
-                NOTICE_JOBS, Job.subject == job["subject"]
+                EVENT_JOBS, Job.subject == job["subject"]
             )
         return (
             await _read_events({job["subject"]: job["tries"] + 1 for job in jobs}) if jobs else []
@@ -172,19 +172,19 @@ class WebhookInbox:
             return True
         if (payment["kind"], payment["state"]) == ("refund", "succeeded"):
             return await self._check_refund(payment["id"], event)
-        lease = await leases.read_unleased(payment["id"])
+        lease = await leases.read_payment_as_lease(payment["id"])
         if lease is None:
             return True
         answer = await self._look_up(lease.request, event.reference, event)
         if answer is None:
             return False
         await settle([SettlementResult(lease, answer)])
-        reach_failpoint("notices.settled")
+        reach_failpoint("webhooks.settled")
         return True
 
     async def _check_refund(self, refund: int, event: DueEvent) -> bool:
         """Return whether a succeeded refund is confirmed, or its later failure is written."""
-        lease = await leases.read_unleased(refund, ("succeeded",))
+        lease = await leases.read_payment_as_lease(refund, ("succeeded",))
         if lease is None:
             return False
         answer = await self._look_up(lease.request, lease.reference, event)
@@ -239,7 +239,7 @@ async def _log_failure(event: DueEvent, error: BaseException) -> None:
 
 
 async def _delete_jobs(events: list[int]) -> None:
-    await Job.delete().where(NOTICE_JOBS, database.is_any(Job.subject, events))
+    await Job.delete().where(EVENT_JOBS, database.is_any(Job.subject, events))
 
 
 async def _mark_applied(event: DueEvent) -> None:

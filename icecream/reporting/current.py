@@ -148,8 +148,8 @@ async def load_queue(now: datetime) -> Queue:
     moment = database.seconds_from_now(0)
     is_due, is_later = Job.run_at <= moment, Job.run_at > moment
     oldest = await Job.select(Job.run_at).where(is_due).order_by(Job.run_at).limit(1)
-    claimed = Job.select(Job.subject).where(is_later, Job.kind.is_in(list(states.PAYMENT_KINDS)))
-    sent = await Payment.count().where(IS_OPEN, Payment.state == "sent", Payment.id.is_in(claimed))
+    leased = Job.select(Job.subject).where(is_later, Job.kind.is_in(list(states.PAYMENT_KINDS)))
+    sent = await Payment.count().where(IS_OPEN, Payment.state == "sent", Payment.id.is_in(leased))
     return Queue(
         due=await Job.count().where(is_due),
         in_flight=sent,

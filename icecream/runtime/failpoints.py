@@ -4,20 +4,20 @@ from collections.abc import Callable
 
 # All places, to detect misspelled names and untested places.
 FAILPOINTS = (
-    "intake.before_commit",
-    "intake.committed",
-    "intake.ringing",
+    "orders.before_commit",
+    "orders.committed",
+    "orders.notifying",
     "feed.publishing",
     "feed.published",
-    "payments.claiming",
-    "payments.claimed",
+    "payments.leasing",
+    "payments.leased",
     "payments.before_call",
     "payments.answered",
     "payments.settling",
     "payments.settled",
-    "notices.receiving",
-    "notices.claimed",
-    "notices.settled",
+    "webhooks.receiving",
+    "webhooks.postponed",
+    "webhooks.settled",
 )
 _armed: dict[str, Callable[[], None]] = {}
 

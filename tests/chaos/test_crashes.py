@@ -248,8 +248,8 @@ def pays(theatre: Theatre, order: int, price: int) -> None:
 
 
 IN_INTAKE = [
-    pytest.param("intake.before_commit", id="1 inside the order's transaction"),
-    pytest.param("intake.committed", id="2 committed, the answer lost"),
+    pytest.param("orders.before_commit", id="1 inside the order's transaction"),
+    pytest.param("orders.committed", id="2 committed, the answer lost"),
 ]
 
 
@@ -269,7 +269,7 @@ def test_a_server_dies_while_it_places_an_order(theatre: Theatre, failpoint: str
 
 def test_3_a_server_dies_after_its_response_and_before_the_notification(theatre: Theatre) -> None:
     theatre.flavor(0)
-    theatre.at("intake.ringing", "answer")
+    theatre.at("orders.notifying", "answer")
     order = theatre.order("no-bell")
     theatre.died(theatre.server)
     theatre.heal()
@@ -277,8 +277,8 @@ def test_3_a_server_dies_after_its_response_and_before_the_notification(theatre:
 
 
 BY_WORKERS = [
-    pytest.param("payments.claiming", id="6 inside the claim's transaction"),
-    pytest.param("payments.claimed", id="7 after the claim and the intent"),
+    pytest.param("payments.leasing", id="6 inside the claim's transaction"),
+    pytest.param("payments.leased", id="7 after the claim and the intent"),
     pytest.param("payments.before_call", id="8 before the call"),
     pytest.param("payments.answered", id="10 charged, the answer lost with the worker"),
     pytest.param("payments.settling", id="13 inside the settling transaction"),
@@ -428,7 +428,7 @@ def test_16_a_decline(theatre: Theatre) -> None:
 
 def test_17_an_order_is_canceled_before_its_payment_is_sent(theatre: Theatre) -> None:
     theatre.flavor(0)
-    theatre.at("payments.claiming", "refuse")
+    theatre.at("payments.leasing", "refuse")
     order = theatre.order("not-sent")
     answer = theatre.shop.http.post(f"/api/orders/{order}/cancel/")
     assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
@@ -457,12 +457,12 @@ def test_an_order_is_canceled_during_its_charge(theatre: Theatre, dies: bool) ->
 def test_21_the_disk_is_full(theatre: Theatre) -> None:
     theatre.flavor(0)
     before = theatre.shop.http.get("/api/orders/").json()
-    theatre.at("intake.before_commit", "full")
+    theatre.at("orders.before_commit", "full")
     answer = theatre.ask("full")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert theatre.ask("full").status_code == 503
     assert theatre.shop.http.get("/api/orders/").json() == before
-    theatre.at("intake.before_commit", "empty")
+    theatre.at("orders.before_commit", "empty")
     pays(theatre, theatre.order("full"), 500)
 
 

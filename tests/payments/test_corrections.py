@@ -315,7 +315,7 @@ async def test_the_comparison_finds_a_refund_that_failed_afterwards(customer: Ca
 async def test_only_an_operator_ends_the_review_of_a_refund_that_failed(customer: Caller) -> None:
     """Other answers of the provider that arrive during the review are ignored."""
     one, provider = await given(customer), LookupProvider()
-    lease = await leases.read_unleased(one.refund, ("succeeded",))
+    lease = await leases.read_payment_as_lease(one.refund, ("succeeded",))
     assert lease is not None
     assert await corrections.park_failed_refund(one.refund, "account closed")
     failed = made(one.order, 1000, "charge", key=lease.request.key, state="declined")

@@ -358,7 +358,7 @@ async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
     assert row == {"state": "parked", "last_error": settlement.MISSING_CHARGE}
     assert not await Job.exists().where(Job.kind == "refund", Job.subject == refund.id)
     # If the provider moved money for it anyway, staff have to review it too.
-    lease = await leases.read_unleased(refund.id)
+    lease = await leases.read_payment_as_lease(refund.id)
     assert lease is not None
     await manual_review.retry_payment(refund.id, reason="to be sure", by=staff.user.id)
     assert await settled(lease, f"of nothing {refund.id}")
@@ -697,7 +697,7 @@ async def test_another_amount_than_requested_is_parked(
     assert (row["provider_ref"], row["moved"]) == (reference, amount)
     assert row["last_error"] == f"The provider moved {said} instead of 5.00 EUR."
     # A late answer with the right amount ends the manual review.
-    lease = await leases.read_unleased(number(placed))
+    lease = await leases.read_payment_as_lease(number(placed))
     assert lease is not None
     assert await settled(lease, reference)
     assert await state(placed) == ("paid", "succeeded")

@@ -392,7 +392,7 @@ async def test_an_unavailable_database_is_one_error_and_not_one_for_each_event(
     for _ in range(3):
         await stored_event(key)
     await due_now()
-    monkeypatch.setattr(leases, "read_unleased", away)
+    monkeypatch.setattr(leases, "read_payment_as_lease", away)
     with pytest.raises(database.DatabaseUnavailable):
         await inbox(LookupProvider()).sweep()
     assert records_of(caplog, webhook_inbox.log) == []
@@ -432,7 +432,7 @@ async def test_two_events_and_a_worker_at_the_same_time_are_one_charge(
     await ledger.check()
 
 
-@pytest.mark.parametrize("where", ["notices.claimed", "notices.settled"])
+@pytest.mark.parametrize("where", ["webhooks.postponed", "webhooks.settled"])
 async def test_a_worker_that_dies_leaves_its_events_to_the_next(
     placed: placing.PlacedOrder, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:

@@ -13,11 +13,11 @@ TOP = Path(__file__).parents[2]
 def test_a_failpoint_does_nothing_until_it_is_armed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failpoints, "_armed", {})
     reached: list[str] = []
-    failpoints.reach_failpoint("payments.claimed")
-    failpoints.arm_failpoint("payments.claimed", lambda: reached.append("payments.claimed"))
+    failpoints.reach_failpoint("payments.leased")
+    failpoints.arm_failpoint("payments.leased", lambda: reached.append("payments.leased"))
     failpoints.reach_failpoint("payments.answered")
-    failpoints.reach_failpoint("payments.claimed")
-    assert reached == ["payments.claimed"]
+    failpoints.reach_failpoint("payments.leased")
+    assert reached == ["payments.leased"]
 
 
 def test_an_unknown_failpoint_cannot_be_armed() -> None:

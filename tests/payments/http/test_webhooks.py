@@ -193,7 +193,7 @@ async def test_an_event_without_a_commit_is_not_acknowledged_and_may_be_repeated
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setitem(failpoints._armed, "notices.receiving", fail)
+        patch.setitem(failpoints._armed, "webhooks.receiving", fail)
         answer = await provider.post(PATH, json=event_body())
     assert answer.status_code == status
     assert (await kept(), await jobs()) == ([], 0)
@@ -213,7 +213,7 @@ SimulatedProvider.close = close
 """
 KILLED = """
 import os, signal
-failpoints.arm_failpoint("notices.receiving", lambda: os.kill(os.getpid(), signal.SIGKILL))
+failpoints.arm_failpoint("webhooks.receiving", lambda: os.kill(os.getpid(), signal.SIGKILL))
 """
 
 
