@@ -309,7 +309,7 @@ class Provider:
         self.found: Answer | Exception | None = None
         self.at_once = self.most_at_once = 0
         self.takes = 0.005
-        self.heard = asyncio.Event()
+        self.is_called = asyncio.Event()
 
     async def charge(self, charge: Charge) -> Answer:
         return await self._answer(charge)
@@ -341,14 +341,14 @@ class Provider:
 
 
 @pytest.fixture
-async def no_notices(opened: None) -> AsyncIterator[None]:
-    """Delete all notices before and after the test, because tests count jobs."""
-    await forget_notices()
+async def no_webhook_events(opened: None) -> AsyncIterator[None]:
+    """Delete all webhook events before and after the test, because tests count jobs."""
+    await delete_webhook_events()
     yield
-    await forget_notices()
+    await delete_webhook_events()
 
 
-async def forget_notices() -> None:
+async def delete_webhook_events() -> None:
     await Job.delete().where(Job.kind == "notice")
     await Notice.delete(force=True)
 

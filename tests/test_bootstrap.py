@@ -38,9 +38,9 @@ async def test_several_migration_runners_at_once_are_safe(elsewhere: dict[str, s
     command = ("-m", "icecream", "migrate")
     answers = await asyncio.gather(*(run(elsewhere, *command) for _ in range(4)))
     assert [code for code, _ in answers] == [0, 0, 0, 0], answers
-    told = [output for _, output in answers if "first admin" in output]
-    assert len(told) == 1
-    assert ADMIN_PASSWORD not in told[0]
+    printed = [output for _, output in answers if "first admin" in output]
+    assert len(printed) == 1
+    assert ADMIN_PASSWORD not in printed[0]
 
 
 async def test_a_random_password_is_shown_once(elsewhere: dict[str, str]) -> None:

@@ -156,7 +156,7 @@ def test_a_redis_address_needs_a_valid_port() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("redis://localhost/0?protocl=3", "unexpected keyword argument 'protocl'"),
         ("redis://localhost/0?protocol=4", "protocol must be either 2 or 3"),
@@ -167,10 +167,12 @@ def test_a_redis_address_needs_a_valid_port() -> None:
         ("rediss://localhost/0?ssl_cert_reqs=sometimes", "sometimes"),
     ],
 )
-def test_invalid_options_of_a_redis_address_are_reported_in_one_line(url: str, told: str) -> None:
+def test_invalid_options_of_a_redis_address_are_reported_in_one_line(
+    url: str, message: str
+) -> None:
     with pytest.raises(settings.BadSetting, match=r"^ICECREAM_REDIS_URL") as refused:
         settings.parse_settings(LARGE | {"ICECREAM_REDIS_URL": url})
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
 
 

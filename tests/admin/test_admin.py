@@ -945,19 +945,19 @@ async def test_an_invalid_form_is_refused_with_a_message(
 async def test_a_form_notifies_the_workers_of_its_payments(
     hashed: str, customer: Caller, placed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rung: list[list[int]] = []
+    notifications: list[list[int]] = []
 
-    async def ring(staged: list[int]) -> None:
-        rung.append(staged)
+    async def notify(staged: list[int]) -> None:
+        notifications.append(staged)
 
-    monkeypatch.setattr("tasks.notify.notify_workers", ring)
+    monkeypatch.setattr("tasks.notify.notify_workers", notify)
     odd = await parked(customer)
     site = httpx.ASGITransport(app.create(), raise_app_exceptions=False)
     async with browser(site, id=await session(await new_user(hashed, admin=True))) as client:
         await submit(client, "cancel-an-order", order=placed)
-        assert rung == []
+        assert notifications == []
         await submit(client, "retry-a-parked-payment", payment=odd.payment, reason="r")
-        assert rung == [[odd.payment]]
+        assert notifications == [[odd.payment]]
 
 
 # Bodies

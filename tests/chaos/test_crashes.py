@@ -62,7 +62,7 @@ class Later(datetime.datetime):
         return datetime.datetime.now(tz) + datetime.timedelta(days={days})
 provider_calls.datetime = Later
 """
-NOTICES = """
+APPLIED_EVENTS = """
 import asyncio, sys
 from icecream.tables import Notice
 ours = Notice.key == sys.argv[1], Notice.applied_at.is_not_null()
@@ -156,9 +156,9 @@ class Theatre:
     def history(self, order: int) -> list[str]:
         return [happened["type"] for happened in self.see(order)["history"]]
 
-    def notices(self, key: str) -> int:
-        """Return the number of applied notices for the payment with this key."""
-        answer = self.shop._python("-c", NOTICES, key)
+    def applied_events(self, key: str) -> int:
+        """Return the number of applied webhook events about the payment with this key."""
+        answer = self.shop._python("-c", APPLIED_EVENTS, key)
         assert answer.returncode == 0, answer.stdout
         return int(answer.stdout)
 
@@ -277,8 +277,8 @@ def test_3_a_server_dies_after_its_response_and_before_the_notification(theatre:
 
 
 BY_WORKERS = [
-    pytest.param("payments.leasing", id="6 inside the claim's transaction"),
-    pytest.param("payments.leased", id="7 after the claim and the intent"),
+    pytest.param("payments.leasing", id="6 inside the transaction that leases"),
+    pytest.param("payments.leased", id="7 after the lease and the intent"),
     pytest.param("payments.before_call", id="8 before the call"),
     pytest.param("payments.answered", id="10 charged, the answer lost with the worker"),
     pytest.param("payments.settling", id="13 inside the settling transaction"),
@@ -468,14 +468,14 @@ def test_21_the_disk_is_full(theatre: Theatre) -> None:
 
 @pytest.mark.parametrize("ending", [PROCESSING, DUPLICATE_WEBHOOKS])
 def test_webhook_events_are_stored_and_applied_once(theatre: Theatre, ending: int) -> None:
-    order = theatre.order(f"notice-{ending}", ending)
+    order = theatre.order(f"webhook-{ending}", ending)
     pays(theatre, order, 500 + ending)
     (key,) = {one.key for one in theatre.sandbox.executions() if one.order == str(order)}
 
     def is_applied() -> bool:
-        return bool(theatre.notices(key))
+        return bool(theatre.applied_events(key))
 
-    until(is_applied, "the notice is applied")
+    until(is_applied, "the webhook event is applied")
     assert theatre.history(order) == ["placed", "paid"]
 
 

@@ -192,7 +192,7 @@ def test_outages_of_redis_lose_no_order(shop: Shop, redis: servers.Server) -> No
     assert warning.endswith("; payments continue with the sweep.")
     redis.start()
     worker.says("Redis is available again")
-    until(lambda: ordered(shop, 1) and not warnings(shop), "the server rings again")
+    until(lambda: ordered(shop, 1) and not warnings(shop), "the server notifies again")
     shop.all_ended()
     check_books(shop)
     assert stop(worker) < BOUND

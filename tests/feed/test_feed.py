@@ -266,7 +266,7 @@ async def test_a_stream_may_begin_after_the_position_of_the_reader(
     assert positions(stream._take_queued()) == [begin + 3]
 
 
-async def test_customers_hear_of_their_own_orders_and_staff_of_all(
+async def test_customers_receive_the_events_of_their_orders_and_staff_all_events(
     customer: Caller, stranger: Caller, flavor: int
 ) -> None:
     reader, begin = feed_reader.FeedReader(), await publish_all()

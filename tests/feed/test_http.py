@@ -132,7 +132,7 @@ def streams(caller: Caller) -> feed_http.OpenStreams:
     return found
 
 
-async def test_customers_hear_of_their_own_orders_and_staff_of_all(
+async def test_customers_receive_the_events_of_their_orders_and_staff_all_events(
     customer: Caller, stranger: Caller, staff: Caller, flavor: int
 ) -> None:
     begin = await publish_all()

@@ -299,7 +299,7 @@ placing.place_in_transaction = place
 """
 
 
-def test_a_kill_between_commit_and_answer_is_mended_by_asking_again(
+def test_a_kill_between_commit_and_answer_is_repaired_by_repeating_the_request(
     tmp_path: Path, empty_database: str
 ) -> None:
     with Shop(tmp_path / "shop", empty_database) as shop:

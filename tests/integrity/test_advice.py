@@ -21,7 +21,7 @@ def test_a_repair_is_advised_where_there_is_one(rule: str) -> None:
     assert ("--repair" in first_words) == repair.is_repairable(rule)
 
 
-def test_the_commands_that_are_named_exist() -> None:
-    named = set(re.findall("`icecream ([a-z]+)", " ".join(ADVICE.values())))
-    assert named == {"doctor", "reconcile"}
-    assert named <= cli.main.commands.keys()
+def test_the_commands_in_the_advice_exist() -> None:
+    commands = set(re.findall("`icecream ([a-z]+)", " ".join(ADVICE.values())))
+    assert commands == {"doctor", "reconcile"}
+    assert commands <= cli.main.commands.keys()

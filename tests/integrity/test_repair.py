@@ -49,7 +49,7 @@ async def test_after_a_restore_without_its_sequences_rows_can_be_added_again(
             raise Undo
 
 
-async def test_a_repair_of_jobs_leaves_those_of_notices(ids: dict[str, Any]) -> None:
+async def test_a_repair_of_jobs_keeps_the_jobs_of_webhook_events(ids: dict[str, Any]) -> None:
     rules = (
         "a webhook event that was not applied has a job until it expires",
         "a job has an open payment",

@@ -249,7 +249,7 @@ MUTATIONS = [
         ),
         ("repair: a repaired job forgets its customer", "p.id, o.", "p.id, NULL AS "),
         (
-            "repair: the jobs of notices are deleted",
+            "repair: the jobs of webhook events are deleted",
             "WHERE kind IN ('charge', 'refund') AND NOT EXISTS (",
             "WHERE NOT EXISTS (",
         ),

@@ -90,36 +90,36 @@ async def test_a_failure_half_way_leaves_nothing(
     await ledger.check()
 
 
-class Counter:
-    """An intake that gets orders together, and the notifications that it sent for them."""
+class RecordingPlacer:
+    """A placer that gets orders together, and the notifications that it sent for them."""
 
     def __init__(self) -> None:
-        self.rung: list[list[int]] = []
+        self.notifications: list[list[int]] = []
         self.customers: list[list[int]] = []
-        self.intake = placing.OrderPlacer(self._ring)
+        self.placer = placing.OrderPlacer(self._notify)
 
-    async def _ring(self, payments: list[int], customers: Sequence[int] = ()) -> None:
-        self.rung.append(payments)
+    async def _notify(self, payments: list[int], customers: Sequence[int] = ()) -> None:
+        self.notifications.append(payments)
         self.customers.append(list(customers))
 
     async def together(
         self, *orders: tuple[int, dict[int, int]]
     ) -> list[placing.PlacedOrder | BaseException]:
         outcomes = await asyncio.gather(
-            *(self.intake.place(user, lines) for user, lines in orders), return_exceptions=True
+            *(self.placer.place(user, lines) for user, lines in orders), return_exceptions=True
         )
-        await self.intake.close()
+        await self.placer.close()
         return outcomes
 
 
 async def test_orders_that_arrive_together_are_one_batch_with_one_notification(
     customer: Caller, stranger: Caller, flavor: int
 ) -> None:
-    counter, other = Counter(), await new_flavor()
+    recording, other = RecordingPlacer(), await new_flavor()
     asked = [
         (caller.user.id, {one: 2}) for caller in (customer, stranger) for one in (flavor, other)
     ]
-    placed = await counter.together(*asked, *asked)
+    placed = await recording.together(*asked, *asked)
     assert all(isinstance(one, placing.PlacedOrder) for one in placed)
     numbers = [one.order for one in placed if isinstance(one, placing.PlacedOrder)]
     rows = await Order.select(Order.id, Order.user, Order.created_at).where(Order.id.is_in(numbers))
@@ -129,11 +129,11 @@ async def test_orders_that_arrive_together_are_one_batch_with_one_notification(
     lines = await OrderLine.select().where(OrderLine.order.is_in(numbers))
     flavors = {line["order"]: {line["flavor"]: line["quantity"]} for line in lines}
     assert [(users[number], flavors[number]) for number in numbers] == asked * 2
-    (payments,), (customers,) = counter.rung, counter.customers
+    (payments,), (customers,) = recording.notifications, recording.customers
     rows = await Payment.select(Payment.id, Payment.order).where(Payment.id.is_in(payments))
     order_of = {row["id"]: row["order"] for row in rows}
     assert customers == [users[order_of[one]] for one in payments]
-    assert [sorted(payments) for payments in counter.rung] == [
+    assert [sorted(payments) for payments in recording.notifications] == [
         sorted(one.payment or 0 for one in placed if isinstance(one, placing.PlacedOrder))
     ]
     await ledger.check()
@@ -142,24 +142,24 @@ async def test_orders_that_arrive_together_are_one_batch_with_one_notification(
 async def test_closing_waits_until_the_workers_are_notified(customer: Caller, flavor: int) -> None:
     closing, notified = asyncio.Event(), list[int]()
 
-    async def ring(payments: list[int], customers: Sequence[int] = ()) -> None:
+    async def notify(payments: list[int], customers: Sequence[int] = ()) -> None:
         assert customers == [customer.user.id]
         await closing.wait()
-        # This takes longer than closing an intake that has nothing left to do.
+        # This takes longer than closing a placer that has nothing left to do.
         for _ in range(100):
             await asyncio.sleep(0)
         notified.extend(payments)
 
-    counter = placing.OrderPlacer(ring)
-    placed = await counter.place(customer.user.id, {flavor: 1})
+    placer = placing.OrderPlacer(notify)
+    placed = await placer.place(customer.user.id, {flavor: 1})
     closing.set()
-    await counter.close()
+    await placer.close()
     assert notified == [placed.payment]
 
 
 async def test_a_refused_order_takes_nothing_from_its_neighbours(customer: Caller) -> None:
     scarce, user = await new_flavor(stock=5), customer.user.id
-    first, refused, last, unknown = await Counter().together(
+    first, refused, last, unknown = await RecordingPlacer().together(
         (user, {scarce: 3}), (user, {scarce: 3}), (user, {scarce: 2}), (user, {999_999: 1})
     )
     assert isinstance(first, placing.PlacedOrder) and isinstance(last, placing.PlacedOrder)
@@ -170,12 +170,12 @@ async def test_a_refused_order_takes_nothing_from_its_neighbours(customer: Calle
 
 
 async def test_in_one_batch_a_key_is_for_the_first_that_has_an_effect(customer: Caller) -> None:
-    counter, scarce, user = Counter(), await new_flavor(stock=3), customer.user.id
+    recording, scarce, user = RecordingPlacer(), await new_flavor(stock=3), customer.user.id
     asked = [keys.RequestKey(user, "key", f"{n} of it") for n in (5, 2, 2, 1)]
     other = keys.RequestKey(user, "other", "1 of it")
     refused, first, second, another, last = await asyncio.gather(
-        *(counter.intake.place(user, {scarce: int(key.fingerprint[0])}, key) for key in asked),
-        counter.intake.place(user, {scarce: 1}, other),
+        *(recording.placer.place(user, {scarce: int(key.fingerprint[0])}, key) for key in asked),
+        recording.placer.place(user, {scarce: 1}, other),
         return_exceptions=True,
     )
     assert isinstance(refused, errors.InsufficientStock)
@@ -184,8 +184,8 @@ async def test_in_one_batch_a_key_is_for_the_first_that_has_an_effect(customer: 
     assert first.receipt == second.receipt
     assert isinstance(another, errors.IdempotencyKeyReused)
     assert isinstance(last, placing.PlacedOrder) and not last.replayed
-    await counter.intake.close()
-    assert counter.rung == [[first.payment, last.payment]]
+    await recording.placer.close()
+    assert recording.notifications == [[first.payment, last.payment]]
     await ledger.check()
 
 
@@ -193,7 +193,7 @@ async def test_an_order_that_the_database_will_not_have_fails_alone(
     customer: Caller, flavor: int
 ) -> None:
     user, unknown = customer.user.id, 2**31 - 1
-    outcomes = await Counter().together(
+    outcomes = await RecordingPlacer().together(
         *((one, {flavor: 1}) for one in (user, user, unknown, user, user))
     )
     assert [type(one) for one in outcomes[:2] + outcomes[3:]] == [placing.PlacedOrder] * 4
@@ -211,13 +211,13 @@ async def test_a_commit_with_unknown_outcome_is_reported_to_all_and_not_retried(
         await real(self)
         raise ConnectionResetError
 
-    counter = Counter()
+    recording = RecordingPlacer()
     with monkeypatch.context() as patched:
         patched.setattr(kind, "commit", lost)
-        outcomes = await counter.together(*[(customer.user.id, {flavor: 1})] * 3)
+        outcomes = await recording.together(*[(customer.user.id, {flavor: 1})] * 3)
     assert [type(one) for one in outcomes] == [database.CommitOutcomeUnknown] * 3
     assert await Order.count() == before + 3
-    assert counter.rung == []
+    assert recording.notifications == []
     await ledger.check()
 
 
@@ -230,15 +230,15 @@ async def test_a_fault_after_the_commit_places_nothing_twice(
     def breaks(*_: object) -> None:
         raise ZeroDivisionError("a bug after the commit")
 
-    async def rings(payments: list[int], customers: Sequence[int] = ()) -> None:
+    async def notify(payments: list[int], customers: Sequence[int] = ()) -> None:
         breaks()
 
-    counter, before = Counter(), await Order.count()
-    counter.intake._notify = rings
+    recording, before = RecordingPlacer(), await Order.count()
+    recording.placer._notify = notify
     monkeypatch.setattr(instrumentation, "count_orders", breaks)
     monkeypatch.setattr(instrumentation, "count_batch", breaks)
     with database.on_commit(breaks):
-        outcomes = await counter.together(*[(customer.user.id, {flavor: 1})] * 10)
+        outcomes = await recording.together(*[(customer.user.id, {flavor: 1})] * 10)
     assert [type(one) for one in outcomes] == [placing.PlacedOrder] * 10
     assert await Order.count() == before + 10
     # The same fault is logged once.
@@ -246,11 +246,11 @@ async def test_a_fault_after_the_commit_places_nothing_twice(
     await ledger.check()
 
 
-async def test_a_closed_intake_takes_no_more(customer: Caller, flavor: int) -> None:
-    counter = Counter()
-    await counter.intake.close()
+async def test_a_closed_placer_accepts_no_more_orders(customer: Caller, flavor: int) -> None:
+    recording = RecordingPlacer()
+    await recording.placer.close()
     with pytest.raises(errors.Unavailable):
-        await counter.intake.place(customer.user.id, {flavor: 1})
+        await recording.placer.place(customer.user.id, {flavor: 1})
 
 
 async def test_orders_at_once_all_arrive(customer: Caller, flavor: int) -> None:

@@ -175,12 +175,12 @@ async def test_the_moved_amount_of_a_refund_is_booked_and_the_rest_is_refunded(
 async def test_a_form_of_the_admin_and_the_dashboard_lead_to_booking(
     hashed: str, customer: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rung: list[list[int]] = []
+    notifications: list[list[int]] = []
 
-    async def ring(staged: list[int]) -> None:
-        rung.append(staged)
+    async def notify(staged: list[int]) -> None:
+        notifications.append(staged)
 
-    monkeypatch.setattr("tasks.notify.notify_workers", ring)
+    monkeypatch.setattr("tasks.notify.notify_workers", notify)
     monkeypatch.setattr(current, "MAX_PARKED_PAYMENTS", 10_000)
     order, refund = await odd_refund(customer, 999, cancel=True)
     site = httpx.ASGITransport(app.create(), raise_app_exceptions=False)
@@ -190,7 +190,7 @@ async def test_a_form_of_the_admin_and_the_dashboard_lead_to_booking(
         said = await submit(clerk, "book-a-parked-refund", payment=refund, reason="seen")
     assert said == (200, f"9.99 EUR is booked as refunded; order {order} is refunding.")
     # The worker is notified of the refund of the rest at once.
-    assert rung == [[await refund_of(order)]]
+    assert notifications == [[await refund_of(order)]]
     await ledger.check()
 
 

@@ -36,7 +36,7 @@ from tests.conftest import (
 )
 from tests.integrity.test_doctor import Undo
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_notices")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_webhook_events")]
 
 
 class Given(NamedTuple):
@@ -220,11 +220,11 @@ class LookupProvider(Provider):
             yield record
 
 
-async def noticed(one: Given, provider: Provider, event: str) -> None:
-    """Receive a notice about the refund from the provider, and look the refund up."""
+async def receive_event(one: Given, provider: Provider, name: str) -> None:
+    """Receive a webhook event about the refund, and look the refund up."""
     (row,) = await Payment.select(Payment.provider_key).where(Payment.id == one.refund)
-    notice = providers.WebhookEvent(f"{event} {one.refund}", row["provider_key"], "re_1")
-    assert await webhook_inbox.store_event("simulated", notice)
+    event = providers.WebhookEvent(f"{name} {one.refund}", row["provider_key"], "re_1")
+    assert await webhook_inbox.store_event("simulated", event)
     await due_now()
     await webhook_inbox.WebhookInbox(provider, lease_seconds=30, timeout=5).sweep()
 
@@ -239,14 +239,16 @@ async def left() -> int:
     return count
 
 
-async def test_a_notice_of_a_refund_that_succeeded_is_looked_up(customer: Caller) -> None:
+async def test_a_webhook_event_about_a_succeeded_refund_leads_to_a_look_up(
+    customer: Caller,
+) -> None:
     one, provider = await given(customer), LookupProvider()
     (row,) = await Payment.select(Payment.provider_ref).where(Payment.id == one.refund)
     provider.found = providers.Succeeded(row["provider_ref"], 1000, "EUR")
-    await noticed(one, provider, "updated")
+    await receive_event(one, provider, "updated")
     assert (await order_of(one), await left()) == (("refunded", 1000), 0)
     provider.found = OutcomeUnknown("500")
-    await noticed(one, provider, "unanswered")
+    await receive_event(one, provider, "unanswered")
     assert (await order_of(one), await left()) == (("refunded", 1000), 1)
     provider.found = Declined("failed: account closed")
     await due_now()
@@ -254,9 +256,9 @@ async def test_a_notice_of_a_refund_that_succeeded_is_looked_up(customer: Caller
     assert (await order_of(one), await left()) == (("refunding", 0), 0)
     # The look-up uses our stored reference: another refund with the same key may have failed.
     assert {reference for _, reference in provider.looked_up} == {row["provider_ref"]}
-    # A repeated notice of the failure does not end the review.
+    # A repeated event about the failure does not end the review.
     asked = len(provider.looked_up)
-    await noticed(one, provider, "failed again")
+    await receive_event(one, provider, "failed again")
     assert (await refund_of(one), await left()) == (("parked", 0), 0)
     assert len(provider.looked_up) == asked
     await ledger.check()
@@ -270,7 +272,7 @@ async def test_a_failed_refund_waits_until_another_one_has_ended(
     with pytest.raises(errors.RefundInProgress):
         await corrections.park_failed_refund(one.refund, "account closed")
     provider.found = Declined("failed")
-    await noticed(one, provider, "failed")
+    await receive_event(one, provider, "failed")
     assert (await order_of(one), await left()) == (("paid", 300), 1)
     # The wait is logged as a warning, without a traceback.
     (warning,) = records_of(caplog, webhook_inbox.log)

@@ -113,7 +113,7 @@ async def test_a_no_fails_the_order_and_gives_the_stock_back(customer: Caller) -
     await ledger.check()
 
 
-async def test_the_intent_is_on_the_disk_before_the_provider_hears_of_it(
+async def test_the_intent_is_committed_before_the_provider_is_called(
     placed: placing.PlacedOrder,
 ) -> None:
     seen = []
@@ -172,7 +172,7 @@ async def test_a_provider_that_is_too_slow_has_given_no_answer(placed: placing.P
     assert await state(placed) == ("pending", "unknown")
 
 
-async def test_a_claim_counts_as_a_try_of_the_payment_and_of_its_job(
+async def test_a_lease_counts_as_a_try_of_the_payment_and_of_its_job(
     placed: placing.PlacedOrder,
 ) -> None:
     (lease,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
@@ -180,7 +180,7 @@ async def test_a_claim_counts_as_a_try_of_the_payment_and_of_its_job(
     assert (lease.tries, await job) == (1, [{"tries": 1}])
 
 
-async def test_a_claimed_payment_is_left_alone_until_its_lease_is_over(
+async def test_a_leased_payment_is_not_leased_again_until_its_lease_expires(
     placed: placing.PlacedOrder,
 ) -> None:
     (lease,) = await leases.acquire_leases([number(placed)], limit=1, lease_seconds=30)
@@ -274,7 +274,7 @@ async def test_the_sweep_finds_payments_without_a_notification(
     await ledger.check()
 
 
-async def test_never_more_are_in_flight_than_there_are_places(
+async def test_never_more_payments_are_in_flight_than_there_are_slots(
     customer: Caller, flavor: int
 ) -> None:
     """The first calls are answered only once as many calls as slots are waiting."""
@@ -303,7 +303,7 @@ async def test_never_more_are_in_flight_than_there_are_places(
         assert await state(one) == ("paid", "succeeded")
 
 
-async def test_a_busy_desk_forgets_none_of_the_payments_it_was_named(
+async def test_a_busy_executor_forgets_none_of_the_payments_in_its_notifications(
     customer: Caller, flavor: int
 ) -> None:
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(12)]
@@ -316,7 +316,7 @@ async def test_a_busy_desk_forgets_none_of_the_payments_it_was_named(
         assert await state(one) == ("paid", "succeeded")
 
 
-async def test_two_desks_share_the_work_and_charge_nothing_twice(
+async def test_two_executors_share_the_payments_and_charge_nothing_twice(
     customer: Caller, flavor: int
 ) -> None:
     placed = [await place(customer.user.id, {flavor: 1}) for _ in range(40)]
@@ -371,21 +371,21 @@ async def test_a_refund_without_a_charge_is_parked_and_does_not_stop_the_others(
     await ledger.check()
 
 
-async def test_closing_claims_no_more_and_leaves_the_intent(
+async def test_a_closing_executor_leases_no_more_payments_and_leaves_the_intent(
     placed: placing.PlacedOrder, customer: Caller, flavor: int
 ) -> None:
     class Endless(Provider):
         async def charge(self, charge: Charge) -> Answer:
             self.asked.append(charge)
-            self.heard.set()
+            self.is_called.set()
             await asyncio.sleep(60)
             raise AssertionError
 
     provider = Endless()
     closing = make_executor(provider, slots=1)
     under_way = asyncio.create_task(closing.execute([number(placed)]))
-    await provider.heard.wait()
-    # This payment waits for the only place, which becomes free once the executor closes.
+    await provider.is_called.wait()
+    # This payment waits for the only slot, which becomes free once the executor closes.
     other = await place(customer.user.id, {flavor: 1})
     waiting = asyncio.create_task(closing.execute([number(other)]))
     await closing.close(0.01)
@@ -794,27 +794,27 @@ async def are_paid(orders: list[placing.PlacedOrder]) -> bool:
     return not await Order.exists().where(Order.id.is_in(ids), Order.status != "paid")
 
 
-@pytest.mark.parametrize("rung", [True, False])
+@pytest.mark.parametrize("notified", [True, False])
 async def test_calls_that_hang_for_one_customer_leave_slots_for_others(
-    customers: list[int], flavor: int, rung: bool
+    customers: list[int], flavor: int, notified: bool
 ) -> None:
     bad, other, _ = customers
     hanging = [await place(bad, {flavor: 1}) for _ in range(30)]
     good = [await place(other, {flavor: 1}) for _ in range(3)]
     provider = Hangs({one.order for one in hanging})
     one_executor = make_executor(provider, timeout=60)
-    ringing = asyncio.create_task(one_executor.execute([number(one) for one in hanging]))
+    executing = asyncio.create_task(one_executor.execute([number(one) for one in hanging]))
     await until(provider.is_asked)
-    if rung:
+    if notified:
         await asyncio.gather(*(one_executor.execute([number(one)]) for one in good))
     else:
         assert await one_executor.sweep()
     await until(lambda: are_paid(good))
     assert {await state(one) for one in hanging} <= {("pending", "new"), ("pending", "sent")}
-    # Payments without a free place are found once there is one, without a sweep or a notification.
+    # Payments without a free slot are found once there is one, without a sweep or a notification.
     provider.answers_again.set()
     await until(lambda: are_paid(hanging))
-    await ringing
+    await executing
     await one_executor.close(5)
     await ledger.check()
 
@@ -825,7 +825,7 @@ async def test_a_notification_for_a_customer_at_the_limit_costs_no_query(
     waiting = [await place(customers[0], {flavor: 1}) for _ in range(30)]
     provider = Hangs({one.order for one in waiting})
     one_executor = make_executor(provider, timeout=60)
-    ringing = asyncio.create_task(one_executor.execute([number(one) for one in waiting]))
+    executing = asyncio.create_task(one_executor.execute([number(one) for one in waiting]))
     await until(provider.is_asked)
     other = await place(customers[1], {flavor: 1})
     asked, real = list[object](), executor.acquire_leases
@@ -837,14 +837,14 @@ async def test_a_notification_for_a_customer_at_the_limit_costs_no_query(
     monkeypatch.setattr(executor, "acquire_leases", lease)
     await one_executor.execute([number(one) for one in waiting], [customers[0]] * len(waiting))
     assert asked == []
-    # With another customer's payment in the same notification, only that one is claimed.
+    # With another customer's payment in the same notification, only that one is leased.
     both = [waiting[-1], other]
     await one_executor.execute([number(one) for one in both], [customers[0], customers[1]])
     assert asked == [[number(other)]]
     assert await are_paid([other])
     provider.answers_again.set()
     await until(lambda: are_paid(waiting))
-    await ringing
+    await executing
     await one_executor.close(5)
     await ledger.check()
 
@@ -920,13 +920,13 @@ async def test_payments_beyond_the_free_slots_are_found_later(
     # With two refunds that hang, there are as many slots left as one customer may hold.
     provider = Hangs({one.order for one in paid})
     one_executor = make_executor(provider, timeout=60)
-    ringing = asyncio.create_task(one_executor.execute(refunds))
+    executing = asyncio.create_task(one_executor.execute(refunds))
     await until(provider.is_asked)
     placed = [await place(other, {flavor: 1}) for _ in range(16)]
     assert await one_executor.sweep()
     await until(lambda: are_paid(placed))
     provider.answers_again.set()
-    await ringing
+    await executing
     await one_executor.close(5)
 
 
@@ -1084,7 +1084,7 @@ def test_the_tenth_call_without_an_answer_opens_the_breaker() -> None:
     assert opened == [False] * 9 + [True]
 
 
-def test_a_trial_that_is_never_heard_of_is_followed_by_another(
+def test_a_trial_without_an_outcome_is_followed_by_another(
     monkeypatch: pytest.MonkeyPatch, one_breaker: circuit_breaker.CircuitBreaker
 ) -> None:
     clock = Clock(monkeypatch)

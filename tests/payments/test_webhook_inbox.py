@@ -1,4 +1,4 @@
-"""Test that workers can apply notices in any order, any number of times and at the same time."""
+"""Test that workers can apply webhook events in any order, repeatedly and at the same time."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from icecream.tables import NOTICE_RETRY_PERIOD, Event, Flavor, Job, Notice, Pay
 from tests import ledger
 from tests.conftest import Caller, Provider, new_flavor, place, records_of, success_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_notices")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_webhook_events")]
 LEASE = 30
 _events = count(1)
 
@@ -80,36 +80,35 @@ async def key_of(payment: int) -> str:
 
 
 async def stored_event(key: str, reference: str = "their reference") -> int:
-    """Receive a provider's notice about the payment with this key, and return the notice's id."""
-    event = f"evt_{next(_events)}"
-    assert await webhook_inbox.store_event(
-        "simulated", providers.WebhookEvent(event, key, reference)
-    )
-    (row,) = await Notice.select(Notice.id).where(Notice.event == event)
-    notice: int = row["id"]
-    return notice
+    """Receive a provider's event about the payment with this key, and return the event's id."""
+    name = f"evt_{next(_events)}"
+    event = providers.WebhookEvent(name, key, reference)
+    assert await webhook_inbox.store_event("simulated", event)
+    (row,) = await Notice.select(Notice.id).where(Notice.event == name)
+    stored: int = row["id"]
+    return stored
 
 
 async def due_now() -> None:
-    """Make all jobs of notices due: end their delay, lease or pause."""
+    """Make all jobs of webhook events due: end their delay, lease or pause."""
     past = datetime.now(UTC) - timedelta(seconds=1)
     await Job.update({Job.run_at: past}).where(Job.kind == "notice")
 
 
-async def aged(notice: int, age: timedelta) -> None:
+async def aged(event: int, age: timedelta) -> None:
     received_at = datetime.now(UTC) - age
-    await Notice.update({Notice.received_at: received_at}).where(Notice.id == notice)
+    await Notice.update({Notice.received_at: received_at}).where(Notice.id == event)
 
 
-async def applied(notice: int) -> bool:
-    """Return whether a notice was applied, and check that it has a job only if it was not."""
-    was = await Notice.exists().where(Notice.id == notice, Notice.applied_at.is_not_null())
-    assert await has_job(notice) == (not was)
+async def applied(event: int) -> bool:
+    """Return whether an event was applied, and check that it has a job only if it was not."""
+    was = await Notice.exists().where(Notice.id == event, Notice.applied_at.is_not_null())
+    assert await has_job(event) == (not was)
     return was
 
 
-async def has_job(notice: int) -> bool:
-    return await Job.exists().where(Job.kind == "notice", Job.subject == notice)
+async def has_job(event: int) -> bool:
+    return await Job.exists().where(Job.kind == "notice", Job.subject == event)
 
 
 def inbox(provider: Provider, *, seconds: float = 5) -> webhook_inbox.WebhookInbox:
@@ -117,7 +116,7 @@ def inbox(provider: Provider, *, seconds: float = 5) -> webhook_inbox.WebhookInb
 
 
 async def apply(provider: Provider, *, seconds: float = 5) -> None:
-    """Apply all notices, due or not."""
+    """Apply all events, due or not."""
     await due_now()
     await sweep(inbox(provider, seconds=seconds))
 
@@ -127,37 +126,37 @@ async def sweep(one: webhook_inbox.WebhookInbox) -> None:
         pass
 
 
-async def test_a_notice_has_an_unknown_payment_looked_up_and_settled(
+async def test_a_webhook_event_leads_to_the_look_up_and_settlement_of_an_unknown_payment(
     placed: placing.PlacedOrder,
 ) -> None:
     key = await key_of(number(placed))
-    notice, provider = await stored_event(key, "pi_1"), LookupProvider()
+    event, provider = await stored_event(key, "pi_1"), LookupProvider()
     await apply(provider)
     assert [(asked.key, reference) for asked, reference in provider.looked_up] == [(key, "pi_1")]
     assert provider.asked == []
     assert await state(placed) == ("paid", "succeeded")
-    assert await applied(notice)
+    assert await applied(event)
     await ledger.check()
 
 
 async def test_it_is_the_providers_answer_that_counts(customer: Caller) -> None:
     flavor = await new_flavor(stock=10)
     placed = await unanswered(customer, flavor)
-    notice, provider = await stored_event(await key_of(number(placed))), LookupProvider()
+    event, provider = await stored_event(await key_of(number(placed))), LookupProvider()
     provider.found = Declined("the bank said no")
     await apply(provider)
     assert await state(placed) == ("failed", "declined")
     assert await Flavor.select(Flavor.stock).where(Flavor.id == flavor) == [{"stock": 10}]
-    assert await applied(notice)
+    assert await applied(event)
     await ledger.check()
 
 
 async def test_our_own_answer_is_given_a_moment_first(placed: placing.PlacedOrder) -> None:
-    notice, provider = await stored_event(await key_of(number(placed))), LookupProvider()
+    event, provider = await stored_event(await key_of(number(placed))), LookupProvider()
     await inbox(provider).sweep()
     assert provider.looked_up == []
-    assert not await applied(notice)
-    (job,) = await Job.select(Job.run_at).where(Job.kind == "notice", Job.subject == notice)
+    assert not await applied(event)
+    (job,) = await Job.select(Job.run_at).where(Job.kind == "notice", Job.subject == event)
     assert timedelta() < job["run_at"] - datetime.now(UTC) <= webhook_inbox.LOOKUP_DELAY
 
 
@@ -168,29 +167,29 @@ async def test_an_event_about_an_ended_payment_is_applied_at_once(
     early = await stored_event(key)
     await apply(provider)
     late = await stored_event(key)
-    assert [await applied(notice) for notice in (early, late)] == [True, True]
+    assert [await applied(event) for event in (early, late)] == [True, True]
     await apply(provider)
     assert len(provider.looked_up) == 1
     await ledger.check()
 
 
 async def test_a_payment_that_ends_meanwhile_costs_no_query(placed: placing.PlacedOrder) -> None:
-    notice, provider = await stored_event(await key_of(number(placed))), LookupProvider()
+    event, provider = await stored_event(await key_of(number(placed))), LookupProvider()
     await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject == placed.payment)
     await carry_out(number(placed))
     assert await state(placed) == ("paid", "succeeded")
     await apply(provider)
     assert provider.looked_up == []
-    assert await applied(notice)
+    assert await applied(event)
 
 
 async def test_an_event_is_stored_once(placed: placing.PlacedOrder) -> None:
-    notice = providers.WebhookEvent("evt_same", await key_of(number(placed)), "pi_1")
+    event = providers.WebhookEvent("evt_same", await key_of(number(placed)), "pi_1")
     received = await asyncio.gather(
-        *(webhook_inbox.store_event("simulated", notice) for _ in range(20))
+        *(webhook_inbox.store_event("simulated", event) for _ in range(20))
     )
     assert sorted(received) == [False] * 19 + [True]
-    assert await webhook_inbox.store_event("another", notice)
+    assert await webhook_inbox.store_event("another", event)
     assert await Notice.count() == await Job.count().where(Job.kind == "notice") == 2
 
 
@@ -198,17 +197,19 @@ async def test_many_events_about_a_payment_settle_it_once(placed: placing.Placed
     key = await key_of(number(placed))
     several = [await stored_event(key) for _ in range(5)]
     await apply(LookupProvider())
-    assert [await applied(notice) for notice in several] == [True] * 5
+    assert [await applied(event) for event in several] == [True] * 5
     assert await history(placed) == ["placed", "paid"]
     await ledger.check()
 
 
-async def test_a_notice_may_come_before_its_order_is_here(customer: Caller, flavor: int) -> None:
-    notice, provider = await stored_event("a key to come"), LookupProvider()
+async def test_a_webhook_event_may_arrive_before_its_order_is_in_the_database(
+    customer: Caller, flavor: int
+) -> None:
+    event, provider = await stored_event("a key to come"), LookupProvider()
     before = datetime.now(UTC)
     await apply(provider)
-    assert not await applied(notice)
-    (job,) = await Job.select().where(Job.kind == "notice", Job.subject == notice)
+    assert not await applied(event)
+    (job,) = await Job.select().where(Job.kind == "notice", Job.subject == event)
     assert (job["tries"], job["run_at"] >= before + timedelta(seconds=LEASE)) == (1, True)
     placed = await unanswered(customer, flavor)
     await Payment.update({Payment.provider_key: "a key to come"}).where(
@@ -217,19 +218,19 @@ async def test_a_notice_may_come_before_its_order_is_here(customer: Caller, flav
     await apply(provider)
     assert len(provider.looked_up) == 1
     assert await state(placed) == ("paid", "succeeded")
-    assert await applied(notice)
+    assert await applied(event)
     await ledger.check()
 
 
-async def test_a_notice_of_no_order_at_all_is_given_up_and_stays_to_be_seen() -> None:
-    notice, provider = await stored_event("nobody's key"), LookupProvider()
-    await aged(notice, NOTICE_RETRY_PERIOD - timedelta(minutes=1))
+async def test_a_webhook_event_without_an_order_is_not_retried_forever_and_stays_visible() -> None:
+    event, provider = await stored_event("an unknown key"), LookupProvider()
+    await aged(event, NOTICE_RETRY_PERIOD - timedelta(minutes=1))
     await apply(provider)
-    assert await has_job(notice)
-    await aged(notice, NOTICE_RETRY_PERIOD)
+    assert await has_job(event)
+    await aged(event, NOTICE_RETRY_PERIOD)
     await apply(provider)
-    assert not await has_job(notice)
-    assert await Notice.exists().where(Notice.id == notice, Notice.applied_at.is_null())
+    assert not await has_job(event)
+    assert await Notice.exists().where(Notice.id == event, Notice.applied_at.is_null())
     assert provider.looked_up == []
     await ledger.check()
 
@@ -238,12 +239,12 @@ async def test_a_payment_that_was_not_sent_yet_is_left_to_the_worker(
     customer: Caller, flavor: int
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
-    notice, provider = await stored_event(await key_of(number(placed))), LookupProvider()
-    await aged(notice, timedelta(seconds=LEASE))
+    event, provider = await stored_event(await key_of(number(placed))), LookupProvider()
+    await aged(event, timedelta(seconds=LEASE))
     await apply(provider)
     assert provider.looked_up == []
     assert await state(placed) == ("pending", "new")
-    assert not await applied(notice)
+    assert not await applied(event)
 
 
 async def test_a_payment_in_progress_is_left_to_its_worker_for_one_lease(
@@ -251,14 +252,14 @@ async def test_a_payment_in_progress_is_left_to_its_worker_for_one_lease(
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
     await leases.acquire_leases([number(placed)], limit=1, lease_seconds=LEASE)
-    notice, provider = await stored_event(await key_of(number(placed))), LookupProvider()
+    event, provider = await stored_event(await key_of(number(placed))), LookupProvider()
     await apply(provider)
     assert provider.looked_up == []
-    assert not await applied(notice)
-    await aged(notice, timedelta(seconds=LEASE))
+    assert not await applied(event)
+    await aged(event, timedelta(seconds=LEASE))
     await apply(provider)
     assert await state(placed) == ("paid", "succeeded")
-    assert await applied(notice)
+    assert await applied(event)
     await ledger.check()
 
 
@@ -271,7 +272,7 @@ async def test_a_parked_payment_is_ended_by_a_late_and_verified_answer(
     await apply(provider)
     assert await state(placed) == ("pending", "parked")
     assert await applied(first)
-    # A second notice with the same wrong answer changes nothing.
+    # A second event with the same wrong answer changes nothing.
     second = await stored_event(key)
     await apply(provider)
     assert await state(placed) == ("pending", "parked")
@@ -285,7 +286,7 @@ async def test_a_parked_payment_is_ended_by_a_late_and_verified_answer(
     await ledger.check()
 
 
-async def test_refunds_too_are_ended_by_their_notices_whichever_comes_first(
+async def test_refunds_too_are_settled_by_their_webhook_events_in_any_order(
     customer: Caller,
 ) -> None:
     flavor = await new_flavor(stock=10)
@@ -307,7 +308,7 @@ async def test_refunds_too_are_ended_by_their_notices_whichever_comes_first(
     assert isinstance(asked, Refund)
     assert asked.charge == f"ref {charged}"
     assert await state(placed) == ("canceled", "succeeded")
-    assert [await applied(notice) for notice in (early, refund, late)] == [True] * 3
+    assert [await applied(event) for event in (early, refund, late)] == [True] * 3
     assert await Flavor.select(Flavor.stock).where(Flavor.id == flavor) == [{"stock": 10}]
     await ledger.check()
 
@@ -320,17 +321,17 @@ async def test_refunds_too_are_ended_by_their_notices_whichever_comes_first(
 async def test_an_event_without_an_answer_is_retried_later(
     placed: placing.PlacedOrder, trouble: Exception | None
 ) -> None:
-    notice, provider = await stored_event(await key_of(number(placed))), Provider()
+    event, provider = await stored_event(await key_of(number(placed))), Provider()
     provider.found = trouble
     await apply(provider)
     assert len(provider.looked_up) == 1
-    assert not await applied(notice)
+    assert not await applied(event)
     assert await state(placed) == ("pending", "unknown")
     await inbox(provider).sweep()
     assert len(provider.looked_up) == 1
     await apply(LookupProvider())
     assert await state(placed) == ("paid", "succeeded")
-    assert await applied(notice)
+    assert await applied(event)
     await ledger.check()
 
 
@@ -340,9 +341,9 @@ async def test_a_provider_that_hangs_is_not_waited_for(placed: placing.PlacedOrd
             await asyncio.sleep(60)
             return None
 
-    notice = await stored_event(await key_of(number(placed)))
+    event = await stored_event(await key_of(number(placed)))
     await apply(Hangs(), seconds=0.01)
-    assert not await applied(notice)
+    assert not await applied(event)
 
 
 async def test_a_bug_in_one_look_up_does_not_affect_others(
@@ -364,7 +365,7 @@ async def test_a_bug_in_one_look_up_does_not_affect_others(
     assert await applied(other)
     assert await state(good) == ("paid", "succeeded")
     assert await state(bad) == ("pending", "unknown")
-    # The traceback is logged once. After NOTICE_RETRY_PERIOD the notice is given up, as any other
+    # The traceback is logged once. After NOTICE_RETRY_PERIOD the event is not retried, as any other
     # that leads to no payment.
     await aged(left, NOTICE_RETRY_PERIOD)
     await apply(Stumbles())
@@ -373,13 +374,13 @@ async def test_a_bug_in_one_look_up_does_not_affect_others(
     assert not await has_job(left)
 
 
-async def test_of_a_notice_that_was_deleted_nothing_is_left_to_do(
+async def test_nothing_is_left_to_do_for_a_webhook_event_that_was_deleted(
     placed: placing.PlacedOrder,
 ) -> None:
-    notice = await stored_event(await key_of(number(placed)))
-    await Notice.delete().where(Notice.id == notice)
+    event = await stored_event(await key_of(number(placed)))
+    await Notice.delete().where(Notice.id == event)
     await apply(LookupProvider())
-    assert not await has_job(notice)
+    assert not await has_job(event)
 
 
 async def test_an_unavailable_database_is_one_error_and_not_one_for_each_event(
@@ -399,7 +400,7 @@ async def test_an_unavailable_database_is_one_error_and_not_one_for_each_event(
 
 
 @pytest.mark.slow
-async def test_several_workers_share_the_notices(customer: Caller, flavor: int) -> None:
+async def test_several_workers_share_the_webhook_events(customer: Caller, flavor: int) -> None:
     placed = [
         await unanswered(customer, flavor) for _ in range(3 * webhook_inbox.MAX_EVENTS_PER_SWEEP)
     ]
@@ -410,7 +411,7 @@ async def test_several_workers_share_the_notices(customer: Caller, flavor: int) 
     keys = [asked.key for asked, _ in provider.looked_up]
     assert len(keys) == len(set(keys)) == len(placed)
     assert {await state(one) for one in placed} == {("paid", "succeeded")}
-    assert all([await applied(notice) for notice in several])
+    assert all([await applied(event) for event in several])
     await ledger.check()
 
 
@@ -425,10 +426,10 @@ async def test_two_events_and_a_worker_at_the_same_time_are_one_charge(
     await asyncio.gather(carry_out(number(placed), f"ref {key}"), *sweeps)
     assert await state(placed) == ("paid", "succeeded")
     assert await history(placed) == ["placed", "paid"]
-    for notice in several:
-        await aged(notice, timedelta(seconds=LEASE))
+    for event in several:
+        await aged(event, timedelta(seconds=LEASE))
     await apply(LookupProvider())
-    assert [await applied(notice) for notice in several] == [True] * 4
+    assert [await applied(event) for event in several] == [True] * 4
     await ledger.check()
 
 
@@ -439,19 +440,19 @@ async def test_a_worker_that_dies_leaves_its_events_to_the_next(
     def die() -> None:
         raise RuntimeError
 
-    notice, provider = await stored_event(await key_of(number(placed))), LookupProvider()
+    event, provider = await stored_event(await key_of(number(placed))), LookupProvider()
     with monkeypatch.context() as patch, contextlib.suppress(RuntimeError):
         patch.setitem(failpoints._armed, where, die)
         await apply(provider)
-    assert not await applied(notice)
+    assert not await applied(event)
     await apply(provider)
     assert len(provider.looked_up) == 1
-    assert await applied(notice)
+    assert await applied(event)
     assert await history(placed) == ["placed", "paid"]
     await ledger.check()
 
 
-async def test_notices_are_deleted_30_days_after_they_were_applied(
+async def test_webhook_events_are_deleted_30_days_after_they_were_applied(
     placed: placing.PlacedOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook_inbox, "MAX_EVENTS_PER_PRUNE", 2)
@@ -461,7 +462,7 @@ async def test_notices_are_deleted_30_days_after_they_were_applied(
     await apply(LookupProvider())
     long_ago = datetime.now(UTC) - timedelta(days=30)
     await Notice.update({Notice.applied_at: long_ago}, force=True)
-    young, open_one = await stored_event(key), await stored_event("nobody's key")
+    young, open_one = await stored_event(key), await stored_event("an unknown key")
     almost = {Notice.applied_at: long_ago + timedelta(hours=1)}
     await Notice.update(almost).where(Notice.id == young)
     await aged(open_one, timedelta(days=60))

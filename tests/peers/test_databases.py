@@ -76,15 +76,15 @@ def test_the_service_works_on_other_versions(tmp_path: Path, name: str) -> None:
 
 def _restart_under_load(shop: Shop, cluster: databases.Cluster) -> None:
     """Restart like `pg_ctl restart -m fast`; a client of the event feed keeps its stream."""
-    heard: set[int] = set()
+    received: set[int] = set()
     last, stopping = 0, Event()
     with shop.http.stream("GET", "/api/events/") as events, ThreadPoolExecutor(9) as pool:
 
         def listen() -> None:
             for line in events.iter_lines():
                 if line.startswith("data:"):
-                    heard.add(json.loads(line[5:])["order"])
-                if last in heard:
+                    received.add(json.loads(line[5:])["order"])
+                if last in received:
                     return
 
         def call() -> None:
@@ -93,7 +93,7 @@ def _restart_under_load(shop: Shop, cluster: databases.Cluster) -> None:
 
         listening = pool.submit(listen)
         callers = [pool.submit(call) for _ in range(CALLERS)]
-        until(lambda: heard, "events are heard")
+        until(lambda: received, "events arrive")
         cluster.restart()
         until(lambda: order(shop), "orders are taken again")
         stopping.set()

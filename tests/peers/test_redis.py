@@ -88,10 +88,10 @@ def bell_at(monkeypatch: pytest.MonkeyPatch, url: str) -> broker.RedisBroker:
 
 async def works(redis_broker: broker.RedisBroker) -> None:
     """Check that a notification arrives and that there is no warning."""
-    message = BrokerMessage(task_id="1", task_name="x", message=b"rung", labels={})
+    message = BrokerMessage(task_id="1", task_name="x", message=b"notification", labels={})
     async with aclosing(redis_broker.listen()) as messages:
         await redis_broker.kick(message)
-        assert await anext(messages) == b"rung"
+        assert await anext(messages) == b"notification"
     assert await notify.redis_is_unavailable() is False
     assert await notify.redis_warnings() == []
 

@@ -32,13 +32,13 @@ class Task:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the list of requested pauses, in seconds; the test does not wait for them."""
-    told: list[float] = []
+    pauses: list[float] = []
 
     async def rest(name: str, seconds: float) -> None:
-        told.append(seconds)
+        pauses.append(seconds)
 
     monkeypatch.setattr(background, "_wait_for_restart", rest)
-    return told
+    return pauses
 
 
 async def test_a_failing_task_is_restarted_with_growing_delays(

@@ -444,8 +444,8 @@ async def test_a_fault_affects_one_request_and_money_moves_at_most_once(
         # The late request is carried out before the next request is answered.
         await answer(provider, charge())
         assert len(sandbox.executions(request.key)) == in_the_end
-    heard = [one["fault"] for one in sandbox.requests(request.key)]
-    assert heard == ([None] if fault == "refuse" else [fault, None])
+    received = [one["fault"] for one in sandbox.requests(request.key)]
+    assert received == ([None] if fault == "refuse" else [fault, None])
 
 
 async def test_a_late_request_is_carried_out_after_the_client_disconnected(
@@ -611,7 +611,7 @@ class Hooks:
 
     def __init__(self, reader: StripeProvider) -> None:
         self._reader = reader
-        self.heard: list[tuple[str, str, str]] = []
+        self.received: list[tuple[str, str, str]] = []
         self._refused: set[bytes] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -628,19 +628,19 @@ class Hooks:
         writer.close()
 
     def _hear(self, body: bytes, headers: dict[str, str]) -> None:
-        notice = self._reader.parse_webhook(body, headers)
-        if notice is not None:
-            self.heard.append((notice.id, notice.key, json.loads(body)["type"]))
+        event = self._reader.parse_webhook(body, headers)
+        if event is not None:
+            self.received.append((event.id, event.key, json.loads(body)["type"]))
 
     async def wait_for(self, key: str, type_: str, times: int = 1) -> list[str]:
         """Return the ids of the events of that type about a payment, once there are so many."""
 
         def events() -> list[str]:
-            return [event for event, about, kind in self.heard if (about, kind) == (key, type_)]
+            return [event for event, about, kind in self.received if (about, kind) == (key, type_)]
 
         deadline = time.monotonic() + 10
         while len(events()) < times:
-            assert time.monotonic() < deadline, self.heard
+            assert time.monotonic() < deadline, self.received
             await asyncio.sleep(0.02)
         return events()
 
@@ -670,16 +670,16 @@ async def test_a_webhook_may_arrive_twice(provider: StripeProvider, hooks: Hooks
 
 async def test_a_reset_connection_does_not_lose_a_webhook() -> None:
     troubles = [httpx.ReadError("reset"), AttributeError("anyio under uvloop, reset early")]
-    heard = asyncio.Event()
+    received = asyncio.Event()
 
-    def hear(request: httpx.Request) -> httpx.Response:
+    def receive(request: httpx.Request) -> httpx.Response:
         if troubles:
             raise troubles.pop()
-        heard.set()
+        received.set()
         return httpx.Response(200)
 
     webhooks = Webhooks("http://shop/", WEBHOOK_SECRET)
-    webhooks._client = httpx.AsyncClient(transport=httpx.MockTransport(hear))
+    webhooks._client = httpx.AsyncClient(transport=httpx.MockTransport(receive))
     webhooks.send(
         SandboxRefund(
             id="re_1",
@@ -691,7 +691,7 @@ async def test_a_reset_connection_does_not_lose_a_webhook() -> None:
             metadata={},
         )
     )
-    await asyncio.wait_for(heard.wait(), 10)
+    await asyncio.wait_for(received.wait(), 10)
 
 
 # The ledger.

@@ -105,7 +105,7 @@ async def test_the_number_of_payments_in_flight_is_limited(
 async def test_a_webhook_event_is_applied_by_the_sweep(
     monkeypatch: pytest.MonkeyPatch,
     provider: Provider,
-    no_notices: None,
+    no_webhook_events: None,
     customer: Caller,
     flavor: int,
 ) -> None:
@@ -116,7 +116,7 @@ async def test_a_webhook_event_is_applied_by_the_sweep(
     async with broker.open_broker(), worker.run_worker(3):
         await until(lambda: unknown(one))
         (asked,) = provider.asked
-        provider.found = success_of(asked, f"told of {one}")
+        provider.found = success_of(asked, f"found for {one}")
         await webhook_inbox.store_event(
             "simulated", providers.WebhookEvent("evt_1", asked.key, "pi_1")
         )

@@ -491,33 +491,33 @@ async def test_without_a_payment_method_nothing_is_written_where_one_is_needed(
 
 
 @pytest.fixture
-def rung(customer: Caller, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+def notifications(customer: Caller, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """Record the payments of each notification to the workers."""
     notified: list[list[int]] = []
 
-    async def ring(staged: list[int]) -> None:
+    async def notify(staged: list[int]) -> None:
         notified.append(staged)
 
     application: Any = customer.client._transport
     while not isinstance(application, Litestar):
         application = application.app
-    monkeypatch.setitem(application.state._state, "notify_workers", ring)
+    monkeypatch.setitem(application.state._state, "notify_workers", notify)
     return notified
 
 
 async def test_the_workers_are_notified_of_the_payments_of_each_change(
-    pending: StockedOrder, rung: list[list[int]]
+    pending: StockedOrder, notifications: list[list[int]]
 ) -> None:
     await carry_out(pending.order, Declined("no"))
     await pending.do("pay")
-    assert rung == [[await charge_of(pending.order)]]
+    assert notifications == [[await charge_of(pending.order)]]
     await carry_out(pending.order)
     await pending.refund(100)
     part = await payments_of(pending.order, "refund")
-    assert rung[1:] == [part]
+    assert notifications[1:] == [part]
     await carry_out(pending.order)
     await pending.do("cancel")
-    assert rung[2:] == [
+    assert notifications[2:] == [
         [one for one in await payments_of(pending.order, "refund") if one not in part]
     ]
 

@@ -269,7 +269,7 @@ async def test_the_longest_order_goes_through_beside_others(customer: Caller) ->
     await ledger.check()
 
 
-async def test_a_flavor_without_enough_stock_is_named_and_nothing_is_reserved(
+async def test_the_answer_contains_the_flavor_without_enough_stock_and_nothing_is_reserved(
     customer: Caller,
 ) -> None:
     plenty, scarce = await new_flavor(stock=50), await new_flavor(stock=2)

@@ -33,7 +33,7 @@ def wrong(moved: int = 900) -> Succeeded:
     return Succeeded(f"wrong {datetime.now(UTC).timestamp()}", moved, "EUR")
 
 
-class Desk:
+class ParkedPayment:
     """A parked payment of 1000 and the operator who reviews it."""
 
     def __init__(self, staff: Caller, order: int, payment: int) -> None:
@@ -54,20 +54,22 @@ class Desk:
 
 
 @pytest.fixture
-async def lost(customer: Caller, staff: Caller) -> Desk:
+async def lost(customer: Caller, staff: Caller) -> ParkedPayment:
     """A parked payment without a definite answer."""
     placed = await parked(customer)
-    return Desk(staff, placed.order, payment_id(placed))
+    return ParkedPayment(staff, placed.order, payment_id(placed))
 
 
 @pytest.fixture
-async def odd(customer: Caller, staff: Caller) -> Desk:
+async def odd(customer: Caller, staff: Caller) -> ParkedPayment:
     """A parked payment for which the provider charged 900."""
     placed = await parked(customer, wrong())
-    return Desk(staff, placed.order, payment_id(placed))
+    return ParkedPayment(staff, placed.order, payment_id(placed))
 
 
-async def test_a_payment_is_shown_with_the_allowed_decisions(lost: Desk, odd: Desk) -> None:
+async def test_a_payment_is_shown_with_the_allowed_decisions(
+    lost: ParkedPayment, odd: ParkedPayment
+) -> None:
     shown = (await odd.staff.get(odd.path)).json()
     (row,) = await Payment.select().where(Payment.id == odd.payment)
     assert shown.pop("first_sent_at").endswith("Z")
@@ -101,7 +103,7 @@ async def test_the_payment_method_is_not_shown(customer: Caller, staff: Caller) 
     assert "pm_secret" not in answer.text
 
 
-async def test_payments_are_for_staff(lost: Desk, customer: Caller, client: Any) -> None:
+async def test_payments_are_for_staff(lost: ParkedPayment, customer: Caller, client: Any) -> None:
     paths = ["/api/payments/", lost.path]
     acts = [f"{lost.path}{what}/" for what in ("retry", "release", "refund", "book")]
     for answer in [
@@ -139,7 +141,7 @@ async def walk(caller: Caller, path: str) -> list[list[int]]:
 
 
 async def test_the_list_has_the_requested_payments_whole_and_by_page(
-    customer: Caller, staff: Caller, lost: Desk, monkeypatch: pytest.MonkeyPatch
+    customer: Caller, staff: Caller, lost: ParkedPayment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placed = await place(customer.user.id, {await new_flavor(): 1})
     await make_executor(Provider()).execute([payment_id(placed)])
@@ -190,23 +192,23 @@ async def test_a_bad_query_is_refused_by_name(staff: Caller, query: str, pointer
 
 
 async def test_a_retry_is_carried_out_and_recorded_with_author_and_reason(
-    lost: Desk, monkeypatch: pytest.MonkeyPatch
+    lost: ParkedPayment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rung: list[list[int]] = []
+    notifications: list[list[int]] = []
 
-    async def ring(staged: list[int]) -> None:
-        rung.append(staged)
+    async def notify(staged: list[int]) -> None:
+        notifications.append(staged)
 
     application: Any = lost.staff.client._transport.app
     while not isinstance(application, Litestar):
         application = application.app
-    monkeypatch.setitem(application.state._state, "notify_workers", ring)
+    monkeypatch.setitem(application.state._state, "notify_workers", notify)
     reference = f"pi_{lost.payment}"
     answer = await lost.do("retry", WHY | {"reference": reference})
     assert answer.status_code == 202
     shown = answer.json()
     assert (shown["state"], shown["provider_ref"], shown["actions"]) == ("unknown", reference, [])
-    assert rung == [[lost.payment]]
+    assert notifications == [[lost.payment]]
     provider = Provider()
     provider.found = Succeeded(reference, 1000, "EUR")
     await make_executor(provider).execute([lost.payment])
@@ -215,7 +217,7 @@ async def test_a_retry_is_carried_out_and_recorded_with_author_and_reason(
     await ledger.check()
 
 
-async def test_a_payment_without_a_charge_is_released(lost: Desk) -> None:
+async def test_a_payment_without_a_charge_is_released(lost: ParkedPayment) -> None:
     answer = await lost.do("release")
     assert (answer.status_code, answer.json()["state"]) == (200, "declined")
     assert await lost.now() == ("declined", "failed")
@@ -223,7 +225,7 @@ async def test_a_payment_without_a_charge_is_released(lost: Desk) -> None:
     await ledger.check()
 
 
-async def test_a_wrong_charge_is_refunded_once(odd: Desk) -> None:
+async def test_a_wrong_charge_is_refunded_once(odd: ParkedPayment) -> None:
     key = {"Idempotency-Key": "give-it-back"}
     first, again = [await odd.do("refund", **key) for _ in range(2)]
     assert (first.status_code, again.status_code) == (202, 202)
@@ -242,7 +244,7 @@ async def test_a_wrong_charge_is_refunded_once(odd: Desk) -> None:
     await ledger.check()
 
 
-async def test_a_payment_without_a_known_charge_is_not_refunded(lost: Desk) -> None:
+async def test_a_payment_without_a_known_charge_is_not_refunded(lost: ParkedPayment) -> None:
     answer = await lost.do("refund", **{"Idempotency-Key": "nothing-to-give"})
     assert (answer.status_code, answer.json()["code"]) == (409, "nothing-charged")
     assert await lost.now() == ("parked", "pending")
@@ -252,7 +254,7 @@ async def test_a_payment_without_a_known_charge_is_not_refunded(lost: Desk) -> N
 
 
 async def test_a_reference_of_another_payment_is_refused(
-    customer: Caller, lost: Desk, odd: Desk
+    customer: Caller, lost: ParkedPayment, odd: ParkedPayment
 ) -> None:
     taken = "pi_taken"
     await Payment.update({Payment.provider_ref: taken}).where(Payment.id == odd.payment)
@@ -262,7 +264,7 @@ async def test_a_reference_of_another_payment_is_refused(
 
 
 @pytest.mark.parametrize("what", ["retry", "release", "refund"])
-async def test_only_one_of_many_operators_decides(odd: Desk, what: str) -> None:
+async def test_only_one_of_many_operators_decides(odd: ParkedPayment, what: str) -> None:
     answers = await asyncio.gather(*(odd.do(what) for _ in range(20)))
     codes = sorted(answer.status_code for answer in answers)
     assert codes == [200 if what == "release" else 202] + [409] * 19
@@ -284,7 +286,7 @@ async def test_a_payment_that_is_not_parked_cannot_be_decided(
     }
     if came in answers:
         await make_executor(Provider(*answers[came])).execute([payment_id(placed)])
-    one = Desk(staff, placed.order, payment_id(placed))
+    one = ParkedPayment(staff, placed.order, payment_id(placed))
     assert (await staff.get(one.path)).json()["actions"] == []
     before = await one.now()
     answer = await one.do(what)
@@ -308,7 +310,7 @@ async def test_a_payment_that_is_not_parked_cannot_be_decided(
     ],
 )
 async def test_a_decision_without_a_reason_is_refused(
-    lost: Desk, what: str, body: dict[str, Any], pointer: str
+    lost: ParkedPayment, what: str, body: dict[str, Any], pointer: str
 ) -> None:
     answer = await lost.do(what, body)
     assert answer.status_code == 400
@@ -316,7 +318,9 @@ async def test_a_decision_without_a_reason_is_refused(
 
 
 @pytest.mark.parametrize("reference", ["", "a b", "x" * 256, "4242 4242 4242 4242", 1])
-async def test_a_bad_reference_is_refused_and_not_repeated(lost: Desk, reference: Any) -> None:
+async def test_a_bad_reference_is_refused_and_not_repeated(
+    lost: ParkedPayment, reference: Any
+) -> None:
     answer = await lost.do("retry", WHY | {"reference": reference})
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["pointer"] == "/reference"

@@ -14,18 +14,17 @@ from icecream import app, database, settings
 from icecream.payments import providers
 from icecream.payments.providers import WebhookEvent
 from icecream.runtime import failpoints
-from icecream.tables import Job
-from icecream.tables import Notice as Kept
+from icecream.tables import Job, Notice
 from tests.conftest import WHICH, Provider
 from tests.processes import Shop, stop
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_notices")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_webhook_events")]
 PATH = "/api/payments/webhooks/simulated/"
 SIGNED = {"Signature": "good"}
 
 
 class Signing(Provider):
-    """A provider that accepts the signature `good`; the body is a notice or not about us."""
+    """A provider that accepts the signature `good`; the body is an event, or not about us."""
 
     def parse_webhook(self, body: bytes, headers: Mapping[str, str]) -> WebhookEvent | None:
         if headers.get("signature") != "good":
@@ -64,9 +63,9 @@ def event_body(event: str = "evt_1", key: str = "a key", reference: str = "pi_1"
     return {"id": event, "key": key, "reference": reference}
 
 
-async def kept() -> list[dict[str, Any]]:
-    columns = (Kept.provider, Kept.event, Kept.key, Kept.reference)
-    rows: list[dict[str, Any]] = await Kept.select(*columns).order_by(Kept.event)
+async def stored_events() -> list[dict[str, Any]]:
+    columns = (Notice.provider, Notice.event, Notice.key, Notice.reference)
+    rows: list[dict[str, Any]] = await Notice.select(*columns).order_by(Notice.event)
     return rows
 
 
@@ -87,17 +86,17 @@ async def test_a_signed_event_is_stored_with_its_job(
     answer = await provider.post(path, json=event_body())
     assert (answer.status_code, answer.json()) == (200, {"received": True})
     stored = {"provider": "simulated", "event": "evt_1", "key": "a key", "reference": "pi_1"}
-    assert await kept() == [stored]
+    assert await stored_events() == [stored]
     (job,) = await Job.select(Job.subject).where(Job.kind == "notice")
-    assert await Kept.exists().where(Kept.id == job["subject"], Kept.applied_at.is_null())
+    assert await Notice.exists().where(Notice.id == job["subject"], Notice.applied_at.is_null())
 
 
 async def test_a_hundred_copies_of_an_event_are_stored_once(provider: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(provider.post(PATH, json=event_body()) for _ in range(100)))
     assert {answer.status_code for answer in answers} == {200}
-    assert (len(await kept()), await jobs()) == (1, 1)
+    assert (len(await stored_events()), await jobs()) == (1, 1)
     await provider.post(PATH, json=event_body(event="evt_2"))
-    assert (len(await kept()), await jobs()) == (2, 2)
+    assert (len(await stored_events()), await jobs()) == (2, 2)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Signature": "wrong"}, {"Signature": "good, but old"}])
@@ -106,7 +105,7 @@ async def test_an_unsigned_event_is_refused(visitor: Visitor, headers: dict[str,
         answer = await forger.post(PATH, json=event_body(), headers=headers)
     assert refused(answer) == (401, "invalid-signature")
     assert "www-authenticate" in answer.headers
-    assert (await kept(), await jobs()) == ([], 0)
+    assert (await stored_events(), await jobs()) == ([], 0)
 
 
 async def test_a_token_is_no_signature(visitor: Visitor) -> None:
@@ -140,7 +139,7 @@ async def test_garbage_is_refused_or_ignored(visitor: Visitor, body: bytes) -> N
             assert answer.status_code == 401, answer.text
             answer = await client.post(PATH, content=body, headers={**headers, **SIGNED})
             assert answer.status_code == 200, answer.text
-    assert (await kept(), await jobs()) == ([], 0)
+    assert (await stored_events(), await jobs()) == ([], 0)
 
 
 @pytest.mark.parametrize("text", ["k" * 256, "a\0b", "a\nb"])
@@ -150,7 +149,7 @@ async def test_an_event_that_cannot_be_ours_is_not_stored(
 ) -> None:
     answer = await provider.post(PATH, json=event_body(**{member: text}))
     assert answer.status_code == 200
-    assert (await kept(), await jobs()) == ([], 0)
+    assert (await stored_events(), await jobs()) == ([], 0)
 
 
 async def test_a_body_is_no_larger_than_elsewhere(provider: httpx.AsyncClient) -> None:
@@ -162,7 +161,7 @@ async def test_a_body_is_no_larger_than_elsewhere(provider: httpx.AsyncClient) -
 async def test_there_is_one_provider(provider: httpx.AsyncClient, name: str) -> None:
     answer = await provider.post(f"/api/payments/webhooks/{name}/", json=event_body())
     assert refused(answer) == (404, "not-found")
-    assert await kept() == []
+    assert await stored_events() == []
 
 
 async def test_only_unsigned_requests_are_rate_limited(
@@ -196,9 +195,9 @@ async def test_an_event_without_a_commit_is_not_acknowledged_and_may_be_repeated
         patch.setitem(failpoints._armed, "webhooks.receiving", fail)
         answer = await provider.post(PATH, json=event_body())
     assert answer.status_code == status
-    assert (await kept(), await jobs()) == ([], 0)
+    assert (await stored_events(), await jobs()) == ([], 0)
     assert (await provider.post(PATH, json=event_body())).status_code == 200
-    assert (len(await kept()), await jobs()) == (1, 1)
+    assert (len(await stored_events()), await jobs()) == (1, 1)
 
 
 TRUSTING = """

@@ -153,7 +153,7 @@ class Stub:
 
     def __init__(self) -> None:
         self.answer: bytes | None = None
-        self.heard = b""
+        self.received = b""
 
     def says(self, status: int, body: object) -> None:
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -165,7 +165,7 @@ class Stub:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 _, _, length = head.lower().partition(b"content-length: ")
-                self.heard = head + await reader.readexactly(
+                self.received = head + await reader.readexactly(
                     int(length.split()[0] if length else 0)
                 )
                 if self.answer is None:
@@ -421,7 +421,7 @@ async def test_without_a_method_the_provider_is_not_called(
     stub: tuple[Stub, StripeProvider],
 ) -> None:
     assert isinstance(await asked(stub, charge(method=None)), Declined)
-    assert stub[0].heard == b""
+    assert stub[0].received == b""
 
 
 async def test_a_request_has_the_order_and_the_key(
@@ -430,7 +430,7 @@ async def test_a_request_has_the_order_and_the_key(
     stub[0].says(200, intent())
     request = charge(1250, "cus_1/pm_1")
     await asked(stub, request)
-    head, _, body = stub[0].heard.decode().partition("\r\n\r\n")
+    head, _, body = stub[0].received.decode().partition("\r\n\r\n")
     assert f"Idempotency-Key: {request.key}\r\n".lower() in head.lower()
     sent = dict(httpx.QueryParams(body))
     assert sent == {
@@ -454,7 +454,7 @@ async def test_a_currency_that_stripe_counts_otherwise_is_converted_both_ways(
     krones = Charge("key of krones", 100, "ISK", 7, "pm_1")
     stub[0].says(200, intent(amount=10_000, amount_received=10_000, currency="isk"))
     assert await asked(stub, krones) == Succeeded("pi_1", 100, "ISK")
-    body = stub[0].heard.decode().partition("\r\n\r\n")[2]
+    body = stub[0].received.decode().partition("\r\n\r\n")[2]
     assert dict(httpx.QueryParams(body))["amount"] == "10000"
     back = Refund("key of a refund", 40, "ISK", 7, "pi_1")
     stub[0].says(
@@ -463,7 +463,7 @@ async def test_a_currency_that_stripe_counts_otherwise_is_converted_both_ways(
     answer = await asked(stub, back)
     assert isinstance(answer, Succeeded)
     assert answer.amount == 40
-    body = stub[0].heard.decode().partition("\r\n\r\n")[2]
+    body = stub[0].received.decode().partition("\r\n\r\n")[2]
     assert dict(httpx.QueryParams(body))["amount"] == "4000"
 
 
@@ -511,7 +511,7 @@ async def test_the_object_that_moved_money_counts_when_two_have_one_key(
     ]
     stub[0].says(200, {"object": "search_result", "data": found, "has_more": False})
     assert await stub[1].look_up(request, None) == Succeeded("pi_3", 1250, "EUR")
-    assert b"GET /v1/payment_intents/search?" in stub[0].heard
+    assert b"GET /v1/payment_intents/search?" in stub[0].received
 
 
 async def test_a_truncated_list_is_an_error(
@@ -590,7 +590,9 @@ async def reader() -> AsyncIterator[StripeProvider]:
 OURS = {"reference": "our key", "order": "7"}
 
 
-async def test_a_notice_names_our_key_and_their_reference(reader: StripeProvider) -> None:
+async def test_a_webhook_event_contains_our_key_and_the_providers_reference(
+    reader: StripeProvider,
+) -> None:
     body = event(intent(metadata=OURS))
     assert reader.parse_webhook(body, signed(body)) == WebhookEvent("evt_1", "our key", "pi_1")
     lower = {name.lower(): value for name, value in signed(body).items()}
@@ -651,7 +653,7 @@ FORGED: list[tuple[bytes, dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("body", "headers"), FORGED, ids=range(len(FORGED)))
-async def test_a_forged_or_an_old_notice_is_refused(
+async def test_a_forged_or_an_old_webhook_is_refused(
     reader: StripeProvider, body: bytes, headers: dict[str, str]
 ) -> None:
     with pytest.raises(UnverifiedWebhook):

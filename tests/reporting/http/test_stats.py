@@ -195,7 +195,9 @@ async def test_customers_see_only_the_ordered_quantities(
         ("dashboard/?from=2000-01-01&to=2024-01-01", "/from"),
     ],
 )
-async def test_an_invalid_parameter_is_named(staff: Caller, query: str, pointer: str) -> None:
+async def test_the_refusal_of_an_invalid_parameter_points_to_it(
+    staff: Caller, query: str, pointer: str
+) -> None:
     answer = await staff.get(f"/api/{query}")
     assert answer.status_code == 400
     assert [one["pointer"] for one in answer.json()["errors"]] == [pointer]
@@ -361,10 +363,10 @@ async def test_waiting_payments_are_reported(customer: Caller, staff: Caller, fl
     numbers = [one.payment for one in placed if one.payment]
     flying, parked, tried, _ = numbers
     await leases.acquire_leases([flying], limit=1, lease_seconds=90)
-    (claim,) = await leases.acquire_leases([parked], limit=1, lease_seconds=90)
-    await settlement.settle([settlement.SettlementResult(claim, settlement.Parked("No idea."))])
-    (claim,) = await leases.acquire_leases([tried], limit=1, lease_seconds=90)
-    await leases.postpone_payment(claim, "no answer")
+    (lease,) = await leases.acquire_leases([parked], limit=1, lease_seconds=90)
+    await settlement.settle([settlement.SettlementResult(lease, settlement.Parked("No idea."))])
+    (lease,) = await leases.acquire_leases([tried], limit=1, lease_seconds=90)
+    await leases.postpone_payment(lease, "no answer")
     after = await now()
     assert {
         name: after["queue"][name] - before[name] for name in before if name != "oldest_due"
