@@ -386,10 +386,11 @@ async def flavor(opened: None) -> int:
 _executors: list[executor.Executor] = []
 
 
-def make_executor(provider: Provider) -> executor.Executor:
-    """Return an executor with this provider."""
-    _executors.append(executor.Executor(provider, slots=10, lease_seconds=30, timeout=5))
-    return _executors[-1]
+def make_executor(provider: Provider, slots: int = 10, timeout: float = 5) -> executor.Executor:
+    """Return an executor with this provider; it is stopped after the test."""
+    made = executor.Executor(provider, slots=slots, lease_seconds=30, timeout=timeout)
+    _executors.append(made)
+    return made
 
 
 @pytest.fixture(autouse=True)

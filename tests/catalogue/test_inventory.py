@@ -1,8 +1,7 @@
-"""Test stock, totals and how a refund is shared among order lines."""
+"""Test stock, and how a refund is shared among order lines."""
 
 import asyncio
 import random
-from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
@@ -12,17 +11,12 @@ from hypothesis import strategies as st
 from icecream import database, errors
 from icecream.catalogue import inventory, order_lines
 from icecream.orders import placing
-from icecream.reporting import totals
 from icecream.tables import (
     MAX_PRICE,
     MAX_QUANTITY,
     MAX_STOCK,
-    CustomerDay,
     Flavor,
-    FlavorDay,
-    Order,
 )
-from tests import history, ledger
 from tests.conftest import Caller, new_flavor, place
 
 pytestmark = pytest.mark.anyio
@@ -74,27 +68,6 @@ async def test_buyers_at_once_never_get_more_than_there_is(customer: Caller) -> 
     assert await left(flavor) == 0
 
 
-async def test_totals_belong_to_the_day_in_utc_on_which_the_order_was_placed(
-    customer: Caller, flavor: int
-) -> None:
-    late = datetime(2001, 2, 3, 23, 59, 59, tzinfo=UTC)
-    lines = [order_lines.Line(flavor, 3, 250)]
-    pending, paid = (
-        totals.Sale(customer.user.id, late, status, lines) for status in ("pending", "paid")
-    )
-    await totals.update([pending])
-    await totals.update([paid], [pending])
-    found = (
-        FlavorDay.select().where(FlavorDay.flavor == flavor).order_by(FlavorDay.status),
-        CustomerDay.select().where(CustomerDay.user == customer.user.id).order_by("status"),
-    )
-    for rows in [await query for query in found]:
-        assert [
-            (str(r["day"]), r["status"], r["quantity"], r["orders"], r["revenue"]) for r in rows
-        ] == [("2001-02-03", "paid", 3, 1, 750), ("2001-02-03", "pending", 0, 0, 0)]
-    await totals.update([], [paid])
-
-
 @given(
     st.lists(
         st.tuples(st.integers(1, MAX_QUANTITY), st.integers(0, MAX_PRICE)), min_size=1, max_size=100
@@ -134,38 +107,11 @@ async def test_stock_is_received_up_to_the_most_that_is_counted(customer: Caller
     assert await left(flavor) == 0
 
 
-def test_totals_are_written_in_one_order() -> None:
-    """The fixed order prevents deadlocks between transactions."""
-    day = datetime(2001, 2, 3, tzinfo=UTC)
-    lines = [order_lines.Line(flavor, 1, 250) for flavor in (3, 1, 2)]
-    sales = [totals.Sale(user, day, "paid", lines) for user in (2, 3, 1)]
-    for _, rows in totals.update_statements(sales):
-        assert list(rows) == sorted(rows)
-
-
 def test_an_indivisible_rest_goes_to_the_last_lines() -> None:
     shared = order_lines.share_refund(
         [order_lines.Line(flavor, 1, 100) for flavor in (1, 2, 3)], 200
     )
     assert [line.refunded for line in shared] == [66, 67, 67]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
-async def test_totals_equal_a_recount_after_any_history(
-    customer: Caller, stranger: Caller, staff: Caller, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flavors = [await new_flavor(price=price, stock=stock) for price, stock in history.FLAVORS]
-    past = history.History(seed, [customer.user.id, stranger.user.id], flavors, clerk=staff.user.id)
-    monkeypatch.setattr("icecream.orders.placing.datetime", history.Clock(past.chance))
-    for _ in range(3):
-        await past.go_on(60)
-        await ledger.check()
-    rows = await Order.select(Order.status, Order.refunded, Order.total).where(
-        Order.id.is_in(past.orders)
-    )
-    assert {"paid", "failed", "canceled"} <= {row["status"] for row in rows}
-    assert any(0 < row["refunded"] < row["total"] for row in rows)
 
 
 def test_stock_reserved_by_the_same_batch_is_not_available() -> None:

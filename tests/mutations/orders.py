@@ -278,7 +278,7 @@ MUTATIONS = [
     ),
     *at(
         TOTALS,
-        "tests/catalogue/test_inventory.py",
+        "tests/reporting/test_totals.py",
         ("totals: an order counts where it was before", "(-1, removed)", "(0, removed)"),
         (
             "totals: all orders count for today",

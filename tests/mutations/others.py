@@ -174,8 +174,8 @@ MUTATIONS = [
     ),
     *at(
         "icecream/feed/order_history.py",
-        "tests/feed/test_order_history.py tests/payments/test_payments.py "
-        "-k 'events or history or yes or no_fails'",
+        "tests/feed/test_order_history.py tests/payments/test_executor.py "
+        "-k 'events or history or success_pays or decline_fails'",
         (
             "history: each event is numbered as the first",
             "last[event.order] = last.get(event.order, 0) + 1",

@@ -7,7 +7,11 @@ EXECUTOR = "icecream/payments/executor.py"
 PROVIDER_CALLS = "icecream/payments/provider_calls.py"
 SETTLEMENT = "icecream/payments/settlement.py"
 ORDER_TRANSITIONS = "icecream/payments/order_transitions.py"
-PAYMENTS_TESTS = "tests/payments/test_payments.py"
+BREAKER_TESTS = "tests/payments/test_circuit_breaker.py"
+PAYMENTS_TESTS = (
+    "tests/payments/test_executor.py tests/payments/test_leases.py "
+    f"tests/payments/test_provider_calls.py tests/payments/test_settlement.py {BREAKER_TESTS}"
+)
 
 MUTATIONS = [
     *at(
@@ -256,7 +260,7 @@ MUTATIONS = [
     ),
     *at(
         "icecream/payments/circuit_breaker.py",
-        "tests/payments/test_payments.py -k 'breaker or trial or away or alone or trouble'",
+        BREAKER_TESTS,
         (
             "breaker: it opens after 11 failures",
             "FAILURES_TO_OPEN = 10",

@@ -10,19 +10,12 @@ from icecream import errors
 from icecream.orders import actions, placing
 from icecream.payments import manual_review
 from icecream.payments.providers import Refund, Succeeded
-from icecream.tables import Event, Job, Order, OrderLine, Payment
+from icecream.tables import Event, Job, OrderLine, Payment
 from tests import ledger
 from tests.conftest import Caller, Provider, make_executor, new_flavor, parked, payment_id, place
+from tests.payments.conftest import state
 
 pytestmark = pytest.mark.anyio
-
-
-async def state(placed: placing.PlacedOrder) -> tuple[str, str]:
-    order = await Order.select(Order.status).where(Order.id == placed.order).first()
-    payment = await Payment.select(Payment.state).where(Payment.id == placed.payment).first()
-    assert order is not None
-    assert payment is not None
-    return order["status"], payment["state"]
 
 
 async def history(placed: placing.PlacedOrder) -> Sequence[tuple[str, int | None, str | None]]:

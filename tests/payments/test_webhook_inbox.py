@@ -22,7 +22,8 @@ from icecream.payments.providers import (
 from icecream.runtime import failpoints
 from icecream.tables import NOTICE_RETRY_PERIOD, Event, Flavor, Job, Notice, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, new_flavor, place, records_of, success_of
+from tests.conftest import Caller, Provider, new_flavor, payment_id, place, records_of, success_of
+from tests.payments.conftest import state
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_webhook_events")]
 LEASE = 30
@@ -46,26 +47,15 @@ async def placed(customer: Caller, flavor: int) -> placing.PlacedOrder:
 
 async def unanswered(customer: Caller, flavor: int) -> placing.PlacedOrder:
     placed = await place(customer.user.id, {flavor: 2})
-    await carry_out(number(placed), OutcomeUnknown())
+    await carry_out(payment_id(placed), OutcomeUnknown())
     assert await state(placed) == ("pending", "unknown")
     return placed
-
-
-def number(placed: placing.PlacedOrder) -> int:
-    assert placed.payment is not None
-    return placed.payment
 
 
 async def carry_out(payment: int, *answers: str | Answer | Exception) -> None:
     """Carry out a payment once, with a new executor."""
     one_executor = executor.Executor(Provider(*answers), slots=1, lease_seconds=LEASE, timeout=5)
     await one_executor.execute([payment])
-
-
-async def state(placed: placing.PlacedOrder) -> tuple[str, str]:
-    columns = (Payment.order.status.as_alias("status"), Payment.state)
-    (row,) = await Payment.select(*columns).where(Payment.id == placed.payment)
-    return row["status"], row["state"]
 
 
 async def history(placed: placing.PlacedOrder) -> list[str]:
@@ -129,7 +119,7 @@ async def sweep(one: webhook_inbox.WebhookInbox) -> None:
 async def test_a_webhook_event_leads_to_the_look_up_and_settlement_of_an_unknown_payment(
     placed: placing.PlacedOrder,
 ) -> None:
-    key = await key_of(number(placed))
+    key = await key_of(payment_id(placed))
     event, provider = await stored_event(key, "pi_1"), LookupProvider()
     await apply(provider)
     assert [(asked.key, reference) for asked, reference in provider.looked_up] == [(key, "pi_1")]
@@ -142,7 +132,7 @@ async def test_a_webhook_event_leads_to_the_look_up_and_settlement_of_an_unknown
 async def test_it_is_the_providers_answer_that_counts(customer: Caller) -> None:
     flavor = await new_flavor(stock=10)
     placed = await unanswered(customer, flavor)
-    event, provider = await stored_event(await key_of(number(placed))), LookupProvider()
+    event, provider = await stored_event(await key_of(payment_id(placed))), LookupProvider()
     provider.found = Declined("the bank said no")
     await apply(provider)
     assert await state(placed) == ("failed", "declined")
@@ -152,7 +142,7 @@ async def test_it_is_the_providers_answer_that_counts(customer: Caller) -> None:
 
 
 async def test_our_own_answer_is_given_a_moment_first(placed: placing.PlacedOrder) -> None:
-    event, provider = await stored_event(await key_of(number(placed))), LookupProvider()
+    event, provider = await stored_event(await key_of(payment_id(placed))), LookupProvider()
     await inbox(provider).sweep()
     assert provider.looked_up == []
     assert not await applied(event)
@@ -163,7 +153,7 @@ async def test_our_own_answer_is_given_a_moment_first(placed: placing.PlacedOrde
 async def test_an_event_about_an_ended_payment_is_applied_at_once(
     placed: placing.PlacedOrder,
 ) -> None:
-    key, provider = await key_of(number(placed)), LookupProvider()
+    key, provider = await key_of(payment_id(placed)), LookupProvider()
     early = await stored_event(key)
     await apply(provider)
     late = await stored_event(key)
@@ -174,9 +164,9 @@ async def test_an_event_about_an_ended_payment_is_applied_at_once(
 
 
 async def test_a_payment_that_ends_meanwhile_costs_no_query(placed: placing.PlacedOrder) -> None:
-    event, provider = await stored_event(await key_of(number(placed))), LookupProvider()
+    event, provider = await stored_event(await key_of(payment_id(placed))), LookupProvider()
     await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject == placed.payment)
-    await carry_out(number(placed))
+    await carry_out(payment_id(placed))
     assert await state(placed) == ("paid", "succeeded")
     await apply(provider)
     assert provider.looked_up == []
@@ -184,7 +174,7 @@ async def test_a_payment_that_ends_meanwhile_costs_no_query(placed: placing.Plac
 
 
 async def test_an_event_is_stored_once(placed: placing.PlacedOrder) -> None:
-    event = providers.WebhookEvent("evt_same", await key_of(number(placed)), "pi_1")
+    event = providers.WebhookEvent("evt_same", await key_of(payment_id(placed)), "pi_1")
     received = await asyncio.gather(
         *(webhook_inbox.store_event("simulated", event) for _ in range(20))
     )
@@ -194,7 +184,7 @@ async def test_an_event_is_stored_once(placed: placing.PlacedOrder) -> None:
 
 
 async def test_many_events_about_a_payment_settle_it_once(placed: placing.PlacedOrder) -> None:
-    key = await key_of(number(placed))
+    key = await key_of(payment_id(placed))
     several = [await stored_event(key) for _ in range(5)]
     await apply(LookupProvider())
     assert [await applied(event) for event in several] == [True] * 5
@@ -239,7 +229,7 @@ async def test_a_payment_that_was_not_sent_yet_is_left_to_the_worker(
     customer: Caller, flavor: int
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
-    event, provider = await stored_event(await key_of(number(placed))), LookupProvider()
+    event, provider = await stored_event(await key_of(payment_id(placed))), LookupProvider()
     await aged(event, timedelta(seconds=LEASE))
     await apply(provider)
     assert provider.looked_up == []
@@ -251,8 +241,8 @@ async def test_a_payment_in_progress_is_left_to_its_worker_for_one_lease(
     customer: Caller, flavor: int
 ) -> None:
     placed = await place(customer.user.id, {flavor: 2})
-    await leases.acquire_leases([number(placed)], limit=1, lease_seconds=LEASE)
-    event, provider = await stored_event(await key_of(number(placed))), LookupProvider()
+    await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=LEASE)
+    event, provider = await stored_event(await key_of(payment_id(placed))), LookupProvider()
     await apply(provider)
     assert provider.looked_up == []
     assert not await applied(event)
@@ -266,7 +256,7 @@ async def test_a_payment_in_progress_is_left_to_its_worker_for_one_lease(
 async def test_a_parked_payment_is_ended_by_a_late_and_verified_answer(
     placed: placing.PlacedOrder,
 ) -> None:
-    key = await key_of(number(placed))
+    key = await key_of(payment_id(placed))
     first, provider = await stored_event(key), LookupProvider()
     provider.found = Succeeded(f"ref {key}", 499, "EUR")
     await apply(provider)
@@ -292,7 +282,7 @@ async def test_refunds_too_are_settled_by_their_webhook_events_in_any_order(
     flavor = await new_flavor(stock=10)
     placed = await unanswered(customer, flavor)
     await actions.cancel_order(placed.order, by=customer.user.id)
-    charged = await key_of(number(placed))
+    charged = await key_of(payment_id(placed))
     early = await stored_event(charged)
     await apply(LookupProvider())
     assert await state(placed) == ("refunding", "succeeded")
@@ -321,7 +311,7 @@ async def test_refunds_too_are_settled_by_their_webhook_events_in_any_order(
 async def test_an_event_without_an_answer_is_retried_later(
     placed: placing.PlacedOrder, trouble: Exception | None
 ) -> None:
-    event, provider = await stored_event(await key_of(number(placed))), Provider()
+    event, provider = await stored_event(await key_of(payment_id(placed))), Provider()
     provider.found = trouble
     await apply(provider)
     assert len(provider.looked_up) == 1
@@ -341,7 +331,7 @@ async def test_a_provider_that_hangs_is_not_waited_for(placed: placing.PlacedOrd
             await asyncio.sleep(60)
             return None
 
-    event = await stored_event(await key_of(number(placed)))
+    event = await stored_event(await key_of(payment_id(placed)))
     await apply(Hangs(), seconds=0.01)
     assert not await applied(event)
 
@@ -350,7 +340,7 @@ async def test_a_bug_in_one_look_up_does_not_affect_others(
     customer: Caller, flavor: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad, good = [await unanswered(customer, flavor) for _ in range(2)]
-    poison = await key_of(number(bad))
+    poison = await key_of(payment_id(bad))
 
     class Stumbles(LookupProvider):
         async def look_up(self, request: Request, reference: str | None) -> Answer | None:
@@ -358,7 +348,7 @@ async def test_a_bug_in_one_look_up_does_not_affect_others(
                 raise KeyError("a bug")
             return await super().look_up(request, reference)
 
-    left, other = await stored_event(poison), await stored_event(await key_of(number(good)))
+    left, other = await stored_event(poison), await stored_event(await key_of(payment_id(good)))
     await apply(Stumbles())
     assert "could not be applied" in caplog.text
     assert not await applied(left)
@@ -377,7 +367,7 @@ async def test_a_bug_in_one_look_up_does_not_affect_others(
 async def test_nothing_is_left_to_do_for_a_webhook_event_that_was_deleted(
     placed: placing.PlacedOrder,
 ) -> None:
-    event = await stored_event(await key_of(number(placed)))
+    event = await stored_event(await key_of(payment_id(placed)))
     await Notice.delete().where(Notice.id == event)
     await apply(LookupProvider())
     assert not await has_job(event)
@@ -389,7 +379,7 @@ async def test_an_unavailable_database_is_one_error_and_not_one_for_each_event(
     async def away(payment: int) -> None:
         raise database.DatabaseUnavailable("away")
 
-    key = await key_of(number(placed))
+    key = await key_of(payment_id(placed))
     for _ in range(3):
         await stored_event(key)
     await due_now()
@@ -404,7 +394,7 @@ async def test_several_workers_share_the_webhook_events(customer: Caller, flavor
     placed = [
         await unanswered(customer, flavor) for _ in range(3 * webhook_inbox.MAX_EVENTS_PER_SWEEP)
     ]
-    several = [await stored_event(await key_of(number(one))) for one in placed]
+    several = [await stored_event(await key_of(payment_id(one))) for one in placed]
     provider = LookupProvider()
     await due_now()
     await asyncio.gather(*(sweep(inbox(provider)) for _ in range(3)))
@@ -418,12 +408,12 @@ async def test_several_workers_share_the_webhook_events(customer: Caller, flavor
 async def test_two_events_and_a_worker_at_the_same_time_are_one_charge(
     placed: placing.PlacedOrder,
 ) -> None:
-    key = await key_of(number(placed))
+    key = await key_of(payment_id(placed))
     several = [await stored_event(key) for _ in range(4)]
     await due_now()
     await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject == placed.payment)
     sweeps = (inbox(LookupProvider()).sweep() for _ in range(3))
-    await asyncio.gather(carry_out(number(placed), f"ref {key}"), *sweeps)
+    await asyncio.gather(carry_out(payment_id(placed), f"ref {key}"), *sweeps)
     assert await state(placed) == ("paid", "succeeded")
     assert await history(placed) == ["placed", "paid"]
     for event in several:
@@ -440,7 +430,7 @@ async def test_a_worker_that_dies_leaves_its_events_to_the_next(
     def die() -> None:
         raise RuntimeError
 
-    event, provider = await stored_event(await key_of(number(placed))), LookupProvider()
+    event, provider = await stored_event(await key_of(payment_id(placed))), LookupProvider()
     with monkeypatch.context() as patch, contextlib.suppress(RuntimeError):
         patch.setitem(failpoints._armed, where, die)
         await apply(provider)
@@ -456,7 +446,7 @@ async def test_webhook_events_are_deleted_30_days_after_they_were_applied(
     placed: placing.PlacedOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook_inbox, "MAX_EVENTS_PER_PRUNE", 2)
-    key = await key_of(number(placed))
+    key = await key_of(payment_id(placed))
     for _ in range(3):
         await stored_event(key)
     await apply(LookupProvider())

@@ -1,0 +1,130 @@
+"""Test leases of payments: when they are due, how long they last, and the pauses between tries."""
+
+import re
+import sys
+from datetime import UTC, datetime, timedelta, tzinfo
+
+import pytest
+
+from icecream import database
+from icecream.orders import actions, placing
+from icecream.payments import (
+    leases,
+    settlement,
+)
+from icecream.payments.providers import (
+    Declined,
+    OutcomeUnknown,
+)
+from icecream.tables import Job, Payment
+from tests import ledger
+from tests.conftest import Caller, Provider, make_executor, payment_id, place
+from tests.payments.conftest import due_now, make_due, settled, state
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_lease_counts_as_a_try_of_the_payment_and_of_its_job(
+    placed: placing.PlacedOrder,
+) -> None:
+    (lease,) = await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30)
+    job = Job.select(Job.tries).where(Job.kind == "charge", Job.subject == payment_id(placed))
+    assert (lease.tries, await job) == (1, [{"tries": 1}])
+
+
+async def test_a_leased_payment_is_not_leased_again_until_its_lease_expires(
+    placed: placing.PlacedOrder,
+) -> None:
+    (lease,) = await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30)
+    assert await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30) == []
+    await due_now(placed)
+    (again,) = await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30)
+    assert again.request == lease.request
+    assert (lease.tries, again.tries) == (1, 2)
+
+
+async def test_a_payment_parked_during_a_call_stays_parked_without_an_answer(
+    placed: placing.PlacedOrder,
+) -> None:
+    (lease,) = await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30)
+    assert await settled(lease, settlement.Parked("another amount"))
+    for later in ("unknown", "sent"):
+        assert not await leases.postpone_payment(lease, "no answer", state=later)
+    assert await state(placed) == ("pending", "parked")
+    await ledger.check()
+
+
+async def test_first_sent_at_is_set_only_once(placed: placing.PlacedOrder) -> None:
+    times = []
+    for _ in range(2):
+        await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30)
+        row = await Payment.select(Payment.first_sent_at).where(Payment.id == placed.payment)
+        times.append(row[0]["first_sent_at"])
+        await due_now(placed)
+    assert times[0] is not None
+    assert times[0] == times[1]
+
+
+async def test_the_job_of_an_ended_payment_is_deleted(placed: placing.PlacedOrder) -> None:
+    await make_executor(Provider()).execute([payment_id(placed)])
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    await Job.insert(Job(kind="charge", subject=placed.payment, run_at=past))
+    provider = Provider()
+    await make_executor(provider).execute([payment_id(placed)])
+    assert provider.asked == []
+    assert not await Job.exists().where(Job.subject == placed.payment)
+
+
+async def test_due_jobs_are_read_in_order_of_time_and_not_sorted(opened: None) -> None:
+    job_filter = leases.JobFilter(excluded_customers=[1], only_new=True)
+    query = (await leases._select_due_jobs(None, job_filter)).limit(10)
+    explain = "EXPLAIN QUERY PLAN {}" if query.engine_type == "sqlite" else "EXPLAIN {}"
+    plan = str(await Job.raw(explain, query.querystrings[0]))
+    assert "job_run_at" in plan, plan
+    assert not re.search("sort|b-tree", plan, re.IGNORECASE), plan
+
+
+class Ahead(datetime):
+    """The clock of a machine that is 40 s ahead of the database's clock."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Ahead":
+        return super().now(tz) + timedelta(seconds=40)
+
+
+@pytest.mark.only("postgres")
+async def test_jobs_are_due_by_the_clock_of_the_database(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def due(payment: int) -> bool:
+        is_due = Job.run_at <= database.seconds_from_now(0)
+        return await Job.exists().where(Job.subject == payment, is_due)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("icecream.") and getattr(module, "datetime", None) is datetime:
+            monkeypatch.setattr(module, "datetime", Ahead)
+    placed = await place(customer.user.id, {flavor: 1})
+    assert await due(payment_id(placed))
+    await make_executor(Provider(Declined("no"))).execute([payment_id(placed)])
+    (again,) = await actions.pay_order(placed.order, by=customer.user.id, needs_method=False)
+    assert await due(again)
+    await make_executor(Provider()).execute([again])
+    (refund,) = await actions.cancel_order(placed.order, by=customer.user.id)
+    assert await due(refund)
+    await make_executor(Provider(OutcomeUnknown)).execute([refund])
+    # Not due yet, but due within the longest pause.
+    assert not await due(refund)
+    soon = database.seconds_from_now(leases.MAX_RETRY_DELAY_SECONDS)
+    assert await Job.exists().where(Job.subject == refund, Job.run_at <= soon)
+    # The same holds for a lease: it lasts no longer than the lease.
+    await make_due(refund)
+    await leases.acquire_leases([refund], limit=1, lease_seconds=30)
+    over = database.seconds_from_now(30)
+    assert await Job.exists().where(Job.subject == refund, Job.run_at <= over)
+    await make_executor(Provider()).execute([refund])
+
+
+def test_pauses_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases.random, "uniform", lambda _, most: most)
+    assert [leases.retry_delay(tries) for tries in (1, 2, 3, 1000)] == [5, 10, 12, 12]
+    assert [leases.retry_delay(tries, 120) for tries in (1, 4, 5, 6)] == [5, 40, 80, 120]

@@ -1,0 +1,125 @@
+"""Test that a definite answer ends a payment once, and changes its order."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from icecream.orders import actions, placing
+from icecream.payments import (
+    leases,
+    settlement,
+)
+from icecream.payments.providers import (
+    Declined,
+    Succeeded,
+)
+from icecream.tables import Payment
+from tests import ledger
+from tests.conftest import (
+    Caller,
+    Provider,
+    make_executor,
+    new_flavor,
+    payment_id,
+    place,
+    settlement_result,
+)
+from tests.payments.conftest import due_now, settled, state
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_definite_answer_counts_even_from_an_older_try(placed: placing.PlacedOrder) -> None:
+    (older,) = await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30)
+    await due_now(placed)
+    (newer,) = await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30)
+    assert not await leases.postpone_payment(older, "late word of an older try")
+    assert await settled(older, "older")
+    assert not await settled(newer, "newer")
+    assert not await settled(newer, Declined("newer"))
+    assert not await settled(newer, settlement.Parked("another amount"))
+    assert not await leases.postpone_payment(newer, "too late")
+    assert await state(placed) == ("paid", "succeeded")
+    await ledger.check()
+
+
+async def test_an_answer_by_many_at_once_is_settled_once(placed: placing.PlacedOrder) -> None:
+    (lease,) = await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30)
+    outcomes = await asyncio.gather(*(settled(lease, "the one") for _ in range(20)))
+    assert Counter(outcomes) == {True: 1, False: 19}
+    await ledger.check()
+
+
+async def test_several_answers_are_settled_together_or_not_at_all(
+    customer: Caller, flavor: int
+) -> None:
+    counted = await new_flavor(stock=9)
+    placed = [await place(customer.user.id, {counted: n, flavor: 1}) for n in (1, 2, 3)]
+    acquired = await leases.acquire_leases(
+        [payment_id(one) for one in placed], limit=3, lease_seconds=30
+    )
+    # They come in any order.
+    acquired.sort(key=lambda lease: lease.payment)
+    first, *others = (
+        settlement_result(lease, answer)
+        for lease, answer in zip(
+            acquired, (f"a {flavor}", Declined("no"), f"b {flavor}"), strict=True
+        )
+    )
+    assert await settlement.settle([first]) == [True]
+    with pytest.raises(leases.LeaseLost):
+        await settlement.settle([first, *others])
+    assert [await state(one) for one in placed[1:]] == [("pending", "sent")] * 2
+    assert await settlement.settle(others) == [True, True]
+    statuses = [(await state(one))[0] for one in placed]
+    assert sorted(statuses) == ["failed", "paid", "paid"]
+    await ledger.check()
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "said"),
+    [(501, "EUR", "5.01 EUR"), (500, "USD", "5.00 USD"), (0, "EUR", "0.00 EUR")],
+)
+async def test_another_amount_than_requested_is_parked(
+    placed: placing.PlacedOrder, amount: int, currency: str, said: str
+) -> None:
+    reference = f"odd {placed.order}"
+    await make_executor(Provider(Succeeded(reference, amount, currency))).execute(
+        [payment_id(placed)]
+    )
+    assert await state(placed) == ("pending", "parked")
+    row = await Payment.select().where(Payment.id == placed.payment).first()
+    assert row is not None
+    assert (row["provider_ref"], row["moved"]) == (reference, amount)
+    assert row["last_error"] == f"The provider moved {said} instead of 5.00 EUR."
+    # A late answer with the right amount ends the manual review.
+    lease = await leases.read_payment_as_lease(payment_id(placed))
+    assert lease is not None
+    assert await settled(lease, reference)
+    assert await state(placed) == ("paid", "succeeded")
+    await ledger.check()
+
+
+async def test_a_decline_is_stored_with_a_code_and_the_text_of_the_provider(
+    placed: placing.PlacedOrder, customer: Caller, staff: Caller
+) -> None:
+    words = "402 card_error: card_declined: insufficient_funds (req_1)"
+    path = f"/api/orders/{placed.order}/"
+    assert (await customer.get(path)).json()["failure"] is None
+    await make_executor(Provider(Declined(words, "insufficient-funds"))).execute(
+        [payment_id(placed)]
+    )
+    failure = {
+        "code": "insufficient-funds",
+        "message": "There is not enough money on the account.",
+    }
+    answer = await customer.get(path)
+    assert answer.json()["failure"] == failure
+    assert "req_1" not in answer.text
+    assert answer.json()["history"][-1]["reason"] == failure["message"]
+    payment = (await staff.get(f"/api/payments/{placed.payment}/")).json()
+    assert (payment["failure"], payment["last_error"]) == (failure, words)
+    # Once the customer pays again, the order shows no failure.
+    await actions.pay_order(placed.order, by=customer.user.id, needs_method=False)
+    assert (await customer.get(path)).json()["failure"] is None
