@@ -6,6 +6,8 @@ PLACING = "icecream/orders/placing.py"
 KEYS = "icecream/idempotency/keys.py"
 STOCK = "icecream/catalogue/inventory.py"
 TOTALS = "icecream/reporting/totals.py"
+STOCK_TESTS = "tests/catalogue/test_inventory.py tests/catalogue/test_flavors.py"
+TOTALS_TESTS = "tests/reporting/test_totals.py"
 KEYS_TESTS = "tests/idempotency/test_keys.py -k 'not kill'"
 
 MUTATIONS = [
@@ -203,7 +205,7 @@ MUTATIONS = [
     ),
     *at(
         STOCK,
-        "tests/catalogue/test_inventory.py tests/catalogue/test_flavors.py",
+        f"{STOCK_TESTS} {TOTALS_TESTS}",
         (
             "stock: reservations of the same batch are not counted",
             "self._stock[flavor] - self._reserved[flavor]",
@@ -244,7 +246,7 @@ MUTATIONS = [
     ),
     *at(
         STOCK,
-        "tests/catalogue/test_inventory.py tests/catalogue/test_flavors.py",
+        STOCK_TESTS,
         (
             "stock: orders do not lock the stock",
             "await database.for_no_key_update(_select_flavors(counted))",
@@ -278,7 +280,7 @@ MUTATIONS = [
     ),
     *at(
         TOTALS,
-        "tests/reporting/test_totals.py",
+        TOTALS_TESTS,
         ("totals: an order counts where it was before", "(-1, removed)", "(0, removed)"),
         (
             "totals: all orders count for today",
