@@ -83,6 +83,10 @@ class UnknownParameter(Refusal):
         super().__init__(detail, errors=[error])
 
 
+class HostInvalid(Refusal):
+    """The Host header is not one valid name or address."""
+
+
 class Unauthenticated(Refusal):
     """Sign in first."""
 

@@ -14,7 +14,7 @@ from uvicorn.supervisors import Multiprocess
 from icecream import settings
 from icecream.cli import startup
 from icecream.cli.commands import errors_in_one_line, log_configuration, main
-from icecream.http import connections
+from icecream.http import request_limits
 from icecream.runtime import shutdown
 
 # The time for open requests after the stop signal; then payments have six more seconds.
@@ -86,7 +86,7 @@ def _run_server(current: settings.Settings, workers: int, listener: socket.socke
         "icecream.app:create",
         factory=True,
         workers=workers,
-        http=connections.ClientConnection,
+        http=request_limits.LimitedConnection,
         timeout_keep_alive=current.keepalive,
         log_config=log_configuration("INFO"),
         access_log=False,

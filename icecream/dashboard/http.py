@@ -89,7 +89,7 @@ async def show_dashboard(
 
 
 def _redirect_to_sign_in(request: Call) -> Response[None]:
-    query = request.url.query
+    query = request.scope["query_string"].decode("latin-1")
     prefix = settings.load().prefix
     back = f"{prefix}/dashboard/?{query}" if query else f"{prefix}/dashboard/"
     location = f"{prefix}/admin/?next={quote(back, safe='/')}"

@@ -108,14 +108,20 @@ class ClientConnection(HttpToolsProtocol):
         self._reusable = False
         super().shutdown()
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the connection accepts no further request."""
+        return self._lingering is not None or self.transport.is_closing()
+
     def linger(self) -> None:
         """Close the connection after the client had time to read the response (RFC 9112, 9.6)."""
-        if self._lingering is None and not self.transport.is_closing():
+        if not self.is_ending:
             self._lingering = self.loop.call_later(LINGER_SECONDS, self.transport.close)
             self.transport.write_eof()
             self.flow.resume_reading()
-            # No further request is expected.
-            self.cycle.on_response = _do_nothing
+            if self.cycle is not None:
+                # No further request is expected.
+                self.cycle.on_response = _do_nothing
 
 
 def _do_nothing() -> None:

@@ -18,7 +18,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
 from icecream import __version__, database, settings
-from icecream.http import connections, methods
+from icecream.http import methods, request_limits
 from icecream.runtime import instrumentation
 from icecream.tables import Job
 
@@ -174,7 +174,7 @@ async def serve_metrics(listener: socket.socket, page: MetricsPage) -> AsyncIter
         # Its __call__ is a plain function that returns a coroutine; uvicorn would guess ASGI 2.
         interface="asgi3",
         lifespan="off",
-        http=connections.ClientConnection,
+        http=request_limits.LimitedConnection,
         ws="none",
         log_config=None,
         access_log=False,

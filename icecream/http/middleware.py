@@ -6,6 +6,7 @@ import random
 import re
 import time
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import msgspec
 from litestar.enums import ScopeType
@@ -34,6 +35,11 @@ JOINED_HEADERS = frozenset({b"if-match", b"if-none-match", b"idempotency-key", b
 UNAVAILABLE_STATUS = errors.Unavailable.status
 # The route of requests whose path is not one of ours.
 UNKNOWN_ROUTE = "unknown"
+# An empty Host is allowed (RFC 9110, 7.2); anything else is a name or an address (RFC 3986, 3.2.2).
+_HOST_PATTERN = re.compile(
+    rb"(?:[\w.~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{0,5}))?"
+)
+MAX_PORT = 65_535
 _encode_json = msgspec.json.Encoder().encode
 HSTS_HEADER = ("Strict-Transport-Security", "max-age=31536000")
 
@@ -66,8 +72,19 @@ def _route(scope: HTTPScope) -> str:
     return scope["path_template"]
 
 
-async def _send_unavailable(scope: HTTPScope, send: Send) -> None:
-    refusal = errors.Unavailable("The service is stopping.")
+def _is_host_valid(scope: Scope) -> bool:
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    # HTTP/1.0 has no Host.
+    return not hosts or (len(hosts) == 1 and _is_valid_host(hosts[0]))
+
+
+@lru_cache(maxsize=100)
+def _is_valid_host(host: bytes) -> bool:
+    match = _HOST_PATTERN.fullmatch(host)
+    return match is not None and int(match["port"] or 0) <= MAX_PORT
+
+
+async def _send_refusal(scope: HTTPScope, send: Send, refusal: errors.Refusal) -> None:
     document = refusal.document(
         address=settings.load().address, instance=public_path(scope), request_id=request_id.get()
     )
@@ -225,11 +242,15 @@ class OuterMiddleware:
             await send(message)
 
         try:
-            await self.app(scope, receive, send_with_headers)
+            if _is_host_valid(scope):
+                await self.app(scope, receive, send_with_headers)
+            else:
+                await _send_refusal(scope, send_with_headers, errors.HostInvalid())
         except asyncio.CancelledError:
             # The server is stopping. The work of this request may or may not have been committed.
             if not status:
-                await _send_unavailable(scope, send_with_headers)
+                refusal = errors.Unavailable("The service is stopping.")
+                await _send_refusal(scope, send_with_headers, refusal)
             raise
         finally:
             seconds = time.perf_counter() - started_at

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 from msgspec import Struct
 
 from icecream import constraints, errors, fields
-from icecream.http import bodies
+from icecream.http import bodies, middleware
 
 MAX_PAGE_SIZE = 500
 # The rows of one query while a whole list is streamed. This is enough to keep the number of queries
@@ -91,7 +91,7 @@ async def list_response(
     if len(rows) > limit:
         query = request.query_params.dict() | {"after": cursor_of(sort, rows[limit - 1]).encoded}
         more = urlencode(query, doseq=True)
-        headers["Link"] = f'<{request.url.path}?{more}>; rel="next"'
+        headers["Link"] = f'<{middleware.public_path(request.scope)}?{more}>; rel="next"'
     return bodies.JsonResponse(rows[:limit], headers)
 
 

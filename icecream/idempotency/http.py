@@ -6,7 +6,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from icecream import fields
-from icecream.http import bodies
+from icecream.http import bodies, middleware
 from icecream.idempotency import keys
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ def read_key(
     """
     if field is None:
         return None
-    path = request.url.path
+    path = middleware.public_path(request.scope)
     return keys.request_key(
         field, user=request.user.id, method=request.method, path=path, body=body
     )

@@ -172,3 +172,32 @@ async def test_a_path_cannot_forge_a_line_in_the_log(
     await client.get("/nowhere%0AERROR%00forged")
     await asyncio.sleep(0)
     assert "GET /nowhere%0AERROR%00forged 404" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("hosts", "status"),
+    [
+        (["ice"], 200),
+        (["ice:8000"], 200),
+        (["[2001:db8::1]:80"], 200),
+        ([""], 200),
+        (["ice:"], 200),
+        (["ice:65536"], 400),
+        (["ice:99999999"], 400),
+        (["ice:x"], 400),
+        (["[::1"], 400),
+        (["a b"], 400),
+        (["ice/admin"], 400),
+        (["user@ice"], 400),
+        (["ice", "ice"], 400),
+    ],
+)
+@pytest.mark.parametrize("path", ["/health/live", "/dashboard/", "/admin/", "/nowhere"])
+async def test_an_invalid_host_is_refused_everywhere(
+    client: httpx.AsyncClient, path: str, hosts: list[str], status: int
+) -> None:
+    answer = await client.get(path, headers=httpx.Headers([("host", host) for host in hosts]))
+    assert (answer.status_code == 400) == (status == 400)
+    assert answer.status_code < 500
+    if status == 400:
+        assert answer.json()["code"] == "host-invalid"
