@@ -1,5 +1,6 @@
 """The types of fields in requests and responses, and the base of request bodies."""
 
+import unicodedata
 from datetime import datetime
 from typing import Annotated, ClassVar
 
@@ -11,7 +12,9 @@ from icecream import constraints, errors, settings, states
 MAX_ID = 2**63 - 1
 Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
 NonNegativeInt = Annotated[int, Meta(ge=0, le=MAX_ID)]
-# One line of visible text.
+# The Unicode categories of control and format characters, lone surrogates, and separators.
+INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
+# One line of text.
 LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+(?!\n)$"
 # For the extras of a type with such a pattern: error messages never show the pattern.
 VISIBLE_TEXT_RULE = {"words": "{} without control characters"}
@@ -48,14 +51,23 @@ class Body(Struct, forbid_unknown_fields=True):
     alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
 
+def is_visible(text: str) -> bool:
+    """Return whether a text has a character that is not a control, a mark or a space.
+
+    Direction marks and zero-width characters are marks.
+    """
+    return any(unicodedata.category(character) not in INVISIBLE_CATEGORIES for character in text)
+
+
 def strip_reason(reason: str) -> str:
     """Return a reason without surrounding white space.
 
     Raises:
-        constraints.InvalidValue: it consists only of white space.
+        constraints.InvalidValue: it has no visible character.
     """
-    if not (stripped := reason.strip()):
-        raise constraints.InvalidValue("reason", "must not be only white space")
+    stripped = reason.strip()
+    if not is_visible(stripped):
+        raise constraints.InvalidValue("reason", "must have a visible character")
     return stripped
 
 

@@ -64,6 +64,13 @@ from icecream.payments.http.methods import NewMethod
             "stock must be a whole number from 0 to 1000000000000, or null.",
         ),
         (
+            {"name": "\u2066 \u200d\u2069"},
+            NewFlavor,
+            "/name",
+            "invalid",
+            "name must have a visible character.",
+        ),
+        (
             {"quantity": 0, "reason": "x"},
             StockReceipt,
             "/quantity",
@@ -75,7 +82,14 @@ from icecream.payments.http.methods import NewMethod
             StockReceipt,
             "/reason",
             "invalid",
-            "reason must not be only white space.",
+            "reason must have a visible character.",
+        ),
+        (
+            {"quantity": 1, "reason": "\u200b\u202e"},
+            StockReceipt,
+            "/reason",
+            "invalid",
+            "reason must have a visible character.",
         ),
         (
             {"reference": "4242 4242 4242 4242"},
@@ -92,3 +106,13 @@ def test_a_refusal_of_a_body_points_at_the_invalid_member(
     with pytest.raises(errors.ValidationFailed) as refusal:
         bodies.convert_body(body, kind)
     assert refusal.value.members["errors"] == [{"pointer": pointer, "code": code, "detail": detail}]
+
+
+@pytest.mark.parametrize("text", ["a", "\u05d0\u200f", "\u200dé\u200d", "🍦", "\u0301"])
+def test_a_text_with_one_visible_character_is_visible(text: str) -> None:
+    assert fields.is_visible(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u00a0\u2003", "\u200b\ufeff", "\u202e", "\u00ad"])
+def test_a_text_without_a_visible_character_is_not_visible(text: str) -> None:
+    assert not fields.is_visible(text)

@@ -28,6 +28,8 @@ async def create_user(
     """
     if len(name) > 100 or not re.search(fields.LINE_PATTERN, name):
         raise ValueError("A name must have 1 to 100 characters, without control characters.")
+    if not fields.is_visible(name):
+        raise ValueError("A name must have a visible character.")
     user = User(
         username=name,
         password=await passwords.hash_password(password),

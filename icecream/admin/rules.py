@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from piccolo.columns import Boolean, Column
 from piccolo.table import Table
 
-from icecream import database, errors, fields, settings
+from icecream import constraints, database, errors, fields, settings
 from icecream.accounts import http as accounts_http
 from icecream.accounts import users
 from icecream.catalogue import flavors
@@ -36,6 +36,8 @@ class UserRules(Struct):
     superuser: bool = False
 
     def __post_init__(self) -> None:
+        if not fields.is_visible(self.username):
+            raise constraints.InvalidValue("username", "must have a visible character")
         # No two users may have the same email, but any number may have none.
         self.email = self.email or None
         if method := self.payment_method or None:

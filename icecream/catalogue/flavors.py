@@ -41,6 +41,8 @@ def _normalize_name(name: str) -> str:
     name = unicodedata.normalize("NFC", name).strip()
     if not 1 <= len(name) <= 100:
         raise constraints.InvalidValue("name", "must have 1 to 100 characters besides white space")
+    if not fields.is_visible(name):
+        raise constraints.InvalidValue("name", "must have a visible character")
     return name
 
 

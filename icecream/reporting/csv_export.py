@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 from msgspec.structs import asdict
@@ -10,8 +11,10 @@ from icecream import money
 from icecream.reporting.reports import Report
 from icecream.reporting.sales import FlavorFigures, FlavorSales
 
-# A spreadsheet treats a text as a formula if it begins with one of these characters.
-FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet treats a text as a formula if it begins with one of these characters. In countries
+# with a decimal comma, the next cell begins after a semicolon, even within our quotes.
+FORMULA_PREFIXES = "=+-@\t\r"
+_FORMULA_START = re.compile(rf"(^|;)(?=[{re.escape(FORMULA_PREFIXES)}])")
 MONEY_COLUMNS = ("revenue", "refunds")
 FIGURE_COLUMNS = ("flavor", "name", "quantity", "orders", "revenue", "refunds", "failure_rate")
 
@@ -26,7 +29,7 @@ def to_csv(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _escape_formula(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_PREFIXES) else value
+    return _FORMULA_START.sub(r"\1'", value) if isinstance(value, str) else value
 
 
 def sales_to_csv(rows: Iterable[FlavorSales]) -> str:

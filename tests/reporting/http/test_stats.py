@@ -19,6 +19,7 @@ from piccolo.query.functions import Sum
 from icecream import states
 from icecream.feed import events, publisher
 from icecream.payments import leases, settlement
+from icecream.reporting import csv_export
 from icecream.tables import Event, Flavor, Order, OrderLine, Payment
 from tests import history
 from tests.conftest import Caller, new_flavor, new_user, place, publish_all
@@ -242,13 +243,18 @@ def as_cells(figures: dict[str, Any]) -> dict[str, str]:
 
 
 async def test_a_cell_is_never_a_formula(staff: Caller, customer: Caller) -> None:
-    names = ["=1+1", "+49", "-1", "@SUM(A1)", 'says "a, b"', "Erdbeere \U0001f353"]
+    names = ["=1+1", "+49", "-1", "@SUM(A1)", 'says "a, b"', "Erdbeere \U0001f353", "a;=1+1"]
     for name in names:
         await place(customer.user.id, {await new_flavor(name=name): 1})
     for query in ("format=csv", "format=csv&status=pending"):
         text = (await staff.get(f"{PATH}?{query}")).text
         found = {row.get("name") or row["flavor__name"] for row in rows(text)}
-        assert {f"'{name}" for name in names[:4]} | set(names[4:]) <= found
+        assert {f"'{name}" for name in names[:4]} | set(names[4:6]) | {"a;'=1+1"} <= found
+        for separator in ",;":
+            for cells in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+                assert not [
+                    cell for cell in cells if cell[:1] in csv_export.FORMULA_PREFIXES and cell
+                ]
 
 
 async def test_the_format_parameter_overrides_the_accept_header(
