@@ -47,6 +47,7 @@ from icecream import app, bootstrap, database, settings
 from icecream.accounts import refresh_tokens
 from icecream.database import postgres, queue_start
 from icecream.feed import events, publisher
+from icecream.http import rate_limits
 from icecream.orders import placing
 from icecream.payments import executor, leases, settlement
 from icecream.payments.providers import Answer, Charge, Declined, Refund, Request, Succeeded
@@ -168,6 +169,12 @@ def records_of(caplog: pytest.LogCaptureFixture, logger: logging.Logger) -> list
     number of such answers.
     """
     return [record for record in caplog.records if record.name == logger.name]
+
+
+@pytest.fixture(autouse=True)
+def forget_counted_requests() -> None:
+    """Forget the requests of earlier tests: they all come from one address."""
+    rate_limits._storage.reset()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,7 +18,6 @@ from msgspec import Meta
 from icecream import errors, fields
 from icecream.accounts import refresh_tokens, tokens
 from icecream.http import bodies, openapi, rate_limits
-from icecream.runtime import passwords
 from icecream.tables import User
 
 Username = Annotated[
@@ -167,14 +166,12 @@ class Accounts(Controller):
 
         The access token is valid for 15 minutes, the refresh token for 7 days.
         """
-        address = rate_limits.client_address(request.scope)
-        passwords.require_free_place()
-        rate_limits.count_login_attempt(data.username, address)
+        rate_limits.begin_login(data.username, request.scope)
         user_id = await User.login(data.username, data.password)
         user = await User.objects().where(User.id == user_id).first() if user_id else None
         if user is None:
             raise errors.WrongCredentials()
-        rate_limits.reset_login_attempts(data.username, address)
+        rate_limits.end_login(data.username, request.scope)
         return await refresh_tokens.issue_pair(user)
 
     @post(

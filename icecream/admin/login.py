@@ -51,8 +51,8 @@ async def is_signed_in_staff(scope: Any) -> bool:
     return user is not None and user.admin
 
 
-async def read_json_object(receive: Receive, path: str) -> Receive:
-    """Read the body, check that it is a JSON object, and return a `receive` that replays it."""
+async def read_json_object(receive: Receive, path: str) -> tuple[dict[str, Any], Receive]:
+    """Read the body, which must be a JSON object; return it, and a `receive` that replays it."""
     kind: Any = Members if path.startswith(MEMBERS_PATHS) else dict[str, str]
     body = b""
     has_more = True
@@ -63,7 +63,7 @@ async def read_json_object(receive: Receive, path: str) -> Receive:
         if len(body) > MAX_BODY_BYTES:
             raise errors.PayloadTooLarge()
     try:
-        msgspec.json.decode(body or b"{}", type=kind)
+        members: dict[str, Any] = msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         detail = "The body is not a valid JSON object for this request."
         raise errors.ValidationFailed("", "malformed", detail) from None
@@ -72,7 +72,7 @@ async def read_json_object(receive: Receive, path: str) -> Receive:
     async def replay() -> Any:
         return messages.pop() if messages else await receive()
 
-    return replay
+    return members, replay
 
 
 def respond_with_text(_: Request[Any, Any, Any], refusal: errors.Refusal) -> Response[str]:

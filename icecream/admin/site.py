@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Awaitable, Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -20,7 +21,7 @@ from piccolo_admin.endpoints import TableConfig, create_admin
 from piccolo_api.crud.endpoints import OrderBy, PiccoloCRUD
 from piccolo_api.crud.hooks import Hook, HookType
 from piccolo_api.crud.validators import Validators
-from piccolo_api.rate_limiting.middleware import InMemoryLimitProvider
+from piccolo_api.rate_limiting.middleware import RateLimitProvider
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as PiccoloRequest
 from starlette.responses import RedirectResponse
@@ -40,7 +41,8 @@ warnings.filterwarnings("ignore", ".*SQLite doesn't support ILIKE")
 
 # Piccolo's other pages load files from other hosts, and staff sign in at /admin/.
 DOCS_PATHS = ("/admin/api/docs", "/admin/public/docs")
-SIGN_IN_PATHS = ("/admin/public/login", "/admin/public/logout", "/admin/sign-in")
+LOGIN_PATH = "/admin/public/login"
+SIGN_IN_PATHS = (LOGIN_PATH, "/admin/public/logout", "/admin/sign-in")
 PASSWORD_PATH = "/admin/api/change-password"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Errors for values in a table's URL that do not fit the column: too big, wrong type, not text.
@@ -180,6 +182,13 @@ li:has(> a[href="./api/mfa-setup/"]) { display: none !important; }
 }
 
 
+class NoLimit(RateLimitProvider):
+    """No limit of Piccolo's, which also counts successful sign-ins: ours apply, see `mount`."""
+
+    def increment(self, identifier: str) -> None:
+        """Count nothing."""
+
+
 def _build(host: str, *, https: bool, notify: placing.NotifyWorkers) -> Any:
     piccolo = create_admin(
         _table_configs(),
@@ -190,8 +199,7 @@ def _build(host: str, *, https: bool, notify: placing.NotifyWorkers) -> Any:
         site_name=NAME,
         production=https,
         allowed_hosts=[host],
-        # Without a duration, a blocked client stays blocked until the next start.
-        rate_limit_provider=InMemoryLimitProvider(limit=20, timespan=300, block_duration=300),
+        rate_limit_provider=NoLimit(),
     )
     piccolo.form_config_map = forms.FormsByAddress(piccolo.form_config_map)
     piccolo.router.add_route(
@@ -221,6 +229,25 @@ def _build_at_first_use(build: Callable[[], Any]) -> Callable[[], Awaitable[Any]
     return get
 
 
+async def _read_body(call: Any, path: str, receive: Receive) -> tuple[str | None, Receive]:
+    """Check a body, and count the check of a password.
+
+    Returns:
+        The name whose password Piccolo will check, and a `receive` that replays the body.
+    """
+    bodies.refuse_content_encoding(PiccoloRequest(call).headers.get("content-encoding"))
+    members, receive = await login.read_json_object(receive, path)
+    name: str | None = None
+    if path.startswith(LOGIN_PATH):
+        name = str(members.get("username", ""))
+    elif path.startswith(PASSWORD_PATH):
+        # The form also checks the current password, so guesses must be limited.
+        name = "change password"
+    if name is not None:
+        rate_limits.begin_login(name, call)
+    return name, receive
+
+
 def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
     """Return the handler of Piccolo Admin for all paths below `/admin`.
 
@@ -246,10 +273,14 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
         prefix = scope["root_path"]
         path = unquote(scope["raw_path"].split(b"?")[0].decode("latin-1")).removeprefix(prefix)
         call: Any = scope | {"path": prefix + path, "root_path": f"{prefix}/admin"}
+        # The name whose password this request lets Piccolo check.
+        checked_name: str | None = None
 
         async def protected(message: Message) -> None:
             if message["type"] == "http.response.start":
                 login.add_headers(message, path, https=https, prefix=prefix)
+                if checked_name is not None and message["status"] < HTTPStatus.BAD_REQUEST:
+                    rate_limits.end_login(checked_name, call)
             await send(message)
 
         if path.startswith(DOCS_PATHS) or scope["type"] != ScopeType.HTTP:
@@ -260,13 +291,7 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
             await redirect(call, receive, send)
             return
         if scope["method"] not in SAFE_METHODS:
-            if path.startswith(PASSWORD_PATH):
-                # The form also checks the current password, so guesses must be limited.
-                rate_limits.count_login_attempt(
-                    "change password", rate_limits.client_address(scope)
-                )
-            bodies.refuse_content_encoding(PiccoloRequest(call).headers.get("content-encoding"))
-            receive = await login.read_json_object(receive, path)
+            checked_name, receive = await _read_body(call, path, receive)
         app = await piccolo()
         try:
             if path == "/admin/" and not await login.is_signed_in_staff(call):

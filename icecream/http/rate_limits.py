@@ -5,6 +5,8 @@ The header fields follow draft-ietf-httpapi-ratelimit-headers. The counters belo
 per order.
 """
 
+import ipaddress
+import logging
 import time
 from functools import cache
 from typing import Any
@@ -17,11 +19,19 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from icecream import errors, settings
 from icecream.http import middleware
+from icecream.runtime import passwords
 
 # Attempts to sign in with one name from one address until one of them succeeds: enough for typing
 # errors, not for guessing.
 LOGIN_ATTEMPT_LIMIT = limits.parse("10/minute")
-_limiter = FixedWindowRateLimiter(MemoryStorage())
+# Failed attempts from one address over all names: one address cannot try many names.
+FAILED_LOGIN_LIMIT = limits.parse("30/minute")
+# One customer of a network provider usually has all addresses with this prefix.
+IPV6_PREFIX_LENGTH = 64
+log = logging.getLogger(__name__)
+_storage = MemoryStorage()
+_limiter = FixedWindowRateLimiter(_storage)
+_has_warned = False
 _parse_limit = cache(limits.parse)
 
 
@@ -42,23 +52,51 @@ def _header_fields(
     }, wait
 
 
-def count_login_attempt(name: str, address: str) -> None:
-    """Count a sign-in attempt before the check of its password, so that parallel attempts count.
+def begin_login(name: str, scope: Any) -> None:
+    """Count an attempt to sign in before the check of its password, so that parallel ones count.
 
     Raises:
         errors.QuotaExceeded: there were too many attempts; it has the time to wait.
+        errors.Unavailable: too many passwords are waiting to be checked.
     """
-    key = ("login", name, address)
-    if not _limiter.hit(LOGIN_ATTEMPT_LIMIT, *key):
-        stats = _limiter.get_window_stats(LOGIN_ATTEMPT_LIMIT, *key)
-        raise _refusal(
-            *_header_fields("login", LOGIN_ATTEMPT_LIMIT, stats.remaining, stats.reset_time)
+    address = client_network(scope)
+    _warn_of_untrusted_proxy(scope)
+    has_failed = _storage.get(_failures_key(address)) > 0
+    passwords.client.set(passwords.Client(address, has_failed))
+    passwords.require_free_place()
+    _hit("login", LOGIN_ATTEMPT_LIMIT, name, address)
+    _hit("failed-logins", FAILED_LOGIN_LIMIT, address)
+
+
+def end_login(name: str, scope: Any) -> None:
+    """Take a successful attempt out of the counts."""
+    address = client_network(scope)
+    _limiter.clear(LOGIN_ATTEMPT_LIMIT, "login", name, address)
+    _storage.decr(_failures_key(address))
+
+
+def _warn_of_untrusted_proxy(scope: Any) -> None:
+    """Log once if a proxy reports its clients' addresses, but is not trusted."""
+    global _has_warned
+    address = client_address(scope)
+    reported = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    if reported and not _has_warned and address.encode() not in b" ".join(reported):
+        _has_warned = True
+        log.warning(
+            "%s sends X-Forwarded-For, but is not in ICECREAM_TRUSTED_PROXIES. So all clients "
+            "behind it share the limits for sign-ins.",
+            address,
         )
 
 
-def reset_login_attempts(name: str, address: str) -> None:
-    """Reset the attempts after a correct password."""
-    _limiter.clear(LOGIN_ATTEMPT_LIMIT, "login", name, address)
+def _failures_key(address: str) -> str:
+    return FAILED_LOGIN_LIMIT.key_for("failed-logins", address)
+
+
+def _hit(policy: str, item: limits.RateLimitItem, *key: str) -> None:
+    if not _limiter.hit(item, policy, *key):
+        stats = _limiter.get_window_stats(item, policy, *key)
+        raise _refusal(*_header_fields(policy, item, stats.remaining, stats.reset_time))
 
 
 def count_request(caller: str) -> dict[str, str]:
@@ -83,6 +121,15 @@ def client_address(scope: Any) -> str:
     """Return the client's address; uvicorn sets the address that a trusted proxy reports."""
     client = scope.get("client")
     return client[0] if client else "unknown"
+
+
+def client_network(scope: Any) -> str:
+    """Return the client's IPv4 address, or the network of its IPv6 address."""
+    address = client_address(scope)
+    if ":" not in address:
+        return address
+    network = ipaddress.ip_network((address.partition("%")[0], IPV6_PREFIX_LENGTH), strict=False)
+    return str(network)
 
 
 class RateLimiter:

@@ -274,7 +274,16 @@ async def test_logins_from_one_address_are_limited(hashed: str) -> None:
         site = httpx.ASGITransport(whole, client=(address, 1))
         async with browser(site) as client:
             answers.append((await log_in(client, name, "")).status_code)
-    assert answers == [422] * 20 + [429, 422]
+    assert answers == [422] * 10 + [429] * 11 + [422]
+
+
+async def test_successful_logins_do_not_count(hashed: str) -> None:
+    whole, name = app.create(), (await new_user(hashed, admin=True)).username
+    for _ in range(3):
+        for password, status in [("", 422)] * 9 + [(PASSWORD, 200)]:
+            site = httpx.ASGITransport(whole, client=("192.0.2.3", 1))
+            async with browser(site) as client:
+                assert (await log_in(client, name, password)).status_code == status
 
 
 # Displayed data

@@ -1,15 +1,16 @@
 """Test rate limits."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
 
-from icecream import settings
+from icecream import app, settings
 from icecream.http import rate_limits
 from icecream.runtime import passwords
 from icecream.settings import signing_keys
-from tests.conftest import Caller
+from tests.conftest import PASSWORD, Caller, records_of
 
 pytestmark = pytest.mark.anyio
 
@@ -77,3 +78,52 @@ async def test_password_guessing_is_limited_for_one_name_and_address(
     assert sorted(answer.status_code for answer in answers) == [401, 401, 429, 429, 429, 429]
     other = {"username": "another", "password": "wrong password"}
     assert (await client.post("/api/token/", json=other)).status_code == 401
+
+
+def from_address(address: str) -> httpx.AsyncClient:
+    site = httpx.ASGITransport(app.create(), client=(address, 1))
+    return httpx.AsyncClient(transport=site, base_url="http://test")
+
+
+async def sign_in(client: httpx.AsyncClient, name: str, password: str = "wrong password") -> int:
+    body = {"username": name, "password": password}
+    return (await client.post("/api/token/", json=body)).status_code
+
+
+async def test_one_address_cannot_try_many_names(customer: Caller) -> None:
+    async with from_address("2001:db8::1") as one, from_address("2001:db8::2:1") as neighbor:
+        statuses = [await sign_in(one, f"name {n}") for n in range(29)]
+        # A right password is not counted, nor does it take failures out of the count.
+        statuses += [await sign_in(one, customer.user.username, PASSWORD) for _ in range(3)]
+        assert statuses == [401] * 29 + [200] * 3
+        assert [await sign_in(neighbor, f"name {n}") for n in range(3)] == [401, 429, 429]
+    async with from_address("2001:db8:0:1::1") as other:
+        assert await sign_in(other, "name 1") == 401
+
+
+async def test_many_wrong_sign_ins_do_not_stop_a_right_one(customer: Caller) -> None:
+    async with AsyncExitStack() as stack:
+        hostile = [
+            await stack.enter_async_context(from_address(f"198.51.100.{n}")) for n in range(20)
+        ]
+        for client in hostile:
+            assert await sign_in(client, "a name") == 401
+        attack = asyncio.gather(
+            *(sign_in(client, f"name {n}") for client in hostile for n in range(25))
+        )
+        await asyncio.sleep(0)
+        honest = await stack.enter_async_context(from_address("192.0.2.1"))
+        assert await sign_in(honest, customer.user.username, PASSWORD) == 200
+        assert set(await attack) <= {401, 429, 503}
+
+
+async def test_a_proxy_that_is_not_trusted_is_reported_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "_has_warned", False)
+    async with from_address("192.0.2.9") as proxy:
+        proxy.headers["X-Forwarded-For"] = "203.0.113.5"
+        for _ in range(2):
+            assert await sign_in(proxy, "a name") == 401
+    (record,) = records_of(caplog, rate_limits.log)
+    assert "192.0.2.9 sends X-Forwarded-For" in record.getMessage()
