@@ -41,9 +41,10 @@ def _hash_id(jti: str) -> str:
     return hashlib.sha256(jti.encode()).hexdigest()
 
 
-def _build_pair(user: User, refresh_jti: str) -> Pair:
+def _build_pair(user: User, family: str, refresh_jti: str) -> Pair:
+    access_jti = secrets.token_hex(16)
     return Pair(
-        access=tokens.sign_token(user, "access", secrets.token_hex(16), tokens.ACCESS_LIFETIME),
+        access=tokens.sign_token(user, "access", access_jti, tokens.ACCESS_LIFETIME, family=family),
         refresh=tokens.sign_token(user, "refresh", refresh_jti, REFRESH_LIFETIME),
     )
 
@@ -69,7 +70,7 @@ async def issue_pair(user: User) -> Pair:
     """Start a family of tokens for a user who has just signed in."""
     family = secrets.token_hex(16)
     jti = await database.transaction(lambda: _store_refresh_token(user.id, family))
-    return _build_pair(user, jti)
+    return _build_pair(user, family, jti)
 
 
 async def refresh_pair(encoded: str) -> Pair:
@@ -88,11 +89,11 @@ async def refresh_pair(encoded: str) -> Pair:
     successor = await database.transaction(lambda: _exchange_or_revoke(_hash_id(str(token.jti))))
     if successor is None:
         raise errors.InvalidRefreshToken("The refresh token was already used; sign in again.")
-    return _build_pair(user, successor)
+    return _build_pair(user, *successor)
 
 
-async def _exchange_or_revoke(jti: str) -> str | None:
-    """Exchange a token: return the id of its successor, or None if the token is not valid.
+async def _exchange_or_revoke(jti: str) -> tuple[str, str] | None:
+    """Exchange a token: return its family and its successor's id, or None if it is not valid.
 
     If it was reused after its successor was used, revoke its whole family and return None.
     """
@@ -116,7 +117,7 @@ async def _exchange_or_revoke(jti: str) -> str | None:
         await _expire_soon(row["successor"])
     successor = await _store_refresh_token(row["user"], row["family"], parent=jti)
     await RefreshToken.update({RefreshToken.successor: _hash_id(successor)}).where(is_this)
-    return successor
+    return row["family"], successor
 
 
 async def _has_used_successor(row: dict[str, Any], jti: str) -> bool:

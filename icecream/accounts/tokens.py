@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from icecream import settings
 from icecream.settings import signing_keys
-from icecream.tables import User
+from icecream.tables import RefreshToken, User
 
 ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "icecream"
@@ -32,10 +32,14 @@ REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti", "typ", "pwd"]
 
 @dataclass
 class SignedToken(Token):
-    """Litestar's token with a purpose (`typ`), and bound to the password at its issue (`pwd`)."""
+    """Litestar's token with a purpose (`typ`), bound to the password at its issue (`pwd`).
+
+    An access token ends with the family of refresh tokens that it was issued with (`fam`).
+    """
 
     typ: str = ""
     pwd: str = ""
+    fam: str = ""
 
     def __post_init__(self) -> None:
         """Skip Litestar's check of the times: decoding has already checked them, with leeway."""
@@ -141,7 +145,7 @@ def password_fingerprint(user: User) -> str:
     return hashlib.sha256(user.password.encode()).hexdigest()[:16]
 
 
-def sign_token(user: User, typ: str, jti: str, lifetime: timedelta) -> str:
+def sign_token(user: User, typ: str, jti: str, lifetime: timedelta, *, family: str = "") -> str:
     """Return a new token for this purpose (`typ`), with this id (`jti`)."""
     now = datetime.now(UTC)
     token = SignedToken(
@@ -153,6 +157,7 @@ def sign_token(user: User, typ: str, jti: str, lifetime: timedelta) -> str:
         exp=now + lifetime,
         typ=typ,
         pwd=password_fingerprint(user),
+        fam=family,
     )
     return token.encode(signing_keys.load_keys(settings.load())[0], ALGORITHM)
 
@@ -166,10 +171,15 @@ def verify_token(encoded: str) -> SignedToken | None:
 
 
 async def find_user(token: SignedToken) -> User | None:
-    """Return the active user of the token, if it was issued for the current password."""
+    """Return the active user of the token, unless the token has ended.
+
+    It ends with its password, and with its family of refresh tokens.
+    """
     if not (token.sub.isascii() and token.sub.isdigit() and int(token.sub) <= MAX_USER_ID):
         return None
     user: User | None = await User.objects().where(User.id == int(token.sub)).first()
     if user is None or not user.active or token.pwd != password_fingerprint(user):
+        return None
+    if token.fam and not await RefreshToken.exists().where(RefreshToken.family == token.fam):
         return None
     return user

@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from icecream import errors
-from icecream.accounts import refresh_tokens
+from icecream.accounts import refresh_tokens, tokens
 from icecream.tables import RefreshToken
 from tests.conftest import Caller
 
@@ -200,3 +200,21 @@ async def test_signing_in_deletes_expired_tokens(customer: Caller) -> None:
 
 def _time(text: str) -> object:
     return datetime.fromisoformat(text)
+
+
+async def test_the_access_tokens_of_a_revoked_family_end_with_it(customer: Caller) -> None:
+    first, other = [await refresh_tokens.issue_pair(customer.user) for _ in range(2)]
+    second = await refresh_tokens.refresh_pair(first.refresh)
+    third = await refresh_tokens.refresh_pair(second.refresh)
+    await later(customer)
+    with pytest.raises(errors.InvalidRefreshToken):
+        await refresh_tokens.refresh_pair(first.refresh)
+    users = [await user_of(pair.access) for pair in (first, second, third, other)]
+    assert users == [None, None, None, customer.user.id]
+
+
+async def user_of(access: str) -> int | None:
+    token = tokens.verify_token(access)
+    assert token is not None
+    user = await tokens.find_user(token)
+    return user.id if user else None

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -27,7 +28,7 @@ from icecream.payments.providers.stripe_objects import PaymentObject
 
 log = logging.getLogger(__name__)
 DEFAULT_API_URL = "https://api.stripe.com"
-# Allows for a slow clock, and prevents that old events are replayed.
+# Allows for a clock that is not exact, and prevents that old events are replayed.
 MAX_EVENT_AGE_SECONDS = 300
 # Stripe's limit for one page of a list.
 MAX_PAGE_SIZE = 100
@@ -155,6 +156,10 @@ class StripeProvider:
             )
         except (stripe.SignatureVerificationError, UnicodeError, ValueError) as error:
             raise UnverifiedWebhook(type(error).__name__) from None
+        # The SDK accepts any future time, so such an event could be replayed for ever.
+        signed_at = next(part[2:] for part in signature.split(",") if part.startswith("t="))
+        if int(signed_at) > time.time() + MAX_EVENT_AGE_SECONDS:
+            raise UnverifiedWebhook("The signature is from the future.")
         return stripe_objects.to_webhook_event(body)
 
     async def close(self) -> None:
