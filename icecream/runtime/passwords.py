@@ -19,9 +19,11 @@ from contextvars import ContextVar
 from typing import NamedTuple
 
 from icecream import errors
+from icecream.runtime.common_passwords import COMMON_PASSWORDS
 
 ITERATIONS = 600_000
-MIN_LENGTH = 6
+# NIST SP 800-63B, 3.1.1.2: no shorter and no common passwords, and no rules of composition.
+MIN_LENGTH = 8
 MAX_LENGTH = 128
 # About ten seconds of work; a client would not wait longer. Clients with failed sign-ins get at
 # most half of the places.
@@ -133,12 +135,14 @@ async def hash_password(password: str) -> str:
     """Hash a new password for storage.
 
     Raises:
-        ValueError: it is too short or too long.
+        ValueError: it is too short, too long, or common.
         errors.Unavailable: the queue is full.
         errors.QuotaExceeded: the client has too many places in it.
     """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise ValueError(f"A password must have {MIN_LENGTH} to {MAX_LENGTH} characters.")
+    if password.lower() in COMMON_PASSWORDS:
+        raise ValueError("This password is one of the most common ones; choose another one.")
     return await _hash_in_thread(password, secrets.token_hex(16), ITERATIONS)
 
 

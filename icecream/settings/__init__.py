@@ -64,7 +64,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     trusted_proxies: tuple[str, ...] = ()
     keepalive: Annotated[int, Meta(ge=1, le=86_400)] = 75
     cors_origins: tuple[str, ...] = ()
-    admin_password: Annotated[str, Meta(min_length=6, max_length=128)] | None = None
+    admin_password: Annotated[str, Meta(min_length=8, max_length=128)] | None = None
     payment_provider: Literal["simulated", "stripe"] = "simulated"
     stripe_api_key: str | None = None
     stripe_webhook_secret: str | None = None

@@ -276,7 +276,7 @@ def test_refused_account_changes_are_reported_in_one_line(shop: Shop) -> None:
     done(shop.run("migrate"))
     said = {
         ("create", "admin"): "There is already an account with this name or email.",
-        ("create", "x", "--password", "short"): "A password must have 6 to 128 characters.",
+        ("create", "x", "--password", "short"): "A password must have 8 to 128 characters.",
         ("create", "x" * 101): "A name must have 1 to 100 characters",
         ("password", "nobody"): "There is no account 'nobody'.",
         ("disable", "nobody"): "There is no account 'nobody'.",

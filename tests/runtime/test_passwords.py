@@ -35,9 +35,15 @@ async def test_equal_passwords_have_different_hashes() -> None:
     )
 
 
-@pytest.mark.parametrize("password", ["", "five5", "x" * 129])
+@pytest.mark.parametrize("password", ["", "seven77", "x" * 129])
 async def test_a_password_of_a_wrong_length_is_refused(password: str) -> None:
-    with pytest.raises(ValueError, match="6 to 128"):
+    with pytest.raises(ValueError, match="8 to 128"):
+        await passwords.hash_password(password)
+
+
+@pytest.mark.parametrize("password", ["password", "PassWord1", "icecream", "12345678"])
+async def test_a_common_password_is_refused(password: str) -> None:
+    with pytest.raises(ValueError, match="most common"):
         await passwords.hash_password(password)
 
 
