@@ -44,7 +44,7 @@ BOUNDED_SEARCHES = {
     ("worker", '"unpublished"."id" >='),
     ("worker", '"job"."run_at" >='),
 }
-ORDERS, DEAD_ROWS, NEW_ORDERS = 40_000, 20_000, 200
+ORDERS, DEAD_ROWS, NEW_ORDERS = 40_000, 20_000, 100
 FLAVORS = """
     INSERT INTO flavor (name, description, price, archived, version)
         SELECT 'Flavor ' || n, '', 250, false, 1 FROM generate_series(1, 50) n"""
@@ -146,32 +146,38 @@ def use(shop: Shop) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[databases.Cluster]:
+    """A server with two databases to copy: one without orders, and one with them."""
     options = [f"--{name}={value}" for name, value in LOG_PLANS.items()]
-    with databases.postgres(DEBIAN, tmp_path_factory.mktemp("plans"), *options) as cluster:
+    folder = tmp_path_factory.mktemp("plans")
+    with databases.postgres(DEBIAN, folder / "postgres", *options) as cluster:
+        databases.ask(cluster.url, "CREATE DATABASE without_orders")
+        with Shop(folder / "shop", url_of(cluster, "without_orders")) as shop:
+            assert shop.run("migrate").returncode == 0
+        run(cluster, "without_orders", FLAVORS)
+        databases.ask(cluster.url, "CREATE DATABASE with_orders TEMPLATE without_orders")
+        run(cluster, "with_orders", FILL)
         yield cluster
 
 
-def run(cluster: databases.Cluster, url: str, commands: str) -> None:
-    cluster.run("psql", "--set=ON_ERROR_STOP=1", f"--command={commands}", url)
+def url_of(cluster: databases.Cluster, name: str) -> str:
+    return cluster.url.removesuffix("postgres") + name
 
 
-@pytest.mark.parametrize(
-    "kind", ["without_orders", "never_analyzed", "with_statistics", "with_dead_rows"]
-)
+def run(cluster: databases.Cluster, name: str, commands: str) -> None:
+    cluster.run("psql", "--set=ON_ERROR_STOP=1", f"--command={commands}", url_of(cluster, name))
+
+
+@pytest.mark.parametrize("kind", ["new", "never_analyzed", "with_statistics", "with_dead_rows"])
 def test_statements_read_few_blocks(tmp_path: Path, cluster: databases.Cluster, kind: str) -> None:
-    databases.ask(cluster.url, f"CREATE DATABASE {kind}")
-    url = cluster.url.removesuffix("postgres") + kind
+    template = "without_orders" if kind == "new" else "with_orders"
+    databases.ask(cluster.url, f"CREATE DATABASE {kind} TEMPLATE {template}")
     with ExitStack() as stack:
-        shop = stack.enter_context(Shop(tmp_path, url))
-        assert shop.run("migrate").returncode == 0
-        run(cluster, url, FLAVORS)
-        if kind != "without_orders":
-            run(cluster, url, FILL)
+        shop = stack.enter_context(Shop(tmp_path, url_of(cluster, kind)))
         if kind == "with_statistics":
-            run(cluster, url, "ANALYZE")
+            run(cluster, kind, "ANALYZE")
         if kind == "with_dead_rows":
-            stack.enter_context(held_snapshot(cluster, url))
-            run(cluster, url, CHURN)
+            stack.enter_context(held_snapshot(cluster, url_of(cluster, kind)))
+            run(cluster, kind, CHURN)
         processes = shop.serve(), shop.worker()
         shop.sign_in("admin", ADMIN_PASSWORD)
         begin = 0
