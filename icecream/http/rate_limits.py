@@ -124,12 +124,16 @@ def client_address(scope: Any) -> str:
 
 
 def client_network(scope: Any) -> str:
-    """Return the client's IPv4 address, or the network of its IPv6 address."""
+    """Return the network of the client's IPv6 address, or any other address as it is."""
     address = client_address(scope)
-    if ":" not in address:
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        # A trusted proxy may report an address with a port, or a name.
         return address
-    network = ipaddress.ip_network((address.partition("%")[0], IPV6_PREFIX_LENGTH), strict=False)
-    return str(network)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    return str(ipaddress.ip_network((parsed, IPV6_PREFIX_LENGTH), strict=False))
 
 
 class RateLimiter:

@@ -127,3 +127,19 @@ async def test_a_proxy_that_is_not_trusted_is_reported_once(
             assert await sign_in(proxy, "a name") == 401
     (record,) = records_of(caplog, rate_limits.log)
     assert "192.0.2.9 sends X-Forwarded-For" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        # As some proxies report it.
+        ("192.0.2.1:4711", "192.0.2.1:4711"),
+        ("[2001:db8::1]:4711", "[2001:db8::1]:4711"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_a_client_is_counted_by_its_network(address: str, network: str) -> None:
+    assert rate_limits.client_network({"client": (address, 1)}) == network
