@@ -50,9 +50,9 @@ class LimitedConnection(ClientConnection):
         super().data_received(data)
         # Most requests are complete now. They need no deadline.
         if self._in_body:
-            self._set_deadline_once(BODY_TIMEOUT_SECONDS)
+            self._set_deadline(BODY_TIMEOUT_SECONDS)
         elif self.cycle is None or self.cycle.response_complete:
-            self._set_deadline_once(HEAD_TIMEOUT_SECONDS)
+            self._set_deadline(HEAD_TIMEOUT_SECONDS)
             # A single field that never ends is not counted by `on_header`.
             if self._received_bytes > MAX_HEAD_BYTES:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -93,12 +93,10 @@ class LimitedConnection(ClientConnection):
             self._head_is_too_large = True
             raise HeadTooLarge
 
-    def _set_deadline_once(self, seconds: float) -> None:
-        if self._deadline is None and not self.is_ending:
-            self._set_deadline(seconds)
-
     def _set_deadline(self, seconds: float) -> None:
-        self._deadline = self.loop.call_later(seconds, self._expire)
+        """Set a deadline, unless there is one."""
+        if self._deadline is None and not self.is_ending:
+            self._deadline = self.loop.call_later(seconds, self._expire)
 
     def _clear_deadline(self) -> None:
         if self._deadline is not None:

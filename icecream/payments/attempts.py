@@ -1,7 +1,7 @@
 """Attempts to move money: each has a payment row with its own key, and a job to carry it out."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -83,7 +83,7 @@ async def next_number(order: int, kind: str) -> int:
     return before + 1
 
 
-async def delete_jobs(payments: Sequence[int]) -> None:
+async def delete_jobs(payments: Collection[int]) -> None:
     """Delete the jobs of these payments: nothing is left to do for them."""
     ours = Job.kind.is_in(list(states.PAYMENT_KINDS))
     await Job.delete().where(ours, database.is_any(Job.subject, sorted(payments)))

@@ -11,6 +11,7 @@ from piccolo.query import Select
 
 from icecream import database, states
 from icecream.database.queue_start import QueueStart
+from icecream.payments import attempts
 from icecream.payments.providers import Charge, Refund, Request
 from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import JOB_KINDS, Job, Order, Payment
@@ -181,20 +182,20 @@ async def _acquire_leases(
     lease_seconds: float,
     first_sent: Mapping[int, datetime],
 ) -> list[Lease]:
-    now, payment_jobs = datetime.now(UTC), Job.kind.is_in(list(states.PAYMENT_KINDS))
+    now = datetime.now(UTC)
     due = await database.for_update_skip_locked(due_jobs)
     subjects = sorted(job.subject for job in select([DueJob(**row) for row in due]))
     if not subjects:
         return []
     expiry = database.seconds_from_now(lease_seconds)
     await Job.update({Job.run_at: expiry, Job.tries: Job.tries + 1}).where(
-        payment_jobs, database.is_any(Job.subject, subjects)
+        Job.kind.is_in(list(states.PAYMENT_KINDS)), database.is_any(Job.subject, subjects)
     )
     rows = await _mark_sent(subjects, now, first_sent)
     acquired = await _leases_for(rows, now)
     reach_failpoint("payments.leasing")
     if ended := set(subjects) - {row.id for row in rows}:
-        await Job.delete().where(payment_jobs, database.is_any(Job.subject, sorted(ended)))
+        await attempts.delete_jobs(ended)
     return acquired
 
 
