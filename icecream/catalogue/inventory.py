@@ -24,6 +24,14 @@ class StockRow(Struct):
 
 
 _STOCK_COLUMNS = database.columns_of(Flavor, StockRow)
+_LOCK_STOCK = database.select_by(
+    Flavor.id, _STOCK_COLUMNS, where="NOT archived", lock="NO KEY UPDATE"
+)
+# Only `for_update` excludes this lock.
+_SHARE_STOCK = database.select_by(Flavor.id, _STOCK_COLUMNS, where="NOT archived", lock="KEY SHARE")
+# The flavors whose stock was counted when this process last read them. It saves a round trip to
+# lock them at once.
+_counted: set[int] = set()
 
 
 class UnknownFlavor(Exception):
@@ -70,7 +78,11 @@ class StockReservation:
 
     async def save(self) -> None:
         """Write the reserved quantities."""
-        await _MOVE_STOCK([(flavor, -n) for flavor, n in self._reserved.items()])
+        await database.run_together(self.update_statement())
+
+    def update_statement(self) -> database.BoundStatement:
+        """Return the statement that writes the reserved quantities."""
+        return _MOVE_STOCK, [(flavor, -n) for flavor, n in self._reserved.items()]
 
 
 async def read_stock(flavors: Collection[int]) -> StockReservation:
@@ -80,15 +92,38 @@ async def read_stock(flavors: Collection[int]) -> StockReservation:
 
 
 async def lock_stock(flavors: Collection[int]) -> StockReservation:
-    """Read these flavors, and lock the counted stock.
+    """Read these flavors, and lock the counted stock, within a transaction.
 
     Flavors without counted stock get only a shared lock, which prevents the start of counting. So
     orders for them do not wait for each other.
     """
-    found = await database.for_key_share(_select_on_sale(flavors)) if flavors else []
-    rows = [StockRow(**row) for row in found]
-    counted = [row.id for row in rows if row.stock is not None]
-    locked = await database.for_no_key_update(_select_flavors(counted)) if counted else []
+    return await to_reservation(*await database.read_together(*lock_queries(flavors)))
+
+
+def lock_queries(flavors: Collection[int]) -> list[database.BoundStatement]:
+    """Return the queries of `lock_stock`, to run them together with others."""
+    return [
+        (_LOCK_STOCK, [(flavor,) for flavor in sorted(_counted.intersection(flavors))]),
+        (_SHARE_STOCK, [(flavor,) for flavor in sorted(set(flavors) - _counted)]),
+    ]
+
+
+async def to_reservation(
+    locked: list[dict[str, int]], shared: list[dict[str, int]]
+) -> StockReservation:
+    """Return the reservation for the results of `lock_queries`.
+
+    Raises:
+        database.RetryTransaction: a flavor is counted, and its lock would be taken out of order.
+    """
+    if counted := [row["id"] for row in shared if row["stock"] is not None]:
+        _counted.update(counted)
+        if locked:
+            # Each transaction locks the counted stock in the order of the ids.
+            raise database.RetryTransaction
+        locked = await _LOCK_STOCK([(flavor,) for flavor in counted])
+    _counted.difference_update(row["id"] for row in locked if row["stock"] is None)
+    rows = [StockRow(**row) for row in (*shared, *locked)]
     return _reservation(rows, [StockRow(**row) for row in locked])
 
 

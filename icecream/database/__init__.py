@@ -16,26 +16,28 @@ from piccolo.table import Table
 
 from icecream import settings
 from icecream.database import transactions
-from icecream.database.bulk import (
-    BoundStatement,
-    InsertWithIdList,
-    Statement,
-    add_to_counters,
-    increment_values,
-    insert,
-    run_together,
-    update_states,
-    update_values,
-)
+from icecream.database.bulk import BoundStatement, Statement, read_together, run_together
 from icecream.database.conditions import is_any, is_none
 from icecream.database.failures import (
     CommitOutcomeUnknown,
     DatabaseReadOnly,
     DatabaseUnavailable,
+    LockTimeout,
     RetryTransaction,
 )
 from icecream.database.postgres import Postgres
 from icecream.database.sqlite import DatabaseInUse, SQLite
+from icecream.database.statements import (
+    add_to_counters,
+    increment_values,
+    insert,
+    new_ids,
+    select_by,
+    select_max,
+    select_unique,
+    update_states,
+    update_values,
+)
 from icecream.database.transactions import QueryOutsideTransaction
 from icecream.runtime import logs
 
@@ -47,7 +49,7 @@ __all__ = [
     "DatabaseInUse",
     "DatabaseReadOnly",
     "DatabaseUnavailable",
-    "InsertWithIdList",
+    "LockTimeout",
     "Postgres",
     "QueryOutsideTransaction",
     "RetryTransaction",
@@ -65,11 +67,16 @@ __all__ = [
     "insert",
     "is_any",
     "is_none",
+    "new_ids",
     "now",
     "on_commit",
     "open_pool",
+    "read_together",
     "run_together",
     "seconds_from_now",
+    "select_by",
+    "select_max",
+    "select_unique",
     "snapshot",
     "start_of_period",
     "transaction",

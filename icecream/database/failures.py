@@ -16,6 +16,10 @@ class DatabaseReadOnly(DatabaseUnavailable):
     """The database accepts no writes."""
 
 
+class LockTimeout(DatabaseUnavailable):
+    """A lock was not available within the time that the server or the transaction allows."""
+
+
 class RetryTransaction(DatabaseUnavailable):
     """This transaction conflicts with another one, and has to be retried from its start."""
 
@@ -41,8 +45,8 @@ DRIVER_ERRORS = (
 )
 # SQLSTATE classes: connection, authorization, resources, operator intervention, system error.
 UNAVAILABLE_CLASSES = ("08", "28", "53", "57", "58")
-# The database does not exist; a lock or a transaction took longer than the server allows.
-UNAVAILABLE_STATES = ("3D000", "55P03", "25P03", "25P04")
+# The database does not exist; a transaction took longer than the server allows.
+UNAVAILABLE_STATES = ("3D000", "25P03", "25P04")
 # After these the connection is unusable: it is closed or closing, or its server is read-only.
 BROKEN_CONNECTION_STATES = ("08", "57P", "25P03", "25P04", "25006")
 # Parts of asyncpg's messages about a connection or pool that is gone. InterfaceError also reports
@@ -68,6 +72,8 @@ def classify_postgres_error(error: Exception) -> DatabaseUnavailable | None:
     message = str(error) or "no answer in time"
     if isinstance(error, RETRYABLE_ERRORS):
         return RetryTransaction(message)
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return LockTimeout(message)
     if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
         return DatabaseReadOnly(message)
     if isinstance(error, asyncpg.PostgresError):

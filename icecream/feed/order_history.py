@@ -5,7 +5,6 @@ from datetime import datetime
 
 import msgspec
 from msgspec import Struct
-from piccolo.query.functions import Max
 
 from icecream import database
 from icecream.tables import Event, Unpublished
@@ -27,17 +26,13 @@ class OrderEvent(Struct, frozen=True):
     at: datetime | None = None
 
 
-_INSERT_EVENTS = database.InsertWithIdList(
-    (Event.order, Event.seq, Event.type, Event.payload, Event.by, Event.at),
-    # Sort the events of one order by `seq`, because ids may be in another order.
-    sort_by=Event.seq,
-    list_column=Unpublished.events,
+_INSERT_EVENTS = database.insert(
+    Event, (Event.id, Event.order, Event.seq, Event.type, Event.payload, Event.by, Event.at)
 )
-
-
-async def start_histories(events: Sequence[OrderEvent], *, at: datetime) -> None:
-    """Start the histories of new orders, within the transaction that places them."""
-    await _INSERT_EVENTS(_event_rows(events, {}, at))
+_INSERT_UNPUBLISHED = database.insert(Unpublished, (Unpublished.events,))
+EVENT_IDS = database.new_ids(Event)
+# The number of the last event of each order.
+LAST_NUMBERS = database.select_max(Event.order, Event.seq)
 
 
 async def record_events(events: Sequence[OrderEvent], *, at: datetime) -> None:
@@ -47,22 +42,32 @@ async def record_events(events: Sequence[OrderEvent], *, at: datetime) -> None:
     same `seq`.
     """
     orders = sorted({event.order for event in events})
-    rows = (
-        await Event.select(Event.order, Max(Event.seq))
-        .where(database.is_any(Event.order, orders))
-        .group_by(Event.order)
+    ids, last = await database.read_together(
+        (EVENT_IDS, [(len(events),)]), (LAST_NUMBERS, [(order,) for order in orders])
     )
-    await _INSERT_EVENTS(_event_rows(events, {row["order"]: row["max"] for row in rows}, at))
+    await database.run_together(*event_inserts(events, ids, last, at=at))
 
 
-def _event_rows(
-    events: Sequence[OrderEvent], last: dict[int, int], at: datetime
-) -> list[tuple[object, ...]]:
-    values: list[tuple[object, ...]] = []
-    for event in events:
+def event_inserts(
+    events: Sequence[OrderEvent],
+    ids: Sequence[dict[str, int]],
+    last_numbers: Sequence[dict[str, int]] = (),
+    *,
+    at: datetime,
+) -> list[database.BoundStatement]:
+    """Return the inserts of events, within a transaction that holds their orders.
+
+    Args:
+        ids: the rows of `EVENT_IDS`, at least one for each event.
+        last_numbers: the rows of `LAST_NUMBERS`, for the orders that have events.
+    """
+    last = {row["order"]: row["max"] for row in last_numbers}
+    rows: list[tuple[object, ...]] = []
+    for new, event in zip(ids, events, strict=False):
         last[event.order] = last.get(event.order, 0) + 1
-        values.append(
+        rows.append(
             (
+                new["id"],
                 event.order,
                 last[event.order],
                 event.kind,
@@ -71,4 +76,6 @@ def _event_rows(
                 event.at or at,
             )
         )
-    return values
+    written = [row[0] for row in rows]
+    lists = [(msgspec.json.encode(written).decode(),)] if written else []
+    return [(_INSERT_EVENTS, rows), (_INSERT_UNPUBLISHED, lists)]

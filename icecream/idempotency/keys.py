@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -94,15 +94,29 @@ def request_key(
     )
 
 
+_FIND_RESPONSES = database.select_unique(
+    (IdempotencyKey.user, IdempotencyKey.key),
+    (
+        IdempotencyKey.user,
+        IdempotencyKey.key,
+        IdempotencyKey.fingerprint,
+        IdempotencyKey.answer,
+    ),
+)
+
+
 async def find_responses(keys: Iterable[RequestKey]) -> dict[tuple[int, str], StoredResponse]:
     """Return the stored answers under these keys, by the keys' names."""
-    table, names = IdempotencyKey, {key.name for key in keys}
-    if not names:
-        return {}
-    users, texts = (sorted(set(values)) for values in zip(*names, strict=True))
-    rows = await table.select(table.user, table.key, table.fingerprint, table.answer).where(
-        database.is_any(table.user, users), database.is_any(table.key, texts)
-    )
+    return to_responses(await _FIND_RESPONSES(response_query(keys)[1]))
+
+
+def response_query(keys: Iterable[RequestKey]) -> database.BoundStatement:
+    """Return the query of `find_responses`, to run it together with others."""
+    return _FIND_RESPONSES, sorted({key.name for key in keys})
+
+
+def to_responses(rows: Iterable[dict[str, Any]]) -> dict[tuple[int, str], StoredResponse]:
+    """Return the stored answers for the result of `response_query`, by the keys' names."""
     found = [
         StoredResponse(RequestKey(row["user"], row["key"], row["fingerprint"]), row["answer"])
         for row in rows
@@ -136,7 +150,21 @@ async def store_responses(responses: Sequence[StoredResponse], *, at: datetime) 
         database.RetryTransaction: another transaction stored the key first.
         errors.IdempotencyKeyInUse: another transaction is still carrying the request out.
     """
-    rows = [
+    statement, rows = response_insert(responses, at=at)
+    try:
+        async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
+            written = await statement(rows)
+    except TimeoutError:
+        raise errors.IdempotencyKeyInUse from None
+    if len(written) < len(rows):
+        raise database.RetryTransaction
+
+
+def response_insert(
+    responses: Sequence[StoredResponse], *, at: datetime
+) -> database.BoundStatement:
+    """Return the insert of `store_responses`; it returns one row for each key that it inserts."""
+    return _INSERT_KEYS, [
         (
             *response.key.name,
             response.fingerprint,
@@ -147,13 +175,6 @@ async def store_responses(responses: Sequence[StoredResponse], *, at: datetime) 
         )
         for response in sorted(responses, key=lambda response: response.key.name)
     ]
-    try:
-        async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
-            written = await _INSERT_KEYS(rows)
-    except TimeoutError:
-        raise errors.IdempotencyKeyInUse from None
-    if len(written) < len(rows):
-        raise database.RetryTransaction
 
 
 async def run_once(

@@ -101,12 +101,9 @@ async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
     await stock.save()
     transition = order_transitions.begin_transition(row)
     transition.enter("pending", by)
-    n = await attempts.next_number(order, "charge")
-    staged = await attempts.stage_attempts(
-        [attempts.Attempt(order, row.user, row.total, n=n, method=method)]
-    )
+    payment = await attempts.stage_attempt(order, row.user, row.total, "charge", method=method)
     await order_transitions.apply_transitions([transition])
-    return list(staged.values())
+    return [payment]
 
 
 async def _payment_method(user: int, needed: bool) -> str | None:

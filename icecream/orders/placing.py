@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -88,6 +88,7 @@ class OrderPlacer:
             max_waiting=MAX_QUEUED_ORDERS,
             weight=_line_count,
             after_batch=self._after_commit,
+            overlaps=True,
         )
         self._notifications: set[asyncio.Task[None]] = set()
 
@@ -153,14 +154,14 @@ def _refusal_code(error: Exception) -> str:
 class _NewOrder(Struct):
     """An order that is being placed."""
 
+    id: int
+    payment: int
     user: int
     lines: list[order_lines.Line]
     total: int
     key: keys.RequestKey | None
     method: str | None
     at: datetime
-    id: int = 0
-    payment: int | None = None
 
     @property
     def status(self) -> str:
@@ -187,22 +188,18 @@ class _Replay(Struct):
 # the stored answer. The stored answer is a receipt only if the fingerprints are equal.
 KnownKeys = dict[tuple[int, str], tuple[str, _NewOrder | str]]
 PlacementResult = _NewOrder | _Replay | Exception
+Rows = list[dict[str, Any]]
 
+_ORDER_IDS = database.new_ids(Order)
 _INSERT_ORDERS = database.insert(
     Order,
-    (
-        Order.user,
-        Order.status,
-        Order.total,
-        Order.refunded,
-        Order.currency,
-        Order.cancel_requested,
-        Order.created_at,
-    ),
-    returning=(Order.id, Order.user, Order.total, Order.created_at),
+    (Order.id, Order.user, Order.status, Order.total, Order.currency, Order.created_at),
+    computed=((Order.refunded, "0"), (Order.cancel_requested, "false")),
 )
 _INSERT_LINES = database.insert(
-    OrderLine, (OrderLine.order, OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price)
+    OrderLine,
+    (OrderLine.order, OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price),
+    computed=((OrderLine.refunded, "0"),),
 )
 
 
@@ -215,21 +212,30 @@ def _line_count(request: OrderRequest) -> int:
     return len(request.lines)
 
 
+class _Ids(Struct):
+    """New ids for the orders of a batch, their payments and their events."""
+
+    orders: Rows
+    payments: Rows
+    events: Rows
+
+
 async def place_orders(requests: Sequence[OrderRequest]) -> list[PlacedOrder | Exception]:
-    """Place these orders, within a transaction; return the outcome of each, in their order."""
+    """Place these orders, within a transaction; return the outcome of each, in their order.
+
+    On PostgreSQL, a batch needs two round trips: one that reads and locks, and one that writes.
+    There is a third one if the stock of a flavor has just become counted, or if orders with a key
+    are refused.
+    """
     now = datetime.now(UTC)
-    known = await _find_known_keys([request.key for request in requests if request.key])
-    unknown = [
-        request for request in requests if request.key is None or request.key.name not in known
-    ]
-    stock = await inventory.lock_stock({flavor for request in unknown for flavor in request.lines})
-    results = [_decide_order(request, stock, known, now) for request in requests]
+    known, stock, ids = await _read(requests)
+    results: list[PlacementResult] = []
+    for n, request in enumerate(requests):
+        order, payment = ids.orders[n]["id"], ids.payments[n]["id"]
+        results.append(_decide_order(request, order, payment, stock, known, now))
     results = await _replay_late_orders(requests, results)
     if new := [order for order in results if isinstance(order, _NewOrder)]:
-        await stock.save()
-        await _write_orders(new, now)
-        responses = [_stored_response(order.key, order.receipt) for order in new if order.key]
-        await keys.store_responses(responses, at=now)
+        await _write(new, stock, ids, now)
         reach_failpoint("orders.before_commit")
     return [
         _public_result(request.user, result)
@@ -237,8 +243,26 @@ async def place_orders(requests: Sequence[OrderRequest]) -> list[PlacedOrder | E
     ]
 
 
-async def _find_known_keys(used_keys: Sequence[keys.RequestKey]) -> KnownKeys:
-    responses = await keys.find_responses(used_keys)
+async def _read(
+    requests: Sequence[OrderRequest],
+) -> tuple[KnownKeys, inventory.StockReservation, _Ids]:
+    """Read the keys, take new ids, and lock the stock."""
+    count = [(len(requests),)]
+    used_keys = [request.key for request in requests if request.key]
+    responses, *ids, locked, shared = await database.read_together(
+        keys.response_query(used_keys),
+        (_ORDER_IDS, count),
+        (attempts.PAYMENT_IDS, count),
+        # An order without a charge has two events.
+        (order_history.EVENT_IDS, [(2 * len(requests),)]),
+        *inventory.lock_queries({flavor for request in requests for flavor in request.lines}),
+        lock_timeout=keys.LOCK_TIMEOUT_SECONDS if used_keys else None,
+    )
+    stock = await inventory.to_reservation(locked, shared)
+    return _known_keys(keys.to_responses(responses)), stock, _Ids(*ids)
+
+
+def _known_keys(responses: dict[tuple[int, str], keys.StoredResponse]) -> KnownKeys:
     return {name: (one.fingerprint, one.answer) for name, one in responses.items()}
 
 
@@ -254,7 +278,9 @@ async def _replay_late_orders(
         for n, (request, result) in enumerate(zip(requests, results, strict=True))
         if request.key and isinstance(result, Exception)
     }
-    known = await _find_known_keys(list(refused.values()))
+    if not refused:
+        return results
+    known = _known_keys(await keys.find_responses(refused.values()))
     replays = {n: _find_replay(key, known) for n, key in refused.items()}
     return [replays.get(n) or result for n, result in enumerate(results)]
 
@@ -270,7 +296,12 @@ def _find_replay(
 
 
 def _decide_order(
-    request: OrderRequest, stock: inventory.StockReservation, known: KnownKeys, now: datetime
+    request: OrderRequest,
+    order: int,
+    payment: int,
+    stock: inventory.StockReservation,
+    known: KnownKeys,
+    now: datetime,
 ) -> PlacementResult:
     if request.key is not None and (replay := _find_replay(request.key, known)):
         return replay
@@ -280,8 +311,16 @@ def _decide_order(
         lines = stock.reserve(request.lines)
     except REFUSALS as refusal:
         return refusal
-    total = sum(line.total for line in lines)
-    new = _NewOrder(request.user, lines, total, request.key, request.method, request.at or now)
+    new = _NewOrder(
+        id=order,
+        payment=payment,
+        user=request.user,
+        lines=lines,
+        total=sum(line.total for line in lines),
+        key=request.key,
+        method=request.method,
+        at=request.at or now,
+    )
     if request.key is not None:
         known[request.key.name] = (request.key.fingerprint, new)
     return new
@@ -294,43 +333,59 @@ def _stored_response(key: keys.RequestKey, receipt: OrderReceipt) -> keys.Stored
 
 def _public_result(customer: int, order: PlacementResult) -> PlacedOrder | Exception:
     if isinstance(order, _NewOrder):
-        return PlacedOrder(order.receipt, customer, order.payment)
+        return PlacedOrder(order.receipt, customer, order.payment if order.total else None)
     if isinstance(order, _Replay):
         return PlacedOrder(order.receipt, customer, replayed=True)
     return order
 
 
-async def _write_orders(new: Sequence[_NewOrder], now: datetime) -> None:
+async def _write(
+    new: Sequence[_NewOrder], stock: inventory.StockReservation, ids: _Ids, now: datetime
+) -> None:
+    """Write the orders with all that belongs to them.
+
+    The keys are the main part: while this waits for another transaction with the same key, it holds
+    no locks that others need, except on the counted stock. The totals come last, because all orders
+    change some of them.
+
+    Raises:
+        database.RetryTransaction: another transaction stored one of the keys first.
+        errors.IdempotencyKeyInUse: another transaction is still carrying the same request out.
+    """
     currency = settings.load().currency
-    rows = await _INSERT_ORDERS(
-        [(order.user, order.status, order.total, 0, currency, False, order.at) for order in new]
-    )
-    # The rows may be returned in any order: rows with the same user, total and time are equal.
-    ids: dict[tuple[int, int, datetime], list[int]] = {}
-    for row in sorted(rows, key=lambda row: row["id"], reverse=True):
-        ids.setdefault((row["user"], row["total"], row["created_at"]), []).append(row["id"])
-    for order in new:
-        order.id = ids[order.user, order.total, order.at].pop()
+    responses = [_stored_response(order.key, order.receipt) for order in new if order.key]
+    orders = [
+        (order.id, order.user, order.status, order.total, currency, order.at) for order in new
+    ]
     lines = [
         (order.id, line.flavor, line.quantity, line.unit_price)
         for order in new
         for line in order.lines
     ]
-    history = [line for order in new for line in _first_events(order)]
     charges = [
-        attempts.Attempt(order.id, order.user, order.total, method=order.method)
+        attempts.Attempt(order.payment, order.id, order.user, order.total, method=order.method)
         for order in new
         if order.total
     ]
-    rows = await database.run_together((_INSERT_LINES, lines), attempts.payment_insert(charges))
-    await order_history.start_histories(history, at=now)
-    payments = {row["order"]: row["id"] for row in rows}
-    for order in new:
-        order.payment = payments.get(order.id)
+    history = [event for order in new for event in _first_events(order)]
     sales = [totals.Sale(order.user, order.at, order.status, order.lines) for order in new]
-    await database.run_together(
-        attempts.job_insert(charges, payments), *totals.update_statements(sales)
-    )
+    try:
+        stored = await database.run_together(
+            (_INSERT_ORDERS, orders),
+            keys.response_insert(responses, at=now),
+            stock.update_statement(),
+            (_INSERT_LINES, lines),
+            *attempts.attempt_inserts(charges),
+            *order_history.event_inserts(history, ids.events, at=now),
+            *totals.update_statements(sales),
+            main=1,
+        )
+    except database.LockTimeout:
+        if not responses:
+            raise
+        raise errors.IdempotencyKeyInUse from None
+    if len(stored) < len(responses):
+        raise database.RetryTransaction
 
 
 def _first_events(order: _NewOrder) -> list[order_history.OrderEvent]:

@@ -12,69 +12,76 @@ from icecream.tables import Job, Payment
 _INSERT_PAYMENTS = database.insert(
     Payment,
     (
+        Payment.id,
         Payment.order,
         Payment.kind,
         Payment.n,
-        Payment.state,
         Payment.provider_key,
         Payment.amount,
         Payment.method,
-        Payment.tries,
     ),
-    returning=(Payment.id, Payment.order),
+    computed=((Payment.state, "'new'"), (Payment.tries, "0")),
 )
 _INSERT_JOBS = database.insert(
-    Job, (Job.kind, Job.subject, Job.customer, Job.tries), computed=(Job.run_at, database.NOW_SQL)
+    Job,
+    (Job.kind, Job.subject, Job.customer),
+    computed=((Job.tries, "0"), (Job.run_at, database.NOW_SQL)),
 )
+PAYMENT_IDS = database.new_ids(Payment)
+
+
+Kind = Literal["charge", "refund"]
 
 
 class Attempt(Struct, frozen=True):
     """An amount to be moved for an order, in minor units, for the `n`-th time.
 
-    `customer` is the user who placed the order. `method` is the provider's reference of the payment
-    method.
+    `payment` is the id of its payment. `customer` is the user who placed the order. `method` is the
+    provider's reference of the payment method.
     """
 
+    payment: int
     order: int
     customer: int
     amount: int
-    kind: Literal["charge", "refund"] = "charge"
+    kind: Kind = "charge"
     n: int = 1
     method: str | None = None
 
 
-def payment_insert(attempts: Sequence[Attempt]) -> database.BoundStatement:
-    """Return the insert of the attempts' payments; it returns their ids and order ids."""
-    # A random key, stored before it is used. Keys made from ids would repeat after a restored
-    # backup, and the provider would take them for the older payments.
-    return _INSERT_PAYMENTS, [
+def attempt_inserts(attempts: Sequence[Attempt]) -> list[database.BoundStatement]:
+    """Return the inserts of the attempts' payments, and of their jobs, which are due at once."""
+    payments = [
         (
+            attempt.payment,
             attempt.order,
             attempt.kind,
             attempt.n,
-            "new",
+            # A random key, stored before it is used. Keys made from ids would repeat after a
+            # restored backup, and the provider would take them for the older payments.
             secrets.token_hex(16),
             attempt.amount,
             attempt.method,
-            0,
         )
         for attempt in attempts
     ]
+    jobs = [(attempt.kind, attempt.payment, attempt.customer) for attempt in attempts]
+    return [(_INSERT_PAYMENTS, payments), (_INSERT_JOBS, jobs)]
 
 
-def job_insert(attempts: Sequence[Attempt], payments: dict[int, int]) -> database.BoundStatement:
-    """Return the insert of the jobs, due at once; `payments` are the payments' ids by order."""
-    return _INSERT_JOBS, [
-        (attempt.kind, payments[attempt.order], attempt.customer, 0) for attempt in attempts
-    ]
+async def stage_attempt(
+    order: int, customer: int, amount: int, kind: Kind, *, method: str | None = None
+) -> int:
+    """Write one more attempt, due at once, within a transaction that holds the order.
 
-
-async def stage_attempts(attempts: Sequence[Attempt]) -> dict[int, int]:
-    """Write the attempts, due at once, within a transaction; return their ids by order."""
-    rows = await database.run_together(payment_insert(attempts))
-    payments: dict[int, int] = {row["order"]: row["id"] for row in rows}
-    await database.run_together(job_insert(attempts, payments))
-    return payments
+    Returns:
+        The id of its payment.
+    """
+    ((new,),) = await database.read_together((PAYMENT_IDS, [(1,)]))
+    n = await next_number(order, kind)
+    attempt = Attempt(new["id"], order, customer, amount, kind, n, method)
+    await database.run_together(*attempt_inserts([attempt]))
+    return attempt.payment
 
 
 async def next_number(order: int, kind: str) -> int:

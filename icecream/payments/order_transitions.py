@@ -162,10 +162,8 @@ async def _update_orders(transitions: Sequence[OrderTransition]) -> None:
 
 
 async def _stage_refund(transition: OrderTransition) -> int:
-    order = transition.order.id
-    n = await attempts.next_number(order, "refund")
-    attempt = attempts.Attempt(order, transition.order.user, transition.refund, "refund", n)
-    return (await attempts.stage_attempts([attempt]))[order]
+    order = transition.order
+    return await attempts.stage_attempt(order.id, order.user, transition.refund, "refund")
 
 
 async def _update_totals(

@@ -16,7 +16,12 @@ class Doubling:
     """Doubles numbers in batches once the gate is open; refuses some numbers, fails at others."""
 
     def __init__(
-        self, *, most: int = 10, room: int = 20, weight: Callable[[int], int] = lambda n: 1
+        self,
+        *,
+        most: int = 10,
+        room: int = 20,
+        weight: Callable[[int], int] = lambda n: 1,
+        overlaps: bool = False,
     ) -> None:
         self.gate = asyncio.Event()
         self.after: Callable[[], None] = lambda: None
@@ -28,6 +33,7 @@ class Doubling:
             max_waiting=room,
             weight=weight,
             after_batch=lambda outcomes: self.after(),
+            overlaps=overlaps,
         )
 
     async def _work(self, calls: list[int]) -> Sequence[int | Exception]:
@@ -217,11 +223,11 @@ async def test_closing_with_a_timeout_answers_all_callers() -> None:
     assert double.seen == [[1]]
 
 
-async def test_a_canceled_runner_answers_all_callers_and_the_next_call_is_served() -> None:
+async def test_a_canceled_batch_answers_all_callers_and_the_next_call_is_served() -> None:
     double = Doubling(most=1)
     tasks = await double.submit_all([1, 2])
-    assert double.queue._runner is not None
-    double.queue._runner.cancel()
+    (running,) = double.queue._running
+    running.cancel()
     assert [type(one) for one in await results(tasks)] == [
         database.CommitOutcomeUnknown,
         errors.Unavailable,
@@ -241,3 +247,39 @@ async def test_a_batch_that_takes_too_long_is_reported(monkeypatch: pytest.Monke
     double.gate.set()
     assert await results(tasks) == [2]
     assert double.queue.seconds == 0
+
+
+async def test_under_load_two_batches_of_half_the_calls_are_served_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batching, "MIN_OVERLAPPING_CALLS", 2)
+    double = Doubling(most=20, room=30, overlaps=True)
+    tasks = await double.submit_all([0, 1, 2, 3, 4, 6])
+    assert double.seen == [[0, 1, 2], [3, 4, 6]]
+    # A third batch must wait.
+    tasks += await double.submit_all(range(20, 30))
+    assert len(double.seen) == 2
+    double.gate.set()
+    assert await results(tasks) == [0, 2, 4, 6, 8, 12, *range(40, 60, 2)]
+    assert [len(batch) for batch in double.seen[2:]] == [5, 5]
+
+
+async def test_few_calls_do_not_overlap() -> None:
+    double = Doubling(overlaps=True)
+    tasks = [*await double.submit_all([1, 2]), *await double.submit_all([3, 4])]
+    assert double.seen == [[1, 2]]
+    double.gate.set()
+    assert await results(tasks) == [2, 4, 6, 8]
+    assert double.seen == [[1, 2], [3, 4]]
+
+
+async def test_closing_waits_for_both_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "MIN_OVERLAPPING_CALLS", 1)
+    double = Doubling(most=1, overlaps=True)
+    tasks = await double.submit_all([1, 2, 3])
+    closing = asyncio.create_task(double.queue.close())
+    await asyncio.sleep(0)
+    assert double.seen == [[1], [2]]
+    double.gate.set()
+    await closing
+    assert await results(tasks) == [2, 4, 6]

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import sqlite3
 from contextvars import Context
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import asyncpg
@@ -13,7 +13,7 @@ import pytest
 
 from icecream import database, settings
 from icecream.database import DB, transactions
-from icecream.tables import CustomerDay, Flavor, FlavorTotal
+from icecream.tables import CustomerDay, Flavor, FlavorTotal, StockMove
 from tests.conftest import WHICH, Caller, new_flavor, records_of
 
 pytestmark = pytest.mark.anyio
@@ -316,17 +316,84 @@ async def test_counters_are_created_and_increased(flavor: int) -> None:
     await FlavorTotal.delete().where(FlavorTotal.flavor == flavor)
 
 
-async def test_combined_statements_are_all_run_and_return_the_last_result() -> None:
+async def test_combined_statements_are_all_run_and_return_the_main_result() -> None:
     add = database.insert(Flavor, COLUMNS)
     answering = database.insert(Flavor, COLUMNS, returning=(Flavor.name,))
     (answer,) = await database.run_together(
-        (add, [line("One"), line("Two")]), (add, []), (answering, [line("Three")])
+        (add, [line("One"), line("Two")]), (add, []), (answering, [line("Three")]), main=2
     )
     assert answer["name"] == "Three"
     assert [await exists(name) for name in ("One", "Two", "Three")] == [True] * 3
-    assert await database.run_together((add, [line("Four")]), (answering, [])) == []
+    assert await database.run_together((answering, []), (add, [line("Four")])) == []
     assert await exists("Four")
     assert await database.run_together((add, []), (answering, [])) == []
+
+
+async def test_combined_statements_take_their_locks_in_their_order() -> None:
+    """Two transactions with the same statements must not deadlock."""
+    add = database.insert(Flavor, COLUMNS, returning=(Flavor.id,))
+    for main in range(3):
+        names = [f"In order {main} {n}" for n in range(3)]
+        await database.run_together(*((add, [line(name)]) for name in names), main=main)
+        rows = await Flavor.select(Flavor.name).where(Flavor.name.is_in(names)).order_by(Flavor.id)
+        found = [row["name"] for row in rows]
+        first = names if WHICH == "sqlite" else [names[main], *names[:main], *names[main + 1 :]]
+        assert found == first
+
+
+async def test_combined_queries_return_their_results() -> None:
+    row = (Flavor.id, Flavor.name, Flavor.price)
+    for name in ("Lemon", "Mint"):
+        await Flavor.insert(Flavor(name=name, price=3))
+    by_name = database.select_unique((Flavor.name, Flavor.price), row)
+    found, ids, none = await database.read_together(
+        (by_name, [("Mint", 3), ("Lemon", 4), ("Lemon", 3)]),
+        (database.new_ids(Flavor), [(3,)]),
+        (database.new_ids(Flavor), [(0,)]),
+    )
+    assert sorted(one["name"] for one in found) == ["Lemon", "Mint"]
+    numbers = [one["id"] for one in ids]
+    assert numbers == [numbers[0], numbers[0] + 1, numbers[0] + 2]
+    assert numbers[0] > max(one["id"] for one in found)
+    assert none == []
+    by_id = database.select_by(Flavor.id, row, where="NOT archived", lock="KEY SHARE")
+    wanted = sorted((one["id"] for one in found), reverse=True)
+    (rows,) = await database.read_together((by_id, [(n,) for n in [*wanted, 0]]))
+    assert [one["id"] for one in rows] == wanted[::-1]
+
+
+async def test_the_largest_value_is_found_for_each_key(flavor: int) -> None:
+    largest = database.select_max(StockMove.flavor, StockMove.quantity)
+    for quantity in (3, 5, 4):
+        move = StockMove(flavor=flavor, quantity=quantity, why="test", at=datetime.now(UTC))
+        await StockMove.insert(move)
+    (row,) = await largest([(flavor,), (0,)])
+    assert (row["flavor"], row["max"]) == (flavor, 5)
+    await StockMove.delete().where(StockMove.flavor == flavor)
+
+
+@pytest.mark.only("postgres")
+async def test_waiting_for_a_lock_has_a_limit_in_one_transaction(flavor: int) -> None:
+    lock = database.select_by(Flavor.id, (Flavor.id,), lock="NO KEY UPDATE")
+    holding, stop = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        await lock([(flavor,)])
+        holding.set()
+        await stop.wait()
+
+    async def wait() -> None:
+        await database.read_together((database.new_ids(Flavor), [(1,)]), lock_timeout=0.05)
+        await lock([(flavor,)])
+
+    holder = asyncio.create_task(database.transaction(hold))
+    await holding.wait()
+    with pytest.raises(database.LockTimeout):
+        await database.transaction(wait)
+    stop.set()
+    await holder
+    (row,) = await DB.run_ddl("SHOW lock_timeout")
+    assert row["lock_timeout"] == "0"
 
 
 async def test_an_acknowledged_commit_is_on_the_disk() -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from icecream.database import DatabaseReadOnly, DatabaseUnavailable, RetryTransaction, failures
+from icecream.database import (
+    DatabaseReadOnly,
+    DatabaseUnavailable,
+    LockTimeout,
+    RetryTransaction,
+    failures,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +31,7 @@ from icecream.database import DatabaseReadOnly, DatabaseUnavailable, RetryTransa
         (asyncpg.DiskFullError("x"), DatabaseUnavailable),
         (asyncpg.PostgresIOError("x"), DatabaseUnavailable),
         (asyncpg.QueryCanceledError("statement timeout"), DatabaseUnavailable),
-        (asyncpg.LockNotAvailableError("lock timeout"), DatabaseUnavailable),
+        (asyncpg.LockNotAvailableError("lock timeout"), LockTimeout),
         (asyncpg.ProtocolViolationError("PgBouncer's word for all"), DatabaseUnavailable),
         (asyncpg.InvalidPasswordError("x"), DatabaseUnavailable),
         (asyncpg.InvalidCatalogNameError("no such database"), DatabaseUnavailable),

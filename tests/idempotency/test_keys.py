@@ -176,12 +176,12 @@ async def test_two_hundred_at_once_are_one_order_and_the_same_answer(
 
 def blind_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Make the next look-up of a key find nothing, as if another process had not committed yet."""
-    real, blind = keys.find_responses, [1]
+    real, blind = keys.to_responses, [1]
 
-    async def find(asked: Any) -> Any:
-        return {} if blind and blind.pop() else await real(asked)
+    def find(rows: Any) -> Any:
+        return {} if blind and blind.pop() else real(rows)
 
-    monkeypatch.setattr(keys, "find_responses", find)
+    monkeypatch.setattr(keys, "to_responses", find)
     return blind
 
 

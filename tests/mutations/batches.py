@@ -29,18 +29,33 @@ MUTATIONS = [
         ),
         (
             "batches: a stop leaves callers without an answer",
-            "runner.cancel()\n            self._fail_unanswered()",
-            "pass",
+            "                _fail_stopped(batch.calls)\n            self._fail_waiting()",
+            "                pass",
         ),
         (
-            "batches: the end of the runner leaves callers without an answer",
-            "self._runner = self._started_at = None\n            self._fail_unanswered()",
-            "self._runner = self._started_at = None",
+            "batches: the end of a batch leaves callers without an answer",
+            "            _fail_stopped(batch.calls)\n            self._start_batch_if_due()",
+            "            self._start_batch_if_due()",
         ),
         (
-            "batches: a runner that ended is not replaced",
-            "self._runner = self._started_at = None",
-            "self._started_at = None",
+            "batches: a batch that ended prevents the next one",
+            "            del self._running[task]\n",
+            "",
+        ),
+        (
+            "batches: a third batch overlaps",
+            "len(self._running) > 1 or not self._is_overlap_due()",
+            "not self._is_overlap_due()",
+        ),
+        (
+            "batches: batches overlap where that is not wanted",
+            "return self._overlaps and len(self._waiting)",
+            "return len(self._waiting)",
+        ),
+        (
+            "batches: closing does not wait for running batches",
+            "while self._running:",
+            "while False:",
         ),
     ),
     *at(

@@ -42,7 +42,7 @@ MUTATIONS = [
         ("pay: the stock is not reserved again", "await stock.save()", "pass"),
         ("pay: an order that is paid is refused", 'in ("pending", "paid"):', 'in ("pending",):'),
         ("pay: a payment method is not required", "if needed and not method:", "if False:"),
-        ("pay: the payment forgets its payment method", "n=n, method=method)", "n=n)"),
+        ("pay: the payment forgets its payment method", '"charge", method=method)', "n=n)"),
         (
             "refunds: two are open at a time",
             "if await balances.has_open_refund(order):",

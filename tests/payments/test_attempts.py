@@ -18,11 +18,13 @@ async def test_an_attempt_has_a_random_key_and_a_due_job(customer: Caller, flavo
     orders = sorted([(await place(customer.user.id, {flavor: n})).order for n in (1, 2)])
 
     async def work() -> None:
+        (ids,) = await database.read_together((attempts.PAYMENT_IDS, [(2,)]))
+        staged = dict(zip(orders, [row["id"] for row in ids], strict=True))
         wanted = [
-            attempts.Attempt(order, customer.user.id, 7, "refund", 3, "pm_1") for order in orders
+            attempts.Attempt(payment, order, customer.user.id, 7, "refund", 3, "pm_1")
+            for order, payment in staged.items()
         ]
-        staged = await attempts.stage_attempts(wanted)
-        assert sorted(staged) == orders
+        await database.run_together(*attempts.attempt_inserts(wanted))
         rows = await Payment.select().where(Payment.id.is_in(list(staged.values())))
         assert len({row["provider_key"] for row in rows} | {""}) == 3
         assert {len(row["provider_key"]) for row in rows} == {32}
