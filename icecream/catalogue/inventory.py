@@ -10,7 +10,7 @@ from piccolo.query.functions import Sum
 
 from icecream import database, errors, states
 from icecream.catalogue.order_lines import Line
-from icecream.tables import MAX_STOCK, Flavor, FlavorTotal, StockMove
+from icecream.tables import MAX_STOCK, Flavor, FlavorTotal, OrderLine, StockMove
 
 _MOVE_STOCK = database.increment_values(Flavor.stock)
 
@@ -29,6 +29,9 @@ _LOCK_STOCK = database.select_by(
 )
 # Only `for_update` excludes this lock.
 _SHARE_STOCK = database.select_by(Flavor.id, _STOCK_COLUMNS, where="NOT archived", lock="KEY SHARE")
+_LOCK_STOCK_OF_ORDERS = database.select_by(
+    Flavor.id, (Flavor.id,), lock="NO KEY UPDATE", within=(OrderLine.order, OrderLine.flavor)
+)
 # The flavors whose stock was counted when this process last read them. It saves a round trip to
 # lock them at once.
 _counted: set[int] = set()
@@ -191,15 +194,18 @@ async def _uncounted_quantity(flavor: int) -> int:
     return int(sold[0]["sum"] or 0) - int(received[0]["sum"] or 0)
 
 
-async def release_stock(lines: Sequence[Line]) -> None:
-    """Return the reserved quantities of orders to the stock, where stock is counted."""
+def lock_stock_of_orders(orders: Sequence[int]) -> database.BoundStatement:
+    """Return the query that locks the stock of all flavors of these orders, to release it."""
+    return _LOCK_STOCK_OF_ORDERS, [(order,) for order in sorted(orders)]
+
+
+def release_update(lines: Iterable[Line]) -> database.BoundStatement:
+    """Return the update that returns the reserved quantities of orders, where stock is counted.
+
+    The transaction must hold the stock, also where it is not counted: counting may start.
+    """
     released: Counter[int] = Counter()
     for line in lines:
         released[line.flavor] += line.quantity
-    if released:
-        flavors = sorted(released)
-        await database.for_no_key_update(
-            Flavor.select(Flavor.id).order_by(Flavor.id).where(database.is_any(Flavor.id, flavors))
-        )
-        # Where the stock is not counted, it is null and stays null.
-        await _MOVE_STOCK([(flavor, released[flavor]) for flavor in flavors])
+    # Where the stock is not counted, it is null and stays null.
+    return _MOVE_STOCK, sorted(released.items())

@@ -10,6 +10,17 @@ from icecream import database
 from icecream.tables import OrderLine
 
 _UPDATE_REFUNDED = database.update_values(OrderLine.refunded)
+_SELECT_LINES = database.select_by(
+    OrderLine.order,
+    (
+        OrderLine.id,
+        OrderLine.order,
+        OrderLine.flavor,
+        OrderLine.quantity,
+        OrderLine.unit_price,
+        OrderLine.refunded,
+    ),
+)
 
 
 class Line(Struct, frozen=True):
@@ -44,8 +55,22 @@ def share_refund(lines: Sequence[Line], refunded: int) -> list[Line]:
     return result
 
 
-async def save_shares(lines: Sequence[Line]) -> None:
-    """Write the refunded amounts of these lines; the transaction must hold their orders."""
-    await _UPDATE_REFUNDED(
-        [(line.id, line.refunded) for line in sorted(lines, key=lambda line: line.id)]
-    )
+def update_shares(lines: Sequence[Line]) -> database.BoundStatement:
+    """Return the update of the refunded amounts; the transaction must hold the orders."""
+    return _UPDATE_REFUNDED, [
+        (line.id, line.refunded) for line in sorted(lines, key=lambda line: line.id)
+    ]
+
+
+def lines_query(orders: Sequence[int]) -> database.BoundStatement:
+    """Return the query for the lines of orders, for `to_lines`."""
+    return _SELECT_LINES, [(order,) for order in sorted(orders)]
+
+
+def to_lines(rows: Sequence[dict[str, int]]) -> dict[int, list[Line]]:
+    """Return the lines by order, in the order of their ids."""
+    lines: dict[int, list[Line]] = {}
+    for row in sorted(rows, key=lambda row: row["id"]):
+        columns = {name: value for name, value in row.items() if name != "order"}
+        lines.setdefault(row["order"], []).append(Line(**columns))
+    return lines

@@ -29,13 +29,14 @@ from icecream.database.postgres import Postgres
 from icecream.database.sqlite import DatabaseInUse, SQLite
 from icecream.database.statements import (
     add_to_counters,
+    delete_by,
     increment_values,
     insert,
     new_ids,
     select_by,
     select_max,
     select_unique,
-    update_states,
+    update_rows,
     update_values,
 )
 from icecream.database.transactions import QueryOutsideTransaction
@@ -58,6 +59,7 @@ __all__ = [
     "add_to_counters",
     "check_writable",
     "columns_of",
+    "delete_by",
     "for_key_share",
     "for_no_key_update",
     "for_update",
@@ -80,7 +82,7 @@ __all__ = [
     "snapshot",
     "start_of_period",
     "transaction",
-    "update_states",
+    "update_rows",
     "update_values",
 ]
 T = TypeVar("T")

@@ -1,6 +1,6 @@
 """Builders of statements about many rows; together with `bulk`, the only place with raw SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from piccolo.columns import Column
 from piccolo.table import Table
@@ -65,32 +65,48 @@ def new_ids(table: type[Table]) -> Statement:
 
 
 def select_by(
-    key: Column, columns: Sequence[Column], *, where: str = "", lock: str = ""
+    key: Column,
+    columns: Sequence[Column],
+    *,
+    where: str = "",
+    lock: str = "",
+    within: tuple[Column, Column] | None = None,
 ) -> Statement:
     """Return a query for the rows with these values of a column, in the order of the values.
 
     Args:
         where: a further condition, in SQL.
         lock: the strength of the rows' locks, such as `NO KEY UPDATE`. SQLite needs no locks.
+        within: two columns of another table: the values are those of the second column where the
+            first one has the given values.
     """
     name, condition = _quote_column(key), f"AND {where}" if where else ""
     select = f"SELECT {_quote_columns(columns)} FROM {_quote_table(key)} WHERE {name}"
-    order = f"{condition} ORDER BY {name}"
+    order, locking = f"{condition} ORDER BY {name}", f"FOR {lock}" if lock else ""
+    given, keys, array = key, "{rows}", "{arrays[0]}"
+    if within is not None:
+        given, found = within
+        others = f"SELECT {_quote_column(found)} FROM {_quote_table(found)}"
+        keys = f"{others} WHERE {_quote_column(given)} IN ({keys})"
+        array = f"ARRAY({others} WHERE {_quote_column(given)} = ANY({array}))"
     return Statement(
-        (key,),
-        f"{select} IN ({{rows}}) {order}",
-        postgres=f"{select} = ANY({{arrays[0]}}) {order} {f'FOR {lock}' if lock else ''}",
+        (given,),
+        f"{select} IN ({keys}) {order}",
+        postgres=f"{select} = ANY({array}) {order} {locking}",
     )
 
 
-def select_max(key: Column, column: Column) -> Statement:
-    """Return a query for the largest value of a column, as `max`, by the values of another."""
+def select_max(key: Column, column: Column, *, where: str = "true") -> Statement:
+    """Return a query for the largest value of a column, as `max`, by the values of another.
+
+    `max` is null if there is no row.
+    """
     name, table = _quote_column(key), _quote_table(key)
-    largest = f"SELECT max({_quote_column(column)}) FROM {table} WHERE {table}.{name} = wanted.key"
+    largest = f"SELECT max({_quote_column(column)}) FROM {table}"
     return Statement(
         (key,),
-        f"WITH wanted (key) AS ({{rows}}) SELECT key AS {name}, ({largest}) AS max "
-        f"FROM wanted WHERE EXISTS (SELECT 1 FROM {table} WHERE {table}.{name} = wanted.key)",
+        f"WITH wanted (key) AS ({{rows}}) SELECT key AS {name}, ({largest} "
+        f"WHERE {table}.{name} = wanted.key AND {where}) AS max FROM wanted",
     )
 
 
@@ -143,7 +159,8 @@ def increment_values(column: Column) -> Statement:
 
     The transaction must hold locks on the rows.
     """
-    return _update(column, f"{_quote_table(column)}.{_quote_column(column)} + {{value}}")
+    name = f"{_quote_table(column)}.{_quote_column(column)}"
+    return update_rows({"value": column}, {column: f"{name} + {{value}}"}, returns_ids=True)
 
 
 def update_values(column: Column) -> Statement:
@@ -151,42 +168,48 @@ def update_values(column: Column) -> Statement:
 
     The transaction must hold locks on the rows.
     """
-    return _update(column, "{value}", returning="")
+    return update_rows({"value": column}, {column: "{value}"})
 
 
-def update_states(
-    state: Column, target: str, *, from_states: Sequence[str], column: Column
+def update_rows(
+    values: Mapping[str, Column],
+    changes: Mapping[Column, str],
+    *,
+    where: str = "",
+    returns_ids: bool = False,
 ) -> Statement:
-    """Return a statement that sets a state, and writes a separate value into each row.
-
-    Each row holds an id and that value. Only rows in one of `from_states` are changed, and only
-    their ids are returned.
-    """
-    words = ", ".join(f"'{word}'" for word in from_states)
-    return _update(
-        column,
-        f"{{value}}, {_quote_column(state)} = '{target}'",
-        # With IS TRUE, PostgreSQL cannot read a partial index on the state instead of the rows'
-        # ids; such an index may hold many dead entries.
-        f"AND ({_quote_table(column)}.{_quote_column(state)} IN ({words})) IS TRUE",
-    )
-
-
-def _update(
-    column: Column, assignments: str, where: str = "", *, returning: str = "RETURNING {}.id"
-) -> Statement:
-    """Return an update of one column and perhaps others; `{value}` is the row's new value.
+    """Return a statement that changes the rows with these ids, each with its own values.
 
     On PostgreSQL it joins nothing, so that only the index on the ids can find the rows. For a join,
     the plan depends on what the planner knows about the table.
+
+    Args:
+        values: what each row of the statement holds after the id: names, and columns of their
+            types. A name must not be a column of the table.
+        changes: the changed columns, and SQL expressions in which `{name}` is a value.
+        where: a further condition on the rows, which may use the values too.
     """
-    name, returning = _quote_table(column), returning.format(_quote_table(column))
-    update = f"UPDATE {name} SET {_quote_column(column)} = {assignments}"
-    value = f"({{arrays[1]}})[array_position({{arrays[0]}}, {name}.id)]"
+    (first, *_) = changes
+    table, key = _quote_table(first), first._meta.table._meta.primary_key
+    returning = f"RETURNING {table}.id" if returns_ids else ""
+    update = ", ".join(f"{_quote_column(column)} = {text}" for column, text in changes.items())
+    update, condition = f"UPDATE {table} SET {update}", f"AND {where}" if where else ""
+    joined = {name: f"new_values.{name}" for name in values}
+    found = {
+        name: f"({{arrays[{n}]}})[array_position({{arrays[0]}}, {table}.id)]"
+        for n, name in enumerate(values, start=1)
+    }
     return Statement(
-        (column._meta.table._meta.primary_key, column),
-        f"WITH new_values (id, value) AS ({{rows}}) {update.format(value='new_values.value')} "
-        f"FROM new_values WHERE {name}.id = new_values.id {where} {returning}",
-        postgres=f"{update.format(value=value)} "
-        f"WHERE {name}.id = ANY({{arrays[0]}}) {where} {returning}",
+        (key, *values.values()),
+        f"WITH new_values (id, {', '.join(values)}) AS ({{rows}}) {update.format_map(joined)} "
+        f"FROM new_values WHERE {table}.id = new_values.id {condition.format_map(joined)} "
+        f"{returning}",
+        postgres=f"{update.format_map(found)} WHERE {table}.id = ANY({{arrays[0]}}) "
+        f"{condition.format_map(found)} {returning}",
     )
+
+
+def delete_by(key: Column, *, where: str) -> Statement:
+    """Return a statement that deletes the rows with these values of a column, and a condition."""
+    delete = f"DELETE FROM {_quote_table(key)} WHERE {where} AND {_quote_column(key)}"
+    return Statement((key,), f"{delete} IN ({{rows}})", postgres=f"{delete} = ANY({{arrays[0]}})")

@@ -61,9 +61,9 @@ def event_inserts(
         ids: the rows of `EVENT_IDS`, at least one for each event.
         last_numbers: the rows of `LAST_NUMBERS`, for the orders that have events.
     """
-    last = {row["order"]: row["max"] for row in last_numbers}
+    last = {row["order"]: row["max"] or 0 for row in last_numbers}
     rows: list[tuple[object, ...]] = []
-    for new, event in zip(ids, events, strict=False):
+    for new, event in zip(ids[: len(events)], events, strict=True):
         last[event.order] = last.get(event.order, 0) + 1
         rows.append(
             (

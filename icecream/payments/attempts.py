@@ -27,6 +27,9 @@ _INSERT_JOBS = database.insert(
     (Job.kind, Job.subject, Job.customer),
     computed=((Job.tries, "0"), (Job.run_at, database.NOW_SQL)),
 )
+_DELETE_JOBS = database.delete_by(Job.subject, where=f"kind IN {states.PAYMENT_KINDS}")
+# The number of the last refund of each order.
+LAST_REFUNDS = database.select_max(Payment.order, Payment.n, where="kind = 'refund'")
 PAYMENT_IDS = database.new_ids(Payment)
 
 
@@ -77,7 +80,7 @@ async def stage_attempt(
     Returns:
         The id of its payment.
     """
-    ((new,),) = await database.read_together((PAYMENT_IDS, [(1,)]))
+    (new,) = await PAYMENT_IDS([(1,)])
     n = await next_number(order, kind)
     attempt = Attempt(new["id"], order, customer, amount, kind, n, method)
     await database.run_together(*attempt_inserts([attempt]))
@@ -92,5 +95,9 @@ async def next_number(order: int, kind: str) -> int:
 
 async def delete_jobs(payments: Collection[int]) -> None:
     """Delete the jobs of these payments: nothing is left to do for them."""
-    ours = Job.kind.is_in(list(states.PAYMENT_KINDS))
-    await Job.delete().where(ours, database.is_any(Job.subject, sorted(payments)))
+    await database.run_together(job_deletion(payments))
+
+
+def job_deletion(payments: Collection[int]) -> database.BoundStatement:
+    """Return the statement of `delete_jobs`."""
+    return _DELETE_JOBS, [(payment,) for payment in sorted(payments)]

@@ -1,7 +1,7 @@
 """The money of an order that the provider still holds, and how much of it can be refunded."""
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -42,31 +42,45 @@ class Balance(Struct):
         """The largest amount that a refund may request."""
         return min(self.total - self.refunded, self.held)
 
+    def add(self, kind: str, amount: int) -> None:
+        """Count an amount that was charged or refunded."""
+        if kind == "charge":
+            self.charged += amount
+        else:
+            self.returned += amount
+
     def amount_to_move(self, requested: int) -> int:
         """Return the amount that a refund of `requested` moves; the last one includes a surplus."""
         return self.held if requested == self.refundable else requested
 
 
-async def read_balances(orders: Iterable[OrderWithTotal]) -> dict[int, Balance]:
-    """Return the balances, by order id, of orders that the transaction holds."""
+_MOVED_AMOUNTS = database.select_by(
+    Payment.order,
+    (Payment.order, Payment.kind, Payment.amount, Payment.moved),
+    where="state = 'succeeded'",
+)
+
+
+def balance_query(orders: Iterable[OrderWithTotal]) -> database.BoundStatement:
+    """Return the query for the balances of orders that the transaction holds."""
+    return _MOVED_AMOUNTS, [(order,) for order in sorted(order.id for order in orders)]
+
+
+def to_balances(
+    orders: Iterable[OrderWithTotal], rows: Iterable[dict[str, Any]]
+) -> dict[int, Balance]:
+    """Return the balances, by order id, for the result of `balance_query`."""
     found = {order.id: Balance(order.total) for order in orders}
-    if not found:
-        return found
-    columns = (Payment.order, Payment.kind, Payment.amount, Payment.moved)
-    for row in await Payment.select(*columns).where(
-        database.is_any(Payment.order, sorted(found)), Payment.state == "succeeded"
-    ):
+    for row in rows:
         amount = row["amount"] if row["moved"] is None else row["moved"]
-        if row["kind"] == "charge":
-            found[row["order"]].charged += amount
-        else:
-            found[row["order"]].returned += amount
+        found[row["order"]].add(row["kind"], amount)
     return found
 
 
 async def read_balance(order: OrderWithTotal) -> Balance:
     """Return the balance of one order that the transaction holds."""
-    return (await read_balances([order]))[order.id]
+    statement, keys = balance_query([order])
+    return to_balances([order], await statement(keys))[order.id]
 
 
 async def has_open_refund(order: int) -> bool:

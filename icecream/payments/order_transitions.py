@@ -1,7 +1,8 @@
 """Transitions of orders: lock an order, collect its changes, and write them together."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -13,7 +14,7 @@ from icecream.feed.order_history import Detail
 from icecream.payments import attempts
 from icecream.payments.balances import Balance
 from icecream.reporting import totals
-from icecream.tables import Order, OrderLine
+from icecream.tables import Order
 
 
 class OrderRow(Struct):
@@ -28,7 +29,23 @@ class OrderRow(Struct):
     created_at: datetime
 
 
+Rows = list[dict[str, Any]]
+
 _ORDER_ROW_COLUMNS = database.columns_of(Order, OrderRow)
+_UPDATE_ORDERS = database.update_rows(
+    {
+        "new_status": Order.status,
+        "further_refund": Order.refunded,
+        "new_request": Order.cancel_requested,
+    },
+    {
+        Order.status: "{new_status}",
+        Order.refunded: "refunded + {further_refund}",
+        Order.cancel_requested: "{new_request}",
+    },
+)
+# Charged, asked for a refund, refunded, and ended; or fewer.
+MAX_EVENTS_PER_TRANSITION = 4
 
 
 class OrderTransition(Struct):
@@ -122,54 +139,98 @@ def _end_order(transition: OrderTransition, by: int | None, **details: Detail) -
     transition.enter("canceled" if transition.cancel_requested else "refunded", by, **details)
 
 
+class TransitionData(Struct):
+    """What has to be read before the changes of orders can be written; the stock is locked."""
+
+    lines: dict[int, list[order_lines.Line]]
+    event_ids: Rows
+    last_numbers: Rows
+    payment_ids: Rows
+    last_refunds: dict[int, int]
+
+
+def data_queries(
+    orders: Sequence[int], *, changing: Collection[int]
+) -> list[database.BoundStatement]:
+    """Return the queries for the data of the orders' transitions, which the transaction holds.
+
+    Args:
+        changing: the orders that may enter several statuses, be refunded, or release their stock.
+            Each of the others has one event.
+    """
+    further = (MAX_EVENTS_PER_TRANSITION - 1) * len(changing)
+    return [
+        order_lines.lines_query(orders),
+        (order_history.EVENT_IDS, [(len(orders) + further,)]),
+        (order_history.LAST_NUMBERS, [(order,) for order in orders]),
+        (attempts.PAYMENT_IDS, [(len(changing),)]),
+        (attempts.LAST_REFUNDS, [(order,) for order in changing]),
+        inventory.lock_stock_of_orders(sorted(changing)),
+    ]
+
+
+def to_data(
+    lines: Rows, event_ids: Rows, last_numbers: Rows, payments: Rows, refunds: Rows, _locked: Rows
+) -> TransitionData:
+    """Return the data for the results of `data_queries`."""
+    last_refunds = {row["order"]: row["max"] or 0 for row in refunds}
+    return TransitionData(
+        order_lines.to_lines(lines), event_ids, last_numbers, payments, last_refunds
+    )
+
+
 async def apply_transitions(transitions: Sequence[OrderTransition]) -> list[int]:
     """Write the changes of locked orders; return the refunds that are to be carried out next."""
-    lines = await _release_stock(transitions)
-    now = datetime.now(UTC)
-    await _update_orders(transitions)
-    staged = [await _stage_refund(transition) for transition in transitions if transition.refund]
-    events = [event for transition in transitions for event in transition.events]
-    await order_history.record_events(events, at=now)
-    await _update_totals(transitions, lines)
-    return staged
+    orders = [transition.order.id for transition in transitions]
+    data = to_data(*await database.read_together(*data_queries(orders, changing=orders)))
+    statements, refunds = write_statements(transitions, data)
+    await database.run_together(*statements)
+    return refunds
 
 
-async def _release_stock(
-    transitions: Sequence[OrderTransition],
-) -> dict[int, list[order_lines.Line]]:
-    """Release the stock where a transition requires it; return the lines of all the orders."""
-    lines = await _read_lines([transition.order.id for transition in transitions])
+def write_statements(
+    transitions: Sequence[OrderTransition], data: TransitionData
+) -> tuple[list[database.BoundStatement], list[int]]:
+    """Return the statements that write the changes, and the refunds to be carried out next."""
+    refunding = [transition for transition in transitions if transition.refund]
+    refunds = [
+        attempts.Attempt(
+            new["id"],
+            transition.order.id,
+            transition.order.user,
+            transition.refund,
+            "refund",
+            data.last_refunds[transition.order.id] + 1,
+        )
+        for transition, new in zip(refunding, data.payment_ids[: len(refunding)], strict=True)
+    ]
     releasing = [one.order.id for one in transitions if one.releases_stock]
-    await inventory.release_stock([line for order in releasing for line in lines[order]])
-    return lines
+    events = [event for transition in transitions for event in transition.events]
+    statements = [
+        (_UPDATE_ORDERS, [_order_change(transition) for transition in transitions]),
+        inventory.release_update([line for order in releasing for line in data.lines[order]]),
+        *attempts.attempt_inserts(refunds),
+        *order_history.event_inserts(
+            events, data.event_ids, data.last_numbers, at=datetime.now(UTC)
+        ),
+        *_total_updates(transitions, data.lines),
+    ]
+    return statements, [refund.payment for refund in refunds]
 
 
-async def _update_orders(transitions: Sequence[OrderTransition]) -> None:
-    """Update orders with the same change in one statement."""
-    groups: dict[tuple[str, int, bool], list[int]] = {}
-    for transition in transitions:
-        change = (transition.status, transition.refunded, transition.cancel_requested)
-        if change != (transition.order.status, 0, transition.order.cancel_requested):
-            groups.setdefault(change, []).append(transition.order.id)
-    for (status, refunded, cancel_requested), orders in groups.items():
-        await Order.update(
-            {
-                Order.status: status,
-                Order.refunded: Order.refunded + refunded,
-                Order.cancel_requested: cancel_requested,
-            }
-        ).where(database.is_any(Order.id, sorted(orders)))
+def _order_change(transition: OrderTransition) -> tuple[int, str, int, bool]:
+    return (
+        transition.order.id,
+        transition.status,
+        transition.refunded,
+        transition.cancel_requested,
+    )
 
 
-async def _stage_refund(transition: OrderTransition) -> int:
-    order = transition.order
-    return await attempts.stage_attempt(order.id, order.user, transition.refund, "refund")
-
-
-async def _update_totals(
+def _total_updates(
     transitions: Sequence[OrderTransition], lines: dict[int, list[order_lines.Line]]
-) -> None:
-    """Update the totals, and save each line's share of the refunded amount."""
+) -> list[database.BoundStatement]:
+    """Return the updates of the totals, and of each line's share of the refunded amount."""
     added, removed, parts = [], [], list[order_lines.Line]()
     for transition in transitions:
         before = after = lines[transition.order.id]
@@ -181,18 +242,4 @@ async def _update_totals(
             key = transition.order.user, transition.order.created_at
             added.append(totals.Sale(*key, transition.status, after))
             removed.append(totals.Sale(*key, transition.order.status, before))
-    await order_lines.save_shares(parts)
-    await totals.update(added, removed)
-
-
-async def _read_lines(orders: Sequence[int]) -> dict[int, list[order_lines.Line]]:
-    lines: dict[int, list[order_lines.Line]] = {order: [] for order in orders}
-    line = OrderLine
-    columns = (line.id, line.order, line.flavor, line.quantity, line.unit_price, line.refunded)
-    for row in (
-        await line.select(*columns)
-        .where(database.is_any(line.order, sorted(lines)))
-        .order_by(line.id)
-    ):
-        lines[row.pop("order")].append(order_lines.Line(**row))
-    return lines
+    return [order_lines.update_shares(parts), *totals.update_statements(added, removed)]

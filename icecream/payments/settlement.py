@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec import Struct
-from piccolo.columns import Column
 
 from icecream import database, money, states
 from icecream.feed.order_history import Details
@@ -15,15 +15,17 @@ from icecream.payments.leases import Lease, LeaseLost
 from icecream.payments.order_transitions import (
     OrderRow,
     OrderTransition,
-    apply_transitions,
     begin_transition,
     count_refund,
+    data_queries,
     lock_orders,
     start_refund,
+    to_data,
+    write_statements,
 )
 from icecream.payments.providers import Answer, Charge, Declined, Refund, Succeeded
 from icecream.runtime.failpoints import reach_failpoint
-from icecream.tables import Payment
+from icecream.tables import Order, Payment
 
 MISSING_CHARGE = "It is a refund, but its order has no charge that succeeded."
 
@@ -67,6 +69,13 @@ class SettlementResult(Struct, frozen=True):
         moved = answer.amount if counts else None
         return Parked(f"The provider moved {amounts}.", answer.reference, moved)
 
+    @property
+    def moved(self) -> int:
+        """The amount that a payment which succeeded has moved."""
+        # An operator decides knowing what the provider moved.
+        known = self.lease.moved if self.by is not None else None
+        return self.lease.request.amount if known is None else known
+
 
 async def settle(results: Sequence[SettlementResult]) -> list[bool]:
     """Write certain results: payment, order, history, totals, and stock where it is released.
@@ -95,41 +104,54 @@ async def write_results(results: Sequence[SettlementResult]) -> list[int]:
         LeaseLost: an answer was written before.
     """
     locked = await lock_orders([result.lease.order for result in results])
-    if len(locked) < len(results) or await _await_review(results):
+    if len(locked) < len(results):
         raise LeaseLost
-    await attempts.delete_jobs([result.lease.payment for result in results])
     verified = [(result, result.verified) for result in results]
-    for kind, final_update in _FINAL_UPDATES.items():
-        await _end_payments(
-            final_update,
-            [(result, answer) for result, answer in verified if isinstance(answer, kind)],
-        )
-    # Only for orders with a refund, so that a charge needs no extra query.
-    to_refund = {
-        result.lease.order for result in results if isinstance(result.lease.request, Refund)
-    }
-    to_refund |= {order for order, row in locked.items() if row.cancel_requested}
-    known = await balances.read_balances(locked[order] for order in to_refund)
+    changing = [
+        locked[result.lease.order]
+        for result, answer in verified
+        if isinstance(result.lease.request, Refund)
+        or isinstance(answer, Declined)
+        or locked[result.lease.order].cancel_requested
+    ]
+    payments, amounts, *data = await database.read_together(
+        (_SELECT_STATES, [(result.lease.payment,) for result in results]),
+        balances.balance_query(changing),
+        *data_queries(list(locked), changing=[order.id for order in changing]),
+    )
+    current = {row["id"]: row for row in payments}
+    if not all(_is_open(*one, current[one[0].lease.payment]) for one in verified):
+        raise LeaseLost
+    known = balances.to_balances(changing, amounts)
+    for result, answer in verified:
+        if isinstance(answer, Succeeded) and result.lease.order in known:
+            known[result.lease.order].add(result.lease.kind, result.moved)
     transitions = [
         _transition_for(result, answer, locked[result.lease.order], known.get(result.lease.order))
         for result, answer in verified
     ]
-    staged = await apply_transitions(transitions)
-    reach_failpoint("payments.settling")
-    return staged
-
-
-async def _await_review(results: Sequence[SettlementResult]) -> bool:
-    """Return whether a provider's result is about a refund that failed later and awaits review."""
-    answers = [result for result in results if result.by is None]
-    refunds = [
-        result.lease.payment for result in answers if isinstance(result.lease.request, Refund)
-    ]
-    return bool(refunds) and await Payment.exists().where(
-        database.is_any(Payment.id, refunds),
-        Payment.state == "parked",
-        Payment.moved == corrections.REVERSED,
+    changes, refunds = write_statements(transitions, to_data(*data))
+    ended = await database.run_together(
+        (_END_PAYMENTS, [_payment_end(result, answer) for result, answer in verified]),
+        attempts.job_deletion([result.lease.payment for result in results]),
+        *changes,
     )
+    if len(ended) < len(results):
+        raise LeaseLost
+    reach_failpoint("payments.settling")
+    return refunds
+
+
+def _is_open(result: SettlementResult, answer: Answer | Parked, payment: dict[str, Any]) -> bool:
+    """Return whether the payment waits for this answer.
+
+    No answer changes a payment that has ended. No answer of the provider changes a refund that
+    failed after it had succeeded: `corrections` has parked it for an operator.
+    """
+    is_reversed = corrections.is_parked_failed_refund(payment["state"], payment["moved"])
+    if is_reversed and result.by is None and isinstance(result.lease.request, Refund):
+        return False
+    return payment["state"] in _SOURCES[_STATES[type(answer)]]
 
 
 def _transition_for(
@@ -179,52 +201,47 @@ def _apply_declined_refund(transition: OrderTransition, by: int | None, details:
         transition.enter("paid", by)
 
 
-def _final_update(state: str, column: Column) -> database.Statement:
-    # No answer changes a payment that has ended. The later failure of a refund is not an answer to
-    # a call: `corrections` handles it.
-    open_states = states.open_states(states.PAYMENT)
-    sources = [one for one in states.sources_of(states.PAYMENT, state) if one in open_states]
-    return database.update_states(Payment.state, state, from_states=sources, column=column)
-
-
-_FINAL_UPDATES: dict[type, database.Statement] = {
-    Succeeded: _final_update("succeeded", Payment.provider_ref),
-    Declined: _final_update("declined", Payment.last_error),
-    Parked: _final_update("parked", Payment.last_error),
+_STATES: dict[type, str] = {Succeeded: "succeeded", Declined: "declined", Parked: "parked"}
+_OPEN_STATES = states.open_states(states.PAYMENT)
+# The states of a payment before each of these states, if an answer causes the change.
+_SOURCES = {
+    state: set(states.sources_of(states.PAYMENT, state)).intersection(_OPEN_STATES)
+    for state in _STATES.values()
 }
+_SELECT_STATES = database.select_by(Payment.id, (Payment.id, Payment.state, Payment.moved))
+_END_PAYMENTS = database.update_rows(
+    {
+        "new_state": Payment.state,
+        "reference": Payment.provider_ref,
+        "reason": Payment.last_error,
+        "code": Payment.failure,
+        "moved_amount": Payment.moved,
+        "keeps_moved": Order.cancel_requested,
+    },
+    {
+        Payment.state: "{new_state}",
+        Payment.provider_ref: "COALESCE({reference}, provider_ref)",
+        Payment.last_error: "COALESCE({reason}, last_error)",
+        Payment.failure: "COALESCE({code}, failure)",
+        Payment.moved: "CASE WHEN {keeps_moved} THEN moved ELSE {moved_amount} END",
+    },
+    # With IS TRUE, PostgreSQL cannot read a partial index on the state instead of the rows' ids;
+    # such an index may hold many dead entries.
+    where=f"(state IN {_OPEN_STATES}) IS TRUE",
+    returns_ids=True,
+)
+PaymentEnd = tuple[int, str, str | None, str | None, str | None, int | None, bool]
 
 
-async def _end_payments(
-    final_update: database.Statement, outcomes: Sequence[tuple[SettlementResult, Answer | Parked]]
-) -> None:
-    rows = [
-        (result.lease.payment, answer.reference if isinstance(answer, Succeeded) else answer.reason)
-        for result, answer in outcomes
-    ]
-    if len(await final_update(rows)) < len(rows):
-        raise LeaseLost
-    for result, answer in outcomes:
-        is_this_payment = Payment.id == result.lease.payment
-        if isinstance(answer, Parked) and answer.reference is not None:
-            await Payment.update(
-                {Payment.provider_ref: answer.reference, Payment.moved: answer.moved}
-            ).where(is_this_payment)
-        elif isinstance(answer, Succeeded) and result.by is None and result.lease.moved is not None:
-            # The provider moved the requested amount after all. But an operator's decision keeps
-            # `moved`, because it is based on it.
-            await Payment.update({Payment.moved: None}).where(is_this_payment)
-    await _save_decline_codes(
-        [
-            (result.lease.payment, answer)
-            for result, answer in outcomes
-            if isinstance(answer, Declined)
-        ]
-    )
-
-
-async def _save_decline_codes(declined: Sequence[tuple[int, Declined]]) -> None:
-    payments_by_code: dict[str, list[int]] = {}
-    for payment, decline in declined:
-        payments_by_code.setdefault(decline.code, []).append(payment)
-    for code, payments in payments_by_code.items():
-        await Payment.update({Payment.failure: code}).where(database.is_any(Payment.id, payments))
+def _payment_end(result: SettlementResult, answer: Answer | Parked) -> PaymentEnd:
+    """Return the row of `_END_PAYMENTS` for an answer."""
+    payment = result.lease.payment
+    if isinstance(answer, Parked):
+        keeps_moved = answer.reference is None
+        moved = None if keeps_moved else answer.moved
+        return payment, "parked", answer.reference, answer.reason, None, moved, keeps_moved
+    if isinstance(answer, Declined):
+        return payment, "declined", None, answer.reason, answer.code, None, True
+    # The provider moved the requested amount after all. But an operator's decision keeps `moved`,
+    # because it is based on it.
+    return payment, "succeeded", answer.reference, None, None, None, result.by is not None

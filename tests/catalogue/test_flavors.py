@@ -1,7 +1,6 @@
 """Test the catalogue of flavors over HTTP."""
 
 import asyncio
-from collections.abc import Collection
 from contextvars import Context
 from functools import partial
 from typing import Any
@@ -420,7 +419,7 @@ async def test_counting_begins_when_an_order_that_is_being_placed_is_written(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counting must wait for the order. Otherwise neither would count the ordered quantity."""
-    hold, counting = inventory.lock_stock, list[asyncio.Task[None]]()
+    hold, counting = inventory.to_reservation, list[asyncio.Task[None]]()
 
     async def it_waits() -> bool:
         return counting[0].done() or bool(await DB.run_ddl(WAITING))
@@ -429,13 +428,13 @@ async def test_counting_begins_when_an_order_that_is_being_placed_is_written(
         work = partial(inventory.receive_stock, flavor, 10, reason="delivery", by=customer.user.id)
         await database.transaction(work)
 
-    async def hold_while_counting_begins(wanted: Collection[int]) -> inventory.StockReservation:
-        stock = await hold(wanted)
+    async def hold_while_counting_begins(*rows: Any) -> inventory.StockReservation:
+        stock = await hold(*rows)
         counting.append(asyncio.create_task(begin_to_count(), context=Context()))
         await until(it_waits)
         return stock
 
-    monkeypatch.setattr(inventory, "lock_stock", hold_while_counting_begins)
+    monkeypatch.setattr(inventory, "to_reservation", hold_while_counting_begins)
     await place(customer.user.id, {flavor: 3})
     await counting[0]
     assert await moves(flavor) == [(3, "while it was not counted"), (10, "delivery")]

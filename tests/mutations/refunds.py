@@ -165,8 +165,8 @@ MUTATIONS = [
         ),
         (
             "refunds: refunds that did not succeed count",
-            ', Payment.state == "succeeded"\n',
-            "\n",
+            "where=\"state = 'succeeded'\"",
+            'where="true"',
         ),
     ),
     *at(
