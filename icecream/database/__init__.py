@@ -44,6 +44,7 @@ from icecream.runtime import logs
 
 __all__ = [
     "DB",
+    "LATER_SQL",
     "NOW_SQL",
     "BoundStatement",
     "CommitOutcomeUnknown",
@@ -108,6 +109,12 @@ NOW_SQL = (
     "now()"
     if isinstance(DB, Postgres)
     else "strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')"  # The format in which the engine writes.
+)
+# The time `{milliseconds}` from now by that clock, for a statement.
+LATER_SQL = (
+    "now() + {milliseconds} * interval '1 millisecond'"
+    if isinstance(DB, Postgres)
+    else "strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now', ({milliseconds} / 1000.0) || ' seconds')"
 )
 TABLE_EXISTS_SQL = (
     "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = '{}'"

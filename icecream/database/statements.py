@@ -71,6 +71,7 @@ def select_by(
     where: str = "",
     lock: str = "",
     within: tuple[Column, Column] | None = None,
+    further: Sequence[str] = (),
 ) -> Statement:
     """Return a query for the rows with these values of a column, in the order of the values.
 
@@ -79,9 +80,11 @@ def select_by(
         lock: the strength of the rows' locks, such as `NO KEY UPDATE`. SQLite needs no locks.
         within: two columns of another table: the values are those of the second column where the
             first one has the given values.
+        further: SQL expressions for further values.
     """
     name, condition = _quote_column(key), f"AND {where}" if where else ""
-    select = f"SELECT {_quote_columns(columns)} FROM {_quote_table(key)} WHERE {name}"
+    values = ", ".join([_quote_columns(columns), *further])
+    select = f"SELECT {values} FROM {_quote_table(key)} WHERE {name}"
     order, locking = f"{condition} ORDER BY {name}", f"FOR {lock}" if lock else ""
     given, keys, array = key, "{rows}", "{arrays[0]}"
     if within is not None:
@@ -160,7 +163,7 @@ def increment_values(column: Column) -> Statement:
     The transaction must hold locks on the rows.
     """
     name = f"{_quote_table(column)}.{_quote_column(column)}"
-    return update_rows({"value": column}, {column: f"{name} + {{value}}"}, returns_ids=True)
+    return update_rows({"value": column}, {column: f"{name} + {{value}}"}, returning=("id",))
 
 
 def update_values(column: Column) -> Statement:
@@ -176,7 +179,7 @@ def update_rows(
     changes: Mapping[Column, str],
     *,
     where: str = "",
-    returns_ids: bool = False,
+    returning: Sequence[str] = (),
 ) -> Statement:
     """Return a statement that changes the rows with these ids, each with its own values.
 
@@ -188,10 +191,11 @@ def update_rows(
             types. A name must not be a column of the table.
         changes: the changed columns, and SQL expressions in which `{name}` is a value.
         where: a further condition on the rows, which may use the values too.
+        returning: SQL expressions for the result, about the changed rows.
     """
     (first, *_) = changes
     table, key = _quote_table(first), first._meta.table._meta.primary_key
-    returning = f"RETURNING {table}.id" if returns_ids else ""
+    result = f"RETURNING {', '.join(returning)}" if returning else ""
     update = ", ".join(f"{_quote_column(column)} = {text}" for column, text in changes.items())
     update, condition = f"UPDATE {table} SET {update}", f"AND {where}" if where else ""
     joined = {name: f"new_values.{name}" for name in values}
@@ -203,9 +207,9 @@ def update_rows(
         (key, *values.values()),
         f"WITH new_values (id, {', '.join(values)}) AS ({{rows}}) {update.format_map(joined)} "
         f"FROM new_values WHERE {table}.id = new_values.id {condition.format_map(joined)} "
-        f"{returning}",
+        f"{result}",
         postgres=f"{update.format_map(found)} WHERE {table}.id = ANY({{arrays[0]}}) "
-        f"{condition.format_map(found)} {returning}",
+        f"{condition.format_map(found)} {result}",
     )
 
 

@@ -3,7 +3,9 @@
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 from piccolo.columns import Column
 from piccolo.columns.combination import And, Or, Where
@@ -14,7 +16,7 @@ from icecream.database.queue_start import QueueStart
 from icecream.payments import attempts
 from icecream.payments.providers import Charge, Refund, Request
 from icecream.runtime.failpoints import reach_failpoint
-from icecream.tables import JOB_KINDS, Job, Order, Payment
+from icecream.tables import JOB_KINDS, Job, Payment
 
 # The delay after the first try without a definite answer. Each next delay is twice as long, up to
 # the maximum. Delays are shortened at random by up to half, so that retries do not come in waves.
@@ -29,7 +31,6 @@ NO_CHARGE_REFERENCE = ""
 # A new job is due at the start of its transaction, which may read for this time before it writes.
 JOB_QUEUE_START = QueueStart(Job.run_at, end="now()", margin=timedelta(seconds=2))
 Change = dict[Column | str, int | str | None]
-_SET_FIRST_SENT_AT = database.update_values(Payment.first_sent_at)
 
 
 class Lease(Struct, frozen=True):
@@ -99,14 +100,18 @@ class JobFilter(Struct, frozen=True):
 class DueJob(Struct):
     """The job of a payment that is due; a job that was inserted manually has no customer."""
 
+    id: int
     subject: int
     kind: str
     customer: int | None
     tries: int
 
 
-class PaymentRow(Struct):
-    """A payment to be leased."""
+class _PaymentRow(Struct):
+    """A payment to be leased, with its customer, currency and the time of its order.
+
+    `charge_reference` is the provider's reference of the charge that is to be refunded.
+    """
 
     id: int
     order: int
@@ -120,20 +125,44 @@ class PaymentRow(Struct):
     tries: int
     first_sent_at: datetime | None
     faults: int | None
-
-
-class _OrderRow(Struct):
-    """The order of a payment."""
-
-    id: int
-    user: int
+    customer: int
     currency: str
-    created_at: datetime
+    ordered_at: datetime
+    charge_reference: str | None
 
 
+_OF_ORDER = 'FROM orders WHERE orders.id = payment."order"'
+# The last fields of `_PaymentRow`, which are not columns of the payment.
+_FURTHER_VALUES = (
+    f'(SELECT "user" {_OF_ORDER}) AS customer',
+    f"(SELECT currency {_OF_ORDER}) AS currency",
+    f"(SELECT created_at {_OF_ORDER}) AS ordered_at",
+    "CASE kind WHEN 'refund' THEN (SELECT charge.provider_ref FROM payment AS charge WHERE "
+    'charge."order" = payment."order" AND charge.kind = \'charge\' '
+    "AND charge.state = 'succeeded') END AS charge_reference",
+)
+_COLUMNS = [
+    Payment._meta.get_column_by_name(name)
+    for name in _PaymentRow.__struct_fields__[: -len(_FURTHER_VALUES)]
+]
+_SELECT_SENT = database.select_by(
+    Payment.id, _COLUMNS, where="state <> 'new'", further=_FURTHER_VALUES
+)
+_MARK_SENT = database.update_rows(
+    {"sent_at": Payment.first_sent_at},
+    {
+        Payment.state: "'sent'",
+        Payment.tries: "tries + 1",
+        # Set only once: from this time on the provider may know the key.
+        Payment.first_sent_at: "COALESCE(first_sent_at, {sent_at})",
+    },
+    where=f"(state IN {states.sources_of(states.PAYMENT, 'sent')}) IS TRUE",
+    returning=(*(f'"{column._meta.name}"' for column in _COLUMNS), *_FURTHER_VALUES),
+)
+_LEASE_JOBS = database.update_rows(
+    {"milliseconds": Job.subject}, {Job.run_at: database.LATER_SQL, Job.tries: "tries + 1"}
+)
 ANY_JOB = JobFilter()
-PAYMENT_COLUMNS = database.columns_of(Payment, PaymentRow)
-_ORDER_COLUMNS = database.columns_of(Order, _OrderRow)
 _JOB_COLUMNS = database.columns_of(Job, DueJob)
 SelectJobs = Callable[[list[DueJob]], list[DueJob]]
 
@@ -183,82 +212,44 @@ async def _acquire_leases(
     first_sent: Mapping[int, datetime],
 ) -> list[Lease]:
     now = datetime.now(UTC)
-    due = await database.for_update_skip_locked(due_jobs)
-    subjects = sorted(job.subject for job in select([DueJob(**row) for row in due]))
-    if not subjects:
+    found = await database.for_update_skip_locked(due_jobs)
+    jobs = sorted(select([DueJob(**row) for row in found]), key=lambda job: job.id)
+    if not jobs:
         return []
-    expiry = database.seconds_from_now(lease_seconds)
-    await Job.update({Job.run_at: expiry, Job.tries: Job.tries + 1}).where(
-        Job.kind.is_in(list(states.PAYMENT_KINDS)), database.is_any(Job.subject, subjects)
+    subjects = sorted(job.subject for job in jobs)
+    milliseconds = round(1000 * lease_seconds)
+    rows = await database.run_together(
+        (_MARK_SENT, [(payment, first_sent.get(payment, now)) for payment in subjects]),
+        (_LEASE_JOBS, [(job.id, milliseconds) for job in jobs]),
     )
-    rows = await _mark_sent(subjects, now, first_sent)
-    acquired = await _leases_for(rows, now)
+    acquired = [_to_lease(row, now) for row in rows]
     reach_failpoint("payments.leasing")
-    if ended := set(subjects) - {row.id for row in rows}:
+    if ended := set(subjects) - {lease.payment for lease in acquired}:
         await attempts.delete_jobs(ended)
     return acquired
 
 
-async def _mark_sent(
-    subjects: list[int], now: datetime, first_sent: Mapping[int, datetime]
-) -> list[PaymentRow]:
-    found = (
-        await Payment.update({Payment.state: "sent", Payment.tries: Payment.tries + 1})
-        .where(
-            database.is_any(Payment.id, subjects),
-            Payment.state.is_in(list(states.sources_of(states.PAYMENT, "sent"))),
-        )
-        .returning(*PAYMENT_COLUMNS)
-    )
-    rows = [PaymentRow(**row) for row in found]
-    first = [row.id for row in rows if row.first_sent_at is None]
-    # Set only once: from this time on the provider may know the key.
-    await _SET_FIRST_SENT_AT([(payment, first_sent.get(payment, now)) for payment in first])
-    return rows
-
-
-async def _leases_for(rows: Sequence[PaymentRow], now: datetime) -> list[Lease]:
-    if not rows:
-        return []
-    orders = sorted({row.order for row in rows})
-    found = await Order.select(*_ORDER_COLUMNS).where(database.is_any(Order.id, orders))
-    order_of = {order["id"]: _OrderRow(**order) for order in found}
-    charges = await _charge_references([row.order for row in rows if row.kind == "refund"])
-    return [_to_lease(row, order_of[row.order], charges, now) for row in rows]
-
-
-def _to_lease(row: PaymentRow, order: _OrderRow, charges: dict[int, str], now: datetime) -> Lease:
+def _to_lease(values: Mapping[str, Any], now: datetime) -> Lease:
+    row = msgspec.convert(dict(values), _PaymentRow)
     sent_at = row.first_sent_at or now
     return Lease(
         payment=row.id,
         tries=row.tries,
-        customer=order.user,
-        request=_request(row, order.currency, charges),
+        customer=row.customer,
+        request=_to_request(row),
         sent_at=sent_at,
-        known_since=min(sent_at, order.created_at),
+        known_since=min(sent_at, row.ordered_at),
         reference=row.provider_ref,
         faults=row.faults or 0,
         moved=row.moved,
     )
 
 
-async def _charge_references(orders: Sequence[int]) -> dict[int, str]:
-    """Return the provider's references of these orders' charges, by order."""
-    if not orders:
-        return {}
-    charges = await Payment.select(Payment.order, Payment.provider_ref).where(
-        database.is_any(Payment.order, sorted(orders)),
-        Payment.kind == "charge",
-        Payment.state == "succeeded",
-    )
-    return {row["order"]: row["provider_ref"] for row in charges}
-
-
-def _request(row: PaymentRow, currency: str, charges: dict[int, str]) -> Request:
-    key, amount, order = row.provider_key, row.amount, row.order
+def _to_request(row: _PaymentRow) -> Request:
+    key, amount, currency, order = row.provider_key, row.amount, row.currency, row.order
     if row.kind == "charge":
         return Charge(key, amount, currency, order, row.method)
-    return Refund(key, amount, currency, order, charges.get(order, NO_CHARGE_REFERENCE))
+    return Refund(key, amount, currency, order, row.charge_reference or NO_CHARGE_REFERENCE)
 
 
 async def read_payment_as_lease(payment: int, among: Sequence[str] | None = None) -> Lease | None:
@@ -272,11 +263,10 @@ async def read_payment_as_lease(payment: int, among: Sequence[str] | None = None
             ended.
     """
     among = among or states.open_states(states.PAYMENT)
-    found = await Payment.select(*PAYMENT_COLUMNS).where(
-        Payment.id == payment, Payment.state.is_in(list(among)), Payment.state != "new"
-    )
-    rows = [PaymentRow(**row) for row in found]
-    return next(iter(await _leases_for(rows, datetime.now(UTC))), None)
+    for values in await _SELECT_SENT([(payment,)]):
+        if values["state"] in among:
+            return _to_lease(values, datetime.now(UTC))
+    return None
 
 
 def retry_delay(tries: int, max_seconds: float | None = None) -> float:

@@ -228,7 +228,7 @@ _END_PAYMENTS = database.update_rows(
     # With IS TRUE, PostgreSQL cannot read a partial index on the state instead of the rows' ids;
     # such an index may hold many dead entries.
     where=f"(state IN {_OPEN_STATES}) IS TRUE",
-    returns_ids=True,
+    returning=("id",),
 )
 PaymentEnd = tuple[int, str, str | None, str | None, str | None, int | None, bool]
 

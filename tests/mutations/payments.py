@@ -34,28 +34,28 @@ MUTATIONS = [
         ),
         (
             "leases: a lease expires at once",
-            "expiry = database.seconds_from_now(lease_seconds)",
-            "expiry = database.seconds_from_now(0)",
+            "milliseconds = round(1000 * lease_seconds)",
+            "milliseconds = 0",
         ),
         (
             "leases: a job does not count its tries",
-            "Job.tries: Job.tries + 1",
-            "Job.tries: Job.tries",
+            'Job.tries: "tries + 1"',
+            'Job.tries: "tries"',
         ),
         (
             "leases: a payment does not count its tries",
-            "Payment.tries: Payment.tries + 1",
-            "Payment.tries: Payment.tries",
+            'Payment.tries: "tries + 1"',
+            'Payment.tries: "tries"',
         ),
         (
             "leases: a payment that has ended is sent again",
-            'Payment.state.is_in(list(states.sources_of(states.PAYMENT, "sent"))),',
+            """where=f"(state IN {states.sources_of(states.PAYMENT, 'sent')}) IS TRUE",""",
             "",
         ),
         (
             "leases: the time of the first call is overwritten",
-            "if row.first_sent_at is None]",
-            "]",
+            "COALESCE(first_sent_at, {sent_at})",
+            "{sent_at}",
         ),
         (
             "leases: the job of an ended payment stays",

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.only("sqlite")
 
 
 def jobs(count: int, customer: int | None, kind: str = "charge", tries: int = 0) -> list[DueJob]:
-    return [DueJob(1, kind, customer, tries)] * count
+    return [DueJob(1, 1, kind, customer, tries)] * count
 
 
 def acquired(count: int, customer: int, *, refund: bool = False, tries: int = 1) -> list[Lease]:
