@@ -1,9 +1,7 @@
 """Piccolo Admin for staff: loads files only from our own host, and follows the rules of the API."""
 
 import asyncio
-import gc
 import logging
-import warnings
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
@@ -15,30 +13,15 @@ from litestar import asgi
 from litestar.enums import ScopeType
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Message, Receive, Scope, Send
-from piccolo.columns import JSON, Column
-from piccolo.table import Table
-from piccolo_admin.endpoints import TableConfig, create_admin
-from piccolo_api.crud.endpoints import OrderBy, PiccoloCRUD
-from piccolo_api.crud.hooks import Hook, HookType
-from piccolo_api.crud.validators import Validators
-from piccolo_api.rate_limiting.middleware import RateLimitProvider
-from starlette.exceptions import HTTPException
 from starlette.requests import Request as PiccoloRequest
 from starlette.responses import RedirectResponse
 
-from icecream import errors, settings, tables
-from icecream.admin import forms, login, rules
-from icecream.http import bodies, middleware, rate_limits
+from icecream import errors, settings
+from icecream.admin import login
+from icecream.http import bodies, rate_limits
 from icecream.orders import placing
 
 log = logging.getLogger(__name__)
-# These log every refusal with a traceback; unexpected errors are logged where they are handled.
-for _name in ("piccolo_admin.endpoints", "piccolo_api.crud.exceptions"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL)
-# Both warnings are known: http is for local use, and SQLite's LIKE ignores case by default.
-warnings.filterwarnings("ignore", "If running sessions in production")
-warnings.filterwarnings("ignore", ".*SQLite doesn't support ILIKE")
-
 # Piccolo's other pages load files from other hosts, and staff sign in at /admin/.
 DOCS_PATHS = ("/admin/api/docs", "/admin/public/docs")
 LOGIN_PATH = "/admin/public/login"
@@ -52,167 +35,13 @@ INVALID_VALUE_ERRORS = (
     asyncpg.DataError,
     asyncpg.UndefinedFunctionError,
 )
-MAX_BY_PARAMETER = {"limit": 1000, "offset": 10**9, "__page_size": 1000, "__page": 10**6}
-
-READ_ONLY = "Only the service writes this table. It is read-only in the admin."
-NO_DELETION = "Orders refer to {}, so they cannot be deleted or replaced; {} instead."
-WRITE_CALLS = ("post_single", "patch_single", "put_single", "delete_single", "delete_all")
-
-
-def _unchanged(_: PiccoloCRUD, data: dict[str, Any]) -> dict[str, Any]:
-    """Keep the text "null": Piccolo converts it to null, but it may be a name."""
-    return data
-
-
-# Piccolo has no setting for this.
-PiccoloCRUD._clean_data = _unchanged  # type: ignore[assignment,method-assign]  # replaced on purpose
-
-
-def check_parameters(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
-    """Refuse parameters that Piccolo treats as "all rows", such as a page of -1 rows."""
-    for name, largest in MAX_BY_PARAMETER.items():
-        values = request.query_params.getlist(name)
-        if len(values) > 1 or not all(
-            n.isascii() and n.isdigit() and int(n) <= largest for n in values
-        ):
-            raise HTTPException(400, f"{name} must be a whole number up to {largest}.")
-    if not request.query_params.get("__range_header_name", "x").isalnum():
-        raise HTTPException(400, "__range_header_name may contain only letters and digits.")
-    shown = request.query_params.get("__visible_fields", "").split(",")
-    if any(column._meta.secret and column._meta.name in shown for column in _columns(piccolo_crud)):
-        raise HTTPException(400, "__visible_fields contains a secret column.")
-
-
-def _columns(piccolo_crud: PiccoloCRUD) -> list[Column]:
-    return piccolo_crud.table._meta.columns
-
-
-def require_limit(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
-    """Refuse to list the names of all rows at once."""
-    if "limit" not in request.query_params:
-        raise HTTPException(400, "limit is required.")
-
-
-def _refuse_calls(calls: tuple[str, ...], reason: str) -> Validators:
-    def refuse(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
-        raise HTTPException(405, reason)
-
-    refused: dict[str, Any] = {call: [refuse] for call in calls}
-    return Validators(every=[check_parameters], get_ids=[require_limit], **refused)
-
-
-def _table_config(
-    group: str, table: type[Table], names: str, *, by: str = "-id", **options: Any
-) -> TableConfig:
-    """Return the configuration of a read-only table, with filters for its visible columns."""
-    columns = [table._meta.get_column_by_name(name) for name in names.split()]
-    first = table._meta.get_column_by_name(by.lstrip("-"))
-    return TableConfig(
-        table,
-        visible_columns=columns,
-        visible_filters=[column for column in columns if not isinstance(column, JSON)],
-        order_by=[OrderBy(first, ascending=not by.startswith("-"))],
-        menu_group=group,
-        **{"validators": _refuse_calls(WRITE_CALLS, READ_ONLY)} | options,
-    )
-
-
-def _table_configs() -> list[TableConfig]:
-    user_options: dict[str, Any] = {
-        "link_column": rules.Account.username,
-        "validators": _refuse_calls(
-            WRITE_CALLS[2:], NO_DELETION.format("users", "deactivate the user")
-        ),
-        "hooks": [Hook(HookType.pre_patch, rules.edit_user)],
-    }
-    flavor_options: dict[str, Any] = {
-        "validators": _refuse_calls(
-            WRITE_CALLS[2:], NO_DELETION.format("flavors", "archive the flavor")
-        ),
-        "hooks": [
-            Hook(HookType.pre_save, rules.add_flavor),
-            Hook(HookType.pre_patch, rules.edit_flavor),
-        ],
-    }
-    users = "username email active admin superuser"
-    flavors = "id name price stock archived version"
-    order = "id user status total refunded currency created_at"
-    payment = "id order kind n state amount moved last_error tries first_sent_at provider_ref"
-    sums = "status quantity orders revenue refunded"
-    return [
-        _table_config("Accounts", rules.Account, users, by="username", **user_options),
-        _table_config("Catalogue", tables.Flavor, flavors, by="name", **flavor_options),
-        _table_config("Catalogue", tables.StockMove, "id flavor quantity why by at"),
-        _table_config("Orders", tables.Order, order),
-        _table_config("Orders", tables.OrderLine, "id order flavor quantity unit_price refunded"),
-        _table_config("Orders", tables.Event, "id order seq type payload by at"),
-        _table_config("Orders", tables.IdempotencyKey, "id user key order status created_at"),
-        _table_config("Money", tables.Payment, payment),
-        _table_config("Money", tables.Job, "id kind subject run_at tries"),
-        _table_config(
-            "Money", tables.Notice, "id provider event key reference received_at applied_at"
-        ),
-        _table_config("Totals", tables.FlavorTotal, f"id flavor {sums}"),
-        _table_config("Totals", tables.FlavorDay, f"id flavor day {sums}", by="-day"),
-        _table_config("Totals", tables.CustomerDay, f"id user day {sums}", by="-day"),
-        _table_config("Totals", tables.DayTotal, f"id day {sums}", by="-day"),
-    ]
-
-
-NAME = "Ice Cream Distribution"
-LINKS = {
-    "Dashboard": "/dashboard/",
-    "Pending orders": "/admin/#/orders?status=pending",
-    "Parked payments": "/admin/#/payment?state=parked",
-    "API docs": "/schema",
-    "Front page": "/",
-}
-_links = "".join(f'<a href="{address}">{name}</a>' for name, address in LINKS.items())
-# HTML that is inserted into Piccolo's page, by the text that follows it. Piccolo itself shows
-# links below all tables and forms, but none next to an open form. Without an icon, the page would
-# request /favicon.ico. Piccolo's menu links to a page for a second factor, which exists only with a
-# provider for it.
-HTML_BEFORE = {
-    "</head>": """<link rel="icon" href="data:,"><style>
-#links { display: flex; gap: 0 1.5rem; overflow-x: auto; padding: 0 1rem; background: #23507a; }
-li:has(> a[href="./api/mfa-setup/"]) { display: none !important; }
-#links a { padding: 0.6rem 0; color: #fff; font: 0.95rem sans-serif; white-space: nowrap; }
-</style>""",
-    '<div id="app">': f'<nav id="links" aria-label="Links">{_links}</nav>',
-}
-
-
-class NoLimit(RateLimitProvider):
-    """No limit of Piccolo's, which also counts successful sign-ins: ours apply, see `mount`."""
-
-    def increment(self, identifier: str) -> None:
-        """Count nothing."""
 
 
 def _build(host: str, *, https: bool, notify: placing.NotifyWorkers) -> Any:
-    piccolo = create_admin(
-        _table_configs(),
-        forms=forms.build_forms(notify),
-        auth_table=rules.Account,
-        session_table=tables.Session,
-        auto_include_related=False,
-        site_name=NAME,
-        production=https,
-        allowed_hosts=[host],
-        rate_limit_provider=NoLimit(),
-    )
-    piccolo.form_config_map = forms.FormsByAddress(piccolo.form_config_map)
-    piccolo.router.add_route(
-        login.SIGN_IN_PATH.removeprefix("/admin"), login.show_sign_in, methods=["GET"]
-    )
-    piccolo.template = piccolo.template.replace("Piccolo Admin", NAME)
-    for place, text in HTML_BEFORE.items():
-        piccolo.template = piccolo.template.replace(
-            place, middleware.add_prefix_to_links(text) + place
-        )
-    # As in `app`: these objects live as long as the process.
-    gc.freeze()
-    return piccolo
+    # Importing Piccolo Admin takes as long as the other imports together, and 25 MB.
+    from icecream.admin import piccolo_site
+
+    return piccolo_site.build_admin(host, https=https, notify=notify)
 
 
 def _build_at_first_use(build: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:

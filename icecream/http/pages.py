@@ -1,5 +1,6 @@
 """The front page and the pages of the API; they load nothing from other hosts."""
 
+from functools import cache
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,20 +33,18 @@ REDOC_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
 ICON_URL = f"{settings.load().prefix}/assets/icon.svg".encode()
 
 
-def _load_assets() -> dict[str, tuple[bytes, str]]:
-    """Return all assets that are served, by name, with their types."""
-    files = [file for file in STATIC_FOLDER.iterdir() if file.suffix in MEDIA_TYPES]
-    files += [
-        VENDOR_FOLDER / name
-        for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")
-    ]
-    return {
-        file.name: (file.read_bytes().replace(REDOC_LOGO, ICON_URL), MEDIA_TYPES[file.suffix])
-        for file in files
-    }
+VENDOR_FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js")
+# The files that are served, by name.
+ASSETS = {file.name: file for file in STATIC_FOLDER.iterdir() if file.suffix in MEDIA_TYPES}
+ASSETS |= {name: VENDOR_FOLDER / name for name in VENDOR_FILES}
 
 
-ASSETS = _load_assets()
+@cache
+def read_asset(name: str) -> bytes:
+    """Return a file; the large ones are only kept in memory by processes that serve them."""
+    return ASSETS[name].read_bytes().replace(REDOC_LOGO, ICON_URL)
+
+
 PAGES = {
     file.stem: middleware.add_prefix_to_links(file.read_text())
     for file in STATIC_FOLDER.glob("*.html")
@@ -91,8 +90,11 @@ def problems_page() -> Response[str]:
 
 
 def _asset_response(name: str) -> Response[bytes]:
-    body, media_type = ASSETS[name]
-    return Response(body, media_type=media_type, headers={"Cache-Control": CACHE_CONTROL})
+    return Response(
+        read_asset(name),
+        media_type=MEDIA_TYPES[ASSETS[name].suffix],
+        headers={"Cache-Control": CACHE_CONTROL},
+    )
 
 
 @get("/assets/{name:str}", sync_to_thread=False)
