@@ -1,11 +1,13 @@
 """HTTP/1 connections: the work that uvicorn leaves to a proxy in front of it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from typing import cast
+from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from icecream.http.response_cycle import ResponseCycle
 
 # A response may be sent before its request was read completely. Then the rest of the request is
 # read and discarded for this time, so that the client can read the response: closing a socket with
@@ -24,6 +26,8 @@ class ClientConnection(HttpToolsProtocol):
     """
 
     _reusable = False
+    # The time since which the connection has been idle; None while there is a request.
+    _idle_since: float | None = None
     _lingering: asyncio.TimerHandle | None = None
     _linger_bytes_left = MAX_LINGER_BYTES
 
@@ -37,6 +41,7 @@ class ClientConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._lingering is not None:
             self._lingering.cancel()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
         # Break the reference cycle between the two.
         del self._unread
@@ -47,7 +52,7 @@ class ClientConnection(HttpToolsProtocol):
             if self._linger_bytes_left < 0:
                 self.transport.close()
             return
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         try:
             self._parse(data)
         except httptools.HttpParserError:
@@ -86,14 +91,34 @@ class ClientConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade() and self._is_ignored():
             return
-        super().on_headers_complete()
-        cycle = self.cycle
-        self._reusable, cycle.keep_alive = cycle.keep_alive, False
-        cycle.transport = self._unread
-        if self.scope["http_version"] == "1.0":
+        version, url = self.parser.get_http_version(), httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["http_version"] = version
+        self.scope["path"] = unquote(path) if "%" in path else path
+        self.scope["raw_path"] = url.path
+        self.scope["query_string"] = url.query or b""
+        self._reusable = version != "1.0" and self.parser.should_keep_alive()
+        previous = self.cycle
+        self.cycle = ResponseCycle(
+            scope=self.scope,
+            transport=self._unread,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
             # HTTP/1.0 has no 100 Continue.
-            cycle.waiting_for_100_continue = False
-            cycle.send = _send_without_chunks(cycle)  # type: ignore[method-assign]  # only for this cycle
+            expect_100_continue=self.expect_100_continue and version != "1.0",
+            keep_alive=False,
+            on_response=self.on_response_complete,
+        )
+        if previous is None or previous.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade() and self._is_ignored():
@@ -103,6 +128,39 @@ class ClientConnection(HttpToolsProtocol):
         cycle.transport = self.transport
         if not cycle.response_started:
             cycle.keep_alive = self._reusable
+
+    def on_response_complete(self) -> None:
+        """Begin the next request that has arrived, or wait for one.
+
+        uvicorn starts and cancels a timer for each request. Here one timer lasts for many requests.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._check_idle_after(self.timeout_keep_alive)
+
+    def _check_idle_after(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection if it was idle for long enough."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            # The end of the current request sets the timer again.
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._check_idle_after(left)
+        elif not self.transport.is_closing():
+            self.transport.close()
 
     def shutdown(self) -> None:
         self._reusable = False
@@ -145,18 +203,3 @@ class _UnreadRequestTransport:
 
     def close(self) -> None:
         self._connection.linger()
-
-
-def _send_without_chunks(cycle: RequestResponseCycle) -> Callable[..., Coroutine[Any, Any, None]]:
-    """Send without chunks, for HTTP/1.0: a body of unknown length ends with the connection."""
-    send = cycle.send
-
-    async def send_unchunked(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            if not any(name.lower() == b"content-length" for name, _ in message["headers"]):
-                cycle.chunked_encoding = False
-        elif cycle.chunked_encoding is False:
-            cycle.expected_content_length = len(message.get("body", b""))
-        await send(message)
-
-    return send_unchunked
