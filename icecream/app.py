@@ -37,6 +37,7 @@ from icecream.http import (
     query_parameters,
     rate_limits,
 )
+from icecream.http.application import Application
 from icecream.orders import placing
 from icecream.orders.http.actions import OrderActions
 from icecream.orders.http.orders import Orders
@@ -136,7 +137,7 @@ def litestar() -> Litestar:
     """Return the Litestar application without its wrappers."""
     current = settings.load()
     reader = FeedReader()
-    return Litestar(
+    return Application(
         route_handlers=[
             Accounts,
             Flavors,

@@ -175,6 +175,7 @@ def records_of(caplog: pytest.LogCaptureFixture, logger: logging.Logger) -> list
 def forget_counted_requests() -> None:
     """Forget the requests of earlier tests: they all come from one address."""
     rate_limits._storage.reset()
+    rate_limits.request_counts.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

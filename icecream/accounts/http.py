@@ -1,6 +1,7 @@
 """Authentication of callers, the guard for staff, and the sign-in endpoints."""
 
 import time
+from functools import lru_cache
 from typing import Annotated, Any
 
 import jwt
@@ -13,6 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import JSONBody
 from litestar.security.jwt import JWTAuth
 from litestar.security.jwt.middleware import JWTAuthenticationMiddleware
+from litestar.types import Receive, Scope, Send
 from msgspec import Meta
 
 from icecream import errors, fields
@@ -62,15 +64,20 @@ class Refresh(fields.Body):
 class BearerAuthentication(JWTAuthenticationMiddleware):
     """Accepts only one `Bearer` header; Litestar takes any scheme, and the first of several."""
 
+    # Not a coroutine, because most tokens are in the cache, and need no further work.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        if not scope["route_handler"].opt.get(self.exclude_opt_key):
+            cached = tokens.token_cache.find(_find_bearer_token(scope))
+            if cached is not None:
+                scope["auth"], scope["user"] = cached
+                return self.app(scope, receive, send)
+        return super().__call__(scope, receive, send)
+
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
-        headers = connection.scope["headers"]
-        values = [value for name, value in headers if name == b"authorization"]
-        value = values[0] if len(values) == 1 else b""
-        scheme, _, token = value.decode("latin-1").partition(" ")
-        token = token.strip(" ")
-        if scheme.lower() != "bearer" or not token:
+        token = _find_bearer_token(connection.scope)
+        if not token:
             raise _count_refusal(errors.Unauthenticated(SIGN_IN_HINT), connection)
         try:
             return await self.authenticate_token(token, connection)
@@ -84,13 +91,22 @@ class BearerAuthentication(JWTAuthenticationMiddleware):
     async def authenticate_token(
         self, encoded_token: str, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
-        if cached := tokens.token_cache.find(encoded_token):
-            token, user = cached
-            return AuthenticationResult(user=user, auth=token)
         started_at = time.monotonic()
         result = await super().authenticate_token(encoded_token, connection)
         tokens.token_cache.store(encoded_token, result.auth, result.user, checked_at=started_at)
         return result
+
+
+def _find_bearer_token(scope: Scope) -> str:
+    """Return the token of a request; empty if it has none, or several Authorization headers."""
+    values = [value for name, value in scope["headers"] if name == b"authorization"]
+    return _parse_bearer(values[0]) if len(values) == 1 else ""
+
+
+@lru_cache(maxsize=1000)
+def _parse_bearer(value: bytes) -> str:
+    scheme, _, token = value.decode("latin-1").partition(" ")
+    return token.strip(" ") if scheme.lower() == "bearer" else ""
 
 
 def _count_refusal(

@@ -40,14 +40,15 @@ _HOST_PATTERN = re.compile(
     rb"(?:[\w.~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{0,5}))?"
 )
 MAX_PORT = 65_535
+# In the state of a request: the header fields that its response gets.
+RESPONSE_HEADERS = "icecream_response_headers"
 _encode_json = msgspec.json.Encoder().encode
 HSTS_HEADER = ("Strict-Transport-Security", "max-age=31536000")
 
 
-def _choose_request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID_PATTERN.fullmatch(value):
-            return value.decode("ascii")
+def _choose_request_id(sent: bytes | None) -> str:
+    if sent is not None and _REQUEST_ID_PATTERN.fullmatch(sent):
+        return sent.decode("ascii")
     # An id, not a secret: the system's random source would cost a system call.
     return f"{random.getrandbits(64):016x}"
 
@@ -72,10 +73,8 @@ def _route(scope: HTTPScope) -> str:
     return scope["path_template"]
 
 
-def _is_host_valid(scope: Scope) -> bool:
-    hosts = [value for name, value in scope["headers"] if name == b"host"]
-    # HTTP/1.0 has no Host.
-    return not hosts or (len(hosts) == 1 and _is_valid_host(hosts[0]))
+def _has_several_hosts(scope: Scope) -> bool:
+    return sum(name == b"host" for name, _ in scope["headers"]) > 1
 
 
 @lru_cache(maxsize=100)
@@ -118,7 +117,12 @@ def encode_headers(fields: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()]
 
 
-def add_missing_headers(message: Message, fields: Iterable[tuple[bytes, bytes]]) -> None:
+def add_response_headers(scope: Scope, fields: Mapping[str, str]) -> None:
+    """Add header fields to the response of a request, unless the response has them itself."""
+    scope["state"].setdefault(RESPONSE_HEADERS, []).extend(encode_headers(fields))
+
+
+def _add_missing_headers(message: Message, fields: Iterable[tuple[bytes, bytes]]) -> None:
     """Add those header fields to the start of a response that it does not have yet."""
     assert message["type"] == "http.response.start"
     headers = list(message["headers"])
@@ -154,20 +158,20 @@ class AccessLog:
 
     def __init__(self, *, as_json: bool) -> None:
         self._format = _as_json if as_json else _as_text
-        self._lines: list[str] = []
+        self._logged: list[tuple[str, str, str, int, float]] = []
         self._counted: list[tuple[str, str, int, float]] = []
         self._unavailable = 0
         self._minute: asyncio.TimerHandle | None = None
 
     def add(self, method: str, path: str, route: str, status: int, seconds: float) -> None:
-        """Schedule the log line, with the current time and request id."""
+        """Schedule the log line, with the current request id."""
         if not self._counted:
             asyncio.get_running_loop().call_soon(self._write)
         self._counted.append((method, route, status, seconds))
         if status != UNAVAILABLE_STATUS or self._is_first_unavailable():
             # Our own paths contain no secrets; unknown paths may.
             shown = path if route != UNKNOWN_ROUTE else redact(path)
-            self._lines.append(self._format(method, shown, status, seconds * 1000))
+            self._logged.append((request_id.get(), method, shown, status, seconds * 1000))
 
     def close(self) -> None:
         """Report the number of 503 responses of the current minute."""
@@ -176,9 +180,10 @@ class AccessLog:
             self._log_unavailable()
 
     def _write(self) -> None:
-        if self._lines:
-            log.info("\n".join(self._lines))
-            self._lines.clear()
+        if self._logged:
+            now = logs.timestamp()
+            log.info("\n".join(self._format(now, *fields) for fields in self._logged))
+            self._logged.clear()
         for counted in self._counted:
             instrumentation.count_request(*counted)
         self._counted.clear()
@@ -197,15 +202,12 @@ class AccessLog:
             logging.getLogger(__name__).warning("%d more requests got status 503.", count)
 
 
-def _as_text(method: str, path: str, status: int, milliseconds: float) -> str:
-    request = f"{method} {path} {status} {milliseconds:.1f} ms"
-    return f"{logs.timestamp()} INFO [{request_id.get()}] {log.name}: {request}"
+def _as_text(now: str, request: str, method: str, path: str, status: int, took: float) -> str:
+    return f"{now} INFO [{request}] {log.name}: {method} {path} {status} {took:.1f} ms"
 
 
-def _as_json(method: str, path: str, status: int, milliseconds: float) -> str:
-    line = _AccessLogLine(
-        logs.timestamp(), request_id.get(), method, path, status, round(milliseconds, 1)
-    )
+def _as_json(now: str, request: str, method: str, path: str, status: int, took: float) -> str:
+    line = _AccessLogLine(now, request, method, path, status, round(took, 1))
     return _encode_json(line).decode()
 
 
@@ -225,24 +227,30 @@ class OuterMiddleware:
             # The lifespan scope has ended, and with it the server.
             self.access_log.close()
             return
-        name, status = _choose_request_id(scope), 0
-        started_at = time.perf_counter()
+        started_at, status = time.perf_counter(), 0
         raw_path = scope["raw_path"]
-        _join_headers(scope)
+        lines = list(scope["headers"])
+        fields = dict(lines)
+        is_host_valid = _is_valid_host(fields.get(b"host", b""))
+        if len(fields) < len(lines):
+            is_host_valid = is_host_valid and not _has_several_hosts(scope)
+            _join_headers(scope)
         if self.prefix:
             _add_prefix(scope, self.prefix)
+        name = _choose_request_id(fields.get(b"x-request-id"))
         request_id.set(name)
         headers = [(b"x-request-id", name.encode()), *self.common_headers]
+        scope.setdefault("state", {})[RESPONSE_HEADERS] = headers
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                add_missing_headers(message, headers)
+                _add_missing_headers(message, headers)
             await send(message)
 
         try:
-            if _is_host_valid(scope):
+            if is_host_valid:
                 await self.app(scope, receive, send_with_headers)
             else:
                 await _send_refusal(scope, send_with_headers, errors.HostInvalid())

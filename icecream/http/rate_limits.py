@@ -1,13 +1,13 @@
 """Rate limits, and the header fields that report them.
 
 The header fields follow draft-ietf-httpapi-ratelimit-headers. The counters belong to this process:
-`limits` in memory costs 10 us per request, while a shared counter in Redis would cost a round trip
-per order.
+a shared counter in Redis would cost a round trip per order.
 """
 
 import ipaddress
 import logging
 import time
+from collections.abc import Awaitable
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,8 @@ import limits
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
+from msgspec import Struct
 
 from icecream import errors, settings
 from icecream.http import middleware
@@ -35,6 +36,49 @@ _has_warned = False
 _parse_limit = cache(limits.parse)
 
 
+class _Window(Struct):
+    """A caller's requests since the first one; the next window begins after the end."""
+
+    ends_at: float
+    requests: int = 0
+
+
+class RequestCounts:
+    """The numbers of requests in the current windows of all callers.
+
+    Every request is counted here, and `limits` would start a thread for it a hundred times a
+    second, which removes ended windows.
+    """
+
+    def __init__(self) -> None:
+        self._windows: dict[str, _Window] = {}
+        self._remove_ended_at = 0.0
+
+    def add(self, caller: str, window_seconds: int) -> tuple[int, float]:
+        """Count a request; return the requests of the caller's window, and its remaining time."""
+        now = time.monotonic()
+        window = self._windows.get(caller)
+        if window is None or window.ends_at <= now:
+            if self._remove_ended_at <= now:
+                self._remove_ended(now)
+                self._remove_ended_at = now + window_seconds
+            window = self._windows[caller] = _Window(now + window_seconds)
+        window.requests += 1
+        return window.requests, window.ends_at - now
+
+    def _remove_ended(self, now: float) -> None:
+        self._windows = {
+            caller: window for caller, window in self._windows.items() if window.ends_at > now
+        }
+
+    def clear(self) -> None:
+        """Forget all requests."""
+        self._windows.clear()
+
+
+request_counts = RequestCounts()
+
+
 def _refusal(fields: dict[str, str], wait: int) -> errors.QuotaExceeded:
     refusal = errors.QuotaExceeded(f"Too many requests; try again in {wait} s.")
     refusal.headers |= {"Retry-After": str(wait)} | fields
@@ -42,10 +86,10 @@ def _refusal(fields: dict[str, str], wait: int) -> errors.QuotaExceeded:
 
 
 def _header_fields(
-    policy: str, item: limits.RateLimitItem, remaining: int, reset: float
+    policy: str, item: limits.RateLimitItem, remaining: int, seconds: float
 ) -> tuple[dict[str, str], int]:
-    """Return the header fields, and the seconds until the next window."""
-    wait = max(1, round(reset - time.time()))
+    """Return the header fields, and the whole seconds until the next window."""
+    wait = max(1, round(seconds))
     return {
         "RateLimit-Policy": f'"{policy}";q={item.amount};w={item.get_expiry()}',
         "RateLimit": f'"{policy}";r={max(0, remaining)};t={wait}',
@@ -96,7 +140,8 @@ def _failures_key(address: str) -> str:
 def _hit(policy: str, item: limits.RateLimitItem, *key: str) -> None:
     if not _limiter.hit(item, policy, *key):
         stats = _limiter.get_window_stats(item, policy, *key)
-        raise _refusal(*_header_fields(policy, item, stats.remaining, stats.reset_time))
+        seconds = stats.reset_time - time.time()
+        raise _refusal(*_header_fields(policy, item, stats.remaining, seconds))
 
 
 def count_request(caller: str) -> dict[str, str]:
@@ -105,13 +150,9 @@ def count_request(caller: str) -> dict[str, str]:
     Raises:
         errors.QuotaExceeded: there were too many requests.
     """
-    # Every request pays for this, so the storage is used directly: `limits` itself would build the
-    # key three times.
-    item, key = _parse_limit(settings.load().rate_limit), f"default {caller}"
-    count = _limiter.storage.incr(key, item.get_expiry())
-    fields, wait = _header_fields(
-        "default", item, item.amount - count, _limiter.storage.get_expiry(key)
-    )
+    item = _parse_limit(settings.load().rate_limit)
+    count, seconds = request_counts.add(caller, item.get_expiry())
+    fields, wait = _header_fields("default", item, item.amount - count, seconds)
     if count > item.amount:
         raise _refusal(fields, wait)
     return fields
@@ -142,21 +183,13 @@ class RateLimiter:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Not a coroutine, which would add a cost to every request.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         handler = scope.get("route_handler")
-        if scope["type"] != ScopeType.HTTP or (
+        if scope["type"] == ScopeType.HTTP and not (
             handler is not None and handler.opt.get("exclude_from_rate_limit")
         ):
-            await self.app(scope, receive, send)
-            return
-        user = scope.get("user")
-        fields = middleware.encode_headers(
-            count_request(f"user {user.id}" if user is not None else client_address(scope))
-        )
-
-        async def send_with_fields(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                middleware.add_missing_headers(message, fields)
-            await send(message)
-
-        await self.app(scope, receive, send_with_fields)
+            user = scope.get("user")
+            caller = f"user {user.id}" if user is not None else client_address(scope)
+            middleware.add_response_headers(scope, count_request(caller))
+        return self.app(scope, receive, send)

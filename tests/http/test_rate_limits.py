@@ -24,7 +24,7 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
         }
     )
     monkeypatch.setattr(settings, "load", lambda: allowed)
-    rate_limits._limiter.storage.reset()
+    rate_limits.request_counts.clear()
 
 
 async def test_every_response_has_the_rate_limit_and_what_is_left_of_it(customer: Caller) -> None:
@@ -50,6 +50,21 @@ async def test_requests_with_bad_tokens_count_by_address(
     headers = {"Authorization": "Bearer x"}
     statuses = [(await client.get("/api/orders/", headers=headers)).status_code for _ in range(4)]
     assert statuses == [401, 401, 401, 429]
+
+
+def test_requests_are_counted_by_caller_until_their_window_ends() -> None:
+    counts = rate_limits.RequestCounts()
+    assert [counts.add(caller, 60)[0] for caller in ("a", "b", "a")] == [1, 1, 2]
+    assert 59 < counts.add("a", 60)[1] <= 60
+    # These windows end at once.
+    assert [counts.add("c", 0)[0] for _ in range(2)] == [1, 1]
+
+
+def test_ended_windows_are_removed() -> None:
+    counts = rate_limits.RequestCounts()
+    for n in range(100):
+        counts.add(f"caller {n}", 0)
+    assert len(counts._windows) == 1
 
 
 async def test_health_is_never_refused(strict: None, client: httpx.AsyncClient) -> None:
