@@ -8,12 +8,12 @@ from contextlib import contextmanager
 @contextmanager
 def hidden(package: str) -> Iterator[None]:
     """Let imports in this block proceed as if a package was not installed."""
-    if package in sys.modules:
-        yield
-        return
+    imported = sys.modules.get(package)
     # Python's own way to say that an import fails.
     sys.modules[package] = None  # type: ignore[assignment]  # documented, but not in the stubs
     try:
         yield
     finally:
         del sys.modules[package]
+        if imported is not None:
+            sys.modules[package] = imported
