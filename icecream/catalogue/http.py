@@ -3,6 +3,7 @@
 import hashlib
 from typing import Annotated
 
+import msgspec
 from litestar import Controller, Response, get, patch, post
 from litestar.params import JSONBody, Parameter
 from litestar.response.base import ASGIResponse
@@ -11,7 +12,8 @@ from litestar.types import ASGIApp
 from icecream import errors
 from icecream.accounts import http as accounts_http
 from icecream.catalogue import flavors, inventory
-from icecream.http import bodies, etags, middleware, openapi
+from icecream.database import shared_reads
+from icecream.http import bodies, etags, openapi
 from icecream.idempotency import http as idempotency_http
 
 ADD_REFUSALS = (
@@ -27,6 +29,16 @@ INSUFFICIENT_STOCK = errors.InsufficientStock(
 )
 # Clients may store the response, but must revalidate it each time.
 CACHE_HEADERS = {"Cache-Control": "private, no-cache"}
+
+
+async def _read_list(archived: bool) -> tuple[dict[str, str], bodies.JsonResponse]:
+    """Return the list as a response, and its header fields."""
+    body = msgspec.json.encode(await flavors.list_flavors(archived=archived))
+    headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'} | CACHE_HEADERS
+    return headers, bodies.JsonResponse(msgspec.Raw(body), headers)
+
+
+_LISTS = shared_reads.SharedReads(_read_list)
 
 
 def _tagged_response(found: tuple[flavors.FlavorView, int]) -> Response[flavors.FlavorView]:
@@ -73,12 +85,10 @@ class Flavors(Controller):
         """
         if archived and not request.user.admin:
             raise errors.Forbidden("Only staff may see archived flavors.")
-        answer = bodies.JsonResponse(await flavors.list_flavors(archived=archived))
-        headers = {"ETag": f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'} | CACHE_HEADERS
+        headers, response = await _LISTS.read(archived)
         if etags.is_unchanged(if_none_match, headers["ETag"]):
             return ASGIResponse(status_code=304, headers=headers)
-        answer.headers += middleware.encode_headers(headers)
-        return answer
+        return response
 
     @post(
         "/add",

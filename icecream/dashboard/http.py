@@ -16,6 +16,7 @@ from icecream.accounts import users
 from icecream.admin import login
 from icecream.dashboard import assets, page
 from icecream.dashboard import stream as dashboard_stream
+from icecream.database import shared_reads
 from icecream.http import bodies, query_parameters
 from icecream.reporting import csv_export, reports, sales
 from icecream.reporting.http.parameters import DEFAULT_PERIOD, Period, Since, Until, parse_day_range
@@ -96,11 +97,18 @@ def _redirect_to_sign_in(request: Call) -> Response[None]:
     return Response(None, status_code=303, headers=HEADERS | {"Location": location})
 
 
-@get("/data", guards=[_require_staff], dependencies=DEPENDENCIES)
-async def get_data(days: NamedDependency[reports.DayRange]) -> ASGIApp:
-    """Return the data that updates an open page."""
+async def _read_update(days: reports.DayRange) -> bodies.ReadyResponse:
     view = page.build_view(*await reports.build_dashboard(days))
     return bodies.JsonResponse(page.update_data(view))
+
+
+_UPDATES = shared_reads.SharedReads(_read_update)
+
+
+@get("/data", guards=[_require_staff], dependencies=DEPENDENCIES)
+async def get_data(days: NamedDependency[reports.DayRange]) -> ASGIApp:
+    """Return the data that updates an open page; all open pages ask for it at the same time."""
+    return await _UPDATES.read(days)
 
 
 @get("/sales.csv", guards=[_require_staff], dependencies=DEPENDENCIES)

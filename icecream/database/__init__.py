@@ -25,6 +25,7 @@ from icecream.database.failures import (
     LockTimeout,
     RetryTransaction,
 )
+from icecream.database.joins import select_with_children
 from icecream.database.postgres import Postgres
 from icecream.database.sqlite import DatabaseInUse, SQLite
 from icecream.database.statements import (
@@ -80,6 +81,7 @@ __all__ = [
     "select_by",
     "select_max",
     "select_unique",
+    "select_with_children",
     "snapshot",
     "start_of_period",
     "transaction",

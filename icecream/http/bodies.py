@@ -130,27 +130,41 @@ def _body_decoder(kind: Any) -> Callable[[bytes], Any] | None:
     return msgspec.json.Decoder(kind, strict=False).decode
 
 
-class JsonResponse:
-    """A JSON response that is ready to send.
+class ReadyResponse:
+    """A response that is ready to send, also several times.
 
     Litestar's own response costs as much as the rest of its work on a call. A handler declares
     `ASGIApp` as its return type.
     """
 
     def __init__(
-        self, value: Any, headers: Mapping[str, str] | None = None, status: int = 200
+        self,
+        body: bytes,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+        status: int = 200,
     ) -> None:
-        self.status = status
-        self.body = msgspec.json.encode(value)
+        self.status, self.body = status, body
         self.headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(self.body)).encode()),
+            (b"content-type", media_type.encode()),
+            (b"content-length", str(len(body)).encode()),
             *middleware.encode_headers(headers or {}),
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        # A copy, because middleware may change the list.
+        headers = self.headers.copy()
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+class JsonResponse(ReadyResponse):
+    """A value as JSON."""
+
+    def __init__(
+        self, value: Any, headers: Mapping[str, str] | None = None, status: int = 200
+    ) -> None:
+        super().__init__(msgspec.json.encode(value), "application/json", headers, status)
 
 
 def refuse_content_encoding(content_encoding: str | None) -> None:

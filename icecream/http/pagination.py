@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -47,8 +47,24 @@ class Cursor(Struct, frozen=True):
         return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")
 
 
-# Reads at most this number of rows, after a cursor.
-ReadRows = Callable[[Cursor | None, int], Awaitable[list[Any]]]
+class Page(Struct, frozen=True):
+    """Rows as a JSON array, and their end if more rows follow."""
+
+    body: bytes
+    end: Cursor | None
+
+
+# Reads the page with at most this number of rows after a cursor.
+ReadPage = Callable[[Cursor | None, int], Awaitable[Page]]
+
+
+def encode_page(rows: Sequence[Any], limit: int, sort: str = "id") -> Page:
+    """Return the page of the first `limit` rows, of at least `limit + 1` rows if there are so many.
+
+    `sort` is the key of the rows, with `-` if descending.
+    """
+    end = cursor_of(sort, rows[limit - 1]) if len(rows) > limit else None
+    return Page(msgspec.json.encode(rows[:limit]), end)
 
 
 def decode_cursor(after: str, sort: str) -> Cursor:
@@ -75,35 +91,37 @@ def cursor_of(sort: str, last: Any) -> Cursor:
 
 async def list_response(
     request: bodies.ApiRequest,
-    read: ReadRows,
+    read: ReadPage,
     *,
     sort: str = "id",
     limit: int | None,
     after: str | None,
 ) -> ASGIApp:
-    """Return a list that is read by its key: the whole list, or with a `limit` a page."""
+    """Return a list that is read by its key: the whole list, or with a `limit` a page.
+
+    A long list is streamed. A list that fits into one read is a response with a length.
+    """
     start = decode_cursor(after, sort) if after is not None else None
-    if limit is None:
-        # Read the first rows before the response begins, while an error response is still possible.
-        whole = _stream_list(await read(start, ROWS_PER_READ), read, sort)
-        return Stream(whole, media_type="application/json").to_asgi_response(None, request)
-    rows, headers = await read(start, limit + 1), {}
-    if len(rows) > limit:
-        query = request.query_params.dict() | {"after": cursor_of(sort, rows[limit - 1]).encoded}
+    # Read the first rows before the response begins, while an error response is still possible.
+    page, headers = await read(start, limit or ROWS_PER_READ), {}
+    if page.end is not None:
+        if limit is None:
+            whole = _stream_list(page, read)
+            return Stream(whole, media_type="application/json").to_asgi_response(None, request)
+        query = request.query_params.dict() | {"after": page.end.encoded}
         more = urlencode(query, doseq=True)
         headers["Link"] = f'<{middleware.public_path(request.scope)}?{more}>; rel="next"'
-    return bodies.JsonResponse(rows[:limit], headers)
+    return bodies.JsonResponse(msgspec.Raw(page.body), headers)
 
 
-async def _stream_list(rows: list[Any], read: ReadRows, sort: str) -> AsyncIterator[bytes]:
-    """Yield the whole list as JSON; its first rows are already read."""
-    if not rows:
-        yield b"[]"
-        return
-    separator = b"["
-    while rows:
-        yield separator + msgspec.json.encode(rows)[1:-1]
-        separator, rows = b",", await read(cursor_of(sort, rows[-1]), ROWS_PER_READ)
+async def _stream_list(page: Page, read: ReadPage) -> AsyncIterator[bytes]:
+    """Yield the whole list as JSON; its first page is already read."""
+    yield page.body[:-1]
+    while page.end is not None:
+        page = await read(page.end, ROWS_PER_READ)
+        # A page has no rows if they were deleted since.
+        if rows := page.body[1:-1]:
+            yield b"," + rows
     yield b"]"
 
 

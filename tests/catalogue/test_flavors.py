@@ -5,6 +5,7 @@ from contextvars import Context
 from functools import partial
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -175,6 +176,33 @@ async def test_an_archived_flavor_is_neither_listed_nor_sold(customer: Caller) -
     answer = await customer.post("/api/orders/", {"quantity": 1, "flavor": flavor})
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["pointer"] == "/flavor"
+
+
+async def test_callers_at_the_same_moment_share_a_list_and_see_what_they_wrote(
+    customer: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, reads = flavors.list_flavors, 0
+
+    async def count(*, archived: bool) -> list[flavors.FlavorView]:
+        nonlocal reads
+        reads += 1
+        return await real(archived=archived)
+
+    monkeypatch.setattr(flavors, "list_flavors", count)
+
+    async def add_and_list(name: str) -> httpx.Response:
+        assert (await customer.post("/api/flavors/add/", {"name": name})).status_code == 201
+        answer = await customer.get("/api/flavors/")
+        assert name in [one["name"] for one in answer.json()]
+        return answer
+
+    answers = await asyncio.gather(*(add_and_list(f"Shared {n}") for n in range(20)))
+    assert reads <= 20
+    reads = 0
+    answers = await asyncio.gather(*(customer.get("/api/flavors/") for _ in range(20)))
+    assert reads < 20
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 20
+    assert len({answer.headers["etag"] for answer in answers}) == 1
 
 
 # One flavor

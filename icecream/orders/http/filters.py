@@ -14,6 +14,7 @@ from piccolo.query import Select
 
 from icecream import constraints, errors, fields, states
 from icecream.accounts import tokens
+from icecream.database import shared_reads
 from icecream.http import bodies, pagination
 from icecream.orders.http import responses
 from icecream.tables import Order, OrderLine, User
@@ -126,20 +127,25 @@ def _parse_user(user: str | None, caller: User) -> int | None:
 
 async def read_page(
     order_filter: OrderFilter, after: pagination.Cursor | None, limit: int
-) -> list[responses.OrderView]:
-    """Return at most `limit` orders after a place."""
-    query = _matching_orders(order_filter).limit(limit)
+) -> pagination.Page:
+    """Return at most `limit` orders after a place, in one query."""
+    query = _matching_orders(order_filter)
     if after is not None:
         query = query.where(_after_place(order_filter, after))
-    if order_filter.key is not Order.id:
-        query = query.order_by(order_filter.key, ascending=not order_filter.is_descending)
-    return await responses.read_orders(
-        query.order_by(Order.id, ascending=not order_filter.is_descending)
-    )
+    keys = [Order.id] if order_filter.key is Order.id else [order_filter.key, Order.id]
+    order_by = [(key, not order_filter.is_descending) for key in keys]
+    found = await responses.read_orders(query.limit(limit + 1), order_by)
+    return pagination.encode_page([view for view, _ in found], limit, order_filter.sort)
+
+
+# By filter, start and limit.
+SHARED_PAGES = shared_reads.SharedReads[
+    tuple[OrderFilter, pagination.Cursor | None, int], pagination.Page
+](lambda key: read_page(*key))
 
 
 def _matching_orders(order_filter: OrderFilter) -> Select[Order]:
-    query = Order.select(*responses.ORDER_VIEW_COLUMNS)
+    query = Order.select(*responses.ORDER_COLUMNS)
     if order_filter.user is not None:
         query = query.where(Order.user == order_filter.user)
     if order_filter.status:

@@ -164,8 +164,8 @@ class Orders(Controller):
         `Link` to the next page (RFC 8288).
         """
 
-        async def read(start: pagination.Cursor | None, most: int) -> list[responses.OrderView]:
-            return await filters.read_page(order_filter, start, most)
+        async def read(start: pagination.Cursor | None, most: int) -> pagination.Page:
+            return await filters.SHARED_PAGES.read((order_filter, start, most))
 
         return await pagination.list_response(
             request, read, sort=order_filter.sort, limit=limit, after=after

@@ -1,9 +1,10 @@
 """Orders as their customers see them, one or many."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from piccolo.columns import Column
 from piccolo.query import Select
 
 from icecream import database, errors, fields, states
@@ -127,7 +128,7 @@ STATE_TABLE = StateTable(
     payment=states.PAYMENT,
     actions={name: Step(*action) for name, action in states.ACTIONS.items()},
 )
-ORDER_VIEW_COLUMNS = (
+ORDER_COLUMNS = (
     Order.id,
     Order.status,
     Order.created_at,
@@ -135,34 +136,34 @@ ORDER_VIEW_COLUMNS = (
     Order.total,
     Order.refunded,
     Order.currency,
+    Order.cancel_requested,
 )
+LINE_COLUMNS = (OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price)
 
 
-async def read_orders(query: Select[Order]) -> list[OrderView]:
-    """Return the orders of a query of ORDER_VIEW_COLUMNS, each with its lines."""
-    return await _add_lines(await query)
+async def read_orders(
+    query: Select[Order], order_by: Sequence[tuple[Column, bool]] = ((Order.id, True),)
+) -> list[tuple[OrderView, bool]]:
+    """Return the orders of a query of ORDER_COLUMNS, and whether each is to be canceled.
 
-
-async def _add_lines(orders: Sequence[dict[str, Any]]) -> list[OrderView]:
-    if not orders:
-        return []
-    lines: dict[int, list[LineView]] = {}
-    line = OrderLine
-    for row in await (
-        line.select(line.order, line.flavor, line.quantity, line.unit_price)
-        .where(database.is_any(line.order, [order["id"] for order in orders]))
-        .order_by(line.id)
+    `order_by` has the columns of the sort order, and whether they are ascending.
+    """
+    found: list[tuple[OrderView, bool]] = []
+    latest = None
+    for row in await database.select_with_children(
+        query, OrderLine.order, LINE_COLUMNS, order_by=order_by
     ):
-        lines.setdefault(row.pop("order"), []).append(LineView(**row))
-    return [
-        OrderView(
-            **order,
-            quantity=sum(line.quantity for line in lines[order["id"]]),
-            flavor=single_flavor(lines[order["id"]]),
-            lines=lines[order["id"]],
-        )
-        for order in orders
-    ]
+        order, status, created_at, user, total, refunded, currency, cancel_requested, *line = row
+        flavor, quantity, unit_price = line
+        if latest is None or latest.id != order:
+            latest = OrderView(
+                order, 0, status, created_at, user, flavor, [], total, refunded, currency
+            )
+            found.append((latest, cancel_requested))
+        latest.lines.append(LineView(flavor, quantity, unit_price))
+        latest.quantity += quantity
+        latest.flavor = single_flavor(latest.lines)
+    return found
 
 
 def single_flavor(lines: Sequence[LineView]) -> int | None:
@@ -177,11 +178,10 @@ async def get_order(order: int, *, user: User) -> OrderDetail:
         errors.NotFound: there is no such order, or it belongs to another user and `user` is not
             staff.
     """
-    rows = await Order.select(*ORDER_VIEW_COLUMNS, Order.cancel_requested).where(Order.id == order)
-    if not rows or not (user.admin or rows[0]["user"] == user.id):
+    found = await read_orders(Order.select(*ORDER_COLUMNS).where(Order.id == order))
+    if not found or not (user.admin or found[0][0].user == user.id):
         raise errors.NotFound
-    cancel_requested = rows[0].pop("cancel_requested")
-    (view,) = await _add_lines(rows)
+    ((view, cancel_requested),) = found
     return OrderDetail(
         **{name: getattr(view, name) for name in OrderView.__struct_fields__},
         cancel_requested=cancel_requested and view.status != "canceled",

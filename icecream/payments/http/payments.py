@@ -154,10 +154,11 @@ class Payments(Controller):
         filters = {Payment.state: state_, Payment.order: order, Payment.kind: kind}
         conditions = [column == value for column, value in filters.items() if value is not None]
 
-        async def read(start: pagination.Cursor | None, most: int) -> list[PaymentView]:
+        async def read(start: pagination.Cursor | None, most: int) -> pagination.Page:
             beyond = Payment.id > (start.id if start else 0)
             query = Payment.select(*COLUMNS).where(*conditions, beyond)
-            return await _read_payments(query.order_by(Payment.id).limit(most))
+            rows = await _read_payments(query.order_by(Payment.id).limit(most + 1))
+            return pagination.encode_page(rows, most)
 
         return await pagination.list_response(request, read, limit=limit, after=after)
 

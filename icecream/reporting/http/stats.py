@@ -4,11 +4,11 @@ from datetime import UTC
 
 from litestar import Controller, get
 from litestar.di import NamedDependency, Provide
-from litestar.response import Response
 from litestar.types import ASGIApp
 
 from icecream import errors
 from icecream.accounts import http as accounts_http
+from icecream.database import shared_reads
 from icecream.feed import events
 from icecream.http import bodies, openapi
 from icecream.reporting import csv_export, reports
@@ -16,8 +16,7 @@ from icecream.reporting import sales as reporting_sales
 from icecream.reporting.http import examples
 from icecream.reporting.http.parameters import SalesQuery, parse_day_range, parse_sales_query
 
-# Litestar adds the charset.
-CSV = "text/csv; header=present"
+CSV = "text/csv; header=present; charset=utf-8"
 FILTERS_FOR_STAFF = "Only staff may use filters and see more than the ordered quantities."
 
 
@@ -25,6 +24,31 @@ def _as_of_header(upto: events.LastEvent) -> dict[str, str]:
     """Return the last event included in the figures, as a structured field (RFC 9651)."""
     at = f';at="{upto.at.astimezone(UTC).isoformat()[:-6]}Z"' if upto.at else ""
     return {"As-Of": f"{upto.position}{at}"}
+
+
+async def _read_sales(query: SalesQuery) -> bodies.ReadyResponse:
+    if query.is_unfiltered:
+        sales, upto = await reporting_sales.load_flavor_sales()
+        return _respond(sales, csv_export.sales_to_csv(sales) if query.csv else None, upto)
+    report, upto = await reports.build_report(query.span, query.interval)
+    return _respond(report, csv_export.report_to_csv(report) if query.csv else None, upto)
+
+
+def _respond(value: object, sheet: str | None, upto: events.LastEvent) -> bodies.ReadyResponse:
+    headers = _as_of_header(upto) | {"Vary": "Accept"}
+    if sheet is None:
+        return bodies.JsonResponse(value, headers)
+    headers["Content-Disposition"] = 'attachment; filename="stats.csv"'
+    return bodies.ReadyResponse(sheet.encode(), CSV, headers)
+
+
+async def _read_dashboard(days: reports.DayRange) -> bodies.ReadyResponse:
+    answer, upto = await reports.build_dashboard(days)
+    return bodies.JsonResponse(answer, _as_of_header(upto))
+
+
+_SALES = shared_reads.SharedReads(_read_sales)
+_DASHBOARDS = shared_reads.SharedReads(_read_dashboard)
 
 
 class Stats(Controller):
@@ -55,16 +79,9 @@ class Stats(Controller):
         revenue and failures in total, by flavor and by period, the customers with the highest
         revenue, how many days the stock lasts, and the payment queue. As CSV it is one table.
         """
-        if sales_query.is_unfiltered:
-            sales, upto = await reporting_sales.load_flavor_sales()
-            text = csv_export.sales_to_csv(sales) if sales_query.csv else None
-            return _respond(request, sales, text, upto)
-        if not request.user.admin:
+        if not sales_query.is_unfiltered and not request.user.admin:
             raise errors.Forbidden(FILTERS_FOR_STAFF)
-        report, upto = await reports.build_report(sales_query.span, sales_query.interval)
-        return _respond(
-            request, report, csv_export.report_to_csv(report) if sales_query.csv else None, upto
-        )
+        return await _SALES.read(sales_query)
 
     @get(
         "/dashboard",
@@ -86,15 +103,4 @@ class Stats(Controller):
         Sales of a `period`, or from one day (`from`) until before another (`to`), next to the same
         number of days before; and the current state: low stock, the queue, the latest orders.
         """
-        answer, upto = await reports.build_dashboard(days)
-        return bodies.JsonResponse(answer, _as_of_header(upto))
-
-
-def _respond(
-    request: bodies.ApiRequest, value: object, sheet: str | None, upto: events.LastEvent
-) -> ASGIApp:
-    headers = _as_of_header(upto) | {"Vary": "Accept"}
-    if sheet is None:
-        return bodies.JsonResponse(value, headers)
-    headers["Content-Disposition"] = 'attachment; filename="stats.csv"'
-    return Response(sheet, media_type=CSV, headers=headers).to_asgi_response(None, request)
+        return await _DASHBOARDS.read(days)

@@ -19,7 +19,7 @@ from piccolo.query.functions import Sum
 from icecream import states
 from icecream.feed import events, publisher
 from icecream.payments import leases, settlement
-from icecream.reporting import csv_export
+from icecream.reporting import csv_export, sales
 from icecream.tables import Event, Flavor, Order, OrderLine, Payment
 from tests import history
 from tests.conftest import Caller, new_flavor, new_user, place, publish_all
@@ -283,6 +283,31 @@ async def test_every_response_names_the_last_included_event(
     await place(customer.user.id, {flavor: 1})
     for path in (PATH, f"{PATH}?format=csv", f"{PATH}?interval=day", "/api/dashboard/"):
         assert as_of(await staff.get(path)) == (end, happened), path
+
+
+async def test_callers_at_the_same_moment_share_figures_and_see_their_own_orders(
+    customer: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, reads = sales.load_flavor_sales, 0
+
+    async def count() -> tuple[list[sales.FlavorSales], events.LastEvent]:
+        nonlocal reads
+        reads += 1
+        return await real()
+
+    monkeypatch.setattr(sales, "load_flavor_sales", count)
+
+    async def buy_and_read(flavor: int) -> None:
+        await customer.post("/api/orders/", {"quantity": 7, "flavor": flavor})
+        row = await Flavor.select(Flavor.name).where(Flavor.id == flavor).first()
+        assert row is not None
+        expected = {"flavor__name": row["name"], "total_qty_ordered": 7}
+        assert expected in (await customer.get(PATH)).json()
+
+    await asyncio.gather(*[buy_and_read(await new_flavor()) for _ in range(20)])
+    reads = 0
+    await asyncio.gather(*(customer.get(PATH) for _ in range(20)))
+    assert reads < 20
 
 
 @pytest.mark.slow
