@@ -93,6 +93,9 @@ def parse_filter(
     ] = None,
 ) -> OrderFilter:
     """Return the filter and the sort order of a query."""
+    # Nearly all calls have no query, and must not pay for this.
+    if not request.scope["query_string"]:
+        return OrderFilter(request.user.id)
     return OrderFilter(
         user=_parse_user(user, request.user),
         status=pagination.parse_choices("status", status, states.ORDER),

@@ -1,8 +1,10 @@
 """The parameters of a statistics query: days, status, interval and format."""
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated
 
+from litestar.datastructures.headers import Accept
 from litestar.params import QueryParameter
 from msgspec import Struct, ValidationError, convert
 from msgspec.structs import replace
@@ -73,6 +75,10 @@ class SalesQuery(Struct, frozen=True):
         return self.span == Span() and self.interval is None
 
 
+UNFILTERED = SalesQuery(Span(), None, csv=False)
+UNFILTERED_CSV = SalesQuery(Span(), None, csv=True)
+
+
 def parse_sales_query(
     request: bodies.ApiRequest,
     since: Since = None,
@@ -99,16 +105,26 @@ def parse_sales_query(
     ] = None,
 ) -> SalesQuery:
     """Parse the parameters of a sales query."""
+    accept = dict(request.scope["headers"]).get(b"accept", b"*/*")
+    # Nearly all calls have no query, and must not pay for this.
+    if not request.scope["query_string"]:
+        return UNFILTERED_CSV if _best_type(accept) == CSV else UNFILTERED
     span = _parse_span(since, until)
-    best = request.accept.best_match(list(MEDIA_TYPE_BY_FORMAT.values()), default=JSON)
-    wanted = MEDIA_TYPE_BY_FORMAT.get(
-        pagination.parse_choice("format", format_, MEDIA_TYPE_BY_FORMAT) or "", best
-    )
+    format_ = pagination.parse_choice("format", format_, MEDIA_TYPE_BY_FORMAT)
+    wanted = MEDIA_TYPE_BY_FORMAT[format_] if format_ else _best_type(accept)
     return SalesQuery(
         span=replace(span, status=pagination.parse_choice("status", status, states.ORDER)),
         interval=pagination.parse_choice("interval", interval, INTERVALS),
         csv=wanted == CSV,
     )
+
+
+@lru_cache(maxsize=100)
+def _best_type(accept: bytes) -> str:
+    """Return the media type that an `Accept` header prefers; Litestar parses it in 30 us."""
+    parsed = Accept(accept.decode("latin-1"))
+    best: str = parsed.best_match(list(MEDIA_TYPE_BY_FORMAT.values()), default=JSON)
+    return best
 
 
 def parse_day_range(
