@@ -15,6 +15,7 @@ from piccolo.engine.sqlite import SQLiteEngine, SQLiteTransaction, TransactionTy
 
 from icecream.database.failures import DatabaseUnavailable, SQLiteErrorTranslation
 from icecream.database.transactions import SafeTransaction, TaskLocalTransaction
+from icecream.runtime import background
 
 # WAL lets readers and the writer work at the same time. FULL syncs the log at each commit, so that
 # an acknowledged commit survives a power cut (NORMAL would not ensure that). The timeout covers the
@@ -24,8 +25,14 @@ PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA busy_timeout = 10000",
     "PRAGMA foreign_keys = ON",
+    # A commit copies the log into the database only if the background task has not done so.
+    "PRAGMA wal_autocheckpoint = 10000",
 )
 READER_CONNECTIONS = 2
+CHECKPOINT_INTERVAL_SECONDS = 0.2
+# After so many pages (16 MB) the writer pauses once, so that the log is completely copied. Then the
+# next commit begins at the start of the log, so that the log does not grow further.
+MAX_LOG_PAGES = 4000
 
 
 class DatabaseInUse(Exception):
@@ -64,6 +71,7 @@ class SQLite(SQLiteEngine):
         self._writer: aiosqlite.Connection | None = None
         self._writer_lock = asyncio.Lock()
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+        self._checkpoints: asyncio.Task[None] | None = None
 
     async def run(self, connection: aiosqlite.Connection, work: Awaitable[Any]) -> Any:
         """Await the work of a connection, and translate driver errors into our exceptions."""
@@ -94,6 +102,29 @@ class SQLite(SQLiteEngine):
             reader = await self.get_connection()
             self._readers.put_nowait(reader)
             await reader.execute_fetchall("PRAGMA query_only = ON")
+        self._checkpoints = background.start_task("copying of the log", self._run_checkpoints)
+
+    async def _run_checkpoints(self) -> None:
+        """Copy the log into the database at intervals, while commits continue.
+
+        A checkpoint syncs the database file, which takes longer than a commit.
+        """
+        connection = await self.get_connection()
+        try:
+            while True:
+                await asyncio.sleep(CHECKPOINT_INTERVAL_SECONDS)
+                if await self._checkpoint(connection) > MAX_LOG_PAGES:
+                    async with self._writer_lock:
+                        await self._checkpoint(connection)
+        finally:
+            await connection.close()
+
+    async def _checkpoint(self, connection: aiosqlite.Connection) -> int:
+        """Copy what is in the log now, and return the number of its pages."""
+        with self.errors:
+            (row,) = await connection.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+        pages: int = row["log"]
+        return pages
 
     def create_file(self) -> None:
         """Create the file and its folder, readable only by the owner.
@@ -114,6 +145,9 @@ class SQLite(SQLiteEngine):
 
     async def stop(self) -> None:
         # A connection is a thread: an open one would keep the process from ending.
+        if self._checkpoints is not None:
+            await background.cancel_tasks({self._checkpoints})
+            self._checkpoints = None
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.close()
