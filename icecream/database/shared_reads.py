@@ -75,8 +75,8 @@ class SharedReads(Generic[Key, Answer]):
                 await _gather_callers(waiting)
                 if serving := waiting.take():
                     # Read in another task, so that its cancellation does not cancel this one.
-                    read = self._read(key)
-                    _answer(serving, *await asyncio.gather(read, return_exceptions=True))
+                    (answer,) = await asyncio.gather(self._read(key), return_exceptions=True)
+                    _answer(serving, answer)
         finally:
             # After any kind of end, the next caller starts another task.
             del self._waiting[key]

@@ -1,4 +1,4 @@
-"""Mutations of batched calls: no call is carried out twice, and each caller gets an answer."""
+"""Mutations of batches and shared reads: each caller gets an answer, and none is too old."""
 
 from tests.mutations import at
 
@@ -56,6 +56,36 @@ MUTATIONS = [
             "batches: closing does not wait for running batches",
             "while self._running:",
             "while False:",
+        ),
+    ),
+    *at(
+        "icecream/database/shared_reads.py",
+        "tests/database/test_shared_reads.py",
+        (
+            "shared reads: a caller gets the answer of a read that began before",
+            "_answer(serving, answer)",
+            "_answer(serving + waiting.take(), answer)",
+        ),
+        ("shared reads: a read is part of a request", ", context=Context())", ")"),
+        (
+            "shared reads: a stop leaves callers without an answer",
+            '_answer(left, errors.Unavailable("The service is stopping."))',
+            "pass",
+        ),
+        (
+            "shared reads: a caller who left breaks the others",
+            "if caller.done():\n            continue",
+            "if False:\n            continue",
+        ),
+        (
+            "shared reads: a canceled read stops the next one",
+            "(answer,) = await asyncio.gather(self._read(key), return_exceptions=True)",
+            "answer = await self._read(key)",
+        ),
+        (
+            "shared reads: any number of callers wait",
+            "if self._count >= self._max_waiting:",
+            "if False:",
         ),
     ),
     *at(
