@@ -1,52 +1,80 @@
-"""`python -m benchmarks [--quick] [ROW ...]`: measure, and print the table."""
+"""`python -m benchmarks [--quick] [ROW ...]`: measure, print the table, write the page."""
 
 import shutil
 import sys
+import time
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import click
 import httpx
 import redis
 
-from benchmarks import machine, services, table
-from benchmarks.rows import ROWS, Run
+from benchmarks import databases, machine, report, table
+from benchmarks.rows import DEFAULT, LONG, ROWS
+from benchmarks.run import Run
+from benchmarks.services import ROOT
 
 PROGRAMS = {"wrk": "wrk", "pgbench": "postgresql-contrib", "psql": "postgresql-client"}
 
 
 @click.command(epilog="Rows: " + " ".join(ROWS))
-@click.argument("rows", nargs=-1, type=click.Choice(list(ROWS)))
-@click.option("--quick", is_flag=True, help="Measure once and briefly, to check that it works.")
+@click.argument("names", metavar="[ROW]...", nargs=-1, type=click.Choice(list(ROWS)))
+@click.option("--long", "is_long", is_flag=True, help="Measure the rows that take long.")
+@click.option(
+    "--quick", is_flag=True, help="Measure once and briefly, to check that it works; write no page."
+)
 @click.option("--rounds", default=3, help="The number of times that each figure is measured.")
-@click.option("--seconds", default=6.0, help="The length of each measurement.")
-@click.option("--orders", default=10_000_000, help="The number of orders in the large database.")
-@click.option("--held", "snapshot_seconds", default=600.0, help="How long the snapshot is held.")
+@click.option("--seconds", default=5.0, help="The length of each measurement.")
+@click.option("--long-seconds", default=600.0, help="The length of `held` and `young`.")
+@click.option("--hour-seconds", default=3600.0, help="The length of `hour`.")
+@click.option("--orders", default=10_000_000, help="The number of orders in `large` and `growth`.")
+@click.option("--jobs", default=5_000_000, help="The number of due jobs in `queued`.")
+@click.option(
+    "--folder",
+    default=ROOT / "docs",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where to write the page.",
+)
 def main(
-    rows: Sequence[str],
+    names: Sequence[str],
+    is_long: bool,
     quick: bool,
     rounds: int,
     seconds: float,
+    long_seconds: float,
+    hour_seconds: float,
     orders: int,
-    snapshot_seconds: float,
+    jobs: int,
+    folder: Path,
 ) -> None:
-    """Measure our service and its peers in turns, and print the table."""
+    """Measure our service and its peers in turns, print the table and write the page."""
     if quick:
-        rounds, seconds, orders, snapshot_seconds = 1, 2.0, 100_000, 10.0
+        rounds, seconds, long_seconds, hour_seconds = 1, 2.0, 30.0, 60.0
+        orders, jobs = 100_000, 100_000
     _check_programs()
-    services.install_original()
-    lines, failed = list[tuple[str, table.TableLine]](), list[str]()
-    names = rows or list(ROWS)
+    names = names or [row.__name__ for row in (LONG if is_long else DEFAULT)]
+    run = Run(rounds, seconds, long_seconds, hour_seconds, orders, jobs)
+    description = f"{machine.describe()}\n{rounds} rounds of {seconds:g} s"
+    began, lines, failed = time.monotonic(), list[tuple[str, table.TableLine]](), list[str]()
+    section = ""
     for n, name in enumerate(names, start=1):
-        progress = Progress(f"[{n}/{len(names)}] {name}: ")
+        minutes = (time.monotonic() - began) / 60
+        progress = Progress(f"[{n}/{len(names)}, {minutes:.0f} min] {name}: ")
         progress("starting")
         try:
-            for line in ROWS[name](Run(rounds, seconds, orders, snapshot_seconds, progress)):
-                lines.append((name, line))
-        except (RuntimeError, httpx.HTTPError) as error:
+            lines += [(name, line) for line in ROWS[name](replace(run, report=progress))]
+        except (RuntimeError, OSError, httpx.HTTPError) as error:
             failed.append(f"{name} could not be measured: {error}")
+            progress(f"failed\n{error}\n")
+            continue
+        section = report.describe_run(description, lines, run.notes)
+        if not quick:
+            # After each row, so that an interrupted run keeps its results.
+            report.write(folder, section, {name for name, _ in lines}, run.panels)
     Progress("")("")
-    click.echo(f"{table.render(lines)}\n\n{machine.describe()}")
-    click.echo(f"{rounds} rounds of {seconds:g} s")
+    click.echo(section)
     if failed:
         raise click.ClickException("\n".join(failed))
 
@@ -70,12 +98,12 @@ def _check_programs() -> None:
     if missing := [package for name, package in PROGRAMS.items() if not shutil.which(name)]:
         raise click.ClickException(f"First install (Debian): apt install {' '.join(missing)}")
     try:
-        services.psql(services.POSTGRES, "SELECT 1")
-        redis.Redis.from_url(services.REDIS).ping()
+        databases.psql(databases.POSTGRES, "SELECT 1")
+        redis.Redis.from_url(databases.REDIS).ping()
     except (RuntimeError, redis.RedisError) as error:
         raise click.ClickException(
             f"{error}\nSet BENCH_POSTGRES and BENCH_REDIS to their addresses; now they are "
-            f"{services.POSTGRES} and {services.REDIS}."
+            f"{databases.POSTGRES} and {databases.REDIS}."
         ) from None
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks import services
+from benchmarks.databases import psql
 
 FLAVORS = 20
 # The progress line shows one step per transaction.
@@ -68,14 +68,76 @@ def fill(address: str, *, orders: int, mine: int, report: Callable[[str], None])
         orders: the number of orders.
         mine: how many of them belong to the first user.
     """
-    services.psql(address, USERS_AND_FLAVORS)
+    psql(address, USERS_AND_FLAVORS)
     for first in range(1, orders + 1, ORDERS_PER_TRANSACTION):
         last = min(orders, first + ORDERS_PER_TRANSACTION - 1)
         report(f"filling: {last:,} of {orders:,} orders")
         values = {"apart": orders // mine, "orders": orders, "first": first, "last": last}
-        services.psql(address, ORDERS.format(**values, flavors=FLAVORS))
+        psql(address, ORDERS.format(**values, flavors=FLAVORS))
     report("filling: totals")
-    services.psql(address, TOTALS)
+    psql(address, TOTALS)
     for table in SEQUENCES:
-        services.psql(address, f"SELECT setval('{table}_id_seq', max(id)) FROM {table}")
-    services.psql(address, "VACUUM ANALYZE")
+        psql(address, f"SELECT setval('{table}_id_seq', max(id)) FROM {table}")
+    psql(address, "VACUUM ANALYZE")
+
+
+# Orders that were placed a moment ago and wait for a worker, of a hundred customers.
+CUSTOMERS = """
+INSERT INTO users (username, password, active, admin, superuser)
+    SELECT 'customer ' || n, '', true, false, false FROM generate_series(1, 100) n
+    ON CONFLICT DO NOTHING;
+"""
+DUE_ORDERS = """
+SET session_replication_role = replica;
+CREATE TEMP TABLE customers AS
+    SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM users WHERE username LIKE 'customer %';
+CREATE TEMP TABLE placed AS WITH new AS (
+    INSERT INTO orders ("user", status, total, refunded, currency, cancel_requested, created_at)
+    SELECT customers.id, 'pending', f.price, 0, 'EUR', false, now()
+    FROM generate_series(1, {orders}) i JOIN customers ON customers.n = i % 100
+    JOIN flavor f ON f.id = 1
+    RETURNING id, "user", total
+) SELECT * FROM new;
+INSERT INTO order_line ("order", flavor, quantity, unit_price, refunded)
+    SELECT id, 1, 1, total, 0 FROM placed;
+INSERT INTO event ("order", seq, type, payload, "by", at, position)
+    SELECT id, 1, 'placed', json_build_object('total', total), "user", now(),
+        (SELECT last FROM feed) + row_number() OVER (ORDER BY id) FROM placed;
+UPDATE feed SET last = last + {orders};
+WITH payments AS (
+    INSERT INTO payment ("order", kind, n, state, provider_key, amount, tries)
+    SELECT id, 'charge', 1, 'new', replace(gen_random_uuid()::text, '-', ''), total, 0 FROM placed
+    RETURNING id, "order"
+) INSERT INTO job (kind, subject, customer, run_at, tries)
+    SELECT 'charge', payments.id, "user", now(), 0
+    FROM payments JOIN placed ON placed.id = payments."order";
+INSERT INTO flavor_total AS old (flavor, status, quantity, orders, revenue, refunded)
+    SELECT 1, 'pending', count(*), count(*), sum(total), 0 FROM placed
+    ON CONFLICT (flavor, status) DO UPDATE SET quantity = old.quantity + excluded.quantity,
+        orders = old.orders + excluded.orders, revenue = old.revenue + excluded.revenue;
+INSERT INTO flavor_day AS old (flavor, day, status, quantity, orders, revenue, refunded)
+    SELECT 1, (now() AT TIME ZONE 'UTC')::date, 'pending', count(*), count(*), sum(total), 0
+    FROM placed
+    ON CONFLICT (flavor, day, status) DO UPDATE SET quantity = old.quantity + excluded.quantity,
+        orders = old.orders + excluded.orders, revenue = old.revenue + excluded.revenue;
+INSERT INTO customer_day AS old ("user", day, status, quantity, orders, revenue, refunded)
+    SELECT "user", (now() AT TIME ZONE 'UTC')::date, 'pending', count(*), count(*), sum(total), 0
+    FROM placed GROUP BY 1
+    ON CONFLICT ("user", day, status) DO UPDATE SET quantity = old.quantity + excluded.quantity,
+        orders = old.orders + excluded.orders, revenue = old.revenue + excluded.revenue;
+INSERT INTO day_total AS old (day, status, quantity, orders, revenue, refunded)
+    SELECT (now() AT TIME ZONE 'UTC')::date, 'pending', count(*), count(*), sum(total), 0
+    FROM placed
+    ON CONFLICT (day, status) DO UPDATE SET quantity = old.quantity + excluded.quantity,
+        orders = old.orders + excluded.orders, revenue = old.revenue + excluded.revenue;
+"""
+
+
+def add_due_orders(address: str, orders: int, report: Callable[[str], None]) -> None:
+    """Add pending orders with due jobs, as if they had been placed just now."""
+    psql(address, CUSTOMERS)
+    for done in range(0, orders, ORDERS_PER_TRANSACTION):
+        number = min(orders - done, ORDERS_PER_TRANSACTION)
+        psql(address, DUE_ORDERS.format(orders=number))
+        report(f"filling: {done + number:,} of {orders:,} due orders")
+    psql(address, "VACUUM ANALYZE")

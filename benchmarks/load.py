@@ -18,16 +18,25 @@ function request()
   return wrk.format("%(method)s", "%(path)s", headers, body)
 end
 function done(summary, latency, requests)
-  io.write(string.format('\\nRESULT {"requests": %%d, "microseconds": %%d, "bad": %%d, '
-    .. '"p50": %%f, "p99": %%f}\\n', summary.requests, summary.duration,
-    summary.errors.status + summary.errors.connect + summary.errors.read
-    + summary.errors.write + summary.errors.timeout,
+  io.write(string.format('\\nRESULT {"requests": %%d, "microseconds": %%d, "status": %%d, '
+    .. '"timeout": %%d, "connection": %%d, "p50": %%f, "p99": %%f}\\n',
+    summary.requests, summary.duration, summary.errors.status, summary.errors.timeout,
+    summary.errors.connect + summary.errors.read + summary.errors.write,
     latency:percentile(50) / 1000, latency:percentile(99) / 1000))
 end
 """
 BODY_EXPRESSION = "'{\"quantity\": 1, \"flavor\": ' .. ids[n % #ids + 1] .. '}'"
 # Before the measurement, pools fill and caches warm up.
 WARMUP_SECONDS = 2
+FAILURES = {
+    "status": "an error status",
+    "timeout": "no response in 10 s",
+    "connection": "a broken connection",
+}
+
+
+class CallsFailed(RuntimeError):
+    """Calls failed; the speed of failed calls would mean nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +60,12 @@ def run(
     connections: int,
     seconds: float,
     flavors: Sequence[int] = (),
+    warmup: bool = True,
 ) -> Load:
     """POST orders of these flavors in turn, or GET if there are none.
 
     Raises:
-        RuntimeError: a call failed; the speed of failed calls would mean nothing.
+        CallsFailed: a call failed; the error counts the failures of each kind.
     """
     values = {
         "ids": ", ".join(map(str, flavors)),
@@ -68,14 +78,20 @@ def run(
         script = Path(folder) / "load.lua"
         script.write_text(SCRIPT % values)
         all_responses = 0
-        for duration in (min(WARMUP_SECONDS, seconds), seconds):
+        for duration in [min(WARMUP_SECONDS, seconds), seconds] if warmup else [seconds]:
             command = ["wrk", "-t1", f"-c{connections}", f"-d{duration:.0f}s", "--timeout=10s"]
             result = _run_wrk([*command, f"-s{script}", address])
-            if result["bad"] or not result["requests"]:
-                raise RuntimeError(f"{path}: {result['bad']} of {result['requests']} calls failed")
+            if failures := _describe_failures(result):
+                raise CallsFailed(f"{path}: of {result['requests']} calls, {failures}")
             all_responses += int(result["requests"])
     rate = 1e6 * result["requests"] / result["microseconds"]
     return Load(rate, result["p50"], result["p99"], all_responses)
+
+
+def _describe_failures(result: dict[str, float]) -> str:
+    if not result["requests"]:
+        return "no one got a response"
+    return ", ".join(f"{result[key]} got {text}" for key, text in FAILURES.items() if result[key])
 
 
 def _run_wrk(command: list[str]) -> dict[str, float]:

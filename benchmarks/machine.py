@@ -9,21 +9,23 @@ from pathlib import Path
 
 import redis
 
-from benchmarks import commands, services
+from benchmarks import commands
+from benchmarks.databases import POSTGRES, REDIS, psql
+from benchmarks.services import ROOT
 
 PACKAGES = ("litestar", "piccolo", "asyncpg", "uvicorn", "taskiq", "msgspec")
 
 
 def describe() -> str:
     """Return the time and commit, the machine, the servers and the versions, each on a line."""
-    commit = commands.run_command("git", "describe", "--always", "--dirty", folder=services.ROOT)
+    commit = commands.run_command("git", "describe", "--always", "--dirty", folder=ROOT)
     versions = [
         f"Python {platform.python_version()}",
         *(f"{name} {version(name)}" for name in PACKAGES),
     ]
     servers = [
-        f"PostgreSQL {services.psql(services.POSTGRES, 'SHOW server_version')}",
-        f"Redis {redis.Redis.from_url(services.REDIS).info('server')['redis_version']}",
+        f"PostgreSQL {psql(POSTGRES, 'SHOW server_version')}",
+        f"Redis {redis.Redis.from_url(REDIS).info('server')['redis_version']}",
         _wrk(),
     ]
     return "\n".join(

@@ -28,7 +28,7 @@ class TableLine:
     """Our figures and those of the peer, measured in turns; no peer if the goal is in a unit."""
 
     measurement: str
-    goal: Goal
+    goal: Goal | None
     ours: Sequence[float]
     against: str = ""
     peer: Sequence[float] = ()
@@ -43,8 +43,8 @@ class TableLine:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """Return the line as text, in the order of HEAD without its first column."""
-        figures, unit = self.figures, self.goal.unit
+        """Return the line as text, in the order of COLUMNS without its first column."""
+        figures, unit = self.figures, self.goal.unit if self.goal else "x"
         return (
             self.measurement,
             format_figure(median(self.ours), self.unit),
@@ -52,9 +52,15 @@ class TableLine:
             self.against,
             format_figure(median(figures), unit) if self.peer else "",
             f"{format_figure(min(figures))} to {format_figure(max(figures))}",
-            str(self.goal),
-            "met" if self.goal.is_met_by(median(figures)) else "NOT MET",
+            str(self.goal or ""),
+            self._verdict,
         )
+
+    @property
+    def _verdict(self) -> str:
+        if self.goal is None:
+            return ""
+        return "met" if self.goal.is_met_by(median(self.figures)) else "NOT MET"
 
 
 def format_figure(value: float, unit: str = "") -> str:

@@ -21,9 +21,9 @@ class Script(NamedTuple):
 
 # Two clients keep PostgreSQL as busy with batches as more do: they wait for the one flavor.
 SCRIPTS = {
-    "single": Script("whole.sql", "pgbench one by one", 1, 32, 5),
+    "single": Script("whole.sql", "pgbench one by one", 1, 32, 7),
     "bare": Script("bare.sql", "pgbench one by one, stock and order alone", 1, 32, 5),
-    "batch": Script("whole.sql", "pgbench in batches of 50", 50, 2, 0.5),
+    "batch": Script("whole.sql", "pgbench in batches of 50", 50, 2, 0.45),
 }
 
 
