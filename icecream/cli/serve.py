@@ -46,6 +46,7 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
             hint = "set ICECREAM_PORT to a free port, ICECREAM_HOST to an address of this machine."
             listener = startup.listen(current.host, current.port, hint)
             asyncio.run(startup.prepare())
+            startup.share_connections(workers)
             _run_server(current, workers, listener)
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import click
 
+from icecream import settings
 from icecream.cli.commands import log_configuration
 
 
@@ -20,6 +21,17 @@ async def prepare() -> None:
     logging.config.dictConfig(log_configuration("INFO"))
     async with database.open_pool():
         await bootstrap.prepare_database(click.echo)
+
+
+def share_connections(processes: int) -> None:
+    """Divide the database connections of a command among the processes that it will start.
+
+    So the number of processes may grow without exceeding the limit of the server.
+    """
+    share = settings.load().database_connections // processes
+    os.environ[f"{settings.VARIABLE_PREFIX}DATABASE_CONNECTIONS"] = str(
+        max(settings.MIN_DATABASE_CONNECTIONS, share)
+    )
 
 
 @contextmanager

@@ -59,6 +59,7 @@ def worker(
             )
             listener = startup.listen(metrics_host, metrics_port, hint)
         asyncio.run(startup.prepare())
+        startup.share_connections(processes)
         if processes > 1:
             shutdown.exit_if_forced(asyncio.run(_run_workers(processes, concurrency, listener)))
         else:

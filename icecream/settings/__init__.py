@@ -18,6 +18,8 @@ from icecream.settings import checks
 VARIABLE_PREFIX = "ICECREAM_"
 # RFC 7518, 3.2: an HS256 key must be at least as long as the hash.
 MIN_SECRET_KEY_BYTES = 32
+# A process writes a batch and reads at the same time.
+MIN_DATABASE_CONNECTIONS = 2
 # The default intervals of the sweep, which finds the work of lost notifications. It runs often
 # where it costs nothing (one process and its file), and less often where many workers query one
 # PostgreSQL.
@@ -53,7 +55,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The field `database_url` is the variable `ICECREAM_DATABASE_URL`, and so on."""
 
     database_url: str = "sqlite:///var/icecream.sqlite"
-    database_connections: Annotated[int, Meta(ge=2, le=200)] = 20
+    database_connections: Annotated[int, Meta(ge=MIN_DATABASE_CONNECTIONS, le=200)] = 20
     redis_url: str | None = None
     redis_prefix: RedisPrefix = "icecream"
     secret_key: str | None = None

@@ -309,6 +309,30 @@ def test_the_address_is_printed_when_the_port_answers(shop: Shop, options: tuple
     assert shop.http.get("/health/live").status_code == 200
 
 
+@at_scale
+@pytest.mark.parametrize(
+    ("connections", "share"), [("9", "4"), ("3", "2")], ids=["divided", "the fewest"]
+)
+def test_the_processes_of_a_command_share_its_connections(
+    shop: Shop, connections: str, share: str
+) -> None:
+    done(shop.run("migrate"))
+    limit = {"ICECREAM_DATABASE_CONNECTIONS": connections}
+    server = shop.begin("serve", "--workers", "2", **limit)
+    worker = shop.begin("worker", "--processes", "2", **limit)
+    shop.ready(server)
+    worker.says("Charging payments")
+    for command in server, worker:
+        environments = [
+            Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            for pid in command.left_behind()
+            if pid != command.pid
+        ]
+        assert environments
+        for environment in environments:
+            assert f"ICECREAM_DATABASE_CONNECTIONS={share}".encode() in environment
+
+
 @once
 def test_short_commands_take_effect_in_a_running_server(shop: Shop) -> None:
     done(shop.run("migrate"))

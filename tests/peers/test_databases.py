@@ -116,7 +116,7 @@ async def empty(opened: None, tmp_path: Path) -> str:
 
 
 @pytest.mark.needs("pgbouncer")
-@pytest.mark.parametrize(("mode", "connections"), [("session", "4"), ("transaction", "20")])
+@pytest.mark.parametrize(("mode", "connections"), [("session", "8"), ("transaction", "20")])
 def test_twenty_pgbouncer_connections_serve_two_servers_and_two_workers(
     tmp_path: Path, empty: str, mode: str, connections: str
 ) -> None:
