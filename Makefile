@@ -1,4 +1,4 @@
-.PHONY: help run up down test test-fast coverage test-peers mutate serializable bench check format lock screenshots clean
+.PHONY: help run up down test test-fast coverage test-peers mutate serializable bench bench-long bench-hour check format lock screenshots clean
 .DEFAULT_GOAL := help
 
 # $(call install,FILES) updates .venv, with the first suitable Python.
@@ -77,6 +77,14 @@ serializable: ## Run the tests on PostgreSQL only, with every transaction serial
 bench: ## Measure against the peers (docs/performance.md); ROWS="hot reads" selects some, ARGS=--quick is brief
 	$(call install,$(development))
 	@.venv/bin/python -m benchmarks $(ARGS) $(ROWS)
+
+bench-long: ## Measure with very large databases and under load for ten minutes: an hour or more
+	$(call install,$(development))
+	@.venv/bin/python -m benchmarks --long $(ARGS)
+
+bench-hour: ## Measure the memory of each process under load for an hour
+	$(call install,$(development))
+	@.venv/bin/python -m benchmarks $(ARGS) hour
 
 check: ## Check lint, formatting, types, import rules and declared dependencies
 	$(call install,$(development))

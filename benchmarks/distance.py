@@ -29,8 +29,9 @@ async def forward(
                 break
             writer.write(data)
             await writer.drain()
+        # The other direction may still have data.
+        writer.write_eof()
     receiving.cancel()
-    writer.close()
 
 
 async def _receive(reader: asyncio.StreamReader, chunks: asyncio.Queue[Chunk]) -> None:
@@ -53,6 +54,8 @@ async def accept(
         writer.close()
         return
     await asyncio.gather(forward(reader, requests), forward(answers, writer))
+    requests.close()
+    writer.close()
 
 
 async def main(port: int, host: str, target: int) -> None:

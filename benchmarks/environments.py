@@ -7,6 +7,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+from benchmarks import commands
 from benchmarks.services import ROOT, Checkout
 
 # The commit before the work on performance.
@@ -21,10 +22,10 @@ def install(folder: Path) -> None:
     stamp = folder / ".venv/installed"
     if stamp.exists() and stamp.read_text() == requirements.read_text():
         return
-    subprocess.run([sys.executable, "-m", "venv", "--clear", folder / ".venv"], check=True)
+    commands.run_command(sys.executable, "-m", "venv", "--clear", folder / ".venv")
     pip = [str(folder / ".venv/bin/python"), "-m", "pip", "--disable-pip-version-check"]
     options = ["install", "-qq", "--no-deps", "--require-hashes", "-r", str(requirements)]
-    subprocess.run([*pip, *options], check=True)
+    commands.run_command(*pip, *options)
     stamp.write_text(requirements.read_text())
 
 

@@ -90,7 +90,7 @@ def run(
 
 def _describe_failures(result: dict[str, float]) -> str:
     if not result["requests"]:
-        return "no one got a response"
+        return "none got a response"
     return ", ".join(f"{result[key]} got {text}" for key, text in FAILURES.items() if result[key])
 
 

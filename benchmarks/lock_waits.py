@@ -16,12 +16,12 @@ SAMPLE = """
         left(regexp_replace(query, '\\s+', ' ', 'g'), 90) AS query
     FROM pg_stat_activity
     WHERE datname = current_database() AND backend_type = 'client backend'
-        AND application_name LIKE 'icecream%'"""
+        AND application_name LIKE 'icecream%' AND state <> 'idle'"""
 
 
 @dataclass
 class LockWaits:
-    """The samples of client backends, and the queries of those that waited for a lock."""
+    """The samples of backends in a transaction, and the queries of those that waited for a lock."""
 
     samples: int = 0
     waiting: Counter[str] = field(default_factory=Counter)

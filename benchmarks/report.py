@@ -15,8 +15,9 @@ CHART = "benchmarks-growth.svg"
 HEAD = """\
 # Benchmarks
 
-`make bench` writes this page. Each section is a run. A row that is measured again moves to the
-newest run. [performance.md](performance.md) explains the rows, and why some goals are not met.
+`make bench` writes this page. Each section is a run, compared with the goals of its commit. A row
+that is measured again moves to the newest run. [performance.md](performance.md) explains the rows,
+and why some goals are not met.
 """
 GROWTH = f"""\
 ## Growth
@@ -27,7 +28,7 @@ Cost against the number of orders in the database (row `growth`).
 """
 SECTION = re.compile(r"^## ", re.MULTILINE)
 # A line of the table, or a note, and the row that it belongs to.
-ROW_LINE = re.compile(r"(?:\| |\* `)(\w+)")
+ROW_LINE = re.compile(r"^(?:\| |\* `)(?!row )(\w+)", re.MULTILINE)
 
 
 def describe_run(
@@ -41,11 +42,11 @@ def describe_run(
     return "\n\n".join(parts) + "\n"
 
 
-def merge(page: str, section: str, rows: Iterable[str], *, has_chart: bool) -> str:
+def merge(page: str, section: str, rows: Iterable[str], *, has_chart: bool = False) -> str:
     """Return the page with a new section; its rows are removed from the older sections."""
     _, *older = SECTION.split(page)
-    kept = [_remove_rows(f"## {text}", set(rows)) for text in older if f"## {text}" != GROWTH]
-    sections = [section, *[text for text in kept if _rows(text)], *[GROWTH] * has_chart]
+    kept = [_remove_rows(f"## {text}", set(rows)) for text in older]
+    sections = [section, *[text for text in kept if ROW_LINE.search(text)], *[GROWTH] * has_chart]
     return "\n".join([HEAD, *(f"{text.rstrip()}\n" for text in sections)])
 
 
@@ -55,10 +56,6 @@ def _remove_rows(section: str, rows: set[str]) -> str:
         return found is None or found[1] not in rows
 
     return "\n".join(line for line in section.splitlines() if is_kept(line))
-
-
-def _rows(section: str) -> set[str]:
-    return {found[1] for line in section.splitlines() if (found := ROW_LINE.match(line))} - {"row"}
 
 
 def write(folder: Path, section: str, rows: Iterable[str], panels: Sequence[chart.Panel]) -> None:

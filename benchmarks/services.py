@@ -16,8 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 class Checkout(NamedTuple):
     """The source code of a commit, and the interpreter with its packages."""
 
-    folder: Path = ROOT
-    python: Path = Path(sys.executable)
+    folder: Path
+    python: Path
+
+
+CURRENT = Checkout(ROOT, Path(sys.executable))
 
 
 @contextmanager
@@ -30,7 +33,7 @@ def ours(
     stock: bool = False,
     delay: str = "0.5-2",
     module: str = "icecream",
-    checkout: Checkout = Checkout(),  # noqa: B008  # it cannot change
+    checkout: Checkout = CURRENT,
     provider: bool = False,
     far: bool = False,
     fill: Callable[[str], None] = lambda address: None,

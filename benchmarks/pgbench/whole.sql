@@ -11,24 +11,37 @@ WITH placed AS (
 ), history AS (
     INSERT INTO event ("order", seq, type, payload, "by", at)
     SELECT id, 1, 'placed', '{"total":250}', 1, now() FROM placed
+    RETURNING id
+), unpublished AS (
+    INSERT INTO unpublished (events) SELECT json_agg(id ORDER BY id) FROM history
 ), payments AS (
     INSERT INTO payment ("order", kind, n, state, provider_key, amount, tries)
     SELECT id, 'charge', 1, 'new', replace(gen_random_uuid()::text, '-', ''), 250, 0 FROM placed
     RETURNING id
 )
-INSERT INTO job (kind, subject, run_at, tries) SELECT 'charge', id, now(), 0 FROM payments;
-INSERT INTO flavor_total (flavor, status, quantity, revenue) VALUES (:flavor, 'pending', :orders, :orders * 250)
+INSERT INTO job (kind, subject, customer, run_at, tries) SELECT 'charge', id, 1, now(), 0 FROM payments;
+INSERT INTO flavor_total AS old (flavor, status, quantity, orders, revenue, refunded)
+VALUES (:flavor, 'pending', :orders, :orders, :orders * 250, 0)
 ON CONFLICT (flavor, status) DO UPDATE SET
-    quantity = flavor_total.quantity + excluded.quantity,
-    revenue = flavor_total.revenue + excluded.revenue;
-INSERT INTO flavor_day (flavor, day, status, quantity, revenue)
-VALUES (:flavor, (now() AT TIME ZONE 'UTC')::date, 'pending', :orders, :orders * 250)
+    quantity = old.quantity + excluded.quantity,
+    orders = old.orders + excluded.orders,
+    revenue = old.revenue + excluded.revenue;
+INSERT INTO flavor_day AS old (flavor, day, status, quantity, orders, revenue, refunded)
+VALUES (:flavor, (now() AT TIME ZONE 'UTC')::date, 'pending', :orders, :orders, :orders * 250, 0)
 ON CONFLICT (flavor, day, status) DO UPDATE SET
-    quantity = flavor_day.quantity + excluded.quantity,
-    revenue = flavor_day.revenue + excluded.revenue;
-INSERT INTO day_total (day, status, orders, revenue)
-VALUES ((now() AT TIME ZONE 'UTC')::date, 'pending', :orders, :orders * 250)
+    quantity = old.quantity + excluded.quantity,
+    orders = old.orders + excluded.orders,
+    revenue = old.revenue + excluded.revenue;
+INSERT INTO customer_day AS old ("user", day, status, quantity, orders, revenue, refunded)
+VALUES (1, (now() AT TIME ZONE 'UTC')::date, 'pending', :orders, :orders, :orders * 250, 0)
+ON CONFLICT ("user", day, status) DO UPDATE SET
+    quantity = old.quantity + excluded.quantity,
+    orders = old.orders + excluded.orders,
+    revenue = old.revenue + excluded.revenue;
+INSERT INTO day_total AS old (day, status, quantity, orders, revenue, refunded)
+VALUES ((now() AT TIME ZONE 'UTC')::date, 'pending', :orders, :orders, :orders * 250, 0)
 ON CONFLICT (day, status) DO UPDATE SET
-    orders = day_total.orders + excluded.orders,
-    revenue = day_total.revenue + excluded.revenue;
+    quantity = old.quantity + excluded.quantity,
+    orders = old.orders + excluded.orders,
+    revenue = old.revenue + excluded.revenue;
 COMMIT;

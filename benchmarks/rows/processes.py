@@ -59,7 +59,7 @@ def scaling(run: Run) -> Iterator[TableLine]:
     yield TableLine(f"orders, 4 processes, {many}", at_least(1), found[3], "2 processes", found[2])
     shares = [sampled.share for sampled in waits]
     goal = at_most(MAX_LOCK_WAITS_PERCENT, "%")
-    yield TableLine("connections that wait for a lock, 4 processes", goal, shares, unit="%")
+    yield TableLine("open transactions that wait for a lock, 4 processes", goal, shares, unit="%")
     if max(shares) > MAX_LOCK_WAITS_PERCENT:
         worst = max(waits, key=lambda sampled: sampled.share)
         run.notes.extend(f"`scaling`: {text}" for text in worst.describe())

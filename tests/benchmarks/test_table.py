@@ -23,3 +23,8 @@ def test_the_table_is_aligned_markdown() -> None:
     assert head.count("|") == rule.count("|") == row.count("|") == 10
     assert len(head) == len(rule) == len(row)
     assert "| original | p99         | 3.00 ms | 12.0 ms | the peer | 0.25x |" in row
+
+
+def test_a_line_without_a_goal_has_no_verdict() -> None:
+    line = TableLine("stats", None, [3], "10,000 orders", [1.5], unit="ms")
+    assert line.cells[-4:] == ("2.00x", "2.00 to 2.00", "", "")
