@@ -57,13 +57,15 @@ def young(run: Run) -> Iterator[TableLine]:
     length = run.long_seconds / PARTS
     with services.ours(workers=1, delay="0") as our:
         count_settled = our.settled_counter()
+        count, now = 0, time.monotonic()
         for n in range(PARTS):
             run.report(f"part {n + 1} of {PARTS}")
             our.sign_in()
-            before, began = count_settled(), time.monotonic()
             load = our.orders(CONNECTIONS, length, warmup=False)
             accepted.append(load.rate)
-            settled.append((count_settled() - before) / (time.monotonic() - began))
+            before, began = count, now
+            count, now = count_settled(), time.monotonic()
+            settled.append((count - before) / (now - began))
             backlog.append(our.count_pending() / load.rate)
     first, last = slice(COMPARED_PARTS), slice(-COMPARED_PARTS, None)
     minutes = f"{run.long_seconds / 60:g} min"
