@@ -1,7 +1,5 @@
 """Test sign-in, access tokens and how operators manage accounts."""
 
-import base64
-import json
 from typing import Any
 
 import httpx
@@ -116,61 +114,6 @@ async def test_refresh_and_access_tokens_are_not_interchangeable(
     assert answer.status_code == 401
 
 
-def forged(access: str) -> dict[str, str]:
-    """Return Authorization headers with forged tokens, made from a valid one."""
-    claims = jwt.decode(access, options={"verify_signature": False})
-    key = signing_keys.load_keys(settings.load())[0]
-    head, body, signature = access.split(".")
-
-    def signed(changes: dict[str, Any], key: str = key, **kwargs: Any) -> str:
-        kept = {name: value for name, value in (claims | changes).items() if value is not None}
-        return jwt.encode(kept, key, **({"algorithm": "HS256"} | kwargs))
-
-    def unsigned(alg: str) -> str:
-        header = base64.urlsafe_b64encode(json.dumps({"alg": alg}).encode()).decode().rstrip("=")
-        return f"{header}.{body}."
-
-    tokens_ = {
-        "other key": signed({}, key="x" * 40),
-        "other algorithm": signed({}, algorithm="HS512", key=key * 2),
-        "key id": signed({}, key="x" * 40, headers={"kid": "../../dev/null"}),
-        "no signature": f"{head}.{body}.",
-        "cut signature": f"{head}.{body}.{signature[:-4]}",
-        "changed body": f"{head}.{body[:-2]}AA.{signature}",
-        "issued in an hour": signed({"iat": claims["iat"] + 3600}),
-        "refresh": signed({"typ": "refresh"}),
-        "many audiences": signed({"aud": ["icecream", "other"]}),
-        "unknown user": signed({"sub": "999999"}),
-        "huge user": signed({"sub": str(2**70)}),
-        "odd user": signed({"sub": "1 OR 1=1"}),
-        "other digits": signed({"sub": "\u0661"}),
-        "long": signed({"pad": "x" * 4000}),
-        "one part": "x",
-    }
-    tokens_ |= {f"alg {alg}": unsigned(alg) for alg in ("none", "None", "NONE", "nOnE")}
-    tokens_ |= {f"without {name}": signed({name: None}) for name in tokens.REQUIRED_CLAIMS}
-    tokens_ |= {f"other {name}": signed({name: "other"}) for name in ("iss", "aud", "typ", "pwd")}
-    tokens_ |= {"expired, of another key": signed({"exp": claims["iat"] - 60}, key="x" * 40)}
-    tokens_ |= {"two tokens": f"{access} {access}"}
-    return {name: f"Bearer {token}" for name, token in tokens_.items()}
-
-
-async def test_forged_tokens_are_all_401_with_the_same_body(customer: Caller) -> None:
-    headers = forged(customer.access)
-    assert len(headers) >= 30
-    bodies = set()
-    for name, value in headers.items():
-        answer = await customer.client.get("/api/orders/", headers={"Authorization": value})
-        assert answer.status_code == 401, name
-        assert answer.headers["www-authenticate"] == (
-            'Bearer realm="icecream", error="invalid_token", '
-            'error_description="The access token is not valid"'
-        ), name
-        bodies.add(json.dumps(answer.json() | {"request_id": ""}))
-    assert len(bodies) == 1
-    assert answer.json()["code"] == "invalid-token"
-
-
 async def test_an_expired_token_is_reported_as_expired(customer: Caller) -> None:
     claims = jwt.decode(customer.access, options={"verify_signature": False})
     key = signing_keys.load_keys(settings.load())[0]
@@ -207,25 +150,6 @@ async def test_two_authorization_headers_are_401(customer: Caller) -> None:
     good = ("Authorization", f"Bearer {customer.access}")
     answer = await customer.client.get("/api/orders/", headers=[good, good])
     assert answer.status_code == 401
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/api/flavors/"),
-        ("POST", "/api/flavors/add/"),
-        ("GET", "/api/orders/"),
-        ("POST", "/api/orders/"),
-        ("GET", "/api/my-orders/"),
-        ("GET", "/api/stats/"),
-    ],
-)
-async def test_all_other_calls_need_a_token(
-    client: httpx.AsyncClient, method: str, path: str
-) -> None:
-    answer = await client.request(method, path)
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 async def test_an_older_secret_key_is_still_accepted(
