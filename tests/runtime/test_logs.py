@@ -69,6 +69,18 @@ def test_ids_that_operators_need_are_not_redacted(text: str) -> None:
     assert text in written("pretty", text)
 
 
+@pytest.mark.parametrize("log_format", ["pretty", "json"])
+def test_a_text_with_control_characters_is_one_line_without_them(log_format: str) -> None:
+    text = "name\n2026-01-01 INFO forged\r\x1b[2J\x9b\x00\u2028 end"
+    line = written(log_format, "Failed: %s", text, address=text)
+    if log_format == "json":
+        assert msgspec.json.decode(line)["event"] == f"Failed: {text}"
+        assert not re.search(r"[\x00-\x1f]", line)
+    else:
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028]", line)
+        assert r"name\n2026-01-01 INFO forged\r\x1b[2J\x9b\x00\u2028 end" in line
+
+
 def test_a_line_names_its_request_its_order_and_its_payment() -> None:
     name = logs.request_id.set("abc")
     about = logs._context_ids.set(None)

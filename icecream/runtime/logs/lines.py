@@ -10,6 +10,10 @@ from structlog.typing import EventDict, ProcessorReturnValue
 
 from icecream.runtime import logs
 
+# Characters that begin a line, or that a terminal carries out, and what is written for them.
+_CONTROL_CHARACTERS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+_WRITTEN = {n: repr(chr(n))[1:-1] for n in _CONTROL_CHARACTERS}
+
 
 class Formatter(structlog.stdlib.ProcessorFormatter):
     """Formats all records, ours and those of libraries, in the chosen format.
@@ -62,8 +66,8 @@ def _as_text(_: Any, __: str, event: EventDict) -> ProcessorReturnValue:
     request, text = event.pop("request_id", logs.NO_REQUEST), str(event.pop("event"))
     trace = event.pop("exception", None)
     rest = "".join(f" {key}={value}" for key, value in event.items())
-    # A text with a line break must not be able to forge a log line.
-    line = f"{time} {level.upper()} [{request}] {name}: {text}{rest}".replace("\n", "\\n")
+    # A text must not be able to forge a log line, or to change what a terminal shows.
+    line = f"{time} {level.upper()} [{request}] {name}: {text}{rest}".translate(_WRITTEN)
     return f"{line}\n{trace}" if trace else line
 
 
