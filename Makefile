@@ -1,4 +1,4 @@
-.PHONY: help run up down test test-fast coverage test-peers mutate serializable bench bench-long bench-hour check format lock screenshots clean
+.PHONY: help run up down test test-fast coverage test-peers fuzz mutate serializable bench bench-long bench-hour check audit sbom format lock screenshots clean
 .DEFAULT_GOAL := help
 
 # $(call install,FILES) updates .venv, with the first suitable Python.
@@ -66,6 +66,10 @@ test-peers: $(node) ## Run the tests with real proxies, poolers and other server
 	$(call install,$(development))
 	@.venv/bin/python -m tests $(or $(PEERS),tests/peers)
 
+fuzz: ## Send generated and hostile requests to the API, on both databases; takes long
+	$(call install,$(development))
+	@.venv/bin/python -m tests $(or $(TESTS),tests/fuzz)
+
 mutate: ## Put small mistakes into the rules for money and stock and check that tests fail; RULES="stock" selects some
 	$(call install,$(development))
 	@.venv/bin/python -m tests.mutations $(RULES)
@@ -93,6 +97,15 @@ check: ## Check lint, formatting, types, import rules and declared dependencies
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/deptry .
+	.venv/bin/bandit --quiet --recursive --configfile pyproject.toml icecream tasks piccolo_conf.py
+
+audit: ## Look for known vulnerabilities in the pinned dependencies; needs the advisory service of PyPI
+	$(call install,$(development))
+	.venv/bin/python .ci/audit.py requirements.txt requirements-dev.txt
+
+sbom: ## Print the components of the service as a CycloneDX document (JSON), from requirements.txt
+	$(call install,$(development))
+	@.venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --of JSON requirements.txt
 
 format: ## Format the code and apply automatic fixes
 	$(call install,$(development))

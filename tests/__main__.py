@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 TESTS = Path(__file__).parent
-PEERS = TESTS / "peers"
+# Suites with targets of their own: tests with other servers, and slow ones.
+APART = (TESTS / "peers", TESTS / "fuzz")
 DATABASES = ("postgres", "sqlite")
 PERCENT = re.compile(r"\[ *(\d+)%\]")
 
@@ -49,8 +50,8 @@ def start(database: str, words: Sequence[str], log: Path) -> Run:
 
 
 def halves() -> list[list[str]]:
-    """Return all test files in two halves, without tests/peers, which need other servers."""
-    files = sorted(str(file) for file in TESTS.rglob("test_*.py") if PEERS not in file.parents)
+    """Return all test files in two halves, without the suites that have targets of their own."""
+    files = sorted(str(file) for file in TESTS.rglob("test_*.py") if not {*APART} & {*file.parents})
     return [files[0::2], files[1::2]]
 
 

@@ -136,7 +136,7 @@ class BearerAuth(JWTAuth[User]):
 
 auth = BearerAuth(
     retrieve_user_handler=_retrieve_user,
-    token_secret="see tokens.SignedToken.decode_payload, which also accepts older keys",
+    token_secret="see tokens.SignedToken.decode_payload, which also accepts older keys",  # nosec B106  # no secret
     token_cls=tokens.AccessToken,
     authentication_middleware_class=BearerAuthentication,
     exclude_http_methods=["OPTIONS"],

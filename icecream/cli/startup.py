@@ -41,8 +41,9 @@ def shared_metrics(processes: int) -> Iterator[None]:
         yield
         return
     # In memory if possible, unless TMPDIR is set: counting must not wait for a disk.
-    in_memory = "TMPDIR" not in os.environ and os.access("/dev/shm", os.W_OK)
-    parent = "/dev/shm" if in_memory else None
+    # The folder in it gets a random name, and only its owner may enter it.
+    memory = "/dev/shm"  # nosec B108
+    parent = memory if "TMPDIR" not in os.environ and os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="icecream-metrics-", dir=parent) as folder:
         # `instrumentation` reads this variable, here and in all child processes.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
