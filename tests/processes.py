@@ -219,6 +219,8 @@ class Shop:
 
     def run(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a short command of `icecream`; its output and its errors are combined."""
+        if "--password" in words:
+            self._passwords.add(words[words.index("--password") + 1])
         done = self._python("-m", "icecream", *words, **settings)
         # The API documents and the help contain examples of secrets.
         if not {"openapi", "postman", "--help", "-h"} & set(words):

@@ -15,7 +15,7 @@ import pytest
 from icecream import settings
 from icecream.database import DB
 from tests.conftest import ADMIN_PASSWORD, FOLDER, WHICH
-from tests.processes import Shop, stop
+from tests.processes import Shop, stop, until
 
 pytestmark = pytest.mark.anyio
 # No caller reaches the rate limit, and every charge succeeds.
@@ -124,6 +124,93 @@ async def test_two_orders_of_the_last_stock_with_one_key_are_one_order_and_a_rep
         body = {"flavor": flavor, "quantity": 1}
         answers = await twice_at_once(callers, "/api/orders/", body, f"last-{n}")
         assert answers == [(200, False), (200, True)]
+
+
+async def new_flavor(caller: httpx.AsyncClient, name: str, stock: int) -> int:
+    new = {"name": name, "stock": stock}
+    number: int = (await caller.post("/api/flavors/add/", json=new)).json()["id"]
+    return number
+
+
+async def stock_of(caller: httpx.AsyncClient, flavor: int) -> int:
+    left: int = (await caller.get(f"/api/flavors/{flavor}/")).json()["stock"]
+    return left
+
+
+async def test_two_hundred_orders_of_the_last_stock_with_one_key_are_one_order(
+    callers: Sequence[httpx.AsyncClient],
+) -> None:
+    flavor = await new_flavor(callers[0], "The last five", 5)
+    call: dict[str, Any] = {
+        "json": {"flavor": flavor, "quantity": 5},
+        "headers": {"Idempotency-Key": "last-five"},
+    }
+    answers = await asyncio.gather(
+        *(callers[n % len(callers)].post("/api/orders/", **call) for n in range(200))
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+    assert await stock_of(callers[0], flavor) == 0
+
+
+async def test_of_two_hundred_orders_only_the_stock_is_sold(
+    callers: Sequence[httpx.AsyncClient],
+) -> None:
+    flavor = await new_flavor(callers[0], "Fifty units", 50)
+    body = {"flavor": flavor, "quantity": 1}
+    answers = await asyncio.gather(
+        *(callers[n % len(callers)].post("/api/orders/", json=body) for n in range(200))
+    )
+    assert Counter(answer.status_code for answer in answers) == {200: 50, 409: 150}
+    assert await stock_of(callers[0], flavor) == 0
+
+
+async def test_a_hundred_refreshes_of_one_token_all_get_valid_tokens(
+    callers: Sequence[httpx.AsyncClient],
+) -> None:
+    name = {"username": "admin", "password": ADMIN_PASSWORD}
+    pair = (await callers[0].post("/api/token/", json=name)).json()
+    spent = {"refresh": pair["refresh"]}
+    answers = await asyncio.gather(
+        *(callers[n % len(callers)].post("/api/token/refresh/", json=spent) for n in range(100))
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["refresh"] for answer in answers}) == 100
+    for answer in answers:
+        headers = {"Authorization": f"Bearer {answer.json()['access']}"}
+        assert (await callers[-1].get("/api/flavors/", headers=headers)).status_code == 200
+
+
+async def test_canceling_paying_and_refunding_at_once_agree(
+    callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop]
+) -> None:
+    """Each order gets all three at any time of its payment; a worker carries payments out."""
+    chance, shop = Random(1208), shops[0]
+    worker = None if WHICH == "sqlite" else shop.worker()
+    flavor = await new_flavor(callers[0], "Wanted and unwanted", STOCK)
+
+    async def act(order: int, what: str) -> int:
+        await asyncio.sleep(chance.uniform(0, 0.3))
+        body = {"reason": "a test"} if what == "refund" else None
+        caller = chance.choice(callers)
+        return (await caller.post(f"/api/orders/{order}/{what}/", json=body)).status_code
+
+    placed = [shop.order(flavor=flavor) for _ in range(40)]
+    calls = [act(order, what) for order in placed for what in ("cancel", "pay", "refund") * 2]
+    chance.shuffle(calls)
+    answers = Counter(await asyncio.gather(*calls))
+    assert set(answers) <= {200, 202, 409}
+    left = {"pending", "refunding"}
+    until(lambda: not left & set(shop.statuses()), "all payments end")
+    # A refunded order keeps its units; the stock of a canceled one is for sale again.
+    statuses = {one["id"]: one["status"] for one in shop.http.get("/api/orders/").json()}
+    ends = Counter(statuses[order] for order in placed)
+    assert set(ends) <= {"canceled", "paid", "refunded"}
+    assert await stock_of(callers[0], flavor) == STOCK - ends["paid"] - ends["refunded"]
+    shop.books()
+    if worker:
+        stop(worker)
 
 
 async def test_two_refunds_with_one_key_are_one_refund_and_a_replay(

@@ -18,7 +18,7 @@ SHORT_TIMEOUTS = f"""
 from icecream.http import request_limits
 request_limits.HEAD_TIMEOUT_SECONDS = request_limits.BODY_TIMEOUT_SECONDS = {TIMEOUT_SECONDS}
 """
-MANY = 200
+MANY = 1000
 
 
 @pytest.fixture(scope="module")

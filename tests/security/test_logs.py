@@ -1,0 +1,47 @@
+"""Test that the tests of processes find a secret in a log: `processes.Shop` looks for them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ADMIN_PASSWORD
+from tests.processes import Shop
+
+pytestmark = pytest.mark.only("sqlite")
+DB = "sqlite:///icecream.sqlite"
+SECRET = "a password that a command got"
+LEAKS = {
+    "password of a sign-in": ADMIN_PASSWORD,
+    "password of a command": SECRET,
+    "token": "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAiOiJhY2Nlc3MifQ",
+    "key of the provider": "sk_test_4eC39HqLyjWDarjtT1zdp7dc",
+    "secret of webhooks": "whsec_8f3a",
+    "payment method": "pm_1N3T00LkdIwHu7ixt44h1F8k",
+    "signing key": "a key that is only used by the tests of this suite",
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_a_secret_in_a_log_fails_the_test(tmp_path: Path, leak: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(LEAKS[leak])), Shop(tmp_path, DB) as shop:
+        shop.ready(shop.begin_altered(f"print({LEAKS[leak]!r}, flush=True)", "serve"))
+        shop.sign_in("admin", ADMIN_PASSWORD)
+        shop.run("user", "create", "new", "--password", SECRET)
+
+
+def test_a_served_request_with_every_secret_leaves_none_in_the_log(tmp_path: Path) -> None:
+    """Each secret is sent in every place where a client might put it by mistake."""
+    with Shop(tmp_path, DB) as shop:
+        shop.serve()
+        pair = shop.sign_in("admin", ADMIN_PASSWORD)
+        for secret in (ADMIN_PASSWORD, pair["access"], pair["refresh"]):
+            shop.http.get("/api/orders/", params={"token": secret})
+            shop.http.get(f"/api/orders/{secret}/")
+            shop.http.post("/api/token/", json={"username": secret, "password": secret})
+            shop.http.post("/api/token/refresh/", json={"refresh": secret})
+            shop.http.get("/api/flavors/", headers={"Authorization": f"Bearer {secret}"})
+            shop.http.get("/api/flavors/", headers={"Cookie": f"id={secret}"})
+            shop.http.get("/api/flavors/", headers={"X-Request-Id": secret})
+            shop.http.post("/admin/public/login/", json={"username": "x", "password": secret})
+        assert "GET /api/orders" in shop.processes[0].output
