@@ -1,0 +1,57 @@
+"""Test with Schemathesis that the API does what its OpenAPI document says, for every role."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from icecream import settings
+from icecream.database import DB
+from tests.conftest import PASSWORD, WHICH
+from tests.fuzz.streams import FIRST_BLOCK_ONLY
+from tests.processes import Shop
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1800)]
+SETTINGS = {"ICECREAM_RATE_LIMIT": "1000000/minute"}
+ROLES = {"customer": [], "staff": ["--staff"], "boss": ["--admin"]}
+EXAMPLES = 50
+
+
+@pytest.fixture(scope="module")
+async def database_url(opened: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    if WHICH == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('fuzz')}/shop.sqlite"
+    await DB.run_ddl("CREATE DATABASE fuzz")
+    return settings.load().database_url.rpartition("/")[0] + "/fuzz"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Shop]:
+    with Shop(tmp_path_factory.mktemp("shop"), database_url, **SETTINGS) as shop:
+        assert shop.run("migrate").returncode == 0
+        for role, options in ROLES.items():
+            made = shop.run("user", "create", role, "--password", PASSWORD, *options)
+            assert made.returncode == 0, made.stdout
+        shop.ready(shop.begin_altered(FIRST_BLOCK_ONLY, "serve"))
+        yield shop
+
+
+@pytest.mark.parametrize("role", ["anonymous", *ROLES])
+def test_every_answer_is_documented(shop: Shop, role: str, tmp_path: Path) -> None:
+    headers = []
+    if role != "anonymous":
+        shop.sign_in(role, PASSWORD)
+        headers = ["--header", f"Authorization: {shop.http.headers['Authorization']}"]
+    address = f"{shop.http.base_url}/schema/openapi.json"
+    program = str(Path(sys.executable).with_name("schemathesis"))
+    options = ["--checks=all", f"--max-examples={EXAMPLES}", "--continue-on-failure"]
+    run = subprocess.run(
+        [program, "run", address, *options, "--generation-deterministic", *headers],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout
