@@ -16,7 +16,9 @@ from litestar.datastructures import State
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from icecream import database, settings
-from icecream.accounts.http import Accounts, auth
+from icecream.accounts.http import auth
+from icecream.accounts.http.me import Me
+from icecream.accounts.http.signing_in import SigningIn
 from icecream.admin import site
 from icecream.catalogue.http import Flavors
 from icecream.dashboard import http as dashboard_http
@@ -139,7 +141,8 @@ def litestar() -> Litestar:
     reader = FeedReader()
     return Application(
         route_handlers=[
-            Accounts,
+            SigningIn,
+            Me,
             Flavors,
             Orders,
             OrderActions,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from icecream import errors, fields
-from icecream.accounts.http import Credentials
+from icecream.accounts.http.signing_in import Credentials
 from icecream.catalogue.flavors import NewFlavor, StockReceipt
 from icecream.http import bodies
 from icecream.orders.http.requests import NewOrder

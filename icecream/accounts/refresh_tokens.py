@@ -136,7 +136,25 @@ async def _expire_soon(jti: str) -> None:
     )
 
 
-async def revoke_tokens(user: int) -> None:
-    """End all refresh tokens of a user, and in this process also the cached access tokens."""
+async def find_family(encoded: str) -> tuple[int, str] | None:
+    """Return the user and the family of an access or a refresh token, if it has not ended."""
+    token = tokens.verify_token(encoded)
+    if token is None:
+        return None
+    is_this = RefreshToken.jti == _hash_id(str(token.jti))
+    if token.fam:
+        is_this = RefreshToken.family == token.fam
+    row = await RefreshToken.select(RefreshToken.user, RefreshToken.family).where(is_this).first()
+    return (row["user"], row["family"]) if row else None
+
+
+async def revoke_family(user: int, family: str) -> None:
+    """End all tokens of this family."""
+    await RefreshToken.delete().where(RefreshToken.family == family)
+    # After the commit, so that the next check of such a token finds no family.
     tokens.token_cache.forget(user)
+
+
+async def revoke_tokens(user: int) -> None:
+    """End all refresh tokens of a user, in a transaction."""
     await RefreshToken.delete().where(RefreshToken.user == user)

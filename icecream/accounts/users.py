@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 from icecream import database, errors, fields
-from icecream.accounts import refresh_tokens
+from icecream.accounts import refresh_tokens, tokens
 from icecream.runtime import passwords
 from icecream.tables import Session, User
 
@@ -68,9 +68,10 @@ async def set_password(user: int, password: str) -> None:
 
     async def change() -> None:
         await User.update({User.password: hashed}).where(User.id == user)
-        await _sign_out_user(user)
+        await _end_sessions(user)
 
     await database.transaction(change)
+    tokens.token_cache.forget(user)
 
 
 async def disable_user(user: int, *, also_last_admin: bool = False) -> None:
@@ -84,9 +85,10 @@ async def disable_user(user: int, *, also_last_admin: bool = False) -> None:
         if not also_last_admin:
             await require_another_admin(user)
         await User.update({User.active: False}).where(User.id == user)
-        await _sign_out_user(user)
+        await _end_sessions(user)
 
     await database.transaction(change)
+    tokens.token_cache.forget(user)
 
 
 async def enable_user(user: int) -> None:
@@ -108,6 +110,13 @@ async def require_another_admin(user: int) -> None:
         raise errors.LastAdmin("This is the last active admin: create another one first.")
 
 
-async def _sign_out_user(user: int) -> None:
+async def sign_out(user: int) -> None:
+    """End all tokens and all admin sessions of a user."""
+    await database.transaction(lambda: _end_sessions(user))
+    # After the commit, so that the next check of a token finds that it has ended.
+    tokens.token_cache.forget(user)
+
+
+async def _end_sessions(user: int) -> None:
     await Session.delete().where(Session.user_id == user)
     await refresh_tokens.revoke_tokens(user)

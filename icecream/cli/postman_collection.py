@@ -10,6 +10,8 @@ PASSWORD = "{{password}}"  # nosec B105  # the name of a variable
 VALUE_BY_MEMBER = {
     "username": "{{username}}",
     "password": PASSWORD,
+    "current_password": PASSWORD,
+    "new_password": PASSWORD,
     "refresh": "{{refresh}}",
     "name": "Choclate {{$guid}}",
 }
@@ -18,6 +20,7 @@ TOKEN_VARIABLES = {"access": "access", "refresh": "refresh"}
 VARIABLES_BY_OPERATION = {
     "signIn": TOKEN_VARIABLES,
     "refreshToken": TOKEN_VARIABLES,
+    "changePassword": TOKEN_VARIABLES,
     "addFlavor": {"id": "flavor"},
     "placeOrder": {"order_id": "order"},
     "listPayments": {"at(-1).id": "payment"},

@@ -131,6 +131,18 @@ async def _hash_in_thread(password: str, salt: str, iterations: int) -> str:
         return await loop.run_in_executor(_thread, _hash, password, salt, iterations)
 
 
+def require_allowed(password: str) -> None:
+    """Refuse a new password that is easy to guess.
+
+    Raises:
+        ValueError: it is too short, too long, or common.
+    """
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        raise ValueError(f"A password must have {MIN_LENGTH} to {MAX_LENGTH} characters.")
+    if password.lower() in COMMON_PASSWORDS:
+        raise ValueError("This password is one of the most common ones; choose another one.")
+
+
 async def hash_password(password: str) -> str:
     """Hash a new password for storage.
 
@@ -139,10 +151,7 @@ async def hash_password(password: str) -> str:
         errors.Unavailable: the queue is full.
         errors.QuotaExceeded: the client has too many places in it.
     """
-    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        raise ValueError(f"A password must have {MIN_LENGTH} to {MAX_LENGTH} characters.")
-    if password.lower() in COMMON_PASSWORDS:
-        raise ValueError("This password is one of the most common ones; choose another one.")
+    require_allowed(password)
     return await _hash_in_thread(password, secrets.token_hex(16), ITERATIONS)
 
 

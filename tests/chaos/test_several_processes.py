@@ -6,6 +6,7 @@ import signal
 import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -113,6 +114,64 @@ async def test_two_concurrent_refreshes_of_one_token_return_two_valid_pairs(
             )
             assert again.status_code == 200
         pair = again.json()
+
+
+@pytest.mark.parametrize("end", ["password", "disable", "revoke"])
+async def test_ended_tokens_end_in_every_process_within_a_second(
+    callers: Sequence[httpx.AsyncClient], shops: Sequence[Shop], end: str
+) -> None:
+    password = "a password of one customer"
+    assert shops[0].run("user", "create", end, "--password", password).returncode == 0
+    pair = (
+        await callers[0].post("/api/token/", json={"username": end, "password": password})
+    ).json()
+    headers = {"Authorization": f"Bearer {pair['access']}"}
+
+    async def statuses() -> set[int]:
+        return {(await caller.get("/api/me/", headers=headers)).status_code for caller in callers}
+
+    # Every process has the token in its cache now.
+    assert await statuses() == {200}
+    if end == "password":
+        body = {"current_password": password, "new_password": "another password"}
+        answer = await callers[0].post("/api/me/password/", json=body, headers=headers)
+        assert answer.status_code == 200
+    elif end == "revoke":
+        body = {"refresh": pair["refresh"]}
+        assert (await callers[0].post("/api/token/revoke/", json=body)).status_code == 200
+    else:
+        assert shops[0].run("user", "disable", end).returncode == 0
+    await asyncio.sleep(1)
+    assert await statuses() == {401}
+    refresh = {"refresh": pair["refresh"]}
+    for caller in callers:
+        assert (await caller.post("/api/token/refresh/", json=refresh)).status_code == 401
+
+
+@pytest.mark.slow
+async def test_a_signing_key_is_replaced_without_signing_anyone_out(
+    tmp_path: Path, empty_database: str
+) -> None:
+    """The steps of docs/security.md; in each, processes of the step before may still run."""
+    older, newer = "o" * 40, "n" * 40
+    steps = [
+        {"ICECREAM_SECRET_KEY": older},
+        {"ICECREAM_SECRET_KEY": older, "ICECREAM_PREVIOUS_SECRET_KEYS": newer},
+        {"ICECREAM_SECRET_KEY": newer, "ICECREAM_PREVIOUS_SECRET_KEYS": older},
+        {"ICECREAM_SECRET_KEY": newer},
+    ]
+    pair: dict[str, str] = {}
+    for step, keys in enumerate([*steps, *steps[-2::-1]]):
+        with Shop(tmp_path / f"{step}", empty_database, **SETTINGS, **keys) as shop:
+            assert shop.run("migrate").returncode == 0
+            server = shop.serve()
+            pair = pair or shop.sign_in("admin", ADMIN_PASSWORD)
+            headers = {"Authorization": f"Bearer {pair['access']}"}
+            assert shop.http.get("/api/me/", headers=headers).status_code == 200
+            answer = shop.http.post("/api/token/refresh/", json={"refresh": pair["refresh"]})
+            assert answer.status_code == 200
+            pair = answer.json()
+            stop(server)
 
 
 async def test_two_orders_of_the_last_stock_with_one_key_are_one_order_and_a_replay(

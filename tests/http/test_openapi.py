@@ -38,6 +38,9 @@ async def test_every_endpoint_of_the_contract_is_there(document: dict[str, Any])
     assert {name for name, _ in operations(document)} == {
         "post /api/token",
         "post /api/token/refresh",
+        "post /api/token/revoke",
+        "get /api/me",
+        "post /api/me/password",
         "get /api/events",
         "get /api/flavors",
         "post /api/flavors/add",

@@ -34,6 +34,7 @@ TAGS = [
     Tag("Orders", "Place orders and follow their status."),
     Tag("Payments", "Your payment method. For staff: all payments and their state."),
     Tag("Stats", "Sales figures."),
+    Tag("Your account", "Who you are, your password, and signing out."),
 ]
 # For a complete list: the largest number that every reader of the document supports. Our ids may be
 # larger.

@@ -1,64 +1,36 @@
-"""Authentication of callers, the guard for staff, and the sign-in endpoints."""
+"""Authentication of callers, and the guard for staff."""
 
 import time
 from functools import lru_cache
 from typing import Annotated, Any
 
 import jwt
-from litestar import Controller, post
 from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware.authentication import AuthenticationResult
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.params import JSONBody
 from litestar.security.jwt import JWTAuth
 from litestar.security.jwt.middleware import JWTAuthenticationMiddleware
 from litestar.types import Receive, Scope, Send
 from msgspec import Meta
 
 from icecream import errors, fields
-from icecream.accounts import refresh_tokens, tokens
-from icecream.http import bodies, openapi, rate_limits
+from icecream.accounts import tokens
+from icecream.http import rate_limits
 from icecream.tables import User
 
 Username = Annotated[
     str,
     Meta(min_length=1, max_length=100, pattern=fields.LINE_PATTERN, extra=fields.VISIBLE_TEXT_RULE),
 ]
+Password = Annotated[
+    str, Meta(min_length=1, max_length=128, extra_json_schema={"format": "password"})
+]
 EXAMPLE_JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAiOiJhY2Nlc3MifQ.c2lnbmF0dXJl"
 STAFF_ONLY = "Only staff may do this."
 SIGN_IN_HINT = "Send one header Authorization: Bearer with an access token from POST /api/token/."
 EXAMPLE_PAIR = {"access": EXAMPLE_JWT, "refresh": EXAMPLE_JWT}
-
-
-class Credentials(fields.Body):
-    """Name and password."""
-
-    username: Annotated[Username, Meta(examples=["admin"])]
-    password: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=128,
-            examples=["correct horse"],
-            extra_json_schema={"format": "password"},
-        ),
-    ]
-
-
-class Refresh(fields.Body):
-    """A refresh token."""
-
-    refresh: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=tokens.MAX_TOKEN_CHARACTERS,
-            examples=[EXAMPLE_JWT],
-            extra_json_schema={"format": "password"},
-        ),
-    ]
 
 
 class BearerAuthentication(JWTAuthenticationMiddleware):
@@ -155,53 +127,3 @@ async def require_staff(
     """
     if not connection.user.admin:
         raise errors.Forbidden(STAFF_ONLY)
-
-
-class Accounts(Controller):
-    """The endpoints for signing in."""
-
-    path = "/api/token"
-    tags = ["Signing in"]
-
-    @post(
-        "/",
-        **openapi.operation(
-            "signIn",
-            "Sign in",
-            refresh_tokens.Pair,
-            EXAMPLE_PAIR,
-            errors.WrongCredentials(),
-            *openapi.BODY_REFUSALS,
-            is_public=True,
-        ),
-    )
-    async def sign_in(
-        self, request: bodies.ApiRequest, data: JSONBody[Credentials]
-    ) -> refresh_tokens.Pair:
-        """Exchange a name and a password for a pair of tokens.
-
-        The access token is valid for 15 minutes, the refresh token for 7 days.
-        """
-        rate_limits.begin_login(data.username, request.scope)
-        user_id = await User.login(data.username, data.password)
-        user = await User.objects().where(User.id == user_id).first() if user_id else None
-        if user is None:
-            raise errors.WrongCredentials()
-        rate_limits.end_login(data.username, request.scope)
-        return await refresh_tokens.issue_pair(user)
-
-    @post(
-        "/refresh",
-        **openapi.operation(
-            "refreshToken",
-            "Refresh the tokens",
-            refresh_tokens.Pair,
-            EXAMPLE_PAIR,
-            errors.InvalidRefreshToken(),
-            *openapi.BODY_REFUSALS,
-            is_public=True,
-        ),
-    )
-    async def refresh(self, data: JSONBody[Refresh]) -> refresh_tokens.Pair:
-        """Exchange a refresh token for a new pair of tokens."""
-        return await refresh_tokens.refresh_pair(data.refresh)
