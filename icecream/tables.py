@@ -5,7 +5,9 @@ row never deletes a paid order or its rows. Columns have no DEFAULT in the datab
 missing value is an error and not a silent zero.
 """
 
-from datetime import timedelta
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from piccolo.apps.user.tables import BaseUser
@@ -33,6 +35,11 @@ from icecream.runtime import passwords
 MAX_PRICE = 100_000_000
 MAX_STOCK = 10**12
 MAX_QUANTITY = 100_000
+# A session in the admin ends after this time without a use, and in any case after its lifetime
+# (NIST SP 800-63B-4, 2.2.3). A use is written at most once in the interval.
+SESSION_IDLE_TIME = timedelta(hours=1)
+SESSION_LIFETIME = timedelta(hours=24)
+SESSION_WRITE_INTERVAL = timedelta(minutes=5)
 # The kinds of jobs.
 JOB_KINDS = (*states.PAYMENT_KINDS, "notice")
 # A webhook event is retried for this time: its order may not be in the database yet.
@@ -59,7 +66,59 @@ class User(BaseUser, tablename="users"):
 
 
 class Session(SessionsBase, tablename="sessions"):
-    """A sign-in to the admin."""
+    """A sign-in to the admin; the hash of its token is stored, and its times are UTC.
+
+    These are the methods that Piccolo calls. `expiry_date` is never after `max_expiry_date`.
+    """
+
+    @staticmethod
+    def hash_token(token: str) -> str:
+        """Return what is stored of a token."""
+        return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @classmethod
+    async def create_session(
+        cls,
+        user_id: int,
+        expiry_date: datetime | None = None,
+        max_expiry_date: datetime | None = None,
+    ) -> "Session":
+        """Store a new session, and return it with its token; also delete the expired ones."""
+        now, token = datetime.now(UTC).replace(tzinfo=None), secrets.token_urlsafe(32)
+        await cls.delete().where(cls.expiry_date <= now)
+        session = cls(
+            token=cls.hash_token(token),
+            user_id=user_id,
+            expiry_date=now + SESSION_IDLE_TIME,
+            max_expiry_date=now + SESSION_LIFETIME,
+        )
+        await session.save()
+        session.token = token
+        return session
+
+    @classmethod
+    async def get_user_id(cls, token: str, increase_expiry: timedelta | None = None) -> int | None:
+        """Return the user of a session that has not ended.
+
+        Args:
+            increase_expiry: this is a use of the session: its idle time begins again. It is written
+                only once in this time.
+        """
+        now, is_this = datetime.now(UTC).replace(tzinfo=None), cls.token == cls.hash_token(token)
+        columns = (cls.user_id, cls.expiry_date, cls.max_expiry_date)
+        row = await cls.select(*columns).where(is_this, cls.expiry_date > now).first()
+        if row is None:
+            return None
+        end = min(now + SESSION_IDLE_TIME, row["max_expiry_date"])
+        if increase_expiry is not None and end - row["expiry_date"] >= increase_expiry:
+            await cls.update({cls.expiry_date: end}).where(is_this)
+        user: int = row["user_id"]
+        return user
+
+    @classmethod
+    async def remove_session(cls, token: str) -> None:
+        """End a session."""
+        await cls.delete().where(cls.token == cls.hash_token(token))
 
 
 class RefreshToken(Table, tablename="refresh_token"):

@@ -93,12 +93,18 @@ COUNTED_LATER = """
 import asyncio
 from icecream import bootstrap, database
 from icecream.integrity import doctor
-from icecream.tables import CustomerDay, Flavor, OrderLine, RefreshToken, User
+from icecream.tables import CustomerDay, Flavor, OrderLine, RefreshToken, Session, User
 from tests import history
 TOKENS = (
     'INSERT INTO refresh_token (jti, family, "user", successor, expires_at) VALUES '
     "('old', 'f', 1, 'new', '2099-01-01 00:00:00+00:00'),"
     "('new', 'f', 1, NULL, '2099-01-01 00:00:00+00:00')"
+)
+# Two sessions with one plain token, which was possible.
+SESSIONS = (
+    "INSERT INTO sessions (token, user_id, expiry_date, max_expiry_date) VALUES "
+    "('plain', 1, '2099-01-01 00:00:00', '2099-01-01 00:00:00'),"
+    "('plain', 1, '2099-01-01 00:00:00', '2099-01-01 00:00:00')"
 )
 async def main():
     async with database.open_pool():
@@ -114,6 +120,7 @@ async def main():
     async with database.open_pool():
         await bootstrap.migrate_to("2026-11-25T01:40:00:000000")
         await database.DB.run_ddl(TOKENS)
+        await database.DB.run_ddl(SESSIONS)
     async with database.open_pool():
         await bootstrap.migrate(print)
     async with database.open_pool():
@@ -124,6 +131,7 @@ async def main():
         assert await CustomerDay.exists()
         (new,) = await RefreshToken.select(RefreshToken.jti).where(RefreshToken.parent == "old")
         assert new == {"jti": "new"}
+        assert not await Session.exists()
         await past.go_on(50)
         assert await doctor.find_violations() == {}
         print("counted")

@@ -1,17 +1,17 @@
 """Accounts: creating, disabling and enabling them; passwords; admin sessions."""
 
 import re
-from datetime import timedelta
 
 from icecream import database, errors, fields
 from icecream.accounts import refresh_tokens, tokens
 from icecream.runtime import passwords
-from icecream.tables import Session, User
+from icecream.tables import SESSION_WRITE_INTERVAL, Session, User
 
 
-async def find_session_user(session: str, *, extend: timedelta | None = None) -> User | None:
-    """Return the user of this admin session cookie; `extend` prolongs the session."""
-    user = await Session.get_user_id(session, increase_expiry=extend) if session else None
+async def find_session_user(session: str, *, is_use: bool = False) -> User | None:
+    """Return the user of this admin session; after a use, its idle time begins again."""
+    interval = SESSION_WRITE_INTERVAL if is_use else None
+    user = await Session.get_user_id(session, interval) if session else None
     if user is None:
         return None
     return await User.objects().where(User.id == user, User.active.eq(True)).first()

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 
 from icecream import errors
 from icecream.accounts import users
+from icecream.admin import cookies
 from icecream.http import middleware
 
 # Vue sets styles on elements, and icons are data URLs. All other styles and scripts are files.
@@ -32,8 +33,6 @@ Members = dict[Annotated[str, Meta(pattern="^[a-z]")], Any]
 MEMBERS_PATHS = ("/admin/api/tables/", "/admin/api/forms/")
 SIGN_IN_PATH = "/admin/sign-in/"
 PAGE = middleware.add_prefix_to_links((Path(__file__).parent / "sign-in.html").read_text())
-# The name of Piccolo's session cookie.
-COOKIE = "id"
 
 
 async def show_sign_in(_: PiccoloRequest) -> HTMLResponse:
@@ -47,7 +46,7 @@ async def is_signed_in_staff(scope: Any) -> bool:
     Piccolo's own page finds this out with four refused requests, which the browser's console shows
     as errors.
     """
-    user = await users.find_session_user(PiccoloRequest(scope).cookies.get(COOKIE, ""))
+    user = await users.find_session_user(PiccoloRequest(scope).cookies.get(cookies.SESSION, ""))
     return user is not None and user.admin
 
 
@@ -75,6 +74,18 @@ async def read_json_object(receive: Receive, path: str) -> tuple[dict[str, Any],
     return members, replay
 
 
+def refuse_foreign_page(scope: Any) -> None:
+    """Refuse a request that the page of another origin sends.
+
+    Raises:
+        errors.Forbidden: the browser says so. (Older browsers say nothing; Piccolo checks the CSRF
+            token in any case, and with https the origin too.)
+    """
+    site = PiccoloRequest(scope).headers.get("sec-fetch-site", "same-origin")
+    if site not in ("same-origin", "none"):
+        raise errors.Forbidden("Another page sent this request.")
+
+
 def respond_with_text(_: Request[Any, Any, Any], refusal: errors.Refusal) -> Response[str]:
     """Return a refusal as plain text, because Piccolo's page shows only text."""
     return Response(
@@ -85,23 +96,8 @@ def respond_with_text(_: Request[Any, Any, Any], refusal: errors.Refusal) -> Res
     )
 
 
-def _restrict_cookie(cookie: bytes, *, https: bool, prefix: str) -> bytes:
-    """Restrict one of Piccolo's cookies to our HTTPS host and path."""
-    if https and b"Secure" not in cookie:
-        # Piccolo's CSRF cookie lacks it.
-        cookie += b"; Secure"
-    return cookie.replace(b"Path=/", f"Path={prefix}".encode()) if prefix else cookie
-
-
-def add_headers(message: Any, path: str, *, https: bool, prefix: str) -> None:
-    """Add our headers to the start of a response, and restrict its cookies."""
-    message["headers"] = [
-        (
-            name,
-            _restrict_cookie(value, https=https, prefix=prefix) if name == b"set-cookie" else value,
-        )
-        for name, value in message["headers"]
-    ]
+def add_headers(message: Any, path: str) -> None:
+    """Add our headers to the start of a response."""
     headers = MutableScopeHeaders.from_message(message)
     headers["Content-Security-Policy"] = CSP
     if path.startswith(ASSETS_PATH) and message["status"] == 200:

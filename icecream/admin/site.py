@@ -16,8 +16,8 @@ from litestar.types import Message, Receive, Scope, Send
 from starlette.requests import Request as PiccoloRequest
 from starlette.responses import RedirectResponse
 
-from icecream import errors, settings
-from icecream.admin import login
+from icecream import errors, settings, tables
+from icecream.admin import cookies, login
 from icecream.http import bodies, rate_limits
 from icecream.orders import placing
 
@@ -83,9 +83,8 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
     Building the admin takes as long as the rest of the start, and most processes never use it.
     `notify` notifies the workers of payments.
     """
-    address = urlsplit(settings.load().address)
-    https = address.scheme == "https"
-    build = partial(_build, address.hostname or "", https=https, notify=notify)
+    host = urlsplit(settings.load().address).hostname or ""
+    build = partial(_build, host, https=cookies.is_https(), notify=notify)
     piccolo = _build_at_first_use(build)
 
     @asgi(
@@ -101,15 +100,22 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
         # Litestar removes the mount's path, but Starlette expects the full path.
         prefix = scope["root_path"]
         path = unquote(scope["raw_path"].split(b"?")[0].decode("latin-1")).removeprefix(prefix)
-        call: Any = scope | {"path": prefix + path, "root_path": f"{prefix}/admin"}
+        call: Any = scope | {
+            "path": prefix + path,
+            "root_path": f"{prefix}/admin",
+            "headers": cookies.to_piccolo(scope),
+        }
         # The name whose password this request lets Piccolo check.
         checked_name: str | None = None
 
         async def protected(message: Message) -> None:
             if message["type"] == "http.response.start":
-                login.add_headers(message, path, https=https, prefix=prefix)
+                message["headers"] = cookies.to_browser(message["headers"], scope)
+                login.add_headers(message, path)
                 if checked_name is not None and message["status"] < HTTPStatus.BAD_REQUEST:
                     rate_limits.end_login(checked_name, call)
+                    # A sign-in ends the older session of this browser.
+                    await tables.Session.remove_session(cookies.read_session(scope))
             await send(message)
 
         if path.startswith(DOCS_PATHS) or scope["type"] != ScopeType.HTTP:
@@ -120,6 +126,7 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
             await redirect(call, receive, send)
             return
         if scope["method"] not in SAFE_METHODS:
+            login.refuse_foreign_page(call)
             checked_name, receive = await _read_body(call, path, receive)
         app = await piccolo()
         try:

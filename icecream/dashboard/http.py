@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 
 from icecream import database, errors, settings
 from icecream.accounts import users
-from icecream.admin import login
+from icecream.admin import cookies
 from icecream.dashboard import assets, page
 from icecream.dashboard import stream as dashboard_stream
 from icecream.database import shared_reads
@@ -29,16 +29,10 @@ CSP = (
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 HEADERS = {"Content-Security-Policy": CSP, "Cache-Control": "no-store"}
-# As in the admin: opening a page shortly before the session expires extends the session.
-SESSION_EXTENSION = timedelta(minutes=20)
 SIGN_IN = "Sign in to the admin first."
 NO_FIGURES = "The database is unavailable. No figures can be shown right now."
 Call = Request[None, None, State]
 DEPENDENCIES = {"days": Provide(parse_day_range, sync_to_thread=False)}
-
-
-def _session_cookie(request: ASGIConnection[Any, Any, Any, Any]) -> str:
-    return request.cookies.get(login.COOKIE, "")
 
 
 async def _is_staff_session(session: str) -> bool:
@@ -47,7 +41,7 @@ async def _is_staff_session(session: str) -> bool:
 
 
 async def _require_staff(request: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    user: User | None = await users.find_session_user(_session_cookie(request))
+    user: User | None = await users.find_session_user(cookies.read_session(request.scope))
     if user is None:
         raise errors.Unauthenticated(SIGN_IN)
     if not user.admin:
@@ -77,7 +71,7 @@ async def show_dashboard(
     if since is None:
         period = period or DEFAULT_PERIOD
     try:
-        user = await users.find_session_user(_session_cookie(request), extend=SESSION_EXTENSION)
+        user = await users.find_session_user(cookies.read_session(request.scope), is_use=True)
         if user is None:
             return _redirect_to_sign_in(request)
         if not user.admin:
@@ -126,7 +120,7 @@ async def download_sales(days: NamedDependency[reports.DayRange]) -> Response[st
 async def stream_changes(request: Call, state: State) -> ASGIApp:
     """Send a server-sent event whenever the figures may have changed."""
     return dashboard_stream.PageStream(
-        state.open_pages, _session_cookie(request), _is_staff_session
+        state.open_pages, cookies.read_session(request.scope), _is_staff_session
     )
 
 

@@ -1,0 +1,120 @@
+"""The tables that the admin lists: their columns, and the calls of Piccolo that are refused."""
+
+from typing import Any
+
+from piccolo.columns import JSON, Column
+from piccolo.table import Table
+from piccolo_admin.endpoints import TableConfig
+from piccolo_api.crud.endpoints import OrderBy, PiccoloCRUD
+from piccolo_api.crud.hooks import Hook, HookType
+from piccolo_api.crud.validators import Validators
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as PiccoloRequest
+
+from icecream import tables
+from icecream.admin import rules
+
+MAX_BY_PARAMETER = {"limit": 1000, "offset": 10**9, "__page_size": 1000, "__page": 10**6}
+READ_ONLY = "Only the service writes this table. It is read-only in the admin."
+NO_DELETION = "Orders refer to {}, so they cannot be deleted or replaced; {} instead."
+WRITE_CALLS = ("post_single", "patch_single", "put_single", "delete_single", "delete_all")
+
+
+def _unchanged(_: PiccoloCRUD, data: dict[str, Any]) -> dict[str, Any]:
+    """Keep the text "null": Piccolo converts it to null, but it may be a name."""
+    return data
+
+
+# Piccolo has no setting for this.
+PiccoloCRUD._clean_data = _unchanged  # type: ignore[assignment,method-assign]  # replaced on purpose
+
+
+def check_parameters(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
+    """Refuse parameters that Piccolo treats as "all rows", such as a page of -1 rows."""
+    for name, largest in MAX_BY_PARAMETER.items():
+        values = request.query_params.getlist(name)
+        if len(values) > 1 or not all(
+            n.isascii() and n.isdigit() and int(n) <= largest for n in values
+        ):
+            raise HTTPException(400, f"{name} must be a whole number up to {largest}.")
+    if not request.query_params.get("__range_header_name", "x").isalnum():
+        raise HTTPException(400, "__range_header_name may contain only letters and digits.")
+    shown = request.query_params.get("__visible_fields", "").split(",")
+    if any(column._meta.secret and column._meta.name in shown for column in _columns(piccolo_crud)):
+        raise HTTPException(400, "__visible_fields contains a secret column.")
+
+
+def _columns(piccolo_crud: PiccoloCRUD) -> list[Column]:
+    return piccolo_crud.table._meta.columns
+
+
+def require_limit(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
+    """Refuse to list the names of all rows at once."""
+    if "limit" not in request.query_params:
+        raise HTTPException(400, "limit is required.")
+
+
+def _refuse_calls(calls: tuple[str, ...], reason: str) -> Validators:
+    def refuse(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
+        raise HTTPException(405, reason)
+
+    refused: dict[str, Any] = {call: [refuse] for call in calls}
+    return Validators(every=[check_parameters], get_ids=[require_limit], **refused)
+
+
+def _table_config(
+    group: str, table: type[Table], names: str, *, by: str = "-id", **options: Any
+) -> TableConfig:
+    """Return the configuration of a read-only table, with filters for its visible columns."""
+    columns = [table._meta.get_column_by_name(name) for name in names.split()]
+    first = table._meta.get_column_by_name(by.lstrip("-"))
+    return TableConfig(
+        table,
+        visible_columns=columns,
+        visible_filters=[column for column in columns if not isinstance(column, JSON)],
+        order_by=[OrderBy(first, ascending=not by.startswith("-"))],
+        menu_group=group,
+        **{"validators": _refuse_calls(WRITE_CALLS, READ_ONLY)} | options,
+    )
+
+
+def table_configs() -> list[TableConfig]:
+    user_options: dict[str, Any] = {
+        "link_column": rules.Account.username,
+        "validators": _refuse_calls(
+            WRITE_CALLS[2:], NO_DELETION.format("users", "deactivate the user")
+        ),
+        "hooks": [Hook(HookType.pre_patch, rules.edit_user)],
+    }
+    flavor_options: dict[str, Any] = {
+        "validators": _refuse_calls(
+            WRITE_CALLS[2:], NO_DELETION.format("flavors", "archive the flavor")
+        ),
+        "hooks": [
+            Hook(HookType.pre_save, rules.add_flavor),
+            Hook(HookType.pre_patch, rules.edit_flavor),
+        ],
+    }
+    users = "username email active admin superuser"
+    flavors = "id name price stock archived version"
+    order = "id user status total refunded currency created_at"
+    payment = "id order kind n state amount moved last_error tries first_sent_at provider_ref"
+    sums = "status quantity orders revenue refunded"
+    return [
+        _table_config("Accounts", rules.Account, users, by="username", **user_options),
+        _table_config("Catalogue", tables.Flavor, flavors, by="name", **flavor_options),
+        _table_config("Catalogue", tables.StockMove, "id flavor quantity why by at"),
+        _table_config("Orders", tables.Order, order),
+        _table_config("Orders", tables.OrderLine, "id order flavor quantity unit_price refunded"),
+        _table_config("Orders", tables.Event, "id order seq type payload by at"),
+        _table_config("Orders", tables.IdempotencyKey, "id user key order status created_at"),
+        _table_config("Money", tables.Payment, payment),
+        _table_config("Money", tables.Job, "id kind subject run_at tries"),
+        _table_config(
+            "Money", tables.Notice, "id provider event key reference received_at applied_at"
+        ),
+        _table_config("Totals", tables.FlavorTotal, f"id flavor {sums}"),
+        _table_config("Totals", tables.FlavorDay, f"id flavor day {sums}", by="-day"),
+        _table_config("Totals", tables.CustomerDay, f"id user day {sums}", by="-day"),
+        _table_config("Totals", tables.DayTotal, f"id day {sums}", by="-day"),
+    ]
