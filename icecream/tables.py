@@ -31,6 +31,7 @@ import piccolo_migrations
 from icecream import states
 from icecream.columns import Bounded, Word, reference
 from icecream.runtime import passwords
+from icecream.runtime.logs import security
 
 MAX_PRICE = 100_000_000
 MAX_STOCK = 10**12
@@ -62,7 +63,15 @@ class User(BaseUser, tablename="users"):
         """Return the id of the active user with that password, in constant time for any name."""
         user = await cls.objects().where(cls.username == username).first()
         matches = await passwords.verify_password(password, user.password if user else None)
-        return user.id if user is not None and matches and user.active else None
+        if user is not None and matches and user.active:
+            return user.id
+        reason = "wrong password" if user is not None and not matches else "disabled account"
+        security.log_event(
+            "credentials-refused",
+            account=user.username if user else None,
+            reason=reason if user else "unknown account",
+        )
+        return None
 
 
 class Session(SessionsBase, tablename="sessions"):
@@ -118,7 +127,9 @@ class Session(SessionsBase, tablename="sessions"):
     @classmethod
     async def remove_session(cls, token: str) -> None:
         """End a session."""
-        await cls.delete().where(cls.token == cls.hash_token(token))
+        is_this = cls.token == cls.hash_token(token)
+        for row in await cls.delete().where(is_this).returning(cls.user_id):
+            security.log_event("session-ended", user=row["user_id"])
 
 
 class RefreshToken(Table, tablename="refresh_token"):
@@ -167,6 +178,19 @@ class StockMove(Table, tablename="stock_move"):
     flavor = reference(Flavor)
     quantity = BigInt(default=None)
     why = Varchar(length=200, default=None)
+    by = reference(User, null=True)
+    at = Timestamptz(default=None)
+
+
+class Change(Table, tablename="change"):
+    """A change of one field of a flavor or an account; it never changes itself."""
+
+    id = BigSerial(primary_key=True)
+    subject = Word(("flavor", "user"), default=None)
+    row = BigInt(default=None, help_text="The id of the flavor or the account.")
+    field = Varchar(length=40, default=None)
+    before = Text(null=True, default=None, help_text="Empty for a new row, and for secrets.")
+    after = Text(null=True, default=None, help_text="Empty for secrets.")
     by = reference(User, null=True)
     at = Timestamptz(default=None)
 
@@ -357,6 +381,7 @@ APP_CONFIG = AppConfig(
         RefreshToken,
         Flavor,
         StockMove,
+        Change,
         Order,
         OrderLine,
         IdempotencyKey,

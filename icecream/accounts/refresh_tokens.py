@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from icecream import database, errors
 from icecream.accounts import tokens
+from icecream.runtime.logs import security
 from icecream.tables import RefreshToken, User
 
 REFRESH_LIFETIME = timedelta(days=7)
@@ -88,6 +89,7 @@ async def refresh_pair(encoded: str) -> Pair:
         raise errors.InvalidRefreshToken()
     successor = await database.transaction(lambda: _exchange_or_revoke(_hash_id(str(token.jti))))
     if successor is None:
+        security.log_event("refresh-token-refused", user=user.id)
         raise errors.InvalidRefreshToken("The refresh token was already used; sign in again.")
     return _build_pair(user, *successor)
 

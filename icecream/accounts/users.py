@@ -1,11 +1,17 @@
 """Accounts: creating, disabling and enabling them; passwords; admin sessions."""
 
 import re
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-from icecream import database, errors, fields
+from icecream import change_history, database, errors, fields
 from icecream.accounts import refresh_tokens, tokens
 from icecream.runtime import passwords
+from icecream.runtime.logs import security
 from icecream.tables import SESSION_WRITE_INTERVAL, Session, User
+
+# An account with all of them is an active admin.
+ADMIN_FLAGS = ("active", "admin", "superuser")
 
 
 async def find_session_user(session: str, *, is_use: bool = False) -> User | None:
@@ -18,30 +24,50 @@ async def find_session_user(session: str, *, is_use: bool = False) -> User | Non
 
 
 async def create_user(
-    name: str, password: str, *, email: str | None = None, staff: bool = False, admin: bool = False
+    name: str,
+    password: str,
+    *,
+    email: str | None = None,
+    staff: bool = False,
+    admin: bool = False,
+    by: int | None = None,
 ) -> User:
     """Create an account.
 
     Raises:
-        ValueError: the name or the password has a wrong length.
+        ValueError: the name or the password is not allowed.
         errors.AccountExists: the name or the email is in use.
     """
     if len(name) > 100 or not re.search(fields.LINE_PATTERN, name):
         raise ValueError("A name must have 1 to 100 characters, without control characters.")
     if not fields.is_visible(name):
         raise ValueError("A name must have a visible character.")
-    user = User(
-        username=name,
-        password=await passwords.hash_password(password),
-        email=email or None,
-        active=True,
-        admin=staff or admin,
-        superuser=admin,
-    )
-    try:
+    values = {"username": name, "email": email or None, "active": True}
+    roles = {"admin": staff or admin, "superuser": admin}
+    return await insert_user(values | roles, password, by=by)
+
+
+async def insert_user(values: dict[str, Any], password: str, *, by: int | None) -> User:
+    """Store a new account with these valid values.
+
+    Raises:
+        ValueError: the password is too short, too long, or common.
+        errors.AccountExists: the name or the email is in use.
+    """
+    hashed = await passwords.hash_password(password)
+
+    async def insert() -> User:
+        user = User(**values, password=hashed)
         await user.save()
+        given = {name: value for name, value in values.items() if value not in (None, False)}
+        await change_history.record_changes("user", user.id, {}, given, by=by)
+        return user
+
+    try:
+        user = await database.transaction(insert)
     except database.CONSTRAINT_VIOLATIONS:
         raise errors.AccountExists() from None
+    security.log_event("account-created", user=user.id, by=by)
     return user
 
 
@@ -58,53 +84,92 @@ async def find_user_id(name: str) -> int:
     return user
 
 
-async def set_password(user: int, password: str) -> None:
+async def set_password(user: int, password: str, *, by: int | None = None) -> None:
     """Change a password, and sign the user out everywhere.
 
     Raises:
-        ValueError: the password is too short or too long.
+        ValueError: the password is too short, too long, or common.
     """
-    hashed = await passwords.hash_password(password)
-
-    async def change() -> None:
-        await User.update({User.password: hashed}).where(User.id == user)
-        await _end_sessions(user)
-
-    await database.transaction(change)
-    tokens.token_cache.forget(user)
+    await edit_user(user, {}, by=by, password=password)
 
 
-async def disable_user(user: int, *, also_last_admin: bool = False) -> None:
+async def disable_user(user: int, *, by: int | None = None, also_last_admin: bool = False) -> None:
     """Disable an account, and sign it out everywhere.
 
     Raises:
         errors.LastAdmin: it is the last active admin, and `also_last_admin` does not allow it.
     """
+    await edit_user(user, {"active": False}, by=by, also_last_admin=also_last_admin)
+
+
+async def enable_user(user: int, *, by: int | None = None) -> None:
+    """Let a disabled account sign in again."""
+    await edit_user(user, {"active": True}, by=by)
+
+
+async def edit_user(
+    user: int,
+    values: dict[str, Any],
+    *,
+    by: int | None,
+    password: str | None = None,
+    also_last_admin: bool = False,
+    further: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Change an account, all or nothing; `further` changes are in the same transaction.
+
+    A new password and disabling end all its tokens and sessions; without the staff role, its
+    sessions in the admin end.
+
+    Raises:
+        errors.NotFound: there is no such account.
+        errors.AccountExists: the name or the email is in use.
+        errors.LastAdmin: no active admin would be left.
+        ValueError: the password is too short, too long, or common.
+    """
+    hashed = await passwords.hash_password(password) if password else None
+
+    changed: dict[str, Any] = {}
 
     async def change() -> None:
-        if not also_last_admin:
-            await require_another_admin(user)
-        await User.update({User.active: False}).where(User.id == user)
-        await _end_sessions(user)
+        nonlocal changed
+        removes_admin = not all(values.get(flag, True) for flag in ADMIN_FLAGS)
+        if removes_admin and not also_last_admin:
+            # Before the row itself is locked: all edits lock the rows of admins in one order.
+            await _require_another_admin(user)
+        rows = await database.for_no_key_update(User.select().where(User.id == user))
+        if not rows:
+            raise errors.NotFound()
+        after = values | ({"password": hashed} if hashed else {})
+        changed = {name: value for name, value in after.items() if rows[0][name] != value}
+        if changed:
+            await User.update(**changed).where(User.id == user)
+            await change_history.record_changes("user", user, rows[0], changed, by=by)
+        if "password" in changed or not changed.get("active", True):
+            await _end_sessions(user)
+        elif not changed.get("admin", True):
+            await Session.delete().where(Session.user_id == user)
+        if further is not None:
+            await further()
 
-    await database.transaction(change)
+    try:
+        await database.transaction(change)
+    except database.CONSTRAINT_VIOLATIONS:
+        raise errors.AccountExists() from None
     tokens.token_cache.forget(user)
+    if changed:
+        security.log_event("account-changed", user=user, by=by, fields=",".join(changed))
 
 
-async def enable_user(user: int) -> None:
-    """Let a disabled account sign in again."""
-    await User.update({User.active: True}).where(User.id == user)
+async def _require_another_admin(user: int) -> None:
+    """Lock all active admins, in a transaction that takes this one's rights or disables it.
 
-
-async def require_another_admin(user: int) -> None:
-    """Lock all active admins, in a transaction that is going to disable this one.
-
-    Two admins that disable each other at the same time wait for each other here.
+    Two admins that disable or demote each other at the same time wait for each other here.
 
     Raises:
         errors.LastAdmin: there is no other active admin.
     """
-    admins = (User.active.eq(True), User.admin.eq(True), User.superuser.eq(True))
+    admins = [getattr(User, flag).eq(True) for flag in ADMIN_FLAGS]
     rows = await database.for_no_key_update(User.select(User.id).where(*admins).order_by(User.id))
     if [row["id"] for row in rows] == [user]:
         raise errors.LastAdmin("This is the last active admin: create another one first.")
@@ -113,6 +178,7 @@ async def require_another_admin(user: int) -> None:
 async def sign_out(user: int) -> None:
     """End all tokens and all admin sessions of a user."""
     await database.transaction(lambda: _end_sessions(user))
+    security.log_event("signed-out-everywhere", user=user)
     # After the commit, so that the next check of a token finds that it has ended.
     tokens.token_cache.forget(user)
 

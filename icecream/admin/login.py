@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 from icecream import errors
 from icecream.accounts import users
 from icecream.admin import cookies
-from icecream.http import middleware
+from icecream.http import middleware, problems
 
 # Vue sets styles on elements, and icons are data URLs. All other styles and scripts are files.
 CSP = (
@@ -86,8 +86,10 @@ def refuse_foreign_page(scope: Any) -> None:
         raise errors.Forbidden("Another page sent this request.")
 
 
-def respond_with_text(_: Request[Any, Any, Any], refusal: errors.Refusal) -> Response[str]:
+def respond_with_text(request: Request[Any, Any, Any], refusal: errors.Refusal) -> Response[str]:
     """Return a refusal as plain text, because Piccolo's page shows only text."""
+    if isinstance(refusal, errors.Forbidden):
+        problems.log_refusal(request.scope, refusal)
     return Response(
         refusal.detail,
         status_code=refusal.status,

@@ -1,21 +1,25 @@
 """Rules for edits in the admin: the same as in the API."""
 
-from typing import Annotated, Any
+from contextvars import ContextVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 from piccolo.columns import Boolean, Column
 from piccolo.table import Table
 
-from icecream import constraints, database, errors, fields, settings
+from icecream import constraints, errors, fields
 from icecream.accounts import http as accounts_http
 from icecream.accounts import users
 from icecream.catalogue import flavors
 from icecream.http import bodies
 from icecream.payments.http import methods as methods_http
-from icecream.runtime import passwords
+from icecream.runtime.logs import security
 from icecream.tables import Flavor, RefreshToken, User
 
+T = TypeVar("T", bound=Struct)
+# The user who sent the current request to Piccolo's table API.
+caller: ContextVar[User] = ContextVar("caller")
 STOCK_IS_READ_ONLY = "Stock changes only by orders and receipts."
 
 OptionalLine = Annotated[
@@ -46,7 +50,7 @@ class UserRules(Struct):
 
 
 class NewFlavorRules(flavors.NewFlavor):
-    """A new flavor from staff."""
+    """A new flavor in the admin."""
 
     archived: bool = False
 
@@ -65,27 +69,24 @@ class Account(User, tablename="users"):
         except msgspec.ValidationError:
             return None
         user = await super().login(*credentials)
-        staff = user is not None and await cls.exists().where(cls.id == user, cls.admin.eq(True))
-        return user if staff else None
+        if user is None or await cls.exists().where(cls.id == user, cls.admin.eq(True)):
+            return user
+        security.log_event("credentials-refused", account=credentials[0], reason="not staff")
+        return None
 
     @classmethod
     async def update_password(cls, user: int | str, password: str) -> None:
         """Set a password, and sign the user out everywhere."""
-        await users.set_password(int(user), _require_plain_password(password))
+        await users.set_password(int(user), _require_plain_password(password), by=int(user))
 
     @classmethod
     async def create_user(cls, username: str, password: str, **others: Any) -> "Account":
         """Add a user."""
         values = {name: value for name, value in others.items() if value is not None}
         values |= _validate({"username": username} | values, UserRules)
-        user = cls(
-            **values, password=await passwords.hash_password(_require_plain_password(password))
-        )
-        try:
-            await user.save()
-        except database.CONSTRAINT_VIOLATIONS:
-            raise errors.AccountExists() from None
-        return user
+        plain = _require_plain_password(password)
+        user = await users.insert_user(values, plain, by=caller.get().id)
+        return cls(**user.to_dict())
 
 
 # The tables that refer to a user and are shown in the admin.
@@ -100,13 +101,18 @@ def _require_plain_password(password: Any) -> str:
     return password
 
 
-def _validate(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
-    """Return the values for which the rules have fields, checked and normalized."""
+def _convert(values: dict[str, Any], rules: type[T]) -> T:
+    """Convert the values for which the rules have fields."""
     known = {name: values[name] for name in rules.__struct_fields__ if name in values}
     try:
-        return msgspec.structs.asdict(msgspec.convert(known, rules))
+        return msgspec.convert(known, rules)
     except msgspec.ValidationError as error:
         raise bodies.to_validation_failure(error, rules) from None
+
+
+def _validate(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
+    """Return the values for which the rules have fields, checked and normalized."""
+    return msgspec.structs.asdict(_convert(values, rules))
 
 
 async def _load_change(
@@ -118,15 +124,19 @@ async def _load_change(
 
 
 async def add_flavor(row: Flavor) -> Flavor:
-    """Check a new flavor by the rules of the API."""
-    row.version = row.version or 1
-    if row.stock is not None or row.version != 1:
+    """Add a flavor like the API does."""
+    if row.stock is not None or row.version not in (1, None):
         raise errors.ValidationFailed(
             "/stock", "read-only", f"Leave the stock empty. {STOCK_IS_READ_ONLY}"
         )
-    price = settings.load().default_price if row.price is None else row.price
-    new = _validate(row.to_dict() | {"price": price}, NewFlavorRules)
-    row.name, row.price = new["name"], new["price"]
+    values = row.to_dict()
+    del values["stock"]
+    if values["price"] is None:
+        del values["price"]
+    flavor = await flavors.create_flavor(_convert(values, NewFlavorRules), by=caller.get())
+    # Piccolo calls `save` and answers with its result; the row is there already.
+    saved: Any = Flavor.select(Flavor.id).where(Flavor.id == flavor.id)
+    row.save = lambda: saved
     return row
 
 
@@ -148,33 +158,28 @@ async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
                 "This flavor was changed after the page was loaded; reload the page."
             )
 
-    edited = _validate(sent, flavors.FlavorEdit)
-    await flavors.edit_flavor(row_id, flavors.FlavorEdit(**edited), check=check)
+    edited = _convert(sent, flavors.FlavorEdit)
+    await flavors.edit_flavor(row_id, edited, by=caller.get().id, check=check)
+    # An update must set at least one column, so the id is set to its current value.
     return {"id": row_id}
 
 
 async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
-    """Check an edit of a user; a new password or a deactivation signs the user out."""
+    """Edit a user; a new password or a deactivation signs the user out."""
     row, sent = await _load_change(User, row_id, values)
     password = sent.pop("password", None)
-    new = row | sent | _validate(row | sent, UserRules)
-    await _require_unique(row_id, new)
-    if not (new["active"] and new["admin"] and new["superuser"]):
-        await database.transaction(lambda: users.require_another_admin(row_id))
-    if password:
-        await users.set_password(row_id, _require_plain_password(password))
-    if not new["active"]:
-        await users.disable_user(row_id)
-    if new["payment_method"] != row["payment_method"]:
-        # Set here, not by Piccolo, so that it applies to the user's next order.
-        await methods_http.set_payment_method(row_id, new["payment_method"])
-    # An update must set at least one column, so the id is set to its current value.
-    return {name: new[name] for name in sent} | {"id": row_id}
+    valid = {k: v for k, v in _validate(row | sent, UserRules).items() if k in sent}
+    by = caller.get().id
 
+    async def set_method() -> None:
+        if "payment_method" in valid:
+            await methods_http.set_payment_method(row_id, valid["payment_method"], by=by)
 
-async def _require_unique(row_id: int, new: dict[str, Any]) -> None:
-    same = User.username == new["username"]
-    if new["email"]:
-        same = same | (User.email == new["email"])
-    if await User.exists().where(User.id != row_id, same):
-        raise errors.AccountExists()
+    await users.edit_user(
+        row_id,
+        {name: value for name, value in valid.items() if name != "payment_method"},
+        by=by,
+        password=_require_plain_password(password) if password else None,
+        further=set_method,
+    )
+    return {"id": row_id}

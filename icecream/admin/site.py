@@ -18,8 +18,9 @@ from starlette.responses import RedirectResponse
 
 from icecream import errors, settings, tables
 from icecream.admin import cookies, login
-from icecream.http import bodies, rate_limits
+from icecream.http import bodies, problems, rate_limits
 from icecream.orders import placing
+from icecream.runtime.logs import security
 
 log = logging.getLogger(__name__)
 # Piccolo's other pages load files from other hosts, and staff sign in at /admin/.
@@ -77,6 +78,18 @@ async def _read_body(call: Any, path: str, receive: Receive) -> tuple[str | None
     return name, receive
 
 
+async def _conclude(scope: Scope, path: str, status: int, checked_name: str | None) -> None:
+    """Do what follows from Piccolo's response to a request."""
+    if status == HTTPStatus.FORBIDDEN:
+        problems.log_refusal(scope, errors.Forbidden())
+    if checked_name is not None and status < HTTPStatus.BAD_REQUEST:
+        rate_limits.end_login(checked_name, scope)
+        if path.startswith(LOGIN_PATH):
+            security.log_event("signed-in", account=checked_name, session="admin")
+            # A sign-in ends the older session of this browser.
+            await tables.Session.remove_session(cookies.read_session(scope))
+
+
 def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
     """Return the handler of Piccolo Admin for all paths below `/admin`.
 
@@ -112,10 +125,7 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
             if message["type"] == "http.response.start":
                 message["headers"] = cookies.to_browser(message["headers"], scope)
                 login.add_headers(message, path)
-                if checked_name is not None and message["status"] < HTTPStatus.BAD_REQUEST:
-                    rate_limits.end_login(checked_name, call)
-                    # A sign-in ends the older session of this browser.
-                    await tables.Session.remove_session(cookies.read_session(scope))
+                await _conclude(scope, path, message["status"], checked_name)
             await send(message)
 
         if path.startswith(DOCS_PATHS) or scope["type"] != ScopeType.HTTP:
@@ -125,6 +135,7 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
             redirect: Any = RedirectResponse(f"{prefix}/admin/", status)
             await redirect(call, receive, send)
             return
+        rate_limits.log_address(call)
         if scope["method"] not in SAFE_METHODS:
             login.refuse_foreign_page(call)
             checked_name, receive = await _read_body(call, path, receive)

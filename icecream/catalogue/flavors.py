@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict, replace
 
-from icecream import constraints, database, errors, fields, settings
+from icecream import change_history, constraints, database, errors, fields, settings
 from icecream.catalogue import inventory
 from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, User
 
@@ -189,8 +189,9 @@ async def create_flavor(new: NewFlavor, *, by: User) -> FlavorView:
     stock = fields_set.pop("stock", None)
 
     async def insert() -> FlavorView:
-        row = Flavor(**{"price": settings.load().default_price} | fields_set)
-        flavor: int = (await Flavor.insert(row))[0]["id"]
+        values = {"price": settings.load().default_price} | fields_set
+        flavor: int = (await Flavor.insert(Flavor(**values)))[0]["id"]
+        await change_history.record_changes("flavor", flavor, {}, values, by=by.id)
         if stock is not None:
             await inventory.receive_stock(flavor, stock, reason="first stock", by=by.id)
         return (await get_flavor(flavor))[0]
@@ -202,7 +203,7 @@ async def create_flavor(new: NewFlavor, *, by: User) -> FlavorView:
 
 
 async def edit_flavor(
-    flavor: int, edited: FlavorEdit, *, check: Callable[[int], None]
+    flavor: int, edited: FlavorEdit, *, by: int, check: Callable[[int], None]
 ) -> tuple[FlavorView, int]:
     """Change a flavor; its version increases if anything changed.
 
@@ -224,6 +225,7 @@ async def edit_flavor(
         check(row.version)
         changed = {name: value for name, value in fields_set.items() if getattr(row, name) != value}
         if changed:
+            await change_history.record_changes("flavor", flavor, asdict(row), changed, by=by)
             changed["version"] = row.version + 1
             await Flavor.update(**changed).where(Flavor.id == flavor)
         row = replace(row, **changed)

@@ -161,6 +161,7 @@ class Flavors(Controller):
     )
     async def edit_flavor(
         self,
+        request: bodies.ApiRequest,
         flavor: bodies.PathId,
         data: JSONBody[flavors.FlavorEdit],
         if_match: etags.IfMatch = None,
@@ -174,7 +175,8 @@ class Flavors(Controller):
         def check(version: int) -> None:
             etags.require_match(if_match, _tag(version))
 
-        return _tagged_response(await flavors.edit_flavor(flavor, data, check=check))
+        edited = await flavors.edit_flavor(flavor, data, by=request.user.id, check=check)
+        return _tagged_response(edited)
 
     @post(
         "/{flavor:int}/stock",

@@ -17,7 +17,7 @@ from icecream.admin import cookies
 from icecream.dashboard import assets, page
 from icecream.dashboard import stream as dashboard_stream
 from icecream.database import shared_reads
-from icecream.http import bodies, query_parameters
+from icecream.http import bodies, problems, query_parameters
 from icecream.reporting import csv_export, reports, sales
 from icecream.reporting.http.parameters import DEFAULT_PERIOD, Period, Since, Until, parse_day_range
 from icecream.tables import User
@@ -75,6 +75,7 @@ async def show_dashboard(
         if user is None:
             return _redirect_to_sign_in(request)
         if not user.admin:
+            problems.log_refusal(request.scope, errors.Forbidden())
             return _html_response(page.render_staff_only(), 403)
         view = page.build_view(*await reports.build_dashboard(days))
         customers = await sales.load_top_customers(sales.Span(days.since, days.until))

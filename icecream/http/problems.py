@@ -7,8 +7,9 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 
 from icecream import database, errors, settings
-from icecream.http import methods, middleware, query_parameters
+from icecream.http import methods, middleware, query_parameters, rate_limits
 from icecream.runtime import logs
+from icecream.runtime.logs import security
 
 log = logging.getLogger(__name__)
 # Path parameters that are added to log lines.
@@ -23,6 +24,16 @@ REFUSAL_BY_STATUS: dict[int, type[errors.Refusal]] = {
     415: errors.UnsupportedMediaType,
     429: errors.QuotaExceeded,
 }
+
+
+# Refusals of access that are logged. A call without a token or with an expired one is normal, and a
+# wrong password is logged with its account.
+LOGGED_REFUSALS = (
+    errors.Forbidden,
+    errors.InvalidToken,
+    errors.InvalidRefreshToken,
+    errors.InvalidSignature,
+)
 
 
 def _to_refusal(request: Request[Any, Any, Any], error: Exception) -> errors.Refusal:
@@ -58,6 +69,17 @@ def _to_validation_failure(
     return errors.ValidationFailed("", "missing", "A body is required.")
 
 
+def log_refusal(scope: Any, refusal: errors.Refusal) -> None:
+    """Log that access was refused."""
+    user = scope.get("user")
+    security.log_event(
+        "access-refused",
+        code=refusal.code,
+        address=rate_limits.client_address(scope),
+        user=user.id if user else None,
+    )
+
+
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """Return the problem document (RFC 9457) for any error."""
     parameters = request.scope.get("path_params", {})
@@ -65,6 +87,8 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
         **{name: parameters[name] for name in LOGGED_PATH_PARAMETERS & parameters.keys()}
     )
     refusal = _to_refusal(request, error)
+    if isinstance(refusal, LOGGED_REFUSALS):
+        log_refusal(request.scope, refusal)
     content = refusal.document(
         address=settings.load().address,
         instance=middleware.public_path(request.scope),

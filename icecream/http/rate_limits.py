@@ -20,7 +20,8 @@ from msgspec import Struct
 
 from icecream import errors, settings
 from icecream.http import middleware
-from icecream.runtime import passwords
+from icecream.runtime import logs, passwords
+from icecream.runtime.logs import security
 
 # Attempts to sign in with one name from one address until one of them succeeds: enough for typing
 # errors, not for guessing.
@@ -139,6 +140,9 @@ def _failures_key(address: str) -> str:
 
 def _hit(policy: str, item: limits.RateLimitItem, *key: str) -> None:
     if not _limiter.hit(item, policy, *key):
+        if _storage.get(item.key_for(policy, *key)) == item.amount + 1:
+            # Once in each window. A name is not logged: it may be a password in the wrong field.
+            security.log_event("rate-limited", policy=policy, address=key[-1])
         stats = _limiter.get_window_stats(item, policy, *key)
         seconds = stats.reset_time - time.time()
         raise _refusal(*_header_fields(policy, item, stats.remaining, seconds))
@@ -153,6 +157,8 @@ def count_request(caller: str) -> dict[str, str]:
     item = _parse_limit(settings.load().rate_limit)
     count, seconds = request_counts.add(caller, item.get_expiry())
     fields, wait = _header_fields("default", item, item.amount - count, seconds)
+    if count == item.amount + 1:
+        security.log_event("rate-limited", policy="default", caller=caller)
     if count > item.amount:
         raise _refusal(fields, wait)
     return fields
@@ -162,6 +168,11 @@ def client_address(scope: Any) -> str:
     """Return the client's address; uvicorn sets the address that a trusted proxy reports."""
     client = scope.get("client")
     return client[0] if client else "unknown"
+
+
+def log_address(scope: Any) -> None:
+    """Add the client's address to all later log lines of this request."""
+    logs.add_to_context(address=client_address(scope))
 
 
 def client_network(scope: Any) -> str:

@@ -44,6 +44,7 @@ pytestmark = [
 API = "/admin/api/tables"
 READ_ONLY = {
     "stock_move",
+    "change",
     "orders",
     "order_line",
     "event",

@@ -86,11 +86,12 @@ class Me(Controller):
         except ValueError as error:
             raise errors.ValidationFailed("/new_password", "invalid", str(error)) from None
         user = request.user
+        rate_limits.log_address(request.scope)
         rate_limits.begin_login(user.username, request.scope)
         if await User.login(user.username, data.current_password) != user.id:
             raise errors.ValidationFailed("/current_password", "wrong", WRONG_PASSWORD)
         rate_limits.end_login(user.username, request.scope)
-        await users.set_password(user.id, data.new_password)
+        await users.set_password(user.id, data.new_password, by=user.id)
         changed = await User.objects().where(User.id == user.id).first()
         assert changed is not None
         return await refresh_tokens.issue_pair(changed)

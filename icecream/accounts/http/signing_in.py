@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from icecream import errors, fields
 from icecream.accounts import http, refresh_tokens, tokens, users
 from icecream.http import bodies, openapi, rate_limits
+from icecream.runtime.logs import security
 from icecream.tables import User
 
 RefreshToken = Annotated[
@@ -73,12 +74,14 @@ class SigningIn(Controller):
 
         The access token is valid for 15 minutes, the refresh token for 7 days.
         """
+        rate_limits.log_address(request.scope)
         rate_limits.begin_login(data.username, request.scope)
         user_id = await User.login(data.username, data.password)
         user = await User.objects().where(User.id == user_id).first() if user_id else None
         if user is None:
             raise errors.WrongCredentials()
         rate_limits.end_login(data.username, request.scope)
+        security.log_event("signed-in", account=user.username)
         return await refresh_tokens.issue_pair(user)
 
     @post(
@@ -94,8 +97,11 @@ class SigningIn(Controller):
             is_public=True,
         ),
     )
-    async def refresh(self, data: JSONBody[Refresh]) -> refresh_tokens.Pair:
+    async def refresh(
+        self, request: bodies.ApiRequest, data: JSONBody[Refresh]
+    ) -> refresh_tokens.Pair:
         """Exchange a refresh token for a new pair of tokens."""
+        rate_limits.log_address(request.scope)
         return await refresh_tokens.refresh_pair(data.refresh)
 
     @post(
@@ -111,18 +117,20 @@ class SigningIn(Controller):
             is_public=True,
         ),
     )
-    async def revoke(self, data: JSONBody[Revocation]) -> Revoked:
+    async def revoke(self, request: bodies.ApiRequest, data: JSONBody[Revocation]) -> Revoked:
         """End the sign-in that this refresh token belongs to.
 
         Its access tokens end too, within a second. The answer is 200 for any token, also for an
         unknown or an ended one (RFC 7009). With `all`, every sign-in of the account ends, and every
         session in the admin; this needs a valid token.
         """
+        rate_limits.log_address(request.scope)
         family = await refresh_tokens.find_family(data.refresh)
         if family and data.all:
             await users.sign_out(family[0])
         elif family:
             await refresh_tokens.revoke_family(*family)
+            security.log_event("signed-out", user=family[0])
         elif data.all:
             raise errors.InvalidRefreshToken()
         return Revoked("Signed out")

@@ -7,7 +7,7 @@ from litestar import Controller, delete, get, put
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from icecream import constraints, errors, fields
+from icecream import change_history, constraints, database, errors, fields
 from icecream.accounts import tokens
 from icecream.http import bodies, openapi
 from icecream.tables import User
@@ -58,9 +58,19 @@ class MethodView(Struct):
     reference: Reference | None
 
 
-async def set_payment_method(user: int, method: str | None) -> None:
+async def set_payment_method(user: int, method: str | None, *, by: int) -> None:
     """Set a user's payment method; payments in progress keep the method that they began with."""
-    await User.update({User.payment_method: method}).where(User.id == user)
+
+    async def change() -> None:
+        rows = await database.for_no_key_update(
+            User.select(User.payment_method).where(User.id == user)
+        )
+        if rows and rows[0]["payment_method"] != method:
+            await User.update({User.payment_method: method}).where(User.id == user)
+            new = {"payment_method": method}
+            await change_history.record_changes("user", user, rows[0], new, by=by)
+
+    await database.transaction(change)
     # After the commit, so that the next look-up of the user finds the new method.
     tokens.token_cache.forget(user)
 
@@ -97,7 +107,8 @@ class PaymentMethods(Controller):
         It is the payment provider's reference for a card or an account. Your own page gets it from
         the provider. A card number is refused, and is never stored.
         """
-        await set_payment_method(request.user.id, data.reference)
+        user = request.user.id
+        await set_payment_method(user, data.reference, by=user)
         return MethodView(data.reference)
 
     @delete(
@@ -108,4 +119,5 @@ class PaymentMethods(Controller):
     )
     async def remove_method(self, request: bodies.ApiRequest) -> None:
         """Remove the payment method. New orders are refused if the provider requires one."""
-        await set_payment_method(request.user.id, None)
+        user = request.user.id
+        await set_payment_method(user, None, by=user)
