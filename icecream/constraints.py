@@ -94,16 +94,29 @@ def fields_reading_null(kind: Any) -> dict[str, str]:
     }
 
 
+def refuse_number_as_text(kind: Any, steps: tuple[str, ...]) -> FieldProblem | None:
+    """Return the fault of a text at this place if only numbers are allowed there, else None."""
+    found = _type_at(_type_info(kind), steps)
+    plain = _plain_types(found)
+    if any(isinstance(item, inspect.StrType | inspect.AnyType) for item in plain):
+        return None
+    return FieldProblem(steps, "invalid", f"must be {describe_values(found)}")
+
+
 def reads_null_word(kind: Any) -> bool:
     """Return whether msgspec reads the word "null" as null: if null is allowed and text is not."""
     return _reads_null_word(_type_info(kind))
 
 
 def _reads_null_word(kind: inspect.Type) -> bool:
-    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    plain = [item.type if isinstance(item, inspect.Metadata) else item for item in kinds]
+    plain = _plain_types(kind)
     allows_text = any(isinstance(item, inspect.StrType) for item in plain)
     return not allows_text and any(isinstance(item, inspect.NoneType) for item in plain)
+
+
+def _plain_types(kind: inspect.Type) -> list[inspect.Type]:
+    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    return [item.type if isinstance(item, inspect.Metadata) else item for item in kinds]
 
 
 @cache

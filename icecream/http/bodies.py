@@ -1,7 +1,8 @@
 """Parsing of request bodies: JSON or a form becomes one struct, or a precise refusal."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -27,6 +28,7 @@ PLAIN_JSON = (RequestEncodingType.JSON.value, dict[str, str]())
 FORM_TYPES = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
 # Our largest form has three fields.
 MAX_FORM_FIELDS = 1000
+_EXPONENT_PATTERN = re.compile(r"[-+]?[0-9.]+[eE][-+]?[0-9]+")
 # Members that clients of the original service may send back to it; they are ignored.
 READ_ONLY = frozenset({"id", "user", "status", "created_at"})
 
@@ -77,12 +79,11 @@ class ApiRequest(Request[User, Any, Any]):
     async def json(self) -> Any:
         field = self.route_handler.parsed_data_field
         assert field is not None
-        decode = _body_decoder(field.annotation)
-        if decode is not None and self.content_type[0] == RequestEncodingType.JSON:
+        if self.content_type[0] == RequestEncodingType.JSON:
             refuse_content_encoding(self._field("content-encoding"))
             # After any failure, the slower way finds the reason.
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return decode(await self.body())
+                return _body_decoder(field.annotation)(await self.body())
         values = await self._members()
         if isinstance(values, dict):
             known = field.annotation.__struct_fields__
@@ -111,7 +112,7 @@ class ApiRequest(Request[User, Any, Any]):
         try:
             if self.content_type[0] == RequestEncodingType.URL_ENCODED:
                 # Litestar would replace bytes that are not UTF-8 by U+FFFD.
-                unquote_to_bytes(await self.body()).decode()
+                _require_utf8(await self.body())
             form = await self.form()
         except (HTTPException, ValueError, LookupError) as error:
             reason = error.detail if isinstance(error, HTTPException) else error
@@ -122,12 +123,25 @@ class ApiRequest(Request[User, Any, Any]):
         return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
 
 
+def _require_utf8(form: bytes) -> None:
+    for pair in form.split(b"&"):
+        name, _, value = (
+            unquote_to_bytes(part) for part in pair.replace(b"+", b" ").partition(b"=")
+        )
+        try:
+            name.decode()
+            value.decode()
+        except UnicodeDecodeError:
+            shown = name.decode("utf-8", "replace")
+            raise errors.ValidationFailed(
+                json_pointer([shown]), "malformed", f"{shown} must be UTF-8."
+            ) from None
+
+
 @cache
-def _body_decoder(kind: Any) -> Callable[[bytes], Any] | None:
-    """Return a function that decodes JSON into a struct at once; None if that accepts too much."""
-    if constraints.fields_reading_null(kind):
-        return None
-    return msgspec.json.Decoder(kind, strict=False).decode
+def _body_decoder(kind: Any) -> Callable[[bytes], Any]:
+    """Return a function that decodes JSON into a struct at once, but no text into a number."""
+    return msgspec.json.Decoder(kind).decode
 
 
 class ReadyResponse:
@@ -190,10 +204,26 @@ def convert_body(values: Any, kind: type[T]) -> T:
         # A refund of "null" is a mistake; it must not mean a refund of the remaining amount.
         if isinstance(values, dict) and str(values.get(name)).lower() == "null":
             raise errors.ValidationFailed(f"/{name}", "invalid", f"{name} must be {words}.")
+    for steps in _find_exponents(values):
+        # msgspec would read the text "1e3" as the whole number 1000.
+        if problem := constraints.refuse_number_as_text(struct, steps):
+            raise _as_failure(problem)
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise to_validation_failure(error, kind) from None
+
+
+def _find_exponents(values: Any, steps: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the places of texts such as "1e3"."""
+    if isinstance(values, str):
+        if _EXPONENT_PATTERN.fullmatch(values):
+            yield steps
+    elif isinstance(values, dict | list):
+        items = values.items() if isinstance(values, dict) else enumerate(values)
+        for step, value in items:
+            if isinstance(value, str | dict | list):
+                yield from _find_exponents(value, (*steps, str(step)))
 
 
 async def require_exact_ids(
@@ -215,5 +245,8 @@ def json_pointer(steps: Iterable[str]) -> str:
 
 def to_validation_failure(error: msgspec.ValidationError, kind: Any) -> errors.ValidationFailed:
     """Return the refusal for an error that msgspec found; it names the field."""
-    problem = constraints.explain_error(error, kind)
+    return _as_failure(constraints.explain_error(error, kind))
+
+
+def _as_failure(problem: constraints.FieldProblem) -> errors.ValidationFailed:
     return errors.ValidationFailed(json_pointer(problem.steps), problem.code, problem.sentence)
