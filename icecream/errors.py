@@ -207,6 +207,12 @@ class PaymentMethodRequired(Refusal):
     status = 409
 
 
+class PaymentMethodTaken(Refusal):
+    """This payment method belongs to another account."""
+
+    status = 409
+
+
 class RefundInProgress(Refusal):
     """Another refund of this order is in progress."""
 

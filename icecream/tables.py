@@ -55,7 +55,9 @@ class User(BaseUser, tablename="users"):
         length=255,
         null=True,
         default=None,
-        help_text="The payment provider's reference, never a card number.",
+        secret=True,
+        help_text="The payment provider's reference, never a card number. It is not shown. "
+        "Empty keeps it; the word none removes it.",
     )
 
     @classmethod
@@ -130,6 +132,14 @@ class Session(SessionsBase, tablename="sessions"):
         is_this = cls.token == cls.hash_token(token)
         for row in await cls.delete().where(is_this).returning(cls.user_id):
             security.log_event("session-ended", user=row["user_id"])
+
+
+class PaymentMethodOwner(Table, tablename="payment_method_owner"):
+    """The first customer who set a payment method; no other customer may set it, ever."""
+
+    id = BigSerial(primary_key=True)
+    method = Varchar(length=255, unique=True, default=None, secret=True)
+    user = reference(User)
 
 
 class RefreshToken(Table, tablename="refresh_token"):
@@ -254,6 +264,7 @@ class Payment(Table, tablename="payment"):
         length=255,
         null=True,
         default=None,
+        secret=True,
         help_text="The payment provider's reference of the payment method.",
     )
     first_sent_at = Timestamptz(null=True, default=None)
@@ -377,6 +388,7 @@ APP_CONFIG = AppConfig(
     migrations_folder_path=str(Path(piccolo_migrations.__path__[0])),
     table_classes=[
         User,
+        PaymentMethodOwner,
         Session,
         RefreshToken,
         Flavor,

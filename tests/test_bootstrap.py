@@ -93,7 +93,8 @@ COUNTED_LATER = """
 import asyncio
 from icecream import bootstrap, database
 from icecream.integrity import doctor
-from icecream.tables import CustomerDay, Flavor, OrderLine, RefreshToken, Session, User
+from icecream.tables import CustomerDay, Flavor, OrderLine, PaymentMethodOwner
+from icecream.tables import RefreshToken, Session, User
 from tests import history
 TOKENS = (
     'INSERT INTO refresh_token (jti, family, "user", successor, expires_at) VALUES '
@@ -106,10 +107,13 @@ SESSIONS = (
     "('plain', 1, '2099-01-01 00:00:00', '2099-01-01 00:00:00'),"
     "('plain', 1, '2099-01-01 00:00:00', '2099-01-01 00:00:00')"
 )
+METHODS = {3: "cus_1/pm_o'1", 4: "pm_o'1", 5: "pm_card_visa", 6: "pm_card_visa", 7: "pm_2"}
 async def main():
     async with database.open_pool():
         await bootstrap.migrate(print)
         await User.insert(User(username="shop", password="", active=True))
+        for n, method in METHODS.items():
+            await User.insert(User(username=f"{n}", password="", payment_method=method))
         for n, (price, stock) in enumerate(history.FLAVORS):
             await Flavor.insert(Flavor(name=f"flavor {n}", price=price))
         past = history.History(3, [1, 2], [2, 3, 4, 5], clerk=1)
@@ -132,6 +136,11 @@ async def main():
         (new,) = await RefreshToken.select(RefreshToken.jti).where(RefreshToken.parent == "old")
         assert new == {"jti": "new"}
         assert not await Session.exists()
+        owners = await PaymentMethodOwner.select(PaymentMethodOwner.method, PaymentMethodOwner.user)
+        assert {row["method"]: row["user"] for row in owners} == {
+            "cus_1": 3, "pm_o'1": 3, "pm_2": 7}
+        rows = await User.select(User.id, User.payment_method).where(User.id >= 3)
+        assert {row["id"]: row["payment_method"] for row in rows} == METHODS | {4: None}
         await past.go_on(50)
         assert await doctor.find_violations() == {}
         print("counted")

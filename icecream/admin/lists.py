@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from piccolo.columns import JSON, Column
+from piccolo.columns import JSON
 from piccolo.table import Table
 from piccolo_admin.endpoints import TableConfig
 from piccolo_api.crud.endpoints import OrderBy, PiccoloCRUD
@@ -15,18 +15,31 @@ from icecream import tables
 from icecream.admin import rules
 
 MAX_BY_PARAMETER = {"limit": 1000, "offset": 10**9, "__page_size": 1000, "__page": 10**6}
+# SQLite refuses longer patterns; no column that can be searched needs them.
+MAX_VALUE_LENGTH = 10_000
+SECRET_COLUMNS = {
+    column._meta.name
+    for table in tables.APP_CONFIG.table_classes
+    for column in table._meta.secret_columns
+}
 READ_ONLY = "Only the service writes this table. It is read-only in the admin."
 NO_DELETION = "Orders refer to {}, so they cannot be deleted or replaced; {} instead."
 WRITE_CALLS = ("post_single", "patch_single", "put_single", "delete_single", "delete_all")
 
 
-def _unchanged(_: PiccoloCRUD, data: dict[str, Any]) -> dict[str, Any]:
-    """Keep the text "null": Piccolo converts it to null, but it may be a name."""
+def _check_types(piccolo_crud: PiccoloCRUD, data: dict[str, Any]) -> dict[str, Any]:
+    """Refuse true and false as numbers; keep the text "null", which may be a name.
+
+    Piccolo would convert the first to 1 and 0, and the second to null.
+    """
+    for column in piccolo_crud.table._meta.columns:
+        if column.value_type is int and isinstance(data.get(column._meta.name), bool):
+            raise HTTPException(400, f"{column._meta.name} must be a whole number.")
     return data
 
 
 # Piccolo has no setting for this.
-PiccoloCRUD._clean_data = _unchanged  # type: ignore[assignment,method-assign]  # replaced on purpose
+PiccoloCRUD._clean_data = _check_types  # type: ignore[assignment,method-assign]  # replaced on purpose
 
 
 def remember_caller(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:
@@ -44,13 +57,23 @@ def check_parameters(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None
             raise HTTPException(400, f"{name} must be a whole number up to {largest}.")
     if not request.query_params.get("__range_header_name", "x").isalnum():
         raise HTTPException(400, "__range_header_name may contain only letters and digits.")
-    shown = request.query_params.get("__visible_fields", "").split(",")
-    if any(column._meta.secret and column._meta.name in shown for column in _columns(piccolo_crud)):
-        raise HTTPException(400, "__visible_fields contains a secret column.")
+    _refuse_secret_columns(request)
+    if any(len(value) > MAX_VALUE_LENGTH for value in request.query_params.values()):
+        raise HTTPException(400, f"A value may have at most {MAX_VALUE_LENGTH} characters.")
 
 
-def _columns(piccolo_crud: PiccoloCRUD) -> list[Column]:
-    return piccolo_crud.table._meta.columns
+def _refuse_secret_columns(request: PiccoloRequest) -> None:
+    """Refuse to filter and to sort by a secret column, also of a referenced table.
+
+    The order of the rows, or their number, would reveal its values.
+    """
+    named = [name.removesuffix("[]").split("__")[0] for name in request.query_params]
+    for instruction in ("__order", "__visible_fields"):
+        for value in request.query_params.getlist(instruction):
+            named += [name.strip().removeprefix("-") for name in value.split(",")]
+    for name in named:
+        if SECRET_COLUMNS & set(name.split(".")):
+            raise HTTPException(400, f"{name} is secret.")
 
 
 def require_limit(piccolo_crud: PiccoloCRUD, request: PiccoloRequest) -> None:

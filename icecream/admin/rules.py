@@ -20,6 +20,8 @@ from icecream.tables import Flavor, RefreshToken, User
 T = TypeVar("T", bound=Struct)
 # The user who sent the current request to Piccolo's table API.
 caller: ContextVar[User] = ContextVar("caller")
+# The word that removes a payment method.
+NO_METHOD = "none"
 STOCK_IS_READ_ONLY = "Stock changes only by orders and receipts."
 
 OptionalLine = Annotated[
@@ -46,7 +48,7 @@ class UserRules(Struct):
         self.email = self.email or None
         if method := self.payment_method or None:
             methods_http.validate_reference(method, "payment_method")
-        self.payment_method = method
+        self.payment_method = None if method == NO_METHOD else method
 
 
 class NewFlavorRules(flavors.NewFlavor):
@@ -168,6 +170,9 @@ async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
     """Edit a user; a new password or a deactivation signs the user out."""
     row, sent = await _load_change(User, row_id, values)
     password = sent.pop("password", None)
+    # It is not shown, so an unchanged form sends nothing.
+    if not sent.get("payment_method"):
+        sent.pop("payment_method", None)
     valid = {k: v for k, v in _validate(row | sent, UserRules).items() if k in sent}
     by = caller.get().id
 

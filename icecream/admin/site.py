@@ -146,6 +146,7 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
             await app(call, receive, protected)
         except INVALID_VALUE_ERRORS as error:
             log.info("Refused a value in a table's URL: %r", error)
-            raise errors.ValidationFailed("", "invalid", str(error)) from None
+            detail = "A value in the address does not fit its column."
+            raise errors.ValidationFailed("", "invalid", detail) from None
 
     return admin

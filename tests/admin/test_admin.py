@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from icecream import app, settings, tables
+from icecream import app, change_history, settings, tables
 from icecream.admin import cookies as admin_cookies
 from icecream.payments.providers import Declined, Succeeded
 from icecream.tables import (
@@ -276,6 +276,7 @@ async def placed(customer: Caller, flavor: int) -> int:
     await IdempotencyKey.insert(IdempotencyKey(user=by, key="k", fingerprint="f", **answer))
     notice = {"event": f"evt {order}", "key": "k", "reference": "r"}
     await Notice.insert(Notice(provider="simulated", received_at=when, applied_at=when, **notice))
+    await change_history.record_changes("user", by, {}, {"active": True}, by=by)
     return order
 
 
@@ -368,8 +369,74 @@ async def test_no_password_is_shown(admin: httpx.AsyncClient, boss: User) -> Non
     assert answer.status_code == 200, answer.text
     assert answer.json()["first_name"] == "Bo"
     assert "pbkdf2" not in answer.text
-    query = {"password": "pbkdf2", "password__match": "starts"}
-    assert refused(await admin.get(f"{API}/users/", params=query))
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("users", "password"), ("users", "payment_method"), ("payment", "method")],
+)
+async def test_no_secret_column_can_be_read_filtered_or_sorted(
+    admin: httpx.AsyncClient, customer: Caller, placed: int, table: str, column: str
+) -> None:
+    secret = f"pm_{customer.user.id}secret"
+    await Payment.update({Payment.method: secret}).where(Payment.order == placed)
+    await User.update({User.payment_method: secret}).where(User.id == customer.user.id)
+    page = await admin.get(f"{API}/{table}/", params={"__order": "-id"})
+    row = page.json()["rows"][0]
+    assert row[column] is None
+    for path in ("", "?__order=-id", f"{row['id']}/", "new/", "?__readable=true"):
+        answer = await admin.get(f"{API}/{table}/{path}")
+        assert answer.status_code == 200
+        assert secret not in answer.text
+    queries = [
+        f"{column}={secret}",
+        f"{column}[]={secret}",
+        f"{column}__operator=is_null",
+        f"{column}__operator=gt&{column}=a",
+        f"{column}__match=starts&{column}=pm",
+        f"__order={column}",
+        f"__order=id,-{column}",
+        f"__order=id&__order={column}",
+        f"__visible_fields=id,{column}",
+    ]
+    for query in queries:
+        for path in ("", "count/", "ids/"):
+            answer = await admin.get(f"{API}/{table}/{path}?limit=5&{query}")
+            assert (answer.status_code, "is secret" in answer.text) == (400, True), (path, query)
+
+
+@pytest.mark.parametrize("column", ["user.password", "user.payment_method"])
+@pytest.mark.parametrize("instruction", ["__order", "__visible_fields"])
+async def test_no_secret_column_of_a_referenced_table_can_be_used(
+    admin: httpx.AsyncClient, placed: int, instruction: str, column: str
+) -> None:
+    answer = await admin.get(f"{API}/orders/", params={instruction: column})
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("length", [10_001, 60_000])
+async def test_a_long_filter_is_refused(admin: httpx.AsyncClient, placed: int, length: int) -> None:
+    for query in ({"last_error": "x" * length}, {"last_error": "x" * 10_000}):
+        answer = await admin.get(f"{API}/payment/", params=query)
+        assert answer.status_code == (400 if len(query["last_error"]) > 10_000 else 200)
+
+
+@pytest.mark.parametrize("query", [{"id": "9" * 30}, {"order": "x"}, {"amount": "1e400"}])
+async def test_no_answer_has_the_text_of_a_driver(
+    admin: httpx.AsyncClient, query: dict[str, str]
+) -> None:
+    answer = await admin.get(f"{API}/payment/", params=query)
+    assert answer.status_code in (200, 400, 422)
+    assert not re.search(r"asyncpg|sqlite|int\d|bigint|\$1|Python", answer.text)
+
+
+async def test_true_is_no_number(admin: httpx.AsyncClient, flavor: int) -> None:
+    for value in (True, False):
+        answer = await admin.patch(f"{API}/flavor/{flavor}/", json={"price": value})
+        assert (answer.status_code, "price must be a whole number" in answer.text) == (400, True)
+        new = {"name": f"true {flavor}", "price": value}
+        assert (await admin.post(f"{API}/flavor/", json=new)).status_code == 400
+    assert (await flavor_row(flavor))["price"] == 250
 
 
 # Read-only tables
@@ -661,13 +728,15 @@ async def test_a_payment_method_applies_at_once_and_is_never_a_card(
 ) -> None:
     one = f"{API}/users/{customer.user.id}/"
     order = {"flavor": flavor, "quantity": 1}
-    for method in ("pm_1", "pm_2", ""):
+    number = customer.user.id
+    for method in (f"pm_{number}e", f"pm_{number}f", "", "none"):
         assert (await customer.get("/api/payment-method/")).status_code == 200
         answer = await admin.patch(one, json={"payment_method": method})
         assert answer.status_code == 200, answer.text
         number = (await customer.post("/api/orders/", order)).json()["order_id"]
         (row,) = await Payment.select(Payment.method).where(Payment.order == number)
-        assert row["method"] == (method or None)
+        # It is not shown, so an empty field keeps it.
+        assert row["method"] == (None if method == "none" else method or f"pm_{customer.user.id}f")
     answer = await admin.patch(one, json={"payment_method": "4242-4242-4242-4242"})
     assert answer.status_code == 400
     assert answer.text.startswith("payment_method must be ")

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from icecream import change_history, constraints, database, errors, fields
 from icecream.accounts import tokens
 from icecream.http import bodies, openapi
-from icecream.tables import User
+from icecream.tables import PaymentMethodOwner, User
 
 VISIBLE_PATTERN = r"^[!-~]{1,255}$"
 # Documented, not checked here: `reference` refuses with its own error messages.
@@ -19,6 +19,8 @@ Reference = Annotated[
 ]
 # ISO/IEC 7812: 13 to 19 digits in use; the last digit makes the Luhn sum a multiple of ten.
 _CARD_NUMBER = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .-]?[0-9]){12,18}(?![0-9A-Za-z])")
+# Stripe's methods for tests, which all customers may use; they move no money.
+SHARED_TEST_METHOD = re.compile(r"pm_card_\w+", re.ASCII)
 EXAMPLE = {"reference": "pm_1N3T00LkdIwHu7ixt44h1F8k"}
 LOOKS_LIKE_CARD = "must be the provider's reference; this looks like a card number"
 
@@ -59,13 +61,18 @@ class MethodView(Struct):
 
 
 async def set_payment_method(user: int, method: str | None, *, by: int) -> None:
-    """Set a user's payment method; payments in progress keep the method that they began with."""
+    """Set a user's payment method; payments in progress keep the method that they began with.
+
+    Raises:
+        errors.PaymentMethodTaken: another customer set it first.
+    """
 
     async def change() -> None:
         rows = await database.for_no_key_update(
             User.select(User.payment_method).where(User.id == user)
         )
         if rows and rows[0]["payment_method"] != method:
+            await _bind(user, method)
             await User.update({User.payment_method: method}).where(User.id == user)
             new = {"payment_method": method}
             await change_history.record_changes("user", user, rows[0], new, by=by)
@@ -73,6 +80,19 @@ async def set_payment_method(user: int, method: str | None, *, by: int) -> None:
     await database.transaction(change)
     # After the commit, so that the next look-up of the user finds the new method.
     tokens.token_cache.forget(user)
+
+
+async def _bind(user: int, method: str | None) -> None:
+    """Bind a payment method, and the customer that it names at the provider, to this user."""
+    if method is None or SHARED_TEST_METHOD.fullmatch(method):
+        return
+    # In one order, so that two requests do not wait for each other.
+    parts = sorted(filter(None, method.split("/"))) or [method]
+    owners = [PaymentMethodOwner(method=part, user=user) for part in parts]
+    await PaymentMethodOwner.insert(*owners).on_conflict(PaymentMethodOwner.method, "DO NOTHING")
+    is_one = PaymentMethodOwner.method.is_in(parts)
+    if await PaymentMethodOwner.exists().where(is_one, PaymentMethodOwner.user != user):
+        raise errors.PaymentMethodTaken()
 
 
 class PaymentMethods(Controller):
@@ -98,6 +118,7 @@ class PaymentMethods(Controller):
             MethodView,
             EXAMPLE,
             *openapi.BODY_REFUSALS,
+            errors.PaymentMethodTaken(),
             errors.ValidationFailed("/reference", "invalid", f"reference {LOOKS_LIKE_CARD}."),
         ),
     )

@@ -70,14 +70,15 @@ async def put(caller: Caller, body: Any) -> Any:
 
 
 async def test_each_user_has_one_method_or_none(customer: Caller, stranger: Caller) -> None:
+    first, second = (f"pm_{customer.user.id}{letter}" for letter in "ab")
     assert (await customer.get(METHOD)).json() == {"reference": None}
-    answer = await put(customer, {"reference": "pm_1"})
-    assert (answer.status_code, answer.json()) == (200, {"reference": "pm_1"})
-    assert (await customer.get(METHOD)).json() == {"reference": "pm_1"}
+    answer = await put(customer, {"reference": first})
+    assert (answer.status_code, answer.json()) == (200, {"reference": first})
+    assert (await customer.get(METHOD)).json() == {"reference": first}
     assert (await stranger.get(METHOD)).json() == {"reference": None}
     assert (await put(customer, {"reference": None})).json() == {"reference": None}
-    await customer.request("PUT", METHOD, data={"reference": "pm_2"})
-    assert await stored(customer.user) == "pm_2"
+    await customer.request("PUT", METHOD, data={"reference": second})
+    assert await stored(customer.user) == second
     for _ in range(2):
         answer = await customer.request("DELETE", METHOD)
         assert (answer.status_code, answer.content) == (204, b"")
@@ -104,7 +105,7 @@ async def test_any_other_text_is_refused_and_neither_stored_nor_repeated(
 
 async def test_the_very_next_order_is_paid_with_it(customer: Caller, flavor: int) -> None:
     order = {"flavor": flavor, "quantity": 1}
-    for method in ("pm_1", "pm_2", None):
+    for method in (f"pm_{customer.user.id}a", f"pm_{customer.user.id}b", None):
         # The authentication of concurrent calls must not restore the old method.
         others = [asyncio.create_task(customer.get("/api/flavors/")) for _ in range(10)]
         await put(customer, {"reference": method})
@@ -125,3 +126,39 @@ async def test_a_method_set_in_another_process_counts_within_a_second(
     await customer.post("/api/orders/", {"flavor": flavor, "quantity": 1})
     (row,) = await Payment.select(Payment.method).where(Payment.order.user == customer.user.id)
     assert row == {"method": "pm_there"}
+
+
+async def test_a_method_belongs_to_the_first_customer_who_set_it(
+    customer: Caller, stranger: Caller
+) -> None:
+    number = customer.user.id
+    saved, method = f"cus_{number}/pm_{number}c", f"pm_{number}c"
+    assert (await put(customer, {"reference": saved})).status_code == 200
+    assert (await put(customer, {"reference": None})).status_code == 200
+    # Neither the method, nor another method of that customer at the provider.
+    for reference in (saved, method, f"cus_{number}", f"cus_{number}/pm_{number}d"):
+        answer = await put(stranger, {"reference": reference})
+        assert (answer.status_code, answer.json()["code"]) == (409, "payment-method-taken")
+        assert reference not in answer.text
+        assert await stored(stranger.user) is None
+    # A refused request binds nothing.
+    for reference in (saved, method, f"pm_{number}d"):
+        assert (await put(customer, {"reference": reference})).status_code == 200
+
+
+async def test_of_two_customers_at_once_one_gets_the_method(
+    customer: Caller, stranger: Caller
+) -> None:
+    for n in range(5):
+        reference = f"cus_{customer.user.id}x{n}/pm_{customer.user.id}x{n}"
+        answers = await asyncio.gather(
+            *(put(caller, {"reference": reference}) for caller in (customer, stranger))
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 409]
+
+
+async def test_all_customers_may_use_stripes_methods_for_tests(
+    customer: Caller, stranger: Caller
+) -> None:
+    for caller in (customer, stranger):
+        assert (await put(caller, {"reference": "pm_card_visa"})).status_code == 200
