@@ -26,6 +26,8 @@ for name in [name for name in os.environ if name.startswith("ICECREAM_")]:
     del os.environ[name]
 os.environ["ICECREAM_SECRET_KEY"] = "a key that is only used by the tests of this suite"
 os.environ["ICECREAM_ADMIN_PASSWORD"] = ADMIN_PASSWORD = "vanilla-sky-42"
+os.environ["ICECREAM_METRICS_TOKEN"] = METRICS_TOKEN = "a token for the metrics"
+METRICS_HEADERS = {"Authorization": f"Bearer {METRICS_TOKEN}"}
 if WHICH == "postgres":
     from tests import servers
 

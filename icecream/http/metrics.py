@@ -1,6 +1,7 @@
 """`/metrics` for Prometheus (HTTP): counters, and gauges of the current state."""
 
 import asyncio
+import hmac
 import platform
 import socket
 import time
@@ -17,7 +18,7 @@ from prometheus_client import Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
-from icecream import __version__, database, settings
+from icecream import __version__, database, errors, settings
 from icecream.http import methods, request_limits
 from icecream.runtime import instrumentation
 from icecream.tables import Job
@@ -150,7 +151,19 @@ def _build_gauges(
     any_query=True,
 )
 async def get_metrics(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
-    """The metrics page, only for direct requests: anyone can send a request through a proxy."""
+    """The metrics page of a server, whose port is public: only with its own token."""
+    token = settings.load().metrics_token
+    if token is None:
+        raise NotFoundException
+    sent = request.headers.get("authorization", "").encode("latin-1")
+    if not hmac.compare_digest(sent, f"Bearer {token}".encode("latin-1", "replace")):
+        raise errors.Unauthenticated("Send the token in ICECREAM_METRICS_TOKEN as a Bearer token.")
+    return Response(await state.metrics.text(), media_type=CONTENT_TYPE)
+
+
+@get("/metrics")
+async def get_metrics_at_own_port(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
+    """The metrics page at a port of its own, only for direct requests."""
     if any(name in request.headers for name in PROXY_HEADERS):
         raise NotFoundException
     return Response(await state.metrics.text(), media_type=CONTENT_TYPE)
@@ -167,7 +180,10 @@ class _MetricsServer(uvicorn.Server):
 async def serve_metrics(listener: socket.socket, page: MetricsPage) -> AsyncIterator[None]:
     """Serve the page in a process that serves nothing else."""
     app = Litestar(
-        [get_metrics], state=State({"metrics": page}), openapi_config=None, logging_config=None
+        [get_metrics_at_own_port],
+        state=State({"metrics": page}),
+        openapi_config=None,
+        logging_config=None,
     )
     config = uvicorn.Config(
         methods.HeadAndOptions(app),

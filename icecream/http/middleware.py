@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import msgspec
 from litestar.enums import ScopeType
@@ -42,6 +43,8 @@ _HOST_PATTERN = re.compile(
 MAX_PORT = 65_535
 # In the state of a request: the header fields that its response gets.
 RESPONSE_HEADERS = "icecream_response_headers"
+# These characters are not encoded in a path (RFC 3986, 3.3), besides letters, digits and -._~
+PATH_CHARACTERS = "/!$&'()*+,;=:@"
 _encode_json = msgspec.json.Encoder().encode
 HSTS_HEADER = ("Strict-Transport-Security", "max-age=31536000")
 
@@ -81,6 +84,18 @@ def _has_several_hosts(scope: Scope) -> bool:
 def _is_valid_host(host: bytes) -> bool:
     match = _HOST_PATTERN.fullmatch(host)
     return match is not None and int(match["port"] or 0) <= MAX_PORT
+
+
+def _is_unusual(raw_path: bytes) -> bool:
+    """Return whether a path has another, usual spelling.
+
+    A proxy that protects some paths would not recognize the other spellings.
+    """
+    if b"//" in raw_path:
+        return True
+    return b"%" in raw_path and quote_from_bytes(
+        unquote_to_bytes(raw_path), PATH_CHARACTERS
+    ) != raw_path.decode("latin-1")
 
 
 async def _send_refusal(scope: HTTPScope, send: Send, refusal: errors.Refusal) -> None:
@@ -250,10 +265,12 @@ class OuterMiddleware:
             await send(message)
 
         try:
-            if is_host_valid:
-                await self.app(scope, receive, send_with_headers)
-            else:
+            if not is_host_valid:
                 await _send_refusal(scope, send_with_headers, errors.HostInvalid())
+            elif _is_unusual(raw_path):
+                await _send_refusal(scope, send_with_headers, errors.NotFound())
+            else:
+                await self.app(scope, receive, send_with_headers)
         except asyncio.CancelledError:
             # The server is stopping. The work of this request may or may not have been committed.
             if not status:

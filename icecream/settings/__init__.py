@@ -80,6 +80,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     default_price: Annotated[int, Meta(ge=0, le=100_000_000)] = 250
     flavors_added_by: Literal["anyone", "staff"] | None = None
     rate_limit: str = "6000/minute"
+    metrics_token: Annotated[str, Meta(min_length=16)] | None = None
     log_format: Literal["pretty", "json"] = "pretty"
 
     def __post_init__(self) -> None:
@@ -265,7 +266,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def secrets(self) -> list[str]:
         """Values that must never appear in the log; `logs` also hides passwords in addresses."""
         found = [self.secret_key, *self.previous_secret_keys, self.admin_password]
-        found += [self.stripe_api_key, self.stripe_webhook_secret]
+        found += [self.stripe_api_key, self.stripe_webhook_secret, self.metrics_token]
         return [secret for secret in found if secret]
 
     @property

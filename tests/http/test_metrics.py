@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from icecream import __version__, database, errors
+from icecream import __version__, database, errors, settings
 from icecream.catalogue import inventory
 from icecream.http import metrics
 from icecream.idempotency import keys
@@ -27,6 +28,8 @@ from icecream.tables import Job, Order
 from tests import servers
 from tests.conftest import (
     ADMIN_PASSWORD,
+    METRICS_HEADERS,
+    METRICS_TOKEN,
     Caller,
     carry_out,
     ignore_notification,
@@ -67,27 +70,37 @@ def read_figures(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(metrics, "CACHE_SECONDS", 0)
 
     async def read_figures() -> Figures:
-        answer = await client.get("/metrics")
+        answer = await client.get("/metrics", headers=METRICS_HEADERS)
         assert answer.status_code == 200
         return read(answer.text)
 
     return read_figures
 
 
-async def test_the_page_is_prometheus_text_only_for_direct_requests(
-    client: httpx.AsyncClient,
+async def test_the_page_is_prometheus_text_only_with_its_token(
+    client: httpx.AsyncClient, staff: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = await client.get("/metrics")
+    answer = await client.get("/metrics", headers=METRICS_HEADERS)
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert "ratelimit" not in answer.headers
     assert read(answer.text)["build_info", platform.python_version(), __version__] == 1
     assert "/metrics" not in (await client.get("/schema/openapi.json")).json()["paths"]
-    for name in ("Forwarded", "Via", "X-Forwarded-For"):
-        assert (await client.get("/metrics", headers={name: "anything"})).status_code == 404
+    for value in ("", "Bearer", "Bearer x", f"Basic {METRICS_TOKEN}", METRICS_TOKEN, "\xff"):
+        answer = await client.get("/metrics", headers={"Authorization": value.encode("latin-1")})
+        assert (answer.status_code, answer.headers["www-authenticate"][:6]) == (401, "Bearer")
+    assert (await staff.get("/metrics")).status_code == 401
+    # Without a token in the settings there is no page.
+    unset = msgspec.structs.replace(settings.load(), metrics_token=None)
+    monkeypatch.setattr(settings, "load", lambda: unset)
+    for headers in ({}, METRICS_HEADERS):
+        assert (await client.get("/metrics", headers=headers)).status_code == 404
 
 
 async def test_the_page_is_cached_for_a_moment(client: httpx.AsyncClient) -> None:
-    first, second = await asyncio.gather(client.get("/metrics"), client.get("/metrics"))
+    first, second = await asyncio.gather(
+        client.get("/metrics", headers=METRICS_HEADERS),
+        client.get("/metrics", headers=METRICS_HEADERS),
+    )
     assert first.text == second.text
 
 
@@ -384,7 +397,7 @@ def test_the_single_process_with_sqlite_reports_orders_and_payments(tmp_path: Pa
         shop.sign_in("admin", ADMIN_PASSWORD)
         shop.order()
         shop.all_ended()
-        figures = read(shop.http.get("/metrics").text)
+        figures = read(shop.http.get("/metrics", headers=METRICS_HEADERS).text)
         assert (orders(figures), attempts(figures), figures["jobs_due",]) == (1, 1, 0)
         stop(server)
 

@@ -12,7 +12,7 @@ import pytest
 from icecream import app
 from icecream.http import middleware
 from icecream.orders import placing
-from tests.conftest import Caller, records_of
+from tests.conftest import METRICS_HEADERS, Caller, records_of
 
 pytestmark = pytest.mark.anyio
 PATHS = ["/health/live", "/api/orders/", "/nowhere", "/api/token/", "/schema/openapi.json"]
@@ -201,3 +201,36 @@ async def test_an_invalid_host_is_refused_everywhere(
     assert answer.status_code < 500
     if status == 400:
         assert answer.json()["code"] == "host-invalid"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//api/orders/",
+        "/api//orders/",
+        "/api/orders//",
+        "/%61pi/orders/",
+        "/api%2Forders/",
+        "/api/%6Frders/",
+        "/metric%73",
+        "//metrics",
+        "/admin//",
+        "/%61dmin/",
+        "/dashboard%2f",
+        "/health/%6cive",
+        "/nowhere/%c3%a9",
+    ],
+)
+async def test_a_path_has_one_spelling(client: httpx.AsyncClient, path: str) -> None:
+    request = client.build_request("GET", "/", headers=METRICS_HEADERS)
+    request.url = request.url.copy_with(raw_path=path.encode())
+    answer = await client.send(request)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+@pytest.mark.parametrize("path", ["/admin/api/tables/users/%00/", "/nowhere/%C3%A9%20x"])
+async def test_a_path_may_have_encoded_characters_that_need_it(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    assert not middleware._is_unusual(path.encode())
+    assert (await client.get(path)).status_code in (401, 404)
