@@ -28,6 +28,8 @@ Reason = Annotated[
         examples=["melted on the way"],
     ),
 ]
+# Becomes a part of the order's history.
+ShownReason = Annotated[Reason, Meta(description="The order's customer sees it.")]
 Timestamp = Annotated[datetime, Meta(tz=True, extra_json_schema={"maxLength": 27})]
 # Documented, not validated: values of the database are always shown.
 Name = Annotated[str, Meta(extra_json_schema={"maxLength": 100, "pattern": r"\S"})]

@@ -26,6 +26,7 @@ from icecream.tables import Flavor, Order, Payment
 log = logging.getLogger(__name__)
 # The message for the user, and the payments that workers must carry out next.
 FormResult = tuple[str, list[int]]
+SHOWN_REASON = "Reason (the customer sees it)"
 # An id that fits into bigint.
 ID_PATTERN = re.compile("[0-9]{1,18}")
 
@@ -222,7 +223,11 @@ def _build_form(form: AdminForm, notify: placing.NotifyWorkers) -> FormConfig:
                 await notify(staged)
         return message
 
-    model = _build_model(_field_schemas(form.subject) | _field_schemas(form.body))
+    fields_shown = _field_schemas(form.subject) | _field_schemas(form.body)
+    if "reason" in fields_shown and form.subject is not FlavorSubject:
+        # It becomes a part of the order's history.
+        fields_shown["reason"]["title"] = SHOWN_REASON
+    model = _build_model(fields_shown)
     return FormConfig(
         form.name, model, endpoint, description=form.description, form_group=form.group
     )

@@ -106,7 +106,6 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
         copy_scope=True,
         exception_handlers={errors.Refusal: login.respond_with_text},
         exclude_from_auth=True,
-        exclude_from_rate_limit=True,
         any_query=True,
     )
     async def admin(scope: Scope, receive: Receive, send: Send) -> None:

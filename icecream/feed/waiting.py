@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from icecream import database, errors
@@ -11,6 +12,8 @@ from icecream.tables import Order
 
 # A longer requested wait is reduced to this.
 MAX_WAIT_SECONDS = 30
+# In this process; further requests are answered at once.
+MAX_WAITS_PER_USER = 100
 _WAIT_PATTERN = re.compile(r'wait\s*=\s*(?:"([0-9]+)"|([0-9]+))', re.IGNORECASE)
 
 
@@ -29,15 +32,27 @@ class SettlementWaiters:
     def __init__(self, reader: reader.FeedReader) -> None:
         self._reader = reader
         self._waiters: dict[int, set[asyncio.Future[bool]]] = {}
+        self._count_by_user: Counter[int] = Counter()
 
-    async def wait_until_settled(self, order: int, seconds: float) -> bool:
+    async def wait_until_settled(self, order: int, seconds: float, *, user: int) -> bool:
         """Wait until an order is no longer pending, at most for these seconds.
 
-        False means that the server is stopping, or that the database is unavailable. Then the
-        caller answers with the data that it has.
+        False means that the user has too many waiting requests, that the server is stopping, or
+        that the database is unavailable. Then the caller answers with the data that it has.
         """
         if not seconds:
             return True
+        if self._count_by_user[user] >= MAX_WAITS_PER_USER:
+            return False
+        self._count_by_user[user] += 1
+        try:
+            return await self._wait(order, seconds)
+        finally:
+            self._count_by_user[user] -= 1
+            if not self._count_by_user[user]:
+                del self._count_by_user[user]
+
+    async def _wait(self, order: int, seconds: float) -> bool:
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         waiters = self._waiters.setdefault(order, set())
         waiters.add(waiter)

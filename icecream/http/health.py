@@ -61,9 +61,10 @@ class HealthChecks(Controller):
 
     path = "/health"
     include_in_schema = False
-    opt = {"exclude_from_auth": True, "exclude_from_rate_limit": True, "any_query": True}
+    opt = {"exclude_from_auth": True, "any_query": True}
 
-    @get("/live")
+    # It costs nothing, and a refusal would let an orchestrator restart the process.
+    @get("/live", exclude_from_rate_limit=True)
     async def live(self) -> Health:
         """Always `ok`: the process answers."""
         return Health("ok")

@@ -823,6 +823,8 @@ async def test_forms_are_grouped_and_have_the_fields_of_the_api(clerk: httpx.Asy
         schema = (await clerk.get(f"{FORMS}/{form['slug']}/schema/")).json()
         fields[form["slug"]] = list(schema["properties"])
         assert all(field["title"] for field in schema["properties"].values())
+        reason = schema["properties"].get("reason", {"title": "(the customer sees it)"})
+        assert ("customer sees it" in reason["title"]) == (form["slug"] != "receive-stock")
     assert {name: len(forms) for name, forms in grouped["grouped"].items()} == {
         "Orders": 3,
         "Catalogue": 1,

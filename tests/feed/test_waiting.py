@@ -121,10 +121,10 @@ async def test_all_waiting_requests_share_one_subscription_and_do_not_poll(
     room = waiting.SettlementWaiters(reader)
     began = time.monotonic()
     all_of_them = [
-        asyncio.create_task(room.wait_until_settled(one.order, 20)) for one in pending[:2]
+        asyncio.create_task(room.wait_until_settled(one.order, 20, user=1)) for one in pending[:2]
     ]
-    assert await room.wait_until_settled(over, 20)
-    assert await room.wait_until_settled(pending[2].order, 0.3)
+    assert await room.wait_until_settled(over, 20, user=1)
+    assert await room.wait_until_settled(pending[2].order, 0.3, user=1)
     assert list(reader._subscribers) == [room]
     for one in pending[:2]:
         (lease,) = await leases.acquire_leases([one.payment or 0], limit=1, lease_seconds=30)
@@ -135,16 +135,35 @@ async def test_all_waiting_requests_share_one_subscription_and_do_not_poll(
     assert not room._waiters
 
 
+async def test_one_user_has_a_limited_number_of_waiting_requests(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MAX_WAITS_PER_USER", 2)
+    order = (await place(customer.user.id, {flavor: 1})).order
+    room = waiting.SettlementWaiters(feed_reader.FeedReader())
+    waits = [asyncio.create_task(room.wait_until_settled(order, 20, user=1)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert await room.wait_until_settled(order, 20, user=1) is False
+    # Another user still waits; a request without a wait is not counted.
+    assert await room.wait_until_settled(order, 0.1, user=2)
+    assert await room.wait_until_settled(order, 0, user=1)
+    for one in waits:
+        one.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+    assert await room.wait_until_settled(order, 0.1, user=1)
+    assert not room._count_by_user
+
+
 async def test_a_stopping_server_answers_waiting_requests(customer: Caller, flavor: int) -> None:
     number = (await place(customer.user.id, {flavor: 1})).order
     reader = feed_reader.FeedReader()
     room = waiting.SettlementWaiters(reader)
-    closed = asyncio.create_task(room.wait_until_settled(number, 20))
+    closed = asyncio.create_task(room.wait_until_settled(number, 20, user=1))
     await asyncio.sleep(0)
     assert number in room._waiters
     reader.close()
     assert await closed is False
-    assert await room.wait_until_settled(number, 20) is False
+    assert await room.wait_until_settled(number, 20, user=1) is False
 
 
 async def test_a_timeout_around_waiting_works_and_leaves_nothing_behind(
@@ -154,7 +173,7 @@ async def test_a_timeout_around_waiting_works_and_leaves_nothing_behind(
     room = waiting.SettlementWaiters(feed_reader.FeedReader())
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await room.wait_until_settled(number, 20)
+            await room.wait_until_settled(number, 20, user=1)
     assert not room._waiters
 
 

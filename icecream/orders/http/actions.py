@@ -30,7 +30,7 @@ REFUNDING_EXAMPLE = responses.DETAIL_EXAMPLE | {"status": "refunding", "actions"
 class NewRefund(fields.Body):
     """The amount to refund, in minor units, and the reason; no `amount` means all that is left."""
 
-    reason: fields.Reason
+    reason: fields.ShownReason
     amount: Annotated[int, Meta(ge=1, le=responses.MAX_TOTAL, examples=[250])] | None = None
 
     def __post_init__(self) -> None:

@@ -77,7 +77,7 @@ class Orders(Controller):
         answer = responses.OrderPlaced(**asdict(placed.receipt))
         headers = idempotency_http.replay_headers(replayed=placed.replayed)
         if seconds is not None and await state.settlement_waiters.wait_until_settled(
-            placed.order, seconds
+            placed.order, seconds, user=user.id
         ):
             headers["Preference-Applied"] = f"wait={seconds}"
             answer.order = await responses.get_order(placed.order, user=user)

@@ -32,7 +32,7 @@ DECISION_REFUSALS = (
 class Why(fields.Body):
     """The reason for a decision; it is stored in the order's history."""
 
-    reason: Annotated[fields.Reason, Meta(examples=["not in the provider's list"])]
+    reason: Annotated[fields.ShownReason, Meta(examples=["not in the provider's list"])]
 
     def __post_init__(self) -> None:
         self.reason = fields.strip_reason(self.reason)
@@ -41,7 +41,7 @@ class Why(fields.Body):
 class Retry(fields.Body):
     """The reason for a retry, and the provider's reference of the payment, if known."""
 
-    reason: Annotated[fields.Reason, Meta(examples=["the provider is back"])]
+    reason: Annotated[fields.ShownReason, Meta(examples=["the provider is back"])]
     reference: methods_http.Reference | None = None
 
     def __post_init__(self) -> None:
