@@ -6,7 +6,7 @@ TOKENS = "icecream/accounts/tokens.py"
 REFRESH_TOKENS = "icecream/accounts/refresh_tokens.py"
 TOKEN_TESTS = (
     "tests/accounts/test_tokens.py tests/accounts/test_refresh_tokens.py "
-    "tests/accounts/test_http.py"
+    "tests/accounts/http/test_signing_in.py tests/accounts/http/test_me.py"
 )
 TRANSACTIONS = "icecream/database/transactions.py"
 

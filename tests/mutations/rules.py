@@ -3,7 +3,7 @@
 A comment next to a mutation that survives says why this is acceptable.
 """
 
-from tests.mutations import batches, orders, others, payments, refunds
+from tests.mutations import accounts, batches, orders, others, payments, refunds
 
 MUTATIONS = [
     *batches.MUTATIONS,
@@ -11,4 +11,5 @@ MUTATIONS = [
     *payments.MUTATIONS,
     *refunds.MUTATIONS,
     *others.MUTATIONS,
+    *accounts.MUTATIONS,
 ]
