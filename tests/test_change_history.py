@@ -79,7 +79,7 @@ async def test_changes_of_an_account_are_recorded_without_secrets(
     admin: Caller, customer: Caller
 ) -> None:
     user, by = customer.user.id, admin.user.id
-    edit = {"admin": True, "password": "a new password", "payment_method": "pm_secret"}
+    edit = {"admin": True, "password": "a new password", "payment_method": f"pm_{user}h"}
     answer = await admin.request("PATCH", f"{TABLES}/users/{user}/", json=edit)
     assert answer.status_code == 200
     assert await history("user", user) == [

@@ -15,7 +15,7 @@ from icecream.catalogue import flavors
 from icecream.http import bodies
 from icecream.payments.http import methods as methods_http
 from icecream.runtime.logs import security
-from icecream.tables import Flavor, RefreshToken, User
+from icecream.tables import Flavor, PaymentMethodOwner, RefreshToken, User
 
 T = TypeVar("T", bound=Struct)
 # The user who sent the current request to Piccolo's table API.
@@ -93,7 +93,9 @@ class Account(User, tablename="users"):
 
 # The tables that refer to a user and are shown in the admin.
 Account._meta._foreign_key_references = [
-    key for key in User._meta.foreign_key_references if key._meta.table is not RefreshToken
+    key
+    for key in User._meta.foreign_key_references
+    if key._meta.table not in (PaymentMethodOwner, RefreshToken)
 ]
 
 

@@ -261,10 +261,11 @@ class Together:
     def pages(self) -> list[Figures]:
         """Return the figures of the server and of the worker; any of their processes may answer."""
         answers = [
-            httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5) for port in self.addresses
+            httpx.get(f"http://127.0.0.1:{port}/metrics", headers=METRICS_HEADERS, timeout=5)
+            for port in self.addresses
         ]
         assert [one.status_code for one in answers] == [200, 200]
-        heads = [httpx.head(one.request.url, timeout=5) for one in answers]
+        heads = [httpx.head(one.request.url, headers=METRICS_HEADERS, timeout=5) for one in answers]
         assert [(one.status_code, one.content) for one in heads] == [(200, b""), (200, b"")]
         return [read(one.text) for one in answers]
 
@@ -353,9 +354,11 @@ def test_any_process_reports_all_counts_even_of_killed_processes(together: Toget
         assert (orders(served), attempts(worked)) == (30, 30)
         assert worked["batch_size_sum", "settlements"] == 30
     assert [sorted(folder.iterdir()) for folder in folders] == files
-    for port in together.addresses:
-        through = {"X-Forwarded-For": "192.0.2.1"}
-        assert httpx.get(f"http://127.0.0.1:{port}/metrics", headers=through).status_code == 404
+    server, worker = (f"http://127.0.0.1:{port}/metrics" for port in together.addresses)
+    assert httpx.get(server).status_code == 401
+    # The port of the workers needs no token, but no proxy may forward to it.
+    assert httpx.get(worker).status_code == 200
+    assert httpx.get(worker, headers={"X-Forwarded-For": "192.0.2.1"}).status_code == 404
     stop(together.server, together.worker)
     assert not any(folder.exists() for folder in folders)
 
