@@ -88,7 +88,8 @@ class OrderPlacer:
             max_waiting=MAX_QUEUED_ORDERS,
             weight=_line_count,
             after_batch=self._after_commit,
-            overlaps=True,
+            # SQLite has one writer.
+            overlaps=isinstance(database.DB, database.Postgres),
         )
         self._notifications: set[asyncio.Task[None]] = set()
 

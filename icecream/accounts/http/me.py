@@ -12,7 +12,7 @@ from icecream.http import bodies, openapi, rate_limits
 from icecream.runtime import passwords
 from icecream.tables import User
 
-WRONG_PASSWORD = "current_password is not your password."
+NOT_CURRENT = "current_password is not your password."
 EXAMPLE_ACCOUNT = {"id": 7, "username": "Ada", "email": "ada@example.org", "roles": ["staff"]}
 
 
@@ -70,7 +70,7 @@ class Me(Controller):
             refresh_tokens.Pair,
             http.EXAMPLE_PAIR,
             *openapi.BODY_REFUSALS,
-            errors.ValidationFailed("/current_password", "wrong", WRONG_PASSWORD),
+            errors.ValidationFailed("/current_password", "wrong", NOT_CURRENT),
         ),
     )
     async def change_password(
@@ -89,7 +89,7 @@ class Me(Controller):
         rate_limits.log_address(request.scope)
         rate_limits.begin_login(user.username, request.scope)
         if await User.login(user.username, data.current_password) != user.id:
-            raise errors.ValidationFailed("/current_password", "wrong", WRONG_PASSWORD)
+            raise errors.ValidationFailed("/current_password", "wrong", NOT_CURRENT)
         rate_limits.end_login(user.username, request.scope)
         await users.set_password(user.id, data.new_password, by=user.id)
         changed = await User.objects().where(User.id == user.id).first()
