@@ -1,7 +1,7 @@
 """Run the suite on both databases: `python -m tests [ARGUMENTS FOR PYTEST]`.
 
-Without arguments, the command runs all tests in four runs at once, because many tests mostly wait
-for processes. On each database, every second file is in one run and the other files are in another.
+Without arguments, the command runs all tests, four runs at once, because many tests mostly wait for
+processes. The files are spread over more runs than that, so that all end at about the same time.
 `python -m tests --fast` runs only the fast tests, on SQLite.
 The output is printed run by run. The runs on SQLite come last. The last line of a run names the
 tests that it skipped because this machine lacks a tool.
@@ -22,6 +22,9 @@ TESTS = Path(__file__).parent
 # Suites with targets of their own: tests with other servers, and slow ones.
 APART = (TESTS / "peers", TESTS / "fuzz")
 DATABASES = ("postgres", "sqlite")
+RUNS_AT_ONCE = 4
+# On each database. Each run starts a server of its own.
+PARTS = 5
 PERCENT = re.compile(r"\[ *(\d+)%\]")
 
 
@@ -49,15 +52,15 @@ def start(database: str, words: Sequence[str], log: Path) -> Run:
         return Run(subprocess.Popen(command, env=environment, stdout=file, stderr=file), log)
 
 
-def halves() -> list[list[str]]:
-    """Return all test files in two halves, without the suites that have targets of their own."""
+def parts() -> list[list[str]]:
+    """Return all test files in parts, without the suites that have targets of their own."""
     files = sorted(str(file) for file in TESTS.rglob("test_*.py") if not {*APART} & {*file.parents})
-    return [files[0::2], files[1::2]]
+    return [files[n::PARTS] for n in range(PARTS)]
 
 
-def wait(runs: Sequence[Run]) -> None:
-    """Wait until all runs have ended; show their progress on a terminal."""
-    while any(run.process.poll() is None for run in runs):
+def wait(runs: Sequence[Run], most: int = 1) -> None:
+    """Wait until less than `most` runs are active; show their progress on a terminal."""
+    while sum(run.process.poll() is None for run in runs) >= most:
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\033[K{' '.join(f'{run.percent:3}%' for run in runs)}")
             sys.stderr.flush()
@@ -69,15 +72,16 @@ def wait(runs: Sequence[Run]) -> None:
 def main() -> int:
     words = sys.argv[1:]
     is_fast = words == ["--fast"]
-    parts = [words] if words else halves()
+    selections = [words] if words else parts()
     if is_fast:
-        parts = [["--fast", *files] for files in halves()]
+        selections = [["--fast", *files] for files in parts()]
     with ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="icecream-runs-")))
-        runs = []
+        runs: list[Run] = []
         for database in ("sqlite",) if is_fast else DATABASES:
-            for n, part in enumerate(parts):
-                runs.append(start(database, part, folder / f"{database}-{n}.log"))
+            for n, selected in enumerate(selections):
+                wait(runs, RUNS_AT_ONCE)
+                runs.append(start(database, selected, folder / f"{database}-{n}.log"))
                 cleanup.callback(runs[-1].process.kill)
         wait(runs)
         for run in runs:

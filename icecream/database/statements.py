@@ -125,7 +125,7 @@ def select_unique(keys: Sequence[Column], columns: Sequence[Column]) -> Statemen
     return Statement(
         keys,
         f"{select} ({_quote_columns(keys)}) IN ({{rows}})",
-        # The limit makes PostgreSQL search the index for each row, whatever it knows about the
+        # The limit makes PostgreSQL search the index for each row, with any statistics of the
         # table.
         postgres=f"SELECT found.* FROM ({{rows}}) AS wanted ({', '.join(names)}), "
         f"LATERAL ({select} {matches} LIMIT 1) AS found",

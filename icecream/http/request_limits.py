@@ -18,6 +18,9 @@ MAX_HEADER_FIELDS = 100
 # The time for a client to send the head, and then the body. The longest body has 256 kB.
 HEAD_TIMEOUT_SECONDS = 10.0
 BODY_TIMEOUT_SECONDS = 30.0
+# The time for the rest of a body after the server began to stop: shorter than the time after which
+# uvicorn cancels a request, which it logs as an error (`cli.serve.REQUEST_GRACE_SECONDS`).
+STOP_TIMEOUT_SECONDS = 1.0
 # What a header field has beside its name and its value: a colon, a space, and the end of the line.
 FIELD_OVERHEAD_BYTES = 4
 
@@ -43,6 +46,12 @@ class LimitedConnection(ClientConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._in_body:
+            self._clear_deadline()
+            self._set_deadline(STOP_TIMEOUT_SECONDS)
 
     def data_received(self, data: bytes) -> None:
         if not self._in_body:

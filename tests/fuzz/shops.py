@@ -37,7 +37,8 @@ class Pair:
         )
         assert one.status_code < 500, one.text
         assert one.status_code == other.status_code, (method, path, call, one.text, other.text)
-        assert comparable(one) == comparable(other), (method, path, call)
+        left, right = comparable(one), comparable(other)
+        assert left == right, (method, path, call, _first_difference(left, right))
         return one, other
 
     def settle(self) -> None:
@@ -49,6 +50,18 @@ class Pair:
         """Compare everything that can be read."""
         for path in ("orders", "flavors", "stats", "stats/?interval=day", "payments"):
             self.send("GET", f"/api/{path}")
+
+
+def _first_difference(one: Any, other: Any) -> Any:
+    """Return the first members that differ, because whole lists would be too long to read."""
+    if isinstance(one, tuple | list) and isinstance(other, tuple | list) and len(one) == len(other):
+        return next(
+            _first_difference(*pair) for pair in zip(one, other, strict=True) if pair[0] != pair[1]
+        )
+    if isinstance(one, dict) and isinstance(other, dict):
+        names = [name for name in one.keys() | other.keys() if one.get(name) != other.get(name)]
+        return {name: (one.get(name), other.get(name)) for name in names}
+    return one, other
 
 
 def _states(shop: Shop) -> set[str]:

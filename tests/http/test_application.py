@@ -8,8 +8,8 @@ from tests.conftest import Caller
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("path", ["/api/flavors", "/api/flavors/", "/api//flavors//"])
-async def test_slashes_do_not_change_the_route(customer: Caller, path: str) -> None:
+@pytest.mark.parametrize("path", ["/api/flavors", "/api/flavors/"])
+async def test_a_slash_at_the_end_does_not_change_the_route(customer: Caller, path: str) -> None:
     assert (await customer.get(path)).status_code == 200
 
 

@@ -36,6 +36,8 @@ READ_ONLY = {"id", "user", "status", "created_at"}
 BODIES: dict[str, dict[str, Any]] = {
     "POST /api/token": {"username": "x", "password": "x"},
     "POST /api/token/refresh": {"refresh": "x.y.z"},
+    "POST /api/token/revoke": {"refresh": "x.y.z"},
+    "POST /api/me/password": {"current_password": "x", "new_password": "x"},
     "POST /api/flavors/add": {"name": "x"},
     "PATCH /api/flavors/{flavor}": {},
     "POST /api/flavors/{flavor}/stock": {"quantity": 1, "reason": "x"},

@@ -94,7 +94,12 @@ async def new_objects(customer: User) -> dict[str, int]:
         created_at=now,
     ).save()
     await Notice(
-        provider="stripe", event=f"evt_{flavor}", key="", reference="", received_at=now
+        provider="stripe",
+        event=f"evt_{flavor}",
+        key="",
+        reference="",
+        received_at=now,
+        applied_at=now,
     ).save()
     return {"order": placed.order, "payment": payment_id(placed), "flavor": flavor}
 
@@ -125,7 +130,7 @@ class Requests:
         values: dict[str, Any] = VALUES | {"username": caller.username}
         if {*OBJECTS, "new"} & self.names:
             values |= await new_objects(self.customer)
-            values["new"] = f"new {values['flavor']}"
+            values["new"] = f"new-{values['flavor']}"
         tables = (
             sorted(READ_ONLY) if "table" in self.names else self.line.path.split("/")[4:5] or [""]
         )
