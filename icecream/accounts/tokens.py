@@ -3,11 +3,13 @@
 Access tokens that were recently found valid are cached.
 """
 
+import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import jwt
@@ -90,6 +92,13 @@ class _CachedToken(Struct):
     is_being_checked: bool = False
 
 
+class _Check(Struct):
+    """A full check of a token, which began at this (monotonic) time."""
+
+    began_at: float
+    task: asyncio.Task[tuple[AccessToken, User]]
+
+
 class TokenCache:
     """A cache of tokens that were recently found valid, which saves queries.
 
@@ -101,6 +110,7 @@ class TokenCache:
     def __init__(self, *, max_age_seconds: float, max_tokens: int) -> None:
         self._max_age, self._max_tokens = max_age_seconds, max_tokens
         self._cached: dict[str, _CachedToken] = {}
+        self._checks: dict[str, _Check] = {}
         self._forgotten_at = 0.0
 
     def find(self, encoded: str) -> tuple[AccessToken, User] | None:
@@ -115,6 +125,28 @@ class TokenCache:
             cached.is_being_checked = True
             return None
         return cached.token, cached.user
+
+    async def check(
+        self, encoded: str, verify: Callable[[], Coroutine[Any, Any, tuple[AccessToken, User]]]
+    ) -> tuple[AccessToken, User]:
+        """Check a token in full, and cache it; calls at the same time share one check.
+
+        Otherwise, if a check takes longer than the cache lasts, all requests of a busy client check
+        its token at once, which makes their checks even slower.
+        """
+        now = time.monotonic()
+        check = self._checks.get(encoded)
+        if check is None or check.began_at < max(self._forgotten_at, now - self._max_age):
+            check = self._checks[encoded] = _Check(now, asyncio.create_task(verify()))
+            check.task.add_done_callback(partial(self._end_check, encoded, check))
+        # The check belongs to all callers: one of them may be canceled.
+        return await asyncio.shield(check.task)
+
+    def _end_check(self, encoded: str, check: _Check, task: asyncio.Task[Any]) -> None:
+        if self._checks.get(encoded) is check:
+            del self._checks[encoded]
+        if not task.cancelled() and task.exception() is None:
+            self.store(encoded, *check.task.result(), checked_at=check.began_at)
 
     def store(self, encoded: str, token: AccessToken, user: User, *, checked_at: float) -> None:
         """Cache a token after a full check that began at the (monotonic) time `checked_at`."""

@@ -1,6 +1,5 @@
 """Authentication of callers, and the guard for staff."""
 
-import time
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -63,10 +62,14 @@ class BearerAuthentication(JWTAuthenticationMiddleware):
     async def authenticate_token(
         self, encoded_token: str, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
-        started_at = time.monotonic()
-        result = await super().authenticate_token(encoded_token, connection)
-        tokens.token_cache.store(encoded_token, result.auth, result.user, checked_at=started_at)
-        return result
+        authenticate = super().authenticate_token
+
+        async def verify() -> tuple[tokens.AccessToken, User]:
+            result = await authenticate(encoded_token, connection)
+            return result.auth, result.user
+
+        token, user = await tokens.token_cache.check(encoded_token, verify)
+        return AuthenticationResult(user=user, auth=token)
 
 
 def _find_bearer_token(scope: Scope) -> str:
