@@ -55,7 +55,7 @@ def fair(run: Run) -> Iterator[TableLine]:
             for name, method in (("bad", others), ("good", "pm_good")):
                 our.add_customer(name)
                 our.sign_in(name)
-                our.call("PUT", "/api/payment-method/", {"reference": method or "pm_good"})
+                our.call("PUT", "/api/payment-method/", {"reference": method or "pm_unused"})
             if others:
                 our.sign_in("bad")
                 for _ in range(UNPAYABLE_ORDERS):
