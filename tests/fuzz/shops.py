@@ -17,7 +17,7 @@ from tests.processes import Shop, until
 OWN_MEMBERS = {"id", "order_id", "order", "flavor", "user", "payment", "payments", "by"}
 OWN_MEMBERS |= {"request_id", "instance", "created_at", "at", "position", "first_sent_at"}
 # The provider's own words, and how often it was asked.
-OWN_MEMBERS |= {"key", "provider_ref", "tries"}
+OWN_MEMBERS |= {"provider_key", "provider_ref", "tries"}
 IN_PROGRESS = {"new", "sent", "unknown"}
 
 
