@@ -1,6 +1,7 @@
 """`python -m benchmarks [--quick] [ROW ...]`: measure, print the table, write the page."""
 
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -53,6 +54,8 @@ def main(
     if quick:
         rounds, seconds, long_seconds, hour_seconds = 1, 2.0, 30.0, 60.0
         orders, jobs = 100_000, 100_000
+    # So a stopped run drops its databases and ends its processes, like an interrupted one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     _check_programs()
     names = names or [row.__name__ for row in (LONG if is_long else DEFAULT)]
     run = Run(rounds, seconds, long_seconds, hour_seconds, orders, jobs)

@@ -84,13 +84,14 @@ def run(
             if failures := _describe_failures(result):
                 raise CallsFailed(f"{path}: of {result['requests']} calls, {failures}")
             all_responses += int(result["requests"])
+    # On a busy machine the warm-up may be too short for a response.
+    if not result["requests"]:
+        raise CallsFailed(f"{path}: no call got a response in {seconds:g} s")
     rate = 1e6 * result["requests"] / result["microseconds"]
     return Load(rate, result["p50"], result["p99"], all_responses)
 
 
 def _describe_failures(result: dict[str, float]) -> str:
-    if not result["requests"]:
-        return "none got a response"
     return ", ".join(f"{result[key]} got {text}" for key, text in FAILURES.items() if result[key])
 
 

@@ -13,11 +13,14 @@ pytestmark = [pytest.mark.only("sqlite"), pytest.mark.needs("wrk"), pytest.mark.
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers 200 to orders of flavor 1, and 503 to everything else."""
+    """Answers 200 to orders of flavor 1, 503 to other requests, and nothing at `/silent`."""
 
     protocol_version = "HTTP/1.1"
+    ended = threading.Event()
 
     def do_POST(self) -> None:
+        if self.path == "/silent":
+            self.ended.wait()
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.answer(200 if body == b'{"quantity": 1, "flavor": 1}' else 503)
 
@@ -34,10 +37,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address() -> Iterator[str]:
+    Handler.ended.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
         yield f"http://127.0.0.1:{server.server_port}"
+        Handler.ended.set()
         server.shutdown()
         serving.join()
 
@@ -53,3 +58,8 @@ def test_orders_are_counted(address: str) -> None:
 def test_a_failing_call_stops_the_measurement(address: str, flavors: list[int]) -> None:
     with pytest.raises(load.CallsFailed, match=r"^/: of \d+ calls, \d+ got an error status$"):
         load.run(address, "/", "token", connections=1, seconds=1, flavors=flavors, warmup=False)
+
+
+def test_a_measurement_without_a_response_stops(address: str) -> None:
+    with pytest.raises(load.CallsFailed, match=r"^/silent: no call got a response in 1 s$"):
+        load.run(address, "/silent", "token", connections=1, seconds=1, flavors=[1])
