@@ -117,5 +117,7 @@ def test_many_slow_connections_do_not_stop_other_requests(shop: Shop) -> None:
             one.socket.sendall(b"GET / HTTP/1.1\r\nHost:")
         assert shop.http.get("/api/flavors/").status_code == 200
         for one in slow:
-            one.rest()
+            # On a busy machine, the server closes some connections before their bytes arrive.
+            with suppress(ConnectionResetError):
+                one.rest()
         assert shop.order() > 0
