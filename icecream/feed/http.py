@@ -152,10 +152,10 @@ async def find_start_position(**candidates: str | int | None) -> int:
     """
     end = (await events.read_last_event()).position
     present = [(name, str(value)) for name, value in candidates.items() if value is not None]
-    name, text = present[0] if present else ("", str(end))
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= end):
-        raise errors.ValidationFailed(f"/{name}", "invalid", "This is not the id of an event.")
-    return int(text)
+    for name, text in present:
+        if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= end):
+            raise errors.ValidationFailed(f"/{name}", "invalid", "This is not the id of an event.")
+    return int(present[0][1]) if present else end
 
 
 STREAM_EXAMPLE = (

@@ -134,6 +134,9 @@ def parse_choice(name: str, value: str | None, choices: Iterable[str]) -> str | 
 
 def parse_choices(name: str, values: list[str] | None, choices: Iterable[str]) -> tuple[str, ...]:
     """Return the words of a repeatable parameter; empty if it is absent."""
+    most = len(tuple(choices))
+    if len(values or ()) > most:
+        raise invalid_parameter(name, f"must be sent at most {most} times")
     for value in values or ():
         parse_choice(name, value, choices)
     return tuple(dict.fromkeys(values or ()))

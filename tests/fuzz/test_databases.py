@@ -19,7 +19,7 @@ from tests.fuzz import shops
 
 # It starts both databases itself.
 pytestmark = [pytest.mark.only("postgres"), pytest.mark.timeout(1800)]
-EXAMPLES, STEPS = 25, 40
+EXAMPLES, STEPS = 10, 30
 Ids = tuple[int, int]
 # Around the limits, so that refusals are as frequent as successes.
 quantities = st.sampled_from([-1, 0, 1, 2, 3, 50, 100_000, 100_001, 2**63, "2", "x", 1.5, None])

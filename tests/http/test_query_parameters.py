@@ -80,6 +80,7 @@ async def test_pages_without_data_ignore_unknown_parameters(
         ("/api/orders/?limit=x", "limit must be a whole number from 1 to 500."),
         ("/api/orders/?limit=0", "limit must be a whole number from 1 to 500."),
         ("/api/orders/?limit=1&limit=2", "limit must be sent once, not 2 times."),
+        ("/api/orders/?" + "status=paid&" * 7, "status must be sent at most 6 times."),
         ("/api/flavors/?archived=maybe", "archived must be true or false."),
         ("/api/orders/?sort=name", "sort must be one of id, -id, total, -total."),
         ("/api/events/?after=-1", "after must be a whole number from 0 to 9223372036854775807."),
@@ -145,6 +146,16 @@ async def test_a_stream_continues_from_the_last_event_id_parameter(staff: Caller
     """Such scripts send the last id in the query, because custom headers need a preflight."""
     async with asyncio.timeout(10):
         answer = await staff.get("/api/events/?lastEventId=99999999999")
+    problem = check_problem(answer, 400, "validation-failed")
+    assert problem["errors"][0]["pointer"] == "/lastEventId"
+
+
+async def test_each_position_of_a_stream_is_checked_also_one_that_is_not_used(
+    staff: Caller,
+) -> None:
+    headers = {"Last-Event-ID": "0"}
+    async with asyncio.timeout(10):
+        answer = await staff.get("/api/events/?lastEventId=", headers=headers)
     problem = check_problem(answer, 400, "validation-failed")
     assert problem["errors"][0]["pointer"] == "/lastEventId"
 

@@ -1,6 +1,7 @@
 """Test rate limits."""
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 
 import httpx
@@ -122,6 +123,25 @@ async def test_one_address_cannot_try_many_names(customer: Caller) -> None:
         assert [await sign_in(neighbor, f"name {n}") for n in range(3)] == [401, 429, 429]
     async with from_address("2001:db8:0:1::1") as other:
         assert await sign_in(other, "name 1") == 401
+
+
+async def test_the_header_fields_of_each_limit_are_documented(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = (await client.get("/schema/openapi.json")).json()
+    said = document["paths"]["/api/token"]["post"]["responses"]["429"]["headers"]
+    for name in ("LOGIN_ATTEMPT_LIMIT", "FAILED_LOGIN_LIMIT"):
+        with monkeypatch.context() as context:
+            context.setattr(rate_limits, name, rate_limits.limits.parse("1/minute"))
+            body = {"username": name, "password": "wrong password"}
+            answers = [await client.post("/api/token/", json=body) for _ in range(2)]
+        assert answers[1].status_code == 429
+        for field in ("RateLimit", "RateLimit-Policy"):
+            header = said[field]
+            if "$ref" in header:
+                header = document["components"]["headers"][header["$ref"].rpartition("/")[2]]
+            assert re.search(header["schema"]["pattern"], answers[1].headers[field]), field
+        rate_limits._storage.reset()
 
 
 async def test_many_wrong_sign_ins_do_not_stop_a_right_one(customer: Caller) -> None:

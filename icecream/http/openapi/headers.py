@@ -36,12 +36,12 @@ COMMON = {
     "RateLimit-Policy": _text_header(
         "The limit: quota, and window in seconds.",
         '"default";q=6000;w=60',
-        r'^"[a-z]+";q=\d+;w=\d+$',
+        r'^"[a-z-]+";q=\d+;w=\d+$',
     ),
     "RateLimit": _text_header(
         "The remaining calls, and the seconds until the reset.",
         '"default";r=5999;t=60',
-        r'^"[a-z]+";r=\d+;t=\d+$',
+        r'^"[a-z-]+";r=\d+;t=\d+$',
     ),
 }
 BY_STATUS = {
