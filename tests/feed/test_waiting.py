@@ -188,3 +188,14 @@ async def test_a_waiting_request_is_answered_when_the_database_becomes_unavailab
     answer = await customer.request("POST", "/api/orders/", json=body, headers={"Prefer": "wait=9"})
     assert list(answer.json()) == ["status", "order_id"]
     assert "preference-applied" not in answer.headers
+
+
+async def test_a_preference_is_at_most_255_characters_long(customer: Caller, flavor: int) -> None:
+    body = {"quantity": 1, "flavor": flavor}
+    answers = [
+        await customer.post("/api/orders/", body, headers={"Prefer": "x" * length})
+        for length in (255, 256)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 400]
+    (error,) = answers[1].json()["errors"]
+    assert error["pointer"].lower() == "/prefer"

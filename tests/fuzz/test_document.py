@@ -18,10 +18,11 @@ SETTINGS = {"ICECREAM_RATE_LIMIT": "1000000/minute"}
 ROLES = {"customer": [], "staff": ["--staff"], "boss": ["--admin"]}
 EXAMPLES = 50
 # A request that fits the schema may still be refused with 400, for a rule that a schema cannot
-# state: a flavor that does not exist, a day after another one, a cursor of another list.
+# state: a flavor that does not exist, a day after another one, a cursor of another list. And with
+# 422, because the key of each example is used for several requests.
 CONFIGURATION = """
 [checks]
-positive_data_acceptance.expected-statuses = ["2xx", 304, 400, 401, 403, 404, 409, 412, 429]
+positive_data_acceptance.expected-statuses = ["2xx", 304, 400, 401, 403, 404, 409, 412, 422, 429]
 """
 
 

@@ -56,7 +56,8 @@ class Orders(Controller):
             HeaderParameter(
                 name="Prefer",
                 description="`wait=N`: wait until the payment has ended, for N seconds (RFC 7240).",
-                schema_extra={"pattern": r"^[^\r\n]*$", "maxLength": 255, "examples": ["wait=10"]},
+                max_length=255,
+                schema_extra={"pattern": r"^[^\r\n]*$", "examples": ["wait=10"]},
             ),
         ] = None,
     ) -> ASGIApp:
