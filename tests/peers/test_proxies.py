@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests import servers
-from tests.conftest import ADMIN_PASSWORD, tool
+from tests.conftest import ADMIN_PASSWORD, METRICS_HEADERS, tool
 from tests.peers import proxies
 from tests.processes import PATIENCE, Shop, until
 
@@ -172,5 +172,6 @@ def test_an_http_2_client_is_served(client: httpx.Client, certificate: proxies.C
     assert answer.stdout.splitlines()[-1] == "2 200", answer
 
 
-def test_metrics_are_not_served_through_a_proxy(client: httpx.Client) -> None:
-    assert client.get("/metrics").status_code == 404
+def test_metrics_need_their_token_through_a_proxy_too(client: httpx.Client) -> None:
+    assert client.get("/metrics").status_code == 401
+    assert client.get("/metrics", headers=METRICS_HEADERS).status_code == 200
