@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
-from piccolo.query import Select
 from piccolo.query.functions import Sum
 
 from icecream import database, errors, states
@@ -24,11 +23,11 @@ class StockRow(Struct):
 
 
 _STOCK_COLUMNS = database.columns_of(Flavor, StockRow)
-_LOCK_STOCK = database.select_by(
-    Flavor.id, _STOCK_COLUMNS, where="NOT archived", lock="NO KEY UPDATE"
-)
+_ON_SALE = "NOT archived"
+_READ_STOCK = database.select_by(Flavor.id, _STOCK_COLUMNS, where=_ON_SALE)
+_LOCK_STOCK = database.select_by(Flavor.id, _STOCK_COLUMNS, where=_ON_SALE, lock="NO KEY UPDATE")
 # Only `for_update` excludes this lock.
-_SHARE_STOCK = database.select_by(Flavor.id, _STOCK_COLUMNS, where="NOT archived", lock="KEY SHARE")
+_SHARE_STOCK = database.select_by(Flavor.id, _STOCK_COLUMNS, where=_ON_SALE, lock="KEY SHARE")
 _LOCK_STOCK_OF_ORDERS = database.select_by(
     Flavor.id, (Flavor.id,), lock="NO KEY UPDATE", within=(OrderLine.order, OrderLine.flavor)
 )
@@ -90,7 +89,8 @@ class StockReservation:
 
 async def read_stock(flavors: Collection[int]) -> StockReservation:
     """Read these flavors without a lock: the stock may change at any time."""
-    rows = [StockRow(**row) for row in await _select_on_sale(flavors)]
+    found = await _READ_STOCK([(flavor,) for flavor in flavors])
+    rows = [StockRow(**row) for row in found]
     return _reservation(rows, rows)
 
 
@@ -130,18 +130,6 @@ async def to_reservation(
     return _reservation(rows, [StockRow(**row) for row in locked])
 
 
-def _select_flavors(ids: Iterable[int]) -> Select[Flavor]:
-    return (
-        Flavor.select(*_STOCK_COLUMNS)
-        .where(database.is_any(Flavor.id, sorted(ids)))
-        .order_by(Flavor.id)
-    )
-
-
-def _select_on_sale(ids: Iterable[int]) -> Select[Flavor]:
-    return _select_flavors(ids).where(Flavor.archived.eq(False))
-
-
 def _reservation(rows: Iterable[StockRow], counted: Iterable[StockRow]) -> StockReservation:
     return StockReservation(
         prices={row.id: row.price for row in rows},
@@ -163,7 +151,7 @@ async def receive_stock(
         errors.ValidationFailed: the stock would exceed the maximum.
     """
     # Lock the row exclusively: when counting starts, no other transaction may use this flavor.
-    rows = await database.for_update(_select_flavors([flavor]))
+    rows = await database.for_update(Flavor.select(Flavor.stock).where(Flavor.id == flavor))
     if not rows:
         raise errors.NotFound
     moves, left = [(reason, quantity)], rows[0]["stock"]

@@ -62,7 +62,6 @@ __all__ = [
     "check_writable",
     "columns_of",
     "delete_by",
-    "for_key_share",
     "for_no_key_update",
     "for_update",
     "for_update_skip_locked",
@@ -252,14 +251,6 @@ async def for_no_key_update(query: Select[Any]) -> list[dict[str, Any]]:
     """Lock the rows of a query, and wait for other locks; others may still insert references."""
     if isinstance(DB, Postgres):
         query = query.lock_rows("NO KEY UPDATE")
-    rows: list[dict[str, Any]] = await query
-    return rows
-
-
-async def for_key_share(query: Select[Any]) -> list[dict[str, Any]]:
-    """Share a lock on the rows of a query, to refer to them; only `for_update` excludes it."""
-    if isinstance(DB, Postgres):
-        query = query.lock_rows("KEY SHARE")
     rows: list[dict[str, Any]] = await query
     return rows
 

@@ -140,7 +140,7 @@ def _end_order(transition: OrderTransition, by: int | None, **details: Detail) -
 
 
 class TransitionData(Struct):
-    """What has to be read before the changes of orders can be written; the stock is locked."""
+    """What has to be read before the changes of orders can be written."""
 
     lines: dict[int, list[order_lines.Line]]
     event_ids: Rows
@@ -150,13 +150,14 @@ class TransitionData(Struct):
 
 
 def data_queries(
-    orders: Sequence[int], *, changing: Collection[int]
+    orders: Sequence[int], *, changing: Collection[int], releasing: Collection[int]
 ) -> list[database.BoundStatement]:
     """Return the queries for the data of the orders' transitions, which the transaction holds.
 
     Args:
-        changing: the orders that may enter several statuses, be refunded, or release their stock.
-            Each of the others has one event.
+        changing: the orders that may enter several statuses, or be refunded. Each of the others has
+            one event.
+        releasing: the orders that may release their stock, which is locked.
     """
     further = (MAX_EVENTS_PER_TRANSITION - 1) * len(changing)
     return [
@@ -165,7 +166,7 @@ def data_queries(
         (order_history.LAST_NUMBERS, [(order,) for order in orders]),
         (attempts.PAYMENT_IDS, [(len(changing),)]),
         (attempts.LAST_REFUNDS, [(order,) for order in changing]),
-        inventory.lock_stock_of_orders(sorted(changing)),
+        inventory.lock_stock_of_orders(sorted(releasing)),
     ]
 
 
@@ -182,7 +183,9 @@ def to_data(
 async def apply_transitions(transitions: Sequence[OrderTransition]) -> list[int]:
     """Write the changes of locked orders; return the refunds that are to be carried out next."""
     orders = [transition.order.id for transition in transitions]
-    data = to_data(*await database.read_together(*data_queries(orders, changing=orders)))
+    releasing = [transition.order.id for transition in transitions if transition.releases_stock]
+    queries = data_queries(orders, changing=orders, releasing=releasing)
+    data = to_data(*await database.read_together(*queries))
     statements, refunds = write_statements(transitions, data)
     await database.run_together(*statements)
     return refunds

@@ -107,17 +107,20 @@ async def write_results(results: Sequence[SettlementResult]) -> list[int]:
     if len(locked) < len(results):
         raise LeaseLost
     verified = [(result, result.verified) for result in results]
+    releasing = {
+        result.lease.order
+        for result, answer in verified
+        if isinstance(answer, Declined) or locked[result.lease.order].cancel_requested
+    }
     changing = [
         locked[result.lease.order]
-        for result, answer in verified
-        if isinstance(result.lease.request, Refund)
-        or isinstance(answer, Declined)
-        or locked[result.lease.order].cancel_requested
+        for result in results
+        if isinstance(result.lease.request, Refund) or result.lease.order in releasing
     ]
     payments, amounts, *data = await database.read_together(
         (_SELECT_STATES, [(result.lease.payment,) for result in results]),
         balances.balance_query(changing),
-        *data_queries(list(locked), changing=[order.id for order in changing]),
+        *data_queries(list(locked), changing=[order.id for order in changing], releasing=releasing),
     )
     current = {row["id"]: row for row in payments}
     if not all(_is_open(*one, current[one[0].lease.payment]) for one in verified):

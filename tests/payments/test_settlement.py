@@ -5,6 +5,8 @@ from collections import Counter
 
 import pytest
 
+from icecream import database
+from icecream.catalogue import inventory
 from icecream.orders import actions, placing
 from icecream.payments import (
     leases,
@@ -19,6 +21,7 @@ from tests import ledger
 from tests.conftest import (
     Caller,
     Provider,
+    carry_out,
     make_executor,
     new_flavor,
     payment_id,
@@ -123,3 +126,27 @@ async def test_a_decline_is_stored_with_a_code_and_the_text_of_the_provider(
     # Once the customer pays again, the order shows no failure.
     await actions.pay_order(placed.order, by=customer.user.id, needs_method=False)
     assert (await customer.get(path)).json()["failure"] is None
+
+
+@pytest.mark.only("postgres")
+async def test_a_partial_refund_does_not_wait_for_the_stock(customer: Caller) -> None:
+    flavor = await new_flavor(stock=10)
+    order = (await place(customer.user.id, {flavor: 2})).order
+    await carry_out(order)
+    held, stop = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        await inventory.lock_stock({flavor})
+        held.set()
+        await stop.wait()
+
+    async def refund() -> list[int]:
+        return await actions.refund_order(order, 1, reason="melted", by=customer.user.id)
+
+    holder = asyncio.create_task(database.transaction(hold))
+    await held.wait()
+    async with asyncio.timeout(10):
+        assert len(await database.transaction(refund)) == 1
+    stop.set()
+    await holder
+    await ledger.check()
