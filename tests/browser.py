@@ -49,8 +49,8 @@ class Watch:
             self.add(f"left the host: {url}")
 
     def _failed(self, url: str, why: str) -> None:
-        # The dashboard's stream ends with its page.
-        if not (url.endswith("/dashboard/live") and why == "net::ERR_ABORTED"):
+        # A page that is left, closed or reloaded ends its own requests.
+        if why != "net::ERR_ABORTED":
             self.add(f"failed: {url} {why}")
 
     def _answered(self, answer: Response) -> None:
