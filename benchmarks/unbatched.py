@@ -3,6 +3,7 @@
 from icecream import cli
 from icecream.idempotency import keys
 from icecream.orders import placing
+from icecream.orders.details import NO_DETAILS, OrderDetails
 
 
 class Unbatched(placing.OrderPlacer):
@@ -14,9 +15,10 @@ class Unbatched(placing.OrderPlacer):
         lines: dict[int, int],
         key: keys.RequestKey | None = None,
         method: str | None = None,
+        details: OrderDetails = NO_DETAILS,
     ) -> placing.PlacedOrder:
         outcomes = await placing.place_in_transaction(
-            [placing.OrderRequest(user, lines, key, method)]
+            [placing.OrderRequest(user, lines, key, method, details)]
         )
         self._after_commit(outcomes)
         (outcome,) = outcomes

@@ -61,15 +61,15 @@ def is_visible(text: str) -> bool:
     return any(unicodedata.category(character) not in INVISIBLE_CATEGORIES for character in text)
 
 
-def strip_reason(reason: str) -> str:
-    """Return a reason without surrounding white space.
+def strip_text(field: str, text: str) -> str:
+    """Return the text of a field without surrounding white space.
 
     Raises:
         constraints.InvalidValue: it has no visible character.
     """
-    stripped = reason.strip()
+    stripped = text.strip()
     if not is_visible(stripped):
-        raise constraints.InvalidValue("reason", "must have a visible character")
+        raise constraints.InvalidValue(field, "must have a visible character")
     return stripped
 
 

@@ -36,6 +36,8 @@ from icecream.runtime.logs import security
 MAX_PRICE = 100_000_000
 MAX_STOCK = 10**12
 MAX_QUANTITY = 100_000
+MAX_REFERENCE_LENGTH = 100
+MAX_NOTE_LENGTH = 500
 # A session in the admin ends after this time without a use, and in any case after its lifetime
 # (NIST SP 800-63B-4, 2.2.3). A use is written at most once in the interval.
 SESSION_IDLE_TIME = timedelta(hours=1)
@@ -216,6 +218,15 @@ class Order(Table, tablename="orders"):
     currency = Varchar(length=3, default=None)
     cancel_requested = Boolean(default=False)
     created_at = Timestamptz(default=None)
+    delivery_date = Date(null=True, default=None, help_text="The day that the customer asked for.")
+    note = Varchar(length=MAX_NOTE_LENGTH, null=True, default=None)
+    # The last one, because it hides the function of this name.
+    reference = Varchar(
+        length=MAX_REFERENCE_LENGTH,
+        null=True,
+        default=None,
+        help_text="The customer's own number of the order.",
+    )
 
     @classmethod
     def get_readable(cls) -> Readable:

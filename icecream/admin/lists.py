@@ -125,7 +125,7 @@ def table_configs() -> list[TableConfig]:
     }
     users = "username email active admin superuser"
     flavors = "id name price stock archived version"
-    order = "id user status total refunded currency created_at"
+    order = "id user status total refunded currency created_at reference delivery_date"
     payment = "id order kind n state amount moved last_error tries first_sent_at provider_ref"
     sums = "status quantity orders revenue refunded"
     return [

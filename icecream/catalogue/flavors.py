@@ -90,7 +90,7 @@ class StockReceipt(fields.Body):
     def __post_init__(self) -> None:
         if not self.quantity:
             raise constraints.InvalidValue("quantity", "must not be 0")
-        self.reason = fields.strip_reason(self.reason)
+        self.reason = fields.strip_text("reason", self.reason)
 
 
 class FlavorView(Struct):

@@ -16,6 +16,7 @@ from icecream import database, settings
 from icecream.catalogue import flavors, inventory
 from icecream.demo.season import PlannedOrder, plan_orders, sum_demand
 from icecream.orders import actions, placing
+from icecream.orders.details import OrderDetails
 from icecream.payments import leases, provider_calls, settlement
 from icecream.payments.providers import Answer, Charge, Declined, Request, Succeeded
 from icecream.runtime import passwords
@@ -170,7 +171,10 @@ async def _place_and_settle(
     """Place and settle the orders; return those for which there was enough stock."""
     await _lock_stock_and_totals(sum_demand(batch))
     new_orders = [
-        placing.OrderRequest(planned.user, planned.lines, at=planned.at) for planned in batch
+        placing.OrderRequest(
+            planned.user, planned.lines, details=_plan_delivery(planned), at=planned.at
+        )
+        for planned in batch
     ]
     results = zip(batch, await placing.place_orders(new_orders), strict=True)
     sold = [
@@ -189,6 +193,11 @@ async def _place_and_settle(
         }
     )
     return sold
+
+
+def _plan_delivery(planned: PlannedOrder) -> OrderDetails:
+    """Return the delivery date: the next day, or for some shops the day after it."""
+    return OrderDetails(delivery_date=(planned.at + timedelta(days=1 + planned.user % 2)).date())
 
 
 async def _lock_stock_and_totals(flavors: Iterable[int]) -> None:

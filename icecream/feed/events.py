@@ -5,7 +5,7 @@ assigned. An event gets its `position` after its commit, from one publisher at a
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
@@ -64,6 +64,8 @@ class _EventData(Struct):
     status: str
     total: int
     currency: str
+    reference: str | None
+    delivery_date: date | None
     reason: str | UnsetType = UNSET
     amount: int | UnsetType = UNSET
 
@@ -98,6 +100,8 @@ async def read_events(after: int, upto: int, *, user: int | None = None) -> list
         order.user.as_alias("user"),
         order.total.as_alias("total"),
         order.currency.as_alias("currency"),
+        order.reference.as_alias("reference"),
+        order.delivery_date.as_alias("delivery_date"),
     )
     query = query.where(Event.position > after, Event.position <= upto).order_by(Event.position)
     if user is not None:

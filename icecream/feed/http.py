@@ -162,7 +162,8 @@ STREAM_EXAMPLE = (
     "retry: 1000\nid: 56\n\n"
     "id: 57\nevent: paid\n"
     'data: {"order":1,"seq":2,"type":"paid","at":"2025-05-13T10:22:07.512204Z","by":null,"user":1,'
-    '"status":"paid","total":500,"currency":"EUR","amount":500}\n\n'
+    '"status":"paid","total":500,"currency":"EUR","reference":"PO-1207","delivery_date":"2025-05-16",'
+    '"amount":500}\n\n'
 )
 
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import date
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -32,6 +33,12 @@ After = Annotated[
         description="The end of the previous page, from its Link.",
     ),
 ]
+
+Count = Annotated[
+    bool | None,
+    Parameter(description="`true`: the header field `X-Total-Count` has the number of all items."),
+]
+DAY_SCHEMA = {"format": "date", "maxLength": 10, "pattern": r"^\d{4}-\d\d-\d\d$"}
 
 
 class Cursor(Struct, frozen=True):
@@ -96,18 +103,23 @@ async def list_response(
     sort: str = "id",
     limit: int | None,
     after: str | None,
+    count: Callable[[], Awaitable[int]] | None = None,
 ) -> ASGIApp:
     """Return a list that is read by its key: the whole list, or with a `limit` a page.
 
-    A long list is streamed. A list that fits into one read is a response with a length.
+    A long list is streamed. A list that fits into one read is a response with a length. `count`
+    returns the number of all items, if the client asked for it.
     """
     start = decode_cursor(after, sort) if after is not None else None
     # Read the first rows before the response begins, while an error response is still possible.
     page, headers = await read(start, limit or ROWS_PER_READ), {}
+    if count is not None:
+        headers["X-Total-Count"] = str(await count())
     if page.end is not None:
         if limit is None:
             whole = _stream_list(page, read)
-            return Stream(whole, media_type="application/json").to_asgi_response(None, request)
+            streamed = Stream(whole, media_type="application/json", headers=headers)
+            return streamed.to_asgi_response(None, request)
         query = request.query_params.dict() | {"after": page.end.encoded}
         more = urlencode(query, doseq=True)
         headers["Link"] = f'<{middleware.public_path(request.scope)}?{more}>; rel="next"'
@@ -140,6 +152,16 @@ def parse_choices(name: str, values: list[str] | None, choices: Iterable[str]) -
     for value in values or ():
         parse_choice(name, value, choices)
     return tuple(dict.fromkeys(values or ()))
+
+
+def parse_day(name: str, text: str | None) -> date | None:
+    """Return a parameter that must be a day, or None if it is absent."""
+    if text is None:
+        return None
+    try:
+        return msgspec.convert(text, date)
+    except msgspec.ValidationError:
+        raise invalid_parameter(name, "must be a day, such as 2025-05-13") from None
 
 
 def invalid_parameter(name: str, predicate: str) -> errors.ValidationFailed:

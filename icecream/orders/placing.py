@@ -14,6 +14,7 @@ from icecream.catalogue import inventory, order_lines
 from icecream.database import batching
 from icecream.feed import order_history
 from icecream.idempotency import keys
+from icecream.orders.details import NO_DETAILS, OrderDetails
 from icecream.payments import attempts
 from icecream.reporting import totals
 from icecream.runtime import instrumentation, logs
@@ -48,6 +49,7 @@ class OrderRequest(Struct, frozen=True):
     lines: dict[int, int]
     key: keys.RequestKey | None = None
     method: str | None = None
+    details: OrderDetails = NO_DETAILS
     at: datetime | None = None
 
 
@@ -99,6 +101,7 @@ class OrderPlacer:
         lines: dict[int, int],
         key: keys.RequestKey | None = None,
         method: str | None = None,
+        details: OrderDetails = NO_DETAILS,
     ) -> PlacedOrder:
         """Order these quantities, by flavor id, for a user.
 
@@ -111,11 +114,12 @@ class OrderPlacer:
             errors.InsufficientStock: there is less stock left than ordered.
             errors.IdempotencyKeyReused: the key came with another request.
             errors.PaymentMethodRequired: the user has no payment method.
+            errors.ValidationFailed: the delivery date is in the past, or too far ahead.
             errors.Unavailable: too many orders are waiting.
             database.CommitOutcomeUnknown: it is unknown whether the order was placed.
         """
         try:
-            return await self._batches.submit(OrderRequest(user, lines, key, method))
+            return await self._batches.submit(OrderRequest(user, lines, key, method, details))
         except (*REFUSALS, *database.DATABASE_UNAVAILABLE) as error:
             instrumentation.count_orders(_refusal_code(error))
             raise
@@ -162,6 +166,7 @@ class _NewOrder(Struct):
     total: int
     key: keys.RequestKey | None
     method: str | None
+    details: OrderDetails
     at: datetime
 
     @property
@@ -194,7 +199,10 @@ Rows = list[dict[str, Any]]
 _ORDER_IDS = database.new_ids(Order)
 _INSERT_ORDERS = database.insert(
     Order,
-    (Order.id, Order.user, Order.status, Order.total, Order.currency, Order.created_at),
+    (
+        *(Order.id, Order.user, Order.status, Order.total, Order.currency, Order.created_at),
+        *(Order.reference, Order.note, Order.delivery_date),
+    ),
     computed=((Order.refunded, "0"), (Order.cancel_requested, "false")),
 )
 _INSERT_LINES = database.insert(
@@ -309,6 +317,7 @@ def _decide_order(
     if settings.load().needs_payment_method and not request.method:
         return errors.PaymentMethodRequired()
     try:
+        request.details.require_possible_date(request.at or now)
         lines = stock.reserve(request.lines)
     except REFUSALS as refusal:
         return refusal
@@ -320,6 +329,7 @@ def _decide_order(
         total=sum(line.total for line in lines),
         key=request.key,
         method=request.method,
+        details=request.details,
         at=request.at or now,
     )
     if request.key is not None:
@@ -356,7 +366,11 @@ async def _write(
     currency = settings.load().currency
     responses = [_stored_response(order.key, order.receipt) for order in new if order.key]
     orders = [
-        (order.id, order.user, order.status, order.total, currency, order.at) for order in new
+        (
+            *(order.id, order.user, order.status, order.total, currency, order.at),
+            *(order.details.reference, order.details.note, order.details.delivery_date),
+        )
+        for order in new
     ]
     lines = [
         (order.id, line.flavor, line.quantity, line.unit_price)

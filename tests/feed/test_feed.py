@@ -12,12 +12,20 @@ from icecream import database, errors
 from icecream.database import DB
 from icecream.feed import events, order_history, publisher, subscription
 from icecream.feed import reader as feed_reader
-from icecream.orders import actions
+from icecream.orders import actions, placing
+from icecream.orders.details import OrderDetails
 from icecream.payments import leases, settlement
 from icecream.runtime import background
 from icecream.tables import Event, Feed
 from tests import ledger
-from tests.conftest import Caller, new_flavor, place, publish_all, settlement_result
+from tests.conftest import (
+    Caller,
+    ignore_notification,
+    new_flavor,
+    place,
+    publish_all,
+    settlement_result,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -203,7 +211,9 @@ async def test_an_event_has_the_same_data_whenever_it_is_read(
     customer: Caller, flavor: int
 ) -> None:
     begin = await publish_all()
-    placed = await place(customer.user.id, {flavor: 2})
+    added = OrderDetails(reference="PO-1", note="back door", delivery_date=datetime.now(UTC).date())
+    placer = placing.OrderPlacer(ignore_notification)
+    placed = await placer.place(customer.user.id, {flavor: 2}, details=added)
     (lease,) = await leases.acquire_leases([placed.payment or 0], limit=1, lease_seconds=30)
     await actions.cancel_order(placed.order, by=customer.user.id)
     end = await publish_all()
@@ -222,6 +232,7 @@ async def test_an_event_has_the_same_data_whenever_it_is_read(
     ]
     data = published[2].data
     assert (data.user, data.total, data.currency, data.by) == (customer.user.id, 500, "EUR", None)
+    assert (data.reference, data.delivery_date) == (added.reference, added.delivery_date)
     assert first[1].startswith(b"id: %d\nevent: cancel-requested\ndata: {" % published[1].position)
     assert first[1].endswith(b"}\n\n")
 

@@ -160,6 +160,8 @@ async def test_customers_receive_the_events_of_their_orders_and_staff_all_events
             "status": "pending",
             "total": 500,
             "currency": "EUR",
+            "reference": None,
+            "delivery_date": None,
         }
         assert [one["order"] for one in everything.events] == [mine, other]
         assert not own.complete

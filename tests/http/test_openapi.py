@@ -181,7 +181,7 @@ async def test_the_link_of_a_list_page_is_documented(document: dict[str, Any]) -
     for path in ("/api/orders", "/api/my-orders", "/api/payments"):
         operation = document["paths"][path]["get"]
         assert "Link" in operation["responses"]["200"]["headers"]
-        assert [one["name"] for one in operation["parameters"][-2:]] == ["limit", "after"]
+        assert {"limit", "after"} <= {one["name"] for one in operation["parameters"]}
 
 
 async def test_responses_conform_to_the_document(

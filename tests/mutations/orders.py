@@ -283,6 +283,12 @@ MUTATIONS = [
         ),
     ),
     *at(
+        "icecream/orders/details.py",
+        "tests/orders/test_details.py",
+        ("details: a delivery in the past is possible", "if not first <= self", "if not self"),
+        ("details: today ends with UTC's day", "hours=-12", "hours=0"),
+    ),
+    *at(
         TOTALS,
         TOTALS_TESTS,
         ("totals: an order counts where it was before", "(-1, removed)", "(0, removed)"),

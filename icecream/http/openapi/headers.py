@@ -24,6 +24,10 @@ def _seconds_header(example: int) -> OpenAPIHeader:
     return OpenAPIHeader(description="Seconds to wait.", schema=schema)
 
 
+_COUNT_SCHEMA = Schema(type=OpenAPIType.INTEGER, examples=[1207], minimum=0, maximum=2**63 - 1)
+_TOTAL_COUNT = OpenAPIHeader(
+    description="The number of all items, with `count=true`.", schema=_COUNT_SCHEMA
+)
 COMMON = {
     "X-Request-Id": _text_header(
         "The id of this request in our logs.", "6b8a81ca2f68bbd6", "^[!-~]+$"
@@ -60,6 +64,7 @@ BY_PARAMETER = {
             '^<.+>; rel="next"$',
         )
     },
+    "count": {"X-Total-Count": _TOTAL_COUNT},
     "Idempotency-Key": {
         "Idempotent-Replayed": _text_header(
             "This is the stored response of an earlier request with the same key.", "true", "^true$"

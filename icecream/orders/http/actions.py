@@ -34,7 +34,7 @@ class NewRefund(fields.Body):
     amount: Annotated[int, Meta(ge=1, le=responses.MAX_TOTAL, examples=[250])] | None = None
 
     def __post_init__(self) -> None:
-        self.reason = fields.strip_reason(self.reason)
+        self.reason = fields.strip_text("reason", self.reason)
         if self.amount is not None:
             fields.require_chargeable("amount", self.amount)
 

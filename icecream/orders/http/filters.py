@@ -1,7 +1,7 @@
 """Lists of orders: filters and sorting."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 import msgspec
@@ -10,14 +10,13 @@ from litestar.params import Parameter, QueryParameter
 from msgspec import Meta, Struct
 from piccolo.columns import Column
 from piccolo.columns.combination import Or, Where
-from piccolo.query import Select
 
 from icecream import constraints, errors, fields, states
 from icecream.accounts import tokens
 from icecream.database import shared_reads
 from icecream.http import bodies, pagination
 from icecream.orders.http import responses
-from icecream.tables import Order, OrderLine, User
+from icecream.tables import MAX_REFERENCE_LENGTH, Event, Order, OrderLine, User
 
 # The sort keys of lists. Order ids increase in the order of arrival.
 SORT_COLUMNS: dict[str, Column] = {"id": Order.id, "total": Order.total}
@@ -34,14 +33,18 @@ class OrderFilter(Struct, frozen=True):
     """A filter and a sort order for lists of orders; None means no filter.
 
     `user` is an id, or None for all users. `status` holds one or several statuses, or none for any.
-    `created_from` is inclusive, `created_to` is exclusive.
+    `created_from` is inclusive, `created_to` is exclusive. `updated_from`: something happened to
+    the order at this time or later.
     """
 
     user: int | None
     status: tuple[str, ...] = ()
     created_from: datetime | None = None
     created_to: datetime | None = None
+    updated_from: datetime | None = None
     flavor: int | None = None
+    reference: str | None = None
+    delivery_date: date | None = None
     sort: str = "id"
 
     @property
@@ -74,8 +77,31 @@ def parse_filter(
         str | None,
         Parameter(schema_extra=DATE_TIME_SCHEMA, description="Placed before this time (RFC 3339)."),
     ] = None,
+    updated_from: Annotated[
+        str | None,
+        Parameter(
+            schema_extra=DATE_TIME_SCHEMA,
+            description="Placed or changed at this time or later (RFC 3339).",
+        ),
+    ] = None,
     flavor: Annotated[
         int | None, Parameter(ge=1, le=fields.MAX_ID, description="Only orders with this flavor.")
+    ] = None,
+    reference: Annotated[
+        str | None,
+        Parameter(
+            min_length=1,
+            max_length=MAX_REFERENCE_LENGTH,
+            schema_extra={"pattern": fields.LINE_PATTERN},
+            description="Only orders with exactly this reference.",
+        ),
+    ] = None,
+    delivery_date: Annotated[
+        str | None,
+        Parameter(
+            schema_extra=pagination.DAY_SCHEMA,
+            description="Only orders to be delivered on this day.",
+        ),
     ] = None,
     user: Annotated[
         str | None,
@@ -101,7 +127,10 @@ def parse_filter(
         status=pagination.parse_choices("status", status, states.ORDER),
         created_from=_parse_time("created_from", created_from),
         created_to=_parse_time("created_to", created_to),
+        updated_from=_parse_time("updated_from", updated_from),
         flavor=flavor,
+        reference=_parse_reference(reference),
+        delivery_date=pagination.parse_day("delivery_date", delivery_date),
         sort=pagination.parse_choice("sort", sort, SORT_ORDERS) or "id",
     )
 
@@ -118,6 +147,13 @@ def _parse_time(name: str, text: str | None) -> datetime | None:
         raise pagination.invalid_parameter(name, "must be a time in the years 1 to 9999") from None
 
 
+def _parse_reference(text: str | None) -> str | None:
+    # PostgreSQL stores no text with such characters.
+    if text is not None and not re.search(fields.LINE_PATTERN, text):
+        raise pagination.invalid_parameter("reference", "must be text without control characters")
+    return text
+
+
 def _parse_user(user: str | None, caller: User) -> int | None:
     if user is None or user == str(caller.id):
         return caller.id
@@ -128,11 +164,17 @@ def _parse_user(user: str | None, caller: User) -> int | None:
     return None if user == "all" else int(user)
 
 
+async def count_orders(order_filter: OrderFilter) -> int:
+    """Return the number of matching orders."""
+    number: int = await Order.count().where(*_conditions(order_filter))
+    return number
+
+
 async def read_page(
     order_filter: OrderFilter, after: pagination.Cursor | None, limit: int
 ) -> pagination.Page:
     """Return at most `limit` orders after a place, in one query."""
-    query = _matching_orders(order_filter)
+    query = Order.select(*responses.ORDER_COLUMNS).where(*_conditions(order_filter))
     if after is not None:
         query = query.where(_after_place(order_filter, after))
     keys = [Order.id] if order_filter.key is Order.id else [order_filter.key, Order.id]
@@ -147,20 +189,26 @@ SHARED_PAGES = shared_reads.SharedReads[
 ](lambda key: read_page(*key))
 
 
-def _matching_orders(order_filter: OrderFilter) -> Select[Order]:
-    query = Order.select(*responses.ORDER_COLUMNS)
-    if order_filter.user is not None:
-        query = query.where(Order.user == order_filter.user)
+def _conditions(order_filter: OrderFilter) -> list[Where]:
+    columns = {
+        Order.user: order_filter.user,
+        Order.reference: order_filter.reference,
+        Order.delivery_date: order_filter.delivery_date,
+    }
+    found = [column == value for column, value in columns.items() if value is not None]
     if order_filter.status:
-        query = query.where(Order.status.is_in(list(order_filter.status)))
+        found.append(Order.status.is_in(list(order_filter.status)))
     if order_filter.created_from is not None:
-        query = query.where(Order.created_at >= order_filter.created_from)
+        found.append(Order.created_at >= order_filter.created_from)
     if order_filter.created_to is not None:
-        query = query.where(Order.created_at < order_filter.created_to)
+        found.append(Order.created_at < order_filter.created_to)
     if order_filter.flavor is not None:
         lines = OrderLine.select(OrderLine.order).where(OrderLine.flavor == order_filter.flavor)
-        query = query.where(Order.id.is_in(lines))
-    return query
+        found.append(Order.id.is_in(lines))
+    if order_filter.updated_from is not None:
+        events = Event.select(Event.order).where(Event.at >= order_filter.updated_from)
+        found.append(Order.id.is_in(events))
+    return found
 
 
 def _after_place(order_filter: OrderFilter, after: pagination.Cursor) -> Or | Where:

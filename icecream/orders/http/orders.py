@@ -1,5 +1,7 @@
 """Placing orders and following them, over HTTP."""
 
+from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 from litestar import Controller, get, post
@@ -71,7 +73,7 @@ class Orders(Controller):
         key = idempotency_http.read_key(idempotency_key, request, data)
         try:
             placed = await state.order_placer.place(
-                user.id, data.quantities, key, user.payment_method
+                user.id, data.quantities, key, user.payment_method, data.details
             )
         except inventory.UnknownFlavor as error:
             raise data.unknown_flavor(error) from None
@@ -98,6 +100,7 @@ class Orders(Controller):
     async def quote_order(self, data: JSONBody[requests.NewOrder]) -> responses.Quote:
         """Get the price of an order, or the reason why it would be refused. Nothing is stored."""
         try:
+            data.details.require_possible_date(datetime.now(UTC))
             lines = (await inventory.read_stock(quantities := data.quantities)).reserve(quantities)
         except inventory.UnknownFlavor as error:
             raise data.unknown_flavor(error) from None
@@ -158,6 +161,7 @@ class Orders(Controller):
         order_filter: NamedDependency[filters.OrderFilter],
         limit: pagination.Limit = None,
         after: pagination.After = None,
+        count: pagination.Count = None,
     ) -> ASGIApp:
         """List your orders, oldest first: all of them, or one page with `limit`.
 
@@ -169,5 +173,10 @@ class Orders(Controller):
             return await filters.SHARED_PAGES.read((order_filter, start, most))
 
         return await pagination.list_response(
-            request, read, sort=order_filter.sort, limit=limit, after=after
+            request,
+            read,
+            sort=order_filter.sort,
+            limit=limit,
+            after=after,
+            count=partial(filters.count_orders, order_filter) if count else None,
         )

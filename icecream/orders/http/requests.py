@@ -1,17 +1,51 @@
 """The body of a new order: one flavor, as in the original API, or several."""
 
 from collections import Counter
+from datetime import date
 from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
 from icecream import constraints, errors, fields
 from icecream.catalogue import inventory
+from icecream.orders.details import OrderDetails
 from icecream.orders.http import responses
-from icecream.tables import MAX_QUANTITY
+from icecream.tables import MAX_NOTE_LENGTH, MAX_QUANTITY, MAX_REFERENCE_LENGTH
 
 Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY, examples=[2])]
 Flavor = Annotated[fields.Id, Meta(description="The id of the flavor.", examples=[1])]
+
+# A note may have several lines.
+NOTE_PATTERN = r"^[^\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]+(?!\n)$"
+Reference = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_REFERENCE_LENGTH,
+        pattern=fields.LINE_PATTERN,
+        extra=fields.VISIBLE_TEXT_RULE,
+        description="Your own number of the order.",
+        examples=["PO-1207"],
+    ),
+]
+Note = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_NOTE_LENGTH,
+        pattern=NOTE_PATTERN,
+        extra=fields.VISIBLE_TEXT_RULE,
+        description="A note for the people who pack and deliver it.",
+        examples=["Please ring at the back door."],
+    ),
+]
+DeliveryDate = Annotated[
+    date,
+    Meta(
+        description="The day on which you need it: today or later, at most a year ahead.",
+        extra_json_schema={"maxLength": 10},
+    ),
+]
 
 
 class NewLine(fields.Body):
@@ -31,6 +65,9 @@ class NewOrder(fields.Body):
     lines: (
         Annotated[list[NewLine], Meta(min_length=1, max_length=responses.MAX_LINES)] | UnsetType
     ) = UNSET
+    reference: Reference | None = None
+    note: Note | None = None
+    delivery_date: DeliveryDate | None = None
 
     def __post_init__(self) -> None:
         for name in ("quantity", "flavor"):
@@ -39,6 +76,11 @@ class NewOrder(fields.Body):
                 raise constraints.InvalidValue(name, "is required, or lines instead")
             if self.lines is not UNSET and is_set:
                 raise constraints.InvalidValue(name, "cannot be combined with lines")
+        if self.reference is not None:
+            self.reference = fields.strip_text("reference", self.reference)
+        if self.note is not None:
+            # Forms send line breaks as two characters.
+            self.note = fields.strip_text("note", self.note.replace("\r\n", "\n"))
 
     @property
     def quantities(self) -> dict[int, int]:
@@ -54,6 +96,11 @@ class NewOrder(fields.Body):
                 detail = f"The total quantity of flavor {line.flavor} exceeds {MAX_QUANTITY}."
                 raise errors.ValidationFailed(f"{pointer}/quantity", "invalid", detail)
         return dict(sums)
+
+    @property
+    def details(self) -> OrderDetails:
+        """What the customer added."""
+        return OrderDetails(self.reference, self.note, self.delivery_date)
 
     def unknown_flavor(self, error: inventory.UnknownFlavor) -> errors.ValidationFailed:
         """Return the error that points to an unknown flavor."""

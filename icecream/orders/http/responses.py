@@ -1,6 +1,7 @@
 """Orders as their customers see them, one or many."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -10,13 +11,33 @@ from piccolo.query import Select
 from icecream import database, errors, fields, states
 from icecream.orders import placing
 from icecream.payments import balances, decline_codes
-from icecream.tables import MAX_PRICE, MAX_QUANTITY, Event, Order, OrderLine, Payment, User
+from icecream.tables import (
+    MAX_NOTE_LENGTH,
+    MAX_PRICE,
+    MAX_QUANTITY,
+    MAX_REFERENCE_LENGTH,
+    Event,
+    Order,
+    OrderLine,
+    Payment,
+    User,
+)
 
 # The maximum number of flavors in one order.
 MAX_LINES = 100
 MAX_TOTAL = MAX_LINES * MAX_QUANTITY * MAX_PRICE
 Quantity = Annotated[int, Meta(ge=1, le=MAX_LINES * MAX_QUANTITY)]
 Amount = Annotated[int, Meta(ge=0, le=MAX_TOTAL, description="In minor units, such as cents.")]
+
+# Documented, not validated: values of the database are always shown.
+Reference = Annotated[
+    str,
+    Meta(
+        description="The customer's own number of the order.",
+        extra_json_schema={"maxLength": MAX_REFERENCE_LENGTH, "pattern": r"\S"},
+    ),
+]
+Note = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_NOTE_LENGTH, "pattern": r"\S"})]
 
 
 class LineView(Struct):
@@ -43,6 +64,9 @@ class OrderView(Struct):
     total: Amount
     refunded: Amount
     currency: fields.Currency
+    reference: Reference | None
+    note: Note | None
+    delivery_date: Annotated[date, Meta(extra_json_schema={"maxLength": 10})] | None
 
 
 class Happening(Struct):
@@ -115,6 +139,9 @@ ORDER_EXAMPLE = {
     "total": 500,
     "refunded": 0,
     "currency": "EUR",
+    "reference": "PO-1207",
+    "note": "Please ring at the back door.",
+    "delivery_date": "2025-05-16",
 }
 HISTORY_EXAMPLE = [{"type": "placed", "at": ORDER_EXAMPLE["created_at"], "by": 1}]
 DETAIL_EXAMPLE = ORDER_EXAMPLE | {
@@ -136,6 +163,9 @@ ORDER_COLUMNS = (
     Order.total,
     Order.refunded,
     Order.currency,
+    Order.reference,
+    Order.note,
+    Order.delivery_date,
     Order.cancel_requested,
 )
 LINE_COLUMNS = (OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price)
@@ -153,12 +183,10 @@ async def read_orders(
     for row in await database.select_with_children(
         query, OrderLine.order, LINE_COLUMNS, order_by=order_by
     ):
-        order, status, created_at, user, total, refunded, currency, cancel_requested, *line = row
-        flavor, quantity, unit_price = line
-        if latest is None or latest.id != order:
-            latest = OrderView(
-                order, 0, status, created_at, user, flavor, [], total, refunded, currency
-            )
+        *order, cancel_requested, flavor, quantity, unit_price = row
+        if latest is None or latest.id != order[0]:
+            number, status, created_at, user, *others = order
+            latest = OrderView(number, 0, status, created_at, user, flavor, [], *others)
             found.append((latest, cancel_requested))
         latest.lines.append(LineView(flavor, quantity, unit_price))
         latest.quantity += quantity

@@ -35,7 +35,7 @@ class Why(fields.Body):
     reason: Annotated[fields.ShownReason, Meta(examples=["not in the provider's list"])]
 
     def __post_init__(self) -> None:
-        self.reason = fields.strip_reason(self.reason)
+        self.reason = fields.strip_text("reason", self.reason)
 
 
 class Retry(fields.Body):
@@ -45,7 +45,7 @@ class Retry(fields.Body):
     reference: methods_http.Reference | None = None
 
     def __post_init__(self) -> None:
-        self.reason = fields.strip_reason(self.reason)
+        self.reason = fields.strip_text("reason", self.reason)
         if self.reference is not None:
             self.reference = methods_http.validate_reference(self.reference)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from litestar.datastructures.headers import Accept
 from litestar.params import QueryParameter
-from msgspec import Struct, ValidationError, convert
+from msgspec import Struct
 from msgspec.structs import replace
 
 from icecream import states
@@ -19,7 +19,6 @@ CSV = "text/csv"
 MEDIA_TYPE_BY_FORMAT = {"json": JSON, "csv": CSV}
 DAYS_BY_PERIOD = {f"{days}d": days for days in (7, 30, 90, 365)}
 DEFAULT_PERIOD = "30d"
-DAY_SCHEMA = {"format": "date", "maxLength": 10, "pattern": r"^\d{4}-\d\d-\d\d$"}
 Period = Annotated[
     str | None,
     QueryParameter(
@@ -31,35 +30,28 @@ Since = Annotated[
     str | None,
     QueryParameter(
         name="from",
-        schema_extra=DAY_SCHEMA,
+        schema_extra=pagination.DAY_SCHEMA,
         description="Only orders placed on this UTC day or later, such as 2025-05-13.",
     ),
 ]
 Until = Annotated[
     str | None,
     QueryParameter(
-        name="to", schema_extra=DAY_SCHEMA, description="Only orders placed before this UTC day."
+        name="to",
+        schema_extra=pagination.DAY_SCHEMA,
+        description="Only orders placed before this UTC day.",
     ),
 ]
 
 
 def _parse_span(since: str | None, until: str | None, *, latest: date | None = None) -> Span:
     """Parse a range of days: `since` is included; `until`, by default `latest`, is not."""
-    first, last = _parse_day("from", since), _parse_day("to", until) or latest
+    first, last = pagination.parse_day("from", since), pagination.parse_day("to", until) or latest
     if first is not None and last is not None and first >= last:
         if until is None:
             raise pagination.invalid_parameter("from", "must not be after today")
         raise pagination.invalid_parameter("to", "must be a later day than from")
     return Span(first, last)
-
-
-def _parse_day(name: str, text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        return convert(text, date)
-    except ValidationError:
-        raise pagination.invalid_parameter(name, "must be a day, such as 2025-05-13") from None
 
 
 class SalesQuery(Struct, frozen=True):

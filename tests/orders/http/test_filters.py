@@ -10,8 +10,9 @@ import pytest
 
 from icecream.http import pagination
 from icecream.orders import placing
+from icecream.orders.details import OrderDetails
 from icecream.orders.http import filters
-from icecream.tables import Order
+from icecream.tables import Event, Order
 from tests.conftest import Caller, ignore_notification, new_flavor, place
 
 pytestmark = pytest.mark.anyio
@@ -199,6 +200,16 @@ async def test_pages_follow_their_links_to_the_end(customer: Caller, flavor: int
         ("user=\u0663", "/user"),
         (f"user={2**31}", "/user"),
         (f"user={2**63}", "/user"),
+        ("reference=", "/reference"),
+        (f"reference={'x' * 101}", "/reference"),
+        ("reference=a%00b", "/reference"),
+        ("reference=a%0A", "/reference"),
+        ("delivery_date=tomorrow", "/delivery_date"),
+        ("delivery_date=2026-02-30", "/delivery_date"),
+        ("delivery_date=", "/delivery_date"),
+        ("updated_from=2026", "/updated_from"),
+        ("count=maybe", "/count"),
+        ("count=null", "/count"),
     ],
 )
 async def test_a_bad_query_is_refused_by_name(staff: Caller, query: str, pointer: str) -> None:
@@ -223,11 +234,21 @@ async def orders(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     """Six orders of two flavors, whose totals and times are not in the order of their numbers."""
     cheap, dear = await new_flavor(price=1), await new_flavor(price=100)
     lines = [{cheap: 5}, {dear: 2}, {cheap: 1, dear: 1}, {cheap: 5}, {dear: 9}, {cheap: 200}]
-    numbers = [(await place(customer.user.id, one)).order for one in lines]
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    added = [{"reference": "PO-1"}, {"delivery_date": tomorrow}]
+    added += [{"reference": "PO-1", "delivery_date": tomorrow}, {"reference": "PO-12"}, {}, {}]
+    placer = placing.OrderPlacer(ignore_notification)
+    numbers = [
+        (await placer.place(customer.user.id, one, details=OrderDetails(**more))).order
+        for one, more in zip(lines, added, strict=True)
+    ]
+    await Event.update({Event.at: datetime(2100, 1, 1, tzinfo=UTC)}).where(
+        Event.order == numbers[5]
+    )
     start = datetime(2024, 2, 28, 23, 59, 59, tzinfo=UTC)
     for n, number in enumerate(numbers):
         await Order.update({Order.created_at: start + timedelta(hours=n)}).where(Order.id == number)
-    yield {"numbers": numbers, "cheap": cheap, "dear": dear}
+    yield {"numbers": numbers, "cheap": cheap, "dear": dear, "tomorrow": tomorrow}
     # Restore the date: the totals by day count these orders today.
     await Order.update({Order.created_at: datetime.now(UTC)}).where(Order.id.is_in(numbers))
 
@@ -251,6 +272,15 @@ async def orders(customer: Caller) -> AsyncIterator[dict[str, Any]]:
         ("status=pending&status=pending", [0, 1, 2, 3, 4, 5]),
         ("status=paid&status=failed", []),
         ("flavor=999999", []),
+        ("reference=PO-1", [0, 2]),
+        ("reference=PO-1&sort=-id", [2, 0]),
+        ("reference=PO", []),
+        ("reference=po-1", []),
+        ("delivery_date={tomorrow}", [1, 2]),
+        ("delivery_date={tomorrow}&reference=PO-1", [2]),
+        ("delivery_date=2024-02-29", []),
+        ("updated_from=2024-03-01T00:00:00Z", [0, 1, 2, 3, 4, 5]),
+        ("updated_from=2100-01-01T00:00:00Z", [5]),
     ],
 )
 async def test_a_list_has_the_requested_orders_whole_and_by_page(
@@ -271,6 +301,25 @@ async def test_a_long_list_in_another_order_is_streamed_whole(
     answer = (await customer.get("/api/orders/?sort=total")).json()
     assert [order["total"] for order in answer] == [5, 5, 101, 200, 200, 900]
     assert len({order["id"] for order in answer}) == 6
+
+
+async def test_a_list_says_how_many_orders_there_are_if_asked(
+    customer: Caller, orders: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {
+        "limit=2&count=true": "6",
+        "limit=1&count=true&reference=PO-1": "2",
+        "count=true&flavor=999999": "0",
+        "limit=2&count=false": None,
+        "limit=2": None,
+    }
+    for query, count in counts.items():
+        answer = await customer.get(f"/api/orders/?{query}")
+        assert answer.headers.get("X-Total-Count") == count
+    second = (await customer.get("/api/orders/?limit=2&count=true")).links["next"]["url"]
+    assert (await customer.get(second)).headers["X-Total-Count"] == "6"
+    monkeypatch.setattr("icecream.http.pagination.ROWS_PER_READ", 2)
+    assert (await customer.get("/api/orders/?count=true")).headers["X-Total-Count"] == "6"
 
 
 async def test_only_staff_see_the_orders_of_other_users(

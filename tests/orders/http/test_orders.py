@@ -2,12 +2,14 @@
 
 import asyncio
 import gzip
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from icecream import states
+from icecream.orders import details
 from icecream.payments import leases, settlement
 from icecream.payments.providers import Declined
 from icecream.tables import (
@@ -64,6 +66,9 @@ async def test_an_order_is_accepted_as_a_form_as_multipart_and_as_json(
         "total": 500,
         "refunded": 0,
         "currency": "EUR",
+        "reference": None,
+        "note": None,
+        "delivery_date": None,
     }
 
 
@@ -405,3 +410,67 @@ async def test_the_states_are_those_of_the_one_table(customer: Caller) -> None:
         },
     }
     assert list(table["order"]) == list(states.ORDER)
+
+
+async def test_an_order_keeps_what_the_customer_adds(customer: Caller, flavor: int) -> None:
+    day = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+    added = {"reference": " PO-1207 ", "note": "back door\r\nring twice", "delivery_date": day}
+    kept = {"reference": "PO-1207", "note": "back door\nring twice", "delivery_date": day}
+    order = {"quantity": 1, "flavor": flavor}
+    for kind in ("json", "data"):
+        placed = await customer.request("POST", "/api/orders/", **{kind: order | added})
+        assert placed.status_code == 200, placed.text
+        one = (await customer.get(f"/api/orders/{placed.json()['order_id']}/")).json()
+        assert {name: one[name] for name in added} == kept
+    for listed in (await customer.get("/api/orders/")).json():
+        assert {name: listed[name] for name in added} == kept
+    nothing = dict.fromkeys(added)
+    placed = await customer.post("/api/orders/", order | nothing)
+    one = (await customer.get(f"/api/orders/{placed.json()['order_id']}/")).json()
+    assert {name: one[name] for name in added} == nothing
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reference", ""),
+        ("reference", "x" * 101),
+        ("reference", " "),
+        ("reference", "\u200b"),
+        ("reference", "a\nb"),
+        ("reference", 7),
+        ("note", ""),
+        ("note", "x" * 501),
+        ("note", "\n"),
+        ("note", "a\x00"),
+        ("note", "a\x0bb"),
+        ("delivery_date", "2020-01-01"),
+        ("delivery_date", "2999-01-01"),
+        ("delivery_date", "2026-02-30"),
+        ("delivery_date", "tomorrow"),
+        ("delivery_date", ""),
+        ("delivery_date", 20260513),
+    ],
+)
+async def test_a_bad_addition_is_refused_by_name(
+    customer: Caller, flavor: int, name: str, value: Any
+) -> None:
+    before = await everything()
+    for path in ("/api/orders/", "/api/orders/quote/"):
+        answer = await customer.post(path, {"quantity": 1, "flavor": flavor, name: value})
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["pointer"] == f"/{name}"
+    assert await everything() == before
+
+
+async def test_a_repeated_order_gets_its_answer_after_its_delivery_date(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"quantity": 1, "flavor": flavor, "delivery_date": datetime.now(UTC).date().isoformat()}
+    headers = {"Idempotency-Key": "deliver-today"}
+    first = await customer.request("POST", "/api/orders/", json=body, headers=headers)
+    monkeypatch.setattr(details, "LAST_TIME_ZONE", timedelta(days=3))
+    again = await customer.request("POST", "/api/orders/", json=body, headers=headers)
+    assert (again.status_code, again.json()) == (200, first.json())
+    other = await customer.request("POST", "/api/orders/", json=body)
+    assert other.status_code == 400
