@@ -14,7 +14,8 @@ from icecream.orders.http import requests, responses
 @post("/ceiling", status_code=200)
 async def decode(data: JSONBody[requests.NewOrder]) -> ASGIApp:
     """Decode an order, and respond as if it was placed."""
-    return bodies.JsonResponse(responses.OrderPlaced("Order placed", sum(data.quantities)))
+    quantities = (await data.read_lines()).quantities
+    return bodies.JsonResponse(responses.OrderPlaced("Order placed", sum(quantities)))
 
 
 @get("/ceiling")

@@ -13,6 +13,8 @@ SECRET_FIELDS = frozenset({"password", "payment_method"})
 def _as_text(field: str, value: object) -> str | None:
     if value is None or field in SECRET_FIELDS:
         return None
+    if isinstance(value, list):
+        return ", ".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -55,17 +55,17 @@ def parse_path(path: str) -> tuple[str, ...]:
 def explain_error(error: ValidationError, kind: Any) -> FieldProblem:
     """Return the fault for an error that msgspec found in a value of this type."""
     text, cause = str(error), error.__cause__
-    if isinstance(cause, InvalidValue):
-        return FieldProblem((cause.field,), "invalid", cause.predicate)
-    if field := _FIELD_ERROR_PATTERN.match(text):
-        # A received name may contain any text, so it is never parsed as a path.
-        place = (*parse_path(field[3] or "$"), field[2])
-        if field[1].startswith("missing"):
-            return FieldProblem(place, "missing", "is required")
-        names = _field_names(_type_at(_type_info(kind), place[:-1]))
-        return FieldProblem(place, "unknown-field", "is unknown" + suggest_name(field[2], names))
     found = _PLACE_PATTERN.search(text)
     place = parse_path(found[1] if found else "$")
+    if isinstance(cause, InvalidValue):
+        return FieldProblem((*place, cause.field), "invalid", cause.predicate)
+    if field := _FIELD_ERROR_PATTERN.match(text):
+        # A received name may contain any text, so it is never parsed as a path.
+        member = (*parse_path(field[3] or "$"), field[2])
+        if field[1].startswith("missing"):
+            return FieldProblem(member, "missing", "is required")
+        names = _field_names(_type_at(_type_info(kind), member[:-1]))
+        return FieldProblem(member, "unknown-field", "is unknown" + suggest_name(field[2], names))
     return FieldProblem(
         place, "invalid", f"must be {describe_values(_type_at(_type_info(kind), place))}"
     )

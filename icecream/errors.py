@@ -153,6 +153,12 @@ class NameTaken(Refusal):
     status = 409
 
 
+class SkuTaken(Refusal):
+    """Another flavor has this article number."""
+
+    status = 409
+
+
 class AccountExists(Refusal):
     """There is already an account with this name or email."""
 

@@ -36,6 +36,8 @@ from icecream.runtime.logs import security
 MAX_PRICE = 100_000_000
 MAX_STOCK = 10**12
 MAX_QUANTITY = 100_000
+# What a quantity of 1 of a flavor can be.
+UNITS = ("tub", "litre", "case", "piece")
 MAX_REFERENCE_LENGTH = 100
 MAX_NOTE_LENGTH = 500
 # A session in the admin ends after this time without a use, and in any case after its lifetime
@@ -177,6 +179,20 @@ class Flavor(Table, tablename="flavor"):
     )
     archived = Boolean(default=False, help_text="No longer sold.")
     version = Integer(default=1, help_text="The edit counter.")
+    sku = Varchar(length=64, null=True, default=None, help_text="The article number; unique.")
+    unit = Word(UNITS, null=True, default=None, help_text="What a quantity of 1 is.")
+    pack_size = BigInt(null=True, default=None, help_text="The number of pieces in one unit.")
+    net_content_ml = BigInt(null=True, default=None, help_text="Of one unit, in millilitres.")
+    allergens = JSON(null=True, default=None, help_text="Empty: not stated; []: none.")
+    on_sale_from = Date(null=True, default=None, help_text="The first day of the season.")
+    on_sale_to = Date(null=True, default=None, help_text="The last day of the season.")
+    min_quantity = BigInt(null=True, default=None, help_text="The smallest quantity in an order.")
+    quantity_multiple = BigInt(
+        null=True, default=None, help_text="Only multiples of it can be ordered."
+    )
+    low_stock_threshold = BigInt(
+        null=True, default=None, help_text="The stock is low at this quantity or less."
+    )
 
     @classmethod
     def get_readable(cls) -> Readable:

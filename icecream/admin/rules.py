@@ -51,7 +51,7 @@ class UserRules(Struct):
         self.payment_method = None if method == NO_METHOD else method
 
 
-class NewFlavorRules(flavors.NewFlavor):
+class NewFlavorRules(flavors.NewFlavor, kw_only=True):
     """A new flavor in the admin."""
 
     archived: bool = False
@@ -137,11 +137,26 @@ async def add_flavor(row: Flavor) -> Flavor:
     del values["stock"]
     if values["price"] is None:
         del values["price"]
-    flavor = await flavors.create_flavor(_convert(values, NewFlavorRules), by=caller.get())
+    flavor = await flavors.create_flavor(
+        _convert(_with_list(values), NewFlavorRules), by=caller.get()
+    )
     # Piccolo calls `save` and answers with its result; the row is there already.
     saved: Any = Flavor.select(Flavor.id).where(Flavor.id == flavor.id)
     row.save = lambda: saved
     return row
+
+
+def _with_list(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a flavor with the allergens as a list; the form sends JSON as text."""
+    text = values.get("allergens")
+    if not isinstance(text, str):
+        return values
+    try:
+        return values | {"allergens": msgspec.json.decode(text) if text.strip() else None}
+    except msgspec.DecodeError:
+        raise errors.ValidationFailed(
+            "/allergens", "invalid", 'allergens must be a JSON list, such as ["milk"].'
+        ) from None
 
 
 async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
@@ -162,7 +177,7 @@ async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
                 "This flavor was changed after the page was loaded; reload the page."
             )
 
-    edited = _convert(sent, flavors.FlavorEdit)
+    edited = _convert(_with_list(sent), flavors.FlavorEdit)
     await flavors.edit_flavor(row_id, edited, by=caller.get().id, check=check)
     # An update must set at least one column, so the id is set to its current value.
     return {"id": row_id}

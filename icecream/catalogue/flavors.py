@@ -1,14 +1,16 @@
 """The catalogue: list, add and edit flavors; stock changes by receipts, never by overwriting."""
 
 import unicodedata
-from collections.abc import Callable
-from typing import Annotated, ClassVar
+from collections.abc import Callable, Collection
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict, replace
 
 from icecream import change_history, constraints, database, errors, fields, settings
-from icecream.catalogue import inventory
+from icecream.catalogue import inventory, product_data
+from icecream.catalogue.product_data import ProductData
 from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, User
 
 Name = Annotated[
@@ -46,7 +48,7 @@ def _normalize_name(name: str) -> str:
     return name
 
 
-class NewFlavor(fields.Body):
+class NewFlavor(fields.Body, ProductData, kw_only=True):
     """A flavor to add; only staff may set more than its `name`."""
 
     name: Name
@@ -55,12 +57,13 @@ class NewFlavor(fields.Body):
     stock: Stock | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
+        self.check()
         self.name = _normalize_name(self.name)
         if self.price is not UNSET:
             fields.require_chargeable("price", self.price)
 
 
-class FlavorEdit(fields.Body):
+class FlavorEdit(fields.Body, ProductData, kw_only=True):
     """The fields of a flavor to change; all other fields keep their values.
 
     An `archived` flavor is not listed and cannot be ordered. `stock` can only become null, which
@@ -75,6 +78,7 @@ class FlavorEdit(fields.Body):
     stock: UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
+        self.check()
         if self.name is not UNSET:
             self.name = _normalize_name(self.name)
         if self.price is not UNSET:
@@ -93,19 +97,32 @@ class StockReceipt(fields.Body):
         self.reason = fields.strip_text("reason", self.reason)
 
 
-class FlavorView(Struct):
-    """A flavor; `stock` is the quantity left, or null if it is not counted.
-
-    An `archived` flavor is no longer sold.
-    """
-
+class _Flavor(Struct, kw_only=True):
     id: fields.Id
     name: fields.Name
     description: Description
     price: Price
-    currency: fields.Currency
     stock: Stock | None
     archived: bool
+    sku: product_data.Sku | None
+    unit: product_data.Unit | None
+    pack_size: product_data.PackSize | None
+    net_content_ml: product_data.NetContent | None
+    allergens: product_data.Allergens | None
+    on_sale_from: product_data.SaleDay | None
+    on_sale_to: product_data.SaleDay | None
+    min_quantity: product_data.OrderQuantity | None
+    quantity_multiple: product_data.OrderQuantity | None
+    low_stock_threshold: product_data.Threshold | None
+
+
+class FlavorView(_Flavor, kw_only=True):
+    """A flavor; `stock` is the quantity left, or null if it is not counted.
+
+    An `archived` flavor is no longer sold. Product data that staff have not set is null.
+    """
+
+    currency: fields.Currency
 
 
 EXAMPLE = {
@@ -113,38 +130,53 @@ EXAMPLE = {
     "name": "Choclate",
     "description": "Dark, with a little salt.",
     "price": 250,
-    "currency": "EUR",
     "stock": 40,
     "archived": False,
+    "sku": "CHO-5L",
+    "unit": "tub",
+    "pack_size": 1,
+    "net_content_ml": 5000,
+    "allergens": ["milk"],
+    "on_sale_from": "2025-05-01",
+    "on_sale_to": "2025-09-30",
+    "min_quantity": 6,
+    "quantity_multiple": 6,
+    "low_stock_threshold": 12,
+    "currency": "EUR",
 }
 
 
-class FlavorRow(Struct):
+class FlavorRow(_Flavor, kw_only=True):
     """A flavor, and its version, which counts the edits."""
 
-    id: int
-    name: str
-    description: str
-    price: int
-    stock: int | None
-    archived: bool
     version: int
+
+    def is_on_sale(self, day: date) -> bool:
+        """Whether it can be ordered on this day."""
+        return not self.archived and inventory.is_in_season(day, self.on_sale_from, self.on_sale_to)
 
     @property
     def view(self) -> FlavorView:
         """The flavor as clients see it."""
-        fields_shown = asdict(self)
-        del fields_shown["version"]
-        return FlavorView(**fields_shown, currency=settings.load().currency)
+        shown = {name: getattr(self, name) for name in _Flavor.__struct_fields__}
+        return FlavorView(**shown, currency=settings.load().currency)
 
 
 COLUMNS = database.columns_of(Flavor, FlavorRow)
 
 
-async def list_flavors(*, archived: bool) -> list[FlavorView]:
-    """Return all flavors on sale, or all archived ones, oldest first."""
-    rows = await Flavor.select(*COLUMNS).where(Flavor.archived.eq(archived)).order_by(Flavor.id)
-    return [FlavorRow(**row).view for row in rows]
+async def list_flavors(*, on_sale: bool) -> list[FlavorView]:
+    """Return all flavors that are on sale today, or all others, oldest first."""
+    today = datetime.now(UTC).date()
+    query = Flavor.select(*COLUMNS).output(load_json=True).order_by(Flavor.id)
+    rows = [FlavorRow(**row) for row in await query]
+    return [row.view for row in rows if row.is_on_sale(today) == on_sale]
+
+
+async def find_by_sku(skus: Collection[str]) -> dict[str, int]:
+    """Return the ids of the flavors with these article numbers."""
+    query = Flavor.select(Flavor.id, Flavor.sku).where(Flavor.sku.is_in(list(skus)))
+    return {row["sku"]: row["id"] for row in await query}
 
 
 async def get_flavor(flavor: int) -> tuple[FlavorView, int]:
@@ -153,7 +185,8 @@ async def get_flavor(flavor: int) -> tuple[FlavorView, int]:
     Raises:
         errors.NotFound: there is no such flavor.
     """
-    found = await Flavor.select(*COLUMNS).where(Flavor.id == flavor).first()
+    query = Flavor.select(*COLUMNS).output(load_json=True).where(Flavor.id == flavor)
+    found = await query.first()
     if found is None:
         raise errors.NotFound
     row = FlavorRow(**found)
@@ -165,14 +198,21 @@ def _check_permission(new: NewFlavor, by: User) -> None:
         return
     if settings.load().staff_alone_add_flavors:
         raise errors.Forbidden("Only staff may add flavors here.")
-    for field in ("description", "price", "stock"):
-        if getattr(new, field) is not UNSET:
+    for field in new.__struct_fields__:
+        if field != "name" and getattr(new, field) is not UNSET:
             raise errors.Forbidden(f"Only staff may set the {field}.")
 
 
-def _name_taken(name: object) -> errors.NameTaken:
+async def _taken(values: dict[str, Any], flavor: int | None = None) -> errors.Refusal:
+    """Return the error for a name or an article number that another flavor has."""
+    if sku := values.get("sku"):
+        others = Flavor.exists().where(Flavor.sku == sku)
+        if await (others if flavor is None else others.where(Flavor.id != flavor)):
+            detail = f"Another flavor has the article number {sku}."
+            member = {"pointer": "/sku", "code": "taken", "detail": detail}
+            return errors.SkuTaken(detail, errors=[member])
     return errors.NameTaken(
-        f"There is already a flavor called {name}.",
+        f"There is already a flavor called {values.get('name')}.",
         errors=[{"pointer": "/name", "code": "taken", "detail": "This name is taken."}],
     )
 
@@ -183,10 +223,13 @@ async def create_flavor(new: NewFlavor, *, by: User) -> FlavorView:
     Raises:
         errors.Forbidden: this user may not add flavors, or may only set the name.
         errors.NameTaken: the name is taken.
+        errors.SkuTaken: the article number is taken.
+        errors.ValidationFailed: the season ends before it begins.
     """
     _check_permission(new, by)
     fields_set = {name: value for name, value in asdict(new).items() if value is not UNSET}
     stock = fields_set.pop("stock", None)
+    product_data.require_season(fields_set)
 
     async def insert() -> FlavorView:
         values = {"price": settings.load().default_price} | fields_set
@@ -199,7 +242,7 @@ async def create_flavor(new: NewFlavor, *, by: User) -> FlavorView:
     try:
         return await database.transaction(insert)
     except database.CONSTRAINT_VIOLATIONS:
-        raise _name_taken(new.name) from None
+        raise await _taken(fields_set) from None
 
 
 async def edit_flavor(
@@ -213,18 +256,22 @@ async def edit_flavor(
     Raises:
         errors.NotFound: there is no such flavor.
         errors.NameTaken: the name is taken.
+        errors.SkuTaken: the article number is taken.
+        errors.ValidationFailed: the season would end before it begins.
     """
     fields_set = {name: value for name, value in asdict(edited).items() if value is not UNSET}
 
     async def write() -> tuple[FlavorView, int]:
         # Lock the row exclusively: when counting stops, no other transaction may use this flavor.
-        found = await database.for_update(Flavor.select(*COLUMNS).where(Flavor.id == flavor))
+        query = Flavor.select(*COLUMNS).output(load_json=True).where(Flavor.id == flavor)
+        found = await database.for_update(query)
         if not found:
             raise errors.NotFound
         row = FlavorRow(**found[0])
         check(row.version)
         changed = {name: value for name, value in fields_set.items() if getattr(row, name) != value}
         if changed:
+            product_data.require_season(asdict(row) | changed)
             await change_history.record_changes("flavor", flavor, asdict(row), changed, by=by)
             changed["version"] = row.version + 1
             await Flavor.update(**changed).where(Flavor.id == flavor)
@@ -234,4 +281,4 @@ async def edit_flavor(
     try:
         return await database.transaction(write)
     except database.CONSTRAINT_VIOLATIONS:
-        raise _name_taken(edited.name) from None
+        raise await _taken(fields_set, flavor) from None

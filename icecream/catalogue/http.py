@@ -19,6 +19,7 @@ from icecream.idempotency import http as idempotency_http
 ADD_REFUSALS = (
     errors.Forbidden("Only staff may set the price."),
     errors.NameTaken("There is already a flavor called Choclate."),
+    errors.SkuTaken("Another flavor has the article number CHO-5L."),
 )
 STAFF_ONLY = errors.Forbidden(accounts_http.STAFF_ONLY)
 INVALID_TAG = errors.ValidationFailed(
@@ -31,9 +32,9 @@ INSUFFICIENT_STOCK = errors.InsufficientStock(
 CACHE_HEADERS = {"Cache-Control": "private, no-cache"}
 
 
-async def _read_list(archived: bool) -> tuple[dict[str, str], bodies.JsonResponse]:
+async def _read_list(on_sale: bool) -> tuple[dict[str, str], bodies.JsonResponse]:
     """Return the list as a response, and its header fields."""
-    body = msgspec.json.encode(await flavors.list_flavors(archived=archived))
+    body = msgspec.json.encode(await flavors.list_flavors(on_sale=on_sale))
     headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'} | CACHE_HEADERS
     return headers, bodies.JsonResponse(msgspec.Raw(body), headers)
 
@@ -65,7 +66,7 @@ class Flavors(Controller):
             list[flavors.FlavorView],
             [flavors.EXAMPLE],
             errors.ValidationFailed("/archived", "invalid", "archived must be true or false."),
-            errors.Forbidden("Only staff may see archived flavors."),
+            errors.Forbidden("Only staff may see flavors that are not on sale."),
             kind=openapi.OperationWithETag,
             also=openapi.success(304, None),
         ),
@@ -74,7 +75,11 @@ class Flavors(Controller):
         self,
         request: bodies.ApiRequest,
         archived: Annotated[
-            bool, Parameter(description="List the archived flavors instead; only for staff.")
+            bool,
+            Parameter(
+                description="List the flavors that are not on sale: archived, or not in season. "
+                "Only for staff."
+            ),
         ] = False,
         if_none_match: etags.IfNoneMatch = None,
     ) -> ASGIApp:
@@ -84,8 +89,8 @@ class Flavors(Controller):
         something changes.
         """
         if archived and not request.user.admin:
-            raise errors.Forbidden("Only staff may see archived flavors.")
-        headers, response = await _LISTS.read(archived)
+            raise errors.Forbidden("Only staff may see flavors that are not on sale.")
+        headers, response = await _LISTS.read(not archived)
         if etags.is_unchanged(if_none_match, headers["ETag"]):
             return ASGIResponse(status_code=304, headers=headers)
         return response
@@ -155,6 +160,7 @@ class Flavors(Controller):
             INVALID_TAG,
             STAFF_ONLY,
             errors.NameTaken("There is already a flavor called Choclate."),
+            errors.SkuTaken("Another flavor has the article number CHO-5L."),
             errors.PreconditionFailed(),
             kind=openapi.OperationWithETag,
         ),

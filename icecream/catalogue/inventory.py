@@ -2,24 +2,56 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert
 from piccolo.query.functions import Sum
 
 from icecream import database, errors, states
 from icecream.catalogue.order_lines import Line
 from icecream.tables import MAX_STOCK, Flavor, FlavorTotal, OrderLine, StockMove
 
+Rows = list[dict[str, Any]]
 _MOVE_STOCK = database.increment_values(Flavor.stock)
 
 
 class StockRow(Struct):
-    """The price of a flavor, and its stock, or None if it is not counted."""
+    """The price of a flavor, its stock, or None if it is not counted, and its rules for orders."""
 
     id: int
     price: int
     stock: int | None
+    on_sale_from: date | None = None
+    on_sale_to: date | None = None
+    min_quantity: int | None = None
+    quantity_multiple: int | None = None
+
+    def require_allowed(self, quantity: int, day: date) -> None:
+        """Refuse a quantity, or an order on this day, that the flavor does not allow.
+
+        Raises:
+            LineRefused: it is not on sale on this day, or not in this quantity.
+        """
+        if not is_in_season(day, self.on_sale_from, self.on_sale_to):
+            season = f"from {self.on_sale_from}" if self.on_sale_from else ""
+            if self.on_sale_to:
+                season += f" until {self.on_sale_to}"
+            raise LineRefused(
+                self.id, "flavor", "not-on-sale", f"Flavor {self.id} is on sale {season.strip()}."
+            )
+        least, multiple = self.min_quantity or 1, self.quantity_multiple or 1
+        if quantity < least or quantity % multiple:
+            allowed = f"at least {least}" if least > 1 else ""
+            if multiple > 1:
+                allowed += f"{' and ' if allowed else ''}a multiple of {multiple}"
+            detail = f"The quantity of flavor {self.id} must be {allowed}."
+            raise LineRefused(self.id, "quantity", "quantity-not-allowed", detail)
+
+
+def is_in_season(day: date, first: date | None, last: date | None) -> bool:
+    """Return whether a day is in a season; a missing end is open."""
+    return (first is None or first <= day) and (last is None or day <= last)
 
 
 _STOCK_COLUMNS = database.columns_of(Flavor, StockRow)
@@ -36,20 +68,42 @@ _LOCK_STOCK_OF_ORDERS = database.select_by(
 _counted: set[int] = set()
 
 
-class UnknownFlavor(Exception):
+class LineRefused(Exception):
+    """A flavor cannot be ordered, or not in this quantity; `member` is the faulty one of a line."""
+
+    def __init__(self, flavor: int, member: str, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.flavor, self.member, self.code = flavor, member, code
+
+
+class UnknownFlavor(LineRefused):
     """There is no such flavor, or it is no longer sold."""
 
     def __init__(self, flavor: int) -> None:
-        super().__init__(f"There is no flavor {flavor}.")
-        self.flavor = flavor
+        super().__init__(flavor, "flavor", "unknown-flavor", f"There is no flavor {flavor}.")
 
 
 class StockReservation:
     """The prices and the stock of some flavors, from which orders reserve their quantities."""
 
-    def __init__(self, prices: dict[int, int], stock: dict[int, int]) -> None:
-        self._prices, self._stock = prices, stock
+    def __init__(self, flavors: dict[int, StockRow], stock: dict[int, int]) -> None:
+        self._flavors, self._stock = flavors, stock
         self._reserved: Counter[int] = Counter()
+
+    def require_allowed(self, quantities: dict[int, int], day: date) -> None:
+        """Refuse quantities, or an order on this day, that a flavor does not allow.
+
+        Raises:
+            UnknownFlavor: a flavor does not exist, or is no longer sold.
+            LineRefused: a flavor is not on sale on this day, or not in this quantity.
+        """
+        for flavor, quantity in quantities.items():
+            self._find(flavor).require_allowed(quantity, day)
+
+    def _find(self, flavor: int) -> StockRow:
+        if flavor not in self._flavors:
+            raise UnknownFlavor(flavor)
+        return self._flavors[flavor]
 
     def reserve(self, quantities: dict[int, int]) -> list[Line]:
         """Reserve these quantities, by flavor id, at the current prices; `save` writes them all.
@@ -58,9 +112,7 @@ class StockReservation:
             UnknownFlavor: a flavor does not exist, or is no longer sold.
             errors.InsufficientStock: there is less left than ordered; nothing was reserved.
         """
-        for flavor in quantities:
-            if flavor not in self._prices:
-                raise UnknownFlavor(flavor)
+        lines = [Line(flavor, n, self._find(flavor).price) for flavor, n in quantities.items()]
         if missing := [
             {"flavor": flavor, "quantity": quantity, "available": left}
             for flavor, quantity in sorted(quantities.items())
@@ -73,7 +125,7 @@ class StockReservation:
         self._reserved.update(
             {flavor: n for flavor, n in quantities.items() if flavor in self._stock}
         )
-        return [Line(flavor, n, self._prices[flavor]) for flavor, n in quantities.items()]
+        return lines
 
     def _left(self, flavor: int) -> int | None:
         return self._stock[flavor] - self._reserved[flavor] if flavor in self._stock else None
@@ -90,8 +142,7 @@ class StockReservation:
 async def read_stock(flavors: Collection[int]) -> StockReservation:
     """Read these flavors without a lock: the stock may change at any time."""
     found = await _READ_STOCK([(flavor,) for flavor in flavors])
-    rows = [StockRow(**row) for row in found]
-    return _reservation(rows, rows)
+    return _reservation(found, found)
 
 
 async def lock_stock(flavors: Collection[int]) -> StockReservation:
@@ -111,9 +162,7 @@ def lock_queries(flavors: Collection[int]) -> list[database.BoundStatement]:
     ]
 
 
-async def to_reservation(
-    locked: list[dict[str, int]], shared: list[dict[str, int]]
-) -> StockReservation:
+async def to_reservation(locked: Rows, shared: Rows) -> StockReservation:
     """Return the reservation for the results of `lock_queries`.
 
     Raises:
@@ -126,14 +175,13 @@ async def to_reservation(
             raise database.RetryTransaction
         locked = await _LOCK_STOCK([(flavor,) for flavor in counted])
     _counted.difference_update(row["id"] for row in locked if row["stock"] is None)
-    rows = [StockRow(**row) for row in (*shared, *locked)]
-    return _reservation(rows, [StockRow(**row) for row in locked])
+    return _reservation([*shared, *locked], locked)
 
 
-def _reservation(rows: Iterable[StockRow], counted: Iterable[StockRow]) -> StockReservation:
+def _reservation(rows: Rows, counted: Rows) -> StockReservation:
     return StockReservation(
-        prices={row.id: row.price for row in rows},
-        stock={row.id: row.stock for row in counted if row.stock is not None},
+        flavors={row.id: row for row in convert(rows, list[StockRow])},
+        stock={row["id"]: row["stock"] for row in counted if row["stock"] is not None},
     )
 
 

@@ -107,9 +107,9 @@ async def _create_catalogue(staff: User) -> list[int]:
     """Return the flavors by popularity; existing flavors are not changed."""
     for name, (description, price) in FLAVORS.items():
         if not await Flavor.exists().where(Flavor.name == name):
-            new = flavors.NewFlavor(name, description, price, stock=0)
+            new = flavors.NewFlavor(name=name, description=description, price=price, stock=0)
             await flavors.create_flavor(new, by=staff)
-    ids = {flavor.name: flavor.id for flavor in await flavors.list_flavors(archived=False)}
+    ids = {flavor.name: flavor.id for flavor in await flavors.list_flavors(on_sale=True)}
     return [ids[name] for name in FLAVORS if name in ids]
 
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 MAX_LINES_PER_BATCH = 100
 # Further orders are refused with 503 instead of waiting for long.
 MAX_QUEUED_ORDERS = 2000
-REFUSALS = (inventory.UnknownFlavor, errors.Refusal)
+REFUSALS = (inventory.LineRefused, errors.Refusal)
 
 
 class NotifyWorkers(Protocol):
@@ -110,7 +110,7 @@ class OrderPlacer:
         is paid at once. A repeated request under the same key gets the first answer again.
 
         Raises:
-            inventory.UnknownFlavor: a flavor does not exist, or is no longer sold.
+            inventory.LineRefused: a flavor cannot be ordered, or not in this quantity.
             errors.InsufficientStock: there is less stock left than ordered.
             errors.IdempotencyKeyReused: the key came with another request.
             errors.PaymentMethodRequired: the user has no payment method.
@@ -151,8 +151,8 @@ class OrderPlacer:
 
 def _refusal_code(error: Exception) -> str:
     """Return the code of the reason why an order was not placed."""
-    if isinstance(error, inventory.UnknownFlavor):
-        return "unknown-flavor"
+    if isinstance(error, inventory.LineRefused):
+        return error.code
     return error.code if isinstance(error, errors.Refusal) else errors.Unavailable.code
 
 
@@ -317,7 +317,9 @@ def _decide_order(
     if settings.load().needs_payment_method and not request.method:
         return errors.PaymentMethodRequired()
     try:
-        request.details.require_possible_date(request.at or now)
+        at = request.at or now
+        request.details.require_possible_date(at)
+        stock.require_allowed(request.lines, at.date())
         lines = stock.reserve(request.lines)
     except REFUSALS as refusal:
         return refusal
@@ -330,7 +332,7 @@ def _decide_order(
         key=request.key,
         method=request.method,
         details=request.details,
-        at=request.at or now,
+        at=at,
     )
     if request.key is not None:
         known[request.key.name] = (request.key.fingerprint, new)

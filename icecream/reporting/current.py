@@ -1,5 +1,6 @@
 """The current situation: stock, pending payments, the queue, the latest orders."""
 
+import math
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Annotated
@@ -38,6 +39,7 @@ class Stock(Struct):
     stock: Count | None
     stock_days: StockDays | None
     archived: bool
+    low_stock_threshold: Count | None
 
 
 class Waiting(Struct):
@@ -86,7 +88,10 @@ class ParkedPayment(Struct):
 async def load_stock(today: date) -> list[Stock]:
     """Return the stock of every flavor."""
     sold = await _load_recent_sales(today)
-    columns = (Flavor.id.as_alias("flavor"), Flavor.name, Flavor.stock, Flavor.archived)
+    columns = (
+        *(Flavor.id.as_alias("flavor"), Flavor.name, Flavor.stock, Flavor.archived),
+        Flavor.low_stock_threshold,
+    )
     return [
         convert(row | {"stock_days": _stock_days(row["stock"], sold.get(row["flavor"], 0))}, Stock)
         for row in await Flavor.select(*columns).order_by(Flavor.id)
@@ -110,20 +115,26 @@ def _stock_days(stock: int | None, sold: int) -> float | None:
 
 
 def select_low_stock(stocks: Iterable[Stock]) -> list[Stock]:
-    """Return flavors on sale that are or will soon be sold out; the most urgent ones first."""
-    left = [
-        (0.0 if not stock.stock else stock.stock_days, stock)
-        for stock in stocks
-        if stock.stock is not None and not stock.archived
-    ]
-    urgent = sorted(
-        (
-            (days, stock.flavor, stock)
-            for days, stock in left
-            if days is not None and days < LOW_STOCK_DAYS
-        )
-    )
-    return [stock for _, _, stock in urgent[:MAX_LOW_STOCK_FLAVORS]]
+    """Return flavors on sale that are or will soon be sold out; the most urgent ones first.
+
+    A flavor with a threshold is low at or below it; others are low if they last a few days only.
+    """
+    counted = (one for one in stocks if one.stock is not None and not one.archived)
+    low = sorted((_days_left(one), one.flavor, one) for one in counted if _is_low(one))
+    return [stock for _, _, stock in low[:MAX_LOW_STOCK_FLAVORS]]
+
+
+def _days_left(stock: Stock) -> float:
+    if not stock.stock:
+        return 0.0
+    # Without sales it lasts forever.
+    return math.inf if stock.stock_days is None else stock.stock_days
+
+
+def _is_low(stock: Stock) -> bool:
+    if stock.stock and stock.low_stock_threshold is not None:
+        return stock.stock <= stock.low_stock_threshold
+    return _days_left(stock) < LOW_STOCK_DAYS
 
 
 async def find_oldest_pending(now: datetime) -> Waiting | None:

@@ -11,6 +11,7 @@ import pytest
 
 from icecream import database, errors, settings
 from icecream.catalogue import flavors, inventory
+from icecream.catalogue.product_data import ProductData
 from icecream.database import DB
 from icecream.integrity import doctor
 from icecream.orders import actions
@@ -34,6 +35,7 @@ async def test_anybody_adds_a_flavor_by_name_at_the_default_price(customer: Call
         "currency": settings.load().currency,
         "stock": None,
         "archived": False,
+        **dict.fromkeys(ProductData.__struct_fields__),
     }
     assert added in (await customer.get("/api/flavors/")).json()
 
@@ -183,10 +185,10 @@ async def test_callers_at_the_same_moment_share_a_list_and_see_what_they_wrote(
 ) -> None:
     real, reads = flavors.list_flavors, 0
 
-    async def count(*, archived: bool) -> list[flavors.FlavorView]:
+    async def count(*, on_sale: bool) -> list[flavors.FlavorView]:
         nonlocal reads
         reads += 1
-        return await real(archived=archived)
+        return await real(on_sale=on_sale)
 
     monkeypatch.setattr(flavors, "list_flavors", count)
 

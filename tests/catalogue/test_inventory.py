@@ -115,7 +115,7 @@ def test_an_indivisible_rest_goes_to_the_last_lines() -> None:
 
 
 def test_stock_reserved_by_the_same_batch_is_not_available() -> None:
-    stock = inventory.StockReservation(prices={1: 100}, stock={1: 5})
+    stock = inventory.StockReservation(flavors={1: inventory.StockRow(1, 100, 5)}, stock={1: 5})
     stock.reserve({1: 3})
     with pytest.raises(errors.InsufficientStock) as refused:
         stock.reserve({1: 3})

@@ -173,7 +173,7 @@ async def test_each_operation_documents_its_own_refusals(document: dict[str, Any
         "insufficient-stock",
         "payment-method-required",
     }
-    assert codes("/api/flavors/add", "409") == {"name-taken", "idempotency-key-in-use"}
+    assert codes("/api/flavors/add", "409") == {"name-taken", "sku-taken", "idempotency-key-in-use"}
     assert codes("/api/flavors/add", "403") == {"forbidden"}
 
 

@@ -283,6 +283,13 @@ MUTATIONS = [
         ),
     ),
     *at(
+        STOCK,
+        "tests/catalogue/test_product_data.py",
+        ("rules: a season has no end", " and (last is None or day <= last)", ""),
+        ("rules: a minimum is no rule", "quantity < least or ", ""),
+        ("rules: a multiple is no rule", " or quantity % multiple", ""),
+    ),
+    *at(
         "icecream/orders/details.py",
         "tests/orders/test_details.py",
         ("details: a delivery in the past is possible", "if not first <= self", "if not self"),

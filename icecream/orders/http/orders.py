@@ -71,12 +71,13 @@ class Orders(Controller):
         """
         user, seconds = request.user, waiting.parse_wait_preference(prefer)
         key = idempotency_http.read_key(idempotency_key, request, data)
+        lines = await data.read_lines()
         try:
             placed = await state.order_placer.place(
-                user.id, data.quantities, key, user.payment_method, data.details
+                user.id, lines.quantities, key, user.payment_method, data.details
             )
-        except inventory.UnknownFlavor as error:
-            raise data.unknown_flavor(error) from None
+        except inventory.LineRefused as error:
+            raise lines.explain(error) from None
         answer = responses.OrderPlaced(**asdict(placed.receipt))
         headers = idempotency_http.replay_headers(replayed=placed.replayed)
         if seconds is not None and await state.settlement_waiters.wait_until_settled(
@@ -99,11 +100,14 @@ class Orders(Controller):
     )
     async def quote_order(self, data: JSONBody[requests.NewOrder]) -> responses.Quote:
         """Get the price of an order, or the reason why it would be refused. Nothing is stored."""
+        now, ordered = datetime.now(UTC), await data.read_lines()
+        data.details.require_possible_date(now)
+        stock = await inventory.read_stock(ordered.quantities)
         try:
-            data.details.require_possible_date(datetime.now(UTC))
-            lines = (await inventory.read_stock(quantities := data.quantities)).reserve(quantities)
-        except inventory.UnknownFlavor as error:
-            raise data.unknown_flavor(error) from None
+            stock.require_allowed(ordered.quantities, now.date())
+            lines = stock.reserve(ordered.quantities)
+        except inventory.LineRefused as error:
+            raise ordered.explain(error) from None
         shown = [responses.LineView(line.flavor, line.quantity, line.unit_price) for line in lines]
         return responses.Quote(
             quantity=sum(line.quantity for line in lines),

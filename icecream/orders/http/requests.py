@@ -1,13 +1,14 @@
 """The body of a new order: one flavor, as in the original API, or several."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
 from icecream import constraints, errors, fields
-from icecream.catalogue import inventory
+from icecream.catalogue import flavors, inventory, product_data
 from icecream.orders.details import OrderDetails
 from icecream.orders.http import responses
 from icecream.tables import MAX_NOTE_LENGTH, MAX_QUANTITY, MAX_REFERENCE_LENGTH
@@ -49,19 +50,29 @@ DeliveryDate = Annotated[
 
 
 class NewLine(fields.Body):
-    """A quantity of one flavor."""
+    """A quantity of one flavor, which its id or its article number names."""
 
+    typical: ClassVar = ("quantity", "flavor")
+    alternatives: ClassVar = (typical, ("quantity", "sku"))
     quantity: Quantity
-    flavor: Flavor
+    flavor: Flavor | UnsetType = UNSET
+    sku: product_data.Sku | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.flavor is UNSET and self.sku is UNSET:
+            raise constraints.InvalidValue("flavor", "is required, or sku instead")
+        if self.flavor is not UNSET and self.sku is not UNSET:
+            raise constraints.InvalidValue("sku", "cannot be combined with flavor")
 
 
 class NewOrder(fields.Body):
     """A quantity of one flavor, or `lines` for several; lines of the same flavor are added up."""
 
     typical: ClassVar = ("quantity", "flavor")
-    alternatives: ClassVar = (typical, ("lines",))
+    alternatives: ClassVar = (typical, ("quantity", "sku"), ("lines",))
     quantity: Quantity | UnsetType = UNSET
     flavor: Flavor | UnsetType = UNSET
+    sku: product_data.Sku | UnsetType = UNSET
     lines: (
         Annotated[list[NewLine], Meta(min_length=1, max_length=responses.MAX_LINES)] | UnsetType
     ) = UNSET
@@ -70,11 +81,15 @@ class NewOrder(fields.Body):
     delivery_date: DeliveryDate | None = None
 
     def __post_init__(self) -> None:
-        for name in ("quantity", "flavor"):
-            is_set = getattr(self, name) is not UNSET
-            if self.lines is UNSET and not is_set:
-                raise constraints.InvalidValue(name, "is required, or lines instead")
-            if self.lines is not UNSET and is_set:
+        if self.lines is UNSET:
+            if self.quantity is UNSET:
+                raise constraints.InvalidValue("quantity", "is required, or lines instead")
+            if self.flavor is UNSET and self.sku is UNSET:
+                raise constraints.InvalidValue("flavor", "is required, or sku or lines instead")
+            if self.flavor is not UNSET and self.sku is not UNSET:
+                raise constraints.InvalidValue("sku", "cannot be combined with flavor")
+        for name in ("quantity", "flavor", "sku"):
+            if self.lines is not UNSET and getattr(self, name) is not UNSET:
                 raise constraints.InvalidValue(name, "cannot be combined with lines")
         if self.reference is not None:
             self.reference = fields.strip_text("reference", self.reference)
@@ -83,34 +98,54 @@ class NewOrder(fields.Body):
             self.note = fields.strip_text("note", self.note.replace("\r\n", "\n"))
 
     @property
-    def quantities(self) -> dict[int, int]:
-        """The ordered quantities by flavor id.
-
-        Raises:
-            errors.ValidationFailed: the sum for one flavor is too large.
-        """
-        sums: Counter[int] = Counter()
-        for pointer, line in self._lines_by_pointer():
-            sums[line.flavor] += line.quantity
-            if sums[line.flavor] > MAX_QUANTITY:
-                detail = f"The total quantity of flavor {line.flavor} exceeds {MAX_QUANTITY}."
-                raise errors.ValidationFailed(f"{pointer}/quantity", "invalid", detail)
-        return dict(sums)
-
-    @property
     def details(self) -> OrderDetails:
         """What the customer added."""
         return OrderDetails(self.reference, self.note, self.delivery_date)
 
-    def unknown_flavor(self, error: inventory.UnknownFlavor) -> errors.ValidationFailed:
-        """Return the error that points to an unknown flavor."""
-        pointer = next(
-            pointer for pointer, line in self._lines_by_pointer() if line.flavor == error.flavor
-        )
-        return errors.ValidationFailed(f"{pointer}/flavor", "unknown-flavor", str(error))
+    async def read_lines(self) -> "OrderedLines":
+        """Return the lines with the ids of their flavors.
 
-    def _lines_by_pointer(self) -> list[tuple[str, NewLine]]:
-        if self.lines is UNSET:
-            assert self.quantity is not UNSET and self.flavor is not UNSET
-            return [("", NewLine(self.quantity, self.flavor))]
+        Raises:
+            errors.ValidationFailed: no flavor has the article number of a line, or the sum for one
+                flavor is too large.
+        """
+        lines = [("", self)] if self.lines is UNSET else self._numbered_lines()
+        skus = {line.sku for _, line in lines if line.sku is not UNSET}
+        ids = await flavors.find_by_sku(skus) if skus else {}
+        found: list[tuple[str, str, int, int]] = []
+        for pointer, line in lines:
+            assert line.quantity is not UNSET
+            if line.flavor is not UNSET:
+                found.append((pointer, "flavor", line.flavor, line.quantity))
+            elif line.sku in ids:
+                found.append((pointer, "sku", ids[line.sku], line.quantity))
+            else:
+                detail = f"There is no flavor with the article number {line.sku}."
+                raise errors.ValidationFailed(f"{pointer}/sku", "unknown-flavor", detail)
+        return OrderedLines(found)
+
+    def _numbered_lines(self) -> "list[tuple[str, NewOrder | NewLine]]":
+        assert self.lines is not UNSET
         return [(f"/lines/{n}", line) for n, line in enumerate(self.lines)]
+
+
+class OrderedLines:
+    """The lines of a new order: their JSON Pointers, what names the flavor, its id, a quantity."""
+
+    def __init__(self, lines: Sequence[tuple[str, str, int, int]]) -> None:
+        self._lines = lines
+        sums: Counter[int] = Counter()
+        for pointer, _, flavor, quantity in lines:
+            sums[flavor] += quantity
+            if sums[flavor] > MAX_QUANTITY:
+                detail = f"The total quantity of flavor {flavor} exceeds {MAX_QUANTITY}."
+                raise errors.ValidationFailed(f"{pointer}/quantity", "invalid", detail)
+        self.quantities = dict(sums)
+
+    def explain(self, error: inventory.LineRefused) -> errors.ValidationFailed:
+        """Return the error that points to the refused member of a line."""
+        pointer, name = next(
+            (pointer, name) for pointer, name, flavor, _ in self._lines if flavor == error.flavor
+        )
+        member = name if error.member == "flavor" else error.member
+        return errors.ValidationFailed(f"{pointer}/{member}", error.code, str(error))

@@ -28,7 +28,14 @@ DASHBOARD = {
     "outcomes": [{"status": "paid", "orders": 2, "total": 1000}],
     "previous_outcomes": [{"status": "paid", "orders": 2, "total": 1000}],
     "low_stock": [
-        {"flavor": 1, "name": "Vanilla", "stock": 3, "stock_days": 2.1, "archived": False}
+        {
+            "flavor": 1,
+            "name": "Vanilla",
+            "stock": 3,
+            "stock_days": 2.1,
+            "archived": False,
+            "low_stock_threshold": 6,
+        }
     ],
     "queue": QUEUE,
     "oldest_pending": WAITING,
