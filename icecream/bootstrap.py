@@ -7,16 +7,18 @@ import secrets
 from collections.abc import Callable
 from functools import cache
 
-from piccolo.apps.migrations.commands.backwards import run_backwards
-from piccolo.apps.migrations.commands.base import BaseMigrationManager
-from piccolo.apps.migrations.commands.forwards import run_forwards
-from piccolo.apps.migrations.tables import Migration
-
 from icecream import database, settings
 from icecream.database import DB
-from icecream.runtime import passwords
+from icecream.runtime import optional_imports, passwords
 from icecream.settings import signing_keys
 from icecream.tables import APP_CONFIG, Flavor, Order, User
+
+# As in `tables`: Piccolo formats new migrations with black.
+with optional_imports.replaced("black"):
+    from piccolo.apps.migrations.commands.backwards import run_backwards
+    from piccolo.apps.migrations.commands.base import BaseMigrationManager
+    from piccolo.apps.migrations.commands.forwards import run_forwards
+    from piccolo.apps.migrations.tables import Migration
 
 log = logging.getLogger(__name__)
 INITIAL_ADMIN = "admin"

@@ -23,15 +23,18 @@ from piccolo.columns import (
     Varchar,
 )
 from piccolo.columns.readable import Readable
-from piccolo.conf.apps import AppConfig
 from piccolo.table import Table
 from piccolo_api.session_auth.tables import SessionsBase
 
 import piccolo_migrations
 from icecream import states
 from icecream.columns import Bounded, Word, reference
-from icecream.runtime import passwords
+from icecream.runtime import optional_imports, passwords
 from icecream.runtime.logs import security
+
+# Piccolo formats new migrations with black.
+with optional_imports.replaced("black"):
+    from piccolo.conf.apps import AppConfig
 
 MAX_PRICE = 100_000_000
 MAX_STOCK = 10**12

@@ -19,17 +19,13 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from taskiq import AsyncBroker, BrokerMessage
+from taskiq.exceptions import SendTaskError
+from taskiq_redis import RedisStreamBroker
 
 from icecream import settings
-from icecream.runtime import background, logs, optional_imports
+from icecream.runtime import background, logs
 from icecream.settings import checks
-
-# Taskiq supports dependencies of FastAPI, which is only installed for Piccolo Admin. Its import
-# takes as long as the other imports together.
-with optional_imports.hidden("fastapi"):
-    from taskiq import AsyncBroker, BrokerMessage
-    from taskiq.exceptions import SendTaskError
-    from taskiq_redis import RedisStreamBroker
 
 log = logging.getLogger(__name__)
 # The maximum number of waiting messages. With a longer queue, a sweep finds the work just as soon.

@@ -1,6 +1,5 @@
 """Piccolo Admin, with our tables and forms, and its page."""
 
-import gc
 import logging
 import warnings
 from typing import Any
@@ -75,6 +74,4 @@ def build_admin(host: str, *, https: bool, notify: placing.NotifyWorkers) -> Any
         piccolo.template = piccolo.template.replace(
             place, middleware.add_prefix_to_links(text) + place
         )
-    # As in `app`: these objects live as long as the process.
-    gc.freeze()
     return piccolo

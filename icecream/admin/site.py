@@ -20,6 +20,7 @@ from icecream import errors, settings, tables
 from icecream.admin import cookies, login
 from icecream.http import bodies, problems, rate_limits
 from icecream.orders import placing
+from icecream.runtime import garbage_collection
 from icecream.runtime.logs import security
 
 log = logging.getLogger(__name__)
@@ -40,9 +41,10 @@ INVALID_VALUE_ERRORS = (
 
 def _build(host: str, *, https: bool, notify: placing.NotifyWorkers) -> Any:
     # Importing Piccolo Admin takes as long as the other imports together, and 25 MB.
-    from icecream.admin import piccolo_site
+    with garbage_collection.paused():
+        from icecream.admin import piccolo_site
 
-    return piccolo_site.build_admin(host, https=https, notify=notify)
+        return piccolo_site.build_admin(host, https=https, notify=notify)
 
 
 def _build_at_first_use(build: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:

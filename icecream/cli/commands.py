@@ -14,7 +14,7 @@ import asyncpg
 import click
 
 from icecream import __version__, settings
-from icecream.runtime import logs
+from icecream.runtime import garbage_collection, logs
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ def errors_in_one_line() -> Iterator[None]:
         # A short command prints its result; the log shows only warnings.
         logging.config.dictConfig(log_configuration("WARNING"))
         sys.excepthook = _log_bug
-        from icecream import bootstrap, database, errors
+        with garbage_collection.paused():
+            from icecream import bootstrap, database, errors
     except settings.BadSetting as error:
         sys.exit(f"icecream: {error}")
     except (OSError, UnicodeError) as error:

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 from contextlib import nullcontext, suppress
+from typing import Any
 
 import click
 import uvicorn
@@ -15,7 +16,7 @@ from icecream import settings
 from icecream.cli import startup
 from icecream.cli.commands import errors_in_one_line, log_configuration, main
 from icecream.http import request_limits
-from icecream.runtime import shutdown
+from icecream.runtime import garbage_collection, shutdown
 
 # The time for open requests after the stop signal; then payments have six more seconds.
 REQUEST_GRACE_SECONDS = 2
@@ -82,9 +83,17 @@ class SeveralServers(Multiprocess):
             _print_addresses()
 
 
+def create_app() -> Any:
+    """Import and return the ASGI application, in the process that will serve it."""
+    with garbage_collection.paused():
+        from icecream import app
+
+        return app.create()
+
+
 def _run_server(current: settings.Settings, workers: int, listener: socket.socket) -> None:
     config = uvicorn.Config(
-        "icecream.app:create",
+        "icecream.cli.serve:create_app",
         factory=True,
         workers=workers,
         http=request_limits.LimitedConnection,

@@ -13,7 +13,7 @@ import click
 from icecream import settings
 from icecream.cli import startup
 from icecream.cli.commands import errors_in_one_line, main
-from icecream.runtime import shutdown
+from icecream.runtime import garbage_collection, shutdown
 
 # The longest time from the signal to the end of a worker, even if the database hangs.
 STOP_SECONDS = 9
@@ -89,10 +89,11 @@ def _stop_at_end_of_input(stop: asyncio.Event) -> None:
 @asynccontextmanager
 async def _open_services(listener: socket.socket | None) -> AsyncIterator[None]:
     """Open the database, the broker and the feed, and serve /metrics on `listener`."""
-    from icecream import database
-    from icecream.http import metrics
-    from tasks import broker, notify
-    from tasks.publishing import run_publisher
+    with garbage_collection.paused():
+        from icecream import database
+        from icecream.http import metrics
+        from tasks import broker, notify
+        from tasks.publishing import run_publisher
 
     page = metrics.MetricsPage(notify.redis_is_unavailable)
     serving = metrics.serve_metrics(listener, page) if listener else nullcontext()
@@ -103,7 +104,8 @@ async def _open_services(listener: socket.socket | None) -> AsyncIterator[None]:
 async def _run_worker(
     concurrency: int, is_supervised: bool, listener: socket.socket | None
 ) -> None:
-    from tasks.worker import run_worker
+    with garbage_collection.paused():
+        from tasks.worker import run_worker
 
     stop = _stop_signal()
     if is_supervised:

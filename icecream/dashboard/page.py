@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import Struct
 
 from icecream import money, settings, states
@@ -14,6 +14,9 @@ from icecream.feed import events
 from icecream.reporting.http.parameters import DAYS_BY_PERIOD
 from icecream.reporting.reports import Dashboard, DayRange
 from icecream.reporting.sales import CustomerFigures, Figures, Outcome
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 # The number of flavors with their own color; the other flavors are combined.
 MAX_COLORED_FLAVORS = 6
@@ -65,20 +68,26 @@ class View(Struct, frozen=True):
         return not self.figures.latest_orders
 
 
-_jinja = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_jinja.filters |= formatting.FILTERS
-_jinja.globals |= {
-    "asset": assets.asset_path,
-    "prefix": settings.load().prefix,
-    "actions": states.ACTIONS,
-    "periods": DAYS_BY_PERIOD,
-}
+@cache
+def _jinja() -> "Environment":
+    # Most processes never render a page.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= formatting.FILTERS
+    environment.globals |= {
+        "asset": assets.asset_path,
+        "prefix": settings.load().prefix,
+        "actions": states.ACTIONS,
+        "periods": DAYS_BY_PERIOD,
+    }
+    return environment
 
 
 def build_view(figures: Dashboard, upto: events.LastEvent) -> View:
@@ -177,7 +186,7 @@ def _chart_value(minor: int, currency: str) -> float:
 
 def render_parts(view: View) -> dict[str, str]:
     """Render the parts that change while the page is open."""
-    macros = _jinja.get_template("parts.html").module
+    macros = _jinja().get_template("parts.html").module
     return {name: str(getattr(macros, name)(view)) for name in PARTS}
 
 
@@ -218,9 +227,9 @@ def render_without_figures(days: DayRange, period: str | None, error: str) -> st
 
 def render_staff_only() -> str:
     """Render the page for a customer, who may not see the dashboard."""
-    return _jinja.get_template("for-staff.html").render()
+    return _jinja().get_template("for-staff.html").render()
 
 
 def _render(days: DayRange, **values: Any) -> str:
     today = datetime.now(UTC).date()
-    return _jinja.get_template("page.html").render(today=today, days=days, **values)
+    return _jinja().get_template("page.html").render(today=today, days=days, **values)

@@ -11,6 +11,8 @@ from litestar.types import ASGIApp, Receive, Send
 from litestar.utils import normalize_path
 from litestar.utils.scope.state import ScopeState
 
+from icecream.runtime import optional_imports
+
 
 class _Route(NamedTuple):
     """A found route: its application, and what Litestar keeps in the scope."""
@@ -28,7 +30,9 @@ class Application(Litestar):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        # Litestar adds a plugin for each of them that is installed.
+        with optional_imports.hidden("attr", "opentelemetry", "pydantic"):
+            super().__init__(*args, **kwargs)
         self._find_route = lru_cache(maxsize=1000)(self._resolve_route)
         self._refusals = ExceptionHandlerMiddleware(self, debug=None)
 

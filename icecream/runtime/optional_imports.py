@@ -1,19 +1,46 @@
-"""Packages that a library imports only because they are installed, for features not used here."""
+"""Packages that a library imports for features not used here."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+
+class _Placeholder(ModuleType):
+    """A module that has every name, and no modules below it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__path__":
+            raise AttributeError(name)
+        return Any
 
 
 @contextmanager
-def hidden(package: str) -> Iterator[None]:
-    """Let imports in this block proceed as if a package was not installed."""
-    imported = sys.modules.get(package)
+def hidden(*packages: str) -> Iterator[None]:
+    """Let imports in this block proceed as if these packages were not installed."""
     # Python's own way to say that an import fails.
-    sys.modules[package] = None  # type: ignore[assignment]  # documented, but not in the stubs
+    with _exchanged(dict.fromkeys(packages)):
+        yield
+
+
+@contextmanager
+def replaced(package: str) -> Iterator[None]:
+    """Let imports in this block get a placeholder, for a package that a library cannot miss.
+
+    The library works, as long as nothing calls its functions that use the package.
+    """
+    with _exchanged({package: _Placeholder(package)}):
+        yield
+
+
+@contextmanager
+def _exchanged(modules: dict[str, ModuleType | None]) -> Iterator[None]:
+    imported = {name: sys.modules[name] for name in modules if name in sys.modules}
+    sys.modules.update(modules)  # type: ignore[arg-type]  # None is documented, but not in the stubs
     try:
         yield
     finally:
-        del sys.modules[package]
-        if imported is not None:
-            sys.modules[package] = imported
+        for name in modules:
+            del sys.modules[name]
+        sys.modules.update(imported)

@@ -5,10 +5,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-import structlog
-from structlog.typing import EventDict, ProcessorReturnValue
 
-from icecream.runtime import logs
+from icecream.runtime import logs, optional_imports
+
+# structlog colors tracebacks for terminals with rich. Our log is never colored.
+with optional_imports.hidden("rich"):
+    import structlog
+    from structlog.typing import EventDict, ProcessorReturnValue
 
 # Characters that begin a line, or that a terminal carries out, and what is written for them.
 _CONTROL_CHARACTERS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
