@@ -10,12 +10,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import jwt
+import msgspec
 from litestar.exceptions import NotAuthorizedException
 from litestar.security.jwt import Token
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from icecream import settings
 from icecream.settings import signing_keys
@@ -30,6 +31,32 @@ CLOCK_LEEWAY_SECONDS = 10
 MAX_TOKEN_CHARACTERS = 2048
 MAX_USER_ID = 2**31 - 1  # Piccolo's user ids are 32-bit integers.
 REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti", "typ", "pwd"]
+
+
+class _Claims(Struct, tag_field="typ"):
+    """The claims of a token in their exact types; PyJWT and Litestar convert and accept others."""
+
+    exp: int
+    iat: int
+    sub: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,9}\Z")]
+    jti: Annotated[str, Meta(min_length=1)]
+    pwd: str
+
+
+class _AccessClaims(_Claims, tag="access"):
+    fam: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+
+
+class _RefreshClaims(_Claims, tag="refresh"):
+    # The database knows its family.
+    fam: Literal[""] = ""
+
+
+def _check_claims(payload: Any) -> None:
+    try:
+        msgspec.convert(payload, _AccessClaims | _RefreshClaims)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        raise jwt.InvalidTokenError("wrong claims") from error
 
 
 @dataclass
@@ -60,7 +87,7 @@ class SignedToken(Token):
             raise jwt.InvalidTokenError("too long")
         for key in signing_keys.load_keys(settings.load()):
             try:
-                return jwt.decode(
+                payload = jwt.decode(
                     encoded_token,
                     key,
                     algorithms=algorithms,
@@ -71,6 +98,8 @@ class SignedToken(Token):
                 )
             except jwt.InvalidSignatureError:
                 continue
+            _check_claims(payload)
+            return payload
         raise jwt.InvalidTokenError("signed with an unknown key")
 
 
@@ -207,11 +236,12 @@ async def find_user(token: SignedToken) -> User | None:
 
     It ends with its password, and with its family of refresh tokens.
     """
-    if not (token.sub.isascii() and token.sub.isdigit() and int(token.sub) <= MAX_USER_ID):
+    if int(token.sub) > MAX_USER_ID:
         return None
     user: User | None = await User.objects().where(User.id == int(token.sub)).first()
     if user is None or not user.active or token.pwd != password_fingerprint(user):
         return None
-    if token.fam and not await RefreshToken.exists().where(RefreshToken.family == token.fam):
+    is_family = RefreshToken.family == token.fam
+    if token.typ == "access" and not await RefreshToken.exists().where(is_family):
         return None
     return user
