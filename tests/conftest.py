@@ -55,6 +55,7 @@ from icecream.payments import executor, leases, settlement
 from icecream.payments.providers import Answer, Charge, Declined, Refund, Request, Succeeded
 from icecream.runtime import logs, passwords
 from icecream.tables import Flavor, Job, Notice, Payment, StockMove, User
+from tests import log_secrets
 
 os.chdir(_here)
 # A real password hash takes 0.2 s; only a few tests need one.
@@ -171,6 +172,23 @@ def records_of(caplog: pytest.LogCaptureFixture, logger: logging.Logger) -> list
     number of such answers.
     """
     return [record for record in caplog.records if record.name == logger.name]
+
+
+@pytest.fixture(scope="session")
+def secret_finder() -> log_secrets.SecretFinder:
+    """Read every line that this process logs, with the level of the service."""
+    key = os.environ["ICECREAM_SECRET_KEY"]
+    finder = log_secrets.SecretFinder(PASSWORD, ADMIN_PASSWORD, METRICS_TOKEN, key)
+    logging.root.setLevel(logging.INFO)
+    logging.root.addHandler(finder)
+    return finder
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_logged(secret_finder: log_secrets.SecretFinder) -> Iterator[None]:
+    """Fail a test that logs a password, a token, a key or a payment method."""
+    yield
+    assert not secret_finder.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import tempfile
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests import forks, servers
+from tests import forks, log_secrets, servers
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
@@ -164,8 +163,6 @@ class Shop:
     """
 
     troubled = False
-    # Tokens, the provider's keys, and payment methods.
-    secret = re.compile(r"eyJ[\w-]+\.[\w-]+|\b[sr]k_(?:test|live)_\w+|\bwhsec_\w+|\bpm_\w+")
 
     def __init__(self, folder: Path, database_url: str, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -204,7 +201,7 @@ class Shop:
                 assert "Traceback" not in process.output, process.output
 
     def _check_secrets(self, output: str, environment: dict[str, str]) -> None:
-        found = self.secret.findall(output)
+        found = log_secrets.FORMATS.findall(output)
         found += [value for value in self._secrets(environment) if value in output]
         assert not found, f"{found} in {output}"
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests import servers
+from tests import log_secrets, servers
 from tests.processes import ROOT, Process, until
 
 WEBHOOK_SECRET = "whsec_of_the_tests"
@@ -63,6 +63,7 @@ class Sandbox:
 
     def end(self) -> None:
         self.process.end()
+        assert not log_secrets.FORMATS.findall(self.process.output)
 
     def holds(self) -> bool:
         """Return whether a request waits for `go_on`."""

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from http import HTTPStatus
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import msgspec
@@ -19,8 +20,8 @@ from icecream.runtime import instrumentation, logs
 from icecream.runtime.logs import redact, request_id
 
 log = logging.getLogger("icecream.access")
-# A client's request id is used only if it is safe in a log line: visible ASCII, and not too long.
-_REQUEST_ID_PATTERN = re.compile(rb"[!-~]{1,128}")
+# A client's request id is logged and returned. No token and no key of a provider has this form.
+_REQUEST_ID_PATTERN = re.compile(rb"[A-Za-z0-9-]{1,64}")
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -184,8 +185,9 @@ class AccessLog:
             asyncio.get_running_loop().call_soon(self._write)
         self._counted.append((method, route, status, seconds))
         if status != UNAVAILABLE_STATUS or self._is_first_unavailable():
-            # Our own paths contain no secrets; unknown paths may.
-            shown = path if route != UNKNOWN_ROUTE else redact(path)
+            # Only a path that exists contains no secrets. To search every path would be too slow.
+            exists = route != UNKNOWN_ROUTE and status < HTTPStatus.BAD_REQUEST
+            shown = path if exists else redact(path)
             self._logged.append((request_id.get(), method, shown, status, seconds * 1000))
 
     def close(self) -> None:

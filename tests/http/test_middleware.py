@@ -40,7 +40,9 @@ async def test_a_request_id_is_accepted_and_repeated_in_problems(client: httpx.A
     assert answer.headers["x-request-id"] == answer.json()["request_id"] == "abc-123"
 
 
-@pytest.mark.parametrize("bad", [b"", b"x" * 129, b"a b", b"a\x07b", b"\xff"])
+@pytest.mark.parametrize(
+    "bad", [b"", b"x" * 65, b"a b", b"a\x07b", b"\xff", b"pm_card_visa", b"eyJh.eyJz.c2ln"]
+)
 async def test_a_request_id_that_is_unsafe_in_the_log_is_replaced(
     client: httpx.AsyncClient, bad: bytes
 ) -> None:
@@ -110,8 +112,9 @@ async def test_a_line_may_be_json(caplog: pytest.LogCaptureFixture) -> None:
     log = middleware.AccessLog(as_json=True)
     log.add("GET", "/api/orders/", "/api/orders", 200, 0.0123)
     log.add("GET", "/pm_card_visa", "unknown", 404, 0.001)
+    log.add("GET", "/admin/pm_card_visa", "/admin", 404, 0.001)
     await asyncio.sleep(0)
-    first, second = map(msgspec.json.decode, access_lines(caplog))
+    first, *others = map(msgspec.json.decode, access_lines(caplog))
     assert first.pop("timestamp").startswith("20")
     assert first == {
         "level": "info",
@@ -123,7 +126,7 @@ async def test_a_line_may_be_json(caplog: pytest.LogCaptureFixture) -> None:
         "status": 200,
         "milliseconds": 12.3,
     }
-    assert second["path"] == "/[hidden]"
+    assert [other["path"] for other in others] == ["/[hidden]", "/admin/[hidden]"]
 
 
 async def test_a_request_that_is_canceled_by_the_stop_is_503_and_not_500(

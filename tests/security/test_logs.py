@@ -1,11 +1,14 @@
-"""Test that the tests of processes find a secret in a log: `processes.Shop` looks for them."""
+"""Test that the tests find a secret in a log: `processes.Shop` and `log_secrets` look for them."""
 
+import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ADMIN_PASSWORD
+from tests import log_secrets
+from tests.conftest import ADMIN_PASSWORD, PASSWORD
 from tests.processes import Shop
 
 pytestmark = pytest.mark.only("sqlite")
@@ -30,16 +33,38 @@ def test_a_secret_in_a_log_fails_the_test(tmp_path: Path, leak: str) -> None:
         shop.run("user", "create", "new", "--password", SECRET)
 
 
-def test_a_served_request_with_every_secret_leaves_none_in_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("leak", sorted({*LEAKS.values(), PASSWORD} - {SECRET}))
+def test_a_secret_in_a_record_is_found(secret_finder: log_secrets.SecretFinder, leak: str) -> None:
+    log = logging.getLogger("icecream.tests")
+    writes: tuple[Callable[[], None], ...] = (
+        lambda: log.info(leak),
+        lambda: log.info("It is %r.", {"password": leak}),
+        lambda: log.info("It is there.", extra={"detail": leak}),
+        lambda: log.error("It failed.", exc_info=ValueError(leak)),
+    )
+    for write in writes:
+        write()
+        assert len(secret_finder.forget()) == 1
+    log.info("There is no secret here.")
+    assert not secret_finder.forget()
+
+
+def test_a_served_request_with_every_secret_leaves_none_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Each secret is sent in the places where a client might put it by mistake."""
+    # The client of this test logs whole addresses.
+    caplog.set_level(logging.WARNING, logger="httpx")
     with Shop(tmp_path, DB) as shop:
         shop.serve()
         pair = shop.sign_in("admin", ADMIN_PASSWORD)
         for secret in (ADMIN_PASSWORD, pair["access"], pair["refresh"]):
             shop.http.get("/api/orders/", params={"token": secret})
+            shop.http.get("/nowhere", params={secret: secret})
             if secret != ADMIN_PASSWORD:
                 # In these places, which are logged, a password looks like any other word.
-                shop.http.get(f"/api/orders/{secret}/")
+                for path in ("api/orders", "admin/api/tables", "assets", "problems"):
+                    shop.http.get(f"/{path}/{secret}/")
                 shop.http.post("/api/token/", json={"username": secret, "password": secret})
                 shop.http.get("/api/flavors/", headers={"X-Request-Id": secret})
             shop.http.post("/api/token/refresh/", json={"refresh": secret})

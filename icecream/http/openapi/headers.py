@@ -30,7 +30,7 @@ _TOTAL_COUNT = OpenAPIHeader(
 )
 COMMON = {
     "X-Request-Id": _text_header(
-        "The id of this request in our logs.", "6b8a81ca2f68bbd6", "^[!-~]+$"
+        "The id of this request in our logs.", "6b8a81ca2f68bbd6", "^[A-Za-z0-9-]+$"
     ),
     "Access-Control-Allow-Origin": _text_header(
         "Present for a page of an allowed origin.",

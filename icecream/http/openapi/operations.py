@@ -56,7 +56,11 @@ class Problem(Struct, rename={"kind": "type"}):
     ]
     request_id: Annotated[
         str,
-        Meta(max_length=128, pattern="^[!-~]+$", description="The id of this request in our logs."),
+        Meta(
+            max_length=64,
+            pattern="^[A-Za-z0-9-]+$",
+            description="The id of this request in our logs.",
+        ),
     ]
     errors: Annotated[list[FieldError], Meta(max_length=100)] | UnsetType = UNSET
 
