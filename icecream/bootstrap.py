@@ -36,11 +36,25 @@ def all_migrations() -> list[str]:
     return sorted(manager.get_migration_modules(APP_CONFIG.resolved_migrations_folder_path))
 
 
+async def _applied_migrations() -> list[str]:
+    if not await database.has_table(Migration):
+        return []
+    return await Migration.get_migrations_which_ran(APP_CONFIG.app_name)
+
+
 async def pending_migrations() -> list[str]:
     """Return the ids of the migrations that this database lacks."""
-    has_table = await database.has_table(Migration)
-    applied = await Migration.get_migrations_which_ran() if has_table else []
+    applied = await _applied_migrations()
     return [name for name in all_migrations() if name not in applied]
+
+
+async def _refuse_newer_database() -> None:
+    newer = set(await _applied_migrations()) - set(all_migrations())
+    if newer:
+        raise NotReady(
+            f"The database belongs to a newer version of the service (migration {max(newer)}): "
+            "start that version, or restore a backup from before its `icecream migrate`."
+        )
 
 
 async def migrate(announce: Callable[[str], None]) -> None:
@@ -49,8 +63,12 @@ async def migrate(announce: Callable[[str], None]) -> None:
     Everything is one transaction, so an interrupted run changes nothing. The random password of a
     new admin is announced just before the commit. So it is never lost, but if the commit fails, it
     is not valid.
+
+    Raises:
+        NotReady: a newer version has migrated this database, or the migration failed.
     """
     async with DB.migration_lock():
+        await _refuse_newer_database()
         if not await pending_migrations():
             return
         async with DB.transaction():
@@ -81,9 +99,13 @@ async def _run_piccolo_command(command: object) -> None:
 async def _insert_initial_rows(announce: Callable[[str], None]) -> None:
     configured = settings.load().admin_password
     password = configured or secrets.token_urlsafe(12)
+    try:
+        hashed = await passwords.hash_password(password)
+    except ValueError as error:
+        raise settings.BadSetting(f"ICECREAM_ADMIN_PASSWORD: {error}") from None
     await User(
         username=INITIAL_ADMIN,
-        password=await passwords.hash_password(password),
+        password=hashed,
         active=True,
         admin=True,
         superuser=True,
@@ -117,6 +139,7 @@ async def check_database() -> None:
     signing_keys.load_keys(settings.load())
     if await pending_migrations():
         raise NotReady("The database has pending migrations: run `icecream migrate` first.")
+    await _refuse_newer_database()
     currency = settings.load().currency
     last = await Order.select(Order.currency).order_by(Order.id, ascending=False).first()
     if last is not None and last["currency"] != currency:

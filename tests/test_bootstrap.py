@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from icecream import bootstrap, settings
-from tests import forks
-from tests.conftest import ADMIN_PASSWORD, PATIENCE, Caller, place
+from tests import forks, servers
+from tests.conftest import ADMIN_PASSWORD, PATIENCE, WHICH, Caller, place
 
 pytestmark = pytest.mark.anyio
 TOP = Path(__file__).parents[1]
@@ -80,6 +80,19 @@ async def main():
             await bootstrap.migrate_to("all")
             assert await bootstrap.pending_migrations() == bootstrap.all_migrations()
         print("there and back again")
+asyncio.run(main())
+"""
+
+
+NEWER = """
+import asyncio
+from piccolo.apps.migrations.tables import Migration
+from icecream import database
+async def main():
+    async with database.open_pool():
+        later = Migration(name="2099-01-01T00:00:00:000000", app_name="icecream")
+        other = Migration(name="2099-02-02T00:00:00:000000", app_name="another application")
+        await Migration.insert(later, other)
 asyncio.run(main())
 """
 
@@ -184,3 +197,42 @@ async def test_pending_migrations_prevent_the_start(
     monkeypatch.setattr(bootstrap, "all_migrations", lambda: ["2099-01-01T00:00:00:000000"])
     with pytest.raises(bootstrap.NotReady, match="icecream migrate"):
         await bootstrap.check_database()
+
+
+@pytest.mark.parametrize("words", [["serve"], ["worker"], ["migrate"], ["doctor"]])
+async def test_a_newer_database_is_refused(elsewhere: dict[str, str], words: list[str]) -> None:
+    elsewhere["ICECREAM_PORT"] = str(servers.free_port())
+    code, output = await run(elsewhere, "-m", "icecream", "migrate")
+    assert code == 0, output
+    code, output = await run(elsewhere, "-c", NEWER)
+    assert code == 0, output
+    code, output = await run(elsewhere, "-m", "icecream", *words)
+    if words == ["worker"] and WHICH == "sqlite":
+        assert "with SQLite" in output
+    else:
+        assert output.startswith("icecream: The database belongs to a newer version")
+        assert "2099-01-01T00:00:00:000000" in output
+    assert (code, len(output.splitlines())) == (1, 1)
+
+
+@pytest.mark.only("sqlite")
+async def test_a_common_password_of_the_first_admin_is_reported_with_its_setting(
+    elsewhere: dict[str, str],
+) -> None:
+    elsewhere["ICECREAM_ADMIN_PASSWORD"] = "password"
+    code, output = await run(elsewhere, "-m", "icecream", "migrate")
+    assert code == 1
+    assert output.startswith("icecream: ICECREAM_ADMIN_PASSWORD: ")
+    assert len(output.splitlines()) == 1
+
+
+@pytest.mark.only("postgres")
+async def test_an_invalid_option_of_the_address_is_reported_with_its_setting(
+    elsewhere: dict[str, str],
+) -> None:
+    elsewhere["ICECREAM_DATABASE_URL"] += "?sslmode=sometimes"
+    code, output = await run(elsewhere, "-m", "icecream", "serve")
+    assert code == 1
+    assert output.startswith("icecream: cannot use the database (ICECREAM_DATABASE_URL): ")
+    assert "sslmode" in output
+    assert len(output.splitlines()) == 1

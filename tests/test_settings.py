@@ -8,7 +8,8 @@ import pytest
 from icecream import settings
 from icecream.settings import signing_keys
 
-LARGE = {"ICECREAM_DATABASE_URL": "postgresql://db/icecream", "ICECREAM_SECRET_KEY": "k" * 32}
+KEY = "a key that only these tests use, long enough"
+LARGE = {"ICECREAM_DATABASE_URL": "postgresql://db/icecream", "ICECREAM_SECRET_KEY": KEY}
 
 
 def test_all_settings_have_defaults() -> None:
@@ -64,7 +65,10 @@ BAD = [
     ("PAYMENT_TIMEOUT", "1e-9"),
     ("REDIS_URL", "redis://127.0.0.1"),
     ("SECRET_KEY", "short"),
+    ("SECRET_KEY", "0" * 32),
+    ("SECRET_KEY", "changeme" * 4),
     ("PREVIOUS_SECRET_KEYS", "short"),
+    ("PREVIOUS_SECRET_KEYS", f"{KEY},"),
     ("KEEPALIVE", "0"),
     ("PORT", "0"),
     ("PORT", "http"),
@@ -133,12 +137,12 @@ def test_with_sqlite_a_key_is_created_once_and_readable_only_by_its_owner(tmp_pa
     (key,) = signing_keys.load_keys(settings.parse_settings(url))
     signing_keys._load_or_create_secret.cache_clear()
     assert signing_keys.load_keys(settings.parse_settings(url)) == (key,)
-    assert len(key.encode()) >= settings.MIN_SECRET_KEY_BYTES
+    assert len(key.encode()) >= 32
     (kept,) = tmp_path.iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("kept", ["", "x"])
+@pytest.mark.parametrize("kept", ["", "x", "x" * 40])
 def test_an_invalid_key_file_is_reported_in_one_line(tmp_path: Path, kept: str) -> None:
     (tmp_path / "shop.secret").write_text(kept)
     read = settings.parse_settings({"ICECREAM_DATABASE_URL": f"sqlite:///{tmp_path}/shop.sqlite"})
@@ -202,9 +206,15 @@ def test_the_simulated_delay_does_not_bound_a_real_provider() -> None:
         settings.parse_settings(brief)
 
 
-def test_stripe_needs_a_key() -> None:
+@pytest.mark.parametrize("key", ["", "pk_test_1", "sk-test"])
+def test_stripe_needs_a_secret_key(key: str) -> None:
     with pytest.raises(settings.BadSetting, match="ICECREAM_STRIPE_API_KEY: set it to"):
-        settings.parse_settings({"ICECREAM_PAYMENT_PROVIDER": "stripe"})
+        settings.parse_settings(STRIPE | {"ICECREAM_STRIPE_API_KEY": key})
+
+
+def test_a_webhook_secret_is_one_of_stripe() -> None:
+    with pytest.raises(settings.BadSetting, match="ICECREAM_STRIPE_WEBHOOK_SECRET: set it to"):
+        settings.parse_settings(STRIPE | {"ICECREAM_STRIPE_WEBHOOK_SECRET": "secret"})
 
 
 def test_stripe_needs_its_sdk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,15 +55,22 @@ def errors_in_one_line() -> Iterator[None]:
         bootstrap.NotReady,
         database.DatabaseInUse,
         errors.Refusal,
-        ValueError,
     ) as error:
         sys.exit(f"icecream: {logs.redact(str(error))}")
-    except (*database.DATABASE_UNAVAILABLE, sqlite3.DatabaseError, asyncpg.PostgresError) as error:
-        # Not only an outage: the file is no database, or the database or the role does not exist.
+    except (
+        *database.DATABASE_UNAVAILABLE,
+        sqlite3.DatabaseError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+    ) as error:
+        # Not only an outage: the file is no database, or the database or the role does not exist,
+        # or the address has an invalid option.
         current = settings.load()
         where = current.database_label if current.embedded else "ICECREAM_DATABASE_URL"
         cause = " ".join((str(error) or repr(error)).split())
         sys.exit(f"icecream: cannot use the database ({where}): {logs.redact(cause)}")
+    except ValueError as error:
+        sys.exit(f"icecream: {logs.redact(str(error))}")
 
 
 def with_database(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

@@ -16,8 +16,6 @@ from icecream import constraints, money, stripe_units
 from icecream.settings import checks
 
 VARIABLE_PREFIX = "ICECREAM_"
-# RFC 7518, 3.2: an HS256 key must be at least as long as the hash.
-MIN_SECRET_KEY_BYTES = 32
 # A process writes a batch and reads at the same time.
 MIN_DATABASE_CONNECTIONS = 2
 # The default intervals of the sweep, which finds the work of lost notifications. It runs often
@@ -42,6 +40,7 @@ Delay = Annotated[
     ),
 ]
 VALID_PORT_RULE = "an address with a valid port"
+SECRET_KEY_RULE = f"at least {checks.MIN_SECRET_KEY_BYTES} random bytes"
 
 # Shorter pauses would keep a processor busy, and no service answers in a shorter time.
 Seconds = Annotated[float, Meta(ge=0.01, le=86_400)]
@@ -186,19 +185,24 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def _check_secrets(self) -> None:
         if self.secret_key is None:
-            _require(self.embedded, "secret_key", f"at least {MIN_SECRET_KEY_BYTES} random bytes")
+            _require(self.embedded, "secret_key", SECRET_KEY_RULE)
         for name in ("secret_key", "previous_secret_keys"):
             keys = getattr(self, name) or ()
             for key in (keys,) if isinstance(keys, str) else keys:
-                _require(
-                    len(key.encode()) >= MIN_SECRET_KEY_BYTES,
-                    name,
-                    f"at least {MIN_SECRET_KEY_BYTES} random bytes",
-                )
+                _require(checks.is_secret_key(key), name, SECRET_KEY_RULE)
 
     def _check_provider(self) -> None:
         if self.payment_provider == "stripe":
-            _require(bool(self.stripe_api_key), "stripe_api_key", "your secret key, sk_...")
+            _require(
+                (self.stripe_api_key or "").startswith(("sk_", "rk_")),
+                "stripe_api_key",
+                "your secret key, sk_... or rk_...",
+            )
+            _require(
+                (self.stripe_webhook_secret or "whsec_").startswith("whsec_"),
+                "stripe_webhook_secret",
+                "the secret of the endpoint at Stripe, whsec_...",
+            )
             _require(
                 find_spec("stripe") is not None,
                 "payment_provider",

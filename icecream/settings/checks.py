@@ -8,6 +8,16 @@ import limits
 
 # A worker's blocking read from Redis waits this long.
 REDIS_BLOCK_SECONDS = 1
+# RFC 7518, 3.2: an HS256 key must be at least as long as the hash.
+MIN_SECRET_KEY_BYTES = 32
+# Random keys have more, also in hexadecimal digits; a repeated word or character has fewer.
+MIN_DISTINCT_CHARACTERS = 8
+
+
+def is_secret_key(text: str) -> bool:
+    """Return whether the text is long enough for a key, and not one word repeated."""
+    is_long = len(text.encode()) >= MIN_SECRET_KEY_BYTES
+    return is_long and len(set(text)) >= MIN_DISTINCT_CHARACTERS
 
 
 def is_address(text: str) -> bool:

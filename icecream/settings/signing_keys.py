@@ -5,7 +5,7 @@ import secrets
 from functools import cache
 from pathlib import Path
 
-from icecream.settings import MIN_SECRET_KEY_BYTES, BadSetting, Settings
+from icecream.settings import BadSetting, Settings, checks
 
 
 def load_keys(current: Settings) -> tuple[str, ...]:
@@ -30,7 +30,7 @@ def _load_or_create_secret(database: Path) -> str:
         secret = path.read_text().strip()
     except (OSError, UnicodeError) as error:
         raise BadSetting(f"The secret key in {path} cannot be read or created: {error}") from None
-    if len(secret.encode()) < MIN_SECRET_KEY_BYTES:
+    if not checks.is_secret_key(secret):
         raise BadSetting(
             f"{path} holds no valid secret key: delete it, and the next start creates a new key."
         )
@@ -40,7 +40,7 @@ def _load_or_create_secret(database: Path) -> str:
 def _create_secret(path: Path) -> None:
     draft = path.with_suffix(f".{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secrets.token_urlsafe(MIN_SECRET_KEY_BYTES))
+        file.write(secrets.token_urlsafe(checks.MIN_SECRET_KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())
     try:

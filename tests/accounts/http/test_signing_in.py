@@ -13,6 +13,7 @@ from icecream.tables import Session, User
 from tests.conftest import ADMIN_PASSWORD, PASSWORD, Caller, new_user
 
 pytestmark = pytest.mark.anyio
+NEW_KEY = "a newer key that only this test uses"
 
 
 @pytest.mark.parametrize("kind", ["data", "files", "json"])
@@ -157,12 +158,12 @@ async def test_an_older_secret_key_is_still_accepted(
 ) -> None:
     older = signing_keys.load_keys(settings.load())[0]
     newer = settings.parse_settings(
-        {"ICECREAM_SECRET_KEY": "n" * 40, "ICECREAM_PREVIOUS_SECRET_KEYS": older}
+        {"ICECREAM_SECRET_KEY": NEW_KEY, "ICECREAM_PREVIOUS_SECRET_KEYS": older}
     )
     monkeypatch.setattr(settings, "load", lambda: newer)
     assert (await customer.get("/api/flavors/")).status_code == 200
     tokens.token_cache.forget(customer.user.id)
-    forgotten = settings.parse_settings({"ICECREAM_SECRET_KEY": "n" * 40})
+    forgotten = settings.parse_settings({"ICECREAM_SECRET_KEY": NEW_KEY})
     monkeypatch.setattr(settings, "load", lambda: forgotten)
     assert (await customer.get("/api/flavors/")).status_code == 401
 
