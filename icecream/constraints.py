@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -82,15 +82,40 @@ def describe_type(kind: Any) -> str:
     return describe_values(_type_info(kind))
 
 
+def find_misread_field(kind: Any, values: Mapping[str, Any]) -> FieldProblem | None:
+    """Return the first member with a value that msgspec would misread, as a problem."""
+    for name, allowed in _fields_with_words(kind).items():
+        if name in values and _is_misread(allowed, values[name]):
+            return FieldProblem((name,), "invalid", f"must be {describe_values(allowed)}")
+    return None
+
+
+def is_misread(kind: Any, value: Any) -> bool:
+    """Return whether msgspec would read this value of a form or a query as another one.
+
+    Where no text is allowed, it reads the word "null" as null, and 0 and 1 as false and true.
+    """
+    return _is_misread(_type_info(kind), value)
+
+
+def _is_misread(kind: inspect.Type, value: Any) -> bool:
+    plain, word = {type(item) for item in _plain_types(kind)}, str(value).lower()
+    if inspect.StrType in plain or value is None:
+        return False
+    misread_null = inspect.NoneType in plain and word == "null"
+    return misread_null or (inspect.BoolType in plain and word not in ("true", "false"))
+
+
 @cache
-def fields_reading_null(kind: Any) -> dict[str, str]:
-    """Return the members for which msgspec reads the word "null" as null, with their values."""
+def _fields_with_words(kind: Any) -> dict[str, inspect.Type]:
+    """Return the members that may be null, true or false."""
     info = _type_info(kind)
     fields = info.fields if isinstance(info, inspect.StructType) else ()
+    words = {inspect.NoneType, inspect.BoolType}
     return {
-        field.encode_name: describe_values(field.type)
+        field.encode_name: field.type
         for field in fields
-        if _reads_null_word(field.type)
+        if words & {type(item) for item in _plain_types(field.type)}
     }
 
 
@@ -101,17 +126,6 @@ def refuse_number_as_text(kind: Any, steps: tuple[str, ...]) -> FieldProblem | N
     if any(isinstance(item, inspect.StrType | inspect.AnyType) for item in plain):
         return None
     return FieldProblem(steps, "invalid", f"must be {describe_values(found)}")
-
-
-def reads_null_word(kind: Any) -> bool:
-    """Return whether msgspec reads the word "null" as null: if null is allowed and text is not."""
-    return _reads_null_word(_type_info(kind))
-
-
-def _reads_null_word(kind: inspect.Type) -> bool:
-    plain = _plain_types(kind)
-    allows_text = any(isinstance(item, inspect.StrType) for item in plain)
-    return not allows_text and any(isinstance(item, inspect.NoneType) for item in plain)
 
 
 def _plain_types(kind: inspect.Type) -> list[inspect.Type]:

@@ -5,13 +5,18 @@ rules raise these classes and never an HTTP exception.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 # Of problem documents (RFC 9457).
 MEDIA_TYPE = "application/problem+json"
 # The maximum number of characters of a text from the request, so that a refusal stays small.
 MAX_TEXT_LENGTH = 1000
+
+
+def json_pointer(steps: Iterable[str]) -> str:
+    """Return the JSON Pointer (RFC 6901) for a path of member names."""
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
 class Refusal(Exception):
@@ -74,7 +79,7 @@ class UnknownParameter(Refusal):
 
     def __init__(self, name: str, hint: str = "") -> None:
         detail = f"There is no query parameter {name[:MAX_TEXT_LENGTH]!r}{hint}."
-        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+        pointer = json_pointer([name])
         error = {
             "pointer": pointer[:MAX_TEXT_LENGTH],
             "code": self.code,

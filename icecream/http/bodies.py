@@ -2,32 +2,29 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Annotated, Any, TypeVar
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.enums import RequestEncodingType
-from litestar.exceptions import HTTPException, InternalServerException
+from litestar.exceptions import InternalServerException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import PathParameter
 from litestar.types import Empty, Receive, Scope, Send
 
 from icecream import constraints, errors
 from icecream.fields import MAX_ID
-from icecream.http import middleware
+from icecream.http import forms, middleware
 from icecream.tables import User
 
 T = TypeVar("T")
 PathId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="The id.")]
 PLAIN_JSON = (RequestEncodingType.JSON.value, dict[str, str]())
 FORM_TYPES = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
-# Our largest form has three fields.
-MAX_FORM_FIELDS = 1000
 _EXPONENT_PATTERN = re.compile(r"[-+]?[0-9.]+[eE][-+]?[0-9]+")
 # Members that clients of the original service may send back to it; they are ignored.
 READ_ONLY = frozenset({"id", "user", "status", "created_at"})
@@ -92,9 +89,11 @@ class ApiRequest(Request[User, Any, Any]):
 
     async def _members(self) -> Any:
         refuse_content_encoding(self._field("content-encoding"))
-        kind = self.content_type[0]
-        if kind in FORM_TYPES:
-            return await self._form_members()
+        kind, options = self.content_type
+        if kind == RequestEncodingType.URL_ENCODED:
+            return forms.parse_urlencoded(await self.body())
+        if kind == RequestEncodingType.MULTI_PART:
+            return forms.parse_multipart(await self.body(), options.get("boundary"))
         if kind != RequestEncodingType.JSON:
             raise errors.UnsupportedMediaType()
         try:
@@ -103,38 +102,6 @@ class ApiRequest(Request[User, Any, Any]):
             detail = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
             raise errors.ValidationFailed(
                 "", "malformed", f"The body is not JSON: {detail}."
-            ) from None
-
-    async def _form_members(self) -> dict[str, Any]:
-        # Counted before parsing, because parsing costs microseconds per field on the event loop.
-        if (await self.body()).count(b"&") > MAX_FORM_FIELDS:
-            raise errors.ValidationFailed("", "malformed", "The form has too many fields.")
-        try:
-            if self.content_type[0] == RequestEncodingType.URL_ENCODED:
-                # Litestar would replace bytes that are not UTF-8 by U+FFFD.
-                _require_utf8(await self.body())
-            form = await self.form()
-        except (HTTPException, ValueError, LookupError) as error:
-            reason = error.detail if isinstance(error, HTTPException) else error
-            raise errors.ValidationFailed(
-                "", "malformed", f"The body is not a valid form: {reason}."
-            ) from None
-        fields = {name: form.getall(name) for name in form}
-        return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
-
-
-def _require_utf8(form: bytes) -> None:
-    for pair in form.split(b"&"):
-        name, _, value = (
-            unquote_to_bytes(part) for part in pair.replace(b"+", b" ").partition(b"=")
-        )
-        try:
-            name.decode()
-            value.decode()
-        except UnicodeDecodeError:
-            shown = name.decode("utf-8", "replace")
-            raise errors.ValidationFailed(
-                json_pointer([shown]), "malformed", f"{shown} must be UTF-8."
             ) from None
 
 
@@ -200,10 +167,9 @@ def convert_body(values: Any, kind: type[T]) -> T:
         errors.ValidationFailed: a value is not valid; the error points at the member.
     """
     struct: Any = kind
-    for name, words in constraints.fields_reading_null(struct).items():
-        # A refund of "null" is a mistake; it must not mean a refund of the remaining amount.
-        if isinstance(values, dict) and str(values.get(name)).lower() == "null":
-            raise errors.ValidationFailed(f"/{name}", "invalid", f"{name} must be {words}.")
+    # A refund of "null" is a mistake; it must not mean a refund of the remaining amount.
+    if isinstance(values, dict) and (misread := constraints.find_misread_field(struct, values)):
+        raise _as_failure(misread)
     for steps in _find_exponents(values):
         # msgspec would read the text "1e3" as the whole number 1000.
         if problem := constraints.refuse_number_as_text(struct, steps):
@@ -238,15 +204,11 @@ async def require_exact_ids(
             raise errors.NotFound
 
 
-def json_pointer(steps: Iterable[str]) -> str:
-    """Return the JSON Pointer (RFC 6901) for a path of member names."""
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
-
-
 def to_validation_failure(error: msgspec.ValidationError, kind: Any) -> errors.ValidationFailed:
     """Return the refusal for an error that msgspec found; it names the field."""
     return _as_failure(constraints.explain_error(error, kind))
 
 
 def _as_failure(problem: constraints.FieldProblem) -> errors.ValidationFailed:
-    return errors.ValidationFailed(json_pointer(problem.steps), problem.code, problem.sentence)
+    pointer = errors.json_pointer(problem.steps)
+    return errors.ValidationFailed(pointer, problem.code, problem.sentence)

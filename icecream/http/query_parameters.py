@@ -17,10 +17,9 @@ class DeclaredParameter(NamedTuple):
     kind: Any
     is_repeatable: bool
 
-    @property
-    def reads_null_word(self) -> bool:
-        """Whether the word "null" would count as no value."""
-        return not self.is_repeatable and constraints.reads_null_word(self.kind)
+    def is_misread(self, value: str) -> bool:
+        """Return whether this value would count as another one, such as "null" as no value."""
+        return not self.is_repeatable and constraints.is_misread(self.kind, value)
 
     @property
     def allowed(self) -> str:
@@ -45,7 +44,7 @@ def check_parameters(request: Request[Any, Any, Any]) -> None:
 
     Raises:
         errors.UnknownParameter: it is not declared.
-        errors.ValidationFailed: it is repeated, or is "null" instead of a number.
+        errors.ValidationFailed: it is repeated, or "null" instead of a number.
     """
     known = declared_parameters(request.route_handler)
     for name, values in request.query_params.dict().items():
@@ -54,8 +53,7 @@ def check_parameters(request: Request[Any, Any, Any]) -> None:
         if len(values) > 1 and not known[name].is_repeatable:
             detail = f"{name} must be sent once, not {len(values)} times."
             raise errors.ValidationFailed(f"/{name}", "repeated", detail)
-        # msgspec would read the word as no value.
-        if values[0].lower() == "null" and known[name].reads_null_word:
+        if known[name].is_misread(values[0]):
             raise invalid_parameter(request.route_handler, name)
 
 

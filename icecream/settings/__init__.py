@@ -284,8 +284,7 @@ def _require(condition: bool, name: str, valid_values: str) -> None:
         raise BadSetting(f"{VARIABLE_PREFIX}{name.upper()}: set it to {valid_values}.")
 
 
-def _explain_error(error: msgspec.ValidationError) -> str:
-    problem = constraints.explain_error(error, Settings)
+def _explain(problem: constraints.FieldProblem) -> str:
     variable = VARIABLE_PREFIX + problem.steps[0].upper()
     if problem.code == "unknown-field":
         names = [VARIABLE_PREFIX + known.upper() for known in Settings.__struct_fields__]
@@ -309,13 +308,13 @@ def parse_settings(variables: dict[str, str]) -> Settings:
             _require(value.isprintable(), name, "printable text")
             values[name] = [item.strip() for item in value.split(",")] if name in lists else value
     # msgspec would treat the word "null" as a setting that was left out.
-    for name, words in constraints.fields_reading_null(Settings).items():
-        _require(str(values.get(name)).lower() != "null", name, words.removesuffix(", or null"))
+    if misread := constraints.find_misread_field(Settings, values):
+        raise BadSetting(_explain(misread))
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         # msgspec wraps errors of __post_init__ only if they are ValueError or TypeError.
-        raise BadSetting(_explain_error(error)) from None
+        raise BadSetting(_explain(constraints.explain_error(error, Settings))) from None
 
 
 @cache

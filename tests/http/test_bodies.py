@@ -1,12 +1,15 @@
 """Test how a path in a request body becomes a JSON pointer."""
 
+import secrets
 from typing import Any
 
+import httpx
 import pytest
+from litestar._parsers import parse_url_encoded_form_data
 
-from icecream import constraints
+from icecream import constraints, errors
 from icecream.http import bodies
-from tests.conftest import Caller
+from tests.conftest import Caller, new_flavor
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +25,7 @@ pytestmark = pytest.mark.anyio
     ],
 )
 def test_a_path_becomes_a_json_pointer(path: str, expected: str) -> None:
-    assert bodies.json_pointer(constraints.parse_path(path)) == expected
+    assert errors.json_pointer(constraints.parse_path(path)) == expected
 
 
 @pytest.mark.anyio
@@ -75,3 +78,97 @@ async def test_a_form_field_that_is_not_utf8_is_named(staff: Caller, body: bytes
     answer = await staff.request("POST", "/api/flavors/add/", content=body, headers=headers)
     assert (answer.status_code, answer.json()["detail"]) == (400, "name must be UTF-8.")
     assert answer.json()["errors"][0]["pointer"] == "/name"
+
+
+def part(name: str, value: bytes, more: str = "") -> bytes:
+    head = f'--x\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'
+    return head.encode() + value + b"\r\n"
+
+
+UTF16 = "\r\nContent-Type: text/plain; charset=utf-16"
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (part("price", b"1") + part("name", b"\xff"), "name must be UTF-8."),
+        (part("name", b"x", UTF16), "name must be UTF-8."),
+        (part("name", b"x", '; filename="x.txt"'), "name must be text, not a file."),
+        (part("name", b"x", '; filename=""'), "name must be text, not a file."),
+        (part("nam\u00e9", b"x"), "'nam\u00e9' is unknown (did you mean name?)."),
+    ],
+)
+async def test_a_multipart_field_that_is_no_text_is_named(
+    staff: Caller, body: bytes, detail: str
+) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    body += b"--x--\r\n"
+    answer = await staff.request("POST", "/api/flavors/add/", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["detail"]) == (400, detail)
+    assert answer.json()["errors"][0]["pointer"] in ("/name", "/nam\u00e9")
+
+
+async def test_a_multipart_form_may_name_its_charset(staff: Caller) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    kind = "\r\nContent-Type: text/plain; charset=UTF-8"
+    body = part("name", "Crème brûlée".encode(), kind) + b"--x--\r\n"
+    answer = await staff.request("POST", "/api/flavors/add/", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["name"]) == (201, "Crème brûlée")
+
+
+# Punycode needs seconds for a large text, and the other one makes lone surrogates.
+@pytest.mark.parametrize("charset", ["punycode", "unicode_escape", "utf-7", "zlib", "nonsense"])
+async def test_the_client_does_not_choose_the_decoder(
+    client: httpx.AsyncClient, charset: str
+) -> None:
+    kind = f"\r\nContent-Type: text/plain; charset={charset}"
+    body = part("username", b"\\ud800", kind) + part("password", b"x") + b"--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = await client.post("/api/token/", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["detail"]) == (400, "username must be UTF-8.")
+
+
+@pytest.mark.parametrize("parts", [1000, 1001])
+async def test_a_multipart_form_has_at_most_a_thousand_parts(staff: Caller, parts: int) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    body = part("name", b"x") * parts + b"--x--\r\n"
+    answer = await staff.request("POST", "/api/flavors/add/", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert (answer.json()["detail"] == "The form has too many fields.") == (parts > 1000)
+
+
+async def test_no_form_stays_in_memory(client: httpx.AsyncClient) -> None:
+    """Litestar keeps the last 1024 forms that it parses, with their passwords."""
+    form = {"username": "x", "password": secrets.token_hex()}
+    assert (await client.post("/api/token/", data=form)).status_code == 401
+    assert parse_url_encoded_form_data.cache_info().currsize == 0
+
+
+@pytest.mark.parametrize("kind", ["json", "data", "files"])
+@pytest.mark.parametrize("value", ["0", "1", "yes", "on", "", "null", "2"])
+async def test_only_true_and_false_are_booleans(staff: Caller, kind: str, value: str) -> None:
+    """Otherwise a misunderstood value would sign out everywhere, or archive a flavor."""
+    sent: Any = {"archived": (None, value) if kind == "files" else value}
+    path = f"/api/flavors/{await new_flavor()}/"
+    answer = await staff.request("PATCH", path, **{kind: sent})
+    assert (answer.status_code, answer.json()["detail"]) == (400, "archived must be true or false.")
+    assert answer.json()["errors"][0]["pointer"] == "/archived"
+    answer = await staff.get("/api/flavors/", params={"archived": value})
+    assert (answer.status_code, answer.json()["detail"]) == (400, "archived must be true or false.")
+
+
+@pytest.mark.parametrize("kind", ["json", "data", "files"])
+@pytest.mark.parametrize("value", ["true", "True", "false"])
+async def test_a_boolean_may_be_text(staff: Caller, kind: str, value: str) -> None:
+    sent: Any = {"archived": (None, value) if kind == "files" else value}
+    path = f"/api/flavors/{await new_flavor()}/"
+    answer = await staff.request("PATCH", path, **{kind: sent})
+    assert (answer.status_code, answer.json()["archived"]) == (200, value != "false")
+
+
+@pytest.mark.parametrize("number", [0, 1, 1.0])
+async def test_a_number_is_no_boolean(staff: Caller, number: float) -> None:
+    answer = await staff.request(
+        "PATCH", f"/api/flavors/{await new_flavor()}/", json={"archived": number}
+    )
+    assert (answer.status_code, answer.json()["detail"]) == (400, "archived must be true or false.")
