@@ -171,12 +171,11 @@ def litestar() -> Litestar:
                 "order_placer": placing.OrderPlacer(notify.notify_workers),
                 "metrics": metrics.MetricsPage(notify.redis_is_unavailable),
                 "open_pages": OpenPages(reader),
-                "readiness": health.Readiness(),
+                "readiness": health.Readiness(notify.redis_warnings),
                 "notify_workers": notify.notify_workers,
                 "reader": reader,
                 "streams": OpenStreams(reader),
                 "settlement_waiters": SettlementWaiters(reader),
-                "redis_warnings": notify.redis_warnings,
             }
         ),
         openapi_config=openapi.openapi_config(pages.SWAGGER, pages.REDOC, csp=pages.CSP),

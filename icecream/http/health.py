@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 from litestar import Controller, Response, get
 from litestar.datastructures import State
@@ -12,9 +13,9 @@ from icecream.database import batching
 from icecream.runtime import background
 
 TEST_WRITE_TIMEOUT_SECONDS = 2.0
-# Any client may request the check, so the number of writes must not depend on the number of
-# requests.
-MIN_TEST_WRITE_INTERVAL_SECONDS = 1.0
+# Any client may request the check, as often as it likes, so its cost must not depend on the number
+# of requests.
+MIN_CHECK_INTERVAL_SECONDS = 1.0
 
 
 class Health(Struct):
@@ -25,20 +26,25 @@ class Health(Struct):
 
 
 class Readiness:
-    """Whether the database accepts writes, checked once for all concurrent callers."""
+    """Whether the database accepts writes and Redis answers, checked once for all callers."""
 
-    def __init__(self) -> None:
+    def __init__(self, redis_warnings: Callable[[], Awaitable[list[str]]]) -> None:
+        self._redis_warnings = redis_warnings
         self._checking = asyncio.Lock()
-        self._status = ""
-        self._checked_at = -MIN_TEST_WRITE_INTERVAL_SECONDS
+        self._health = Health("")
+        self._checked_at = -MIN_CHECK_INTERVAL_SECONDS
 
-    async def status(self) -> str:
-        """Return `ok`, or the problem."""
+    async def check(self) -> Health:
+        """Return the current health; a result is used for a second."""
         async with self._checking:
-            if time.monotonic() - self._checked_at >= MIN_TEST_WRITE_INTERVAL_SECONDS:
-                self._status = await _check_database()
+            if time.monotonic() - self._checked_at >= MIN_CHECK_INTERVAL_SECONDS:
+                self._health = await self._find_out()
                 self._checked_at = time.monotonic()
-        return self._status
+        return self._health
+
+    async def _find_out(self) -> Health:
+        status = await _check_database()
+        return Health(status, await self._redis_warnings() if status == "ok" else [])
 
 
 async def _check_database() -> str:
@@ -61,10 +67,11 @@ class HealthChecks(Controller):
 
     path = "/health"
     include_in_schema = False
-    opt = {"exclude_from_auth": True, "any_query": True}
+    # After a refusal, a load balancer would send no more requests, and an orchestrator would
+    # restart the process.
+    opt = {"exclude_from_auth": True, "any_query": True, "exclude_from_rate_limit": True}
 
-    # It costs nothing, and a refusal would let an orchestrator restart the process.
-    @get("/live", exclude_from_rate_limit=True)
+    @get("/live")
     async def live(self) -> Health:
         """Always `ok`: the process answers."""
         return Health("ok")
@@ -73,8 +80,8 @@ class HealthChecks(Controller):
     async def ready(self, state: State) -> Response[Health]:
         """200 if the database accepts writes and has all migrations; 503 if not, or if we hang."""
         messages = batching.stuck_batches()
-        status = messages[0] if messages else await state.readiness.status()
-        if status != "ok":
-            return Response(Health(status), status_code=503)
+        health = Health(messages[0]) if messages else await state.readiness.check()
+        if health.status != "ok":
+            return Response(health, status_code=503)
         warnings = [*database.DB.warnings(), *background.restart_warnings()]
-        return Response(Health("ok", [*(await state.redis_warnings()), *warnings]))
+        return Response(Health("ok", [*health.warnings, *warnings]))

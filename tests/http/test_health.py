@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def looked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "MIN_TEST_WRITE_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(health, "MIN_CHECK_INTERVAL_SECONDS", 0)
 
 
 @asynccontextmanager
@@ -50,6 +50,26 @@ async def test_a_process_that_answers_is_live(client: httpx.AsyncClient) -> None
 async def test_a_migrated_database_is_ready(client: httpx.AsyncClient) -> None:
     answer = await client.get("/health/ready")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "warnings": []})
+
+
+async def test_many_requests_at_once_cost_one_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rate limit does not count them."""
+    monkeypatch.setattr(health, "MIN_CHECK_INTERVAL_SECONDS", 3600)
+    checks: list[str] = []
+
+    async def check_database() -> str:
+        checks.append("database")
+        return "ok"
+
+    async def redis_warnings() -> list[str]:
+        checks.append("redis")
+        return ["Redis is unavailable."]
+
+    monkeypatch.setattr(health, "_check_database", check_database)
+    readiness = health.Readiness(redis_warnings)
+    found = await asyncio.gather(*(readiness.check() for _ in range(50)))
+    assert found == [health.Health("ok", ["Redis is unavailable."])] * 50
+    assert checks == ["database", "redis"]
 
 
 async def test_a_process_with_a_stuck_batch_is_not_ready(
