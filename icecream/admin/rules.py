@@ -14,6 +14,7 @@ from icecream.accounts import users
 from icecream.catalogue import flavors
 from icecream.http import bodies
 from icecream.payments.http import methods as methods_http
+from icecream.runtime import passwords
 from icecream.runtime.logs import security
 from icecream.tables import Flavor, PaymentMethodOwner, RefreshToken, User
 
@@ -79,14 +80,14 @@ class Account(User, tablename="users"):
     @classmethod
     async def update_password(cls, user: int | str, password: str) -> None:
         """Set a password, and sign the user out everywhere."""
-        await users.set_password(int(user), _require_plain_password(password), by=int(user))
+        await users.set_password(int(user), _require_plain(password), by=int(user))
 
     @classmethod
     async def create_user(cls, username: str, password: str, **others: Any) -> "Account":
         """Add a user."""
         values = {name: value for name, value in others.items() if value is not None}
         values |= _validate({"username": username} | values, UserRules)
-        plain = _require_plain_password(password)
+        plain = _require_new_password(password)
         user = await users.insert_user(values, plain, by=caller.get().id)
         return cls(**user.to_dict())
 
@@ -99,10 +100,18 @@ Account._meta._foreign_key_references = [
 ]
 
 
-def _require_plain_password(password: Any) -> str:
+def _require_plain(password: Any) -> str:
     if not isinstance(password, str) or password.startswith("pbkdf2_sha256"):
         raise ValueError("Send the password itself, not its hash.")
     return password
+
+
+def _require_new_password(password: Any) -> str:
+    try:
+        passwords.require_allowed(_require_plain(password))
+    except ValueError as error:
+        raise errors.ValidationFailed("/password", "invalid", str(error)) from None
+    return str(password)
 
 
 def _convert(values: dict[str, Any], rules: type[T]) -> T:
@@ -201,7 +210,7 @@ async def edit_user(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
         row_id,
         {name: value for name, value in valid.items() if name != "payment_method"},
         by=by,
-        password=_require_plain_password(password) if password else None,
+        password=_require_new_password(password) if password else None,
         further=set_method,
     )
     return {"id": row_id}

@@ -10,7 +10,9 @@ import httpx
 import pytest
 
 from icecream import app, change_history, settings, tables
+from icecream.accounts import users
 from icecream.admin import cookies as admin_cookies
+from icecream.database import DatabaseUnavailable
 from icecream.payments.providers import Declined, Succeeded
 from icecream.tables import (
     Event,
@@ -609,8 +611,36 @@ async def test_a_new_account_can_sign_in(admin: httpx.AsyncClient) -> None:
     token = await admin.post("/api/token/", json={"username": name, "password": PASSWORD})
     assert token.status_code == 200
     again = await admin.post(f"{API}/users/", json=form)
-    assert refused(again)
+    assert again.status_code == 409
     assert "already an account" in again.text
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, ValueError, DatabaseUnavailable])
+async def test_no_text_of_an_exception_is_shown(
+    admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    async def insert_user(*_: Any, **__: Any) -> User:
+        raise error("SELECT secret FROM 10.0.0.7")
+
+    monkeypatch.setattr(users, "insert_user", insert_user)
+    form = {"username": "unlucky", "password": PASSWORD}
+    answer = await admin.post(f"{API}/users/", json=form)
+    expected = {ValueError: 400, DatabaseUnavailable: 503}.get(error, 500)
+    assert answer.status_code == expected, answer.text
+    assert "secret" not in answer.text and "10.0.0.7" not in answer.text
+
+
+@pytest.mark.parametrize("call", ["post", "patch"])
+async def test_the_refusal_of_a_password_says_why(
+    admin: httpx.AsyncClient, hashed: str, call: str
+) -> None:
+    path = f"{API}/users/" if call == "post" else f"{API}/users/{(await new_user(hashed)).id}/"
+    sent = {"username": "short", "password": "short"}
+    answer = await admin.request(call.upper(), path, json=sent)
+    assert (answer.status_code, answer.text) == (
+        400,
+        "A password must have 8 to 128 characters.",
+    )
 
 
 async def test_a_new_account_is_active_by_default(
