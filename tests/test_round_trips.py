@@ -57,12 +57,22 @@ async def test_placing_a_batch_takes_four(
     assert len(sent) == 4, sent
 
 
-async def test_leasing_a_batch_takes_four(
+async def test_leasing_the_payments_of_a_notification_takes_two(
     orders: list[placing.PlacedOrder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payments = [order.payment for order in orders if order.payment]
     with counted(monkeypatch) as sent:
         assert len(await leases.acquire_leases(payments, limit=9, lease_seconds=30)) == 3
+    assert len(sent) == 2, sent
+
+
+async def test_leasing_any_due_payments_takes_four(
+    orders: list[placing.PlacedOrder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Besides the search for the start of the queue, at most twice a second."""
+    await leases.JOB_QUEUE_START.conditions()
+    with counted(monkeypatch) as sent:
+        assert len(await leases.acquire_leases(None, limit=9, lease_seconds=30)) == 3
     assert len(sent) == 4, sent
 
 

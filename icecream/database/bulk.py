@@ -88,11 +88,13 @@ BoundStatement = tuple[Statement, Rows]
 
 
 async def run_together(*bound: BoundStatement, main: int = 0) -> list[dict[str, Any]]:
-    """Run independent statements and return the result of the main one, by default the first.
+    """Run statements and return the result of the main one, by default the first.
 
     On PostgreSQL they become parts of one statement, which needs one round trip in total. All parts
     see the rows from before it. The main part is carried out first, then the others in their order.
-    So locks are always taken in the same order, but correctness must not depend on it.
+    So locks are always taken in the same order, but correctness must not depend on it. With one
+    other part, the main part may read its result as the table `part_0`; then the other one is
+    carried out first.
     """
     statement = bound[main][0]
     if not any(rows for _, rows in bound):

@@ -13,7 +13,6 @@ from piccolo.query import Select
 
 from icecream import database, states
 from icecream.database.queue_start import QueueStart
-from icecream.payments import attempts
 from icecream.payments.providers import Charge, Refund, Request
 from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import JOB_KINDS, Job, Payment
@@ -131,6 +130,8 @@ class _PaymentRow(Struct):
     charge_reference: str | None
 
 
+_IS_POSTGRES = isinstance(database.DB, database.Postgres)
+_SENDABLE = states.sources_of(states.PAYMENT, "sent")
 _OF_ORDER = 'FROM orders WHERE orders.id = payment."order"'
 # The last fields of `_PaymentRow`, which are not columns of the payment.
 _FURTHER_VALUES = (
@@ -148,6 +149,8 @@ _COLUMNS = [
 _SELECT_SENT = database.select_by(
     Payment.id, _COLUMNS, where="state <> 'new'", further=_FURTHER_VALUES
 )
+# On PostgreSQL, only the payments whose jobs `_LEASE_JOBS` leases in the same statement.
+_IS_LEASED = " AND id = ANY(ARRAY(SELECT subject FROM part_0))"
 _MARK_SENT = database.update_rows(
     {"sent_at": Payment.first_sent_at},
     {
@@ -156,11 +159,20 @@ _MARK_SENT = database.update_rows(
         # Set only once: from this time on the provider may know the key.
         Payment.first_sent_at: "COALESCE(first_sent_at, {sent_at})",
     },
-    where=f"(state IN {states.sources_of(states.PAYMENT, 'sent')}) IS TRUE",
+    where=f"(state IN {_SENDABLE}) IS TRUE{_IS_LEASED if _IS_POSTGRES else ''}",
     returning=(*(f'"{column._meta.name}"' for column in _COLUMNS), *_FURTHER_VALUES),
 )
 _LEASE_JOBS = database.update_rows(
-    {"milliseconds": Job.subject}, {Job.run_at: database.LATER_SQL, Job.tries: "tries + 1"}
+    {"milliseconds": Job.subject},
+    {Job.run_at: database.LATER_SQL, Job.tries: "tries + 1"},
+    # Another worker may have leased the job since it was found; then it is not due any more.
+    where=f"run_at <= {database.NOW_SQL}",
+    returning=("subject",),
+)
+_DELETE_USELESS_JOBS = database.delete_by(
+    Job.subject,
+    where=f"kind IN {states.PAYMENT_KINDS} AND NOT EXISTS (SELECT 1 FROM payment "
+    f"WHERE payment.id = job.subject AND (state IN {_SENDABLE}) IS TRUE)",
 )
 ANY_JOB = JobFilter()
 _JOB_COLUMNS = database.columns_of(Job, DueJob)
@@ -191,9 +203,16 @@ async def acquire_leases(
         first_sent: the times when payments were first sent, if not now.
     """
     due = (await _select_due_jobs(ids, job_filter)).limit(limit)
-    return await database.transaction(
-        lambda: _acquire_leases(due, select, lease_seconds, first_sent or {})
-    )
+
+    async def acquire() -> list[Lease]:
+        # Several workers search the whole queue, so each of them skips what another one leases.
+        found = await (database.for_update_skip_locked(due) if ids is None else due)
+        return await _acquire_leases(found, select, lease_seconds, first_sent or {})
+
+    if _IS_POSTGRES and ids is not None:
+        # One statement leases, so it needs no transaction of several round trips.
+        return await acquire()
+    return await database.transaction(acquire)
 
 
 async def _select_due_jobs(ids: Collection[int] | None, job_filter: JobFilter) -> Select[Job]:
@@ -206,26 +225,25 @@ async def _select_due_jobs(ids: Collection[int] | None, job_filter: JobFilter) -
 
 
 async def _acquire_leases(
-    due_jobs: Select[Job],
+    found: Sequence[dict[str, Any]],
     select: SelectJobs,
     lease_seconds: float,
     first_sent: Mapping[int, datetime],
 ) -> list[Lease]:
     now = datetime.now(UTC)
-    found = await database.for_update_skip_locked(due_jobs)
     jobs = sorted(select([DueJob(**row) for row in found]), key=lambda job: job.id)
     if not jobs:
         return []
     subjects = sorted(job.subject for job in jobs)
     milliseconds = round(1000 * lease_seconds)
+    reach_failpoint("payments.leasing")
     rows = await database.run_together(
         (_MARK_SENT, [(payment, first_sent.get(payment, now)) for payment in subjects]),
         (_LEASE_JOBS, [(job.id, milliseconds) for job in jobs]),
     )
     acquired = [_to_lease(row, now) for row in rows]
-    reach_failpoint("payments.leasing")
-    if ended := set(subjects) - {lease.payment for lease in acquired}:
-        await attempts.delete_jobs(ended)
+    if others := set(subjects) - {lease.payment for lease in acquired}:
+        await _DELETE_USELESS_JOBS([(payment,) for payment in sorted(others)])
     return acquired
 
 

@@ -277,7 +277,7 @@ def test_3_a_server_dies_after_its_response_and_before_the_notification(theatre:
 
 
 BY_WORKERS = [
-    pytest.param("payments.leasing", id="6 inside the transaction that leases"),
+    pytest.param("payments.leasing", id="6 while it leases, before the commit"),
     pytest.param("payments.leased", id="7 after the lease and the intent"),
     pytest.param("payments.before_call", id="8 before the call"),
     pytest.param("payments.answered", id="10 charged, the answer lost with the worker"),

@@ -49,8 +49,8 @@ MUTATIONS = [
         ),
         (
             "leases: a payment that has ended is sent again",
-            """where=f"(state IN {states.sources_of(states.PAYMENT, 'sent')}) IS TRUE",""",
-            "",
+            "(state IN {_SENDABLE}) IS TRUE{_IS_LEASED",
+            "true{_IS_LEASED",
         ),
         (
             "leases: the time of the first call is overwritten",
@@ -59,7 +59,7 @@ MUTATIONS = [
         ),
         (
             "leases: the job of an ended payment stays",
-            "await attempts.delete_jobs(ended)",
+            "await _DELETE_USELESS_JOBS([(payment,) for payment in sorted(others)])",
             "pass",
         ),
         (
@@ -119,8 +119,18 @@ MUTATIONS = [
         PAYMENTS_TESTS,
         (
             "leases: two workers lease one payment",
-            "await database.for_update_skip_locked(due_jobs)",
-            "await due_jobs",
+            'where=f"run_at <= {database.NOW_SQL}",',
+            "",
+        ),
+        (
+            "leases: a payment is sent although another worker has leased its job",
+            "{_IS_LEASED if _IS_POSTGRES else ''}",
+            "",
+        ),
+        (
+            "leases: the job that another worker has leased is deleted",
+            "WHERE payment.id = job.subject AND (state IN {_SENDABLE}) IS TRUE",
+            "WHERE false",
         ),
         database="postgres",
     ),

@@ -1,7 +1,9 @@
 """Test leases of payments: when they are due, how long they last, and the pauses between tries."""
 
+import asyncio
 import re
 import sys
+from contextvars import Context
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
@@ -18,7 +20,7 @@ from icecream.payments.providers import (
 )
 from icecream.tables import Job, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, make_executor, payment_id, place
+from tests.conftest import Caller, Provider, make_executor, payment_id, place, until
 from tests.payments.conftest import due_now, make_due, settled, state
 
 pytestmark = pytest.mark.anyio
@@ -128,3 +130,54 @@ def test_pauses_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(leases.random, "uniform", lambda _, most: most)
     assert [leases.retry_delay(tries) for tries in (1, 2, 3, 1000)] == [5, 10, 12, 12]
     assert [leases.retry_delay(tries, 120) for tries in (1, 4, 5, 6)] == [5, 40, 80, 120]
+
+
+async def is_waiting() -> bool:
+    """Return whether a transaction waits for another one to end."""
+    query = "SELECT 1 FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
+    return bool(await Job.raw(query))
+
+
+@pytest.mark.only("postgres")
+async def test_one_of_two_workers_leases_a_payment(placed: placing.PlacedOrder) -> None:
+    """The other one has found the job too, and waits for the first one's statement."""
+    payment, first_leased = payment_id(placed), asyncio.Event()
+
+    async def lease() -> list[leases.Lease]:
+        return await leases.acquire_leases([payment], limit=1, lease_seconds=30)
+
+    async def first() -> list[leases.Lease]:
+        acquired = await lease()
+        first_leased.set()
+        await until(is_waiting)
+        return acquired
+
+    async def second() -> list[leases.Lease]:
+        await first_leased.wait()
+        return await lease()
+
+    other = asyncio.create_task(second(), context=Context())
+    (acquired,) = await database.transaction(first)
+    # It got nothing, and did not delete the job of a payment that goes on.
+    assert await other == []
+    assert acquired.tries == 1
+    assert (await Payment.select(Payment.tries).where(Payment.id == payment))[0]["tries"] == 1
+    assert await Job.exists().where(Job.subject == payment, Job.tries == 1)
+
+
+@pytest.mark.only("postgres")
+async def test_a_payment_that_another_transaction_changes_is_leased_after_it(
+    placed: placing.PlacedOrder,
+) -> None:
+    payment = payment_id(placed)
+
+    async def change() -> "asyncio.Task[list[leases.Lease]]":
+        await Payment.update({Payment.last_error: "read again"}).where(Payment.id == payment)
+        work = leases.acquire_leases([payment], limit=1, lease_seconds=30)
+        leasing = asyncio.create_task(work, context=Context())
+        await until(is_waiting)
+        return leasing
+
+    (acquired,) = await (await database.transaction(change))
+    assert (acquired.payment, acquired.tries) == (payment, 1)
+    assert await Job.exists().where(Job.subject == payment, Job.tries == 1)
