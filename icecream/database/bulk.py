@@ -6,6 +6,7 @@ list of rows is sent as one array per column, so the text is the same for any nu
 """
 
 import itertools
+import re
 from collections.abc import Sequence
 from functools import cache, cached_property
 from typing import Any
@@ -15,6 +16,8 @@ from piccolo.columns import Column
 from piccolo.querystring import QueryString
 
 Rows = Sequence[tuple[Any, ...]]
+# Such as the line feed in a text of JSON.
+_NAMED_CHARACTER = re.compile(r'\\[^"\\]')
 
 
 class _RawQuery(QueryString):
@@ -64,9 +67,21 @@ class Statement:
     def _text_with_arrays(self) -> str:
         return self.with_arrays(1)
 
-    def to_arrays(self, rows: Rows) -> list[list[Any]]:
-        """Return one list of values per column; empty lists if there are no rows."""
-        return [list(values) for values in zip(*rows, strict=True)] or [[] for _ in self._columns]
+    @cached_property
+    def _is_text(self) -> list[bool]:
+        """Whether each array is sent as text."""
+        # PostgreSQL converts a text where it is used: once for `{rows}`, but for each row of a
+        # table in the conditions and changes that name `{arrays}`. It converts times slowly.
+        once = "{arrays" not in self._postgres_text
+        return [once and column.value_type in (int, str) for column in self._columns]
+
+    def to_arrays(self, rows: Rows) -> list[Any]:
+        """Return one array of values per column; empty arrays if there are no rows."""
+        arrays = list(zip(*rows, strict=True)) or [()] * self.width
+        return [
+            _array_text(values) if is_text else list(values)
+            for values, is_text in zip(arrays, self._is_text, strict=True)
+        ]
 
     def with_arrays(self, first: int) -> str:
         """Return the text for PostgreSQL, with placeholders that start at the number `first`."""
@@ -74,7 +89,10 @@ class Statement:
         types = [
             "bigint" if column._meta.primary_key else column.column_type for column in self._columns
         ]
-        arrays = [f"${n}::{name}[]" for n, name in enumerate(types, start=first)]
+        arrays = [
+            f"${n}{'::text' if is_text else ''}::{name}[]"
+            for n, name, is_text in zip(itertools.count(first), types, self._is_text)
+        ]
         further = (f"${n}" for n in range(first + len(types), 100))
         rows = f"SELECT * FROM unnest({', '.join(arrays)})"
         return self._postgres_text.format(*further, rows=rows, arrays=arrays)
@@ -82,6 +100,24 @@ class Statement:
     def _text_with_values(self, count: int) -> str:
         row = f"({', '.join('?' * len(self._columns))})"
         return self.text.format(*"?" * 100, rows=f"VALUES {', '.join([row] * count)}")
+
+
+def _array_text(values: Sequence[Any]) -> str:
+    """Return an array as PostgreSQL writes it: like JSON, but without names for characters.
+
+    For a list, asyncpg would check the type of each value, which takes longer than all the rest.
+    """
+    text = msgspec.json.encode(values).decode()[1:-1]
+    if _NAMED_CHARACTER.search(text):
+        text = ",".join(map(_quote, values))
+    return f"{{{text}}}"
+
+
+def _quote(value: Any) -> str:
+    if not isinstance(value, str):
+        return msgspec.json.encode(value).decode()
+    escaped = value.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{escaped}"'
 
 
 BoundStatement = tuple[Statement, Rows]

@@ -4,6 +4,17 @@ from tests.mutations import at
 
 MUTATIONS = [
     *at(
+        "icecream/database/bulk.py",
+        "tests/database/test_bulk.py",
+        (
+            "bulk: a line feed becomes a letter",
+            "    if _NAMED_CHARACTER.search(text):",
+            "    if False:",
+        ),
+        ("bulk: a backslash is lost", 'value.replace("\\\\", r"\\\\")', "value"),
+        database="postgres",
+    ),
+    *at(
         "icecream/database/batching.py",
         "tests/database/test_batching.py",
         ("batches: too few outcomes are delivered", "if len(outcomes) != len(batch):", "if False:"),
