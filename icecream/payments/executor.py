@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 # A slot is free as soon as the provider has answered. So from lease to commit, more payments than
 # slots may be in progress: at most this many for each slot.
 UNSETTLED_PER_SLOT = 4
+# Answers that arrive together free their slots in the next turns of the event loop. A lease waits
+# for them, because a lease of few payments costs almost as much as one of many.
+MAX_TURNS_FOR_SLOTS = 2
 
 
 class Executor:
@@ -178,12 +181,16 @@ class Executor:
         return min(wanted, sum(breaker.allows_trial for breaker in self._breakers.values()))
 
     async def _take_slots(self, most: int) -> int:
-        """Wait for one free slot, and take more slots if they are free right now."""
+        """Wait for one free slot, and take more slots if they are free now or in a few turns."""
         await self._take_slot()
-        taken, most = 1, self._allowed_count(most)
-        while taken < most and not (self._free_slots.locked() or self._unsettled.locked()):
-            await self._take_slot()
-            taken += 1
+        taken, turns, most = 1, 0, self._allowed_count(most)
+        while taken < most and turns < MAX_TURNS_FOR_SLOTS:
+            if self._free_slots.locked() or self._unsettled.locked():
+                turns += 1
+                await asyncio.sleep(0)
+            else:
+                await self._take_slot()
+                taken += 1
         if not most:
             self._free_slots.release()
             self._unsettled.release()

@@ -157,6 +157,11 @@ MUTATIONS = [
             "self._limits.release(lease)",
             "pass",
         ),
+        (
+            "executor: a lease does not wait for slots that are about to be free",
+            "MAX_TURNS_FOR_SLOTS = 2",
+            "MAX_TURNS_FOR_SLOTS = 0",
+        ),
         ("executor: a slot is not counted", "self._limits.acquire(one)", "pass"),
         (
             "executor: payments that became due during an outage are not searched for",

@@ -315,6 +315,28 @@ async def test_a_notification_for_a_customer_at_the_limit_costs_no_query(
     await ledger.check()
 
 
+async def test_a_lease_takes_the_slots_of_answers_that_arrive_together(
+    customers: list[int], flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notifications = [
+        [payment_id(await place(one, {flavor: 1})) for one in customers[:2] * 3] for _ in range(4)
+    ]
+    leased, real = list[int](), executor.acquire_leases
+
+    async def lease(ids: object, **how: Any) -> list[leases.Lease]:
+        acquired = await real(ids, **how)
+        leased.append(len(acquired))
+        return acquired
+
+    monkeypatch.setattr(executor, "acquire_leases", lease)
+    provider = Provider()
+    provider.takes = 0
+    one_executor = make_executor(provider)
+    await asyncio.gather(*map(one_executor.execute, notifications))
+    assert leased == [6, 6, 6, 6]
+    await ledger.check()
+
+
 async def test_retries_that_hang_leave_slots_for_new_payments(
     customers: list[int], flavor: int
 ) -> None:
