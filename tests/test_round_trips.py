@@ -1,5 +1,6 @@
 """Test how many round trips to PostgreSQL a batch needs, with BEGIN and COMMIT."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from icecream.database.sessions import MonitoredConnection
+from icecream.feed import publisher
 from icecream.idempotency.keys import RequestKey
 from icecream.orders import placing
 from icecream.payments import leases, settlement
@@ -69,8 +71,8 @@ async def test_leasing_the_payments_of_a_notification_takes_two(
 async def test_leasing_any_due_payments_takes_four(
     orders: list[placing.PlacedOrder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Besides the search for the start of the queue, at most twice a second."""
-    await leases.JOB_QUEUE_START.conditions()
+    """Besides the search for the start of the queue, which is needed at most twice a second."""
+    monkeypatch.setattr(leases.JOB_QUEUE_START, "_refresh_at", math.inf)
     with counted(monkeypatch) as sent:
         assert len(await leases.acquire_leases(None, limit=9, lease_seconds=30)) == 3
     assert len(sent) == 4, sent
@@ -103,3 +105,13 @@ async def test_settling_a_refund_takes_five(
     with counted(monkeypatch) as sent:
         assert await settlement.settle([settlement_result(lease, "refunded")]) == [True]
     assert len(sent) == 5, sent
+
+
+async def test_publishing_takes_six(
+    orders: list[placing.PlacedOrder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher._QUEUE_START, "_refresh_at", math.inf)
+    """Besides the same search."""
+    with counted(monkeypatch) as sent:
+        assert not await publisher.publish_events()
+    assert len(sent) == 6, sent

@@ -19,6 +19,8 @@ _QUEUE_START = QueueStart(
     Unpublished.id, end="(SELECT last_value FROM unpublished_id_seq)", margin=0
 )
 _UPDATE_POSITIONS = database.update_values(Event.position)
+_UPDATE_LAST = database.update_values(Feed.last)
+_DELETE_PUBLISHED = database.delete_by(Unpublished.id, where="true")
 
 
 async def publish_events() -> bool:
@@ -34,7 +36,7 @@ async def publish_events() -> bool:
 async def _publish_batch(conditions: Sequence[Where]) -> bool:
     # A row lock, because CockroachDB has no advisory locks. The search for unpublished events is a
     # separate statement after that, so that it sees the changes of the last publisher.
-    heads = await database.for_update_skip_locked(Feed.select(Feed.last))
+    heads = await database.for_update_skip_locked(Feed.select(Feed.id, Feed.last))
     if not heads:
         # Another process is publishing now, and checks once more after that.
         return False
@@ -44,11 +46,11 @@ async def _publish_batch(conditions: Sequence[Where]) -> bool:
     if not rows:
         return False
     ids, done = _select_events(rows)
-    await _UPDATE_POSITIONS(
-        [(event, position) for position, event in enumerate(ids, start=last + 1)]
+    await database.run_together(
+        (_UPDATE_POSITIONS, [(event, last + n) for n, event in enumerate(ids, start=1)]),
+        (_DELETE_PUBLISHED, [(row,) for row in done]),
+        (_UPDATE_LAST, [(heads[0]["id"], last + len(ids))]),
     )
-    await Unpublished.delete().where(database.is_any(Unpublished.id, done))
-    await Feed.update({Feed.last: last + len(ids)}).where(Feed.last == last)
     reach_failpoint("feed.publishing")
     return len(done) < len(rows) or len(rows) == MAX_TRANSACTIONS_PER_BATCH
 

@@ -111,7 +111,7 @@ MUTATIONS = [
             "if len(ids) >= MAX_EVENTS_PER_BATCH:",
             "if False:",
         ),
-        ("feed: two events have the same position", "start=last + 1", "start=last"),
+        ("feed: two events have the same position", "enumerate(ids, start=1)", "enumerate(ids)"),
         (
             "feed: the publisher does not report that there are more events",
             "return len(done) < len(rows) or len(rows) == MAX_TRANSACTIONS_PER_BATCH",
@@ -167,8 +167,8 @@ MUTATIONS = [
         "tests/feed/test_feed.py",
         (
             "feed: two publishers work at the same time",
-            "heads = await database.for_update_skip_locked(Feed.select(Feed.last))",
-            "heads = await Feed.select(Feed.last)",
+            "heads = await database.for_update_skip_locked(Feed.select(Feed.id, Feed.last))",
+            "heads = await Feed.select(Feed.id, Feed.last)",
         ),
         database="postgres",
     ),
