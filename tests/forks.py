@@ -30,8 +30,6 @@ LIBRARIES = [
     "litestar",
     "litestar.middleware",
     "litestar.openapi.plugins",
-    "litestar.plugins.attrs",
-    "litestar.plugins.pydantic",
     "litestar.security.jwt",
     "piccolo.apps.migrations.commands.backwards",
     "piccolo.apps.migrations.commands.forwards",
