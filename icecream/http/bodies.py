@@ -81,13 +81,13 @@ class ApiRequest(Request[User, Any, Any]):
             # After any failure, the slower way finds the reason.
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return _body_decoder(field.annotation)(await self.body())
-        values = await self._members()
+        values = await self._members(field.annotation)
         if isinstance(values, dict):
             known = field.annotation.__struct_fields__
             values = {k: v for k, v in values.items() if k in known or k not in READ_ONLY}
         return convert_body(values, field.annotation)
 
-    async def _members(self) -> Any:
+    async def _members(self, struct: Any) -> Any:
         refuse_content_encoding(self._field("content-encoding"))
         kind, options = self.content_type
         if kind == RequestEncodingType.URL_ENCODED:
@@ -98,6 +98,9 @@ class ApiRequest(Request[User, Any, Any]):
             raise errors.UnsupportedMediaType()
         try:
             return msgspec.json.decode(await self.body())
+        except msgspec.ValidationError:
+            # A number is out of range; only the struct's decoder reports its place.
+            return _decode_leniently(await self.body(), struct)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             detail = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
             raise errors.ValidationFailed(
@@ -109,6 +112,14 @@ class ApiRequest(Request[User, Any, Any]):
 def _body_decoder(kind: Any) -> Callable[[bytes], Any]:
     """Return a function that decodes JSON into a struct at once, but no text into a number."""
     return msgspec.json.Decoder(kind).decode
+
+
+def _decode_leniently(body: bytes, kind: Any) -> Any:
+    """Decode JSON into a struct; numbers may be text."""
+    try:
+        return msgspec.json.decode(body, type=kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise to_validation_failure(error, kind) from None
 
 
 class ReadyResponse:

@@ -248,7 +248,9 @@ class OuterMiddleware:
         raw_path = scope["raw_path"]
         lines = list(scope["headers"])
         fields = dict(lines)
-        is_host_valid = _is_valid_host(fields.get(b"host", b""))
+        host = fields.get(b"host")
+        # HTTP/1.1 requires the field; it may be empty (RFC 9112, 3.2).
+        is_host_valid = scope["http_version"] == "1.0" if host is None else _is_valid_host(host)
         if len(fields) < len(lines):
             is_host_valid = is_host_valid and not _has_several_hosts(scope)
             _join_headers(scope)

@@ -36,7 +36,7 @@ class Connection:
     def __init__(self, caller: Caller, query: str = "", **headers: str) -> None:
         transport: Any = caller.client._transport
         self.app = transport.app
-        fields = {"Authorization": f"Bearer {caller.access}"} | headers
+        fields = {"Host": "test", "Authorization": f"Bearer {caller.access}"} | headers
         self.scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0"},

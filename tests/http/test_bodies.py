@@ -68,6 +68,20 @@ async def test_a_text_with_an_exponent_is_no_whole_number(
         assert (await customer.post("/api/orders/", body)).status_code == 200
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e999999999", "9" * 5000])
+async def test_a_number_out_of_range_is_named(customer: Caller, flavor: int, number: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    line = f'{{"flavor": "{flavor}", "quantity": {number}}}'
+    for pointer, body in (
+        ("/quantity", line),
+        ("/lines/0/quantity", f'{{"lines": [{line}]}}'),
+    ):
+        answer = await customer.request("POST", "/api/orders/", content=body, headers=headers)
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["pointer"] == pointer
+        assert answer.json()["detail"] == "quantity must be a whole number from 1 to 100000."
+
+
 async def test_a_name_may_look_like_a_number_with_an_exponent(staff: Caller) -> None:
     assert (await staff.post("/api/flavors/add/", {"name": "1e3"})).status_code == 201
 

@@ -150,6 +150,7 @@ async def test_a_request_that_is_canceled_by_the_stop_is_503_and_not_500(
     ]
     scope: Any = {
         "type": "http",
+        "http_version": "1.0",
         "method": "POST",
         "path": "/api/orders",
         "raw_path": b"/api/orders",

@@ -139,7 +139,7 @@ def _call(path: str, access: str) -> dict[str, Any]:
         "raw_path": path.encode(),
         "root_path": "",
         "query_string": b"",
-        "headers": [(b"authorization", f"Bearer {access}".encode())],
+        "headers": [(b"host", b"test"), (b"authorization", f"Bearer {access}".encode())],
         "client": ("127.0.0.1", 1),
         "server": ("test", 80),
     }
