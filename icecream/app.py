@@ -52,6 +52,7 @@ from icecream.reporting.http.stats import Stats
 from icecream.runtime import instrumentation, shutdown
 from tasks import broker, notify
 from tasks.publishing import run_publisher
+from tasks.totals import update_totals
 from tasks.worker import run_worker
 
 # The largest valid body is an order of 100 lines, some kilobytes.
@@ -112,6 +113,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         if settings.load().embedded:
             await stack.enter_async_context(run_worker())
         await stack.enter_async_context(run_publisher())
+        await stack.enter_async_context(update_totals())
         # These objects live as long as the process. If the garbage collector scanned them again and
         # again, all requests would stop for a tenth of a second each time.
         gc.collect()

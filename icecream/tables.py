@@ -413,6 +413,47 @@ class DayTotal(Table, tablename="day_total"):
     refunded = BigInt(default=0)
 
 
+class TotalChange(Table, tablename="total_change"):
+    """A change that is not yet part of the totals: of a flavor's totals, or of a customer's."""
+
+    id = BigSerial(primary_key=True)
+    # Plain numbers: the order of the same transaction refers to the flavor and to the customer, and
+    # PostgreSQL would check each foreign key of each row.
+    flavor = BigInt(null=True, default=None)
+    user = BigInt(null=True, default=None)
+    day = Date(default=None)
+    status = Word(tuple(states.ORDER), default=None)
+    quantity = BigInt(default=None)
+    orders = BigInt(default=None)
+    revenue = BigInt(default=None)
+    refunded = BigInt(default=None)
+
+
+class TotalProgress(Table, tablename="total_progress"):
+    """One row; its lock allows one process at a time to apply changes to the totals."""
+
+    id = BigSerial(primary_key=True)
+    start = BigInt(default=None, help_text="All changes before this id are applied.")
+
+
+# Views of the totals together with the changes that are not yet applied, so a key may have several
+# rows. They have no ids.
+class CurrentFlavorTotal(FlavorTotal, tablename="current_flavor_total"):
+    """The totals of a flavor by order status, exact at any time."""
+
+
+class CurrentFlavorDay(FlavorDay, tablename="current_flavor_day"):
+    """The totals of a flavor by order status and day, exact at any time."""
+
+
+class CurrentCustomerDay(CustomerDay, tablename="current_customer_day"):
+    """The totals of a customer by order status and day, exact at any time."""
+
+
+class CurrentDayTotal(DayTotal, tablename="current_day_total"):
+    """The totals of all orders by order status and day, exact at any time."""
+
+
 APP_CONFIG = AppConfig(
     app_name="icecream",
     migrations_folder_path=str(Path(piccolo_migrations.__path__[0])),
@@ -437,5 +478,7 @@ APP_CONFIG = AppConfig(
         FlavorDay,
         CustomerDay,
         DayTotal,
+        TotalChange,
+        TotalProgress,
     ],
 )

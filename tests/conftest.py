@@ -53,6 +53,7 @@ from icecream.http import rate_limits
 from icecream.orders import placing
 from icecream.payments import executor, leases, settlement
 from icecream.payments.providers import Answer, Charge, Declined, Refund, Request, Succeeded
+from icecream.reporting import applying
 from icecream.runtime import logs, passwords
 from icecream.tables import Flavor, Job, Notice, Payment, StockMove, User
 from tests import log_secrets
@@ -296,6 +297,12 @@ async def publish_all() -> int:
     while await publisher.publish_events():
         pass
     return (await events.read_last_event()).position
+
+
+async def apply_all() -> None:
+    """Apply all changes to the totals; nothing else applies them here."""
+    while await applying.apply_changes():
+        pass
 
 
 def success_of(request: Request, reference: str) -> Succeeded:

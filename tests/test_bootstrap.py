@@ -106,8 +106,8 @@ COUNTED_LATER = """
 import asyncio
 from icecream import bootstrap, database
 from icecream.integrity import doctor
-from icecream.tables import CustomerDay, Flavor, OrderLine, PaymentMethodOwner
-from icecream.tables import RefreshToken, Session, User
+from icecream.tables import CustomerDay, Flavor, Order, OrderLine, PaymentMethodOwner
+from icecream.tables import RefreshToken, Session, TotalChange, User
 from tests import history
 TOKENS = (
     'INSERT INTO refresh_token (jti, family, "user", successor, expires_at) VALUES '
@@ -133,7 +133,12 @@ async def main():
         history.placing.datetime = history.Clock(past.chance)
         await past.go_on(150)
         before = await OrderLine.select().order_by(OrderLine.id)
-        assert await CustomerDay.exists()
+        assert await TotalChange.exists() and not await CustomerDay.exists()
+    async with database.open_pool():
+        await bootstrap.migrate_to("2026-11-29T15:01:00:000000")
+        rows = await CustomerDay.select(CustomerDay.orders)
+        assert sum(row["orders"] for row in rows) == await Order.count()
+        assert not await TotalChange.exists()
     async with database.open_pool():
         await bootstrap.migrate_to("2026-11-25T01:40:00:000000")
         await database.DB.run_ddl(TOKENS)

@@ -11,9 +11,9 @@ import pytest
 
 from icecream.payments import executor
 from icecream.payments.providers import Answer, Declined, OutcomeUnknown, Request
-from icecream.tables import Event, Flavor, FlavorTotal, Job, Order, OrderLine, Payment
+from icecream.tables import CurrentFlavorTotal, Event, Flavor, Job, Order, OrderLine, Payment
 from tests import ledger
-from tests.conftest import Caller, Provider, new_flavor, success_of
+from tests.conftest import Caller, Provider, apply_all, new_flavor, success_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -124,6 +124,19 @@ async def recounted(flavors: list[int]) -> dict[tuple[int, str], tuple[int, int]
     return {key: (sums[key], revenues[key]) for key in sums}
 
 
+async def stored(flavors: list[int]) -> dict[tuple[int, str], tuple[int, int]]:
+    """Return the same from the totals, without zeros."""
+    sums: Counter[tuple[int, str]] = Counter()
+    revenues: Counter[tuple[int, str]] = Counter()
+    total = CurrentFlavorTotal
+    for row in await total.select(total.flavor, total.status, total.quantity, total.revenue).where(
+        total.flavor.is_in(flavors)
+    ):
+        sums[row["flavor"], row["status"]] += row["quantity"]
+        revenues[row["flavor"], row["status"]] += row["revenue"]
+    return {key: (sums[key], revenues[key]) for key in sums if sums[key] or revenues[key]}
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_totals_equal_a_recount_after_any_history(
     customer: Caller, staff: Caller, seed: int
@@ -133,9 +146,9 @@ async def test_totals_equal_a_recount_after_any_history(
     await history.go_on(rounds=40)
     await ledger.check()
     counted = await recounted(flavors)
-    rows = await FlavorTotal.select().where(FlavorTotal.flavor.is_in(flavors))
-    kept = {(row["flavor"], row["status"]): (row["quantity"], row["revenue"]) for row in rows}
-    assert {key: sums for key, sums in kept.items() if any(sums)} == counted
+    for _ in range(2):
+        assert await stored(flavors) == counted
+        await apply_all()
     names = {
         row["name"]: row["id"]
         for row in await Flavor.select(Flavor.id, Flavor.name).where(Flavor.id.is_in(flavors))

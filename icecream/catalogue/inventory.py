@@ -10,7 +10,7 @@ from piccolo.query.functions import Sum
 
 from icecream import database, errors, states
 from icecream.catalogue.order_lines import Line
-from icecream.tables import MAX_STOCK, Flavor, FlavorTotal, OrderLine, StockMove
+from icecream.tables import MAX_STOCK, CurrentFlavorTotal, Flavor, OrderLine, StockMove
 
 Rows = list[dict[str, Any]]
 _MOVE_STOCK = database.increment_values(Flavor.stock)
@@ -222,8 +222,9 @@ async def receive_stock(
 
 async def _uncounted_quantity(flavor: int) -> int:
     """Return the quantity in live orders minus the quantity received so far."""
-    sold = await FlavorTotal.select(Sum(FlavorTotal.quantity)).where(
-        FlavorTotal.flavor == flavor, FlavorTotal.status.is_in(list(states.LIVE_STATUSES))
+    total = CurrentFlavorTotal
+    sold = await total.select(Sum(total.quantity)).where(
+        total.flavor == flavor, total.status.is_in(list(states.LIVE_STATUSES))
     )
     received = await StockMove.select(Sum(StockMove.quantity)).where(StockMove.flavor == flavor)
     # The sum of no rows is null, and PostgreSQL's sum of bigint is numeric.

@@ -94,10 +94,17 @@ async def _open_services(listener: socket.socket | None) -> AsyncIterator[None]:
         from icecream.http import metrics
         from tasks import broker, notify
         from tasks.publishing import run_publisher
+        from tasks.totals import update_totals
 
     page = metrics.MetricsPage(notify.redis_is_unavailable)
     serving = metrics.serve_metrics(listener, page) if listener else nullcontext()
-    async with database.open_pool("worker"), broker.open_broker(), run_publisher(), serving:
+    async with (
+        database.open_pool("worker"),
+        broker.open_broker(),
+        run_publisher(),
+        update_totals(),
+        serving,
+    ):
         yield
 
 

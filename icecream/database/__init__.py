@@ -16,7 +16,7 @@ from piccolo.table import Table
 
 from icecream import settings
 from icecream.database import transactions
-from icecream.database.bulk import BoundStatement, Statement, read_together, run_together
+from icecream.database.bulk import BoundStatement, Rows, Statement, read_together, run_together
 from icecream.database.conditions import is_any, is_none
 from icecream.database.failures import (
     CommitOutcomeUnknown,
@@ -29,7 +29,6 @@ from icecream.database.joins import select_with_children
 from icecream.database.postgres import Postgres
 from icecream.database.sqlite import DatabaseInUse, SQLite
 from icecream.database.statements import (
-    add_to_counters,
     delete_by,
     increment_values,
     insert,
@@ -56,9 +55,9 @@ __all__ = [
     "Postgres",
     "QueryOutsideTransaction",
     "RetryTransaction",
+    "Rows",
     "SQLite",
     "Statement",
-    "add_to_counters",
     "check_writable",
     "columns_of",
     "delete_by",

@@ -53,9 +53,14 @@ class QueueStart:
 
     async def conditions(self) -> list[Where]:
         """Return the condition that a row is not before the start, if there is a start."""
+        start = await self.read()
+        return [] if start is None else [self._column >= start]
+
+    async def read(self) -> Any:
+        """Return the start, or None if there is none yet."""
         if self._column._meta.engine_type == "postgres" and time.monotonic() >= self._refresh_at:
             await self._refresh()
-        return [] if self._start is None else [self._column >= self._start]
+        return self._start
 
     async def _refresh(self) -> None:
         began = time.monotonic()

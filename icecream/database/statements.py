@@ -138,25 +138,6 @@ def _as_json_value(column: Column) -> str:
     return f"CAST({name} AS text) AS {name}" if column.column_type == "JSON" else name
 
 
-def add_to_counters(
-    table: type[Table], *, keys: Sequence[Column], sums: Sequence[Column]
-) -> Statement:
-    """Return a statement that adds to counters, and creates missing ones.
-
-    Each row holds the values of the keys, then the amount to add to each sum. No two rows may have
-    the same keys. Rows must be sorted, so that two transactions take their locks in the same order.
-    """
-    name, columns = f'"{table._meta.tablename}"', (*keys, *sums)
-    updates = (
-        f"{column} = {name}.{column} + excluded.{column}" for column in map(_quote_column, sums)
-    )
-    return Statement(
-        columns,
-        f"INSERT INTO {name} ({_quote_columns(columns)}) {{rows}} "
-        f"ON CONFLICT ({_quote_columns(keys)}) DO UPDATE SET {', '.join(updates)}",
-    )
-
-
 def increment_values(column: Column) -> Statement:
     """Return a statement that adds to a column of the rows with these ids.
 

@@ -20,7 +20,7 @@ from icecream.orders.details import OrderDetails
 from icecream.payments import leases, provider_calls, settlement
 from icecream.payments.providers import Answer, Charge, Declined, Request, Succeeded
 from icecream.runtime import passwords
-from icecream.tables import Flavor, FlavorTotal, Order, User
+from icecream.tables import Flavor, Order, User
 
 # The most popular flavors first, each with its description and its price in minor units.
 FLAVORS = {
@@ -169,7 +169,7 @@ async def _place_and_settle(
     batch: Sequence[PlannedOrder],
 ) -> list[tuple[PlannedOrder, placing.PlacedOrder]]:
     """Place and settle the orders; return those for which there was enough stock."""
-    await _lock_stock_and_totals(sum_demand(batch))
+    await _lock_stock(sum_demand(batch))
     new_orders = [
         placing.OrderRequest(
             planned.user, planned.lines, details=_plan_delivery(planned), at=planned.at
@@ -200,19 +200,15 @@ def _plan_delivery(planned: PlannedOrder) -> OrderDetails:
     return OrderDetails(delivery_date=(planned.at + timedelta(days=1 + planned.user % 2)).date())
 
 
-async def _lock_stock_and_totals(flavors: Iterable[int]) -> None:
-    """Lock the stock and totals once, because an order and its settlement both change them."""
-    ids = sorted(flavors)
+async def _lock_stock(flavors: Iterable[int]) -> None:
+    """Lock the stock once, because an order and its settlement both change it."""
     await database.for_no_key_update(
-        Flavor.select(Flavor.id).where(Flavor.id.is_in(ids)).order_by(Flavor.id)
+        Flavor.select(Flavor.id).where(Flavor.id.is_in(sorted(flavors))).order_by(Flavor.id)
     )
-    total = FlavorTotal
-    query = total.select(total.id).where(total.flavor.is_in(ids))
-    await database.for_no_key_update(query.order_by(total.flavor, total.status))
 
 
 async def _cancel_or_refund(order: int, planned: PlannedOrder, at: datetime, staff: int) -> None:
-    await _lock_stock_and_totals(planned.lines)
+    await _lock_stock(planned.lines)
     if planned.outcome == "canceled":
         staged = await actions.cancel_order(order, by=planned.user, at=at)
     else:

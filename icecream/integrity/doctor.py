@@ -94,13 +94,17 @@ def _differing_rows(recount: str, stored: str) -> str:
 
 
 def _differing_totals(table: str, keys: str, facts: str) -> str:
-    """Return the SQL for the differences between the sums of these facts and the table."""
+    """Return the SQL for the differences between the sums of these facts and the totals.
+
+    The totals are those that are read: together with the changes that are not yet applied.
+    """
+    sums = "sum(quantity), sum(orders), sum(revenue), sum(refunded)"
     stored = keys.replace("day", "CAST(day AS text)")
     return _differing_rows(
-        f"""SELECT {keys}, sum(quantity), sum(orders), sum(revenue), sum(refunded)
-            FROM ({facts}) facts GROUP BY {keys}""",
-        f"""SELECT {stored}, quantity, orders, revenue, refunded FROM {table}
-            WHERE quantity <> 0 OR orders <> 0 OR revenue <> 0 OR refunded <> 0""",
+        f"SELECT {keys}, {sums} FROM ({facts}) facts GROUP BY {keys}",
+        f"""SELECT {stored}, {sums} FROM current_{table} GROUP BY {keys}
+            HAVING sum(quantity) <> 0 OR sum(orders) <> 0 OR sum(revenue) <> 0
+            OR sum(refunded) <> 0""",
     )
 
 

@@ -28,7 +28,15 @@ REPAIRS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _recount_statements(table: str, keys: str, facts: str) -> tuple[str, str]:
+def _recount_statements(facts: str) -> tuple[str, ...]:
+    """Return the statements that recount all totals of these facts, and discard their changes."""
+    owner = "flavor" if facts == doctor.LINE_FACTS else '"user"'
+    tables = [(table, keys) for table, keys, counted in doctor.TOTALS.values() if counted == facts]
+    recounts = [statement for one in tables for statement in _recount_table(*one, facts)]
+    return (f"DELETE FROM total_change WHERE {owner} IS NOT NULL", *recounts)
+
+
+def _recount_table(table: str, keys: str, facts: str) -> tuple[str, str]:
     day = "CAST(day AS date)" if doctor.IS_POSTGRES else "day"
     return (
         f"DELETE FROM {table}",
@@ -38,7 +46,7 @@ def _recount_statements(table: str, keys: str, facts: str) -> tuple[str, str]:
     )
 
 
-REPAIRS |= {rule: _recount_statements(*totals) for rule, totals in doctor.TOTALS.items()}
+REPAIRS |= {rule: _recount_statements(facts) for rule, (*_, facts) in doctor.TOTALS.items()}
 if doctor.IS_POSTGRES:
     # Never set a sequence back: other processes may get ids at the same time.
     REPAIRS |= dict.fromkeys(
@@ -75,5 +83,7 @@ async def _repair_rule(statements: Sequence[str]) -> None:
     if doctor.IS_POSTGRES:
         # Every writer of money or stock locks an order or a flavor: writers wait, readers do not.
         await Flavor.raw("LOCK TABLE orders, flavor, payment, job IN SHARE ROW EXCLUSIVE MODE")
+        # And no process applies changes to the totals.
+        await Flavor.raw("SELECT id FROM total_progress FOR UPDATE")
     for statement in statements:
         await Flavor.raw(statement)

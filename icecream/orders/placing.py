@@ -358,8 +358,8 @@ async def _write(
     """Write the orders with all that belongs to them.
 
     The keys are the main part: while this waits for another transaction with the same key, it holds
-    no locks that others need, except on the counted stock. The totals come last, because all orders
-    change some of them.
+    no locks that others need, except on the counted stock. The changes of totals come last: the
+    transaction has written before it takes their ids (`reporting.applying`).
 
     Raises:
         database.RetryTransaction: another transaction stored one of the keys first.

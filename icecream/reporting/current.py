@@ -11,7 +11,7 @@ from piccolo.query.functions import Sum
 
 from icecream import database, fields, states
 from icecream.reporting.sales import Count, Money
-from icecream.tables import Flavor, FlavorDay, Job, Order, OrderLine, Payment
+from icecream.tables import CurrentFlavorDay, Flavor, Job, Order, OrderLine, Payment
 
 # The sales pace is the average of these days, including today.
 SALES_PACE_DAYS = 28
@@ -99,13 +99,14 @@ async def load_stock(today: date) -> list[Stock]:
 
 
 async def _load_recent_sales(today: date) -> dict[int, int]:
+    total = CurrentFlavorDay
     rows = (
-        await FlavorDay.select(FlavorDay.flavor, Sum(FlavorDay.quantity))
+        await total.select(total.flavor, Sum(total.quantity))
         .where(
-            FlavorDay.day > today - timedelta(days=SALES_PACE_DAYS),
-            FlavorDay.status.is_in(list(states.LIVE_STATUSES)),
+            total.day > today - timedelta(days=SALES_PACE_DAYS),
+            total.status.is_in(list(states.LIVE_STATUSES)),
         )
-        .group_by(FlavorDay.flavor)
+        .group_by(total.flavor)
     )
     return {row["flavor"]: int(row["sum"]) for row in rows}
 

@@ -12,8 +12,13 @@ from piccolo.table import Table
 
 from icecream import database, fields, states
 from icecream.feed import events
-from icecream.reporting.totals import TotalsTable
-from icecream.tables import CustomerDay, DayTotal, FlavorDay, FlavorTotal, User
+from icecream.tables import (
+    CurrentCustomerDay,
+    CurrentDayTotal,
+    CurrentFlavorDay,
+    CurrentFlavorTotal,
+    User,
+)
 
 # More customers would not fit into the dashboard's list.
 MAX_TOP_CUSTOMERS = 10
@@ -23,6 +28,12 @@ Day = Annotated[date, Meta(extra_json_schema={"maxLength": 10})]
 Count = Annotated[int, Meta(ge=0, le=fields.MAX_ID)]
 Money = Annotated[int, Meta(ge=0, le=fields.MAX_ID, description="In minor units, such as cents.")]
 _FigureRow = dict[str, Any]
+TotalsTable = (
+    type[CurrentFlavorTotal]
+    | type[CurrentFlavorDay]
+    | type[CurrentCustomerDay]
+    | type[CurrentDayTotal]
+)
 
 
 class Span(Struct, frozen=True):
@@ -117,7 +128,7 @@ def _figures(table: TotalsTable, span: Span) -> Select[Table]:
 def _filter_by_span(query: Select[Table], table: TotalsTable, span: Span) -> Select[Table]:
     if span.status is not None:
         query = query.where(table.status == span.status)
-    if issubclass(table, FlavorTotal):
+    if issubclass(table, CurrentFlavorTotal):
         # It has no days.
         return query
     if span.since is not None:
@@ -140,10 +151,10 @@ def _group(query: Select[Table], table: TotalsTable, *by: Column | QueryString) 
 
 async def load_flavor_sales() -> tuple[list[FlavorSales], events.LastEvent]:
     """Return the original API's answer, and its last event, from one query (one snapshot)."""
-    name = FlavorTotal.flavor.name
-    quantity = _sum("{}", FlavorTotal.quantity, alias="total_qty_ordered")
+    name = CurrentFlavorTotal.flavor.name
+    quantity = _sum("{}", CurrentFlavorTotal.quantity, alias="total_qty_ordered")
     rows = (
-        await FlavorTotal.select(
+        await CurrentFlavorTotal.select(
             name.as_alias("flavor__name"), quantity, *events.LAST_EVENT_COLUMNS
         )
         .group_by(name)
@@ -155,31 +166,33 @@ async def load_flavor_sales() -> tuple[list[FlavorSales], events.LastEvent]:
 
 async def load_totals(span: Span) -> Figures:
     """Return the figures of all orders, each counted once."""
-    (row,) = await _figures(DayTotal, span)
+    (row,) = await _figures(CurrentDayTotal, span)
     return convert(_with_failure_rate(row), Figures)
 
 
 async def load_by_period(span: Span, interval: str) -> list[PeriodFigures]:
     """Return the figures of each period with orders, in order; weeks begin on Monday."""
-    start = database.start_of_period(interval, DayTotal.day).as_alias("start")
-    rows = await _group(_figures(DayTotal, span), DayTotal, start).order_by(start)
+    start = database.start_of_period(interval, CurrentDayTotal.day).as_alias("start")
+    rows = await _group(_figures(CurrentDayTotal, span), CurrentDayTotal, start).order_by(start)
     return convert([_with_failure_rate(row) for row in rows], list[PeriodFigures])
 
 
 async def load_by_flavor(span: Span) -> dict[int, Figures]:
     """Return the figures of each flavor with orders, by the flavor's id."""
     has_days = span.since is not None or span.until is not None
-    table = FlavorDay if has_days else FlavorTotal
+    table = CurrentFlavorDay if has_days else CurrentFlavorTotal
     rows = await _group(_figures(table, span), table, table.flavor)
     return {row.pop("flavor"): Figures(**_with_failure_rate(row)) for row in rows}
 
 
 async def load_by_flavor_and_period(span: Span, interval: str) -> dict[date, dict[int, Figures]]:
     """Return the figures of each flavor with orders, by period and by the flavor's id, in order."""
-    start = database.start_of_period(interval, FlavorDay.day).as_alias("start")
-    query = _group(_figures(FlavorDay, span), FlavorDay, start, FlavorDay.flavor)
+    start = database.start_of_period(interval, CurrentFlavorDay.day).as_alias("start")
+    query = _group(
+        _figures(CurrentFlavorDay, span), CurrentFlavorDay, start, CurrentFlavorDay.flavor
+    )
     figures: dict[date, dict[int, Figures]] = {}
-    for row in await query.order_by(start, FlavorDay.flavor):
+    for row in await query.order_by(start, CurrentFlavorDay.flavor):
         start_day, flavor = convert(row.pop("start"), date), row.pop("flavor")
         figures.setdefault(start_day, {})[flavor] = Figures(**_with_failure_rate(row))
     return figures
@@ -187,8 +200,8 @@ async def load_by_flavor_and_period(span: Span, interval: str) -> dict[date, dic
 
 async def load_top_customers(span: Span) -> list[CustomerFigures]:
     """Return the customers with the highest revenue."""
-    user = CustomerDay.user
-    query = _group(_figures(CustomerDay, span), CustomerDay, user)
+    user = CurrentCustomerDay.user
+    query = _group(_figures(CurrentCustomerDay, span), CurrentCustomerDay, user)
     rows = (
         await query.order_by(QueryString('"revenue"'), ascending=False)
         .order_by(user)
@@ -209,15 +222,15 @@ async def load_top_customers(span: Span) -> list[CustomerFigures]:
 async def load_by_status(span: Span) -> list[Outcome]:
     """Return the number and the sum of orders in each status."""
     query = _filter_by_span(
-        DayTotal.select(
-            DayTotal.status,
-            _sum("{}", DayTotal.orders, alias="orders"),
-            _sum("{}", DayTotal.revenue, alias="total"),
+        CurrentDayTotal.select(
+            CurrentDayTotal.status,
+            _sum("{}", CurrentDayTotal.orders, alias="orders"),
+            _sum("{}", CurrentDayTotal.revenue, alias="total"),
         ),
-        DayTotal,
+        CurrentDayTotal,
         span,
     )
-    row_by_status = {row["status"]: row for row in await query.group_by(DayTotal.status)}
+    row_by_status = {row["status"]: row for row in await query.group_by(CurrentDayTotal.status)}
     zero = {"orders": 0, "total": 0}
     return [
         convert(zero | row_by_status.get(status, {}) | {"status": status}, Outcome)

@@ -1,14 +1,17 @@
-"""Sales totals, updated with the orders: sales figures without reading the orders."""
+"""Changes of the sales totals: sales figures without reading the orders.
 
-from collections.abc import Callable, Sequence
+An order only adds rows. If it updated the totals themselves, all orders would wait for the few rows
+that each of them changes. `applying` updates the totals.
+"""
+
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from msgspec import Struct
-from piccolo.columns import Column
 
 from icecream import database
 from icecream.catalogue.order_lines import Line
-from icecream.tables import CustomerDay, DayTotal, FlavorDay, FlavorTotal
+from icecream.tables import TotalChange
 
 
 class Sale(Struct, frozen=True):
@@ -22,46 +25,37 @@ class Sale(Struct, frozen=True):
 
 # Quantity, orders, revenue, refunded amount.
 Sum = tuple[int, int, int, int]
-Key = tuple[int | str | date, ...]
+# A flavor or a customer, the day, the status.
+Key = tuple[int, date, str]
 Sums = dict[Key, Sum]
-TotalsTable = type[FlavorTotal] | type[FlavorDay] | type[CustomerDay] | type[DayTotal]
 ZERO_SUM: Sum = (0, 0, 0, 0)
-
-
-def _upsert(table: TotalsTable, *keys: Column) -> database.Statement:
-    sums = (table.quantity, table.orders, table.revenue, table.refunded)
-    return database.add_to_counters(table, keys=keys, sums=sums)
-
-
-_FLAVOR_TOTAL = _upsert(FlavorTotal, FlavorTotal.flavor, FlavorTotal.status)
-_FLAVOR_DAY = _upsert(FlavorDay, FlavorDay.flavor, FlavorDay.day, FlavorDay.status)
-_CUSTOMER_DAY = _upsert(CustomerDay, CustomerDay.user, CustomerDay.day, CustomerDay.status)
-_DAY_TOTAL = _upsert(DayTotal, DayTotal.day, DayTotal.status)
-
-
-async def update(added: Sequence[Sale], removed: Sequence[Sale] = ()) -> None:
-    """Add sales to the totals with their new status, and remove them with their old status.
-
-    Totals belong to the UTC day on which an order was placed, also after later changes.
-    """
-    await database.run_together(*update_statements(added, removed))
+_INSERT_CHANGES = database.insert(
+    TotalChange,
+    (
+        *(TotalChange.flavor, TotalChange.user, TotalChange.day, TotalChange.status),
+        *(TotalChange.quantity, TotalChange.orders, TotalChange.revenue, TotalChange.refunded),
+    ),
+)
 
 
 def update_statements(
     added: Sequence[Sale], removed: Sequence[Sale] = ()
 ) -> list[database.BoundStatement]:
-    """Return the statements of `update`, to run them together with others."""
+    """Return the statements that add sales with their new status, and remove them with the old one.
+
+    Totals belong to the UTC day on which an order was placed, also after later changes. The
+    transaction must have written an order before (see `applying`).
+    """
     flavors: Sums = {}
     customers: Sums = {}
     for sign, sales in ((1, added), (-1, removed)):
         for sale in sales:
             _add_sale(sale, sign, flavors, customers)
-    return [
-        (_FLAVOR_TOTAL, _rows(flavors, lambda flavor, day, status: (flavor, status))),
-        (_FLAVOR_DAY, _rows(flavors, lambda *key: key)),
-        (_CUSTOMER_DAY, _rows(customers, lambda *key: key)),
-        (_DAY_TOTAL, _rows(customers, lambda user, day, status: (day, status))),
+    rows: database.Rows = [
+        *((flavor, None, day, status, *sums) for (flavor, day, status), sums in flavors.items()),
+        *((None, user, day, status, *sums) for (user, day, status), sums in customers.items()),
     ]
+    return [(_INSERT_CHANGES, rows)]
 
 
 def _add_sale(sale: Sale, sign: int, flavors: Sums, customers: Sums) -> None:
@@ -80,11 +74,3 @@ def _add(sums: Sums, key: Key, more: Sum) -> None:
     # Written without a loop, because this runs several times per order.
     quantity, orders, revenue, refunded = sums.get(key, ZERO_SUM)
     sums[key] = quantity + more[0], orders + more[1], revenue + more[2], refunded + more[3]
-
-
-def _rows(sums: Sums, key: Callable[..., Key]) -> list[Key]:
-    """Return one row per key, sorted, with its sums."""
-    added: Sums = {}
-    for detailed, values in sums.items():
-        _add(added, key(*detailed), values)
-    return [(*name, *values) for name, values in sorted(added.items())]

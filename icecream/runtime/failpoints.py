@@ -9,6 +9,8 @@ FAILPOINTS = (
     "orders.notifying",
     "feed.publishing",
     "feed.published",
+    "totals.applying",
+    "totals.applied",
     "payments.leasing",
     "payments.leased",
     "payments.before_call",

@@ -68,6 +68,11 @@ from icecream.tables import Notice
 ours = Notice.key == sys.argv[1], Notice.applied_at.is_not_null()
 sys.stdout.write(str(asyncio.run(Notice.count().where(*ours).run())))
 """
+UNAPPLIED_CHANGES = """
+import asyncio, sys
+from icecream.tables import TotalChange
+sys.stdout.write(str(asyncio.run(TotalChange.count().run())))
+"""
 # The last two digits of an amount select the sandbox's reaction to the first request under a key
 # (docs/providers.md).
 DECLINE, RESET_BEFORE, RESET_AFTER, ERROR_BEFORE, ERROR_AFTER = 1, 3, 4, 5, 6
@@ -148,6 +153,17 @@ class Theatre:
         found = until(there, f"order {order} ends {statuses}")
         assert found is not None
         return found
+
+    def ordered(self) -> int:
+        """Return the ordered quantity of all flavors, from the totals."""
+        rows = self.shop.http.get("/api/stats/").json()
+        return sum(row["total_qty_ordered"] for row in rows)
+
+    def unapplied_changes(self) -> int:
+        """Return the number of changes that are not yet part of the totals."""
+        answer = self.shop._python("-c", UNAPPLIED_CHANGES)
+        assert answer.returncode == 0, answer.stdout
+        return int(answer.stdout)
 
     def gave(self, order: int, amount: int) -> None:
         """Wait until this amount of the order is refunded."""
@@ -308,6 +324,28 @@ def test_19_a_worker_dies_during_a_refund(theatre: Theatre, failpoint: str) -> N
     theatre.heal()
     assert theatre.ends(order, "canceled")["refunded"] == 500
     assert theatre.moved(order) == [("charge", 500), ("refund", 500)]
+
+
+@pytest.mark.parametrize(
+    "failpoint",
+    [
+        pytest.param("totals.applying", id="23 inside the transaction that applies changes"),
+        pytest.param("totals.applied", id="23 after it"),
+    ],
+)
+def test_a_process_dies_while_it_updates_the_totals(theatre: Theatre, failpoint: str) -> None:
+    theatre.flavor(0)
+    before = theatre.ordered()
+    theatre.at(failpoint)
+    order = theatre.order(failpoint)
+    processes = {theatre.server, theatre.worker}
+    until(lambda: not all(one.running for one in processes), "a process dies")
+    theatre.heal()
+    pays(theatre, order, 500)
+    assert theatre.ordered() == before + 1
+    until(lambda: theatre.unapplied_changes() == 0, "the totals are updated")
+    assert theatre.ordered() == before + 1
+    assert "every rule holds" in theatre.shop.run("doctor").stdout
 
 
 @at_scale

@@ -13,7 +13,7 @@ import pytest
 
 from icecream import database, settings
 from icecream.database import DB, transactions
-from icecream.tables import CustomerDay, Flavor, FlavorTotal, StockMove
+from icecream.tables import CustomerDay, Flavor, StockMove
 from tests.conftest import WHICH, Caller, new_flavor, records_of
 
 pytestmark = pytest.mark.anyio
@@ -295,25 +295,6 @@ async def test_two_transactions_that_deadlock_both_succeed() -> None:
     await asyncio.gather(cross(first, second), cross(second, first))
     prices = await Flavor.select(Flavor.price).where(Flavor.id.is_in([first, second]))
     assert [one["price"] for one in prices] == [252, 252]
-
-
-async def test_counters_are_created_and_increased(flavor: int) -> None:
-    add = database.add_to_counters(
-        FlavorTotal,
-        keys=(FlavorTotal.flavor, FlavorTotal.status),
-        sums=(FlavorTotal.quantity, FlavorTotal.revenue),
-    )
-    for _ in range(2):
-        await add([(flavor, "paid", 2, 500), (flavor, "pending", -2, -500)])
-    rows = await FlavorTotal.select(FlavorTotal.status, FlavorTotal.quantity).where(
-        FlavorTotal.flavor == flavor
-    )
-    assert sorted((one["status"], one["quantity"]) for one in rows) == [
-        ("paid", 4),
-        ("pending", -4),
-    ]
-    assert await add([]) == []
-    await FlavorTotal.delete().where(FlavorTotal.flavor == flavor)
 
 
 async def test_combined_statements_are_all_run_and_return_the_main_result() -> None:

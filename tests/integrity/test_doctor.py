@@ -14,7 +14,14 @@ from icecream.orders import actions
 from icecream.payments import leases, settlement
 from icecream.payments.providers import Declined
 from icecream.tables import Event, Order
-from tests.conftest import Caller, new_flavor, place, publish_all, settlement_result
+from tests.conftest import (
+    Caller,
+    apply_all,
+    new_flavor,
+    place,
+    publish_all,
+    settlement_result,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +48,7 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     (lease,) = await leases.acquire_leases(refunds, limit=1, lease_seconds=9)
     await settlement.settle([settlement_result(lease, f"refund {flavor}")])
     await publish_all()
+    await apply_all()
     noted = [order_history.OrderEvent(pending.order, "noted", {})]
     await database.transaction(lambda: order_history.record_events(noted, at=datetime.now(UTC)))
     positions = await Event.select(Event.position).where(Event.order == paid.order)

@@ -7,7 +7,7 @@ import pytest
 
 from icecream.database import DB
 from icecream.integrity import advice, doctor, repair
-from icecream.tables import Job, Order
+from icecream.tables import Job, Order, TotalChange
 from tests.conftest import Caller, Provider, make_executor, new_flavor, payment_id, place, until
 from tests.integrity.test_doctor import BREAKS, Undo
 from tests.integrity.test_doctor import ids as ids  # a fixture
@@ -64,6 +64,24 @@ async def test_a_repair_of_jobs_keeps_the_jobs_of_webhook_events(ids: dict[str, 
             )
             await repair.repair_rules([rules[1]])
             assert await doctor.find_violations() == {}
+            raise Undo
+
+
+@pytest.mark.parametrize("owner", ["flavor", '"user"'])
+async def test_wrong_changes_of_totals_are_discarded_and_no_others(
+    ids: dict[str, Any], customer: Caller, owner: str
+) -> None:
+    await place(customer.user.id, {ids["flavor"]: 1})
+    with pytest.raises(Undo):
+        async with DB.transaction():
+            await Order.raw(
+                f"UPDATE total_change SET quantity = quantity + 1 WHERE {owner} IS NOT NULL"
+            )
+            broken = await doctor.find_violations()
+            assert len(broken) == 2
+            await repair.repair_rules([next(iter(broken))])
+            assert await doctor.find_violations() == {}
+            assert await TotalChange.exists()
             raise Undo
 
 

@@ -8,6 +8,8 @@ STOCK = "icecream/catalogue/inventory.py"
 TOTALS = "icecream/reporting/totals.py"
 STOCK_TESTS = "tests/catalogue/test_inventory.py tests/catalogue/test_flavors.py"
 TOTALS_TESTS = "tests/reporting/test_totals.py"
+APPLYING = "icecream/reporting/applying.py"
+APPLYING_TESTS = "tests/reporting/test_applying.py"
 KEYS_TESTS = "tests/idempotency/test_keys.py -k 'not kill'"
 
 MUTATIONS = [
@@ -239,8 +241,8 @@ MUTATIONS = [
         ),
         (
             "stock: failed orders count when counting begins",
-            "FlavorTotal.flavor == flavor, FlavorTotal.status.is_in(list(states.LIVE_STATUSES))",
-            "FlavorTotal.flavor == flavor",
+            "total.flavor == flavor, total.status.is_in(list(states.LIVE_STATUSES))",
+            "total.flavor == flavor",
         ),
         (
             "stock: only one of two orders releases its stock",
@@ -317,13 +319,61 @@ MUTATIONS = [
         ("totals: revenue leaves out the price", "quantity * line.unit_price", "quantity"),
         (
             "totals: all days are one day",
-            "lambda user, day, status: (day, status)",
-            "lambda user, day, status: (day.replace(day=1), status)",
+            "sale.placed.date(), sale.status",
+            "sale.placed.date().replace(day=1), sale.status",
         ),
         (
-            "totals: totals are locked in any order",
-            "sorted(added.items())",
-            "reversed(added.items())",
+            "totals: the changes of customers are missing",
+            "(None, user, day, status, *sums) for",
+            "(None, user, day, status, 0, 0, 0, 0) for",
         ),
+    ),
+    *at(
+        APPLYING,
+        f"{TOTALS_TESTS} {APPLYING_TESTS}",
+        (
+            "applying: the old value of a total is lost",
+            "{name} = {table}.{name} + excluded.{name}",
+            "{name} = excluded.{name}",
+        ),
+        (
+            "applying: changes of customers are added to the totals of flavors",
+            " WHERE {owner} IS NOT NULL GROUP BY",
+            " GROUP BY",
+        ),
+        (
+            "applying: there are never more changes",
+            "return number == MAX_CHANGES_PER_BATCH",
+            "return False",
+        ),
+    ),
+    *at(
+        APPLYING,
+        APPLYING_TESTS,
+        (
+            "applying: an applied change is applied again",
+            "DELETE FROM total_change WHERE id IN (SELECT id FROM ({_SELECT_NEXT}))",
+            "DELETE FROM total_change WHERE id IN (SELECT id FROM ({_SELECT_NEXT}) WHERE false)",
+        ),
+    ),
+    *at(
+        APPLYING,
+        APPLYING_TESTS,
+        (
+            "applying: two processes apply changes at the same time",
+            "await database.for_update_skip_locked(TotalProgress.select(TotalProgress.start))",
+            "await TotalProgress.select(TotalProgress.start)",
+        ),
+        (
+            "applying: the stored start never goes back",
+            "not stored <= start < stored + MIN_START_ADVANCE",
+            "not start < stored + MIN_START_ADVANCE",
+        ),
+        (
+            "applying: the stored start follows every change",
+            "not stored <= start < stored + MIN_START_ADVANCE",
+            "stored != start",
+        ),
+        database="postgres",
     ),
 ]

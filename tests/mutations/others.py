@@ -254,6 +254,16 @@ MUTATIONS = [
             "WHERE NOT EXISTS (",
         ),
         ("repair: totals are added twice", 'f"DELETE FROM {table}",', '"SELECT 1",'),
+        (
+            "repair: changes of totals are added to the recount",
+            'f"DELETE FROM total_change WHERE {owner} IS NOT NULL"',
+            '"SELECT 1"',
+        ),
+        (
+            "repair: the changes of the other totals are discarded too",
+            'f"DELETE FROM total_change WHERE {owner} IS NOT NULL"',
+            '"DELETE FROM total_change"',
+        ),
     ),
     *at(
         "icecream/integrity/doctor.py",

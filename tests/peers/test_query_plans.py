@@ -41,6 +41,8 @@ RARE = ("typeinfo_tree", "pg_current_snapshot")
 # Searches of queues that skip the deleted rows at the start.
 BOUNDED_SEARCHES = {
     ("serve", '"unpublished"."id" >='),
+    ("serve", '"total_change"."id" >='),
+    ("worker", '"total_change"."id" >='),
     ("worker", '"unpublished"."id" >='),
     ("worker", '"job"."run_at" >='),
 }
@@ -60,6 +62,9 @@ FILL = f"""
         SELECT id, seq, CASE seq WHEN 1 THEN 'placed' ELSE 'paid' END, '{{}}', created_at,
             2 * (id - 1) + seq FROM orders, generate_series(1, 2) seq ORDER BY id, seq;
     UPDATE feed SET last = 2 * {ORDERS};
+    INSERT INTO flavor_total (flavor, status, quantity, orders, revenue, refunded)
+        SELECT flavor, 'paid', count(*), count(*), 250 * count(*), 0
+        FROM order_line GROUP BY flavor;
     INSERT INTO idempotency_key ("user", key, fingerprint, "order", status, answer, created_at)
         SELECT 1, 'key-' || id, repeat('0', 64), id, 200, '{{}}', created_at FROM orders;"""
 # Rows that came and went while orders were placed, charged and published.
@@ -71,6 +76,9 @@ CHURN = f"""
     DELETE FROM job WHERE subject < 0;
     INSERT INTO unpublished (events) SELECT '[]' FROM generate_series(1, {DEAD_ROWS});
     DELETE FROM unpublished;
+    INSERT INTO total_change (flavor, day, status, quantity, orders, revenue, refunded)
+        SELECT n % 50 + 1, CURRENT_DATE, 'paid', 1, 1, 1, 0 FROM generate_series(1, {DEAD_ROWS}) n;
+    DELETE FROM total_change;
     UPDATE payment SET state = 'sent' WHERE id <= {DEAD_ROWS};
     UPDATE payment SET state = 'succeeded' WHERE id <= {DEAD_ROWS};"""
 # A statement reads at most this many blocks: for itself, and for each row that it finds or writes.
@@ -183,6 +191,9 @@ def test_statements_read_few_blocks(tmp_path: Path, cluster: databases.Cluster, 
         begin = 0
         if kind == "with_dead_rows":
             until(lambda: skips_deleted_rows(cluster, kind), "searches skip deleted rows")
+            place(shop, -1)
+            url, stored = url_of(cluster, kind), "SELECT start FROM total_progress"
+            until(lambda: databases.ask(url, stored)[0]["start"] >= DEAD_ROWS, "reads skip them")
             begin = len(cluster.server.log.read_text())
         use(shop)
         stop(*processes)

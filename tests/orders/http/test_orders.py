@@ -13,21 +13,20 @@ from icecream.orders import details
 from icecream.payments import leases, settlement
 from icecream.payments.providers import Declined
 from icecream.tables import (
-    DayTotal,
     Event,
     Flavor,
-    FlavorTotal,
     IdempotencyKey,
     Job,
     Order,
     OrderLine,
     Payment,
+    TotalChange,
 )
 from tests import ledger
 from tests.conftest import Caller, new_flavor, place
 
 pytestmark = pytest.mark.anyio
-WRITTEN = (IdempotencyKey, Order, OrderLine, Payment, Job, Event, FlavorTotal, DayTotal)
+WRITTEN = (IdempotencyKey, Order, OrderLine, Payment, Job, Event, TotalChange)
 
 
 async def everything() -> list[Any]:
