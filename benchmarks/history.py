@@ -111,25 +111,12 @@ WITH payments AS (
 ) INSERT INTO job (kind, subject, customer, run_at, tries)
     SELECT 'charge', payments.id, "user", now(), 0
     FROM payments JOIN placed ON placed.id = payments."order";
-INSERT INTO flavor_total AS old (flavor, status, quantity, orders, revenue, refunded)
-    SELECT 1, 'pending', count(*), count(*), sum(total), 0 FROM placed
-    ON CONFLICT (flavor, status) DO UPDATE SET quantity = old.quantity + excluded.quantity,
-        orders = old.orders + excluded.orders, revenue = old.revenue + excluded.revenue;
-INSERT INTO flavor_day AS old (flavor, day, status, quantity, orders, revenue, refunded)
+INSERT INTO total_change (flavor, day, status, quantity, orders, revenue, refunded)
     SELECT 1, (now() AT TIME ZONE 'UTC')::date, 'pending', count(*), count(*), sum(total), 0
-    FROM placed
-    ON CONFLICT (flavor, day, status) DO UPDATE SET quantity = old.quantity + excluded.quantity,
-        orders = old.orders + excluded.orders, revenue = old.revenue + excluded.revenue;
-INSERT INTO customer_day AS old ("user", day, status, quantity, orders, revenue, refunded)
+    FROM placed;
+INSERT INTO total_change ("user", day, status, quantity, orders, revenue, refunded)
     SELECT "user", (now() AT TIME ZONE 'UTC')::date, 'pending', count(*), count(*), sum(total), 0
-    FROM placed GROUP BY 1
-    ON CONFLICT ("user", day, status) DO UPDATE SET quantity = old.quantity + excluded.quantity,
-        orders = old.orders + excluded.orders, revenue = old.revenue + excluded.revenue;
-INSERT INTO day_total AS old (day, status, quantity, orders, revenue, refunded)
-    SELECT (now() AT TIME ZONE 'UTC')::date, 'pending', count(*), count(*), sum(total), 0
-    FROM placed
-    ON CONFLICT (day, status) DO UPDATE SET quantity = old.quantity + excluded.quantity,
-        orders = old.orders + excluded.orders, revenue = old.revenue + excluded.revenue;
+    FROM placed GROUP BY 1;
 """
 
 
