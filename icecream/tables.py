@@ -436,22 +436,43 @@ class TotalProgress(Table, tablename="total_progress"):
     start = BigInt(default=None, help_text="All changes before this id are applied.")
 
 
+class _Sums:
+    """The columns of all views of totals."""
+
+    status = Varchar()
+    quantity = BigInt()
+    orders = BigInt()
+    revenue = BigInt()
+    refunded = BigInt()
+
+
 # Views of the totals together with the changes that are not yet applied, so a key may have several
-# rows. They have no ids.
-class CurrentFlavorTotal(FlavorTotal, tablename="current_flavor_total"):
+# rows. They have no ids. Their foreign keys are plain numbers, because the admin would show a link
+# to each table that refers to a row.
+class CurrentFlavorTotal(_Sums, Table, tablename="current_flavor_total"):
     """The totals of a flavor by order status, exact at any time."""
 
+    flavor = BigInt()
 
-class CurrentFlavorDay(FlavorDay, tablename="current_flavor_day"):
+
+class CurrentFlavorDay(_Sums, Table, tablename="current_flavor_day"):
     """The totals of a flavor by order status and day, exact at any time."""
 
+    flavor = BigInt()
+    day = Date()
 
-class CurrentCustomerDay(CustomerDay, tablename="current_customer_day"):
+
+class CurrentCustomerDay(_Sums, Table, tablename="current_customer_day"):
     """The totals of a customer by order status and day, exact at any time."""
 
+    user = BigInt()
+    day = Date()
 
-class CurrentDayTotal(DayTotal, tablename="current_day_total"):
+
+class CurrentDayTotal(_Sums, Table, tablename="current_day_total"):
     """The totals of all orders by order status and day, exact at any time."""
+
+    day = Date()
 
 
 APP_CONFIG = AppConfig(

@@ -106,6 +106,9 @@ CHARGED_SQL = (
     " WHEN {} = 'canceled' THEN {} ELSE 0 END"
 )
 
+# Searched for each group, not for each row.
+FLAVOR_NAME_SQL = '(SELECT "name" FROM "flavor" WHERE "id" = {})'
+
 
 def _sum(expression: str, *columns: Column, alias: str) -> QueryString:
     # The sum of no rows is null, and PostgreSQL's sum of bigint is numeric.
@@ -151,14 +154,13 @@ def _group(query: Select[Table], table: TotalsTable, *by: Column | QueryString) 
 
 async def load_flavor_sales() -> tuple[list[FlavorSales], events.LastEvent]:
     """Return the original API's answer, and its last event, from one query (one snapshot)."""
-    name = CurrentFlavorTotal.flavor.name
-    quantity = _sum("{}", CurrentFlavorTotal.quantity, alias="total_qty_ordered")
+    total = CurrentFlavorTotal
+    name = QueryString(FLAVOR_NAME_SQL, total.flavor, alias="flavor__name")
+    quantity = _sum("{}", total.quantity, alias="total_qty_ordered")
     rows = (
-        await CurrentFlavorTotal.select(
-            name.as_alias("flavor__name"), quantity, *events.LAST_EVENT_COLUMNS
-        )
-        .group_by(name)
-        .order_by(name)
+        await total.select(name, quantity, *events.LAST_EVENT_COLUMNS)
+        .group_by(total.flavor)
+        .order_by(QueryString('"flavor__name"'))
     )
     upto = convert(rows[0], events.LastEvent) if rows else events.NO_EVENT
     return convert(rows, list[FlavorSales]), upto

@@ -15,7 +15,7 @@ from tests.conftest import PATIENCE, Caller, apply_all, new_flavor, place
 pytestmark = pytest.mark.anyio
 
 
-async def quantity(table: type[FlavorTotal], flavor: int) -> int:
+async def quantity(table: type[FlavorTotal] | type[CurrentFlavorTotal], flavor: int) -> int:
     rows = await table.select(table.quantity).where(table.flavor == flavor)
     return sum(row["quantity"] for row in rows)
 
