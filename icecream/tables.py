@@ -280,7 +280,7 @@ class Payment(Table, tablename="payment"):
     """One attempt to move money, and the key that makes a repetition harmless."""
 
     id = BigSerial(primary_key=True)
-    order = reference(Order)
+    order = reference(Order, index=False)
     kind = Word(states.PAYMENT_KINDS, default=None)
     n = Bounded(
         1, default=1, help_text="1 for the first attempt of its kind for this order, then 2, ..."
@@ -344,7 +344,8 @@ class Event(Table, tablename="event"):
     seq = Integer(default=None)
     type = Varchar(length=40, default=None)
     payload = JSON(default=None)
-    by = reference(User, null=True)
+    # A partial index finds the events of an account.
+    by = reference(User, null=True, index=False)
     at = Timestamptz(default=None)
     position = BigInt(unique=True, null=True, default=None)
 
