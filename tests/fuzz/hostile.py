@@ -82,6 +82,15 @@ CHARACTERS = (
     *"\u2460\u00b2\u00bd\u4e00\u05d0\u0627\ue000\ud7ff\U00012345\"\\/'`%&#?=+;,.:|~^<>{}[]()*$!@",
 )
 SURROGATES = ("\\ud800", "\\udfff", "\\udc00\\ud800", "a\\ud83d", "\\ude00b")
+# Bytes that are not UTF-8, in Python's notation: single, cut off, overlong, surrogates.
+BYTES = (
+    "\udcff",
+    "a\udcc3",
+    "\udce2\udc82 1",
+    "\udcc0\udc80",
+    "\udced\udca0\udc80",
+    "\udcf4\udc90\udc80\udc80",
+)
 LENGTHS = (1, 2, 8, 20, 99, 100, 101, 127, 128, 129, 254, 255, 256, 257, 500, 511, 512, 513, 1000)
 LONG = (2048, 4096, 10_000, 65_536, 100_000)
 POWERS = (7, 8, 15, 16, 31, 32, 33, 53, 62, 63, 64, 65, 127, 128, 256)
@@ -129,4 +138,4 @@ def json_texts() -> list[str]:
 
 def plain_texts() -> list[str]:
     """Return the values for a form, a query parameter or a header field."""
-    return list(dict.fromkeys(chain(_texts(), _numbers(), _structures())))
+    return list(dict.fromkeys(chain(_texts(), _numbers(), _structures(), BYTES)))

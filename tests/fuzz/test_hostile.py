@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 import pytest
 
-from icecream import settings
+from icecream import app, settings
 from icecream.http import query_parameters, rate_limits
 from icecream.settings import signing_keys
 from icecream.tables import Event, Flavor, Order, Payment, StockMove, User
@@ -21,6 +21,8 @@ from tests.http.test_query_parameters import handlers
 from tests.security.calls import Response, call
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
+# These write nothing, or nothing that is counted.
+UNCOUNTED = ("/token/", "/refresh/", "/revoke/", "/password/", "/quote/", "/payment-method/")
 TABLES = (Order, Flavor, Payment, StockMove, Event, User)
 
 
@@ -34,15 +36,20 @@ class Body(NamedTuple):
 
 ORDER = {"quantity": 1, "flavor": "{flavor}"}
 REASON = {"reason": "a test"}
+DESCRIPTION = {"description": "x"}
+REST = {"archived": False, "stock": None}
 BODIES = [
     Body("POST", "/api/token/", {"username": "x", "password": "x"}),
     Body("POST", "/api/token/refresh/", {"refresh": "x.y.z"}),
-    Body("POST", "/api/flavors/add/", {"name": "x", "price": 1, "stock": 1}),
-    Body("PATCH", "/api/flavors/{flavor}/", {"name": "x", "price": 1, "archived": False}),
+    Body("POST", "/api/token/revoke/", {"refresh": "x.y.z", "all": False}),
+    Body("POST", "/api/me/password/", {"current_password": "x", "new_password": "an allowed one"}),
+    Body("POST", "/api/flavors/add/", {"name": "x", "price": 1, "stock": 1, **DESCRIPTION}),
+    Body("PATCH", "/api/flavors/{flavor}/", {"name": "x", "price": 1, **DESCRIPTION, **REST}),
     Body("POST", "/api/flavors/{flavor}/stock/", {"quantity": 1, **REASON}),
     Body("POST", "/api/orders/", ORDER),
     Body("POST", "/api/orders/", {"lines": []}),
     Body("POST", "/api/orders/quote/", ORDER),
+    Body("POST", "/api/orders/quote/", {"lines": []}),
     Body("POST", "/api/orders/{order}/refund/", {**REASON, "amount": 1}),
     Body("POST", "/api/payments/{payment}/retry/", {**REASON, "reference": "x"}),
     Body("POST", "/api/payments/{payment}/book/", REASON),
@@ -51,28 +58,38 @@ BODIES = [
     Body("PUT", "/api/payment-method/", {"reference": "x"}),
 ]
 FIELDS = [(body, name) for body in BODIES for name in body.fields]
+KINDS = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x")
+ADMIN = Body("GET", "/admin/", {})
+FLAVORS = Body("GET", "/api/flavors/", {})
+QUOTE = Body("POST", "/api/orders/quote/", ORDER)
+# Requests that read a header field, besides two that get every field.
+READERS = {
+    "Accept": [Body("GET", "/api/stats/", {})],
+    "Accept-Encoding": [Body("GET", "/dashboard/assets/dashboard.js", {})],
+    "Authorization": [ADMIN, Body("GET", "/metrics", {})],
+    "Cookie": [ADMIN, Body("GET", "/dashboard/", {})],
+    "Host": [ADMIN, Body("GET", "/", {})],
+    "Idempotency-Key": [Body("POST", "/api/orders/", ORDER)],
+    "If-Match": [Body("PATCH", "/api/flavors/{flavor}/", {"price": 1})],
+    "Last-Event-ID": [Body("GET", "/api/events/", {})],
+    "Origin": [ADMIN],
+    "Prefer": [Body("POST", "/api/orders/", ORDER)],
+    "Sec-Fetch-Site": [Body("POST", "/admin/api/forms/", {})],
+    "Stripe-Signature": [Body("POST", "/api/payments/webhooks/stripe/", {})],
+    "X-CSRFToken": [Body("POST", "/admin/api/tables/flavor/", {"name": "x"})],
+}
 HEADERS = (
-    "Accept",
-    "Accept-Encoding",
+    *READERS,
     "Accept-Language",
-    "Authorization",
     "Content-Encoding",
     "Content-Length",
     "Content-Type",
-    "Cookie",
     "Expect",
     "Forwarded",
-    "Host",
-    "Idempotency-Key",
-    "If-Match",
     "If-None-Match",
-    "Last-Event-ID",
-    "Origin",
-    "Prefer",
     "Range",
     "Referer",
     "User-Agent",
-    "X-CSRFToken",
     "X-Forwarded-For",
     "X-Forwarded-Host",
     "X-Forwarded-Proto",
@@ -100,9 +117,15 @@ class Target:
         self.app, self.caller, self.objects = transport.app, caller, objects
         self.token = {"Authorization": f"Bearer {caller.access}"}
 
-    async def send(self, body: Body, kind: str, text: bytes) -> Response:
-        headers = self.token | {"Content-Type": kind}
+    async def send(self, body: Body, headers: dict[str, str], text: bytes) -> Response:
+        headers = self.token | headers
         return await call(self.app, body.method, self.fill_in(body.path), headers, body=text)
+
+    def fields(self, body: Body) -> dict[str, Any]:
+        """Return the valid fields of a body."""
+        text = msgspec.json.encode(body.fields).decode().replace('"{flavor}"', "{flavor}")
+        fields: dict[str, Any] = msgspec.json.decode(self.fill_in(text))
+        return fields
 
     def fill_in(self, template: str) -> str:
         for name, number in self.objects.items():
@@ -129,38 +152,77 @@ def check(answer: Response, name: str, value: str) -> bool:
         return answer.status < 300
     problem = answer.json
     pointers = [error["pointer"] for error in problem.get("errors", [])]
-    # Some values break the body itself, or add another field.
-    broken = problem["code"] == "validation-failed" and pointers in ([""], ["/quantity"])
+    # Some values break the body itself, or add another field. An allowed new password needs the
+    # current one.
+    others = ([""], ["/quantity"], ["/current_password"])
+    broken = problem["code"] == "validation-failed" and pointers in others
     assert broken or any(name in pointer for pointer in pointers), (name, value[:80], problem)
     assert len(answer.body) < 2000, (name, value[:80])
     return False
 
 
-def form_values(fields: dict[str, Any], name: str, value: str) -> bytes:
-    return urlencode(fields | {name: value}, errors="surrogatepass").encode()
+def to_bytes(value: str) -> bytes:
+    """Return the text as it is sent; some values are bytes that are not UTF-8."""
+    return value.encode("utf-8", "surrogateescape")
 
 
-@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+def encode(fields: dict[str, Any], name: str, value: str, kind: str) -> bytes:
+    """Return a body in which the value is the field's."""
+    if kind == KINDS[0]:
+        # The value is a text in JSON.
+        return msgspec.json.encode(fields | {name: "\0"}).replace(rb'"\u0000"', to_bytes(value))
+    if kind == KINDS[1]:
+        return urlencode(fields | {name: value}, errors="surrogateescape").encode()
+    head = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    parts = (fields | {name: value}).items()
+    return (
+        b"".join(head % (one.encode(), to_bytes(str(sent))) for one, sent in parts) + b"--x--\r\n"
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("body", "name"), FIELDS, ids=[f"{b.path} {n}" for b, n in FIELDS])
 async def test_no_value_of_a_body_is_a_server_error(
     target: Target, body: Body, name: str, kind: str
 ) -> None:
-    is_json = kind == "application/json"
-    values = hostile.json_texts() if is_json else hostile.plain_texts()
+    values = hostile.json_texts() if kind == KINDS[0] else hostile.plain_texts()
     assert len(values) >= 1000
-    fields = msgspec.json.decode(
-        target.fill_in(msgspec.json.encode(body.fields).decode().replace('"{flavor}"', "{flavor}"))
-    )
-    marked = msgspec.json.encode(fields | {name: "\0"})
+    fields = target.fields(body)
+    if kind != KINDS[0]:
+        fields = {one: value for one, value in fields.items() if value is not None}
     before, accepted = await counts(), 0
     for value in values:
-        text = value.encode("utf-8", "surrogatepass")
-        text = marked.replace(rb'"\u0000"', text) if is_json else form_values(fields, name, value)
-        accepted += check(await target.send(body, kind, text), name, value)
-    if not accepted or body.path.endswith(("/token/", "/quote/", "/payment-method/")):
+        text = encode(fields, name, value, kind)
+        answer = await target.send(body, {"Content-Type": kind}, text)
+        accepted += check(answer, name, value)
+    if not accepted or body.path.endswith(UNCOUNTED):
         assert await counts() == before
     elif body.path == "/api/flavors/add/":
         assert (await counts())[1] - before[1] == accepted
+
+
+@pytest.mark.parametrize("name", ["quantity", "flavor"])
+async def test_no_value_of_a_line_is_a_server_error(target: Target, name: str) -> None:
+    body = Body("POST", "/api/orders/quote/", {})
+    line = target.fields(QUOTE)
+    for value in hostile.json_texts():
+        text = b'{"lines": [%s]}' % encode(line, name, value, KINDS[0])
+        check(await target.send(body, {"Content-Type": KINDS[0]}, text), name, value)
+
+
+def test_every_field_of_every_body_is_tried() -> None:
+    tried: dict[tuple[str, str], set[str]] = {}
+    for body in BODIES:
+        path = body.path.rstrip("/")
+        tried.setdefault((body.method.lower(), path), set()).update(body.fields)
+    document = app.litestar().openapi_schema.to_schema()
+    schemas = document["components"]["schemas"]
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if content := operation.get("requestBody", {}).get("content"):
+                name = content[KINDS[0]]["schema"]["$ref"].rpartition("/")[2]
+                assert tried.pop((method, path)) == schemas[name]["properties"].keys(), path
+    assert tried == {}
 
 
 @pytest.mark.parametrize(
@@ -180,7 +242,7 @@ async def test_no_value_of_a_query_is_a_server_error(target: Target, path: str, 
     for value in values:
         # A last day needs a first one.
         first = "from=2020-01-01&" if name == "to" else ""
-        query = f"{first}{name}={quote(value, safe='', errors='surrogatepass')}".encode()
+        query = f"{first}{name}={quote(value, safe='', errors='surrogateescape')}".encode()
         if len(query) < 30_000:
             check(await call(target.app, "GET", path, target.token, query=query), name, value)
     assert await counts() == before
@@ -198,31 +260,41 @@ async def test_no_value_of_a_header_field_is_a_server_error(target: Target, name
     values = list(header_values())
     assert len(values) >= 1000
     before, orders = await counts(), 0
-    for value in values:
-        for method, path, text in (
-            ("GET", "/api/flavors/", b""),
-            ("GET", "/api/stats/", b""),
-            ("POST", "/api/orders/", b'{"quantity": 1, "flavor": %d}' % target.objects["flavor"]),
-            ("GET", "/admin/", b""),
-        ):
-            headers = target.token | {"Content-Type": "application/json"} | {name: value}
-            answer = await call(target.app, method, path, headers, body=text)
+    for body in (*READERS.get(name, ()), FLAVORS, QUOTE):
+        text = msgspec.json.encode(target.fields(body)) if body.method != "GET" else b""
+        for value in values:
+            headers = {"Content-Type": KINDS[0], name: value}
+            answer = await target.send(body, headers, text)
             assert answer.status < 500, (name, value[:80], answer)
             if name != "X-Request-Id":
                 assert len(value) < 20 or value not in str(answer.headers), (name, value[:80])
-            orders += method == "POST" and answer.status == 200
+            orders += body.path == "/api/orders/" and answer.status == 200
     # A repeated key is a replay.
     if name != "Idempotency-Key":
         assert (await counts())[0] - before[0] == orders
 
 
-@pytest.mark.parametrize("template", ["/api/orders/{}/", "/api/flavors/{}/", "/api/payments/{}/"])
-async def test_no_value_of_a_path_is_a_server_error(target: Target, template: str) -> None:
+def templates() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each path with a parameter, with `{}` for its value, and its methods."""
+    methods: dict[str, set[str]] = {}
+    for path, handler in handlers():
+        if "{" in path:
+            methods.setdefault(re.sub(r"\{.*?\}", "{}", path), set()).update(handler.http_methods)
+    for path, found in methods.items():
+        yield path, tuple(sorted({*found} - {"HEAD"}))
+
+
+@pytest.mark.parametrize(("template", "methods"), list(templates()))
+async def test_no_value_of_a_path_is_a_server_error(
+    target: Target, template: str, methods: tuple[str, ...]
+) -> None:
+    values = hostile.plain_texts()
+    assert len(values) >= 1000
     before = await counts()
-    for value in hostile.plain_texts():
-        path = template.format(quote(value, safe="", errors="surrogatepass"))
+    for value in values:
+        path = template.format(quote(value, safe="", errors="surrogateescape"))
         if len(path) < 30_000:
-            for method in ("GET", "PATCH", "POST", "DELETE"):
+            for method in methods:
                 answer = await call(target.app, method, path, target.token, body=b"")
                 assert answer.status < 500, (method, path[:80], answer)
     assert await counts() == before

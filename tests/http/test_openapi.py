@@ -278,3 +278,9 @@ def test_linters_find_nothing(document: dict[str, Any], linter: str, tmp_path: P
         text=True,
     )
     assert run.returncode == 0, run.stdout
+
+
+def test_the_members_of_an_order_are_one_set_or_the_other(document: dict[str, Any]) -> None:
+    schema = document["components"]["schemas"]["NewOrder"]
+    assert schema["oneOf"] == [{"required": ["quantity", "flavor"]}, {"required": ["lines"]}]
+    assert schema["dependentRequired"] == {"quantity": ["flavor"], "flavor": ["quantity"]}

@@ -51,7 +51,15 @@ def _build_schemas() -> dict[str, Any]:
     )
     for kind in bodies:
         if kind.alternatives:
-            schemas[kind.__name__]["oneOf"] = [{"required": names} for names in kind.alternatives]
+            schema = schemas[kind.__name__]
+            schema["oneOf"] = [{"required": names} for names in kind.alternatives]
+            # No member of one set goes with another set.
+            schema["dependentRequired"] = {
+                name: sorted({*names} - {name})
+                for names in kind.alternatives
+                for name in names
+                if len(names) > 1
+            }
     for schema in schemas.values():
         for field in schema["properties"].values():
             if "pattern" in field:

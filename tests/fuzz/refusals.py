@@ -1,0 +1,76 @@
+"""Refusals of requests that fit the API document: rules that a schema cannot express.
+
+Schemathesis loads this file. Its check `refusal_is_known` accepts a 400 for a valid request only if
+the operation and the refused value are listed here.
+"""
+
+import re
+from typing import Any
+
+import schemathesis
+
+CURSOR = "a cursor of another list, or of none"
+DAYS = "the days contradict each other, or are in the future"
+NO_EVENT = "there is no event with this id yet"
+NO_NULL = "a form cannot send null, and the word is refused as a mistake"
+ONLY_JSON = "a form has no lists of objects"
+UNKNOWN_FLAVOR = "there is no such flavor"
+VISIBLE = "no visible character: a pattern cannot name Unicode's categories"
+ENTITY_TAG = "Schemathesis sends entity tags of its own, without the quotes of the pattern"
+TIMES = "the times contradict each other, or are outside the years that a database stores"
+LIST = {
+    "/after": CURSOR,
+    "/created_from": TIMES,
+    "/created_to": TIMES,
+    "/user": "larger than any id; a pattern has no largest number",
+}
+NEW_ORDER = {
+    "/lines": ONLY_JSON,
+    "/lines/N": ONLY_JSON,
+    "/flavor": UNKNOWN_FLAVOR,
+    "/lines/N/flavor": UNKNOWN_FLAVOR,
+    "/lines/N/quantity": "the sum for one flavor is too large",
+}
+DECISION = {"/reason": VISIBLE}
+# By operation and by the pointer to the value.
+BAD_VALUES: dict[str, dict[str, str]] = {
+    "GET /api/dashboard": {"/period": "a period and days together", "/from": DAYS, "/to": DAYS},
+    "GET /api/events": {"/Last-Event-ID": NO_EVENT, "/lastEventId": NO_EVENT, "/after": NO_EVENT},
+    "GET /api/flavors": {"/If-None-Match": ENTITY_TAG},
+    "GET /api/my-orders": LIST,
+    "GET /api/orders": LIST,
+    "GET /api/payments": {"/after": CURSOR},
+    "GET /api/stats": {"/from": DAYS, "/to": DAYS},
+    "PATCH /api/flavors/{flavor}": {
+        "": "an empty form is no body",
+        "/If-Match": ENTITY_TAG,
+        "/stock": NO_NULL,
+        "/name": VISIBLE,
+    },
+    "POST /api/flavors/add": {"/stock": NO_NULL, "/name": VISIBLE},
+    "POST /api/flavors/{flavor}/stock": {"/quantity": "0 changes nothing", "/reason": VISIBLE},
+    "POST /api/me/password": {
+        "/current_password": "another one",
+        "/new_password": "a common one",
+    },
+    "POST /api/orders": NEW_ORDER,
+    "POST /api/orders/quote": NEW_ORDER,
+    "POST /api/orders/{order}/refund": {"/amount": NO_NULL, "/reason": VISIBLE},
+    "POST /api/payments/{payment}/book": DECISION,
+    "POST /api/payments/{payment}/refund": DECISION,
+    "POST /api/payments/{payment}/release": DECISION,
+    "POST /api/payments/{payment}/retry": {"/reference": NO_NULL, "/reason": VISIBLE},
+    "PUT /api/payment-method": {"/reference": "it looks like the number of a card"},
+}
+# Operations whose values are a secret of an account.
+CREDENTIALS = ("POST /api/token", "POST /api/token/refresh", "POST /api/token/revoke")
+
+
+@schemathesis.check
+def refusal_is_known(ctx: Any, response: Any, case: Any) -> None:
+    """Check that a valid request is 400 only for a value that is listed above."""
+    if response.status_code != 400 or case.meta is None or case.meta.generation.mode.is_negative:
+        return
+    known = BAD_VALUES.get(case.operation.label, {})
+    pointers = [re.sub(r"\d+", "N", error["pointer"]) for error in response.json()["errors"]]
+    assert set(pointers) <= known.keys(), response.text
