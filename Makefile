@@ -66,7 +66,7 @@ test-peers: $(node) ## Run the tests with real proxies, poolers and other server
 	$(call install,$(development))
 	@.venv/bin/python -m tests $(or $(PEERS),tests/peers)
 
-fuzz: ## Send generated and hostile requests to the API, on both databases; takes long
+fuzz: ## Send generated and hostile requests to the API, on both databases; takes about 20 minutes
 	$(call install,$(development))
 	@.venv/bin/python -m tests $(or $(TESTS),tests/fuzz)
 

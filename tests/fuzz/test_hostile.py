@@ -210,7 +210,7 @@ async def test_no_value_of_a_line_is_a_server_error(target: Target, name: str) -
         check(await target.send(body, {"Content-Type": KINDS[0]}, text), name, value)
 
 
-def test_every_field_of_every_body_is_tried() -> None:
+def test_every_field_of_every_body_and_every_header_field_is_tried() -> None:
     tried: dict[tuple[str, str], set[str]] = {}
     for body in BODIES:
         path = body.path.rstrip("/")
@@ -219,6 +219,8 @@ def test_every_field_of_every_body_is_tried() -> None:
     schemas = document["components"]["schemas"]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            fields = operation.get("parameters", [])
+            assert {one["name"] for one in fields if one["in"] == "header"} <= {*HEADERS}
             if content := operation.get("requestBody", {}).get("content"):
                 name = content[KINDS[0]]["schema"]["$ref"].rpartition("/")[2]
                 assert tried.pop((method, path)) == schemas[name]["properties"].keys(), path
