@@ -13,6 +13,8 @@ from icecream.http.response_cycle import ResponseCycle
 # read and discarded for this time, so that the client can read the response: closing a socket with
 # unread data sends a reset.
 LINGER_SECONDS = 2.0
+# The same while the server stops, so that it need not wait longer than for open requests.
+STOP_LINGER_SECONDS = 0.5
 MAX_LINGER_BYTES = 8_000_000
 MAPPED_IPV4_PREFIX = "::ffff:"
 UPGRADE_HEADERS = (b"upgrade", b"http2-settings")
@@ -30,6 +32,7 @@ class ClientConnection(HttpToolsProtocol):
     _idle_since: float | None = None
     _lingering: asyncio.TimerHandle | None = None
     _linger_bytes_left = MAX_LINGER_BYTES
+    _linger_seconds = LINGER_SECONDS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -164,6 +167,10 @@ class ClientConnection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         self._reusable = False
+        self._linger_seconds = STOP_LINGER_SECONDS
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = self.loop.call_later(STOP_LINGER_SECONDS, self.transport.close)
         super().shutdown()
 
     @property
@@ -174,7 +181,7 @@ class ClientConnection(HttpToolsProtocol):
     def linger(self) -> None:
         """Close the connection after the client had time to read the response (RFC 9112, 9.6)."""
         if not self.is_ending:
-            self._lingering = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+            self._lingering = self.loop.call_later(self._linger_seconds, self.transport.close)
             self.transport.write_eof()
             self.flow.resume_reading()
             if self.cycle is not None:

@@ -50,6 +50,7 @@ def test_a_thousand_slow_connections_stop_neither_requests_nor_the_end(shop: Sho
         assert shop.sign_in("admin", ADMIN_PASSWORD)
         shop.all_ended()
         stop(*shop.processes)
+    assert "ERROR" not in shop.processes[0].output
 
 
 @pytest.mark.parametrize("addresses", [1, ATTEMPTS], ids=["one address", "many addresses"])
