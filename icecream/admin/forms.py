@@ -12,20 +12,15 @@ from piccolo_admin.endpoints import FormConfig
 from pydantic import BaseModel
 from starlette.requests import Request as PiccoloRequest
 
-from icecream import database, errors, fields, money, settings
-from icecream.catalogue import flavors, inventory
+from icecream import errors, fields, settings
+from icecream.admin import form_actions
+from icecream.catalogue import flavors
 from icecream.http import bodies
-from icecream.orders import actions, placing
-from icecream.orders.http import actions as actions_http
-from icecream.payments import manual_review
+from icecream.orders import placing
 from icecream.payments.http import decisions
-from icecream.payments.http import payments as payments_http
 from icecream.runtime import logs
-from icecream.tables import Flavor, Order, Payment
 
 log = logging.getLogger(__name__)
-# The message for the user, and the payments that workers must carry out next.
-FormResult = tuple[str, list[int]]
 SHOWN_REASON = "Reason (the customer sees it)"
 # An id that fits into bigint.
 ID_PATTERN = re.compile("[0-9]{1,18}")
@@ -49,79 +44,6 @@ class PaymentSubject(Struct):
     payment: fields.Id
 
 
-class NoFields(Struct, forbid_unknown_fields=True):
-    """A form without further fields."""
-
-
-async def _cancel(order: int, _: NoFields, by: int) -> FormResult:
-    staged = await actions.cancel_order(order, by=by)
-    if await _order_status(order) == "canceled":
-        return f"Order {order} is canceled.", staged
-    return f"Order {order} will be canceled after its payment or refund has ended.", staged
-
-
-async def _pay(order: int, _: NoFields, by: int) -> FormResult:
-    needs_method = settings.load().needs_payment_method
-    staged = await actions.pay_order(order, by=by, needs_method=needs_method)
-    if await _order_status(order) == "paid":
-        return f"Order {order} is already paid.", staged
-    return f"The payment of order {order} has started.", staged
-
-
-async def _refund(order: int, body: actions_http.NewRefund, by: int) -> FormResult:
-    staged = await database.transaction(
-        lambda: actions.refund_order(order, body.amount, reason=body.reason, by=by)
-    )
-    rows = await Payment.select(Payment.amount).where(Payment.id.is_in(staged))
-    amount = money.format_amount(rows[0]["amount"], settings.load().currency)
-    return f"Refund of {amount} started for order {order}.", staged
-
-
-async def _receive_stock(flavor: int, body: flavors.StockReceipt, by: int) -> FormResult:
-    async def work() -> None:
-        await inventory.receive_stock(flavor, body.quantity, reason=body.reason, by=by)
-
-    await database.transaction(work)
-    rows = await Flavor.select(Flavor.name, Flavor.stock).where(Flavor.id == flavor)
-    return f"The stock of {rows[0]['name']} is now {rows[0]['stock']}.", []
-
-
-async def _retry(payment: int, body: decisions.Retry, by: int) -> FormResult:
-    staged = await manual_review.retry_payment(
-        payment, reason=body.reason, by=by, reference=body.reference
-    )
-    return f"Payment {payment} will be looked up at the provider again.", staged
-
-
-async def _release(payment: int, body: decisions.Why, by: int) -> FormResult:
-    staged = await manual_review.release_payment(payment, reason=body.reason, by=by)
-    order = (await payments_http.get_payment(payment)).order
-    status = await _order_status(order)
-    return f"Payment {payment} is declined now; order {order} is {status}.", staged
-
-
-async def _refund_parked(payment: int, body: decisions.Why, by: int) -> FormResult:
-    staged = await manual_review.refund_payment(payment, reason=body.reason, by=by)
-    view = await payments_http.get_payment(payment)
-    amount = money.format_amount(view.moved or 0, view.currency)
-    return f"Refund of {amount} started. Order {view.order} is canceled when it succeeds.", staged
-
-
-async def _book_refund(payment: int, body: decisions.Why, by: int) -> FormResult:
-    staged = await manual_review.book_refund(payment, reason=body.reason, by=by)
-    view = await payments_http.get_payment(payment)
-    amount, status = (
-        money.format_amount(view.moved or 0, view.currency),
-        await _order_status(view.order),
-    )
-    return f"{amount} is booked as refunded; order {view.order} is {status}.", staged
-
-
-async def _order_status(order: int) -> str:
-    rows = await Order.select(Order.status).where(Order.id == order)
-    return str(rows[0]["status"])
-
-
 class AdminForm(NamedTuple):
     """A form: the `subject` it acts on, the `body` with its other fields, and its action."""
 
@@ -130,7 +52,12 @@ class AdminForm(NamedTuple):
     description: str
     subject: type[Struct]
     body: type[Struct]
-    action: Callable[[int, Any, int], Awaitable[FormResult]]
+    action: Callable[[int, Any, int], Awaitable[form_actions.FormResult]]
+
+    @property
+    def address(self) -> str:
+        """The name of the form in its address, as Piccolo builds it."""
+        return self.name.replace(" ", "-").lower()
 
 
 FORMS = (
@@ -139,25 +66,24 @@ FORMS = (
         "Cancel an order",
         "Refunds the paid amount, and then returns the stock.",
         OrderSubject,
-        NoFields,
-        _cancel,
+        form_actions.NoFields,
+        form_actions.cancel_order,
     ),
     AdminForm(
         "Orders",
         "Pay an order again",
         "For a failed order. Reserves its stock again, and charges the prices of the order.",
         OrderSubject,
-        NoFields,
-        _pay,
+        form_actions.NoFields,
+        form_actions.pay_order,
     ),
     AdminForm(
         "Orders",
         "Refund an order",
-        "Refunds an amount in minor units, such as cents, or the whole remainder. "
-        "The stock does not change.",
+        "Refunds an amount, or all that is left. The stock does not change.",
         OrderSubject,
-        actions_http.NewRefund,
-        _refund,
+        form_actions.RefundFields,
+        form_actions.refund_order,
     ),
     AdminForm(
         "Catalogue",
@@ -165,7 +91,7 @@ FORMS = (
         "Adds a delivery to the stock; a negative quantity records a loss.",
         FlavorSubject,
         flavors.StockReceipt,
-        _receive_stock,
+        form_actions.receive_stock,
     ),
     AdminForm(
         "Parked payments",
@@ -174,7 +100,7 @@ FORMS = (
         "enter one. It never charges twice.",
         PaymentSubject,
         decisions.Retry,
-        _retry,
+        form_actions.retry_payment,
     ),
     AdminForm(
         "Parked payments",
@@ -183,7 +109,7 @@ FORMS = (
         "The order fails, and may be paid again.",
         PaymentSubject,
         decisions.Why,
-        _release,
+        form_actions.release_payment,
     ),
     AdminForm(
         "Parked payments",
@@ -192,7 +118,7 @@ FORMS = (
         "and then cancels the order.",
         PaymentSubject,
         decisions.Why,
-        _refund_parked,
+        form_actions.refund_parked,
     ),
     AdminForm(
         "Parked payments",
@@ -201,7 +127,7 @@ FORMS = (
         "refunded; the rest may be refunded later.",
         PaymentSubject,
         decisions.Why,
-        _book_refund,
+        form_actions.book_refund,
     ),
 )
 
@@ -227,13 +153,17 @@ def _build_form(form: AdminForm, notify: placing.NotifyWorkers) -> FormConfig:
     if "reason" in fields_shown and form.subject is not FlavorSubject:
         # It becomes a part of the order's history.
         fields_shown["reason"]["title"] = SHOWN_REASON
+    if "amount" in fields_shown:
+        # Piccolo would show the word NULL in a field that may be empty.
+        title = f"Amount in {settings.load().currency}; empty for all that is left"
+        fields_shown["amount"] = {"type": "string", "title": title}
     model = _build_model(fields_shown)
     return FormConfig(
         form.name, model, endpoint, description=form.description, form_group=form.group
     )
 
 
-async def _submit(form: AdminForm, values: dict[str, Any], by: int) -> FormResult:
+async def _submit(form: AdminForm, values: dict[str, Any], by: int) -> form_actions.FormResult:
     (name,) = form.subject.__struct_fields__
     # Piccolo also sends empty fields.
     values = {key: value for key, value in values.items() if value not in ("", None)}
@@ -243,6 +173,15 @@ async def _submit(form: AdminForm, values: dict[str, Any], by: int) -> FormResul
         return await form.action(subject_id, bodies.convert_body(values, form.body), by)
     except errors.NotFound:
         raise errors.NotFound(f"There is no {name} {subject_id}.") from None
+
+
+async def describe_subject(address: str) -> str:
+    """Return what staff have to know about the order of a form such as `refund-an-order-7`."""
+    name, _, number = address.rpartition("-")
+    for form in FORMS:
+        if form.address == name and form.subject is OrderSubject:
+            return await form_actions.describe_order(int(number))
+    return ""
 
 
 class FormsByAddress(dict[str, FormConfig]):

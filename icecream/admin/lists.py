@@ -15,7 +15,7 @@ from starlette.requests import Request as PiccoloRequest
 from starlette.responses import JSONResponse, Response
 
 from icecream import tables
-from icecream.admin import rules
+from icecream.admin import amounts, rules
 
 MAX_BY_PARAMETER = {"limit": 1000, "offset": 10**9, "__page_size": 1000, "__page": 10**6}
 # SQLite refuses longer patterns; no column that can be searched needs them.
@@ -25,19 +25,24 @@ SECRET_COLUMNS = {
     for table in tables.APP_CONFIG.table_classes
     for column in table._meta.secret_columns
 }
+# Staff change these; all other tables are read-only in the admin.
+EDITABLE = frozenset({tables.User._meta.tablename, tables.Flavor._meta.tablename})
 READ_ONLY = "Only the service writes this table. It is read-only in the admin."
 NO_DELETION = "Orders refer to {}, so they cannot be deleted or replaced; {} instead."
 WRITE_CALLS = ("post_single", "patch_single", "put_single", "delete_single", "delete_all")
 
 
 def _check_types(piccolo_crud: PiccoloCRUD, data: dict[str, Any]) -> dict[str, Any]:
-    """Refuse true and false as numbers; keep the text "null", which may be a name.
+    """Refuse true and false as numbers, parse amounts, and keep "null", which may be a name.
 
-    Piccolo would convert the first to 1 and 0, and the second to null.
+    Piccolo would convert the first to 1 and 0, and the last to null.
     """
     for column in piccolo_crud.table._meta.columns:
-        if column.value_type is int and isinstance(data.get(column._meta.name), bool):
-            raise HTTPException(400, f"{column._meta.name} must be a whole number.")
+        name = column._meta.name
+        if column.value_type is int and isinstance(data.get(name), bool):
+            raise HTTPException(400, f"{name} must be a whole number.")
+        if name in data and name in amounts.COLUMN_NAMES:
+            data = data | {name: amounts.parse_value(column, data[name])}
     return data
 
 
@@ -117,6 +122,7 @@ def _table_config(
     group: str, table: type[Table], names: str, *, by: str = "-id", **options: Any
 ) -> TableConfig:
     """Return the configuration of a read-only table, with filters for its visible columns."""
+    amounts.show_columns(table)
     columns = [table._meta.get_column_by_name(name) for name in names.split()]
     first = table._meta.get_column_by_name(by.lstrip("-"))
     return TableConfig(

@@ -4,11 +4,14 @@ import logging
 import warnings
 from typing import Any
 
-from piccolo_admin.endpoints import create_admin
+from piccolo_admin.endpoints import AdminRouter, FormConfigResponseModel
 from piccolo_api.rate_limiting.middleware import RateLimitProvider
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
 
 from icecream import tables
-from icecream.admin import forms, lists, login, rules
+from icecream.accounts import users
+from icecream.admin import cookies, forms, lists, login, rules
 from icecream.http import middleware
 from icecream.orders import placing
 
@@ -30,16 +33,34 @@ LINKS = {
 _links = "".join(f'<a href="{address}">{name}</a>' for name, address in LINKS.items())
 # HTML that is inserted into Piccolo's page, by the text that follows it. Piccolo itself shows
 # links below all tables and forms, but none next to an open form. Without an icon, the page would
-# request /favicon.ico. Piccolo's menu links to a page for a second factor, which exists only with a
-# provider for it.
+# request /favicon.ico. The script hides what does not work, see `database.js`.
 HTML_BEFORE = {
-    "</head>": """<link rel="icon" href="data:,"><style>
-#links { display: flex; gap: 0 1.5rem; overflow-x: auto; padding: 0 1rem; background: #23507a; }
-li:has(> a[href="./api/mfa-setup/"]) { display: none !important; }
-#links a { padding: 0.6rem 0; color: #fff; font: 0.95rem sans-serif; white-space: nowrap; }
-</style>""",
-    '<div id="app">': f'<nav id="links" aria-label="Links">{_links}</nav>',
+    "</head>": """<link rel="icon" href="data:,"><link rel="stylesheet" href="/assets/database.css">
+<script src="/assets/database.js" defer></script>""",
+    '<div id="app">': f'<nav id="links" aria-label="Links" data-read-only="{{}}">{_links}</nav>',
 }
+
+
+class Site(AdminRouter):
+    """Piccolo's application, whose page knows what the caller can change."""
+
+    async def get_root(self, request: Request) -> HTMLResponse:
+        """Return the page; it names the tables that the caller cannot change."""
+        user = await users.find_session_user(request.cookies.get(cookies.SESSION, ""))
+        read_only = {config.table_class._meta.tablename for config in self.table_configs}
+        read_only -= lists.EDITABLE
+        if user is None or not user.superuser:
+            read_only.add(tables.User._meta.tablename)
+        return HTMLResponse(self.template.replace("{}", " ".join(sorted(read_only))))
+
+    async def get_single_form(  # type: ignore[override]  # FastAPI awaits it
+        self, form_slug: str
+    ) -> FormConfigResponseModel:
+        """Return a form; its description begins with what staff have to know about the order."""
+        form = super().get_single_form(form_slug)
+        facts = await forms.describe_subject(form_slug)
+        form.description = f"{facts} {form.description}".strip()
+        return form
 
 
 class NoLimit(RateLimitProvider):
@@ -51,12 +72,11 @@ class NoLimit(RateLimitProvider):
 
 def build_admin(host: str, *, https: bool, notify: placing.NotifyWorkers) -> Any:
     """Return Piccolo's application; `notify` notifies the workers of payments."""
-    piccolo = create_admin(
-        lists.table_configs(),
+    piccolo = Site(
+        *lists.table_configs(),
         forms=forms.build_forms(notify),
         auth_table=rules.Account,
         session_table=tables.Session,
-        auto_include_related=False,
         site_name=NAME,
         session_expiry=tables.SESSION_IDLE_TIME,
         max_session_expiry=tables.SESSION_LIFETIME,

@@ -76,6 +76,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lease: Seconds = 30.0
     sweep: Seconds | None = None
     currency: str = "EUR"
+    locale: str = money.DEFAULT_LOCALE
     default_price: Annotated[int, Meta(ge=0, le=100_000_000)] = 250
     flavors_added_by: Literal["anyone", "staff"] | None = None
     rate_limit: str = "6000/minute"
@@ -105,6 +106,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             money.decimal_places(self.currency) is not None,
             "currency",
             f"an ISO 4217 currency such as EUR, not {self.currency!r}",
+        )
+        _require(
+            self.locale == money.DEFAULT_LOCALE or checks.is_locale(self.locale),
+            "locale",
+            f"a locale such as en, de or fr_CH, not {self.locale!r}",
         )
         _require(
             self.default_price % self.amount_step == 0,

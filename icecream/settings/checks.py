@@ -1,6 +1,7 @@
 """Checks of addresses, origins, networks and rates in settings."""
 
 import ipaddress
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,6 +32,13 @@ def is_address(text: str) -> bool:
 def is_file(path: str) -> bool:
     """Return whether SQLite opens a plain file; `:memory:` and `file:...?mode=` are not files."""
     return bool(path) and not path.startswith((":", "file:")) and "?" not in path
+
+
+def is_locale(name: str) -> bool:
+    """Return whether Babel has data of this locale; Babel itself is imported only where needed."""
+    spec = find_spec("babel")
+    folder = Path(spec.origin if spec and spec.origin else "").parent / "locale-data"
+    return name.replace("_", "").isalnum() and name != "root" and (folder / f"{name}.dat").is_file()
 
 
 def is_database_address(text: str) -> bool:

@@ -7,10 +7,12 @@ from itertools import chain
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
-from icecream import app, change_history, settings, tables
+from icecream import app, change_history, constraints, settings, tables
 from icecream.accounts import users
+from icecream.admin import amounts
 from icecream.admin import cookies as admin_cookies
 from icecream.database import DatabaseUnavailable
 from icecream.payments.providers import Declined, Succeeded
@@ -142,11 +144,15 @@ async def test_the_page_and_its_files_come_from_our_host(admin: httpx.AsyncClien
     assert page.status_code == 200
     assert "<title>Ice Cream Distribution</title>" in page.text
     links = re.findall(r'<(?:script|link) .*?(?:src|href)="([^"]+)"', page.text)
-    assert sorted(link.split(":")[0].split("/")[0] for link in links) == [".", ".", "data"]
-    for link in links[:-1] if links[-1].startswith("data:") else links:
-        asset = await admin.get(f"/admin/{link}")
-        assert asset.status_code == 200
-        assert "immutable" in asset.headers["cache-control"]
+    files = [link for link in links if not link.startswith("data:")]
+    assert [link for link in files if not link.startswith("./assets/")] == [
+        "/assets/database.css",
+        "/assets/database.js",
+    ]
+    for link in files:
+        assert (await admin.get(f"/admin/{link}" if link[0] == "." else link)).status_code == 200
+    asset = await admin.get(f"/admin/{files[0]}")
+    assert "immutable" in asset.headers["cache-control"]
     for answer in (page, asset):
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'; script-src 'self'; " in policy
@@ -163,6 +169,15 @@ async def test_every_page_begins_with_links_for_staff(
     assert links == ["/dashboard/", "/admin/", "/admin/", "/schema", "/"]
     for link in links:
         assert (await admin.get(link)).status_code == 200, link
+
+
+async def test_the_page_names_the_tables_that_the_caller_cannot_change(
+    admin: httpx.AsyncClient, clerk: httpx.AsyncClient
+) -> None:
+    for client, read_only in ((admin, READ_ONLY), (clerk, READ_ONLY | {"users"})):
+        found = re.search(r'data-read-only="([^"]*)"', (await client.get("/admin/")).text)
+        assert found is not None
+        assert set(found[1].split(" ")) == read_only
 
 
 @pytest.mark.parametrize("path", ["api/docs/", "public/docs/", "public/%64ocs", "nowhere/"])
@@ -435,9 +450,11 @@ async def test_no_answer_has_the_text_of_a_driver(
 async def test_true_is_no_number(admin: httpx.AsyncClient, flavor: int) -> None:
     for value in (True, False):
         answer = await admin.patch(f"{API}/flavor/{flavor}/", json={"price": value})
-        assert (answer.status_code, "price must be a whole number" in answer.text) == (400, True)
+        assert (answer.status_code, "price must be an amount" in answer.text) == (400, True)
         new = {"name": f"true {flavor}", "price": value}
         assert (await admin.post(f"{API}/flavor/", json=new)).status_code == 400
+        answer = await admin.patch(f"{API}/flavor/{flavor}/", json={"version": value})
+        assert (answer.status_code, "version must be a whole" in answer.text) == (400, True)
     assert (await flavor_row(flavor))["price"] == 250
 
 
@@ -491,7 +508,7 @@ async def test_an_edit_of_a_flavor_increments_its_version(clerk: httpx.AsyncClie
     form = (await clerk.get(one)).json()
     form = {name: None if value is None else str(value) for name, value in form.items()}
     name = f"Cafe\u0301 {flavor}"
-    form |= {"name": f"  {name} ", "price": "310", "description": "Black,\nstrong", "id": "77"}
+    form |= {"name": f"  {name} ", "price": "3.10", "description": "Black,\nstrong", "id": "77"}
     answer = await clerk.patch(one, json=form)
     assert answer.status_code == 200, answer.text
     assert await flavor_row(flavor) == {
@@ -509,7 +526,8 @@ async def test_an_edit_of_a_flavor_increments_its_version(clerk: httpx.AsyncClie
 
 BAD_FLAVORS: list[dict[str, Any]] = [
     *each("name", "", "  ", "x" * 101, "a\0b", "a\nb", "\x9f", None, 5, []),
-    *each("price", -1, 100_000_001, 2**63, 10**30, 1.5, "x", "", None, []),
+    *each("price", -1, 310, 2**63, 10**30, 1.5, "x", "", None, [], True, "-1", "9" * 5000),
+    *each("price", "1,234", "1.234", "1e3", "3,10", "1000000.01", "2.60 EUR"),
     *each("description", "a\0b", "\x1b", "x" * 10_001, None, 5, {}),
     *each("archived", None, "maybe", 2, []),
     *each("stock", 8, 0, -1, 2**63, 10**30, None, "x"),
@@ -548,7 +566,7 @@ async def test_an_invalid_new_flavor_is_refused(
     admin: httpx.AsyncClient, bad: dict[str, Any]
 ) -> None:
     before = await everything()
-    answer = await admin.post(f"{API}/flavor/", json={"name": "New", "price": 1} | bad)
+    answer = await admin.post(f"{API}/flavor/", json={"name": "New", "price": "1"} | bad)
     assert refused(answer), answer.text
     assert await everything() == before
 
@@ -565,6 +583,92 @@ async def test_a_new_flavor_has_the_default_price_and_no_stock(clerk: httpx.Asyn
     assert refused(again)
     taken = await clerk.patch(f"{API}/flavor/{await new_flavor()}/", json={"name": name})
     assert refused(taken)
+
+
+# Amounts
+
+
+@pytest.fixture
+def in_german(monkeypatch: pytest.MonkeyPatch) -> None:
+    german = msgspec.structs.replace(settings.load(), locale="de")
+    monkeypatch.setattr(settings, "load", lambda: german)
+
+
+async def test_tables_show_amounts_as_people_write_them(
+    clerk: httpx.AsyncClient, customer: Caller
+) -> None:
+    flavor = await new_flavor(price=123_450)
+    order = (await place(customer.user.id, {flavor: 1})).order
+    await carry_out(order)
+    shown = {
+        "flavor": ("id", flavor, {"price": "1,234.50"}),
+        "orders": ("id", order, {"total": "1,234.50", "refunded": "0.00", "currency": "EUR"}),
+        "order_line": ("order", order, {"unit_price": "1,234.50", "refunded": "0.00"}),
+        "payment": ("order", order, {"amount": "1,234.50"}),
+        "flavor_total": ("flavor", flavor, {"revenue": "1,234.50", "refunded": "0.00"}),
+        "customer_day": ("user", customer.user.id, {"revenue": "1,234.50"}),
+    }
+    for table, (column, number, expected) in shown.items():
+        paid = "" if table in ("flavor", "order_line", "payment") else "&status=paid"
+        answer = await clerk.get(f"{API}/{table}/?{column}={number}{paid}")
+        (row,) = answer.json()["rows"]
+        assert {name: row[name] for name in expected} == expected
+        schema = (await clerk.get(f"{API}/{table}/schema/")).json()["properties"]
+        for name in expected.keys() - {"currency"}:
+            kinds = [kind["type"] for kind in schema[name].get("anyOf", [schema[name]])]
+            assert kinds[0] == "number"
+            assert schema[name]["extra"]["help_text"].endswith("In EUR.")
+    query = f"{API}/payment/?amount=1234.50&amount__operator=gte&order={order}"
+    assert len((await clerk.get(query)).json()["rows"]) == 1
+    assert (await clerk.get(query.replace("/?", "/count/?"))).json()["count"] == 1
+    assert (await clerk.get(query.replace("1234.50", "1234.51"))).json()["rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("1,234", '"must be an amount in EUR, such as 2.60"'),
+        ("1000000.01", "price must be from 0.00 EUR to 1,000,000.00 EUR."),
+    ],
+)
+async def test_a_refused_price_is_explained(
+    clerk: httpx.AsyncClient, flavor: int, typed: str, message: str
+) -> None:
+    answer = await clerk.patch(f"{API}/flavor/{flavor}/", json={"price": typed})
+    assert refused(answer)
+    assert message in answer.text
+
+
+@pytest.mark.usefixtures("in_german")
+async def test_amounts_follow_the_locale_of_the_installation(
+    clerk: httpx.AsyncClient, customer: Caller
+) -> None:
+    flavor = await new_flavor(price=123_450)
+    one = f"{API}/flavor/{flavor}/"
+    assert (await clerk.get(one)).json()["price"] == "1.234,50"
+    for typed, price in (("2,60", 260), ("2.7", 270), ("1.234,50", 123_450)):
+        assert (await clerk.patch(one, json={"price": typed})).status_code == 200
+        assert (await flavor_row(flavor))["price"] == price
+    answer = await clerk.patch(one, json={"price": "1.234"})
+    assert "must be an amount in EUR, such as 2,60" in answer.text
+    order = (await place(customer.user.id, {flavor: 1})).order
+    await carry_out(order)
+    refund = {"order": order, "reason": "melted"}
+    result = await submit(clerk, "refund-an-order", **refund, amount="1.234,51")
+    assert result == (422, "Only 1.234,50 EUR is left.")
+    result = await submit(clerk, "refund-an-order", **refund, amount="1.234,50")
+    assert result == (200, f"Refund of 1.234,50 EUR started for order {order}.")
+
+
+async def test_with_stripe_only_chargeable_amounts_are_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes = {"currency": "KWD", "payment_provider": "stripe", "stripe_api_key": "sk_test_x"}
+    kuwait = msgspec.structs.replace(settings.load(), **changes)
+    monkeypatch.setattr(settings, "load", lambda: kuwait)
+    assert amounts.parse("price", "1.25") == 1250
+    with pytest.raises(constraints.InvalidValue, match=r"must be a multiple of 0\.010 KWD"):
+        amounts.parse("price", "1.255")
 
 
 # Users
@@ -898,20 +1002,62 @@ async def test_an_order_is_canceled_paid_again_and_refunded_by_forms(
     await carry_out(placed.order)
     result = await submit(clerk, "pay-an-order-again", order=order)
     assert result == (200, f"Order {order} is already paid.")
-    refund = {"order": order, "amount": "250", "reason": "melted"}
+    refund = {"order": order, "amount": "2.50", "reason": "melted"}
     result = await submit(clerk, "refund-an-order", **refund)
     assert result == (200, f"Refund of 2.50 EUR started for order {order}.")
     assert await latest(placed.order) == ("refund-requested", int(by), "melted")
     result = await submit(clerk, "refund-an-order", **refund)
     assert result == (422, "Another refund of this order is in progress.")
     await carry_out(placed.order)
-    result = await submit(clerk, "refund-an-order", **refund | {"amount": "751"})
+    result = await submit(clerk, "refund-an-order", **refund | {"amount": "7.51"})
     assert result == (422, "Only 7.50 EUR is left.")
     result = await submit(clerk, "refund-an-order", order=order, amount=None, reason="the rest")
     assert result == (200, f"Refund of 7.50 EUR started for order {order}.")
     result = await submit(clerk, "cancel-an-order", order=order)
     assert result[1].startswith(f"Order {order} will be canceled after its payment")
     await ledger.check()
+
+
+@pytest.mark.parametrize(
+    ("amount", "message"),
+    [
+        ("5,00", "amount must be an amount in EUR, such as 2.60."),
+        ("1,234", "amount must be an amount in EUR, such as 2.60."),
+        ("-1", "amount must be an amount in EUR, such as 2.60."),
+        ("0", "amount must be from 0.01 EUR to 10,000,000,000,000.00 EUR."),
+        (250, "amount must be text, or null."),
+    ],
+)
+async def test_an_unclear_amount_is_not_refunded(
+    clerk: httpx.AsyncClient, customer: Caller, flavor: int, amount: Any, message: str
+) -> None:
+    order = (await place(customer.user.id, {flavor: 4})).order
+    await carry_out(order)
+    before = await everything()
+    body = {"order": order, "reason": "melted", "amount": amount}
+    assert await submit(clerk, "refund-an-order", **body) == (422, message)
+    assert await everything() == before
+
+
+async def test_the_form_of_an_order_shows_its_customer_and_what_is_left(
+    clerk: httpx.AsyncClient, customer: Caller, flavor: int
+) -> None:
+    order = (await place(customer.user.id, {flavor: 4})).order
+    await carry_out(order)
+    await submit(clerk, "refund-an-order", order=order, amount="2.50", reason="melted")
+    await carry_out(order)
+    shop = customer.user.username
+    for form in ("refund-an-order", "cancel-an-order", "pay-an-order-again"):
+        shown = (await clerk.get(f"{FORMS}/{form}-{order}/")).json()["description"]
+        assert shown.startswith(
+            f"Order {order} of {shop} is paid: total 10.00 EUR, refunded 2.50 EUR, "
+            "left to refund 7.50 EUR. "
+        )
+    plain = (await clerk.get(f"{FORMS}/refund-an-order/")).json()["description"]
+    assert plain == (await clerk.get(f"{FORMS}/refund-an-order-{2**59}/")).json()["description"]
+    unpaid = (await place(customer.user.id, {flavor: 4})).order
+    shown = (await clerk.get(f"{FORMS}/refund-an-order-{unpaid}/")).json()["description"]
+    assert "left to refund 0.00 EUR" in shown
 
 
 async def test_a_form_cancels_an_unpaid_order_at_once(
@@ -975,7 +1121,9 @@ async def test_the_address_of_a_form_fills_in_the_id(clerk: httpx.AsyncClient, p
         (await clerk.get(f"{FORMS}/grouped/")).json()["grouped"].values()
     ):
         address = f"{FORMS}/{form['slug']}-{placed}/"
-        assert (await clerk.get(address)).json() == form
+        shown = (await clerk.get(address)).json()
+        assert shown | {"description": form["description"]} == form
+        assert shown["description"].endswith(form["description"])
         plain = (await clerk.get(f"{FORMS}/{form['slug']}/schema/")).json()["properties"]
         filled = (await clerk.get(f"{address}schema/")).json()["properties"]
         subject, *others = plain
