@@ -55,6 +55,11 @@ def _style(locale: str) -> _Style:
     return _Style(*symbols, _boundary(*pattern.grouping))
 
 
+def separators(locale: str = DEFAULT_LOCALE) -> tuple[str, str]:
+    """Return the decimal separator and the separator of groups."""
+    return _style(locale)[:2]
+
+
 def format_decimal(number: Decimal | float, places: int, locale: str = DEFAULT_LOCALE) -> str:
     """Return the number with these decimal places, as people of the locale write it."""
     style = _style(locale)

@@ -1,12 +1,15 @@
 """Texts for figures: money, shares, changes, days and times; all times are UTC."""
 
+from calendar import monthrange
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
 
 from icecream import money as amounts
+from icecream import settings
 
 # Prevents a line break between a number and its unit.
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
@@ -21,25 +24,37 @@ class FigureChange(Struct, frozen=True):
     rating: str = "even"
 
 
+def decimal(number: Decimal | float, places: int) -> str:
+    """Format a number with these decimal places, as in the locale of the installation."""
+    return amounts.format_decimal(number, places, settings.load().locale)
+
+
+def amount(minor: int, currency: str) -> str:
+    """Format an amount without its currency: 1,234.50."""
+    return amounts.format_number(minor, currency, settings.load().locale)
+
+
 def headline(minor: int, currency: str) -> str:
     """Format an amount without its currency; from a million on without decimals, to save space."""
     whole = amounts.to_major_units(minor, currency)
-    return amounts.format_number(minor, currency) if whole < 1_000_000 else f"{whole:,.0f}"
+    if whole < 1_000_000:
+        return amount(minor, currency)
+    return decimal(whole, 0)
 
 
 def money(minor: int, currency: str) -> str:
     """Format an amount without a line break before its currency: 1,234.50 EUR."""
-    return amounts.format_amount(minor, currency).replace(" ", NO_BREAK_SPACE)
+    return f"{amount(minor, currency)}{NO_BREAK_SPACE}{currency}"
 
 
 def number(count: int) -> str:
     """Format a number: 1,234."""
-    return f"{count:,}"
+    return decimal(count, 0)
 
 
 def percent(share: float | None) -> str:
     """Format a share: 12.3 %; a dash if there is no share."""
-    return "-" if share is None else f"{share * 100:.1f}{NO_BREAK_SPACE}%"
+    return "-" if share is None else f"{decimal(share * 100, 1)}{NO_BREAK_SPACE}%"
 
 
 def change(now: float | None, before: float | None, *, more_is_good: bool) -> FigureChange:
@@ -57,9 +72,10 @@ def change_of_share(now: float | None, before: float | None, *, more_is_good: bo
 
 
 def _describe_change(difference: float, unit: str, *, more_is_good: bool) -> FigureChange:
-    size = f"{abs(difference) * 100:,.1f}".removesuffix(".0")
-    if size == "0":
+    rounded = round(abs(difference) * 100, 1)
+    if not rounded:
         return FigureChange("no change")
+    size = decimal(rounded, 0 if rounded.is_integer() else 1)
     more = difference > 0
     rating = "good" if more is more_is_good else "bad"
     text = f"{size}{NO_BREAK_SPACE}{unit} {'more' if more else 'less'}"
@@ -78,6 +94,12 @@ def period(start: date, interval: str) -> str:
         if interval == "month"
         else f"{start.day} {start:%b}"
     )
+
+
+def period_query(start: date, interval: str) -> str:
+    """Return the query of the page that shows only this period."""
+    length = {"day": 1, "week": 7, "month": monthrange(start.year, start.month)[1]}[interval]
+    return f"?from={start}&to={start + timedelta(length)}"
 
 
 def days(since: date, until: date) -> str:
@@ -110,7 +132,20 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f}{NO_BREAK_SPACE}s"
 
 
-FILTERS: dict[str, Callable[..., Any]] = {"amount": amounts.format_number} | {
+FILTERS: dict[str, Callable[..., Any]] = {
     function.__name__: function
-    for function in (money, number, percent, day, period, days, timestamp, iso, duration)
+    for function in (
+        amount,
+        money,
+        decimal,
+        period_query,
+        number,
+        percent,
+        day,
+        period,
+        days,
+        timestamp,
+        iso,
+        duration,
+    )
 }

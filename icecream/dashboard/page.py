@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 # The number of flavors with their own color; the other flavors are combined.
 MAX_COLORED_FLAVORS = 6
+PERIODS = {
+    "today": "Today",
+    "yesterday": "Yesterday",
+    **{name: f"{length} days" for name, length in DAYS_BY_PERIOD.items()},
+    "this-month": "This month",
+    "last-month": "Last month",
+}
 # The parts that are replaced after each event; each is a macro of that name.
 PARTS = (
     "attention",
@@ -85,7 +92,7 @@ def _jinja() -> "Environment":
         "asset": assets.asset_path,
         "prefix": settings.load().prefix,
         "actions": states.ACTIONS,
-        "periods": DAYS_BY_PERIOD,
+        "periods": PERIODS,
     }
     return environment
 
@@ -165,6 +172,10 @@ def chart_data(view: View) -> dict[str, Any]:
     return {
         "currency": figures.currency,
         "digits": money.decimal_places(figures.currency),
+        "separators": money.separators(settings.load().locale),
+        "links": [
+            formatting.period_query(period.start, figures.interval) for period in figures.periods
+        ],
         "sales": [
             (
                 formatting.period(period.start, figures.interval),

@@ -129,15 +129,19 @@ async def _period_reports(
 
 
 class DayRange(Struct, frozen=True):
-    """A range of UTC days: `since` is included, `until` is not."""
+    """A range of UTC days: `since` is included, `until` is not.
+
+    It is compared with `earlier`, or else with as many days before it.
+    """
 
     since: date
     until: date
+    earlier: "DayRange | None" = None
 
     @property
     def before(self) -> "DayRange":
-        """The range of the same length before this one."""
-        return DayRange(self.since - (self.until - self.since), self.since)
+        """The range that this one is compared with."""
+        return self.earlier or DayRange(self.since - (self.until - self.since), self.since)
 
     @property
     def interval(self) -> str:

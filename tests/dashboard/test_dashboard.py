@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from litestar.types import Message
 
-from icecream import app, database, errors
+from icecream import app, database, errors, settings
 from icecream.accounts import users
 from icecream.dashboard import assets, formatting, page
 from icecream.dashboard import stream as dashboard_stream
@@ -23,6 +24,7 @@ from icecream.feed import events, reader
 from icecream.orders import actions
 from icecream.payments.providers import Declined, Succeeded
 from icecream.reporting import current, reports, sales
+from icecream.reporting.http import parameters
 from icecream.tables import Flavor, Order, Session, User
 from tasks.publishing import run_publisher
 from tests.browser import sign_in_to_admin
@@ -188,6 +190,59 @@ async def test_days_are_selected_with_the_parameters_of_the_api(clerk: httpx.Asy
     html = (await clerk.get(f"{PAGE}?from=2024-02-28&to=2024-03-02")).text
     assert "28\xa0Feb\xa02024 to 1\xa0Mar\xa02024" in html
     assert 'aria-current="page"' not in html
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "compared"),
+    [
+        ("today", "2026-03-31 2026-04-01", "2026-03-30 2026-03-31"),
+        ("yesterday", "2026-03-30 2026-03-31", "2026-03-29 2026-03-30"),
+        ("7d", "2026-03-25 2026-04-01", "2026-03-18 2026-03-25"),
+        ("this-month", "2026-03-01 2026-04-01", "2026-02-01 2026-03-01"),
+        ("last-month", "2026-02-01 2026-03-01", "2026-01-01 2026-02-01"),
+    ],
+)
+def test_a_period_is_compared_with_the_one_before(name: str, shown: str, compared: str) -> None:
+    days = parameters.find_period(name, date(2026, 3, 31))
+    assert f"{days.since} {days.until}" == shown
+    assert f"{days.before.since} {days.before.until}" == compared
+
+
+def test_a_month_is_compared_with_as_many_days() -> None:
+    before = parameters.find_period("this-month", date(2026, 3, 9)).before
+    assert before == reports.DayRange(date(2026, 2, 1), date(2026, 2, 10))
+
+
+@pytest.mark.parametrize("name", page.PERIODS)
+async def test_each_period_says_what_it_compares(clerk: httpx.AsyncClient, name: str) -> None:
+    html = (await clerk.get(f"{PAGE}?period={name}")).text
+    assert f'period={name}" aria-current="page">{page.PERIODS[name]}<' in html
+    is_open = name not in ("yesterday", "last-month")
+    assert ("today is not over yet" in html) is is_open
+    before = parameters.find_period(name, datetime.now(UTC).date()).before
+    assert f"Compared with {formatting.days(before.since, before.until)}" in html
+    assert (await clerk.get(f"{DATA}?period={name}")).status_code == 200
+
+
+async def test_a_bar_and_a_row_lead_to_their_days(clerk: httpx.AsyncClient) -> None:
+    spans = {"from=2026-02-27&to=2026-03-02": "?from=2026-02-28&to=2026-03-01"}
+    spans["from=2026-01-01&to=2026-06-01"] = "?from=2026-01-05&to=2026-01-12"
+    spans["from=2023-12-01&to=2026-06-01"] = "?from=2024-01-01&to=2024-02-01"
+    for span, second in spans.items():
+        data = (await clerk.get(f"{DATA}?{span}")).json()
+        assert data["charts"]["links"][1] == second
+        assert f'href="{second.replace("&", "&amp;")}"' in data["parts"]["sales"]
+        assert (await clerk.get(f"{PAGE}{second}")).status_code == 200
+
+
+def test_figures_follow_the_locale_of_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    german = msgspec.structs.replace(settings.load(), locale="de")
+    monkeypatch.setattr(settings, "load", lambda: german)
+    assert formatting.money(123_450, "EUR") == "1.234,50\xa0EUR"
+    assert formatting.headline(123_456_789, "EUR") == "1.234.568"
+    assert formatting.number(1234) == "1.234"
+    assert formatting.percent(0.123) == "12,3\xa0%"
+    assert formatting.change(1125, 1000, more_is_good=True).text == "12,5\xa0% more"
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ async def test_signing_in_to_the_admin_leads_to_the_dashboard(page: Page, shop: 
     await page.goto("/admin/")
     await sign_in(page, ADMIN_PASSWORD)
     await at_rest(page)
-    await page.get_by_role("link", name="Admin", exact=True).click()
+    await page.get_by_role("link", name="Database", exact=True).click()
     await page.get_by_role("link", name="Receive Stock", exact=False).click()
     await page.get_by_role("link", name="Pending orders").click()
     await expect(page.get_by_role("heading", name="Orders")).to_be_visible()
@@ -229,6 +229,7 @@ async def test_links_lead_to_the_actions_of_an_order_and_back(page: Page, shop: 
     await row.get_by_role("link", name=f"Refund order {number}").click()
     await expect(page.locator("[name=order]")).to_have_value(str(number))
     await page.locator("[name=reason]").fill("melted")
+    page.once("dialog", lambda dialog: dialog.accept())
     await page.get_by_role("button", name="Submit").click()
     await expect(page.locator("#success_message")).to_contain_text("Refund of 7.50 EUR")
     await page.get_by_role("link", name="Dashboard").click()
@@ -268,7 +269,7 @@ async def test_the_page_works_with_a_keyboard(page: Page, shop: Shop) -> None:
     await page.keyboard.press("Enter")
     await expect(page.locator("#figures")).to_be_focused()
     summary = page.locator("summary")
-    for _ in range(10):
+    for _ in range(15):
         await page.keyboard.press("Tab")
         if await summary.evaluate("(one) => one === document.activeElement"):
             break

@@ -44,11 +44,11 @@ function draw(figures) {
   Chart.defaults.color = style("sales", "color");
   Chart.defaults.borderColor = style("sales", "borderTopColor");
   Chart.defaults.font.family = style("sales", "fontFamily");
-  const money = { round: figures.digits, zeros: true, thousands: ",", suffix: ` ${figures.currency}` };
+  const money = { round: figures.digits, zeros: true, decimal: figures.separators[0], thousands: figures.separators[1], suffix: ` ${figures.currency}` };
   const colors = [...document.querySelectorAll("[data-share] .swatch")].map((swatch) => getComputedStyle(swatch).backgroundColor);
   const columns = {
     ...money, colors: [style("sales", "outlineColor")], legend: false, empty: "",
-    library: { ...chartOptions, scales: { y: { border: { display: false } }, x: { ticks: { maxRotation: 0, autoSkipPadding: 16 } } } },
+    library: { ...chartOptions, onClick: openPeriod, scales: { y: { border: { display: false } }, x: { ticks: { maxRotation: 0, autoSkipPadding: 16 } } } },
     dataset: { borderRadius: 3, borderWidth: 0, maxBarThickness: 36 },
   };
   const doughnut = {
@@ -58,6 +58,11 @@ function draw(figures) {
   drawChart("sales", "ColumnChart", figures.sales, columns);
   // The pause lets a slow phone handle input in between.
   setTimeout(() => drawChart("flavors", "PieChart", figures.flavors, doughnut));
+}
+
+// The days in the table are links too.
+function openPeriod(event, bars) {
+  if (bars.length) location.search = latest.links[bars[0].index];
 }
 
 function drawChart(id, kind, values, options) {

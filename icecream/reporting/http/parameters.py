@@ -18,12 +18,14 @@ JSON = "application/json"
 CSV = "text/csv"
 MEDIA_TYPE_BY_FORMAT = {"json": JSON, "csv": CSV}
 DAYS_BY_PERIOD = {f"{days}d": days for days in (7, 30, 90, 365)}
+PERIODS = ("today", "yesterday", *DAYS_BY_PERIOD, "this-month", "last-month")
 DEFAULT_PERIOD = "30d"
 Period = Annotated[
     str | None,
     QueryParameter(
-        schema_extra={"enum": list(DAYS_BY_PERIOD)},
-        description=f"The last days, including today; {DEFAULT_PERIOD} by default.",
+        schema_extra={"enum": list(PERIODS)},
+        description="A day or a month in UTC, or the last days including today; "
+        f"{DEFAULT_PERIOD} by default.",
     ),
 ]
 Since = Annotated[
@@ -119,6 +121,24 @@ def _best_type(accept: bytes) -> str:
     return best
 
 
+def find_period(name: str, today: date) -> DayRange:
+    """Return the days of a period; a month is compared with as many days of the month before."""
+    tomorrow, month = today + timedelta(1), today.replace(day=1)
+    last_month = (month - timedelta(1)).replace(day=1)
+    match name:
+        case "today":
+            return DayRange(today, tomorrow)
+        case "yesterday":
+            return DayRange(today - timedelta(1), today)
+        case "this-month":
+            until = min(last_month + (tomorrow - month), month)
+            return DayRange(month, tomorrow, DayRange(last_month, until))
+        case "last-month":
+            before = (last_month - timedelta(1)).replace(day=1)
+            return DayRange(last_month, month, DayRange(before, last_month))
+    return DayRange(tomorrow - timedelta(DAYS_BY_PERIOD[name]), tomorrow)
+
+
 def parse_day_range(
     period: Period = None,
     since: Since = None,
@@ -131,10 +151,8 @@ def parse_day_range(
     if since is None:
         if until is not None:
             raise pagination.invalid_parameter("from", "is required together with to")
-        length = DAYS_BY_PERIOD[
-            pagination.parse_choice("period", period, DAYS_BY_PERIOD) or DEFAULT_PERIOD
-        ]
-        return DayRange(tomorrow - timedelta(length), tomorrow)
+        name = pagination.parse_choice("period", period, PERIODS) or DEFAULT_PERIOD
+        return find_period(name, tomorrow - timedelta(1))
     span = _parse_span(since, until, latest=tomorrow)
     assert span.since is not None
     assert span.until is not None
