@@ -27,7 +27,7 @@ class RefundFields(fields.Body):
     amount: str | None = None
 
     def __post_init__(self) -> None:
-        self.reason = fields.strip_reason(self.reason)
+        self.reason = fields.strip_text("reason", self.reason)
         _ = self.minor
 
     @property
