@@ -40,7 +40,8 @@ class Service:
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
         self.port, self.folder = free_port(), folder
         self.address = f"http://127.0.0.1:{self.port}"
-        self.environment = os.environ | environment
+        # Clear PYTHONDONTWRITEBYTECODE: an installed service is compiled only once.
+        self.environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""} | environment
         self.processes: list[subprocess.Popen[bytes]] = []
         self.program: tuple[str | Path, ...] = ()
         self.main: tuple[str | Path, ...] = ()

@@ -273,14 +273,25 @@ async def staff(client: httpx.AsyncClient, hashed: str) -> Caller:
     return await _caller(client, await new_user(hashed, admin=True))
 
 
-@pytest.fixture
-async def empty_database(opened: None, tmp_path: Path) -> str:
-    """The URL of a new database for one test."""
+async def create_database(folder: Path) -> str:
+    """Return the URL of a new database; one of SQLite is created in `folder` when it is opened."""
     if WHICH == "sqlite":
-        return f"sqlite:///{tmp_path}/var/empty.sqlite"
+        return f"sqlite:///{folder}/var/empty.sqlite"
     name = f"empty_{next(_numbers)}"
     await database.DB.run_ddl(f"CREATE DATABASE {name}")
     return settings.load().database_url.rpartition("/")[0] + f"/{name}"
+
+
+@pytest.fixture
+async def empty_database(opened: None, tmp_path: Path) -> str:
+    """The URL of a new database for one test."""
+    return await create_database(tmp_path)
+
+
+@pytest.fixture(scope="module")
+async def database_url(opened: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a new database that the tests of one file share."""
+    return await create_database(tmp_path_factory.mktemp("database"))
 
 
 async def place(user: int, lines: dict[int, int]) -> placing.PlacedOrder:

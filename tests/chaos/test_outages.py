@@ -11,8 +11,6 @@ import msgspec
 import pytest
 from redis import Redis
 
-from icecream import settings
-from icecream.database import DB
 from icecream.runtime import shutdown
 from tests import servers
 from tests.conftest import ADMIN_PASSWORD, WHICH
@@ -39,19 +37,15 @@ def migrated(folder: Path, url: str) -> str:
 
 
 @pytest.fixture(scope="module")
-async def database_url(opened: None, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the address of the database that these tests share."""
-    folder = tmp_path_factory.mktemp("outages")
-    if WHICH == "sqlite":
-        return migrated(folder, f"sqlite:///{folder}/shop.sqlite")
-    await DB.run_ddl("CREATE DATABASE outages")
-    return migrated(folder, settings.load().database_url.rpartition("/")[0] + "/outages")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> str:
+    """The URL of the database that these tests share."""
+    return migrated(tmp_path_factory.mktemp("outages"), database_url)
 
 
 @pytest.fixture
-def shop(tmp_path: Path, database_url: str) -> Iterator[Shop]:
+def shop(tmp_path: Path, migrated_database: str) -> Iterator[Shop]:
     """A shop without running processes."""
-    with Shop(tmp_path / "shop", database_url) as shop:
+    with Shop(tmp_path / "shop", migrated_database) as shop:
         yield shop
 
 

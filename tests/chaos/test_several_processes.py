@@ -13,8 +13,6 @@ from typing import Any
 import httpx
 import pytest
 
-from icecream import settings
-from icecream.database import DB
 from tests.conftest import ADMIN_PASSWORD, FOLDER, WHICH
 from tests.processes import Shop, stop, until
 
@@ -22,14 +20,6 @@ pytestmark = pytest.mark.anyio
 # No caller reaches the rate limit, and every charge succeeds.
 SETTINGS = {"ICECREAM_RATE_LIMIT": "1000000/minute", "ICECREAM_PAYMENT_FAILURE_RATE": "0"}
 STOCK = 10_000
-
-
-@pytest.fixture(scope="module")
-async def database_url(opened: None, tmp_path_factory: pytest.TempPathFactory) -> str:
-    if WHICH == "sqlite":
-        return f"sqlite:///{tmp_path_factory.mktemp('together')}/shop.sqlite"
-    await DB.run_ddl("CREATE DATABASE together")
-    return settings.load().database_url.rpartition("/")[0] + "/together"
 
 
 @pytest.fixture(scope="module")

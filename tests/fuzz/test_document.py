@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from icecream import settings
-from icecream.database import DB
-from tests.conftest import WHICH
 from tests.fuzz import refusals
 from tests.fuzz.streams import FIRST_BLOCK_ONLY
 from tests.processes import Shop
@@ -43,18 +40,10 @@ positive_data_acceptance.expected-statuses = {expected}
 """
 
 
-@pytest.fixture
-async def database_url(role: str, opened: None, tmp_path: Path) -> str:
-    if WHICH == "sqlite":
-        return f"sqlite:///{tmp_path}/shop.sqlite"
-    await DB.run_ddl(f"CREATE DATABASE fuzz_{role}")
-    return settings.load().database_url.rpartition("/")[0] + f"/fuzz_{role}"
-
-
 # A shop for each role: generated sign-ins use the limit of an address up.
 @pytest.fixture
-def shop(tmp_path: Path, database_url: str) -> Iterator[Shop]:
-    with Shop(tmp_path / "shop", database_url, **SETTINGS) as shop:
+def shop(tmp_path: Path, empty_database: str) -> Iterator[Shop]:
+    with Shop(tmp_path / "shop", empty_database, **SETTINGS) as shop:
         assert shop.run("migrate").returncode == 0
         shop.ready(shop.begin_altered(FIRST_BLOCK_ONLY, "serve"))
         if WHICH != "sqlite":
