@@ -67,6 +67,9 @@ class ClientConnection(HttpToolsProtocol):
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as error:
+                if not self._is_ignored():
+                    # The request is refused; what follows is not HTTP.
+                    return
                 # The parser treats the following bytes as another protocol. A server need not
                 # upgrade (RFC 9110, 7.8), so the request is parsed again without the upgrade.
                 data = memoryview(data)[error.args[0] :]
@@ -101,7 +104,12 @@ class ClientConnection(HttpToolsProtocol):
         self.scope["path"] = unquote(path) if "%" in path else path
         self.scope["raw_path"] = url.path
         self.scope["query_string"] = url.query or b""
-        self._reusable = version != "1.0" and self.parser.should_keep_alive()
+        # Only CONNECT is still an upgrade here: no other request may follow it.
+        self._reusable = (
+            version != "1.0"
+            and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()
+        )
         previous = self.cycle
         self.cycle = ResponseCycle(
             scope=self.scope,

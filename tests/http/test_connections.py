@@ -202,6 +202,16 @@ def test_an_upgrade_is_ignored_and_the_request_is_served(client: Client, parts: 
     assert len(client.rest()) == int(fields["content-length"])
 
 
+@pytest.mark.parametrize("fields", [(), ("Content-Length: 5",), ("Transfer-Encoding: chunked",)])
+def test_connect_to_a_path_is_405_and_the_last_request(
+    client: Client, fields: tuple[str, ...]
+) -> None:
+    client.send("CONNECT /api/orders/ HTTP/1.1", *fields, body=b"GET / HTTP/1.1\r\n\r\n")
+    status, answered = client.head()
+    assert (status, answered["connection"]) == (405, "close")
+    assert b"HTTP/1.1" not in client.rest()
+
+
 def test_connect_is_refused(client: Client) -> None:
     client.send("CONNECT ice:443 HTTP/1.1")
     assert client.head()[0] in (400, 404, 405)
