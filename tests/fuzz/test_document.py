@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import WHICH
 from tests.fuzz import refusals
 from tests.fuzz.streams import FIRST_BLOCK_ONLY
 from tests.processes import Shop
