@@ -290,7 +290,8 @@ def templates() -> Iterator[tuple[str, tuple[str, ...]]]:
 async def test_no_value_of_a_path_is_a_server_error(
     target: Target, template: str, methods: tuple[str, ...]
 ) -> None:
-    values = hostile.plain_texts()
+    # A short number may be the id of another test's order, which staff may cancel.
+    values = [one for one in hostile.plain_texts() if not re.fullmatch("[1-9][0-9]{0,8}", one)]
     assert len(values) >= 1000
     before = await counts()
     for value in values:
