@@ -67,7 +67,7 @@ async def test_an_edit_over_the_api_is_recorded(staff: Caller) -> None:
 
 async def test_an_edit_in_the_admin_is_recorded(admin: Caller) -> None:
     flavor, by = await new_flavor(), admin.user.id
-    answer = await admin.request("PATCH", f"{TABLES}/flavor/{flavor}/", json={"price": 7})
+    answer = await admin.request("PATCH", f"{TABLES}/flavor/{flavor}/", json={"price": "0.07"})
     assert answer.status_code == 200
     assert await history("flavor", flavor) == [("price", "250", "7", by)]
     new = {"name": "Plum", "price": 1, "description": "", "archived": True}
@@ -107,7 +107,7 @@ async def test_a_refused_edit_leaves_no_trace(admin: Caller, customer: Caller) -
 
 async def test_the_history_is_shown_to_staff_and_read_only(admin: Caller) -> None:
     flavor = await new_flavor()
-    await admin.request("PATCH", f"{TABLES}/flavor/{flavor}/", json={"price": 7})
+    await admin.request("PATCH", f"{TABLES}/flavor/{flavor}/", json={"price": "0.07"})
     query = {"subject": "flavor", "row": str(flavor), "__readable": "true"}
     (row,) = (await admin.get(f"{TABLES}/change/", params=query)).json()["rows"]
     assert (row["before"], row["after"]) == ("250", "7")

@@ -203,14 +203,12 @@ def _check_permission(new: NewFlavor, by: User) -> None:
             raise errors.Forbidden(f"Only staff may set the {field}.")
 
 
-async def _taken(values: dict[str, Any], flavor: int | None = None) -> errors.Refusal:
+def _taken(violation: Exception, values: dict[str, Any]) -> errors.Refusal:
     """Return the error for a name or an article number that another flavor has."""
-    if sku := values.get("sku"):
-        others = Flavor.exists().where(Flavor.sku == sku)
-        if await (others if flavor is None else others.where(Flavor.id != flavor)):
-            detail = f"Another flavor has the article number {sku}."
-            member = {"pointer": "/sku", "code": "taken", "detail": detail}
-            return errors.SkuTaken(detail, errors=[member])
+    if database.violates(violation, "flavor_sku", "flavor.sku"):
+        detail = f"Another flavor has the article number {values['sku']}."
+        member = {"pointer": "/sku", "code": "taken", "detail": detail}
+        return errors.SkuTaken(detail, errors=[member])
     return errors.NameTaken(
         f"There is already a flavor called {values.get('name')}.",
         errors=[{"pointer": "/name", "code": "taken", "detail": "This name is taken."}],
@@ -241,8 +239,8 @@ async def create_flavor(new: NewFlavor, *, by: User) -> FlavorView:
 
     try:
         return await database.transaction(insert)
-    except database.CONSTRAINT_VIOLATIONS:
-        raise await _taken(fields_set) from None
+    except database.CONSTRAINT_VIOLATIONS as violation:
+        raise _taken(violation, fields_set) from None
 
 
 async def edit_flavor(
@@ -280,5 +278,5 @@ async def edit_flavor(
 
     try:
         return await database.transaction(write)
-    except database.CONSTRAINT_VIOLATIONS:
-        raise await _taken(fields_set, flavor) from None
+    except database.CONSTRAINT_VIOLATIONS as violation:
+        raise _taken(violation, fields_set) from None

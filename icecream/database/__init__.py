@@ -24,6 +24,7 @@ from icecream.database.failures import (
     DatabaseUnavailable,
     LockTimeout,
     RetryTransaction,
+    violates,
 )
 from icecream.database.joins import select_with_children
 from icecream.database.postgres import Postgres
@@ -85,6 +86,7 @@ __all__ = [
     "transaction",
     "update_rows",
     "update_values",
+    "violates",
 ]
 T = TypeVar("T")
 log = logging.getLogger(__name__)

@@ -134,3 +134,13 @@ class SQLiteErrorTranslation(_ErrorTranslation):
     """The block for errors of SQLite."""
 
     classify = classify_sqlite_error
+
+
+def violates(error: Exception, index: str, column: str) -> bool:
+    """Return whether an error is about this unique index: PostgreSQL names it, SQLite its column.
+
+    Args:
+        column: with its table, such as `flavor.sku`.
+    """
+    named = getattr(error, "constraint_name", None)
+    return named == index or str(error) == f"UNIQUE constraint failed: {column}"

@@ -38,7 +38,8 @@ def is_locale(name: str) -> bool:
     """Return whether Babel has data of this locale; Babel itself is imported only where needed."""
     spec = find_spec("babel")
     folder = Path(spec.origin if spec and spec.origin else "").parent / "locale-data"
-    return name.replace("_", "").isalnum() and name != "root" and (folder / f"{name}.dat").is_file()
+    known = {path.stem for path in folder.glob("*.dat")}
+    return name in known - {"root"}
 
 
 def is_database_address(text: str) -> bool:

@@ -14,6 +14,7 @@ from icecream import app, change_history, constraints, settings, tables
 from icecream.accounts import users
 from icecream.admin import amounts
 from icecream.admin import cookies as admin_cookies
+from icecream.catalogue.product_data import ProductData
 from icecream.database import DatabaseUnavailable
 from icecream.payments.providers import Declined, Succeeded
 from icecream.tables import (
@@ -32,6 +33,7 @@ from tests import ledger
 from tests.conftest import (
     PASSWORD,
     Caller,
+    apply_all,
     carry_out,
     new_flavor,
     new_user,
@@ -289,6 +291,7 @@ async def placed(customer: Caller, flavor: int) -> int:
     move = StockMove(flavor=flavor, quantity=1, why="a test", by=by, at=when)
     await StockMove.insert(move)
     order = (await place(by, {flavor: 1})).order
+    await apply_all()
     answer: dict[str, Any] = {"order": order, "status": 200, "answer": "{}", "created_at": when}
     await IdempotencyKey.insert(IdempotencyKey(user=by, key="k", fingerprint="f", **answer))
     notice = {"event": f"evt {order}", "key": "k", "reference": "r"}
@@ -519,6 +522,7 @@ async def test_an_edit_of_a_flavor_increments_its_version(clerk: httpx.AsyncClie
         "stock": 7,
         "archived": False,
         "version": 2,
+        **dict.fromkeys(ProductData.__struct_fields__),
     }
     assert (await clerk.patch(one, json={"archived": True})).status_code == 200
     assert (await flavor_row(flavor))["version"] == 3
@@ -600,6 +604,7 @@ async def test_tables_show_amounts_as_people_write_them(
     flavor = await new_flavor(price=123_450)
     order = (await place(customer.user.id, {flavor: 1})).order
     await carry_out(order)
+    await apply_all()
     shown = {
         "flavor": ("id", flavor, {"price": "1,234.50"}),
         "orders": ("id", order, {"total": "1,234.50", "refunded": "0.00", "currency": "EUR"}),

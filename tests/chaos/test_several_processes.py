@@ -143,7 +143,7 @@ async def test_a_signing_key_is_replaced_without_signing_anyone_out(
     tmp_path: Path, empty_database: str
 ) -> None:
     """The steps of docs/security.md; in each, processes of the step before may still run."""
-    older, newer = (f"the {one} key, which only this test uses" for one in ("old", "new"))
+    older, newer = (f"the {one} key that only this test uses" for one in ("old", "new"))
     steps = [
         {"ICECREAM_SECRET_KEY": older},
         {"ICECREAM_SECRET_KEY": older, "ICECREAM_PREVIOUS_SECRET_KEYS": newer},

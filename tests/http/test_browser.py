@@ -116,6 +116,7 @@ async def test_a_form_shows_staff_its_result_or_the_reason_of_the_failure(
 ) -> None:
     placed = shop.http.post("/api/orders/", json={"flavor": 1, "quantity": 2}).json()
     shop.all_ended()
+    page.on("dialog", lambda dialog: dialog.accept())
     await page.goto("/admin/#/orders")
     await sign_in(page, ADMIN_PASSWORD)
     await page.get_by_role("link", name="Refund An Order", exact=False).click()
@@ -146,7 +147,7 @@ async def test_staff_sign_in_to_the_admin_edit_a_flavor_and_sign_out(
     row = page.get_by_role("row").filter(has_text="Vanilla")
     await row.locator("[href='#/flavor/1/']").click()
     await page.locator("[name=name]").fill("Vanilla Sky")
-    await page.locator("[name=price]").fill("275")
+    await page.locator("[name=price]").fill("2.75")
     async with page.expect_response("**/admin/api/tables/flavor/1/*") as answer:
         await page.get_by_role("button", name="Save").click()
     assert (await answer.value).ok

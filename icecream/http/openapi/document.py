@@ -1,5 +1,7 @@
 """The whole API document, with schemas by msgspec."""
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -51,15 +53,7 @@ def _build_schemas() -> dict[str, Any]:
     )
     for kind in bodies:
         if kind.alternatives:
-            schema = schemas[kind.__name__]
-            schema["oneOf"] = [{"required": names} for names in kind.alternatives]
-            # No member of one set goes with another set.
-            schema["dependentRequired"] = {
-                name: sorted({*names} - {name})
-                for names in kind.alternatives
-                for name in names
-                if len(names) > 1
-            }
+            schemas[kind.__name__]["oneOf"] = _one_set_of(kind.alternatives)
     for schema in schemas.values():
         for field in schema["properties"].values():
             if "pattern" in field:
@@ -67,6 +61,18 @@ def _build_schemas() -> dict[str, Any]:
     # RFC 9457, 3.2: some problem types have further members.
     schemas["Problem"]["additionalProperties"] = True
     return schemas
+
+
+def _one_set_of(alternatives: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Return the schemas of the sets of members; no member of another set goes with a set."""
+    members = dict.fromkeys(chain(*alternatives))
+    return [
+        {
+            "required": names,
+            "not": {"anyOf": [{"required": [name]} for name in members if name not in names]},
+        }
+        for names in alternatives
+    ]
 
 
 def _body_example(kind: type[fields.Body], schema: dict[str, Any]) -> dict[str, Any]:
