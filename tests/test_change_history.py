@@ -70,7 +70,7 @@ async def test_an_edit_in_the_admin_is_recorded(admin: Caller) -> None:
     answer = await admin.request("PATCH", f"{TABLES}/flavor/{flavor}/", json={"price": "0.07"})
     assert answer.status_code == 200
     assert await history("flavor", flavor) == [("price", "250", "7", by)]
-    new = {"name": "Plum", "price": 1, "description": "", "archived": True}
+    new = {"name": "Plum", "price": "0.01", "description": "", "archived": True}
     added = (await admin.post(f"{TABLES}/flavor/", new)).json()[0]["id"]
     assert ("archived", None, "true", by) in await history("flavor", added)
 

@@ -22,6 +22,7 @@ LIST = {
     "/after": CURSOR,
     "/created_from": TIMES,
     "/created_to": TIMES,
+    "/updated_from": TIMES,
     "/user": "larger than any id; a pattern has no largest number",
 }
 NEW_ORDER = {
@@ -29,7 +30,23 @@ NEW_ORDER = {
     "/lines/N": ONLY_JSON,
     "/flavor": UNKNOWN_FLAVOR,
     "/lines/N/flavor": UNKNOWN_FLAVOR,
-    "/lines/N/quantity": "the sum for one flavor is too large",
+    "/sku": UNKNOWN_FLAVOR,
+    "/lines/N/sku": UNKNOWN_FLAVOR,
+    "/quantity": "the flavor has a minimum or a multiple",
+    "/lines/N/quantity": "the sum for one flavor is too large, or the flavor has a minimum",
+    "/reference": VISIBLE,
+    "/note": VISIBLE,
+    "/delivery_date": "in the past, or too far ahead; or the word null in a form",
+}
+PRODUCT_DATA = {
+    "/allergens": "a form with one value has no list; or the word null in a form",
+    "/pack_size": NO_NULL,
+    "/net_content_ml": NO_NULL,
+    "/on_sale_from": NO_NULL,
+    "/on_sale_to": "before on_sale_from; or the word null in a form",
+    "/min_quantity": NO_NULL,
+    "/quantity_multiple": NO_NULL,
+    "/low_stock_threshold": NO_NULL,
 }
 DECISION = {"/reason": VISIBLE}
 # By operation and by the pointer to the value.
@@ -46,8 +63,9 @@ BAD_VALUES: dict[str, dict[str, str]] = {
         "/If-Match": ENTITY_TAG,
         "/stock": NO_NULL,
         "/name": VISIBLE,
+        **PRODUCT_DATA,
     },
-    "POST /api/flavors/add": {"/stock": NO_NULL, "/name": VISIBLE},
+    "POST /api/flavors/add": {"/stock": NO_NULL, "/name": VISIBLE, **PRODUCT_DATA},
     "POST /api/flavors/{flavor}/stock": {"/quantity": "0 changes nothing", "/reason": VISIBLE},
     "POST /api/me/password": {
         "/current_password": "another one",

@@ -160,12 +160,14 @@ def own_start(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_the_start_follows_the_applied_changes_in_long_steps(
     customer: Caller, flavor: int, own_start: None
 ) -> None:
-    first, user = await stored_start(), customer.user.id
-
     async def place_and_apply() -> None:
-        await place(user, {flavor: 1})
+        await place(customer.user.id, {flavor: 1})
         await apply_all()
 
+    # Other tests may have left the start far behind.
+    for _ in range(5):
+        await place_and_apply()
+    first = await stored_start()
     for _ in range(5):
         await place_and_apply()
     assert await stored_start() == first
@@ -174,7 +176,7 @@ async def test_the_start_follows_the_applied_changes_in_long_steps(
         await place_and_apply()
     start = await stored_start()
     assert start >= first + applying.MIN_START_ADVANCE
-    assert await quantity(CurrentFlavorTotal, flavor) == 10
+    assert await quantity(CurrentFlavorTotal, flavor) == 15
     assert start <= (await newest_id()) + 1
     await ledger.check()
 
