@@ -5,6 +5,7 @@ A value is either accepted, or refused with an answer that names its field.
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -35,6 +36,17 @@ class Body(NamedTuple):
 
 
 ORDER = {"quantity": 1, "flavor": "{flavor}"}
+TODAY = datetime.now(UTC).date().isoformat()
+ADDED = {"reference": "x", "note": "x", "delivery_date": TODAY}
+PRODUCT_DATA = {
+    "unit": "tub",
+    "pack_size": 1,
+    "net_content_ml": 1,
+    "on_sale_from": TODAY,
+    "min_quantity": 1,
+    "quantity_multiple": 1,
+    "low_stock_threshold": 1,
+}
 REASON = {"reason": "a test"}
 DESCRIPTION = {"description": "x"}
 REST = {"archived": False, "stock": None}
@@ -45,8 +57,12 @@ BODIES = [
     Body("POST", "/api/me/password/", {"current_password": "x", "new_password": "an allowed one"}),
     Body("POST", "/api/flavors/add/", {"name": "x", "price": 1, "stock": 1, **DESCRIPTION}),
     Body("PATCH", "/api/flavors/{flavor}/", {"name": "x", "price": 1, **DESCRIPTION, **REST}),
+    Body("PATCH", "/api/flavors/{flavor}/", {"sku": "x"}),
+    Body("PATCH", "/api/flavors/{flavor}/", {"allergens": ["milk"]}),
+    Body("PATCH", "/api/flavors/{flavor}/", {"on_sale_to": TODAY}),
+    Body("PATCH", "/api/flavors/{flavor}/", PRODUCT_DATA),
     Body("POST", "/api/flavors/{flavor}/stock/", {"quantity": 1, **REASON}),
-    Body("POST", "/api/orders/", ORDER),
+    Body("POST", "/api/orders/", ORDER | ADDED),
     Body("POST", "/api/orders/", {"lines": []}),
     Body("POST", "/api/orders/quote/", ORDER),
     Body("POST", "/api/orders/quote/", {"lines": []}),
