@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict, replace
+from piccolo.query import Select
 
 from icecream import change_history, constraints, database, errors, fields, settings
 from icecream.catalogue import inventory, product_data
@@ -165,11 +166,14 @@ class FlavorRow(_Flavor, kw_only=True):
 COLUMNS = database.columns_of(Flavor, FlavorRow)
 
 
+def _select() -> Select[Flavor]:
+    return Flavor.select(*COLUMNS).output(load_json=True)
+
+
 async def list_flavors(*, on_sale: bool) -> list[FlavorView]:
     """Return all flavors that are on sale today, or all others, oldest first."""
     today = datetime.now(UTC).date()
-    query = Flavor.select(*COLUMNS).output(load_json=True).order_by(Flavor.id)
-    rows = [FlavorRow(**row) for row in await query]
+    rows = [FlavorRow(**row) for row in await _select().order_by(Flavor.id)]
     return [row.view for row in rows if row.is_on_sale(today) == on_sale]
 
 
@@ -185,8 +189,7 @@ async def get_flavor(flavor: int) -> tuple[FlavorView, int]:
     Raises:
         errors.NotFound: there is no such flavor.
     """
-    query = Flavor.select(*COLUMNS).output(load_json=True).where(Flavor.id == flavor)
-    found = await query.first()
+    found = await _select().where(Flavor.id == flavor).first()
     if found is None:
         raise errors.NotFound
     row = FlavorRow(**found)
@@ -261,8 +264,7 @@ async def edit_flavor(
 
     async def write() -> tuple[FlavorView, int]:
         # Lock the row exclusively: when counting stops, no other transaction may use this flavor.
-        query = Flavor.select(*COLUMNS).output(load_json=True).where(Flavor.id == flavor)
-        found = await database.for_update(query)
+        found = await database.for_update(_select().where(Flavor.id == flavor))
         if not found:
             raise errors.NotFound
         row = FlavorRow(**found[0])

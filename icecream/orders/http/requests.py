@@ -49,6 +49,18 @@ DeliveryDate = Annotated[
 ]
 
 
+def _require_one_name(flavor: int | UnsetType, sku: str | UnsetType, *, alternatives: str) -> None:
+    """Require the id or the article number of a flavor, and not both.
+
+    Raises:
+        constraints.InvalidValue: there is none of them, or both.
+    """
+    if flavor is UNSET and sku is UNSET:
+        raise constraints.InvalidValue("flavor", f"is required, or {alternatives} instead")
+    if flavor is not UNSET and sku is not UNSET:
+        raise constraints.InvalidValue("sku", "cannot be combined with flavor")
+
+
 class NewLine(fields.Body):
     """A quantity of one flavor, which its id or its article number names."""
 
@@ -59,10 +71,7 @@ class NewLine(fields.Body):
     sku: product_data.Sku | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if self.flavor is UNSET and self.sku is UNSET:
-            raise constraints.InvalidValue("flavor", "is required, or sku instead")
-        if self.flavor is not UNSET and self.sku is not UNSET:
-            raise constraints.InvalidValue("sku", "cannot be combined with flavor")
+        _require_one_name(self.flavor, self.sku, alternatives="sku")
 
 
 class NewOrder(fields.Body):
@@ -84,10 +93,7 @@ class NewOrder(fields.Body):
         if self.lines is UNSET:
             if self.quantity is UNSET:
                 raise constraints.InvalidValue("quantity", "is required, or lines instead")
-            if self.flavor is UNSET and self.sku is UNSET:
-                raise constraints.InvalidValue("flavor", "is required, or sku or lines instead")
-            if self.flavor is not UNSET and self.sku is not UNSET:
-                raise constraints.InvalidValue("sku", "cannot be combined with flavor")
+            _require_one_name(self.flavor, self.sku, alternatives="sku or lines")
         for name in ("quantity", "flavor", "sku"):
             if self.lines is not UNSET and getattr(self, name) is not UNSET:
                 raise constraints.InvalidValue(name, "cannot be combined with lines")
