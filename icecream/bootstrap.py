@@ -44,12 +44,15 @@ async def _applied_migrations() -> list[str]:
 
 async def pending_migrations() -> list[str]:
     """Return the ids of the migrations that this database lacks."""
-    applied = await _applied_migrations()
+    return _missing(await _applied_migrations())
+
+
+def _missing(applied: list[str]) -> list[str]:
     return [name for name in all_migrations() if name not in applied]
 
 
-async def _refuse_newer_database() -> None:
-    newer = set(await _applied_migrations()) - set(all_migrations())
+def _refuse_newer_database(applied: list[str]) -> None:
+    newer = set(applied) - set(all_migrations())
     if newer:
         raise NotReady(
             f"The database belongs to a newer version of the service (migration {max(newer)}): "
@@ -68,8 +71,9 @@ async def migrate(announce: Callable[[str], None]) -> None:
         NotReady: a newer version has migrated this database, or the migration failed.
     """
     async with DB.migration_lock():
-        await _refuse_newer_database()
-        if not await pending_migrations():
+        applied = await _applied_migrations()
+        _refuse_newer_database(applied)
+        if not _missing(applied):
             return
         async with DB.transaction():
             # Piccolo would not create its table if another schema has one.
@@ -137,9 +141,10 @@ async def check_database() -> None:
         settings.BadSetting: there is no usable secret key.
     """
     signing_keys.load_keys(settings.load())
-    if await pending_migrations():
+    applied = await _applied_migrations()
+    if _missing(applied):
         raise NotReady("The database has pending migrations: run `icecream migrate` first.")
-    await _refuse_newer_database()
+    _refuse_newer_database(applied)
     currency = settings.load().currency
     last = await Order.select(Order.currency).order_by(Order.id, ascending=False).first()
     if last is not None and last["currency"] != currency:
