@@ -1,18 +1,22 @@
 """Take the pictures of the pages for README and docs: make screenshots
 
-They show a temporary shop with the season of `icecream demo`.
+They show a temporary service with the season of `icecream demo`.
 """
 
 import asyncio
+import secrets
 import sys
 import tempfile
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Literal, NamedTuple
 
-from playwright.async_api import BrowserContext, async_playwright
+from playwright.async_api import BrowserContext, ViewportSize, async_playwright
 
 from tests.processes import ROOT, Shop
 
-DESK, PHONE = {"width": 1240, "height": 900}, {"width": 390, "height": 844}
+DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
+CUSTOMER = "Gelato Corner"
 # The largest size of a picture in bytes: a reader loads the pictures with the README.
 LARGEST = 170_000
 
@@ -33,40 +37,77 @@ async def take(context: BrowserContext, path: str, name: str, ready: str) -> Non
         sys.exit(f"{file} is larger than {LARGEST // 1000} kB.")
 
 
-async def take_all(shop: Shop) -> None:
-    """Take pictures of the dashboard and the admin, light and dark, and on a phone."""
-    # Imported here: the processes of the shop import this file again, and with the fixtures of the
-    # tests they would get the database of the tests.
+class Picture(NamedTuple):
+    """A picture of a page: its name, the page, an element that shows that it is ready."""
+
+    name: str
+    path: str
+    ready: str
+    size: ViewportSize = DESK
+    scheme: Literal["light", "dark"] = "light"
+
+
+def pictures_for_staff(order: int, today: date) -> list[Picture]:
+    """Return the pictures of the pages for staff; `order` has a refunded line."""
+    live, tomorrow = "#live[data-state=live]", today + timedelta(1)
+    return [
+        Picture("dashboard", "/dashboard/", live),
+        Picture("dashboard-dark", "/dashboard/", live, scheme="dark"),
+        Picture("dashboard-phone", "/dashboard/", live, PHONE),
+        Picture("orders", "/staff/orders/?status=paid&fulfilment=unfulfilled", "tbody tr"),
+        Picture("order", f"/staff/orders/{order}/", "#history"),
+        Picture("packing-list", f"/staff/packing/?date={tomorrow}", ".customer"),
+    ]
+
+
+async def take_all(url: str, pictures: list[tuple[str, Picture]]) -> None:
+    """Take pictures, each with the cookie of a session."""
+    # Imported here: the processes of the service import this file again, and with the fixtures of
+    # the tests they would get the database of the tests.
     from tests.browser import ALONE
     from tests.conftest import tool
 
-    url, live = str(shop.http.base_url), "#live[data-state=live]"
-    cookie = {"name": "id", "value": shop.http.cookies["id"], "url": url}
     async with (
         async_playwright() as playwright,
         await playwright.chromium.launch(executable_path=tool("chromium"), args=[ALONE]) as browser,
     ):
-        for name, scheme, size in (
-            ("dashboard", "light", DESK),
-            ("dashboard-dark", "dark", DESK),
-            ("dashboard-phone", "light", PHONE),
-        ):
+        for session, one in pictures:
             context = await browser.new_context(
-                base_url=url,
-                color_scheme=scheme,
-                viewport=size,
-                locale="en-GB",
+                base_url=url, color_scheme=one.scheme, viewport=one.size, locale="en-GB"
             )
-            await context.add_cookies([cookie])
-            await take(context, "/dashboard/", name, live)
-            if name == "dashboard":
-                await take(context, "/admin/#/orders", "admin", "tr:nth-child(5) >> visible=true")
+            await context.add_cookies([{"name": "id", "value": session, "url": url}])
+            await take(context, one.path, one.name, one.ready)
             await context.close()
+
+
+def refund_a_line(shop: Shop) -> int:
+    """Refund two of a line of a delivered order, as melted; return the order."""
+    week_ago = datetime.now(UTC).date() - timedelta(7)
+    query = {"user": "all", "fulfilment": "delivered", "created_from": f"{week_ago}T00:00:00Z"}
+    for order in shop.http.get("/api/orders/", params=query).raise_for_status().json():
+        line = order["lines"][0]
+        if order["status"] == "paid" and len(order["lines"]) > 1 and line["quantity"] > 2:
+            body = {"reason": "soft at the door", "reason_code": "melted"}
+            lines = [{"flavor": line["flavor"], "quantity": 2}]
+            address = f"/api/orders/{order['id']}/refund/"
+            shop.http.post(address, json=body | {"lines": lines}).raise_for_status()
+            number: int = order["id"]
+            return number
+    sys.exit("The season has no such order.")
+
+
+def open_session(shop: Shop, name: str, password: str) -> str:
+    """Sign in to the pages and to the API, and return the cookie of the session."""
+    shop.http.post("/sign-in/", data={"username": name, "password": password})
+    shop.sign_in(name, password)
+    session: str = shop.http.cookies["id"]
+    shop.http.cookies.clear()
+    return session
 
 
 def main() -> None:
     """Create the season of a demo, serve it, and take the pictures."""
-    from tests.browser import sign_in_to_admin
+    from tests.conftest import ADMIN_PASSWORD
 
     (ROOT / "docs/screenshots").mkdir(exist_ok=True)
     with (
@@ -75,9 +116,17 @@ def main() -> None:
     ):
         shop.run("migrate").check_returncode()
         shop.run("demo", "--orders", "5000", "--days", "90").check_returncode()
+        password = secrets.token_urlsafe()
+        shop.run("user", "create", CUSTOMER, "--password", password).check_returncode()
         shop.serve()
-        sign_in_to_admin(shop.http)
-        asyncio.run(take_all(shop))
+        customer = open_session(shop, CUSTOMER, password)
+        own = Picture("shop-phone", f"/shop/?again={shop.order(3, 2)}", ".sum", PHONE)
+        staff = open_session(shop, "admin", ADMIN_PASSWORD)
+        chosen = pictures_for_staff(refund_a_line(shop), datetime.now(UTC).date())
+        shop.all_ended()
+        asyncio.run(
+            take_all(str(shop.http.base_url), [*((staff, one) for one in chosen), (customer, own)])
+        )
 
 
 if __name__ == "__main__":

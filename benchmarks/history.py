@@ -44,19 +44,30 @@ INSERT INTO event (id, "order", seq, type, payload, "by", at, position)
 TOTALS = """
 UPDATE feed SET last = (SELECT count(*) FROM event);
 CREATE TEMP VIEW sold AS
-    SELECT l.flavor, o."user", (o.created_at AT TIME ZONE 'UTC')::date AS day, o.status,
+    SELECT o.id AS "order", l.flavor, o."user", (o.created_at AT TIME ZONE 'UTC')::date AS day,
+        o.status,
+        floor(extract(epoch FROM o.created_at))::bigint / 900 AS quarter,
         l.quantity, l.quantity * l.unit_price AS revenue
     FROM orders o JOIN order_line l ON l."order" = o.id;
-INSERT INTO flavor_day (flavor, day, status, quantity, orders, revenue, refunded)
-    SELECT flavor, day, status, sum(quantity), count(*), sum(revenue), 0 FROM sold GROUP BY 1, 2, 3;
+INSERT INTO flavor_day (flavor, day, local_day, status, quantity, orders, revenue, refunded)
+    SELECT flavor, day, day, status, sum(quantity), count(*), sum(revenue), 0
+    FROM sold GROUP BY 1, 2, 3, 4;
 INSERT INTO flavor_total (flavor, status, quantity, orders, revenue, refunded)
     SELECT flavor, status, sum(quantity), sum(orders), sum(revenue), 0
     FROM flavor_day GROUP BY 1, 2;
-INSERT INTO customer_day ("user", day, status, quantity, orders, revenue, refunded)
-    SELECT "user", day, status, sum(quantity), count(*), sum(revenue), 0 FROM sold GROUP BY 1, 2, 3;
-INSERT INTO day_total (day, status, quantity, orders, revenue, refunded)
-    SELECT day, status, sum(quantity), sum(orders), sum(revenue), 0
-    FROM customer_day GROUP BY 1, 2;
+INSERT INTO customer_day ("user", day, local_day, status, quantity, orders, revenue, refunded)
+    SELECT "user", day, day, status, sum(quantity), count(*), sum(revenue), 0
+    FROM sold GROUP BY 1, 2, 3, 4;
+INSERT INTO day_total (day, local_day, status, quantity, orders, revenue, refunded)
+    SELECT day, local_day, status, sum(quantity), sum(orders), sum(revenue), 0
+    FROM customer_day GROUP BY 1, 2, 3;
+INSERT INTO quarter_total (quarter, status, quantity, orders, revenue, refunded)
+    SELECT quarter, status, sum(quantity), count(DISTINCT "order"), sum(revenue), 0
+    FROM sold GROUP BY 1, 2;
+INSERT INTO payment_day (kind, state, day, local_day, quantity, orders, revenue, refunded)
+    SELECT 'charge', CASE status WHEN 'paid' THEN 'succeeded' ELSE 'declined' END, day, day,
+        count(*), 0, sum(revenue), 0
+    FROM sold GROUP BY 1, 2, 3;
 """
 SEQUENCES = ("orders", "order_line", "payment", "event")
 
@@ -97,7 +108,8 @@ CREATE TEMP TABLE placed AS WITH new AS (
     FROM generate_series(1, {orders}) i JOIN customers ON customers.n = i % 100
     JOIN flavor f ON f.id = 1
     RETURNING id, "user", total
-) SELECT * FROM new;
+) SELECT *, (now() AT TIME ZONE 'UTC')::date AS today,
+    floor(extract(epoch FROM now()))::bigint / 900 AS quarter FROM new;
 INSERT INTO order_line ("order", flavor, quantity, unit_price, refunded)
     SELECT id, 1, 1, total, 0 FROM placed;
 INSERT INTO event ("order", seq, type, payload, "by", at, position)
@@ -111,12 +123,14 @@ WITH payments AS (
 ) INSERT INTO job (kind, subject, customer, run_at, tries)
     SELECT 'charge', payments.id, "user", now(), 0
     FROM payments JOIN placed ON placed.id = payments."order";
-INSERT INTO total_change (flavor, day, status, quantity, orders, revenue, refunded)
-    SELECT 1, (now() AT TIME ZONE 'UTC')::date, 'pending', count(*), count(*), sum(total), 0
-    FROM placed;
-INSERT INTO total_change ("user", day, status, quantity, orders, revenue, refunded)
-    SELECT "user", (now() AT TIME ZONE 'UTC')::date, 'pending', count(*), count(*), sum(total), 0
-    FROM placed GROUP BY 1;
+INSERT INTO total_change (flavor, day, local_day, quarter, status, quantity, orders, revenue,
+        refunded)
+    SELECT 1, today, today, quarter, 'pending', count(*), count(*), sum(total), 0
+    FROM placed GROUP BY today, quarter;
+INSERT INTO total_change ("user", day, local_day, quarter, status, quantity, orders, revenue,
+        refunded)
+    SELECT "user", today, today, quarter, 'pending', count(*), count(*), sum(total), 0
+    FROM placed GROUP BY 1, today, quarter;
 """
 
 

@@ -20,7 +20,7 @@ class Unbatched(placing.OrderPlacer):
         outcomes = await placing.place_in_transaction(
             [placing.OrderRequest(user, lines, key, method, details)]
         )
-        self._after_commit(outcomes)
+        self.after_commit(outcomes)
         (outcome,) = outcomes
         if isinstance(outcome, Exception):
             raise outcome

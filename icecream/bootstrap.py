@@ -1,4 +1,7 @@
-"""Installation of the service in a database: migrations, the first admin, the flavor Vanilla."""
+"""Installation of the service in a database: migrations, the first admin, the flavor Vanilla.
+
+The time zone belongs to it too: the totals by day are those of one zone.
+"""
 
 import contextlib
 import io
@@ -6,19 +9,17 @@ import logging
 import secrets
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
+
+from piccolo.apps.migrations.tables import Migration
+from piccolo.columns.combination import WhereRaw
 
 from icecream import database, settings
 from icecream.database import DB
+from icecream.integrity import repair
 from icecream.runtime import optional_imports, passwords
 from icecream.settings import signing_keys
 from icecream.tables import APP_CONFIG, Flavor, Order, User
-
-# As in `tables`: Piccolo formats new migrations with black.
-with optional_imports.replaced("black"):
-    from piccolo.apps.migrations.commands.backwards import run_backwards
-    from piccolo.apps.migrations.commands.base import BaseMigrationManager
-    from piccolo.apps.migrations.commands.forwards import run_forwards
-    from piccolo.apps.migrations.tables import Migration
 
 log = logging.getLogger(__name__)
 INITIAL_ADMIN = "admin"
@@ -31,9 +32,18 @@ class NotReady(Exception):
 
 @cache
 def all_migrations() -> list[str]:
-    """Return the ids of the migrations of this code."""
-    manager = BaseMigrationManager()
-    return sorted(manager.get_migration_modules(APP_CONFIG.resolved_migrations_folder_path))
+    """Return the ids of the migrations of this code, from the names of their files.
+
+    So a start imports neither the migrations nor Piccolo's commands for them.
+    """
+    prefix = f"{APP_CONFIG.app_name}_"
+    files = Path(APP_CONFIG.resolved_migrations_folder_path).glob(f"{prefix}*.py")
+    return sorted(_migration_id(file.stem.removeprefix(prefix)) for file in files)
+
+
+def _migration_id(name: str) -> str:
+    day, time = name.split("t")
+    return f"{day.replace('_', '-')}T{time.replace('_', ':')}"
 
 
 async def _applied_migrations() -> list[str]:
@@ -61,11 +71,11 @@ def _refuse_newer_database(applied: list[str]) -> None:
 
 
 async def migrate(announce: Callable[[str], None]) -> None:
-    """Apply all pending migrations; safe to call from several processes at once.
+    """Apply all pending migrations, and adopt the time zone; several processes may do so at once.
 
-    Everything is one transaction, so an interrupted run changes nothing. The random password of a
-    new admin is announced just before the commit. So it is never lost, but if the commit fails, it
-    is not valid.
+    The migrations are one transaction, so an interrupted run changes nothing. The random password
+    of a new admin is announced just before the commit. So it is never lost, but if the commit
+    fails, it is not valid.
 
     Raises:
         NotReady: a newer version has migrated this database, or the migration failed.
@@ -73,19 +83,30 @@ async def migrate(announce: Callable[[str], None]) -> None:
     async with DB.migration_lock():
         applied = await _applied_migrations()
         _refuse_newer_database(applied)
-        if not _missing(applied):
-            return
-        async with DB.transaction():
-            # Piccolo would not create its table if another schema has one.
-            if not await database.has_table(Migration):
-                await Migration.create_table()
-            await _run_piccolo_command(run_forwards("icecream"))
-            if not await User.exists():
-                await _insert_initial_rows(announce)
+        if _missing(applied):
+            async with DB.transaction():
+                await _apply_migrations(announce)
+        if await repair.follow_time_zone() and await Order.exists():
+            announce(f"The totals by day were recounted for {settings.load().time_zone}.")
+
+
+async def _apply_migrations(announce: Callable[[str], None]) -> None:
+    # Piccolo would not create its table if another schema has one.
+    if not await database.has_table(Migration):
+        await Migration.create_table()
+    with optional_imports.replaced("black"):
+        from piccolo.apps.migrations.commands.forwards import run_forwards
+
+    await _run_piccolo_command(run_forwards("icecream"))
+    if not await User.exists():
+        await _insert_initial_rows(announce)
 
 
 async def migrate_to(migration: str) -> None:
     """Revert this migration and all later ones, which drops their tables; `all` reverts all."""
+    with optional_imports.replaced("black"):
+        from piccolo.apps.migrations.commands.backwards import run_backwards
+
     async with DB.migration_lock(), DB.transaction():
         await _run_piccolo_command(run_backwards("icecream", migration, auto_agree=True))
 
@@ -151,4 +172,25 @@ async def check_database() -> None:
         raise NotReady(
             f"ICECREAM_CURRENCY is {currency}, but the orders here are in {last['currency']}: "
             f"set it to {last['currency']}."
+        )
+    await _refuse_unchargeable_prices()
+    configured, kept = settings.load().time_zone, await repair.read_time_zone()
+    if configured != kept:
+        raise NotReady(
+            f"ICECREAM_TIME_ZONE is {configured}, but the totals by day are those of {kept}: set "
+            f"it to {kept}, or stop all servers and workers and recount with `icecream migrate`."
+        )
+
+
+async def _refuse_unchargeable_prices() -> None:
+    """Raise NotReady if a price was entered for another provider, and orders of it would fail."""
+    step, currency = settings.load().amount_step, settings.load().currency
+    if step == 1:
+        return
+    is_too_fine = WhereRaw(f"price % {step} <> 0")
+    flavor = await Flavor.select(Flavor.name).where(is_too_fine).order_by(Flavor.id).first()
+    if flavor is not None:
+        raise NotReady(
+            f"Stripe accepts only multiples of {step} minor units of {currency}, but the price of "
+            f"{flavor['name']} is none: change it before you set ICECREAM_PAYMENT_PROVIDER."
         )

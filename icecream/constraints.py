@@ -119,6 +119,18 @@ def _fields_with_words(kind: Any) -> dict[str, inspect.Type]:
     }
 
 
+@cache
+def list_fields(kind: Any) -> frozenset[str]:
+    """Return the members of a struct whose values are lists."""
+    info = _type_info(kind)
+    fields = info.fields if isinstance(info, inspect.StructType) else ()
+    return frozenset(
+        field.encode_name
+        for field in fields
+        if any(isinstance(item, inspect.ListType) for item in _plain_types(field.type))
+    )
+
+
 def refuse_number_as_text(kind: Any, steps: tuple[str, ...]) -> FieldProblem | None:
     """Return the fault of a text at this place if only numbers are allowed there, else None."""
     found = _type_at(_type_info(kind), steps)

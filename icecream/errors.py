@@ -140,6 +140,22 @@ class Forbidden(Refusal):
     status = 403
 
 
+class InsufficientScope(Refusal):
+    """The API key does not allow this."""
+
+    status = 403
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        """Refuse a key without one of these scopes; without any, no key is enough."""
+        detail = f"This needs an API key with the scope {' or '.join(scopes)}."
+        super().__init__(detail if scopes else "No API key may do this: sign in with a password.")
+        # RFC 6750, 3.1.
+        challenge = 'Bearer realm="icecream", error="insufficient_scope"'
+        if scopes:
+            challenge += f', scope="{scopes[0]}"'
+        self.headers["WWW-Authenticate"] = challenge
+
+
 class NotFound(Refusal):
     """The resource does not exist."""
 
@@ -150,6 +166,12 @@ class MethodNotAllowed(Refusal):
     """This address does not support this method."""
 
     status = 405
+
+
+class TooManyApiKeys(Refusal):
+    """The account has too many API keys: revoke one first."""
+
+    status = 409
 
 
 class NameTaken(Refusal):
@@ -183,7 +205,7 @@ class StockChanged(Refusal):
 
 
 class EditConflict(Refusal):
-    """This was edited after the page was loaded."""
+    """This was changed after the page was loaded; reload the page."""
 
     status = 409
 
@@ -204,6 +226,18 @@ class InvalidTransition(Refusal):
         detail = detail or f"A {source} order cannot be {change}."
         members = {"from": source, "to": target, "allowed": list(allowed)}
         super().__init__(detail, **members)
+
+
+class AlreadyPacked(Refusal):
+    """A packed order cannot be canceled: unpack it first, or refund it."""
+
+    status = 409
+
+
+class AlreadyRestocked(Refusal):
+    """Some goods of the order are back in stock: refund the rest instead of canceling it."""
+
+    status = 409
 
 
 class LastAdmin(Refusal):
@@ -236,6 +270,12 @@ class RefundTooLarge(Refusal):
     status = 409
 
 
+class RefundedQuantityTooLarge(Refusal):
+    """More of a flavor would be refunded than is left of it in the order."""
+
+    status = 409
+
+
 class NotParked(Refusal):
     """This payment is not parked."""
 
@@ -256,6 +296,27 @@ class NothingCharged(Refusal):
 
 class NothingRefunded(Refusal):
     """No refunded amount is known for this payment."""
+
+    status = 409
+
+
+class TooManyWebhooks(Refusal):
+    """The account has as many webhook endpoints as allowed."""
+
+    status = 409
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"You have {most} webhook endpoints; delete one first.")
+
+
+class WebhookDisabled(Refusal):
+    """The webhook endpoint is disabled: enable it first."""
+
+    status = 409
+
+
+class TooManyDeliveries(Refusal):
+    """Too many messages wait for this webhook endpoint."""
 
     status = 409
 
@@ -281,6 +342,12 @@ class PreconditionFailed(Refusal):
     """It was edited after you read it."""
 
     status = 412
+
+
+class PasswordLinkInvalid(Refusal):
+    """This link is not valid any more: it was used, it has expired, or there is a newer one."""
+
+    status = 410
 
 
 class PayloadTooLarge(Refusal):

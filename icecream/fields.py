@@ -1,7 +1,8 @@
 """The types of fields in requests and responses, and the base of request bodies."""
 
 import unicodedata
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
@@ -10,35 +11,76 @@ from icecream import constraints, errors, settings, states
 
 # The largest id in requests and responses, as in the tables.
 MAX_ID = 2**63 - 1
-Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
-NonNegativeInt = Annotated[int, Meta(ge=0, le=MAX_ID)]
+
+
+def words(title: str, allowed: Iterable[str]) -> Meta:
+    """Return the words of a type, for the API document only."""
+    return Meta(extra_json_schema={"enum": list(allowed)}, title=title)
+
+
+# The API document writes a type with a title once, and refers to it.
+Id = Annotated[int, Meta(ge=1, le=MAX_ID, title="Id")]
+NonNegativeInt = Annotated[int, Meta(ge=0, le=MAX_ID, title="WholeNumber")]
 # The Unicode categories of control and format characters, lone surrogates, and separators.
 INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
 # One line of text.
 LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+(?!\n)$"
 # For the extras of a type with such a pattern: error messages never show the pattern.
 VISIBLE_TEXT_RULE = {"words": "{} without control characters"}
-Reason = Annotated[
-    str,
-    Meta(
+
+
+def one_line(
+    max_length: int, *, description: str | None = None, examples: list[str] | None = None
+) -> Meta:
+    """Return the rule for a line of text, which is not empty."""
+    return Meta(
         min_length=1,
-        max_length=200,
+        max_length=max_length,
         pattern=LINE_PATTERN,
         extra=VISIBLE_TEXT_RULE,
-        examples=["melted on the way"],
+        description=description,
+        examples=examples,
+    )
+
+
+def shown_text(max_length: int, description: str | None = None) -> Meta:
+    """Document a text of a response; values of the database are shown without validation."""
+    extra = {"maxLength": max_length, "pattern": r"\S"}
+    return Meta(description=description, extra_json_schema=extra)
+
+
+Reason = Annotated[str, one_line(200, examples=["melted on the way"])]
+# Both become a part of the order's history.
+ShownReason = Annotated[
+    Reason, Meta(description="The order's customer sees it.", title="ShownReason")
+]
+InternalNote = Annotated[
+    Reason,
+    Meta(
+        description="Only staff see it.",
+        examples=["the driver confirmed it"],
+        title="InternalNote",
     ),
 ]
-# Becomes a part of the order's history.
-ShownReason = Annotated[Reason, Meta(description="The order's customer sees it.")]
-Timestamp = Annotated[datetime, Meta(tz=True, extra_json_schema={"maxLength": 27})]
-# Documented, not validated: values of the database are always shown.
-Name = Annotated[str, Meta(extra_json_schema={"maxLength": 100, "pattern": r"\S"})]
-OrderStatus = Annotated[str, Meta(extra_json_schema={"enum": list(states.ORDER)})]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217.")]
+# A day, without a time.
+Day = Annotated[date, Meta(extra_json_schema={"maxLength": 10}, title="Day")]
+Timestamp = Annotated[
+    datetime, Meta(tz=True, extra_json_schema={"maxLength": 27}, title="Timestamp")
+]
+Name = Annotated[str, shown_text(100), Meta(title="Name")]
+OrderStatus = Annotated[str, words("OrderStatus", states.ORDER)]
+RefundReason = Annotated[str, words("RefundReason", states.REFUND_REASONS)]
+Fulfilment = Annotated[str, words("FulfilmentState", states.FULFILMENT)]
+Currency = Annotated[
+    str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217.", title="Currency")
+]
 # For words that programs read: lowercase letters and hyphens.
 KEBAB_CASE_PATTERN = r"^[a-z]+(-[a-z]+)*$"
-Word = Annotated[str, Meta(max_length=100, pattern=KEBAB_CASE_PATTERN)]
-Text = Annotated[str, Meta(max_length=errors.MAX_TEXT_LENGTH, pattern=r"\S")]
+Word = Annotated[str, Meta(max_length=100, pattern=KEBAB_CASE_PATTERN, title="Word")]
+Text = Annotated[str, Meta(max_length=errors.MAX_TEXT_LENGTH, pattern=r"\S", title="Text")]
+Amount = Annotated[
+    NonNegativeInt, Meta(description="In minor units, such as cents.", title="Amount")
+]
 Path = Annotated[str, Meta(max_length=errors.MAX_TEXT_LENGTH, pattern="^(/|$)")]
 
 
@@ -73,8 +115,21 @@ def strip_text(field: str, text: str) -> str:
     return stripped
 
 
-def require_chargeable(field: str, amount: int) -> None:
+def strip_texts(body: Struct, *names: str) -> None:
+    """Strip the texts of a body that it has.
+
+    Raises:
+        constraints.InvalidValue: one has no visible character.
+    """
+    for name in names:
+        if text := getattr(body, name):
+            setattr(body, name, strip_text(name, text))
+
+
+def require_chargeable(field: str, amount: int, show: Callable[[int], object] = int) -> None:
     """Refuse an amount of money that the payment provider would not move.
+
+    `show` writes an amount in the message: in minor units, unless it is given.
 
     Raises:
         constraints.InvalidValue: it is not a multiple of the smallest unit that the provider moves.
@@ -82,5 +137,6 @@ def require_chargeable(field: str, amount: int) -> None:
     step = settings.load().amount_step
     if amount % step:
         raise constraints.InvalidValue(
-            field, f"must be a multiple of {step}: the payment provider accepts no other amounts"
+            field,
+            f"must be a multiple of {show(step)}: the payment provider accepts no other amounts",
         )

@@ -6,6 +6,8 @@ from typing import NamedTuple
 Transitions = Mapping[str, tuple[str, ...]]
 
 PAYMENT_KINDS = ("charge", "refund")
+# Why staff refund goods.
+REFUND_REASONS = ("melted", "missing", "damaged", "wrong-item", "other")
 
 ORDER: Transitions = {
     "pending": ("paid", "failed", "canceled"),
@@ -26,6 +28,39 @@ PAYMENT: Transitions = {
     "declined": (),
     "void": (),
 }
+# Where the goods of an order are. Each step forward can be taken back by one step, because people
+# press the wrong button; both are in the order's history.
+FULFILMENT: Transitions = {
+    "unfulfilled": ("packed",),
+    "packed": ("delivered", "unfulfilled"),
+    "delivered": ("returned", "packed"),
+    "returned": ("delivered",),
+}
+# The types of events in the history of an order, and in the feed: a new status, a new state of
+# fulfilment, and what else happens.
+EVENTS = (
+    "placed",
+    "paid",
+    "failed",
+    "canceled",
+    "pending",
+    "refunding",
+    "refunded",
+    "unfulfilled",
+    "packed",
+    "delivered",
+    "returned",
+    "partly-refunded",
+    "cancel-requested",
+    "refund-requested",
+    "refund-ordered",
+    "refund-booked",
+    "refund-declined",
+    "refund-failed",
+    "parked",
+    "retried",
+    "reconciled",
+)
 # The final states, although the provider may still reverse a refund.
 FINAL_STATES = ("refunded", "canceled", "succeeded", "declined", "void")
 
@@ -33,6 +68,12 @@ FINAL_STATES = ("refunded", "canceled", "succeeded", "declined", "void")
 CHARGED_STATUSES = ("paid", "refunding", "refunded")
 # In these statuses an order has reserved stock.
 LIVE_STATUSES = ("pending", "paid", "refunding", "refunded")
+# Goods leave only for money that is ours: an order in another status is neither packed nor
+# delivered. A step back, and a return, is possible in any status.
+DELIVERABLE_STATUSES = ("paid",)
+STEPS_FOR_MONEY = (("unfulfilled", "packed"), ("packed", "delivered"))
+# Only then may an order be canceled: its goods have not left their place in the store.
+CANCELABLE_FULFILMENT = "unfulfilled"
 
 
 class Action(NamedTuple):

@@ -32,17 +32,20 @@ from icecream.columns import Bounded, Word, reference
 from icecream.runtime import optional_imports, passwords
 from icecream.runtime.logs import security
 
-# Piccolo formats new migrations with black.
-with optional_imports.replaced("black"):
+# Piccolo formats new migrations with black, and uses the manager in an annotation.
+_MIGRATIONS = "piccolo.apps.migrations.auto"
+with optional_imports.replaced("black", _MIGRATIONS, f"{_MIGRATIONS}.migration_manager"):
     from piccolo.conf.apps import AppConfig
 
 MAX_PRICE = 100_000_000
 MAX_STOCK = 10**12
 MAX_QUANTITY = 100_000
+MAX_URL_LENGTH = 2000
 # What a quantity of 1 of a flavor can be.
 UNITS = ("tub", "litre", "case", "piece")
 MAX_REFERENCE_LENGTH = 100
 MAX_NOTE_LENGTH = 500
+MAX_WHY_LENGTH = 200
 # A session in the admin ends after this time without a use, and in any case after its lifetime
 # (NIST SP 800-63B-4, 2.2.3). A use is written at most once in the interval.
 SESSION_IDLE_TIME = timedelta(hours=1)
@@ -50,6 +53,11 @@ SESSION_LIFETIME = timedelta(hours=24)
 SESSION_WRITE_INTERVAL = timedelta(minutes=5)
 # The kinds of jobs.
 JOB_KINDS = (*states.PAYMENT_KINDS, "notice")
+# A part of a day is summed up from totals of this length. The offset of each time zone is a
+# multiple of it, so every local day and hour begins with one.
+SECONDS_PER_QUARTER = 15 * 60
+# The states of a message to a webhook endpoint.
+DELIVERY_STATES = ("pending", "succeeded", "failed")
 # A webhook event is retried for this time: its order may not be in the database yet.
 NOTICE_RETRY_PERIOD = timedelta(days=7)
 
@@ -70,7 +78,10 @@ class User(BaseUser, tablename="users"):
     @classmethod
     async def login(cls, username: str, password: str) -> int | None:
         """Return the id of the active user with that password, in constant time for any name."""
-        user = await cls.objects().where(cls.username == username).first()
+        user = None
+        # PostgreSQL refuses to compare with such a character, which no name has.
+        if "\0" not in username:
+            user = await cls.objects().where(cls.username == username).first()
         matches = await passwords.verify_password(password, user.password if user else None)
         if user is not None and matches and user.active:
             return user.id
@@ -166,6 +177,32 @@ class RefreshToken(Table, tablename="refresh_token"):
     expires_at = Timestamptz(default=None)
 
 
+class ApiKey(Table, tablename="api_key"):
+    """A key for programs of an account; only its hash is stored. A revoked one stays."""
+
+    id = BigSerial(primary_key=True)
+    user = reference(User)
+    name = Varchar(length=100, default=None)
+    prefix = Varchar(length=12, unique=True, default=None, help_text="Finds the key; not secret.")
+    hash = Varchar(
+        length=64, default=None, secret=True, help_text="The SHA-256 hash of the whole key."
+    )
+    scopes = Varchar(length=40, default=None, help_text="Words with spaces between them.")
+    created_at = Timestamptz(default=None)
+    expires_at = Timestamptz(null=True, default=None)
+    last_used_at = Timestamptz(null=True, default=None)
+    revoked_at = Timestamptz(null=True, default=None)
+
+
+class PasswordLink(Table, tablename="password_link"):
+    """A link with which a user may set a new password, once; its token is not stored."""
+
+    id = BigSerial(primary_key=True)
+    digest = Varchar(length=64, unique=True, default=None, help_text="Of the token, SHA-256.")
+    user = reference(User)
+    expires_at = Timestamptz(default=None)
+
+
 class Flavor(Table, tablename="flavor"):
     """A flavor that can be ordered."""
 
@@ -208,7 +245,7 @@ class StockMove(Table, tablename="stock_move"):
     id = BigSerial(primary_key=True)
     flavor = reference(Flavor)
     quantity = BigInt(default=None)
-    why = Varchar(length=200, default=None)
+    why = Varchar(length=MAX_WHY_LENGTH, default=None)
     by = reference(User, null=True)
     at = Timestamptz(default=None)
 
@@ -238,6 +275,8 @@ class Order(Table, tablename="orders"):
     cancel_requested = Boolean(default=False)
     created_at = Timestamptz(default=None)
     delivery_date = Date(null=True, default=None, help_text="The day that the customer asked for.")
+    # The default in the database: a new order does not have to name it.
+    fulfilment = Word(tuple(states.FULFILMENT), default="unfulfilled")
     note = Varchar(length=MAX_NOTE_LENGTH, null=True, default=None)
     # The last one, because it hides the function of this name.
     reference = Varchar(
@@ -261,6 +300,24 @@ class OrderLine(Table, tablename="order_line"):
     quantity = Bounded(1, MAX_QUANTITY, default=None)
     unit_price = Bounded(0, MAX_PRICE, default=None)
     refunded = Bounded(0, default=0, help_text="Its part of the refunds.")
+
+
+class ImportedRow(Table, tablename="imported_row"):
+    """A row that was imported from the original service: its id there, and its id here."""
+
+    id = BigSerial(primary_key=True)
+    kind = Word(("user", "flavor", "order"), default=None)
+    source = BigInt(default=None, help_text="The id in the original.")
+    row = BigInt(default=None, help_text="The id here.")
+
+
+class ImportedKey(Table, tablename="imported_key"):
+    """The key of an order or a receipt in the file from which it was imported; it never expires."""
+
+    id = BigSerial(primary_key=True)
+    kind = Word(("order", "stock"), default=None)
+    key = Varchar(length=255, default=None)
+    row = BigInt(default=None, help_text="The id of the order, or of the receipt.")
 
 
 class IdempotencyKey(Table, tablename="idempotency_key"):
@@ -307,10 +364,23 @@ class Payment(Table, tablename="payment"):
         help_text="The reason of the decline: one of a few words.",
     )
     faults = Integer(null=True, default=None, help_text="Tries that ended in an internal error.")
+    reason_code = Word(
+        states.REFUND_REASONS, null=True, default=None, help_text="Why staff refund goods."
+    )
 
     @classmethod
     def get_readable(cls) -> Readable:
         return Readable(template="Payment %s", columns=[cls.id])
+
+
+class RefundLine(Table, tablename="refund_line"):
+    """The quantity of an order's line that a refund is about; it never changes."""
+
+    id = BigSerial(primary_key=True)
+    payment = reference(Payment)
+    line = reference(OrderLine)
+    quantity = Bounded(1, MAX_QUANTITY, default=None)
+    restocked = Boolean(default=None, help_text="The goods were put back into the stock.")
 
 
 class Notice(Table, tablename="notice"):
@@ -364,6 +434,59 @@ class Feed(Table, tablename="feed"):
     last = BigInt(default=None)
 
 
+class WebhookEndpoint(Table, tablename="webhook_endpoint"):
+    """A URL of a user's program; each event of the orders that the user may see is sent to it."""
+
+    id = BigSerial(primary_key=True)
+    user = reference(User)
+    url = Varchar(length=MAX_URL_LENGTH, default=None)
+    description = Varchar(length=200, default="")
+    types = JSON(null=True, default=None, help_text="The types of events; empty: all.")
+    secret = Varchar(length=100, default=None, secret=True)
+    previous_secret = Varchar(length=100, null=True, default=None, secret=True)
+    previous_secret_until = Timestamptz(null=True, default=None)
+    created_at = Timestamptz(default=None)
+    start = BigInt(default=None, help_text="Only events after this position are sent.")
+    next_round_at = Timestamptz(
+        default=None, help_text="No worker sends to it before: a lease, or a pause after failures."
+    )
+    lease = BigInt(default=0, help_text="The number of leases; only the last one may write.")
+    failures = Integer(default=0, help_text="The rounds in a row in which nothing was accepted.")
+    failing_since = Timestamptz(null=True, default=None)
+    disabled_at = Timestamptz(null=True, default=None)
+    disabled_reason = Varchar(length=200, null=True, default=None)
+    deleted_at = Timestamptz(null=True, default=None)
+
+
+class WebhookDelivery(Table, tablename="webhook_delivery"):
+    """A message for one endpoint: a part of the queue while it is pending, then of the log."""
+
+    id = BigSerial(primary_key=True)
+    endpoint = reference(WebhookEndpoint, index=False)
+    # Plain numbers, so that a delivery costs the order nothing.
+    order = BigInt(null=True, default=None)
+    customer = BigInt(null=True, default=None, help_text="The customer of the order.")
+    message = Varchar(length=64, default=None, help_text="The same for each try and each replay.")
+    type = Varchar(length=60, default=None)
+    body = Text(default=None)
+    state = Word(DELIVERY_STATES, default=None)
+    created_at = Timestamptz(default=None)
+    due_at = Timestamptz(null=True, default=None, help_text="Empty: it has ended.")
+    tries = Integer(default=0)
+    tried_at = Timestamptz(null=True, default=None, help_text="The end of the last try.")
+    duration_ms = Integer(null=True, default=None)
+    status_code = Integer(null=True, default=None)
+    answer = Text(null=True, default=None, help_text="The start of the last answer.")
+    error = Varchar(length=300, null=True, default=None)
+
+
+class WebhookProgress(Table, tablename="webhook_progress"):
+    """One row; its lock allows one process at a time to queue deliveries."""
+
+    id = BigSerial(primary_key=True)
+    position = BigInt(default=None, help_text="All events up to it are queued.")
+
+
 class FlavorTotal(Table, tablename="flavor_total"):
     """The totals of a flavor by order status; `orders` counts the orders with a line of it."""
 
@@ -377,11 +500,16 @@ class FlavorTotal(Table, tablename="flavor_total"):
 
 
 class FlavorDay(Table, tablename="flavor_day"):
-    """The totals of a flavor by order status and by the UTC day of placing."""
+    """The totals of a flavor by order status and by the day of placing.
+
+    A row has both days: in UTC, and in the time zone of the installation. So it counts for exactly
+    one day in either zone, also when clocks change, and a day has two rows at most.
+    """
 
     id = BigSerial(primary_key=True)
     flavor = reference(Flavor, index=False)
     day = Date(default=None)
+    local_day = Date(default=None)
     status = Word(tuple(states.ORDER), default=None)
     quantity = BigInt(default=None)
     orders = BigInt(default=0)
@@ -395,6 +523,7 @@ class CustomerDay(Table, tablename="customer_day"):
     id = BigSerial(primary_key=True)
     user = reference(User, index=False)
     day = Date(default=None)
+    local_day = Date(default=None)
     status = Word(tuple(states.ORDER), default=None)
     quantity = BigInt(default=None)
     orders = BigInt(default=None)
@@ -407,6 +536,7 @@ class DayTotal(Table, tablename="day_total"):
 
     id = BigSerial(primary_key=True)
     day = Date(default=None)
+    local_day = Date(default=None)
     status = Word(tuple(states.ORDER), default=None)
     quantity = BigInt(default=0)
     orders = BigInt(default=None)
@@ -414,16 +544,50 @@ class DayTotal(Table, tablename="day_total"):
     refunded = BigInt(default=0)
 
 
+class QuarterTotal(Table, tablename="quarter_total"):
+    """The totals of all orders by order status and quarter of an hour, for parts of a day."""
+
+    id = BigSerial(primary_key=True)
+    quarter = BigInt(default=None, help_text="The number of quarters of an hour since 1970.")
+    status = Word(tuple(states.ORDER), default=None)
+    quantity = BigInt(default=None)
+    orders = BigInt(default=None)
+    revenue = BigInt(default=None)
+    refunded = BigInt(default=None)
+
+
+class PaymentDay(Table, tablename="payment_day"):
+    """The totals of payments that have ended, by kind, state and the day of placing their orders.
+
+    They have the same sums as the other totals: `quantity` is the number of payments, `revenue`
+    their amount.
+    """
+
+    id = BigSerial(primary_key=True)
+    kind = Word(states.PAYMENT_KINDS, default=None)
+    state = Word(tuple(states.PAYMENT), default=None)
+    day = Date(default=None)
+    local_day = Date(default=None)
+    quantity = BigInt(default=None)
+    orders = BigInt(default=None)
+    revenue = BigInt(default=None)
+    refunded = BigInt(default=None)
+
+
 class TotalChange(Table, tablename="total_change"):
-    """A change that is not yet part of the totals: of a flavor's totals, or of a customer's."""
+    """A change that is not yet part of the totals: of a flavor, of a customer, or of payments."""
 
     id = BigSerial(primary_key=True)
     # Plain numbers: the order of the same transaction refers to the flavor and to the customer, and
     # PostgreSQL would check each foreign key of each row.
     flavor = BigInt(null=True, default=None)
     user = BigInt(null=True, default=None)
+    kind = Word(states.PAYMENT_KINDS, null=True, default=None)
+    state = Word(tuple(states.PAYMENT), null=True, default=None)
     day = Date(default=None)
-    status = Word(tuple(states.ORDER), default=None)
+    local_day = Date(default=None)
+    quarter = BigInt(default=None)
+    status = Word(tuple(states.ORDER), default=None, help_text="Of the order.")
     quantity = BigInt(default=None)
     orders = BigInt(default=None)
     revenue = BigInt(default=None)
@@ -435,6 +599,7 @@ class TotalProgress(Table, tablename="total_progress"):
 
     id = BigSerial(primary_key=True)
     start = BigInt(default=None, help_text="All changes before this id are applied.")
+    time_zone = Varchar(length=64, default="UTC", help_text="The zone of all `local_day`.")
 
 
 class _Sums:
@@ -461,6 +626,7 @@ class CurrentFlavorDay(_Sums, Table, tablename="current_flavor_day"):
 
     flavor = BigInt()
     day = Date()
+    local_day = Date()
 
 
 class CurrentCustomerDay(_Sums, Table, tablename="current_customer_day"):
@@ -468,12 +634,31 @@ class CurrentCustomerDay(_Sums, Table, tablename="current_customer_day"):
 
     user = BigInt()
     day = Date()
+    local_day = Date()
 
 
 class CurrentDayTotal(_Sums, Table, tablename="current_day_total"):
     """The totals of all orders by order status and day, exact at any time."""
 
     day = Date()
+    local_day = Date()
+
+
+class CurrentQuarterTotal(_Sums, Table, tablename="current_quarter_total"):
+    """The totals of all orders by order status and quarter of an hour, exact at any time."""
+
+    quarter = BigInt()
+
+
+class CurrentPaymentDay(Table, tablename="current_payment_day"):
+    """The totals of payments that have ended, exact at any time."""
+
+    kind = Varchar()
+    state = Varchar()
+    day = Date()
+    local_day = Date()
+    quantity = BigInt()
+    revenue = BigInt()
 
 
 APP_CONFIG = AppConfig(
@@ -484,22 +669,32 @@ APP_CONFIG = AppConfig(
         PaymentMethodOwner,
         Session,
         RefreshToken,
+        ApiKey,
+        PasswordLink,
         Flavor,
         StockMove,
         Change,
         Order,
         OrderLine,
+        ImportedRow,
+        ImportedKey,
         IdempotencyKey,
         Payment,
+        RefundLine,
         Notice,
         Job,
         Event,
         Unpublished,
         Feed,
+        WebhookEndpoint,
+        WebhookDelivery,
+        WebhookProgress,
         FlavorTotal,
         FlavorDay,
         CustomerDay,
         DayTotal,
+        QuarterTotal,
+        PaymentDay,
         TotalChange,
         TotalProgress,
     ],

@@ -17,15 +17,23 @@ from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-from taskiq import AsyncBroker, BrokerMessage
-from taskiq.exceptions import SendTaskError
-from taskiq_redis import RedisStreamBroker
-
 from icecream import settings
-from icecream.runtime import background, logs
+from icecream.runtime import background, logs, optional_imports
 from icecream.settings import checks
+
+# Taskiq supports dependencies of FastAPI, which is only installed for Piccolo Admin, and calls its
+# own dashboard with aiohttp. The client of Redis supports OpenTelemetry. Importing them takes
+# longer than importing all other packages together.
+with (
+    optional_imports.hidden("fastapi", "opentelemetry"),
+    optional_imports.replaced("aiohttp"),
+):
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
+    from taskiq import AsyncBroker, BrokerMessage
+    from taskiq.exceptions import SendTaskError
+    from taskiq.receiver import Receiver
+    from taskiq_redis import RedisStreamBroker
 
 log = logging.getLogger(__name__)
 # The maximum number of waiting messages. With a longer queue, a sweep finds the work just as soon.
@@ -34,6 +42,8 @@ MAX_STREAM_ENTRIES = 100_000
 NOTIFY_TIMEOUT_SECONDS = 1.0
 # The time without calls to an unreachable Redis.
 RETRY_DELAY_SECONDS = 2.0
+# The errors of a notification that Redis did not take.
+NOTIFY_ERRORS = (SendTaskError, RedisError, OSError, TimeoutError)
 # The time between two probes that write and read Redis, for any number of callers.
 PROBE_INTERVAL_SECONDS = 1.0
 OUTAGE_EFFECT = "; payments continue with the sweep"
@@ -226,3 +236,16 @@ async def open_broker() -> AsyncIterator[None]:
         yield
     finally:
         await broker.shutdown()
+
+
+async def listen(stop: asyncio.Event, concurrency: int, grace_seconds: float) -> None:
+    """Carry out the tasks of notifications until `stop`, at most `concurrency` at a time."""
+    receiver = Receiver(
+        broker,
+        max_async_tasks=concurrency,
+        run_startup=False,
+        wait_tasks_timeout=grace_seconds,
+    )
+    await receiver.listen(stop)
+    if not stop.is_set():
+        raise RuntimeError("the listener ended unexpectedly")

@@ -5,12 +5,10 @@ import logging
 import time
 from collections.abc import Sequence
 
-from redis.exceptions import RedisError
-from taskiq.exceptions import SendTaskError
-
 from icecream import database, settings
 from icecream.runtime import logs
 from tasks.broker import (
+    NOTIFY_ERRORS,
     NOTIFY_TIMEOUT_SECONDS,
     OUTAGE_EFFECT,
     RETRY_DELAY_SECONDS,
@@ -44,9 +42,16 @@ def can_notify() -> bool:
 
 
 async def notify_workers(payments: list[int], customers: Sequence[int] = ()) -> None:
-    """Notify workers of payments to be carried out; a sweep finds them if this fails."""
-    if not can_notify():
-        return
+    """Notify workers of payments to be carried out, if there are any.
+
+    Errors are only logged: the payments are committed, and a sweep finds them.
+    """
+    if payments and can_notify():
+        with logs.log_errors(log, "The notification of the workers"):
+            await _send_notification(payments, customers)
+
+
+async def _send_notification(payments: list[int], customers: Sequence[int]) -> None:
     if isinstance(broker, RedisBroker):
         if (
             broker.unavailable_since is not None
@@ -56,7 +61,7 @@ async def notify_workers(payments: list[int], customers: Sequence[int] = ()) -> 
         try:
             async with asyncio.timeout(NOTIFY_TIMEOUT_SECONDS):
                 await carry_out_payments.kiq(payments, customers)
-        except (SendTaskError, RedisError, OSError, TimeoutError) as error:
+        except NOTIFY_ERRORS as error:
             broker.record_failure(error)
         else:
             broker.record_success()

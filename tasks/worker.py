@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from taskiq.receiver import Receiver
-
 from icecream import settings
 from icecream.idempotency import keys
 from icecream.payments import providers, reconciliation, webhook_inbox
 from icecream.payments.executor import Executor
 from icecream.runtime import background
+from icecream.webhooks import deliveries, queueing
+from icecream.webhooks.delivering import Deliverer
 from tasks import notify, periodic
-from tasks.broker import broker
+from tasks.broker import broker, listen
 
 # Each payment in flight only waits for the provider.
 MAX_PAYMENTS_IN_FLIGHT = 50
@@ -22,6 +22,8 @@ SHUTDOWN_GRACE_SECONDS = 6.0
 LISTENER_STOP_SECONDS = 1.0
 # The interval of the searches for expired keys, old webhook events, and a due reconciliation.
 PRUNE_INTERVAL_SECONDS = 60.0
+# The interval of the searches for new events and due deliveries of webhooks.
+WEBHOOK_INTERVAL_SECONDS = 0.5
 Step = Callable[[], Awaitable[bool]]
 
 
@@ -33,6 +35,7 @@ async def run_worker(concurrency: int = MAX_PAYMENTS_IN_FLIGHT) -> AsyncIterator
     lease, timeout = current.lease, current.payment_timeout
     executor = Executor(provider, slots=concurrency, lease_seconds=lease, timeout=timeout)
     inbox = webhook_inbox.WebhookInbox(provider, lease_seconds=lease, timeout=timeout)
+    deliverer = Deliverer(current.webhook_private_networks)
     broker.state.executor = executor
     broker.is_worker_process = True
     periodic_tasks = {
@@ -42,6 +45,9 @@ async def run_worker(concurrency: int = MAX_PAYMENTS_IN_FLIGHT) -> AsyncIterator
         _start_periodic(
             "prune of the webhook inbox", webhook_inbox.prune_events, PRUNE_INTERVAL_SECONDS
         ),
+        _start_periodic("queue of webhooks", queueing.queue_events, WEBHOOK_INTERVAL_SECONDS),
+        _start_periodic("prune of webhooks", deliveries.prune_deliveries, PRUNE_INTERVAL_SECONDS),
+        _start_periodic("sweep of webhooks", deliverer.sweep, WEBHOOK_INTERVAL_SECONDS),
         _start_periodic(
             "reconciliation",
             lambda: reconciliation.reconcile_if_due(provider),
@@ -52,7 +58,8 @@ async def run_worker(concurrency: int = MAX_PAYMENTS_IN_FLIGHT) -> AsyncIterator
     if notify.can_notify():
         jobs.add(
             background.start_task(
-                "notification listener", lambda: _listen_for_notifications(stop, concurrency)
+                "notification listener",
+                lambda: listen(stop, concurrency, SHUTDOWN_GRACE_SECONDS),
             )
         )
     try:
@@ -61,7 +68,9 @@ async def run_worker(concurrency: int = MAX_PAYMENTS_IN_FLIGHT) -> AsyncIterator
         stop.set()
         for task in periodic_tasks:
             task.cancel()
-        await executor.close(SHUTDOWN_GRACE_SECONDS)
+        await asyncio.gather(
+            executor.close(SHUTDOWN_GRACE_SECONDS), deliverer.close(SHUTDOWN_GRACE_SECONDS)
+        )
         await provider.close()
         await asyncio.wait(jobs, timeout=LISTENER_STOP_SECONDS)
         await background.cancel_tasks(jobs)
@@ -69,16 +78,3 @@ async def run_worker(concurrency: int = MAX_PAYMENTS_IN_FLIGHT) -> AsyncIterator
 
 def _start_periodic(name: str, step: Step, interval: float) -> asyncio.Task[None]:
     return background.start_task(name, lambda: periodic.run_periodically(step, interval))
-
-
-async def _listen_for_notifications(stop: asyncio.Event, concurrency: int) -> None:
-    """Listen for notifications until the worker stops."""
-    receiver = Receiver(
-        broker,
-        max_async_tasks=concurrency,
-        run_startup=False,
-        wait_tasks_timeout=SHUTDOWN_GRACE_SECONDS,
-    )
-    await receiver.listen(stop)
-    if not stop.is_set():
-        raise RuntimeError("the listener ended unexpectedly")

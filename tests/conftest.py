@@ -49,13 +49,22 @@ from icecream import app, bootstrap, database, settings
 from icecream.accounts import refresh_tokens
 from icecream.database import postgres, queue_start
 from icecream.feed import events, publisher
-from icecream.http import rate_limits
+from icecream.http import login_counts, rate_limits
 from icecream.orders import placing
 from icecream.payments import executor, leases, settlement
 from icecream.payments.providers import Answer, Charge, Declined, Refund, Request, Succeeded
 from icecream.reporting import applying
 from icecream.runtime import logs, passwords
-from icecream.tables import Flavor, Job, Notice, Payment, StockMove, User
+from icecream.tables import (
+    Flavor,
+    Job,
+    Notice,
+    OrderLine,
+    Payment,
+    RefundLine,
+    StockMove,
+    User,
+)
 from tests import log_secrets
 
 os.chdir(_here)
@@ -195,7 +204,7 @@ def no_secret_is_logged(secret_finder: log_secrets.SecretFinder) -> Iterator[Non
 @pytest.fixture(autouse=True)
 def forget_counted_requests() -> None:
     """Forget the requests of earlier tests: they all come from one address."""
-    rate_limits._storage.reset()
+    login_counts.in_memory.cache_clear()
     rate_limits.request_counts.clear()
 
 
@@ -203,6 +212,9 @@ def forget_counted_requests() -> None:
 async def opened(anyio_backend: str) -> AsyncIterator[None]:
     """The migrated database, open for the whole run in one event loop."""
     async with database.open_pool():
+        if WHICH == "sqlite":
+            # Like the PostgreSQL of the tests: commits of this process do not wait for the disk.
+            await database.DB.run_ddl("PRAGMA synchronous = OFF")
         await bootstrap.migrate(lambda line: None)
         yield
 
@@ -308,6 +320,14 @@ async def publish_all() -> int:
     while await publisher.publish_events():
         pass
     return (await events.read_last_event()).position
+
+
+async def refund_line(order: int) -> None:
+    """Store a refunded line of an order; only its row matters."""
+    (line,) = await OrderLine.select(OrderLine.id).where(OrderLine.order == order).limit(1)
+    (payment,) = await Payment.select(Payment.id).where(Payment.order == order).limit(1)
+    values = {"payment": payment["id"], "line": line["id"], "quantity": 1, "restocked": False}
+    await RefundLine.insert(RefundLine(**values))
 
 
 async def apply_all() -> None:

@@ -3,8 +3,10 @@
 import logging
 import re
 
-# Tokens, the provider's keys, and payment methods.
-FORMATS = re.compile(r"eyJ[\w-]+\.[\w-]+|\b[sr]k_(?:test|live)_\w+|\bwhsec_\w+|\bpm_\w+")
+# Tokens, API keys, the provider's keys, and payment methods.
+FORMATS = re.compile(
+    r"eyJ[\w-]+\.[\w-]+|\bice_[0-9a-f]+_\w+|\b[sr]k_(?:test|live)_\w+|\bwhsec_\w+|\bpm_\w+"
+)
 # The address of the application in this process.
 CLIENT_OF_TESTS = "http://test/"
 # These are not texts of a record.

@@ -7,9 +7,9 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
@@ -42,7 +42,9 @@ async def main():
     async with database.open_pool():
         await ledger.check()
         print(json.dumps({
-            "orders": await Order.select(Order.id, Order.status).order_by(Order.id),
+            "orders": await Order.select(
+                Order.id, Order.status, Order.fulfilment
+            ).order_by(Order.id),
             "payments": await Payment.select(Payment.order, Payment.state, Payment.tries),
             "jobs": [row["kind"] for row in await Job.select(Job.kind)],
         }))
@@ -147,13 +149,18 @@ def _living() -> dict[int, Living]:
 def freeze(pid: int) -> Iterator[None]:
     """Stop a process and its children by SIGSTOP; other processes wait for their answers."""
     family = [pid, *(child for child, one in _living().items() if one.parent == pid)]
-    for one in family:
-        os.kill(one, signal.SIGSTOP)
+    _signal_all(family, signal.SIGSTOP)
     try:
         yield
     finally:
-        for one in family:
-            os.kill(one, signal.SIGCONT)
+        _signal_all(family, signal.SIGCONT)
+
+
+def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        # A child may have ended just now.
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 class Shop:
@@ -220,7 +227,11 @@ class Shop:
             self._passwords.add(words[words.index("--password") + 1])
         done = self._python("-m", "icecream", *words, **settings)
         # The API documents and the help contain examples of secrets.
-        if not {"openapi", "postman", "--help", "-h"} & set(words):
+        # And a new API key, and the secret of a webhook, are shown once.
+        if not {"openapi", "postman", "webhooks", "--help", "-h"} & set(words) and words[:2] != (
+            "keys",
+            "create",
+        ):
             self._check_secrets(done.stdout, self.environment | settings)
         return done
 

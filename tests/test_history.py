@@ -3,12 +3,12 @@
 import asyncio
 import random
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from icecream import database
 from icecream.payments import executor
 from icecream.payments.providers import Answer, Declined, OutcomeUnknown, Request
 from icecream.tables import CurrentFlavorTotal, Event, Flavor, Job, Order, OrderLine, Payment
@@ -86,7 +86,7 @@ class History:
         some = self._chance.sample(rows, min(3, len(rows)))
         # Make payments without an answer due again at once.
         if again := [row["id"] for row in some if row["state"] == "unknown"]:
-            await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject.is_in(again))
+            await Job.update({Job.run_at: await database.now()}).where(Job.subject.is_in(again))
         await self._executor.execute([row["id"] for row in some])
 
     async def _receive(self) -> None:

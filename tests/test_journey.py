@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import servers
+from tests import client_program, servers
 from tests.conftest import ADMIN_PASSWORD, WHICH
 from tests.processes import Process, Shop, until
 
@@ -43,7 +43,7 @@ def test_orders_of_a_new_customer_are_paid(shop: Shop) -> None:
     shop.environment |= {"ICECREAM_PAYMENT_DELAY": "1", "ICECREAM_PAYMENT_TIMEOUT": "1.5"}
     opened(shop)
     pair = shop.sign_in("admin", ADMIN_PASSWORD)
-    assert list(pair) == ["access", "refresh"]
+    assert list(pair) == ["access", "refresh", "expires_in"]
 
     added = shop.http.post("/api/flavors/add/", data={"name": "Choclate"})
     assert added.status_code == 201
@@ -87,10 +87,16 @@ def test_orders_of_a_new_customer_are_paid(shop: Shop) -> None:
 
     for _ in range(2):
         again = shop.http.post("/api/token/refresh/", data={"refresh": pair["refresh"]})
-        assert list(again.json()) == ["access", "refresh"]
+        assert list(again.json()) == ["access", "refresh", "expires_in"]
         shop.http.headers["Authorization"] = f"Bearer {again.json()['access']}"
         assert shop.http.get("/api/orders/").json() == ended
     assert "every rule holds" in shop.run("doctor").stdout
+
+
+def test_a_program_with_the_python_client_orders_and_refunds(shop: Shop) -> None:
+    shop.environment["ICECREAM_PAYMENT_FAILURE_RATE"] = "0"
+    opened(shop)
+    client_program.run(str(shop.http.base_url), ADMIN_PASSWORD)
 
 
 def test_all_orders_settle_once_when_the_worker_is_killed(

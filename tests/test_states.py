@@ -9,9 +9,19 @@ from icecream import states
 
 
 def test_every_state_that_is_led_to_exists() -> None:
-    for arrows in (states.ORDER, states.PAYMENT):
+    for arrows in (states.ORDER, states.PAYMENT, states.FULFILMENT):
         for following in arrows.values():
             assert set(following) <= set(arrows)
+
+
+def test_each_step_of_a_fulfilment_can_be_taken_back() -> None:
+    for state, following in states.FULFILMENT.items():
+        for after in following:
+            assert state in states.FULFILMENT[after]
+
+
+def test_an_event_is_a_status_or_a_step_of_the_fulfilment_and_not_both() -> None:
+    assert not set(states.ORDER) & set(states.FULFILMENT)
 
 
 def test_final_states_do_not_change() -> None:
@@ -52,4 +62,6 @@ def test_the_documentation_shows_these_very_states_and_no_others() -> None:
     top, shown = Path(__file__).parents[1], []
     for page in (top / "README.md", *(top / "docs").glob("*.md")):
         shown += re.findall(r"```mermaid\n(stateDiagram.*?)\n```", page.read_text(), re.DOTALL)
-    assert sorted(shown) == sorted(map(states.mermaid_diagram, (states.ORDER, states.PAYMENT)))
+    assert sorted(shown) == sorted(
+        map(states.mermaid_diagram, (states.ORDER, states.PAYMENT, states.FULFILMENT))
+    )

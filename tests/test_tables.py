@@ -43,6 +43,8 @@ REFUSED = [
     "UPDATE orders SET refunded = -1 WHERE id = {order}",
     "UPDATE orders SET refunded = total + 1 WHERE id = {order}",
     "UPDATE orders SET status = 'lost' WHERE id = {order}",
+    "UPDATE orders SET fulfilment = 'lost' WHERE id = {order}",
+    "UPDATE orders SET fulfilment = NULL WHERE id = {order}",
     "UPDATE payment SET state = 'maybe' WHERE id = {payment}",
     "UPDATE payment SET kind = 'gift' WHERE id = {payment}",
     "UPDATE payment SET amount = -1 WHERE id = {payment}",

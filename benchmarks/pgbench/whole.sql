@@ -20,28 +20,8 @@ WITH placed AS (
     RETURNING id
 )
 INSERT INTO job (kind, subject, customer, run_at, tries) SELECT 'charge', id, 1, now(), 0 FROM payments;
-INSERT INTO flavor_total AS old (flavor, status, quantity, orders, revenue, refunded)
-VALUES (:flavor, 'pending', :orders, :orders, :orders * 250, 0)
-ON CONFLICT (flavor, status) DO UPDATE SET
-    quantity = old.quantity + excluded.quantity,
-    orders = old.orders + excluded.orders,
-    revenue = old.revenue + excluded.revenue;
-INSERT INTO flavor_day AS old (flavor, day, status, quantity, orders, revenue, refunded)
-VALUES (:flavor, (now() AT TIME ZONE 'UTC')::date, 'pending', :orders, :orders, :orders * 250, 0)
-ON CONFLICT (flavor, day, status) DO UPDATE SET
-    quantity = old.quantity + excluded.quantity,
-    orders = old.orders + excluded.orders,
-    revenue = old.revenue + excluded.revenue;
-INSERT INTO customer_day AS old ("user", day, status, quantity, orders, revenue, refunded)
-VALUES (1, (now() AT TIME ZONE 'UTC')::date, 'pending', :orders, :orders, :orders * 250, 0)
-ON CONFLICT ("user", day, status) DO UPDATE SET
-    quantity = old.quantity + excluded.quantity,
-    orders = old.orders + excluded.orders,
-    revenue = old.revenue + excluded.revenue;
-INSERT INTO day_total AS old (day, status, quantity, orders, revenue, refunded)
-VALUES ((now() AT TIME ZONE 'UTC')::date, 'pending', :orders, :orders, :orders * 250, 0)
-ON CONFLICT (day, status) DO UPDATE SET
-    quantity = old.quantity + excluded.quantity,
-    orders = old.orders + excluded.orders,
-    revenue = old.revenue + excluded.revenue;
+INSERT INTO total_change (flavor, "user", day, local_day, quarter, status, quantity, orders, revenue, refunded)
+SELECT flavor, "user", (now() AT TIME ZONE 'UTC')::date, (now() AT TIME ZONE 'UTC')::date,
+    extract(epoch FROM now())::bigint / 900, 'pending', :orders, :orders, :orders * 250, 0
+FROM (VALUES (:flavor::bigint, NULL::bigint), (NULL, 1)) AS changed (flavor, "user");
 COMMIT;

@@ -2,7 +2,16 @@
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.rows import comparisons, durations, growing, payments, processes, reading
+from benchmarks.rows import (
+    comparisons,
+    durations,
+    files,
+    growing,
+    payments,
+    processes,
+    reading,
+    webhooks,
+)
 from benchmarks.run import Run
 from benchmarks.table import TableLine
 
@@ -19,17 +28,21 @@ DEFAULT: tuple[Row, ...] = (
     processes.scaling,
     processes.far,
     processes.lone,
+    processes.slow,
     reading.reads,
     processes.memory,
     processes.start,
     payments.pickup,
     payments.fair,
     payments.settling,
+    webhooks.webhooks,
 )
 # The rows of `make bench-long`: they take ten minutes or more each, or fill large databases.
 LONG: tuple[Row, ...] = (
     reading.large,
+    reading.pages,
     growing.growth,
+    files.imported,
     payments.queued,
     durations.held,
     durations.young,

@@ -1,7 +1,7 @@
 """Rows about payments: their delay, fairness between customers, and the speed of a worker."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from benchmarks import history, peers, services
@@ -93,9 +93,14 @@ def settling(run: Run) -> Iterator[TableLine]:
 
 def measure_worker(service: Service, seconds: float) -> float:
     """Return the orders that a worker settles per second, if it runs only for this measurement."""
+    return with_worker(service, lambda begin: service.measure_settled(begin, seconds))
+
+
+def with_worker(service: Service, measure: Callable[[Callable[[], object]], float]) -> float:
+    """Return a figure of a worker, which the measurement begins and which is stopped after it."""
     begun = len(service.processes)
     try:
-        return service.measure_settled(service.start_worker, seconds)
+        return measure(service.start_worker)
     finally:
         for worker in service.processes[begun:]:
             service.stop_process(worker)

@@ -4,12 +4,14 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-from benchmarks import lock_waits, services
+from benchmarks import lock_waits, services, slow_connections
+from benchmarks.load import Load
 from benchmarks.run import CONNECTIONS, MANY_CONNECTIONS, Run, at_least, at_most, rates
 from benchmarks.service import Service
 from benchmarks.table import TableLine
 
 MAX_LOCK_WAITS_PERCENT = 2.0
+SLOW_CONNECTIONS = 1000
 
 
 def ceiling(run: Run) -> Iterator[TableLine]:
@@ -84,6 +86,26 @@ def lone(run: Run) -> Iterator[TableLine]:
             unbatched=lambda: peer.orders(1, run.seconds).p50,
         )
     yield TableLine("p50, 1 connection", at_most(1.05), ours, "unbatched", theirs, unit="ms")
+
+
+def slow(run: Run) -> Iterator[TableLine]:
+    """Compare orders while 1,000 slow connections are held against orders without them."""
+    with services.ours() as our:
+        place = partial(our.orders, CONNECTIONS, run.seconds)
+
+        def place_among_slow() -> Load:
+            with slow_connections.holding(our.port, SLOW_CONNECTIONS):
+                return place()
+
+        ours, alone = run.measure_in_turns(slow=place_among_slow, alone=place)
+    yield TableLine(
+        f"p99 of orders beside {SLOW_CONNECTIONS:,} slow connections",
+        at_most(2),
+        [load.p99 for load in ours],
+        "without them",
+        [load.p99 for load in alone],
+        unit="ms",
+    )
 
 
 def memory(run: Run) -> Iterator[TableLine]:

@@ -1,14 +1,16 @@
 """Rows about reads, also from very large databases."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from statistics import median
 
 import httpx
 
 from benchmarks import history, services
 from benchmarks.run import CONNECTIONS, Run, at_least, at_most, rates
-from benchmarks.service import Service
+from benchmarks.service import PASSWORD, Service
 from benchmarks.table import TableLine
 
 # The path, the label and the bound of each read.
@@ -16,6 +18,16 @@ READS = {
     "flavors": ("/api/flavors/", "flavors", 0.75),
     "own": ("/api/orders/", "own orders (100)", 0.3),
     "stats": ("/api/stats/", "stats", 0.75),
+}
+ORDERS_BEHIND_PAGES = 1_000_000
+# The label and the path of each page. The shop has nearly all of the orders.
+PAGES = {
+    "page of orders": "/staff/orders/",
+    "search for a number": "/staff/orders/?search=500000",
+    "search for a shop": "/staff/orders/?search=shop",
+    "failed orders": "/staff/orders/?status=failed",
+    "page of an order": "/staff/orders/500000/",
+    "dashboard of 30 days": "/dashboard/?period=30d",
 }
 
 
@@ -59,6 +71,41 @@ def large(run: Run) -> Iterator[TableLine]:
         yield TableLine(
             f"memory for a list of {run.orders // 100:,}", at_most(10, "MB"), grown, unit="MB"
         )
+
+
+def pages(run: Run) -> Iterator[TableLine]:
+    """Measure the pages of staff with a million orders, one request after the other."""
+    with filled(run, ORDERS_BEHIND_PAGES) as our, _browser(our) as browser:
+        found = run.measure_in_turns(
+            **{
+                label: partial(_median_time, browser, path, run.seconds)
+                for label, path in PAGES.items()
+            }
+        )
+    for label, p50 in zip(PAGES, found, strict=True):
+        line = f"{label}, {ORDERS_BEHIND_PAGES:,} orders"
+        yield TableLine(line, at_most(50, "ms"), p50, unit="ms")
+
+
+@contextmanager
+def _browser(service: Service) -> Iterator[httpx.Client]:
+    """Yield a client that has signed in to the pages."""
+    with httpx.Client(base_url=service.address, timeout=60) as client:
+        client.post("/sign-in/", data={"username": "admin", "password": PASSWORD})
+        yield client
+
+
+def _median_time(browser: httpx.Client, path: str, seconds: float) -> float:
+    """Return the median time of the requests for a page, in milliseconds."""
+    times: list[float] = []
+    end = time.monotonic() + seconds
+    while not times or time.monotonic() < end:
+        began = time.perf_counter()
+        answer = browser.get(path)
+        times.append(1000 * (time.perf_counter() - began))
+        if answer.status_code != 200:
+            raise RuntimeError(f"{path} answered {answer.status_code}")
+    return median(times)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from icecream.accounts import tokens
 from icecream.runtime.logs import security
 from icecream.tables import RefreshToken, User
 
+ACCESS_SECONDS = int(tokens.ACCESS_LIFETIME.total_seconds())
 REFRESH_LIFETIME = timedelta(days=7)
 # A used token may be sent again for this time after its first use. A replaced successor stays valid
 # for this time. Requests that were sent at the same time may arrive this far apart on a slow
@@ -32,10 +33,14 @@ Jwt = Annotated[
 
 
 class Pair(Struct):
-    """Send `access` as `Authorization: Bearer ...`; exchange `refresh` for the next pair."""
+    """Send `access` as `Authorization: Bearer ...`; exchange `refresh` for the next pair.
+
+    `access` expires in `expires_in` seconds (RFC 6749, 5.1).
+    """
 
     access: Jwt
     refresh: Jwt
+    expires_in: Annotated[int, Meta(ge=1, le=ACCESS_SECONDS)] = ACCESS_SECONDS
 
 
 def _hash_id(jti: str) -> str:

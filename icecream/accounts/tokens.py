@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import jwt
 import msgspec
@@ -114,8 +114,16 @@ class AccessToken(SignedToken):
         return payload
 
 
+class Credential(Protocol):
+    """What a caller sent to prove who it is: an access token or an API key."""
+
+    @property
+    def exp(self) -> datetime:
+        """The time at which it expires."""
+
+
 class _CachedToken(Struct):
-    token: AccessToken
+    token: Credential
     user: User
     checked_at: float
     is_being_checked: bool = False
@@ -125,11 +133,11 @@ class _Check(Struct):
     """A full check of a token, which began at this (monotonic) time."""
 
     began_at: float
-    task: asyncio.Task[tuple[AccessToken, User]]
+    task: asyncio.Task[tuple[Credential, User]]
 
 
 class TokenCache:
-    """A cache of tokens that were recently found valid, which saves queries.
+    """A cache of tokens and API keys that were recently found valid, which saves queries.
 
     After half of `max_age_seconds`, one request checks the token again in full, while the others
     still use the cache. So a revoked token works for at most `max_age_seconds` more in any process.
@@ -142,7 +150,7 @@ class TokenCache:
         self._checks: dict[str, _Check] = {}
         self._forgotten_at = 0.0
 
-    def find(self, encoded: str) -> tuple[AccessToken, User] | None:
+    def find(self, encoded: str) -> tuple[Credential, User] | None:
         """Return the token and its user; None if the caller must check it in full."""
         if (cached := self._cached.get(encoded)) is None:
             return None
@@ -156,8 +164,8 @@ class TokenCache:
         return cached.token, cached.user
 
     async def check(
-        self, encoded: str, verify: Callable[[], Coroutine[Any, Any, tuple[AccessToken, User]]]
-    ) -> tuple[AccessToken, User]:
+        self, encoded: str, verify: Callable[[], Coroutine[Any, Any, tuple[Credential, User]]]
+    ) -> tuple[Credential, User]:
         """Check a token in full, and cache it; calls at the same time share one check.
 
         Otherwise, if a check takes longer than the cache lasts, all requests of a busy client check
@@ -177,7 +185,7 @@ class TokenCache:
         if not task.cancelled() and task.exception() is None:
             self.store(encoded, *check.task.result(), checked_at=check.began_at)
 
-    def store(self, encoded: str, token: AccessToken, user: User, *, checked_at: float) -> None:
+    def store(self, encoded: str, token: Credential, user: User, *, checked_at: float) -> None:
         """Cache a token after a full check that began at the (monotonic) time `checked_at`."""
         self._cached.pop(encoded, None)
         if checked_at < self._forgotten_at:

@@ -1,17 +1,21 @@
 """Accounts: creating, disabling and enabling them; passwords; admin sessions."""
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any
 
 from icecream import change_history, database, errors, fields
 from icecream.accounts import refresh_tokens, tokens
 from icecream.runtime import passwords
 from icecream.runtime.logs import security
-from icecream.tables import SESSION_WRITE_INTERVAL, Session, User
+from icecream.tables import SESSION_WRITE_INTERVAL, PasswordLink, Session, User
 
+Username = Annotated[str, fields.one_line(100)]
+Email = Annotated[str, fields.one_line(255)]
+ADMINS_ONLY = "Only admins may change accounts of staff."
+ROLE_FLAGS = ("admin", "superuser")
 # An account with all of them is an active admin.
-ADMIN_FLAGS = ("active", "admin", "superuser")
+ADMIN_FLAGS = ("active", *ROLE_FLAGS)
 
 
 async def find_session_user(session: str, *, is_use: bool = False) -> User | None:
@@ -38,13 +42,22 @@ async def create_user(
         ValueError: the name or the password is not allowed.
         errors.AccountExists: the name or the email is in use.
     """
+    require_possible_name(name)
+    values = {"username": name, "email": email or None, "active": True}
+    roles = {"admin": staff or admin, "superuser": admin}
+    return await insert_user(values | roles, password, by=by)
+
+
+def require_possible_name(name: str) -> None:
+    """Refuse the name of a new account that is too long, or not visible.
+
+    Raises:
+        ValueError: the name is not allowed.
+    """
     if len(name) > 100 or not re.search(fields.LINE_PATTERN, name):
         raise ValueError("A name must have 1 to 100 characters, without control characters.")
     if not fields.is_visible(name):
         raise ValueError("A name must have a visible character.")
-    values = {"username": name, "email": email or None, "active": True}
-    roles = {"admin": staff or admin, "superuser": admin}
-    return await insert_user(values | roles, password, by=by)
 
 
 async def insert_user(values: dict[str, Any], password: str, *, by: int | None) -> User:
@@ -55,20 +68,53 @@ async def insert_user(values: dict[str, Any], password: str, *, by: int | None) 
         errors.AccountExists: the name or the email is in use.
     """
     hashed = await passwords.hash_password(password)
+    (user,) = await insert_users([values], hashed, by=by)
+    return user
 
-    async def insert() -> User:
-        user = User(**values, password=hashed)
-        await user.save()
-        given = {name: value for name, value in values.items() if value not in (None, False)}
-        await change_history.record_changes("user", user.id, {}, given, by=by)
-        return user
+
+async def insert_users(
+    accounts: Sequence[dict[str, Any]], hashed: str, *, by: int | None
+) -> list[User]:
+    """Store new accounts with these valid values and one hash of a password, all or nothing.
+
+    Raises:
+        errors.AccountExists: a name or an email is in use.
+    """
+
+    async def insert() -> list[User]:
+        users = [User(**values, password=hashed) for values in accounts]
+        for user, values in zip(users, accounts, strict=True):
+            await user.save()
+            given = {name: value for name, value in values.items() if value not in (None, False)}
+            await change_history.record_changes("user", user.id, {}, given, by=by)
+        return users
 
     try:
-        user = await database.transaction(insert)
+        users = await database.transaction(insert)
     except database.CONSTRAINT_VIOLATIONS:
         raise errors.AccountExists() from None
-    security.log_event("account-created", user=user.id, by=by)
-    return user
+    for user in users:
+        security.log_event("account-created", user=user.id, by=by)
+    return users
+
+
+def may_manage(by: User, *, is_staff: bool) -> bool:
+    """Return whether a user may change an account: staff those of shops, admins all."""
+    return bool(by.superuser if is_staff else by.admin)
+
+
+async def require_manager(user: int, by: User) -> None:
+    """Require that `by` may change this account, in the transaction of the change.
+
+    Raises:
+        errors.NotFound: there is no such account.
+        errors.Forbidden: it is an account of staff, and `by` is no admin.
+    """
+    row = await User.select(User.admin).where(User.id == user).first()
+    if row is None:
+        raise errors.NotFound
+    if not may_manage(by, is_staff=row["admin"]):
+        raise errors.Forbidden(ADMINS_ONLY)
 
 
 async def find_user_id(name: str) -> int:
@@ -116,10 +162,10 @@ async def edit_user(
     also_last_admin: bool = False,
     further: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Change an account, all or nothing; `further` changes are in the same transaction.
+    """Change an account, all or nothing; `further` changes come first, in the same transaction.
 
-    A new password and disabling end all its tokens and sessions; without the staff role, its
-    sessions in the admin end.
+    A new password and disabling end all its tokens, sessions and password links; another role ends
+    its password links, and without the staff role, its sessions end.
 
     Raises:
         errors.NotFound: there is no such account.
@@ -140,17 +186,14 @@ async def edit_user(
         rows = await database.for_no_key_update(User.select().where(User.id == user))
         if not rows:
             raise errors.NotFound()
+        if further is not None:
+            await further()
         after = values | ({"password": hashed} if hashed else {})
         changed = {name: value for name, value in after.items() if rows[0][name] != value}
         if changed:
             await User.update(**changed).where(User.id == user)
             await change_history.record_changes("user", user, rows[0], changed, by=by)
-        if "password" in changed or not changed.get("active", True):
-            await _end_sessions(user)
-        elif not changed.get("admin", True):
-            await Session.delete().where(Session.user_id == user)
-        if further is not None:
-            await further()
+        await _end_access(user, changed)
 
     try:
         await database.transaction(change)
@@ -159,6 +202,18 @@ async def edit_user(
     tokens.token_cache.forget(user)
     if changed:
         security.log_event("account-changed", user=user, by=by, fields=",".join(changed))
+
+
+async def _end_access(user: int, changed: dict[str, Any]) -> None:
+    """End what a change of an account must not leave valid."""
+    is_locked_out = "password" in changed or not changed.get("active", True)
+    if is_locked_out:
+        await _end_sessions(user)
+    elif not changed.get("admin", True):
+        await Session.delete().where(Session.user_id == user)
+    if is_locked_out or not changed.keys().isdisjoint(ROLE_FLAGS):
+        # Staff who created a link for a shop must not get the account's new rights with it.
+        await PasswordLink.delete().where(PasswordLink.user == user)
 
 
 async def _require_another_admin(user: int) -> None:

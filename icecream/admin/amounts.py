@@ -1,4 +1,4 @@
-"""Amounts in Piccolo's tables and forms: as people write them, not in minor units."""
+"""Amounts in Piccolo's models and tables: as people write them, not in minor units."""
 
 from typing import Any
 
@@ -7,43 +7,20 @@ from piccolo.table import Table
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from icecream import constraints, errors, fields, money, settings
+from icecream.pages import amounts
 
 COLUMN_NAMES = frozenset({"price", "unit_price", "total", "amount", "moved", "revenue", "refunded"})
-
-
-def show(minor: int) -> str:
-    """Return an amount with its currency, as the pages show it."""
-    return money.format_amount(minor, settings.load().currency, settings.load().locale)
 
 
 def _show_number(minor: int) -> str:
     return money.format_number(minor, settings.load().currency, settings.load().locale)
 
 
-def parse(field: str, text: str, *, low: int = 0, high: int = fields.MAX_ID) -> int:
-    """Return the minor units of an amount that a person typed.
-
-    Raises:
-        constraints.InvalidValue: it is no possible amount; the message shows a valid one.
-    """
-    try:
-        minor = money.parse_amount(text, settings.load().currency, settings.load().locale)
-    except ValueError as error:
-        raise constraints.InvalidValue(field, f"must be {error}") from None
-    if not low <= minor <= high:
-        raise constraints.InvalidValue(field, f"must be from {show(low)} to {show(high)}")
-    if minor % settings.load().amount_step:
-        step = show(settings.load().amount_step)
-        reason = "the payment provider accepts no other amounts"
-        raise constraints.InvalidValue(field, f"must be a multiple of {step}: {reason}")
-    return minor
-
-
 def _parse_text(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return parse("amount", value)
+        return amounts.parse("amount", value)
     except constraints.InvalidValue as error:
         # The message that Piccolo's page shows after the name of the field.
         raise PydanticCustomError("amount", "{words}", {"words": error.predicate}) from None
@@ -92,6 +69,6 @@ def parse_value(column: Column, value: Any) -> int | None:
         return None
     try:
         text = value if isinstance(value, str) else ""
-        return parse(name, text, high=high if isinstance(high, int) else fields.MAX_ID)
+        return amounts.parse(name, text, high=high if isinstance(high, int) else fields.MAX_ID)
     except constraints.InvalidValue as error:
         raise errors.ValidationFailed(f"/{name}", "invalid", f"{error}.") from None

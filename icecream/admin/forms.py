@@ -1,6 +1,5 @@
 """Forms in the admin for actions; their bodies and rules are those of the API."""
 
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from copy import copy
@@ -12,16 +11,17 @@ from piccolo_admin.endpoints import FormConfig
 from pydantic import BaseModel
 from starlette.requests import Request as PiccoloRequest
 
-from icecream import errors, fields, settings
-from icecream.admin import form_actions
-from icecream.catalogue import flavors
-from icecream.http import bodies
+from icecream import conversion, database, errors, fields, settings
+from icecream.catalogue import flavors, inventory
 from icecream.orders import placing
+from icecream.orders.http import form_actions
+from icecream.pages import amounts
+from icecream.payments import balances
 from icecream.payments.http import decisions
-from icecream.runtime import logs
+from icecream.tables import Flavor, Order
 
-log = logging.getLogger(__name__)
 SHOWN_REASON = "Reason (the customer sees it)"
+INTERNAL_NOTE = "Internal note (only staff see it)"
 # An id that fits into bigint.
 ID_PATTERN = re.compile("[0-9]{1,18}")
 
@@ -60,13 +60,26 @@ class AdminForm(NamedTuple):
         return self.name.replace(" ", "-").lower()
 
 
+async def _receive_stock(
+    flavor: int, body: flavors.StockReceipt, by: int
+) -> form_actions.FormResult:
+    """Add a delivery to the stock."""
+
+    async def work() -> None:
+        await inventory.receive_stock(flavor, body.quantity, reason=body.reason, by=by)
+
+    await database.transaction(work)
+    rows = await Flavor.select(Flavor.name, Flavor.stock).where(Flavor.id == flavor)
+    return f"The stock of {rows[0]['name']} is now {rows[0]['stock']}.", []
+
+
 FORMS = (
     AdminForm(
         "Orders",
         "Cancel an order",
         "Refunds the paid amount, and then returns the stock.",
         OrderSubject,
-        form_actions.NoFields,
+        form_actions.OptionalReason,
         form_actions.cancel_order,
     ),
     AdminForm(
@@ -91,7 +104,7 @@ FORMS = (
         "Adds a delivery to the stock; a negative quantity records a loss.",
         FlavorSubject,
         flavors.StockReceipt,
-        form_actions.receive_stock,
+        _receive_stock,
     ),
     AdminForm(
         "Parked payments",
@@ -144,17 +157,16 @@ def _build_form(form: AdminForm, notify: placing.NotifyWorkers) -> FormConfig:
         except errors.Refusal as refusal:
             # Piccolo's page shows only the messages of this type of error.
             raise ValueError(refusal.detail) from None
-        if staged:
-            with logs.log_errors(log, "Notifying workers of a form's payments"):
-                await notify(staged)
+        await notify(staged)
         return message
 
     fields_shown = _field_schemas(form.subject) | _field_schemas(form.body)
     if "reason" in fields_shown and form.subject is not FlavorSubject:
-        # It becomes a part of the order's history.
-        fields_shown["reason"]["title"] = SHOWN_REASON
+        # Both become a part of the order's history. Piccolo would show the word NULL in a field
+        # that may be empty, with another schema.
+        fields_shown["reason"] = {"type": "string", "title": SHOWN_REASON}
+        fields_shown["internal_note"] = {"type": "string", "title": INTERNAL_NOTE}
     if "amount" in fields_shown:
-        # Piccolo would show the word NULL in a field that may be empty.
         title = f"Amount in {settings.load().currency}; empty for all that is left"
         fields_shown["amount"] = {"type": "string", "title": title}
     model = _build_model(fields_shown)
@@ -168,9 +180,9 @@ async def _submit(form: AdminForm, values: dict[str, Any], by: int) -> form_acti
     # Piccolo also sends empty fields.
     values = {key: value for key, value in values.items() if value not in ("", None)}
     subject = {key: values.pop(key) for key in values.keys() & {name}}
-    subject_id = getattr(bodies.convert_body(subject, form.subject), name)
+    subject_id = getattr(conversion.convert_body(subject, form.subject), name)
     try:
-        return await form.action(subject_id, bodies.convert_body(values, form.body), by)
+        return await form.action(subject_id, conversion.convert_body(values, form.body), by)
     except errors.NotFound:
         raise errors.NotFound(f"There is no {name} {subject_id}.") from None
 
@@ -180,8 +192,20 @@ async def describe_subject(address: str) -> str:
     name, _, number = address.rpartition("-")
     for form in FORMS:
         if form.address == name and form.subject is OrderSubject:
-            return await form_actions.describe_order(int(number))
+            return await _describe_order(int(number))
     return ""
+
+
+async def _describe_order(order: int) -> str:
+    """Return the customer of an order, its total and what can be refunded; empty if none exists."""
+    row = await Order.objects(Order.user).where(Order.id == order).first()
+    if row is None:
+        return ""
+    left = (await balances.read_balance(row)).refundable
+    return (
+        f"Order {order} of {row.user.username} is {row.status}: total {amounts.show(row.total)}, "
+        f"refunded {amounts.show(row.refunded)}, left to refund {amounts.show(left)}."
+    )
 
 
 class FormsByAddress(dict[str, FormConfig]):

@@ -1,10 +1,11 @@
 """The tables that the admin lists: their columns, and the calls of Piccolo that are refused."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pydantic
-from piccolo.columns import JSON
+from piccolo.columns import JSON, Column, ForeignKey
 from piccolo.table import Table
 from piccolo_admin.endpoints import TableConfig
 from piccolo_api.crud.endpoints import OrderBy, PiccoloCRUD
@@ -20,6 +21,8 @@ from icecream.admin import amounts, rules
 MAX_BY_PARAMETER = {"limit": 1000, "offset": 10**9, "__page_size": 1000, "__page": 10**6}
 # SQLite refuses longer patterns; no column that can be searched needs them.
 MAX_VALUE_LENGTH = 10_000
+# The pages need two for each table; only scripts ask for other columns.
+MAX_MODELS = 100
 SECRET_COLUMNS = {
     column._meta.name
     for table in tables.APP_CONFIG.table_classes
@@ -65,7 +68,45 @@ async def post_single(
     return JSONResponse({"id": user.id}, status_code=201)
 
 
+_build_list_model = PiccoloCRUD.pydantic_model_plural
+_build_filter_model: Any = PiccoloCRUD.pydantic_model_filters
+_models: dict[object, type[pydantic.BaseModel]] = {}
+
+
+def _remembered(
+    key: object, build: Callable[[], type[pydantic.BaseModel]]
+) -> type[pydantic.BaseModel]:
+    """Return the model with this key. Piccolo builds it for each request, in 10 ms."""
+    if key not in _models:
+        if len(_models) >= MAX_MODELS:
+            _models.clear()
+        _models[key] = build()
+    return _models[key]
+
+
+def list_model(
+    piccolo_crud: PiccoloCRUD,
+    include_readable: bool = False,
+    include_columns: tuple[Column, ...] = (),
+    nested: bool | tuple[ForeignKey[Any], ...] = False,
+) -> type[pydantic.BaseModel]:
+    """Return the model of the rows of a list."""
+    # Columns of referenced rows are refused, so the names are those of this table.
+    names = tuple(column._meta.name for column in include_columns)
+    return _remembered(
+        (piccolo_crud.table, include_readable, names, bool(nested)),
+        partial(_build_list_model, piccolo_crud, include_readable, include_columns, nested),
+    )
+
+
+def filter_model(piccolo_crud: PiccoloCRUD) -> type[pydantic.BaseModel]:
+    """Return the model of the filters of a list."""
+    return _remembered(piccolo_crud.table, partial(_build_filter_model.fget, piccolo_crud))
+
+
 # Piccolo has no settings for these.
+PiccoloCRUD.pydantic_model_plural = list_model  # type: ignore[assignment,method-assign]  # on purpose
+PiccoloCRUD.pydantic_model_filters = property(filter_model)  # type: ignore[assignment,method-assign]  # on purpose
 PiccoloCRUD._clean_data = _check_types  # type: ignore[assignment,method-assign]  # replaced on purpose
 PiccoloCRUD.post_single = post_single  # type: ignore[method-assign]  # replaced on purpose
 
@@ -154,7 +195,7 @@ def table_configs() -> list[TableConfig]:
     }
     users = "username email active admin superuser"
     flavors = "id name price stock archived version"
-    order = "id user status total refunded currency created_at reference delivery_date"
+    order = "id user status fulfilment total refunded currency created_at reference delivery_date"
     payment = "id order kind n state amount moved last_error tries first_sent_at provider_ref"
     sums = "status quantity orders revenue refunded"
     return [
@@ -167,12 +208,13 @@ def table_configs() -> list[TableConfig]:
         _table_config("Orders", tables.Event, "id order seq type payload by at"),
         _table_config("Orders", tables.IdempotencyKey, "id user key order status created_at"),
         _table_config("Money", tables.Payment, payment),
+        _table_config("Money", tables.RefundLine, "id payment line quantity restocked"),
         _table_config("Money", tables.Job, "id kind subject run_at tries"),
         _table_config(
             "Money", tables.Notice, "id provider event key reference received_at applied_at"
         ),
         _table_config("Totals", tables.FlavorTotal, f"id flavor {sums}"),
-        _table_config("Totals", tables.FlavorDay, f"id flavor day {sums}", by="-day"),
-        _table_config("Totals", tables.CustomerDay, f"id user day {sums}", by="-day"),
-        _table_config("Totals", tables.DayTotal, f"id day {sums}", by="-day"),
+        _table_config("Totals", tables.FlavorDay, f"id flavor day local_day {sums}", by="-day"),
+        _table_config("Totals", tables.CustomerDay, f"id user day local_day {sums}", by="-day"),
+        _table_config("Totals", tables.DayTotal, f"id day local_day {sums}", by="-day"),
     ]

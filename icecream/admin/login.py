@@ -1,6 +1,5 @@
-"""Access to Piccolo Admin: the sign-in page, checks of request bodies, and our headers."""
+"""Access to Piccolo Admin: who may open its page, checks of request bodies, and our headers."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -9,12 +8,11 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.types import Receive
 from msgspec import Meta
 from starlette.requests import Request as PiccoloRequest
-from starlette.responses import HTMLResponse
 
 from icecream import errors
 from icecream.accounts import users
-from icecream.admin import cookies
-from icecream.http import middleware, problems
+from icecream.accounts.http import sessions
+from icecream.http import problems
 
 # Vue sets styles on elements, and icons are data URLs. All other styles and scripts are files.
 CSP = (
@@ -31,13 +29,6 @@ MAX_BODY_BYTES = 100_000
 # forms for signing in and for changing a password accept only text.
 Members = dict[Annotated[str, Meta(pattern="^[a-z]")], Any]
 MEMBERS_PATHS = ("/admin/api/tables/", "/admin/api/forms/")
-SIGN_IN_PATH = "/admin/sign-in/"
-PAGE = middleware.add_prefix_to_links((Path(__file__).parent / "sign-in.html").read_text())
-
-
-async def show_sign_in(_: PiccoloRequest) -> HTMLResponse:
-    """Return our sign-in page, as a Piccolo route: a login needs Piccolo's CSRF cookie."""
-    return HTMLResponse(PAGE)
 
 
 async def is_signed_in_staff(scope: Any) -> bool:
@@ -46,7 +37,7 @@ async def is_signed_in_staff(scope: Any) -> bool:
     Piccolo's own page finds this out with four refused requests, which the browser's console shows
     as errors.
     """
-    user = await users.find_session_user(PiccoloRequest(scope).cookies.get(cookies.SESSION, ""))
+    user = await users.find_session_user(PiccoloRequest(scope).cookies.get(sessions.COOKIE, ""))
     return user is not None and user.admin
 
 

@@ -11,7 +11,8 @@ from starlette.responses import HTMLResponse
 
 from icecream import tables
 from icecream.accounts import users
-from icecream.admin import cookies, forms, lists, login, rules
+from icecream.accounts.http import sessions
+from icecream.admin import forms, lists, rules
 from icecream.http import middleware
 from icecream.orders import placing
 
@@ -46,7 +47,7 @@ class Site(AdminRouter):
 
     async def get_root(self, request: Request) -> HTMLResponse:
         """Return the page; it names the tables that the caller cannot change."""
-        user = await users.find_session_user(request.cookies.get(cookies.SESSION, ""))
+        user = await users.find_session_user(request.cookies.get(sessions.COOKIE, ""))
         read_only = {config.table_class._meta.tablename for config in self.table_configs}
         read_only -= lists.EDITABLE
         if user is None or not user.superuser:
@@ -86,9 +87,6 @@ def build_admin(host: str, *, https: bool, notify: placing.NotifyWorkers) -> Any
         rate_limit_provider=NoLimit(),
     )
     piccolo.form_config_map = forms.FormsByAddress(piccolo.form_config_map)
-    piccolo.router.add_route(
-        login.SIGN_IN_PATH.removeprefix("/admin"), login.show_sign_in, methods=["GET"]
-    )
     piccolo.template = piccolo.template.replace("Piccolo Admin", NAME)
     for place, text in HTML_BEFORE.items():
         piccolo.template = piccolo.template.replace(

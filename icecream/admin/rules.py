@@ -8,15 +8,21 @@ from msgspec import Meta, Struct
 from piccolo.columns import Boolean, Column
 from piccolo.table import Table
 
-from icecream import constraints, errors, fields
-from icecream.accounts import http as accounts_http
+from icecream import constraints, conversion, errors, fields
 from icecream.accounts import users
 from icecream.catalogue import flavors
-from icecream.http import bodies
 from icecream.payments.http import methods as methods_http
 from icecream.runtime import passwords
 from icecream.runtime.logs import security
-from icecream.tables import Flavor, PaymentMethodOwner, RefreshToken, User
+from icecream.tables import (
+    ApiKey,
+    Flavor,
+    PasswordLink,
+    PaymentMethodOwner,
+    RefreshToken,
+    User,
+    WebhookEndpoint,
+)
 
 T = TypeVar("T", bound=Struct)
 # The user who sent the current request to Piccolo's table API.
@@ -33,7 +39,7 @@ OptionalLine = Annotated[
 class UserRules(Struct):
     """The rules for the fields of a user."""
 
-    username: accounts_http.Username
+    username: users.Username
     first_name: OptionalLine | None = None
     last_name: OptionalLine | None = None
     email: OptionalLine | None = None
@@ -68,7 +74,7 @@ class Account(User, tablename="users"):
     async def login(cls, username: str, password: str) -> int | None:
         """Return the id of the active staff user with this name and password."""
         try:
-            credentials = msgspec.convert((username, password), tuple[accounts_http.Username, str])
+            credentials = msgspec.convert((username, password), tuple[users.Username, str])
         except msgspec.ValidationError:
             return None
         user = await super().login(*credentials)
@@ -92,11 +98,10 @@ class Account(User, tablename="users"):
         return cls(**user.to_dict())
 
 
-# The tables that refer to a user and are shown in the admin.
+# The tables that refer to a user and are not shown in the admin.
+NOT_SHOWN = (ApiKey, PasswordLink, PaymentMethodOwner, RefreshToken, WebhookEndpoint)
 Account._meta._foreign_key_references = [
-    key
-    for key in User._meta.foreign_key_references
-    if key._meta.table not in (PaymentMethodOwner, RefreshToken)
+    key for key in User._meta.foreign_key_references if key._meta.table not in NOT_SHOWN
 ]
 
 
@@ -120,7 +125,7 @@ def _convert(values: dict[str, Any], rules: type[T]) -> T:
     try:
         return msgspec.convert(known, rules)
     except msgspec.ValidationError as error:
-        raise bodies.to_validation_failure(error, rules) from None
+        raise conversion.to_validation_failure(error, rules) from None
 
 
 def _validate(values: dict[str, Any], rules: type[Struct]) -> dict[str, Any]:
@@ -182,9 +187,7 @@ async def edit_flavor(row_id: int, values: dict[Column, Any]) -> dict[str, Any]:
 
     def check(version: int) -> None:
         if seen != version:
-            raise errors.EditConflict(
-                "This flavor was changed after the page was loaded; reload the page."
-            )
+            raise errors.EditConflict()
 
     edited = _convert(_with_list(sent), flavors.FlavorEdit)
     await flavors.edit_flavor(row_id, edited, by=caller.get().id, check=check)

@@ -17,17 +17,19 @@ from starlette.requests import Request as PiccoloRequest
 from starlette.responses import RedirectResponse
 
 from icecream import errors, settings, tables
+from icecream.accounts.http import sessions
 from icecream.admin import cookies, login
 from icecream.http import bodies, problems, rate_limits
 from icecream.orders import placing
+from icecream.pages import access
 from icecream.runtime import garbage_collection
 from icecream.runtime.logs import security
 
 log = logging.getLogger(__name__)
-# Piccolo's other pages load files from other hosts, and staff sign in at /admin/.
+# Piccolo's other pages load files from other hosts, and staff sign in where shops do.
 DOCS_PATHS = ("/admin/api/docs", "/admin/public/docs")
 LOGIN_PATH = "/admin/public/login"
-SIGN_IN_PATHS = (LOGIN_PATH, "/admin/public/logout", "/admin/sign-in")
+SIGN_IN_PATHS = (LOGIN_PATH, "/admin/public/logout")
 PASSWORD_PATH = "/admin/api/change-password"  # nosec B105  # an address
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # Errors for values in a table's URL that do not fit the column: too big, wrong type, not text.
@@ -61,6 +63,19 @@ def _build_at_first_use(build: Callable[[], Any]) -> Callable[[], Awaitable[Any]
     return get
 
 
+async def _find_redirect(call: Any, path: str, *, home: str) -> RedirectResponse | None:
+    """Return the redirect to the admin's page, or to the page for signing in, if it is due."""
+    if path == "/admin":
+        return RedirectResponse(home, 308)
+    if call["method"] not in SAFE_METHODS:
+        return None
+    if path.startswith(SIGN_IN_PATHS):
+        return RedirectResponse(home, 303)
+    if path == "/admin/" and not await login.is_signed_in_staff(call):
+        return RedirectResponse(access.sign_in_address(home), 303)
+    return None
+
+
 async def _read_body(call: Any, path: str, receive: Receive) -> tuple[str | None, Receive]:
     """Check a body, and count the check of a password.
 
@@ -76,7 +91,7 @@ async def _read_body(call: Any, path: str, receive: Receive) -> tuple[str | None
         # The form also checks the current password, so guesses must be limited.
         name = "change password"
     if name is not None:
-        rate_limits.begin_login(name, call)
+        await rate_limits.begin_login(name, call)
     return name, receive
 
 
@@ -85,11 +100,11 @@ async def _conclude(scope: Scope, path: str, status: int, checked_name: str | No
     if status == HTTPStatus.FORBIDDEN:
         problems.log_refusal(scope, errors.Forbidden())
     if checked_name is not None and status < HTTPStatus.BAD_REQUEST:
-        rate_limits.end_login(checked_name, scope)
+        await rate_limits.end_login(checked_name, scope)
         if path.startswith(LOGIN_PATH):
             security.log_event("signed-in", account=checked_name, session="admin")
             # A sign-in ends the older session of this browser.
-            await tables.Session.remove_session(cookies.read_session(scope))
+            await tables.Session.remove_session(sessions.read_token(scope))
 
 
 def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
@@ -99,7 +114,7 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
     `notify` notifies the workers of payments.
     """
     host = urlsplit(settings.load().address).hostname or ""
-    build = partial(_build, host, https=cookies.is_https(), notify=notify)
+    build = partial(_build, host, https=sessions.is_https(), notify=notify)
     piccolo = _build_at_first_use(build)
 
     @asgi(
@@ -131,9 +146,8 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
 
         if path.startswith(DOCS_PATHS) or scope["type"] != ScopeType.HTTP:
             raise errors.NotFound()
-        if path == "/admin" or (path.startswith(SIGN_IN_PATHS) and scope["method"] in SAFE_METHODS):
-            status = 308 if path == "/admin" else 303
-            redirect: Any = RedirectResponse(f"{prefix}/admin/", status)
+        redirect: Any = await _find_redirect(call, path, home=f"{prefix}/admin/")
+        if redirect is not None:
             await redirect(call, receive, send)
             return
         rate_limits.log_address(call)
@@ -142,8 +156,6 @@ def mount(notify: placing.NotifyWorkers) -> ASGIRouteHandler:
             checked_name, receive = await _read_body(call, path, receive)
         app = await piccolo()
         try:
-            if path == "/admin/" and not await login.is_signed_in_staff(call):
-                call["path"] = prefix + login.SIGN_IN_PATH
             await app(call, receive, protected)
         except INVALID_VALUE_ERRORS as error:
             log.info("Refused a value in a table's URL: %r", error)

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable, Collection
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -14,38 +14,42 @@ from icecream.catalogue import inventory, product_data
 from icecream.catalogue.product_data import ProductData
 from icecream.tables import MAX_PRICE, MAX_STOCK, Flavor, User
 
-Name = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=100,
-        pattern=fields.LINE_PATTERN,
-        extra=fields.VISIBLE_TEXT_RULE,
-        examples=["Choclate"],
-    ),
-]
+Name = Annotated[str, fields.one_line(100, examples=["Choclate"])]
 Description = Annotated[
     str,
     Meta(
         max_length=10_000,
         pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]*$",
         extra={"words": "{} without control characters other than tabs and line breaks"},
+        title="FlavorDescription",
     ),
 ]
 Price = Annotated[
     int,
-    Meta(ge=0, le=MAX_PRICE, description="In minor units, such as cents.", examples=[250]),
+    Meta(
+        ge=0,
+        le=MAX_PRICE,
+        description="In minor units, such as cents.",
+        examples=[250],
+        title="Price",
+    ),
 ]
 Stock = Annotated[int, Meta(ge=0, le=MAX_STOCK, examples=[40])]
+ReceivedQuantity = Annotated[int, Meta(ge=-MAX_STOCK, le=MAX_STOCK, examples=[40])]
+ReceiptReason = Annotated[fields.Reason, Meta(examples=["delivery 1207"])]
 
 
-def _normalize_name(name: str) -> str:
-    """Normalize a name as the original API did: names that look the same become the same."""
+def normalize_name(name: str, member: str = "name") -> str:
+    """Normalize a name as the original API did: names that look the same become the same.
+
+    Raises:
+        constraints.InvalidValue: no flavor has such a name; the error is about the `member`.
+    """
     name = unicodedata.normalize("NFC", name).strip()
     if not 1 <= len(name) <= 100:
-        raise constraints.InvalidValue("name", "must have 1 to 100 characters besides white space")
+        raise constraints.InvalidValue(member, "must have 1 to 100 characters besides white space")
     if not fields.is_visible(name):
-        raise constraints.InvalidValue("name", "must have a visible character")
+        raise constraints.InvalidValue(member, "must have a visible character")
     return name
 
 
@@ -59,7 +63,7 @@ class NewFlavor(fields.Body, ProductData, kw_only=True):
 
     def __post_init__(self) -> None:
         self.check()
-        self.name = _normalize_name(self.name)
+        self.name = normalize_name(self.name)
         if self.price is not UNSET:
             fields.require_chargeable("price", self.price)
 
@@ -81,7 +85,7 @@ class FlavorEdit(fields.Body, ProductData, kw_only=True):
     def __post_init__(self) -> None:
         self.check()
         if self.name is not UNSET:
-            self.name = _normalize_name(self.name)
+            self.name = normalize_name(self.name)
         if self.price is not UNSET:
             fields.require_chargeable("price", self.price)
 
@@ -89,8 +93,8 @@ class FlavorEdit(fields.Body, ProductData, kw_only=True):
 class StockReceipt(fields.Body):
     """A delivery, or a loss with a negative `quantity`, and the reason for it."""
 
-    quantity: Annotated[int, Meta(ge=-MAX_STOCK, le=MAX_STOCK, examples=[40])]
-    reason: Annotated[fields.Reason, Meta(examples=["delivery 1207"])]
+    quantity: ReceivedQuantity
+    reason: ReceiptReason
 
     def __post_init__(self) -> None:
         if not self.quantity:
@@ -110,8 +114,8 @@ class _Flavor(Struct, kw_only=True):
     pack_size: product_data.PackSize | None
     net_content_ml: product_data.NetContent | None
     allergens: product_data.Allergens | None
-    on_sale_from: product_data.SaleDay | None
-    on_sale_to: product_data.SaleDay | None
+    on_sale_from: fields.Day | None
+    on_sale_to: fields.Day | None
     min_quantity: product_data.OrderQuantity | None
     quantity_multiple: product_data.OrderQuantity | None
     low_stock_threshold: product_data.Threshold | None
@@ -170,11 +174,21 @@ def _select() -> Select[Flavor]:
     return Flavor.select(*COLUMNS).output(load_json=True)
 
 
+async def list_rows() -> list[FlavorRow]:
+    """Return all flavors, sold or not, oldest first."""
+    return [FlavorRow(**row) for row in await _select().order_by(Flavor.id)]
+
+
 async def list_flavors(*, on_sale: bool) -> list[FlavorView]:
     """Return all flavors that are on sale today, or all others, oldest first."""
-    today = datetime.now(UTC).date()
-    rows = [FlavorRow(**row) for row in await _select().order_by(Flavor.id)]
-    return [row.view for row in rows if row.is_on_sale(today) == on_sale]
+    today = settings.today()
+    return [row.view for row in await list_rows() if row.is_on_sale(today) == on_sale]
+
+
+def unknown_flavor(pointer: str, text: str) -> errors.ValidationFailed:
+    """Return the error for a flavor that a request names, such as by "the name Mango"."""
+    detail = f"There is no flavor with {text}."
+    return errors.ValidationFailed(pointer, "unknown-flavor", detail)
 
 
 async def find_by_sku(skus: Collection[str]) -> dict[str, int]:
@@ -228,6 +242,17 @@ async def create_flavor(new: NewFlavor, *, by: User) -> FlavorView:
         errors.ValidationFailed: the season ends before it begins.
     """
     _check_permission(new, by)
+    return await add_flavor(new, by=by.id)
+
+
+async def add_flavor(new: NewFlavor, *, by: int | None) -> FlavorView:
+    """Add a flavor without a check of the user; `by` is None for the command line.
+
+    Raises:
+        errors.NameTaken: the name is taken.
+        errors.SkuTaken: the article number is taken.
+        errors.ValidationFailed: the season ends before it begins.
+    """
     fields_set = {name: value for name, value in asdict(new).items() if value is not UNSET}
     stock = fields_set.pop("stock", None)
     product_data.require_season(fields_set)
@@ -235,9 +260,9 @@ async def create_flavor(new: NewFlavor, *, by: User) -> FlavorView:
     async def insert() -> FlavorView:
         values = {"price": settings.load().default_price} | fields_set
         flavor: int = (await Flavor.insert(Flavor(**values)))[0]["id"]
-        await change_history.record_changes("flavor", flavor, {}, values, by=by.id)
+        await change_history.record_changes("flavor", flavor, {}, values, by=by)
         if stock is not None:
-            await inventory.receive_stock(flavor, stock, reason="first stock", by=by.id)
+            await inventory.receive_stock(flavor, stock, reason="first stock", by=by)
         return (await get_flavor(flavor))[0]
 
     try:
@@ -247,7 +272,7 @@ async def create_flavor(new: NewFlavor, *, by: User) -> FlavorView:
 
 
 async def edit_flavor(
-    flavor: int, edited: FlavorEdit, *, by: int, check: Callable[[int], None]
+    flavor: int, edited: FlavorEdit, *, by: int | None, check: Callable[[int], None]
 ) -> tuple[FlavorView, int]:
     """Change a flavor; its version increases if anything changed.
 

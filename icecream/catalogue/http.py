@@ -97,6 +97,7 @@ class Flavors(Controller):
 
     @post(
         "/add",
+        opt=accounts_http.FOR_ORDERS,
         **openapi.operation(
             "addFlavor",
             "Add a flavor",
@@ -116,8 +117,7 @@ class Flavors(Controller):
     ) -> Response[flavors.FlavorView]:
         """Add a flavor. Only staff may set more than its name.
 
-        Without a price, it gets the default price. Without a stock, its stock is not counted. With
-        an `Idempotency-Key`, a repeated request gets the same response, for 7 days.
+        Without a price, it gets the default price. Without a stock, its stock is not counted.
         """
 
         async def work() -> flavors.FlavorView:
@@ -149,6 +149,7 @@ class Flavors(Controller):
 
     @patch(
         "/{flavor:int}",
+        opt=accounts_http.FOR_ORDERS,
         guards=[bodies.require_exact_ids, accounts_http.require_staff],
         **openapi.operation(
             "editFlavor",
@@ -186,6 +187,7 @@ class Flavors(Controller):
 
     @post(
         "/{flavor:int}/stock",
+        opt=accounts_http.FOR_ORDERS,
         guards=[bodies.require_exact_ids, accounts_http.require_staff],
         **openapi.operation(
             "receiveStock",
@@ -208,8 +210,7 @@ class Flavors(Controller):
     ) -> Response[flavors.FlavorView]:
         """Add a delivery to the stock of a flavor, or remove a loss with a negative `quantity`.
 
-        For staff. If the stock was not counted before, counting starts now. With an
-        `Idempotency-Key`, a repeated request gets the same response, for 7 days, and adds nothing.
+        For staff. If the stock was not counted before, counting starts now.
         """
 
         async def work() -> flavors.FlavorView:

@@ -1,9 +1,8 @@
 """The stock of each flavor: reserved, released, received."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
 
 from msgspec import Struct, convert
 from piccolo.query.functions import Sum
@@ -12,7 +11,6 @@ from icecream import database, errors, states
 from icecream.catalogue.order_lines import Line
 from icecream.tables import MAX_STOCK, CurrentFlavorTotal, Flavor, OrderLine, StockMove
 
-Rows = list[dict[str, Any]]
 _MOVE_STOCK = database.increment_values(Flavor.stock)
 
 
@@ -60,6 +58,8 @@ _READ_STOCK = database.select_by(Flavor.id, _STOCK_COLUMNS, where=_ON_SALE)
 _LOCK_STOCK = database.select_by(Flavor.id, _STOCK_COLUMNS, where=_ON_SALE, lock="NO KEY UPDATE")
 # Only `for_update` excludes this lock.
 _SHARE_STOCK = database.select_by(Flavor.id, _STOCK_COLUMNS, where=_ON_SALE, lock="KEY SHARE")
+# Also of flavors that are no longer sold.
+_LOCK_ANY_STOCK = database.select_by(Flavor.id, (Flavor.id, Flavor.stock), lock="NO KEY UPDATE")
 _LOCK_STOCK_OF_ORDERS = database.select_by(
     Flavor.id, (Flavor.id,), lock="NO KEY UPDATE", within=(OrderLine.order, OrderLine.flavor)
 )
@@ -113,22 +113,19 @@ class StockReservation:
             errors.InsufficientStock: there is less left than ordered; nothing was reserved.
         """
         lines = [Line(flavor, n, self._find(flavor).price) for flavor, n in quantities.items()]
+        counted = [flavor for flavor in sorted(quantities) if flavor in self._stock]
         if missing := [
-            {"flavor": flavor, "quantity": quantity, "available": left}
-            for flavor, quantity in sorted(quantities.items())
-            if (left := self._left(flavor)) is not None and left < quantity
+            {"flavor": flavor, "quantity": quantities[flavor], "available": left}
+            for flavor in counted
+            if (left := self._stock[flavor] - self._reserved[flavor]) < quantities[flavor]
         ]:
             first = missing[0]
             raise errors.InsufficientStock(
                 f"Only {first['available']} left of flavor {first['flavor']}.", lines=missing
             )
-        self._reserved.update(
-            {flavor: n for flavor, n in quantities.items() if flavor in self._stock}
-        )
+        for flavor in counted:
+            self._reserved[flavor] += quantities[flavor]
         return lines
-
-    def _left(self, flavor: int) -> int | None:
-        return self._stock[flavor] - self._reserved[flavor] if flavor in self._stock else None
 
     async def save(self) -> None:
         """Write the reserved quantities."""
@@ -151,7 +148,7 @@ async def lock_stock(flavors: Collection[int]) -> StockReservation:
     Flavors without counted stock get only a shared lock, which prevents the start of counting. So
     orders for them do not wait for each other.
     """
-    return await to_reservation(*await database.read_together(*lock_queries(flavors)))
+    return to_reservation(*await database.read_together(*lock_queries(flavors)))
 
 
 def lock_queries(flavors: Collection[int]) -> list[database.BoundStatement]:
@@ -162,23 +159,21 @@ def lock_queries(flavors: Collection[int]) -> list[database.BoundStatement]:
     ]
 
 
-async def to_reservation(locked: Rows, shared: Rows) -> StockReservation:
+def to_reservation(locked: database.ResultRows, shared: database.ResultRows) -> StockReservation:
     """Return the reservation for the results of `lock_queries`.
 
     Raises:
-        database.RetryTransaction: a flavor is counted, and its lock would be taken out of order.
+        database.RetryTransaction: the stock of a flavor with a shared lock is counted. A stronger
+            lock is taken by a new transaction: this one would wait for it while it holds others.
     """
     if counted := [row["id"] for row in shared if row["stock"] is not None]:
         _counted.update(counted)
-        if locked:
-            # Each transaction locks the counted stock in the order of the ids.
-            raise database.RetryTransaction
-        locked = await _LOCK_STOCK([(flavor,) for flavor in counted])
+        raise database.RetryTransaction
     _counted.difference_update(row["id"] for row in locked if row["stock"] is None)
     return _reservation([*shared, *locked], locked)
 
 
-def _reservation(rows: Rows, counted: Rows) -> StockReservation:
+def _reservation(rows: database.ResultRows, counted: database.ResultRows) -> StockReservation:
     return StockReservation(
         flavors={row.id: row for row in convert(rows, list[StockRow])},
         stock={row["id"]: row["stock"] for row in counted if row["stock"] is not None},
@@ -186,12 +181,15 @@ def _reservation(rows: Rows, counted: Rows) -> StockReservation:
 
 
 async def receive_stock(
-    flavor: int, quantity: int, *, reason: str, by: int, at: datetime | None = None
-) -> None:
+    flavor: int, quantity: int, *, reason: str, by: int | None, at: datetime | None = None
+) -> int | None:
     """Add a receipt to a flavor's stock; a negative quantity removes a loss from it.
 
     If the stock was not counted, counting starts now, from 0. `at` is the time of the receipt, if
     not now.
+
+    Returns:
+        The id of the receipt; None if the quantity is 0.
 
     Raises:
         errors.NotFound: there is no such flavor.
@@ -216,8 +214,37 @@ async def receive_stock(
     received = [
         StockMove(flavor=flavor, quantity=n, why=text, by=by, at=at) for text, n in moves if n
     ]
-    if received:
-        await StockMove.insert(*received)
+    if not received:
+        return None
+    last: int = (await StockMove.insert(*received))[-1]["id"]
+    return last if quantity else None
+
+
+async def put_back(
+    quantities: Mapping[int, int], *, reason: str, by: int, at: datetime | None = None
+) -> None:
+    """Put goods that were sold back into the stock, as receipts, where stock is counted.
+
+    `at` is the time of the receipts, if not now.
+
+    Raises:
+        errors.ValidationFailed: the stock of a flavor would exceed the maximum.
+    """
+    # Counting cannot start while this is locked.
+    rows = await _LOCK_ANY_STOCK([(flavor,) for flavor in sorted(quantities)])
+    counted = {row["id"]: row["stock"] for row in rows if row["stock"] is not None}
+    if any(stock + quantities[flavor] > MAX_STOCK for flavor, stock in counted.items()):
+        raise errors.ValidationFailed("/restock", "invalid", f"Stock is at most {MAX_STOCK}.")
+    if not counted:
+        return
+    await _MOVE_STOCK([(flavor, quantities[flavor]) for flavor in sorted(counted)])
+    at = at or datetime.now(UTC)
+    await StockMove.insert(
+        *(
+            StockMove(flavor=flavor, quantity=quantities[flavor], why=reason, by=by, at=at)
+            for flavor in sorted(counted)
+        )
+    )
 
 
 async def _uncounted_quantity(flavor: int) -> int:

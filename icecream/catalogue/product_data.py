@@ -1,11 +1,10 @@
 """Optional product data of a flavor: what one unit is, its allergens, and how it can be ordered."""
 
-from datetime import date
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from icecream import constraints, errors
+from icecream import constraints, errors, fields
 from icecream.tables import MAX_QUANTITY, MAX_STOCK, UNITS
 
 # The substances of Annex II of Regulation (EU) No 1169/2011, in its order.
@@ -36,6 +35,7 @@ Sku = Annotated[
         extra={"words": "{} without spaces"},
         description="Your article number (stock keeping unit); unique.",
         examples=["VAN-5L"],
+        title="Sku",
     ),
 ]
 Unit = Annotated[
@@ -44,26 +44,46 @@ Unit = Annotated[
         extra={"words": constraints.describe_choice(UNITS)},
         extra_json_schema={"enum": list(UNITS)},
         description="What a quantity of 1 is.",
+        title="Unit",
     ),
 ]
 PackSize = Annotated[
-    int, Meta(ge=1, le=MAX_QUANTITY, description="The number of pieces in one unit.", examples=[6])
+    int,
+    Meta(
+        ge=1,
+        le=MAX_QUANTITY,
+        description="The number of pieces in one unit.",
+        examples=[6],
+        title="PackSize",
+    ),
 ]
 NetContent = Annotated[
-    int, Meta(ge=1, le=MAX_NET_CONTENT, description="The content of one unit, in millilitres.")
+    int,
+    Meta(
+        ge=1,
+        le=MAX_NET_CONTENT,
+        description="The content of one unit, in millilitres.",
+        title="NetContent",
+    ),
 ]
-Allergen = Annotated[str, Meta(extra_json_schema={"enum": list(ALLERGENS)})]
+Allergen = Annotated[str, fields.words("Allergen", ALLERGENS)]
 Allergens = Annotated[
     list[Allergen],
     Meta(
         max_length=len(ALLERGENS),
         description="Annex II of Regulation (EU) No 1169/2011; null: not stated, empty: none.",
+        title="Allergens",
     ),
 ]
-SaleDay = Annotated[date, Meta(extra_json_schema={"maxLength": 10})]
-OrderQuantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
+OrderQuantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY, title="OrderQuantity")]
 Threshold = Annotated[
-    int, Meta(ge=0, le=MAX_STOCK, description="The stock is low at this quantity or less.")
+    int,
+    Meta(
+        ge=0,
+        le=MAX_STOCK,
+        description="The stock is low at this quantity or less.",
+        title="LowStockThreshold",
+    ),
 ]
 
 
@@ -75,8 +95,8 @@ class ProductData(Struct, kw_only=True):
     pack_size: PackSize | UnsetType | None = UNSET
     net_content_ml: NetContent | UnsetType | None = UNSET
     allergens: Allergens | UnsetType | None = UNSET
-    on_sale_from: SaleDay | UnsetType | None = UNSET
-    on_sale_to: SaleDay | UnsetType | None = UNSET
+    on_sale_from: fields.Day | UnsetType | None = UNSET
+    on_sale_to: fields.Day | UnsetType | None = UNSET
     min_quantity: OrderQuantity | UnsetType | None = UNSET
     quantity_multiple: OrderQuantity | UnsetType | None = UNSET
     low_stock_threshold: Threshold | UnsetType | None = UNSET

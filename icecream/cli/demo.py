@@ -25,10 +25,11 @@ from icecream.cli.commands import main, with_database
 @click.option("--yes", is_flag=True, help="Create the season even if orders exist.")
 @with_database
 async def demo(orders: int, days: int, seed: int, yes: bool) -> None:
-    """Create a season of sample data: customers, flavors, stock and orders with their payments.
+    """Create a season of sample data.
 
-    It can run next to a running service, but only with simulated payments. The customers cannot
-    sign in until they get a password. The data cannot be removed by a command.
+    These are customers, flavors, stock and orders with their payments. It can run next to a running
+    service, but only with simulated payments. The customers cannot sign in until they get a
+    password. The data cannot be removed by a command.
     """
     from icecream import demo as seasons
 
@@ -40,4 +41,4 @@ async def demo(orders: int, days: int, seed: int, yes: bool) -> None:
     click.echo(f"{sum(counts.values())} orders in {days} days:")
     for outcome, count in counts.most_common():
         click.echo(f"{count:>8}  {outcome}")
-    click.echo(f"See them at\n  Dashboard {address}/dashboard/\n  Admin     {address}/admin/")
+    click.echo(f"See them at\n  {address}/dashboard/\n  {address}/staff/orders/")

@@ -78,7 +78,10 @@ def sandbox(
     late: float,
     search_lag: float,
 ) -> None:
-    """Run a payment provider for tests: it implements the part of Stripe's API that we use."""
+    """Run a payment provider for tests.
+
+    It implements the part of Stripe's API that we use.
+    """
     from icecream import sandbox as provider
 
     try:

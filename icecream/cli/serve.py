@@ -16,7 +16,7 @@ from icecream import settings
 from icecream.cli import startup
 from icecream.cli.commands import errors_in_one_line, log_configuration, main
 from icecream.http import request_limits
-from icecream.runtime import garbage_collection, shutdown
+from icecream.runtime import garbage_collection, optional_imports, shutdown
 
 # The time for open requests after the stop signal; then payments have six more seconds.
 REQUEST_GRACE_SECONDS = 2
@@ -27,7 +27,10 @@ REQUEST_GRACE_SECONDS = 2
 @click.option("--port", type=int, help="The port to listen on (ICECREAM_PORT).")
 @click.option("--workers", type=click.IntRange(1), default=1, help="The number of processes.")
 def serve(host: str | None, port: int | None, workers: int) -> None:
-    """Serve the API, the admin and the docs; with SQLite, also carry out payments."""
+    """Serve the API, the pages and the docs.
+
+    With SQLite, it also carries out payments.
+    """
     # Set in the environment, so that further processes use the same values.
     for name, value in (("ICECREAM_HOST", host), ("ICECREAM_PORT", port)):
         if value is not None:
@@ -56,9 +59,10 @@ def _print_addresses() -> None:
     address = settings.load().address
     click.echo(
         f"Ice cream at {address}/\n"
-        f"  API docs  {address}/schema\n"
         f"  Dashboard {address}/dashboard/\n"
-        f"  Admin     {address}/admin/",
+        f"  Shop      {address}/shop/\n"
+        f"  Database  {address}/admin/\n"
+        f"  API docs  {address}/schema",
     )
 
 
@@ -85,7 +89,8 @@ class SeveralServers(Multiprocess):
 
 def create_app() -> Any:
     """Import and return the ASGI application, in the process that will serve it."""
-    with garbage_collection.paused():
+    # Litestar also writes the API document as YAML, but ours is only JSON.
+    with garbage_collection.paused(), optional_imports.replaced("yaml"):
         from icecream import app
 
         return app.create()

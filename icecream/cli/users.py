@@ -2,9 +2,11 @@
 
 import secrets
 import sys
+from typing import Any
 
 import click
 
+from icecream.cli import output
 from icecream.cli.commands import main, with_database
 
 
@@ -29,7 +31,9 @@ def _choose_password(password: str | None) -> tuple[str, bool]:
     help="Without it, the command asks for a password, or generates one and shows it once.",
 )
 @click.option("--email")
-@click.option("--staff", is_flag=True, help="Staff may use the admin and change the catalogue.")
+@click.option(
+    "--staff", is_flag=True, help="Staff use the pages for staff and change the catalogue."
+)
 @click.option("--admin", is_flag=True, help="An admin is staff, and may also manage accounts.")
 @with_database
 async def create(
@@ -47,17 +51,21 @@ async def create(
 
 
 @user.command("list")
+@output.as_json_option
 @with_database
-async def list_users() -> None:
+async def list_users(as_json: bool) -> None:
     """List all accounts."""
     from icecream.tables import User
 
-    for row in await User.objects().order_by(User.id):
-        role = "customer"
-        if row.admin:
-            role = "admin" if row.superuser else "staff"
-        state = "" if row.active else "  disabled"
-        click.echo(f"{row.id:>6}  {row.username:<30}  {role:<8}  {row.email or ''}{state}")
+    columns = (User.id, User.username, User.email, User.active, User.admin, User.superuser)
+    rows = [row | {"role": _role(row)} for row in await User.select(*columns).order_by(User.id)]
+    output.print_rows(rows, ("id", "username", "role", "email", "active"), as_json=as_json)
+
+
+def _role(row: dict[str, Any]) -> str:
+    if not row["admin"]:
+        return "customer"
+    return "admin" if row["superuser"] else "staff"
 
 
 @user.command()
@@ -68,7 +76,10 @@ async def list_users() -> None:
 )
 @with_database
 async def password(name: str, password: str | None) -> None:
-    """Set a new password, and end all sessions and tokens of the account."""
+    """Set a new password, and sign the account out.
+
+    All its sessions and tokens end. Its API keys remain.
+    """
     from icecream.accounts import users
 
     user_id = await users.find_user_id(name)
@@ -78,6 +89,20 @@ async def password(name: str, password: str | None) -> None:
         click.echo(f"Changed the password of {name!r} to {secret} (shown only once).")
     else:
         click.echo(f"Changed the password of {name!r}.")
+
+
+@user.command()
+@click.argument("name")
+@with_database
+async def link(name: str) -> None:
+    """Print a link with which the user sets a new password.
+
+    It works once, within 48 hours.
+    """
+    from icecream.accounts import password_links, users
+
+    created = await password_links.create_link(await users.find_user_id(name), by=None)
+    click.echo(f"{created.address}\nIt works once, until {created.expires_at:%Y-%m-%d %H:%M} UTC.")
 
 
 @user.command()

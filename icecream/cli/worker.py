@@ -1,7 +1,6 @@
 """`icecream worker`: carries payments out, in one process or in several that it supervises."""
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
@@ -47,7 +46,10 @@ def worker(
     metrics_host: str,
     is_supervised: bool,
 ) -> None:
-    """Carry out payments; with PostgreSQL, next to `serve`, as many workers as you like."""
+    """Carry out payments, next to `serve`.
+
+    With PostgreSQL, as many workers as you like.
+    """
     # First, because the next line imports the counters, which look for the folder.
     with startup.shared_metrics(processes if metrics_port else 1), errors_in_one_line():
         if settings.load().embedded:
@@ -118,9 +120,7 @@ async def _run_worker(
     if is_supervised:
         _stop_at_end_of_input(stop)
     async with _open_services(listener), run_worker(concurrency):
-        # As in `app`: the garbage collector need not scan the objects that exist by now.
-        gc.collect()
-        gc.freeze()
+        garbage_collection.ignore_current_objects()
         click.echo(f"Charging payments, {concurrency} at a time.")
         await stop.wait()
         shutdown.force_exit_after(STOP_SECONDS)

@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
 from icecream import money, settings, states
-from icecream.dashboard import assets, formatting
 from icecream.feed import events
+from icecream.pages import formatting, rendering
+from icecream.pages.access import Visitor
+from icecream.reporting.day_ranges import DayRange
 from icecream.reporting.http.parameters import DAYS_BY_PERIOD
-from icecream.reporting.reports import Dashboard, DayRange
+from icecream.reporting.payment_outcomes import PaymentOutcome
+from icecream.reporting.reports import Dashboard
 from icecream.reporting.sales import CustomerFigures, Figures, Outcome
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 # The number of flavors with their own color; the other flavors are combined.
 MAX_COLORED_FLAVORS = 6
@@ -30,6 +28,7 @@ PERIODS = {
 # The parts that are replaced after each event; each is a macro of that name.
 PARTS = (
     "attention",
+    "compared",
     "headline",
     "sales",
     "flavors",
@@ -73,28 +72,6 @@ class View(Struct, frozen=True):
     def is_empty(self) -> bool:
         """Whether there are no orders at all."""
         return not self.figures.latest_orders
-
-
-@cache
-def _jinja() -> "Environment":
-    # Most processes never render a page.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= formatting.FILTERS
-    environment.globals |= {
-        "asset": assets.asset_path,
-        "prefix": settings.load().prefix,
-        "actions": states.ACTIONS,
-        "periods": PERIODS,
-    }
-    return environment
 
 
 def build_view(figures: Dashboard, upto: events.LastEvent) -> View:
@@ -197,7 +174,7 @@ def _chart_value(minor: int, currency: str) -> float:
 
 def render_parts(view: View) -> dict[str, str]:
     """Render the parts that change while the page is open."""
-    macros = _jinja().get_template("parts.html").module
+    macros = rendering.environment().get_template("dashboard/parts.html").module
     return {name: str(getattr(macros, name)(view)) for name in PARTS}
 
 
@@ -207,7 +184,7 @@ def update_data(view: View) -> dict[str, Any]:
     return {
         "event": view.event,
         "order": order,
-        "at": f"{view.at:%H:%M:%S}",
+        "at": formatting.clock(view.at),
         "empty": view.is_empty,
         "parts": render_parts(view),
         "charts": chart_data(view),
@@ -215,16 +192,24 @@ def update_data(view: View) -> dict[str, Any]:
 
 
 def render_page(
-    view: View, customers: list[CustomerFigures], days: DayRange, period: str | None, error: str
+    visitor: Visitor,
+    view: View,
+    customers: list[CustomerFigures],
+    payments: list[PaymentOutcome],
+    days: DayRange,
+    period: str | None,
+    error: str,
 ) -> str:
     """Render the page with its figures; `error` is a message about an invalid query."""
     shown = update_data(view)
     return _render(
+        visitor=visitor,
         days=days,
         period=period,
         error=error,
         view=view,
         customers=customers,
+        payments=payments,
         charts=shown["charts"],
         parts=shown["parts"],
         order=shown["order"],
@@ -233,14 +218,15 @@ def render_page(
 
 def render_without_figures(days: DayRange, period: str | None, error: str) -> str:
     """Render the page without figures."""
-    return _render(days=days, period=period, error=error, view=None)
-
-
-def render_staff_only() -> str:
-    """Render the page for a customer, who may not see the dashboard."""
-    return _jinja().get_template("for-staff.html").render()
+    return _render(visitor=None, days=days, period=period, error=error, view=None)
 
 
 def _render(days: DayRange, **values: Any) -> str:
-    today = datetime.now(UTC).date()
-    return _jinja().get_template("page.html").render(today=today, days=days, **values)
+    return rendering.render(
+        "dashboard/page.html",
+        today=settings.today(),
+        zone=settings.load().zone,
+        days=days,
+        periods=PERIODS,
+        **values,
+    )

@@ -16,7 +16,14 @@ from piccolo.table import Table
 
 from icecream import settings
 from icecream.database import transactions
-from icecream.database.bulk import BoundStatement, Rows, Statement, read_together, run_together
+from icecream.database.bulk import (
+    BoundStatement,
+    ResultRows,
+    Statement,
+    ValueRows,
+    read_together,
+    run_together,
+)
 from icecream.database.conditions import is_any, is_none
 from icecream.database.failures import (
     CommitOutcomeUnknown,
@@ -55,10 +62,11 @@ __all__ = [
     "LockTimeout",
     "Postgres",
     "QueryOutsideTransaction",
+    "ResultRows",
     "RetryTransaction",
-    "Rows",
     "SQLite",
     "Statement",
+    "ValueRows",
     "check_writable",
     "columns_of",
     "delete_by",
@@ -75,6 +83,7 @@ __all__ = [
     "on_commit",
     "open_pool",
     "read_together",
+    "read_version",
     "run_together",
     "seconds_from_now",
     "select_by",
@@ -174,7 +183,13 @@ def seconds_from_now(seconds: float) -> QueryString:
             return QueryString("now()")
         interval = "CAST({} AS double precision) * interval '1 second'"
         return QueryString(f"now() + {interval}", float(seconds))
-    return QueryString("{}", datetime.now(UTC) + timedelta(seconds=seconds))
+    return QueryString("{}", _sqlite_now() + timedelta(seconds=seconds))
+
+
+def _sqlite_now() -> datetime:
+    """Return the time in whole milliseconds, as `NOW_SQL` does, so that it is never after that."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 async def now() -> datetime:
@@ -184,7 +199,14 @@ async def now() -> datetime:
             QueryString("SELECT now() AS now")
         )
         return rows[0]["now"]
-    return datetime.now(UTC)
+    return _sqlite_now()
+
+
+async def read_version() -> str:
+    """Return the kind and the version of the database."""
+    if isinstance(DB, Postgres):
+        return f"PostgreSQL {(await DB.run_ddl('SHOW server_version'))[0]['server_version']}"
+    return f"SQLite {(await DB.run_ddl('SELECT sqlite_version() AS version'))[0]['version']}"
 
 
 def start_of_period(period: str, day: Column) -> QueryString:

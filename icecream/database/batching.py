@@ -239,8 +239,6 @@ class BatchQueue(Generic[Call, Answer]):
             return
         with logs.log_errors(log, f"Counting a batch of {self._name}"):
             instrumentation.count_batch(self._name, len(batch), seconds)
-        with logs.log_errors(log, f"The callback after a batch of {self._name}"):
-            self._after_batch(outcomes)
         for pending, outcome in zip(batch, outcomes, strict=True):
             if pending.future.done():
                 continue
@@ -248,6 +246,9 @@ class BatchQueue(Generic[Call, Answer]):
                 pending.future.set_exception(outcome)
             else:
                 pending.future.set_result(outcome)
+        # After the answers, so that the callers continue before any task that the callback starts.
+        with logs.log_errors(log, f"The callback after a batch of {self._name}"):
+            self._after_batch(outcomes)
 
 
 def _fail_calls(batch: Iterable[_PendingCall[Any, Any]], error: BaseException) -> None:

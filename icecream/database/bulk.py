@@ -15,7 +15,9 @@ import msgspec
 from piccolo.columns import Column
 from piccolo.querystring import QueryString
 
-Rows = Sequence[tuple[Any, ...]]
+# The values that a statement gets, and the rows that it returns.
+ValueRows = Sequence[tuple[Any, ...]]
+ResultRows = list[dict[str, Any]]
 # Such as the line feed in a text of JSON.
 _NAMED_CHARACTER = re.compile(r'\\[^"\\]')
 
@@ -43,7 +45,7 @@ class Statement:
         self._columns, self.text, self.width = columns, text, len(columns)
         self._postgres_text = postgres or text
 
-    async def __call__(self, rows: Rows, *arguments: Any) -> list[dict[str, Any]]:
+    async def __call__(self, rows: ValueRows, *arguments: Any) -> ResultRows:
         """Run the statement, unless there are no rows; the result has no particular order."""
         if not rows:
             return []
@@ -52,7 +54,7 @@ class Statement:
         values = [*itertools.chain(*rows), *arguments]
         return await self.run(self._text_with_values(len(rows)), values)
 
-    async def run(self, text: str, arguments: list[Any]) -> list[dict[str, Any]]:
+    async def run(self, text: str, arguments: list[Any]) -> ResultRows:
         """Run a text in the database of the statement's table."""
         engine: Any = self._columns[0]._meta.table._meta.db
         result: list[dict[str, Any]] = await engine.run_querystring(_RawQuery(text, arguments))
@@ -75,7 +77,7 @@ class Statement:
         once = "{arrays" not in self._postgres_text
         return [once and column.value_type in (int, str) for column in self._columns]
 
-    def to_arrays(self, rows: Rows) -> list[Any]:
+    def to_arrays(self, rows: ValueRows) -> list[Any]:
         """Return one array of values per column; empty arrays if there are no rows."""
         arrays = list(zip(*rows, strict=True)) or [()] * self.width
         return [
@@ -120,10 +122,10 @@ def _quote(value: Any) -> str:
     return f'"{escaped}"'
 
 
-BoundStatement = tuple[Statement, Rows]
+BoundStatement = tuple[Statement, ValueRows]
 
 
-async def run_together(*bound: BoundStatement, main: int = 0) -> list[dict[str, Any]]:
+async def run_together(*bound: BoundStatement, main: int = 0) -> ResultRows:
     """Run statements and return the result of the main one, by default the first.
 
     On PostgreSQL they become parts of one statement, which needs one round trip in total. All parts

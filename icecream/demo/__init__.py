@@ -1,4 +1,4 @@
-"""Sample data: a season of orders that are placed, paid and refunded by the usual rules.
+"""Sample data: a season of orders that are placed, paid, delivered and refunded by the usual rules.
 
 Orders are placed and settled in one transaction, so that no worker of a running service finds
 their payments. No provider is called; this module generates the answers.
@@ -12,34 +12,41 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby
 
+from msgspec import UNSET
+
 from icecream import database, settings
 from icecream.catalogue import flavors, inventory
+from icecream.demo.deliveries import Deliveries, delivery_day
 from icecream.demo.season import PlannedOrder, plan_orders, sum_demand
 from icecream.orders import actions, placing
 from icecream.orders.details import OrderDetails
+from icecream.orders.refunded_goods import RefundedGoods
 from icecream.payments import leases, provider_calls, settlement
 from icecream.payments.providers import Answer, Charge, Declined, Request, Succeeded
 from icecream.runtime import passwords
 from icecream.tables import Flavor, Order, User
 
-# The most popular flavors first, each with its description and its price in minor units.
+# The most popular flavors first, each with its description, its price in minor units, and its
+# allergens.
 FLAVORS = {
-    "Vanilla": ("Bourbon vanilla and cream.", 250),
-    "Chocolate": ("Dark, with a little salt.", 260),
-    "Strawberry": ("More fruit than milk.", 260),
-    "Stracciatella": ("Cream with shards of chocolate.", 270),
-    "Hazelnut": ("Roasted on the day.", 290),
-    "Pistachio": ("Nothing but pistachios makes it green.", 340),
-    "Lemon sorbet": ("Juice, zest and water.", 220),
-    "Salted caramel": ("Just before it burns.", 300),
-    "Mango sorbet": ("Two mangos a tub.", 280),
-    "Coffee": ("A double espresso in each scoop.", 280),
-    "Coconut": ("White, with toasted flakes.", 270),
-    "Rum and raisin": ("Soaked for a week.", 310),
+    "Vanilla": ("Bourbon vanilla and cream.", 250, ("eggs", "milk")),
+    "Chocolate": ("Dark, with a little salt.", 260, ("soybeans", "milk")),
+    "Strawberry": ("More fruit than milk.", 260, ("milk",)),
+    "Stracciatella": ("Cream with shards of chocolate.", 270, ("soybeans", "milk")),
+    "Hazelnut": ("Roasted on the day.", 290, ("milk", "nuts")),
+    "Pistachio": ("Nothing but pistachios makes it green.", 340, ("milk", "nuts")),
+    "Lemon sorbet": ("Juice, zest and water.", 220, ()),
+    "Salted caramel": ("Just before it burns.", 300, ("milk",)),
+    "Mango sorbet": ("Two mangos a tub.", 280, ()),
+    "Coffee": ("A double espresso in each scoop.", 280, ("milk",)),
+    "Coconut": ("White, with toasted flakes.", 270, ("milk",)),
+    "Rum and raisin": ("Soaked for a week.", 310, ("eggs", "milk", "sulphites")),
 }
+TUB_MILLILITRES = 5000
 PLACES = ("Harbour", "Station", "Park", "Lido", "Market", "Castle", "Riverside", "Old Town")
 SHOPS = ("Kiosk", "Gelateria", "Bistro", "Bakery", "Cinema", "Hotel")
 EMAIL_DOMAIN = "@demo.example"
+DELIVERED_OUTCOMES = ("paid", "refunded", "refunded in part")
 REFUNDED_OUTCOMES = ("canceled", "refunded", "refunded in part")
 MAX_ORDERS_PER_TRANSACTION = 60
 # A running server can use the database in this pause after each transaction.
@@ -105,9 +112,19 @@ def _new_customer(name: str) -> User:
 
 async def _create_catalogue(staff: User) -> list[int]:
     """Return the flavors by popularity; existing flavors are not changed."""
-    for name, (description, price) in FLAVORS.items():
+    for number, (name, (description, price, allergens)) in enumerate(FLAVORS.items(), start=1):
+        sku = f"DEMO-{number:02}"
         if not await Flavor.exists().where(Flavor.name == name):
-            new = flavors.NewFlavor(name=name, description=description, price=price, stock=0)
+            new = flavors.NewFlavor(
+                name=name,
+                description=description,
+                price=price,
+                stock=0,
+                sku=UNSET if await Flavor.exists().where(Flavor.sku == sku) else sku,
+                unit="tub",
+                net_content_ml=TUB_MILLILITRES,
+                allergens=list(allergens),
+            )
             await flavors.create_flavor(new, by=staff)
     ids = {flavor.name: flavor.id for flavor in await flavors.list_flavors(on_sale=True)}
     return [ids[name] for name in FLAVORS if name in ids]
@@ -118,6 +135,7 @@ class _Season:
 
     def __init__(self, staff: int, now: datetime, sales: Counter[int], *, weeks: int) -> None:
         self._staff, self._now = staff, now
+        self._deliveries = Deliveries(staff)
         # Some flavors are received for most of a week in advance, others only for the current need.
         self._surplus = {flavor: n // weeks * (flavor % 4) // 4 for flavor, n in sales.items()}
         # Orders to cancel or refund, each with its time.
@@ -155,6 +173,8 @@ class _Season:
     async def _sell(self, batch: Sequence[PlannedOrder]) -> None:
         for planned, placed in await database.transaction(partial(_place_and_settle, batch)):
             self._counts[planned.outcome] += 1
+            if planned.outcome in DELIVERED_OUTCOMES:
+                self._deliveries.add(placed.order, delivery_day(planned.at, planned.user))
             if planned.outcome in REFUNDED_OUTCOMES and placed.payment is not None:
                 later = planned.at + timedelta(hours=1 + placed.order * 7 % 100)
                 heapq.heappush(self._later, (min(later, self._now), placed.order, planned))
@@ -162,7 +182,9 @@ class _Season:
     async def _end_orders(self, until: datetime) -> None:
         while self._later and self._later[0][0] <= until:
             at, order, planned = heapq.heappop(self._later)
+            await self._deliveries.run(at)
             await database.transaction(partial(_cancel_or_refund, order, planned, at, self._staff))
+        await self._deliveries.run(until)
 
 
 async def _place_and_settle(
@@ -196,8 +218,10 @@ async def _place_and_settle(
 
 
 def _plan_delivery(planned: PlannedOrder) -> OrderDetails:
-    """Return the delivery date: the next day, or for some shops the day after it."""
-    return OrderDetails(delivery_date=(planned.at + timedelta(days=1 + planned.user % 2)).date())
+    return OrderDetails(
+        reference=f"PO-{planned.at:%y%m%d}-{planned.user}",
+        delivery_date=delivery_day(planned.at, planned.user),
+    )
 
 
 async def _lock_stock(flavors: Iterable[int]) -> None:
@@ -214,7 +238,10 @@ async def _cancel_or_refund(order: int, planned: PlannedOrder, at: datetime, sta
     else:
         amount = await _half_total(order) if planned.outcome == "refunded in part" else None
         reason = "half of the delivery had melted" if amount else "the freezer broke down"
-        staged = await actions.refund_order(order, amount, reason=reason, by=staff, at=at)
+        goods = RefundedGoods("melted" if amount else "other")
+        staged = await actions.refund_order(
+            order, amount, reason=reason, by=staff, at=at, goods=goods
+        )
     await _settle(dict.fromkeys(staged, (at, planned.outcome)))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from piccolo.columns.combination import Where, WhereRaw
 from piccolo.querystring import QueryString
 
 from icecream import database, states
@@ -88,6 +89,30 @@ async def read_events(after: int, upto: int, *, user: int | None = None) -> list
 
     The query selects by range, so it costs no more if few of the events belong to the user.
     """
+    conditions = [Event.position > after, Event.position <= upto]
+    if user is not None:
+        conditions.append(Event.order.user == user)
+    return await _read_published(*conditions)
+
+
+async def read_selected(positions: Sequence[int]) -> list[PublishedEvent]:
+    """Return the events at these positions, in their order."""
+    return await _read_published(database.is_any(Event.position, positions))
+
+
+async def find_positions(
+    since: datetime, until: datetime, *, user: int | None, limit: int
+) -> list[int]:
+    """Return the positions of the events from a time until before another, at most `limit`."""
+    query = Event.select(Event.position).where(
+        Event.at >= since, Event.at < until, Event.position.is_not_null()
+    )
+    if user is not None:
+        query = query.where(Event.order.user == user)
+    return [row["position"] for row in await query.order_by(Event.position).limit(limit)]
+
+
+async def _read_published(*conditions: Where | WhereRaw) -> list[PublishedEvent]:
     order = Event.order
     query = Event.select(
         Event.position,
@@ -103,10 +128,7 @@ async def read_events(after: int, upto: int, *, user: int | None = None) -> list
         order.reference.as_alias("reference"),
         order.delivery_date.as_alias("delivery_date"),
     )
-    query = query.where(Event.position > after, Event.position <= upto).order_by(Event.position)
-    if user is not None:
-        query = query.where(order.user == user)
-    rows = await query
+    rows = await query.where(*conditions).order_by(Event.position)
     status = await _read_statuses(rows)
     return [PublishedEvent(row.pop("position"), _event_data(row, status)) for row in rows]
 

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import aclosing, contextmanager
 from contextvars import Context
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar import Controller, get
 from litestar.datastructures import State
@@ -19,7 +19,7 @@ from icecream import database, errors, fields
 from icecream.feed import events, reader, subscription
 from icecream.http import bodies, event_stream, openapi
 from icecream.runtime import logs
-from icecream.tables import User
+from icecream.tables import ApiKey, User
 
 log = logging.getLogger(__name__)
 # The limits of open streams in one process. A browser has a few tabs. A stream takes some kilobytes
@@ -31,15 +31,33 @@ AUTHORIZATION_CHECK_SECONDS = 1.0
 
 
 class Listener(Struct, frozen=True, eq=False):
-    """A client and the end of its authorization: staff get all orders, others only their own."""
+    """A client and the end of its authorization: staff get all orders, others only their own.
+
+    `key` is the id of its API key, if it has one.
+    """
 
     user: User
     expires_at: datetime
+    key: int | None = None
 
     @property
     def user_filter(self) -> int | None:
         """The user to whom the orders belong; None for all users."""
         return None if self.user.admin else self.user.id
+
+    def is_authorized(self, accounts: dict[int, Any], keys: set[int]) -> bool:
+        """Return whether its account is active, and unchanged in what matters to it.
+
+        A user with a new password has to sign in again. A user who became staff, or no longer is
+        staff, gets other orders. A key is independent of the password, and may be a customer's,
+        although the account is staff.
+        """
+        account, user = accounts.get(self.user.id), self.user
+        if account is None or not account["active"]:
+            return False
+        if self.key is not None:
+            return self.key in keys and account["admin"] >= user.admin
+        return bool(account["admin"] == user.admin and account["password"] == user.password)
 
 
 class OpenStreams:
@@ -102,21 +120,25 @@ class OpenStreams:
             await asyncio.sleep(AUTHORIZATION_CHECK_SECONDS)
 
     async def _close_unauthorized(self) -> None:
-        now = datetime.now(UTC)
-        for stream, listener in self._open.items():
-            if listener.expires_at <= now:
-                stream.close()
-        ids = sorted({listener.user.id for listener in self._open.values()})
-        rows = await User.select(User.id, User.active, User.admin, User.password).where(
-            database.is_any(User.id, ids)
+        # Others may be opened while the database answers.
+        listeners, now = dict(self._open), datetime.now(UTC)
+        accounts = await User.select(User.id, User.active, User.admin, User.password).where(
+            database.is_any(User.id, sorted({one.user.id for one in listeners.values()}))
         )
-        # A user with a new password has to sign in again. A user who became staff, or no longer is
-        # staff, gets other orders.
-        valid = {(row["id"], row["admin"], row["password"]) for row in rows if row["active"]}
-        for stream, listener in self._open.items():
-            user = listener.user
-            if user.id in ids and (user.id, user.admin, user.password) not in valid:
+        by_id = {row["id"]: row for row in accounts}
+        keys = await _find_valid_keys({one.key for one in listeners.values()} - {None})
+        for stream, listener in listeners.items():
+            if listener.expires_at <= now or not listener.is_authorized(by_id, keys):
                 stream.close()
+
+
+async def _find_valid_keys(ids: Collection[int | None]) -> set[int]:
+    """Return those of these API keys that are not revoked."""
+    if not ids:
+        return set()
+    is_one = database.is_any(ApiKey.id, sorted(filter(None, ids)))
+    rows = await ApiKey.select(ApiKey.id).where(is_one, ApiKey.revoked_at.is_null())
+    return {row["id"] for row in rows}
 
 
 class StreamResponse:
@@ -202,33 +224,34 @@ class Events(Controller):
             QueryParameter(
                 name="lastEventId",
                 schema_extra={"pattern": "^[0-9]+$", "maxLength": 19},
-                description="The same, as replacements for the browser's EventSource send it.",
+                description="The same, for replacements of EventSource.",
             ),
         ] = None,
         last_event_id: Annotated[
             str | None,
             HeaderParameter(
                 name="Last-Event-ID",
-                description="The same, as browsers send it to reconnect. It takes precedence.",
+                description="The same, as browsers send it. It takes precedence.",
                 schema_extra={"pattern": "^[0-9]+$", "maxLength": 19, "examples": ["57"]},
             ),
         ] = None,
     ) -> ASGIApp:
-        """Live order events as server-sent events (`text/event-stream` of the HTML standard).
+        """Live order events as server-sent events (`text/event-stream`).
 
         A customer gets the events of its own orders; staff get all events. `id` is the event's
         position in the sequence of all events. To continue after a disconnect, send the last
-        `id` as `Last-Event-ID`: no event is missing or repeated, even if another process
-        answers. Without it, the stream begins with the next event. `event` is the type of the
-        event. `data` is an object with `order`, `seq`, `type`, `at`, `by`, `user`, `status`
-        (after the event), `total` and `currency`, and for some types `reason` and `amount`.
-        After 15 seconds without events, the server sends a comment.
+        `id` as `Last-Event-ID`: no event is missing or repeated. Without it, the stream begins with
+        the next event. `event` is the type of the event (`HistoryEventType`). `data` is an object
+        with `order`, `seq`, `type`, `at`, `by`, `user`, `status` (after the event), `total` and
+        `currency`, and for some types `reason` and `amount`. After 15 seconds without events, the
+        server sends a comment.
 
-        The stream ends when your token expires, when you read too slowly, or when the server
-        stops.
+        The stream ends when your token expires, when you read too slowly, or when the server stops.
         """
         start = await find_start_position(
             **{"Last-Event-ID": last_event_id, "lastEventId": resumed, "after": after}
         )
-        listener = Listener(request.user, expires_at=request.auth.exp)
+        # Only an API key has an id.
+        key = getattr(request.auth, "id", None)
+        listener = Listener(request.user, expires_at=request.auth.exp, key=key)
         return StreamResponse(state.streams, listener, start)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from icecream import database
 from icecream.tables import Event, Unpublished
 
-Detail = int | str | None
+Detail = int | str | list[dict[str, int]] | None
 Details = dict[str, Detail]
 
 
@@ -24,6 +24,12 @@ class OrderEvent(Struct, frozen=True):
     payload: Details
     by: int | None = None
     at: datetime | None = None
+
+
+def explanation(reason: str | None, internal_note: str | None) -> Details:
+    """Return the details that say why; the customer sees only the reason."""
+    texts = {"reason": reason, "internal_note": internal_note}
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 _INSERT_EVENTS = database.insert(

@@ -1,8 +1,7 @@
 """Parsing of request bodies: JSON or a form becomes one struct, or a precise refusal."""
 
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -16,16 +15,27 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import PathParameter
 from litestar.types import Empty, Receive, Scope, Send
 
-from icecream import constraints, errors
+from icecream import constraints, conversion, errors
 from icecream.fields import MAX_ID
 from icecream.http import forms, middleware
 from icecream.tables import User
 
 T = TypeVar("T")
-PathId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="The id.")]
+PathId = Annotated[
+    int,
+    PathParameter(
+        ge=1,
+        le=MAX_ID,
+        # Litestar writes these limits as floats.
+        schema_extra={"title": "PathId", "minimum": 1, "maximum": MAX_ID, "examples": [1]},
+        description="The id.",
+    ),
+]
 PLAIN_JSON = (RequestEncodingType.JSON.value, dict[str, str]())
+# Such a file has a header row (RFC 4180).
+CSV = "text/csv; header=present"
+JSON_LINES = "application/x-ndjson"
 FORM_TYPES = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
-_EXPONENT_PATTERN = re.compile(r"[-+]?[0-9.]+[eE][-+]?[0-9]+")
 # Members that clients of the original service may send back to it; they are ignored.
 READ_ONLY = frozenset({"id", "user", "status", "created_at"})
 
@@ -54,24 +64,32 @@ class ApiRequest(Request[User, Any, Any]):
             InternalServerException: the client disconnected.
         """
         if self._body is Empty:
-            self._body = self._connection_state.body = await self._receive_body()
+            body = bytearray()
+            await self.receive_body(body.extend)
+            self._body = self._connection_state.body = bytes(body)
         return self._body
 
-    async def _receive_body(self) -> bytes:
+    async def receive_body(self, write: Callable[[bytes], object]) -> None:
+        """Receive the body, and pass each part of it to `write`.
+
+        Raises:
+            errors.PayloadTooLarge: it is larger than the handler allows.
+            InternalServerException: the client disconnected.
+        """
         limit = self.route_handler.resolve_request_max_body_size() or math.inf
         announced = self._field("content-length") or "0"
         if announced.isdecimal() and int(announced) > limit:
             raise errors.PayloadTooLarge
-        body, is_complete = b"", False
+        length, is_complete = 0, False
         while not is_complete:
             message: Any = await self.receive()
             if message["type"] == "http.disconnect":
                 raise InternalServerException("The client disconnected.")
-            body += message["body"]
-            if len(body) > limit:
+            length += len(message["body"])
+            if length > limit:
                 raise errors.PayloadTooLarge
+            write(message["body"])
             is_complete = not message.get("more_body", False)
-        return body
 
     async def json(self) -> Any:
         field = self.route_handler.parsed_data_field
@@ -85,15 +103,16 @@ class ApiRequest(Request[User, Any, Any]):
         if isinstance(values, dict):
             known = field.annotation.__struct_fields__
             values = {k: v for k, v in values.items() if k in known or k not in READ_ONLY}
-        return convert_body(values, field.annotation)
+        return conversion.convert_body(values, field.annotation)
 
     async def _members(self, struct: Any) -> Any:
         refuse_content_encoding(self._field("content-encoding"))
         kind, options = self.content_type
         if kind == RequestEncodingType.URL_ENCODED:
-            return forms.parse_urlencoded(await self.body())
+            return _with_lists(forms.parse_urlencoded(await self.body()), struct)
         if kind == RequestEncodingType.MULTI_PART:
-            return forms.parse_multipart(await self.body(), options.get("boundary"))
+            boundary = options.get("boundary")
+            return _with_lists(forms.parse_multipart(await self.body(), boundary), struct)
         if kind != RequestEncodingType.JSON:
             raise errors.UnsupportedMediaType()
         try:
@@ -108,6 +127,14 @@ class ApiRequest(Request[User, Any, Any]):
             ) from None
 
 
+def _with_lists(form: dict[str, str | list[str]], struct: Any) -> dict[str, str | list[str]]:
+    """Make lists of the values that must be lists: a form repeats a field only for more items."""
+    for name in constraints.list_fields(struct) & form.keys():
+        value = form[name]
+        form[name] = [value] if isinstance(value, str) else value
+    return form
+
+
 @cache
 def _body_decoder(kind: Any) -> Callable[[bytes], Any]:
     """Return a function that decodes JSON into a struct at once, but no text into a number."""
@@ -119,7 +146,7 @@ def _decode_leniently(body: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(body, type=kind, strict=False)
     except msgspec.ValidationError as error:
-        raise to_validation_failure(error, kind) from None
+        raise conversion.to_validation_failure(error, kind) from None
 
 
 class ReadyResponse:
@@ -159,6 +186,20 @@ class JsonResponse(ReadyResponse):
         super().__init__(msgspec.json.encode(value), "application/json", headers, status)
 
 
+def attachment(name: str) -> dict[str, str]:
+    """Return the header field that lets a browser save a response under this name."""
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+class CsvFile(ReadyResponse):
+    """The text of a CSV file, with the name under which a browser saves it."""
+
+    def __init__(self, text: str, name: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(
+            text.encode(), f"{CSV}; charset=utf-8", {**attachment(name), **(headers or {})}
+        )
+
+
 def refuse_content_encoding(content_encoding: str | None) -> None:
     """Refuse a compressed body, because there is no code here to decompress it.
 
@@ -171,38 +212,6 @@ def refuse_content_encoding(content_encoding: str | None) -> None:
         raise refusal
 
 
-def convert_body(values: Any, kind: type[T]) -> T:
-    """Convert the received values into a struct; numbers may be text.
-
-    Raises:
-        errors.ValidationFailed: a value is not valid; the error points at the member.
-    """
-    struct: Any = kind
-    # A refund of "null" is a mistake; it must not mean a refund of the remaining amount.
-    if isinstance(values, dict) and (misread := constraints.find_misread_field(struct, values)):
-        raise _as_failure(misread)
-    for steps in _find_exponents(values):
-        # msgspec would read the text "1e3" as the whole number 1000.
-        if problem := constraints.refuse_number_as_text(struct, steps):
-            raise _as_failure(problem)
-    try:
-        return msgspec.convert(values, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise to_validation_failure(error, kind) from None
-
-
-def _find_exponents(values: Any, steps: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the places of texts such as "1e3"."""
-    if isinstance(values, str):
-        if _EXPONENT_PATTERN.fullmatch(values):
-            yield steps
-    elif isinstance(values, dict | list):
-        items = values.items() if isinstance(values, dict) else enumerate(values)
-        for step, value in items:
-            if isinstance(value, str | dict | list):
-                yield from _find_exponents(value, (*steps, str(step)))
-
-
 async def require_exact_ids(
     connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
 ) -> None:
@@ -213,13 +222,3 @@ async def require_exact_ids(
             1 <= value <= MAX_ID and str(value).encode() in segments
         ):
             raise errors.NotFound
-
-
-def to_validation_failure(error: msgspec.ValidationError, kind: Any) -> errors.ValidationFailed:
-    """Return the refusal for an error that msgspec found; it names the field."""
-    return _as_failure(constraints.explain_error(error, kind))
-
-
-def _as_failure(problem: constraints.FieldProblem) -> errors.ValidationFailed:
-    pointer = errors.json_pointer(problem.steps)
-    return errors.ValidationFailed(pointer, problem.code, problem.sentence)

@@ -28,8 +28,10 @@ class Health(Struct):
 class Readiness:
     """Whether the database accepts writes and Redis answers, checked once for all callers."""
 
-    def __init__(self, redis_warnings: Callable[[], Awaitable[list[str]]]) -> None:
-        self._redis_warnings = redis_warnings
+    # Set when the client of Redis was imported, just after the start.
+    redis_warnings: Callable[[], Awaitable[list[str]]] | None = None
+
+    def __init__(self) -> None:
         self._checking = asyncio.Lock()
         self._health = Health("")
         self._checked_at = -MIN_CHECK_INTERVAL_SECONDS
@@ -44,7 +46,9 @@ class Readiness:
 
     async def _find_out(self) -> Health:
         status = await _check_database()
-        return Health(status, await self._redis_warnings() if status == "ok" else [])
+        if status != "ok" or self.redis_warnings is None:
+            return Health(status)
+        return Health(status, await self.redis_warnings())
 
 
 async def _check_database() -> str:

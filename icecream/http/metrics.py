@@ -46,6 +46,8 @@ GAUGE_HELP = {
     "jobs_due": f"Due jobs that no worker has leased, counted up to {MAX_COUNTED_JOBS}.",
     "jobs_in_flight": "Payments in processing at the provider.",
     "payments_parked": "Payments that need review.",
+    "webhook_deliveries_due": "Due messages to webhook endpoints that are not disabled, "
+    f"counted up to {MAX_COUNTED_JOBS}.",
 }
 # Payments that were sent within the last lease are in flight. (A payment that the provider
 # postponed for less than a lease looks the same.)
@@ -55,7 +57,10 @@ _COUNTS_SQL = f"""
             SELECT 1 FROM job WHERE run_at <= {{}} LIMIT {MAX_COUNTED_JOBS}) a) AS jobs_due,
         (SELECT count(*) FROM job j JOIN payment p ON p.id = j.subject AND p.kind = j.kind
             WHERE j.run_at > {{}} AND j.run_at <= {{}} AND p.state = 'sent') AS jobs_in_flight,
-        (SELECT count(*) FROM payment WHERE state = 'parked') AS payments_parked"""
+        (SELECT count(*) FROM payment WHERE state = 'parked') AS payments_parked,
+        (SELECT count(*) FROM (SELECT 1 FROM webhook_delivery d
+            JOIN webhook_endpoint e ON e.id = d.endpoint AND e.disabled_at IS NULL
+            WHERE d.due_at <= {{}} LIMIT {MAX_COUNTED_JOBS}) b) AS webhook_deliveries_due"""
 
 
 async def _read_gauges() -> dict[str, float] | None:
@@ -65,7 +70,7 @@ async def _read_gauges() -> dict[str, float] | None:
         leased = now + timedelta(seconds=settings.load().lease)
         due = Job.select(Job.run_at).where(Job.run_at <= now)
         oldest = await due.order_by(Job.run_at).first()
-        (counts,) = await Job.raw(_COUNTS_SQL, now, now, leased)
+        (counts,) = await Job.raw(_COUNTS_SQL, now, now, leased, now)
     except database.DATABASE_UNAVAILABLE:
         return None
     age = (now - oldest["run_at"]).total_seconds() if oldest else 0.0

@@ -38,7 +38,12 @@ Count = Annotated[
     bool | None,
     Parameter(description="`true`: the header field `X-Total-Count` has the number of all items."),
 ]
-DAY_SCHEMA = {"format": "date", "maxLength": 10, "pattern": r"^\d{4}-\d\d-\d\d$"}
+DAY_SCHEMA = {
+    "title": "GivenDay",
+    "format": "date",
+    "maxLength": 10,
+    "pattern": r"^\d{4}-\d\d-\d\d$",
+}
 
 
 class Cursor(Struct, frozen=True):

@@ -30,6 +30,7 @@ REFUSAL_BY_STATUS: dict[int, type[errors.Refusal]] = {
 # wrong password is logged with its account.
 LOGGED_REFUSALS = (
     errors.Forbidden,
+    errors.InsufficientScope,
     errors.InvalidToken,
     errors.InvalidRefreshToken,
     errors.InvalidSignature,
@@ -80,8 +81,8 @@ def log_refusal(scope: Any, refusal: errors.Refusal) -> None:
     )
 
 
-def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    """Return the problem document (RFC 9457) for any error."""
+def log_and_convert(request: Request[Any, Any, Any], error: Exception) -> errors.Refusal:
+    """Return the refusal for any error; refused access and bugs are logged."""
     parameters = request.scope.get("path_params", {})
     logs.add_to_context(
         **{name: parameters[name] for name in LOGGED_PATH_PARAMETERS & parameters.keys()}
@@ -89,6 +90,12 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
     refusal = _to_refusal(request, error)
     if isinstance(refusal, LOGGED_REFUSALS):
         log_refusal(request.scope, refusal)
+    return refusal
+
+
+def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """Return the problem document (RFC 9457) for any error."""
+    refusal = log_and_convert(request, error)
     content = refusal.document(
         address=settings.load().address,
         instance=middleware.public_path(request.scope),

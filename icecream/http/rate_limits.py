@@ -1,38 +1,36 @@
 """Rate limits, and the header fields that report them.
 
-The header fields follow draft-ietf-httpapi-ratelimit-headers. The counters belong to this process:
-a shared counter in Redis would cost a round trip per order.
+The header fields follow draft-ietf-httpapi-ratelimit-headers. The counters of requests belong to
+this process: a shared counter in Redis would cost a round trip per order.
 """
 
+import hashlib
 import ipaddress
 import logging
 import time
 from collections.abc import Awaitable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import limits
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Struct
 
 from icecream import errors, settings
-from icecream.http import middleware
+from icecream.http import login_counts, middleware
+from icecream.http.login_counts import LoginCounts
 from icecream.runtime import logs, passwords
 from icecream.runtime.logs import security
 
 # Attempts to sign in with one name from one address until one of them succeeds: enough for typing
-# errors, not for guessing.
-LOGIN_ATTEMPT_LIMIT = limits.parse("10/minute")
+# errors, not for guessing. The more attempts, the longer the wait: from a minute to an hour.
+LOGIN_ATTEMPT_LIMITS = limits.parse_many("10/minute; 20/10 minutes; 40/hour")
 # Failed attempts from one address over all names: one address cannot try many names.
 FAILED_LOGIN_LIMIT = limits.parse("30/minute")
 # One customer of a network provider usually has all addresses with this prefix.
 IPV6_PREFIX_LENGTH = 64
 log = logging.getLogger(__name__)
-_storage = MemoryStorage()
-_limiter = FixedWindowRateLimiter(_storage)
 _has_warned = False
 _parse_limit = cache(limits.parse)
 
@@ -97,27 +95,43 @@ def _header_fields(
     }, wait
 
 
-def begin_login(name: str, scope: Any) -> None:
+async def begin_login(name: str, scope: Any) -> None:
     """Count an attempt to sign in before the check of its password, so that parallel ones count.
 
     Raises:
         errors.QuotaExceeded: there were too many attempts; it has the time to wait.
         errors.Unavailable: too many passwords are waiting to be checked.
     """
-    address = client_network(scope)
     _warn_of_untrusted_proxy(scope)
-    has_failed = _storage.get(_failures_key(address)) > 0
+    await login_counts.use(partial(_count_login, _digest(name), client_network(scope)))
+
+
+async def _count_login(name: str, address: str, counts: LoginCounts) -> None:
+    has_failed = await counts.storage.get(_failures_key(address)) > 0
     passwords.client.set(passwords.Client(address, has_failed))
     passwords.require_free_place()
-    _hit("login", LOGIN_ATTEMPT_LIMIT, name, address)
-    _hit("failed-logins", FAILED_LOGIN_LIMIT, address)
+    # An attempt that one limit refuses does not count for the next ones, so that others at the same
+    # address cannot make a user's wait longer than theirs.
+    if await counts.limiter.test(FAILED_LOGIN_LIMIT, "failed-logins", address):
+        for limit in LOGIN_ATTEMPT_LIMITS:
+            await _hit(counts, "login", limit, name, address)
+    await _hit(counts, "failed-logins", FAILED_LOGIN_LIMIT, address)
 
 
-def end_login(name: str, scope: Any) -> None:
+async def end_login(name: str, scope: Any) -> None:
     """Take a successful attempt out of the counts."""
-    address = client_network(scope)
-    _limiter.clear(LOGIN_ATTEMPT_LIMIT, "login", name, address)
-    _storage.decr(_failures_key(address))
+    await login_counts.use(partial(_forget_login, _digest(name), client_network(scope)))
+
+
+def _digest(name: str) -> str:
+    """Return a short text for a name, which may be of any length."""
+    return hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+async def _forget_login(name: str, address: str, counts: LoginCounts) -> None:
+    for limit in LOGIN_ATTEMPT_LIMITS:
+        await counts.limiter.clear(limit, "login", name, address)
+    await counts.storage.incr(_failures_key(address), FAILED_LOGIN_LIMIT.get_expiry(), -1)
 
 
 def _warn_of_untrusted_proxy(scope: Any) -> None:
@@ -138,12 +152,12 @@ def _failures_key(address: str) -> str:
     return FAILED_LOGIN_LIMIT.key_for("failed-logins", address)
 
 
-def _hit(policy: str, item: limits.RateLimitItem, *key: str) -> None:
-    if not _limiter.hit(item, policy, *key):
-        if _storage.get(item.key_for(policy, *key)) == item.amount + 1:
+async def _hit(counts: LoginCounts, policy: str, item: limits.RateLimitItem, *key: str) -> None:
+    if not await counts.limiter.hit(item, policy, *key):
+        if await counts.storage.get(item.key_for(policy, *key)) == item.amount + 1:
             # Once in each window. A name is not logged: it may be a password in the wrong field.
             security.log_event("rate-limited", policy=policy, address=key[-1])
-        stats = _limiter.get_window_stats(item, policy, *key)
+        stats = await counts.limiter.get_window_stats(item, policy, *key)
         seconds = stats.reset_time - time.time()
         raise _refusal(*_header_fields(policy, item, stats.remaining, seconds))
 
@@ -162,6 +176,16 @@ def count_request(caller: str) -> dict[str, str]:
     if count > item.amount:
         raise _refusal(fields, wait)
     return fields
+
+
+def count_caller(scope: Any) -> dict[str, str]:
+    """Count a request: of the user if the client has signed in, else of its address.
+
+    Raises:
+        errors.QuotaExceeded: there were too many requests.
+    """
+    user = scope.get("user")
+    return count_request(f"user {user.id}" if user is not None else client_address(scope))
 
 
 def client_address(scope: Any) -> str:
@@ -200,7 +224,5 @@ class RateLimiter:
         if scope["type"] == ScopeType.HTTP and not (
             handler is not None and handler.opt.get("exclude_from_rate_limit")
         ):
-            user = scope.get("user")
-            caller = f"user {user.id}" if user is not None else client_address(scope)
-            middleware.add_response_headers(scope, count_request(caller))
+            middleware.add_response_headers(scope, count_caller(scope))
         return self.app(scope, receive, send)

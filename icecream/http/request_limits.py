@@ -15,9 +15,13 @@ from icecream.http.connections import ClientConnection
 # The request line and the header fields together. Proxies have similar limits.
 MAX_HEAD_BYTES = 32_768
 MAX_HEADER_FIELDS = 100
-# The time for a client to send the head, and then the body. The longest body has 256 kB.
+# The time for a client to send the head, and then the body. A long body, such as a file with many
+# rows, has more time, if its length is announced: as much as a slow line needs.
 HEAD_TIMEOUT_SECONDS = 10.0
 BODY_TIMEOUT_SECONDS = 30.0
+MIN_BYTES_PER_SECOND = 100_000
+FILES_PATH = b"/api/import/"
+MAX_BODY_TIMEOUT_SECONDS = 1200.0
 # The time for the rest of a body after the server began to stop: shorter than the time after which
 # uvicorn cancels a request, which it logs as an error (`cli.serve.REQUEST_GRACE_SECONDS`).
 STOP_TIMEOUT_SECONDS = 1.0
@@ -59,7 +63,7 @@ class LimitedConnection(ClientConnection):
         super().data_received(data)
         # Most requests are complete now. They need no deadline.
         if self._in_body:
-            self._set_deadline(BODY_TIMEOUT_SECONDS)
+            self._set_deadline(self._body_timeout())
         elif self.cycle is None or self.cycle.response_complete:
             self._set_deadline(HEAD_TIMEOUT_SECONDS)
             # A single field that never ends is not counted by `on_header`.
@@ -101,6 +105,14 @@ class LimitedConnection(ClientConnection):
         if self._field_bytes > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADER_FIELDS:
             self._head_is_too_large = True
             raise HeadTooLarge
+
+    def _body_timeout(self) -> float:
+        """Return the seconds for the whole body; only files may be long."""
+        if FILES_PATH not in self.url.partition(b"?")[0]:
+            return BODY_TIMEOUT_SECONDS
+        length = next((value for name, value in self.headers if name == b"content-length"), b"0")
+        seconds = BODY_TIMEOUT_SECONDS + int(length) / MIN_BYTES_PER_SECOND
+        return min(seconds, MAX_BODY_TIMEOUT_SECONDS)
 
     def _set_deadline(self, seconds: float) -> None:
         """Set a deadline, unless there is one."""

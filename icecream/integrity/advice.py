@@ -56,8 +56,31 @@ ADVICE = {
     "an order's total is the sum of its lines": (
         "Compare the order's lines, charge and history, and correct the row that is wrong."
     ),
+    "an order is packed, delivered or returned only after its payment": (
+        f"{_RECONCILE}. If the order was not paid, find its goods: if they are still here, set its "
+        "`fulfilment` to `unfulfilled`. If they were delivered, ask the customer to pay."
+    ),
+    "the fulfilment of an order is the last step in its history": (
+        "Find the goods of the order, set its `fulfilment` to the last step in its history, and "
+        "then move it to where the goods are."
+    ),
+    "each step of a fulfilment names who made it": _HISTORY,
+    "no more of a line is refunded, or put back, than was ordered": (
+        "Compare the order's refunds with its lines, and correct the rows of `refund_line`. If "
+        "too much was put back, receive the difference as a loss."
+    ),
+    "an order whose goods were put back is not canceled too": (
+        "Its stock was returned twice. Count the real stock, and receive the difference."
+    ),
     "a history has no gaps": _HISTORY,
     "the positions of events have no gaps": _HISTORY,
+    "webhooks are not queued beyond the feed": (
+        "Set `position` in `webhook_progress` to the `last` of `feed`, and replay the time since "
+        "then for each webhook endpoint."
+    ),
+    "a webhook delivery is pending exactly if it is due at some time": (
+        "Set its `state` to `failed` and its `due_at` to null, and replay it."
+    ),
     "the feed has the right number of events with a position": _HISTORY,
     "the positions of an order's events are in order": _HISTORY,
     "an event has a position or waits for one": _HISTORY,

@@ -1,5 +1,6 @@
 """Invariants of the tables: each query finds the rows that violate a rule."""
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -7,8 +8,9 @@ from piccolo.apps.migrations.tables import Migration
 from piccolo.querystring import QueryString
 from piccolo.table import Table
 
-from icecream import database, states
-from icecream.tables import APP_CONFIG, NOTICE_RETRY_PERIOD, Order
+from icecream import database, settings, states
+from icecream.database import local_days
+from icecream.tables import APP_CONFIG, NOTICE_RETRY_PERIOD, SECONDS_PER_QUARTER, Order
 
 
 def _quoted_list(names: Iterable[str]) -> str:
@@ -17,6 +19,8 @@ def _quoted_list(names: Iterable[str]) -> str:
 
 OPEN_STATES = _quoted_list(one for one in states.open_states(states.PAYMENT) if one != "parked")
 LIVE_STATUSES = _quoted_list(states.LIVE_STATUSES)
+CHARGED_STATUSES = _quoted_list(states.CHARGED_STATUSES)
+FULFILMENT_EVENTS = f"e.type IN ({_quoted_list(states.FULFILMENT)})"
 # The charges of such an order were refunded completely, unless a refund failed after the order was
 # canceled.
 ENDED_STATUSES = "'refunded', 'canceled'"
@@ -37,28 +41,58 @@ HAS_MONEY_LEFT = """status = 'canceled' AND EXISTS (SELECT 1 FROM payment f WHER
 # The provider refunded more than requested, and staff have booked it: no more action is needed.
 BOOKED_TOO_MUCH = """SELECT 1 FROM payment m WHERE m."order" = b.id AND m.kind = 'refund'
             AND m.state = 'succeeded' AND m.moved > m.amount"""
-# Both databases write a time in UTC as text that begins with the day.
-DAY_EXPRESSION = "substr(CAST(o.created_at AS text), 1, 10)"
+IS_POSTGRES = isinstance(database.DB, database.Postgres)
+DAY_EXPRESSION = local_days.utc_day("o.created_at")
+# Replaced when a query runs (`with_local_days`), because the time zone is a setting.
+LOCAL_DAY_MARK = "LOCAL_DAY_OF_ORDER"
+EPOCH_EXPRESSION = (
+    "CAST(floor(extract(epoch FROM o.created_at)) AS bigint)"
+    if IS_POSTGRES
+    else "CAST(strftime('%s', o.created_at) AS integer)"
+)
+TIME_EXPRESSIONS = f"""{DAY_EXPRESSION} AS day, {LOCAL_DAY_MARK} AS local_day,
+        {EPOCH_EXPRESSION} / {SECONDS_PER_QUARTER} AS quarter"""
 LINES = 'orders o JOIN order_line l ON l."order" = o.id'
 # The facts that the totals sum up.
 LINE_FACTS = f"""
-    SELECT l.flavor, {DAY_EXPRESSION} AS day, o.status, l.quantity, 1 AS orders,
+    SELECT l.flavor, {TIME_EXPRESSIONS}, o.status, l.quantity, 1 AS orders,
         l.quantity * l.unit_price AS revenue, l.refunded FROM {LINES}"""
 ORDER_FACTS = f"""
-    SELECT o."user", {DAY_EXPRESSION} AS day, o.status, q.quantity, 1 AS orders,
+    SELECT o."user", {TIME_EXPRESSIONS}, o.status, q.quantity, 1 AS orders,
         o.total AS revenue, o.refunded FROM orders o JOIN (
         SELECT "order", sum(quantity) AS quantity FROM order_line GROUP BY "order"
     ) q ON q."order" = o.id"""
+PAYMENT_FACTS = f"""
+    SELECT p.kind, p.state, {TIME_EXPRESSIONS}, 1 AS quantity, 0 AS orders,
+        COALESCE(p.moved, p.amount) AS revenue, 0 AS refunded
+        FROM payment p JOIN orders o ON o.id = p."order"
+        WHERE p.state NOT IN ({OPEN_STATES}, 'parked')"""
+# The names of days among the keys of totals.
+DAY_PATTERN = re.compile(r"\b(?:local_)?day\b")
 # For each rule: the table, its keys, and its facts.
 TOTALS = {
     "totals by flavor equal a recount": ("flavor_total", "flavor, status", LINE_FACTS),
-    "totals by flavor and day equal a recount": ("flavor_day", "flavor, day, status", LINE_FACTS),
+    "totals by flavor and day equal a recount": (
+        "flavor_day",
+        "flavor, day, local_day, status",
+        LINE_FACTS,
+    ),
     "totals by customer and day equal a recount": (
         "customer_day",
-        '"user", day, status',
+        '"user", day, local_day, status',
         ORDER_FACTS,
     ),
-    "totals by day equal a recount": ("day_total", "day, status", ORDER_FACTS),
+    "totals by day equal a recount": ("day_total", "day, local_day, status", ORDER_FACTS),
+    "totals by quarter of an hour equal a recount": (
+        "quarter_total",
+        "quarter, status",
+        ORDER_FACTS,
+    ),
+    "totals of payments by day equal a recount": (
+        "payment_day",
+        "kind, state, day, local_day",
+        PAYMENT_FACTS,
+    ),
 }
 # The stock of a flavor.
 STOCK_EXPRESSION = f"""(
@@ -68,7 +102,6 @@ STOCK_EXPRESSION = f"""(
 
 # PostgreSQL takes ids from sequences. After a restored backup, a sequence may be behind and yield
 # ids that are taken, so that every insert fails. Piccolo's own table has a sequence too.
-IS_POSTGRES = isinstance(database.DB, database.Postgres)
 TABLES: list[type[Table]] = [*APP_CONFIG.table_classes, Migration]
 WITH_SEQUENCE = [f'"{table._meta.tablename}"' for table in TABLES]
 
@@ -99,7 +132,7 @@ def _differing_totals(table: str, keys: str, facts: str) -> str:
     The totals are those that are read: together with the changes that are not yet applied.
     """
     sums = "sum(quantity), sum(orders), sum(revenue), sum(refunded)"
-    stored = keys.replace("day", "CAST(day AS text)")
+    stored = DAY_PATTERN.sub(r"CAST(\g<0> AS text)", keys)
     return _differing_rows(
         f"SELECT {keys}, {sums} FROM ({facts}) facts GROUP BY {keys}",
         f"""SELECT {stored}, {sums} FROM current_{table} GROUP BY {keys}
@@ -167,6 +200,27 @@ RULES = {
     "an order's total is the sum of its lines": f"""
         SELECT o.id FROM {LINES} GROUP BY o.id, o.total
         HAVING o.total <> sum(l.quantity * l.unit_price)""",
+    "an order is packed, delivered or returned only after its payment": f"""
+        SELECT o.id FROM orders o WHERE o.fulfilment <> 'unfulfilled' AND (
+            o.status NOT IN ({CHARGED_STATUSES}) OR (o.total > 0 AND NOT EXISTS (
+                SELECT 1 FROM payment p WHERE p."order" = o.id AND p.kind = 'charge'
+                AND p.state = 'succeeded')))""",
+    "the fulfilment of an order is the last step in its history": f"""
+        SELECT o.id FROM orders o WHERE o.fulfilment <> COALESCE((
+            SELECT e.type FROM event e WHERE e."order" = o.id AND {FULFILMENT_EVENTS}
+            ORDER BY e.seq DESC LIMIT 1), 'unfulfilled')""",
+    "each step of a fulfilment names who made it": f"""
+        SELECT e."order" FROM event e WHERE {FULFILMENT_EVENTS} AND e.by IS NULL""",
+    "no more of a line is refunded, or put back, than was ordered": """
+        SELECT l.id FROM order_line l JOIN refund_line r ON r.line = l.id
+            JOIN payment p ON p.id = r.payment
+        GROUP BY l.id, l.quantity
+        HAVING sum(CASE WHEN p.state IN ('declined', 'void') THEN 0 ELSE r.quantity END)
+            > l.quantity OR sum(CASE WHEN r.restocked THEN r.quantity ELSE 0 END) > l.quantity""",
+    "an order whose goods were put back is not canceled too": """
+        SELECT DISTINCT o.id FROM orders o JOIN order_line l ON l."order" = o.id
+            JOIN refund_line r ON r.line = l.id
+        WHERE o.status = 'canceled' AND r.restocked""",
     "a history has no gaps": """
         SELECT o.id FROM orders o LEFT JOIN event e ON e."order" = o.id
         GROUP BY o.id HAVING count(e.id) = 0 OR max(e.seq) <> count(e.id)""",
@@ -179,6 +233,11 @@ RULES = {
     "the positions of an order's events are in order": """
         SELECT b.id FROM event a JOIN event b ON b."order" = a."order" AND b.seq = a.seq + 1
         WHERE b.position IS NOT NULL AND (a.position IS NULL OR a.position > b.position)""",
+    "webhooks are not queued beyond the feed": """
+        SELECT position FROM webhook_progress
+        WHERE position > (SELECT COALESCE(sum(last), 0) FROM feed)""",
+    "a webhook delivery is pending exactly if it is due at some time": """
+        SELECT id FROM webhook_delivery WHERE (state = 'pending') <> (due_at IS NOT NULL)""",
     # This holds at any time, also while a publisher runs.
     "an event has a position or waits for one": """
         SELECT count(*) - count(position) FROM event HAVING count(*) - count(position) <>
@@ -211,8 +270,18 @@ async def find_violations() -> dict[str, list[tuple[object, ...]]]:
     The first column of a row is an id, a day or a table. Each rule is one query, which sees one
     snapshot, so this can be used with a running service.
     """
-    answers = {rule: await Order.raw(query, *_age_parameter(rule)) for rule, query in RULES.items()}
+    answers = {
+        rule: await Order.raw(with_local_days(query), *_age_parameter(rule))
+        for rule, query in RULES.items()
+    }
     return {rule: [tuple(row.values()) for row in rows] for rule, rows in answers.items() if rows}
+
+
+def with_local_days(statement: str) -> str:
+    """Return a statement with the days of orders in the installation's time zone."""
+    zone = settings.load().zone
+    day = local_days.local_day("o.created_at", zone, is_postgres=IS_POSTGRES)
+    return statement.replace(LOCAL_DAY_MARK, day)
 
 
 def _age_parameter(rule: str) -> list[QueryString]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from icecream import database
+from icecream import database, settings
 from icecream.integrity import doctor
-from icecream.tables import MAX_STOCK, Flavor
+from icecream.tables import MAX_STOCK, Flavor, TotalProgress
 
 # All other findings are contradictions between two facts, and no program can decide which is true.
 REPAIRS: dict[str, tuple[str, ...]] = {
@@ -28,20 +28,28 @@ REPAIRS: dict[str, tuple[str, ...]] = {
 }
 
 
+# For each kind of facts: the column that their changes have.
+_OWNERS = {
+    doctor.LINE_FACTS: "flavor",
+    doctor.ORDER_FACTS: '"user"',
+    doctor.PAYMENT_FACTS: "kind",
+}
+
+
 def _recount_statements(facts: str) -> tuple[str, ...]:
     """Return the statements that recount all totals of these facts, and discard their changes."""
-    owner = "flavor" if facts == doctor.LINE_FACTS else '"user"'
+    owner = _OWNERS[facts]
     tables = [(table, keys) for table, keys, counted in doctor.TOTALS.values() if counted == facts]
     recounts = [statement for one in tables for statement in _recount_table(*one, facts)]
     return (f"DELETE FROM total_change WHERE {owner} IS NOT NULL", *recounts)
 
 
 def _recount_table(table: str, keys: str, facts: str) -> tuple[str, str]:
-    day = "CAST(day AS date)" if doctor.IS_POSTGRES else "day"
+    values = doctor.DAY_PATTERN.sub(r"CAST(\g<0> AS date)", keys) if doctor.IS_POSTGRES else keys
     return (
         f"DELETE FROM {table}",
         f"""INSERT INTO {table} ({keys}, quantity, orders, revenue, refunded)
-            SELECT {keys.replace("day", day)}, sum(quantity), sum(orders), sum(revenue),
+            SELECT {values}, sum(quantity), sum(orders), sum(revenue),
             sum(refunded) FROM ({facts}) facts GROUP BY {keys}""",
     )
 
@@ -79,6 +87,28 @@ async def repair_rules(broken: Iterable[str]) -> dict[str, str]:
     return refused
 
 
+async def follow_time_zone() -> bool:
+    """Recount the totals by day if the setting of the time zone changed; return whether it did.
+
+    No other process may place or change orders by the old setting meanwhile or later.
+    """
+    if await read_time_zone() == settings.load().time_zone:
+        return False
+    statements = [one for facts in _OWNERS for one in _recount_statements(facts)]
+    zone = settings.load().time_zone
+    await database.transaction(
+        partial(_repair_rule, [*statements, f"UPDATE total_progress SET time_zone = '{zone}'"])
+    )
+    return True
+
+
+async def read_time_zone() -> str:
+    """Return the time zone of the totals by day."""
+    (row,) = await TotalProgress.select(TotalProgress.time_zone)
+    zone: str = row["time_zone"]
+    return zone
+
+
 async def _repair_rule(statements: Sequence[str]) -> None:
     if doctor.IS_POSTGRES:
         # Every writer of money or stock locks an order or a flavor: writers wait, readers do not.
@@ -86,4 +116,4 @@ async def _repair_rule(statements: Sequence[str]) -> None:
         # And no process applies changes to the totals.
         await Flavor.raw("SELECT id FROM total_progress FOR UPDATE")
     for statement in statements:
-        await Flavor.raw(statement)
+        await Flavor.raw(doctor.with_local_days(statement))

@@ -4,12 +4,22 @@ from datetime import datetime
 
 from icecream import database, errors, money, settings, states
 from icecream.catalogue import inventory
+from icecream.feed import order_history
 from icecream.feed.order_history import Details
-from icecream.payments import attempts, balances, order_transitions
+from icecream.orders import refunded_goods
+from icecream.orders.refunded_goods import NO_GOODS, RefundedGoods
+from icecream.payments import attempts, balances, order_transitions, refunded_lines
 from icecream.tables import Job, OrderLine, Payment, User
 
 
-async def cancel_order(order: int, *, by: int, at: datetime | None = None) -> list[int]:
+async def cancel_order(
+    order: int,
+    *,
+    by: int,
+    reason: str | None = None,
+    internal_note: str | None = None,
+    at: datetime | None = None,
+) -> list[int]:
     """Cancel an order: at once if its charge was never sent, otherwise after the charge ended.
 
     The paid amount is refunded, and then the stock is released. Repeating a cancellation has no
@@ -20,23 +30,32 @@ async def cancel_order(order: int, *, by: int, at: datetime | None = None) -> li
 
     Raises:
         errors.InvalidTransition: it failed, or was refunded.
+        errors.AlreadyPacked: its goods are packed, or have left.
+        errors.AlreadyRestocked: some of its goods were put back into the stock.
     """
-    return await database.transaction(lambda: _cancel(order, by, at))
+    why = order_history.explanation(reason, internal_note)
+    return await database.transaction(lambda: _cancel(order, by, at, why))
 
 
-async def _cancel(order: int, by: int, at: datetime | None) -> list[int]:
+async def _cancel(order: int, by: int, at: datetime | None, why: Details) -> list[int]:
     row = await order_transitions.lock_order(order)
     if row.status not in (*states.ACTIONS["cancel"].sources, "canceled"):
         raise errors.InvalidTransition(row.status, "canceled", states.ORDER[row.status])
     if row.status == "canceled" or row.cancel_requested:
         return []
+    if row.fulfilment != states.CANCELABLE_FULFILMENT:
+        raise errors.AlreadyPacked(f"The order is {row.fulfilment}.", fulfilment=row.fulfilment)
+    # The end of a cancellation returns all of the stock.
+    if await refunded_lines.read_restocked(order):
+        raise errors.AlreadyRestocked
     transition = order_transitions.begin_transition(row, at)
     if row.status == "pending" and await _void_charge(order):
+        transition.end_payment("charge", "void", row.total)
         transition.releases_stock = True
-        transition.enter("canceled", by)
+        transition.enter("canceled", by, **why)
     else:
         transition.cancel_requested = True
-        transition.add_event("cancel-requested", by)
+        transition.add_event("cancel-requested", by, **why)
         if row.status == "paid" and not await balances.has_open_refund(order):
             order_transitions.start_refund(transition, await balances.read_balance(row), by)
     return await order_transitions.apply_transitions([transition])
@@ -115,11 +134,18 @@ async def _payment_method(user: int, needed: bool) -> str | None:
 
 
 async def refund_order(
-    order: int, amount: int | None, *, reason: str, by: int, at: datetime | None = None
+    order: int,
+    amount: int | None,
+    *,
+    reason: str,
+    by: int,
+    internal_note: str | None = None,
+    at: datetime | None = None,
+    goods: RefundedGoods = NO_GOODS,
 ) -> list[int]:
     """Refund part of what was paid for an order, or all that is left, within a transaction.
 
-    `at` is the time of the refund, if not now.
+    `at` is the time of the refund, if not now. The lines of `goods` replace an amount.
 
     Returns:
         The payments to be carried out now.
@@ -129,6 +155,7 @@ async def refund_order(
         errors.InvalidTransition: it is neither paid nor canceled with money left to refund.
         errors.RefundTooLarge: there is less left.
         errors.RefundInProgress: another refund is in progress.
+        errors.ValidationFailed: there is no such line, or its goods cannot be put back.
     """
     row = await order_transitions.lock_order(order)
     if row.status not in states.ACTIONS["refund"].sources and not await balances.has_money_left(
@@ -137,7 +164,8 @@ async def refund_order(
         raise errors.InvalidTransition(row.status, "refunded", states.ORDER[row.status])
     if await balances.has_open_refund(order):
         raise errors.RefundInProgress()
-    balance = await balances.read_balance(row)
+    balance, chosen = await balances.read_balance(row), await refunded_goods.choose(order, goods)
+    amount = chosen.amount or amount
     wanted = balance.refundable if amount is None else amount
     if wanted > balance.refundable or not balance.held:
         raise errors.RefundTooLarge(
@@ -145,10 +173,14 @@ async def refund_order(
             left=balance.refundable,
         )
     transition, moved = order_transitions.begin_transition(row, at), balance.amount_to_move(wanted)
-    details: Details = {"amount": moved, "reason": reason}
+    details: Details = {"amount": moved, **chosen.details}
+    details |= order_history.explanation(reason, internal_note)
+    await chosen.put_back(row, why=goods.reason_code or reason, by=by, at=at)
     if wanted == balance.refundable and row.status == "paid":
         order_transitions.start_refund(transition, balance, by, **details)
     else:
         transition.refund = moved
         transition.add_event("refund-requested", by, **details)
-    return await order_transitions.apply_transitions([transition])
+    (payment,) = await order_transitions.apply_transitions([transition])
+    await chosen.record(payment)
+    return [payment]

@@ -1,10 +1,9 @@
 """Placing orders: orders that arrive together are written together, in one transaction."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -17,11 +16,10 @@ from icecream.idempotency import keys
 from icecream.orders.details import NO_DETAILS, OrderDetails
 from icecream.payments import attempts
 from icecream.reporting import totals
-from icecream.runtime import instrumentation, logs
+from icecream.runtime import instrumentation
 from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import Order, OrderLine
 
-log = logging.getLogger(__name__)
 # More lines would keep stock locked for longer.
 MAX_LINES_PER_BATCH = 100
 # Further orders are refused with 503 instead of waiting for long.
@@ -30,7 +28,7 @@ REFUSALS = (inventory.LineRefused, errors.Refusal)
 
 
 class NotifyWorkers(Protocol):
-    """A function that notifies the workers of payments.
+    """A function that notifies the workers of payments, if there are any; it logs its own errors.
 
     `customers` are the customers of the payments, if known, in the same order.
     """
@@ -41,8 +39,9 @@ class NotifyWorkers(Protocol):
 class OrderRequest(Struct, frozen=True):
     """An order to be placed: quantities by flavor id, with an optional Idempotency-Key.
 
-    `method` is the payment method, which the provider may require. `at` is the time of the order,
-    if not now.
+    `method` is the payment method, which the provider may require. `at` is the time of the order
+    and its events, if not now. An order that is `imported` has events of now, and `by` is the user
+    who imported it, or None for the command line.
     """
 
     user: int
@@ -51,6 +50,8 @@ class OrderRequest(Struct, frozen=True):
     method: str | None = None
     details: OrderDetails = NO_DETAILS
     at: datetime | None = None
+    imported: bool = False
+    by: int | None = None
 
 
 class OrderReceipt(Struct):
@@ -89,7 +90,7 @@ class OrderPlacer:
             max_weight=MAX_LINES_PER_BATCH,
             max_waiting=MAX_QUEUED_ORDERS,
             weight=_line_count,
-            after_batch=self._after_commit,
+            after_batch=self.after_commit,
             # SQLite has one writer.
             overlaps=isinstance(database.DB, database.Postgres),
         )
@@ -124,7 +125,7 @@ class OrderPlacer:
             instrumentation.count_orders(_refusal_code(error))
             raise
 
-    def _after_commit(self, results: Sequence[PlacedOrder | Exception]) -> None:
+    def after_commit(self, results: Sequence[PlacedOrder | Exception]) -> None:
         """Count the orders, and notify the workers, after the commit."""
         reach_failpoint("orders.committed")
         placed = [order for order in results if isinstance(order, PlacedOrder)]
@@ -140,8 +141,7 @@ class OrderPlacer:
 
     async def _notify_workers(self, staged: dict[int, int]) -> None:
         reach_failpoint("orders.notifying")
-        with logs.log_errors(log, "The notification of the workers about new payments"):
-            await self._notify(list(staged), list(staged.values()))
+        await self._notify(list(staged), list(staged.values()))
 
     async def close(self) -> None:
         """Accept no more orders, and finish those that were accepted."""
@@ -168,6 +168,8 @@ class _NewOrder(Struct):
     method: str | None
     details: OrderDetails
     at: datetime
+    recorded_at: datetime
+    by: int | None
 
     @property
     def status(self) -> str:
@@ -194,7 +196,6 @@ class _Replay(Struct):
 # the stored answer. The stored answer is a receipt only if the fingerprints are equal.
 KnownKeys = dict[tuple[int, str], tuple[str, _NewOrder | str]]
 PlacementResult = _NewOrder | _Replay | Exception
-Rows = list[dict[str, Any]]
 
 _ORDER_IDS = database.new_ids(Order)
 _INSERT_ORDERS = database.insert(
@@ -224,17 +225,17 @@ def _line_count(request: OrderRequest) -> int:
 class _Ids(Struct):
     """New ids for the orders of a batch, their payments and their events."""
 
-    orders: Rows
-    payments: Rows
-    events: Rows
+    orders: database.ResultRows
+    payments: database.ResultRows
+    events: database.ResultRows
 
 
 async def place_orders(requests: Sequence[OrderRequest]) -> list[PlacedOrder | Exception]:
     """Place these orders, within a transaction; return the outcome of each, in their order.
 
     On PostgreSQL, a batch needs two round trips: one that reads and locks, and one that writes.
-    There is a third one if the stock of a flavor has just become counted, or if orders with a key
-    are refused.
+    There is a third one if orders with a key are refused. The transaction starts again if the stock
+    of a flavor has just become counted.
     """
     now = datetime.now(UTC)
     known, stock, ids = await _read(requests)
@@ -267,7 +268,7 @@ async def _read(
         *inventory.lock_queries({flavor for request in requests for flavor in request.lines}),
         lock_timeout=keys.LOCK_TIMEOUT_SECONDS if used_keys else None,
     )
-    stock = await inventory.to_reservation(locked, shared)
+    stock = inventory.to_reservation(locked, shared)
     return _known_keys(keys.to_responses(responses)), stock, _Ids(*ids)
 
 
@@ -319,7 +320,7 @@ def _decide_order(
     try:
         at = request.at or now
         request.details.require_possible_date(at)
-        stock.require_allowed(request.lines, at.date())
+        stock.require_allowed(request.lines, settings.local_date(at))
         lines = stock.reserve(request.lines)
     except REFUSALS as refusal:
         return refusal
@@ -333,6 +334,8 @@ def _decide_order(
         method=request.method,
         details=request.details,
         at=at,
+        recorded_at=now if request.imported else at,
+        by=request.by if request.imported else request.user,
     )
     if request.key is not None:
         known[request.key.name] = (request.key.fingerprint, new)
@@ -407,7 +410,7 @@ async def _write(
 
 def _first_events(order: _NewOrder) -> list[order_history.OrderEvent]:
     placed = order_history.OrderEvent(
-        order.id, "placed", {"total": order.total}, by=order.user, at=order.at
+        order.id, "placed", {"total": order.total}, by=order.by, at=order.recorded_at
     )
-    paid = order_history.OrderEvent(order.id, "paid", {"amount": 0}, at=order.at)
+    paid = order_history.OrderEvent(order.id, "paid", {"amount": 0}, at=order.recorded_at)
     return [placed] if order.total else [placed, paid]

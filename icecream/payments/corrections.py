@@ -38,8 +38,8 @@ async def park_failed_refund(refund: int, reason: str) -> bool:
 
 
 async def _park_failed_refund(refund: int, reason: str) -> bool:
-    query = Payment.select(Payment.order, Payment.kind, Payment.state, Payment.amount)
-    query = query.where(Payment.id == refund)
+    columns = (Payment.order, Payment.kind, Payment.state, Payment.amount, Payment.moved)
+    query = Payment.select(*columns).where(Payment.id == refund)
     (row,) = await query
     order = await order_transitions.lock_order(row["order"])
     (row,) = await query
@@ -56,6 +56,8 @@ async def _park_failed_refund(refund: int, reason: str) -> bool:
         }
     ).where(Payment.id == refund)
     transition = order_transitions.begin_transition(order)
+    moved = row["amount"] if row["moved"] is None else row["moved"]
+    transition.end_payment("refund", "succeeded", moved, number=-1)
     transition.refunded = (await balances.read_balance(order)).refunded - order.refunded
     # The provider's reason is for staff, with the payment. The customer can read the history too.
     transition.add_event(
@@ -95,6 +97,7 @@ async def _book_provider_refund(charge: int, record: ProviderRecord) -> None:
         )
     await _insert_refund(order.id, record)
     transition = order_transitions.begin_transition(order)
+    transition.end_payment("refund", "succeeded", record.amount)
     order_transitions.count_refund(
         transition,
         await balances.read_balance(order),

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from icecream.fields import Text
+from icecream import fields
 
 DECLINED = "declined"
 # The message for each code. The provider's own text is stored separately, for staff.
@@ -34,8 +34,8 @@ def message_of(code: str) -> str:
 class Failure(Struct):
     """The reason of a decline: `code` never changes its meaning, `message` is for users."""
 
-    code: Annotated[str, Meta(extra_json_schema={"enum": list(MESSAGES)})]
-    message: Text
+    code: Annotated[str, fields.words("FailureCode", MESSAGES)]
+    message: fields.Text
 
 
 def failure_of(code: str | None) -> Failure:

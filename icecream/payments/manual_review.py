@@ -39,7 +39,12 @@ COLUMNS = database.columns_of(Payment, PaymentUnderReview)
 
 
 async def retry_payment(
-    payment: int, *, reason: str, by: int, reference: str | None = None
+    payment: int,
+    *,
+    reason: str,
+    by: int,
+    internal_note: str | None = None,
+    reference: str | None = None,
 ) -> list[int]:
     """Query the provider once more, by its own `reference` if the operator found one.
 
@@ -62,7 +67,8 @@ async def retry_payment(
         now = datetime.now(UTC)
         due = database.seconds_from_now(0)
         await Job.insert(Job(kind=row.kind, subject=payment, run_at=due, tries=0))
-        details: Details = {"payment": payment, "reason": reason, "reference": reference}
+        details: Details = {"payment": payment, "reference": reference}
+        details |= order_history.explanation(reason, internal_note)
         await order_history.record_events(
             [order_history.OrderEvent(row.order, "retried", details, by)], at=now
         )
@@ -78,7 +84,9 @@ async def _set_reference(payment: int, reference: str) -> None:
     await Payment.update({Payment.provider_ref: reference}).where(Payment.id == payment)
 
 
-async def release_payment(payment: int, *, reason: str, by: int) -> list[int]:
+async def release_payment(
+    payment: int, *, reason: str, by: int, internal_note: str | None = None
+) -> list[int]:
     """Record the operator's decision that no money moved, as if the provider had declined it.
 
     Returns:
@@ -92,14 +100,17 @@ async def release_payment(payment: int, *, reason: str, by: int) -> list[int]:
     async def work(row: PaymentUnderReview) -> list[int]:
         lease = await leases.read_payment_as_lease(payment)
         assert lease is not None
+        answer = Declined(reason, "released")
         return await settlement.write_results(
-            [settlement.SettlementResult(lease, Declined(reason, "released"), by)]
+            [settlement.SettlementResult(lease, answer, by, internal_note=internal_note)]
         )
 
     return await _apply_decision("release", payment, work)
 
 
-async def refund_payment(payment: int, *, reason: str, by: int) -> list[int]:
+async def refund_payment(
+    payment: int, *, reason: str, by: int, internal_note: str | None = None
+) -> list[int]:
     """Accept a charge of another amount as paid, and refund all of it.
 
     Returns:
@@ -124,7 +135,8 @@ async def refund_payment(payment: int, *, reason: str, by: int) -> list[int]:
         await Order.update({Order.cancel_requested: True}).where(Order.id == row.order)
         answer = Succeeded(reference, requested.amount, requested.currency)
         refunds = await settlement.write_results([settlement.SettlementResult(lease, answer, by)])
-        details: Details = {"payment": payment, "reason": reason}
+        details: Details = {"payment": payment}
+        details |= order_history.explanation(reason, internal_note)
         events = [order_history.OrderEvent(row.order, "refund-ordered", details, by)]
         await order_history.record_events(events, at=datetime.now(UTC))
         return refunds
@@ -132,7 +144,9 @@ async def refund_payment(payment: int, *, reason: str, by: int) -> list[int]:
     return await _apply_decision("refund", payment, work)
 
 
-async def book_refund(payment: int, *, reason: str, by: int) -> list[int]:
+async def book_refund(
+    payment: int, *, reason: str, by: int, internal_note: str | None = None
+) -> list[int]:
     """Accept a refund of another amount: count that amount, so that the rest can be refunded.
 
     If the order was being canceled, the rest is refunded automatically.
@@ -153,12 +167,8 @@ async def book_refund(payment: int, *, reason: str, by: int) -> list[int]:
         if reference is None or "book" not in allowed_decisions(row):
             raise errors.NothingRefunded()
         assert moved is not None
-        details: Details = {
-            "payment": payment,
-            "reason": reason,
-            "asked": requested.amount,
-            "moved": moved,
-        }
+        details: Details = {"payment": payment, "asked": requested.amount, "moved": moved}
+        details |= order_history.explanation(reason, internal_note)
         events = [order_history.OrderEvent(row.order, "refund-booked", details, by)]
         await order_history.record_events(events, at=datetime.now(UTC))
         answer = Succeeded(reference, moved, requested.currency)

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -27,9 +26,8 @@ class OrderRow(Struct):
     refunded: int
     cancel_requested: bool
     created_at: datetime
+    fulfilment: str
 
-
-Rows = list[dict[str, Any]]
 
 _ORDER_ROW_COLUMNS = database.columns_of(Order, OrderRow)
 _UPDATE_ORDERS = database.update_rows(
@@ -51,14 +49,15 @@ MAX_EVENTS_PER_TRANSITION = 4
 class OrderTransition(Struct):
     """The changes of an order: the statuses that it enters, one after the other.
 
-    `refunded` is added to the refunded amount so far. `refund` is the amount that the provider has
-    to refund next. `releases_stock` means that the order's reservation ends. `at` is the time of
-    the changes, if not now.
+    `payments` are its payments that end. `refunded` is added to the refunded amount so far.
+    `refund` is the amount that the provider has to refund next. `releases_stock` means that the
+    order's reservation ends. `at` is the time of the changes, if not now.
     """
 
     order: OrderRow
     events: list[order_history.OrderEvent]
     path: list[str] = msgspec.field(default_factory=list)
+    payments: list[totals.EndedPayment] = msgspec.field(default_factory=list)
     refunded: int = 0
     refund: int = 0
     releases_stock: bool = False
@@ -79,6 +78,11 @@ class OrderTransition(Struct):
     def add_event(self, kind: str, by: int | None = None, **details: Detail) -> None:
         """Add an entry to the order's history."""
         self.events.append(order_history.OrderEvent(self.order.id, kind, details, by, self.at))
+
+    def end_payment(self, kind: str, state: str, amount: int, *, number: int = 1) -> None:
+        """Count a payment that has ended, or with `number` -1 one that is open again."""
+        placed, status = self.order.created_at, self.order.status
+        self.payments.append(totals.EndedPayment(placed, status, kind, state, amount, number))
 
 
 async def lock_order(order: int) -> OrderRow:
@@ -143,9 +147,9 @@ class TransitionData(Struct):
     """What has to be read before the changes of orders can be written."""
 
     lines: dict[int, list[order_lines.Line]]
-    event_ids: Rows
-    last_numbers: Rows
-    payment_ids: Rows
+    event_ids: database.ResultRows
+    last_numbers: database.ResultRows
+    payment_ids: database.ResultRows
     last_refunds: dict[int, int]
 
 
@@ -171,7 +175,12 @@ def data_queries(
 
 
 def to_data(
-    lines: Rows, event_ids: Rows, last_numbers: Rows, payments: Rows, refunds: Rows, _locked: Rows
+    lines: database.ResultRows,
+    event_ids: database.ResultRows,
+    last_numbers: database.ResultRows,
+    payments: database.ResultRows,
+    refunds: database.ResultRows,
+    _locked: database.ResultRows,
 ) -> TransitionData:
     """Return the data for the results of `data_queries`."""
     last_refunds = {row["order"]: row["max"] or 0 for row in refunds}
@@ -245,4 +254,5 @@ def _total_updates(
             key = transition.order.user, transition.order.created_at
             added.append(totals.Sale(*key, transition.status, after))
             removed.append(totals.Sale(*key, transition.order.status, before))
-    return [order_lines.update_shares(parts), *totals.update_statements(added, removed)]
+    payments = [payment for transition in transitions for payment in transition.payments]
+    return [order_lines.update_shares(parts), *totals.update_statements(added, removed, payments)]

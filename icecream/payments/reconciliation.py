@@ -41,6 +41,8 @@ async def find_differences(
     Raises:
         providers.NO_ANSWER, providers.RetryLater: the provider does not return its list.
     """
+    # The caller may book refunds of the list meanwhile; they get later ids.
+    newest = await Payment.select(Payment.id).order_by(Payment.id, ascending=False).first()
     seen: set[int] = set()
     # A charge may have been refunded at the provider. Its refunds come later in the list.
     unmatched: list[Finding] = []
@@ -58,8 +60,9 @@ async def find_differences(
     for finding in unmatched:
         if open_finding := await _unless_refunded(provider, finding, refunded):
             yield open_finding
-    async for finding in _missing_at_provider(since, until, seen):
-        yield finding
+    if newest is not None:
+        async for finding in _missing_at_provider(since, until, newest["id"], seen):
+            yield finding
 
 
 def _refunded_amounts(records: Iterable[ProviderRecord]) -> Counter[str]:
@@ -72,10 +75,11 @@ def _refunded_amounts(records: Iterable[ProviderRecord]) -> Counter[str]:
 
 
 async def _missing_at_provider(
-    since: datetime, until: datetime, seen: set[int]
+    since: datetime, until: datetime, newest: int, seen: set[int]
 ) -> AsyncIterator[Finding]:
     """Yield our payments of that time that succeeded, but are missing from the list."""
     sent = (Payment.first_sent_at >= since) & (Payment.first_sent_at < until)
+    sent &= Payment.id <= newest
     known, last = sent & (Payment.state == "succeeded"), 0
     while rows := await _read_payments(known & (Payment.id > last)):
         for row in rows:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from icecream import database, money, states
+from icecream.feed import order_history
 from icecream.feed.order_history import Details
 from icecream.payments import attempts, balances, corrections, decline_codes
 from icecream.payments.balances import Balance
@@ -44,13 +45,15 @@ class Parked(Struct, frozen=True):
 class SettlementResult(Struct, frozen=True):
     """A certain result of a payment; `by` is the operator who decided it, if any.
 
-    An operator's result is accepted even if another amount moved. `at` is its time, if not now.
+    An operator's result is accepted even if another amount moved. `at` is its time, if not now. The
+    customer never sees the `internal_note`.
     """
 
     lease: Lease
     answer: Answer | Parked
     by: int | None = None
     at: datetime | None = None
+    internal_note: str | None = None
 
     @property
     def verified(self) -> Answer | Parked:
@@ -133,6 +136,10 @@ async def write_results(results: Sequence[SettlementResult]) -> list[int]:
         _transition_for(result, answer, locked[result.lease.order], known.get(result.lease.order))
         for result, answer in verified
     ]
+    for transition, (result, answer) in zip(transitions, verified, strict=True):
+        if not isinstance(answer, Parked):
+            amount = _counted_amount(result, answer, current[result.lease.payment]["moved"])
+            transition.end_payment(result.lease.kind, _STATES[type(answer)], amount)
     changes, refunds = write_statements(transitions, to_data(*data))
     ended = await database.run_together(
         (_END_PAYMENTS, [_payment_end(result, answer) for result, answer in verified]),
@@ -167,6 +174,7 @@ def _transition_for(
     details: Details = {"payment": result.lease.payment} | {
         name: value for name, value in msgspec.structs.asdict(answer).items() if value is not None
     }
+    details |= order_history.explanation(None, result.internal_note)
     if isinstance(answer, Declined) and result.by is None:
         # The provider's reason is for staff, with the payment. The customer can read the history
         # too.
@@ -233,6 +241,17 @@ _END_PAYMENTS = database.update_rows(
     where=f"(state IN {_OPEN_STATES}) IS TRUE",
     returning=("id",),
 )
+
+
+def _counted_amount(result: SettlementResult, answer: Answer, moved: int | None) -> int:
+    """Return the amount of a payment after this answer: what it moved, or else its request.
+
+    `moved` is what is stored now; `_payment_end` says when it is kept.
+    """
+    is_kept = isinstance(answer, Declined) or result.by is not None
+    return moved if is_kept and moved is not None else result.lease.request.amount
+
+
 PaymentEnd = tuple[int, str, str | None, str | None, str | None, int | None, bool]
 
 

@@ -6,7 +6,7 @@ are applied, but PostgreSQL keeps deleted rows while a backup or another transac
 snapshot. The start is stored, so that a snapshot sees the start that belongs to its rows.
 """
 
-from icecream import database
+from icecream import database, settings
 from icecream.database.queue_start import QueueStart
 from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import TotalChange, TotalProgress
@@ -15,6 +15,12 @@ from icecream.tables import TotalChange, TotalProgress
 MAX_CHANGES_PER_BATCH = 2000
 # The stored start may be behind by so many changes, because each update of it leaves an old row.
 MIN_START_ADVANCE = 1000
+
+
+class OtherTimeZone(RuntimeError):
+    """The time zone was changed and the totals recounted while this process was running."""
+
+
 _SUMS = ("quantity", "orders", "revenue", "refunded")
 # A transaction has written or locked an order before it takes the ids of its changes.
 _QUEUE_START = QueueStart(
@@ -23,7 +29,7 @@ _QUEUE_START = QueueStart(
 
 
 def _addition(table: str, keys: str, owner: str) -> str:
-    """Return the SQL that adds the changes of flavors, or those of customers, to a table."""
+    """Return the SQL that adds the changes of flavors, customers or payments to a table."""
     sums = ", ".join(f"sum({name})" for name in _SUMS)
     updates = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in _SUMS)
     return (
@@ -34,9 +40,11 @@ def _addition(table: str, keys: str, owner: str) -> str:
 
 _ADDITIONS = (
     _addition("flavor_total", "flavor, status", "flavor"),
-    _addition("flavor_day", "flavor, day, status", "flavor"),
-    _addition("customer_day", '"user", day, status', '"user"'),
-    _addition("day_total", "day, status", '"user"'),
+    _addition("flavor_day", "flavor, day, local_day, status", "flavor"),
+    _addition("customer_day", '"user", day, local_day, status', '"user"'),
+    _addition("day_total", "day, local_day, status", '"user"'),
+    _addition("quarter_total", "quarter, status", '"user"'),
+    _addition("payment_day", "kind, state, day, local_day", "kind"),
 )
 _NEXT = f"ORDER BY id LIMIT {MAX_CHANGES_PER_BATCH}"
 _SELECT_NEXT = f"SELECT * FROM total_change {_NEXT}"
@@ -74,10 +82,12 @@ async def apply_changes() -> bool:
 async def _apply_batch(start: int | None) -> bool:
     # A row lock, as in `feed.publisher`. The changes are read by a later statement, so that it does
     # not see those which the last process applied.
-    progress = await database.for_update_skip_locked(TotalProgress.select(TotalProgress.start))
+    columns = TotalProgress.start, TotalProgress.time_zone
+    progress = await database.for_update_skip_locked(TotalProgress.select(*columns))
     if not progress:
         # Another process applies them now.
         return False
+    _require_time_zone(progress[0]["time_zone"])
     number = await _apply_next(start or 0)
     stored: int = progress[0]["start"]
     if start is not None and not stored <= start < stored + MIN_START_ADVANCE:
@@ -86,6 +96,15 @@ async def _apply_batch(start: int | None) -> bool:
         )
     reach_failpoint("totals.applying")
     return number == MAX_CHANGES_PER_BATCH
+
+
+def _require_time_zone(stored: str) -> None:
+    current = settings.load().time_zone
+    if stored != current:
+        raise OtherTimeZone(
+            f"This process writes totals by day in {current}, but the totals are kept in {stored}. "
+            "Stop it, and run `icecream doctor --repair --yes` with the right ICECREAM_TIME_ZONE."
+        )
 
 
 async def _apply_next(start: int) -> int:

@@ -1,4 +1,4 @@
-"""Figures as CSV (RFC 4180), in UTF-8 and with a header row."""
+"""Figures and rows as CSV (RFC 4180), in UTF-8 and with a header row."""
 
 import csv
 import io
@@ -12,24 +12,38 @@ from icecream.reporting.reports import Report
 from icecream.reporting.sales import FlavorFigures, FlavorSales
 
 # A spreadsheet treats a text as a formula if it begins with one of these characters. In countries
-# with a decimal comma, the next cell begins after a semicolon, even within our quotes.
+# with a decimal comma, the next cell begins after a semicolon or a line break, even within our
+# quotes; and there, quotes at its start are no part of it. An apostrophe before it makes it a text;
+# a text that begins with such an apostrophe gets another one, so that each can be read back.
 FORMULA_PREFIXES = "=+-@\t\r"
-_FORMULA_START = re.compile(rf"(^|;)(?=[{re.escape(FORMULA_PREFIXES)}])")
+_CELL_START = r"(^|[;\r\n])"
+_FORMULA = rf"""'*"*[{re.escape(FORMULA_PREFIXES)}]"""
+_FORMULA_START = re.compile(rf"{_CELL_START}(?={_FORMULA})")
+_ESCAPED_START = re.compile(rf"{_CELL_START}'(?={_FORMULA})")
 MONEY_COLUMNS = ("revenue", "refunds")
 FIGURE_COLUMNS = ("flavor", "name", "quantity", "orders", "revenue", "refunds", "failure_rate")
 
 
 def to_csv(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return the rows as the text of a CSV file."""
+    return rows_to_csv((names, *rows))
+
+
+def rows_to_csv(rows: Iterable[Sequence[object]]) -> str:
+    """Return the rows as a part of a CSV file."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\r\n")
-    writer.writerow(names)
     writer.writerows([_escape_formula(value) for value in row] for row in rows)
     return file.getvalue()
 
 
 def _escape_formula(value: object) -> object:
     return _FORMULA_START.sub(r"\1'", value) if isinstance(value, str) else value
+
+
+def unescape_formula(text: str) -> str:
+    """Return a text as it was before it was written into a cell."""
+    return _ESCAPED_START.sub(r"\1", text)
 
 
 def sales_to_csv(rows: Iterable[FlavorSales]) -> str:

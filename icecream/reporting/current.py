@@ -10,7 +10,6 @@ from piccolo.columns.combination import WhereRaw
 from piccolo.query.functions import Sum
 
 from icecream import database, fields, states
-from icecream.reporting.sales import Count, Money
 from icecream.tables import CurrentFlavorDay, Flavor, Job, Order, OrderLine, Payment
 
 # The sales pace is the average of these days, including today.
@@ -25,7 +24,7 @@ MAX_PARKED_PAYMENTS = 20
 IS_OPEN = WhereRaw("\"payment\".\"state\" IN ('new', 'sent', 'unknown', 'parked')")
 IS_PARKED = WhereRaw('"payment"."state" = \'parked\'')
 STOCK_DAYS_HELP = "Days until the stock is sold out, at the sales pace of the last 28 days."
-StockDays = Annotated[float, Meta(ge=0, description=STOCK_DAYS_HELP)]
+StockDays = Annotated[float, Meta(ge=0, description=STOCK_DAYS_HELP, title="StockDays")]
 Overdue = Annotated[
     float, Meta(ge=0, description="Seconds by which the longest overdue job is late.")
 ]
@@ -36,10 +35,10 @@ class Stock(Struct):
 
     flavor: fields.Id
     name: fields.Name
-    stock: Count | None
+    stock: fields.NonNegativeInt | None
     stock_days: StockDays | None
     archived: bool
-    low_stock_threshold: Count | None
+    low_stock_threshold: fields.NonNegativeInt | None
 
 
 class Waiting(Struct):
@@ -53,10 +52,10 @@ class Waiting(Struct):
 class Queue(Struct):
     """The queue of jobs: due now, in flight at the provider, scheduled for later, or parked."""
 
-    due: Count
-    in_flight: Count
-    later: Count
-    parked: Count
+    due: fields.NonNegativeInt
+    in_flight: fields.NonNegativeInt
+    later: fields.NonNegativeInt
+    parked: fields.NonNegativeInt
     oldest_due: Overdue | None
 
 
@@ -66,10 +65,10 @@ class Latest(Struct):
     id: fields.Id
     user: fields.Id
     username: fields.Name
-    quantity: Count
+    quantity: fields.NonNegativeInt
     status: fields.OrderStatus
-    total: Money
-    refunded: Money
+    total: fields.Amount
+    refunded: fields.Amount
     created_at: fields.Timestamp
 
 
@@ -79,8 +78,8 @@ class ParkedPayment(Struct):
     payment: fields.Id
     order: fields.Id
     kind: fields.Word
-    amount: Money
-    moved: Count | None
+    amount: fields.Amount
+    moved: fields.NonNegativeInt | None
     why: fields.Text | None
     first_sent_at: fields.Timestamp | None
 
@@ -120,8 +119,7 @@ def select_low_stock(stocks: Iterable[Stock]) -> list[Stock]:
 
     A flavor with a threshold is low at or below it; others are low if they last a few days only.
     """
-    counted = (one for one in stocks if one.stock is not None and not one.archived)
-    low = sorted((_days_left(one), one.flavor, one) for one in counted if _is_low(one))
+    low = sorted((_days_left(one), one.flavor, one) for one in stocks if is_low(one))
     return [stock for _, _, stock in low[:MAX_LOW_STOCK_FLAVORS]]
 
 
@@ -132,7 +130,10 @@ def _days_left(stock: Stock) -> float:
     return math.inf if stock.stock_days is None else stock.stock_days
 
 
-def _is_low(stock: Stock) -> bool:
+def is_low(stock: Stock) -> bool:
+    """Return whether a flavor that is sold is at its threshold, or sold out in a few days."""
+    if stock.stock is None or stock.archived:
+        return False
     if stock.stock and stock.low_stock_threshold is not None:
         return stock.stock <= stock.low_stock_threshold
     return _days_left(stock) < LOW_STOCK_DAYS

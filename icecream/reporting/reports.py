@@ -1,26 +1,33 @@
 """Combined figures: the sales report, and the data of the dashboard."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
 from icecream import database, fields, settings
 from icecream.feed import events
-from icecream.reporting import current, sales
-from icecream.reporting.sales import Day, Figures, Span
+from icecream.reporting import by_status, current, sales
+from icecream.reporting.day_ranges import Comparison, DayRange, compare
+from icecream.reporting.sales import Figures, Span
 
-# Ten years and a few days: a longer dashboard would be slow and unreadable.
-MAX_DAYS = 3660
-# The interval of the dashboard, by the largest number of days that it can show.
-INTERVAL_BY_MAX_DAYS = {92: "day", 731: "week", MAX_DAYS: "month"}
+ZONE_SCHEMA = {"maxLength": 64, "pattern": "^[A-Za-z0-9/_+-]+$"}
+TimeZone = Annotated[
+    str,
+    Meta(
+        description="The time zone of the days (IANA).",
+        examples=["UTC"],
+        extra_json_schema=ZONE_SCHEMA,
+    ),
+]
 ZERO_FIGURES = Figures(quantity=0, orders=0, revenue=0, refunds=0, failure_rate=None)
 
 
 class FlavorReport(sales.FlavorFigures):
     """The figures of a flavor, its stock, and the days until it is sold out."""
 
-    stock: sales.Count | None
+    stock: fields.NonNegativeInt | None
     stock_days: current.StockDays | None
 
 
@@ -33,14 +40,15 @@ class PeriodReport(sales.PeriodFigures):
 class Report(Struct, rename={"since": "from", "until": "to"}):
     """Sales in a range of days: in total, by flavor, period and customer; and the current queue.
 
-    An order belongs to the UTC day on which it was placed. With an `interval`, `periods` has the
-    periods with orders; without one it is empty.
+    An order belongs to the day on which it was placed, in the `time_zone`. With an `interval`,
+    `periods` has the periods with orders; without one it is empty.
     """
 
-    since: Day | None
-    until: Day | None
+    since: fields.Day | None
+    until: fields.Day | None
     status: fields.OrderStatus | None
     interval: sales.Interval | None
+    time_zone: TimeZone
     currency: fields.Currency
     totals: Figures
     flavors: list[FlavorReport]
@@ -51,11 +59,19 @@ class Report(Struct, rename={"since": "from", "until": "to"}):
 
 
 class Dashboard(Struct, rename={"since": "from", "until": "to"}):
-    """The data of the dashboard: sales in a range of days, the same range before, and now."""
+    """The data of the dashboard: sales in a range of days, an earlier range, and now.
 
-    since: Day
-    until: Day
+    The `previous` figures are of `previous_from` until before `previous_to`. If the range is not
+    over, the days before are cut at the same time of day: at `previous_until`.
+    """
+
+    since: fields.Day
+    until: fields.Day
+    previous_from: fields.Day
+    previous_to: fields.Day
+    previous_until: fields.Timestamp | None
     interval: sales.Interval
+    time_zone: TimeZone
     currency: fields.Currency
     totals: Figures
     previous: Figures
@@ -83,8 +99,9 @@ async def _build_report(span: Span, interval: str | None) -> tuple[Report, event
         until=span.until,
         status=span.status,
         interval=interval,
+        time_zone=settings.load().time_zone if span.local else "UTC",
         currency=settings.load().currency,
-        totals=await sales.load_totals(span),
+        totals=by_status.sum_up(await by_status.load_sums(span)),
         flavors=_flavor_reports(stocks, await sales.load_by_flavor(span)),
         periods=await _period_reports(span, interval, stocks) if interval else [],
         top_customers=await sales.load_top_customers(span),
@@ -128,43 +145,6 @@ async def _period_reports(
     ]
 
 
-class DayRange(Struct, frozen=True):
-    """A range of UTC days: `since` is included, `until` is not.
-
-    It is compared with `earlier`, or else with as many days before it.
-    """
-
-    since: date
-    until: date
-    earlier: "DayRange | None" = None
-
-    @property
-    def before(self) -> "DayRange":
-        """The range that this one is compared with."""
-        return self.earlier or DayRange(self.since - (self.until - self.since), self.since)
-
-    @property
-    def interval(self) -> str:
-        """The best interval to show these days."""
-        return next(
-            word
-            for days, word in INTERVAL_BY_MAX_DAYS.items()
-            if (self.until - self.since).days <= days
-        )
-
-    @property
-    def starts(self) -> list[date]:
-        """The first day of each period that contains these days."""
-        days = (self.since + timedelta(n) for n in range((self.until - self.since).days))
-        return sorted({_period_start(self.interval, day) for day in days})
-
-
-def _period_start(interval: str, day: date) -> date:
-    if interval == "month":
-        return day.replace(day=1)
-    return day - timedelta(day.weekday()) if interval == "week" else day
-
-
 async def build_dashboard(days: DayRange) -> tuple[Dashboard, events.LastEvent]:
     """Return the dashboard's data, and the last event included in it."""
     return await database.snapshot(lambda: _build_dashboard(days))
@@ -172,20 +152,26 @@ async def build_dashboard(days: DayRange) -> tuple[Dashboard, events.LastEvent]:
 
 async def _build_dashboard(days: DayRange) -> tuple[Dashboard, events.LastEvent]:
     upto, now = await events.read_last_event(), datetime.now(UTC)
-    span = Span(days.since, days.until)
-    before = Span(days.before.since, days.before.until)
+    compared = compare(days, now)
+    sums, earlier = await by_status.load_sums(days.span), await _load_earlier(compared)
     stocks = {stock.flavor: stock for stock in await current.load_stock(now.date())}
     answer = Dashboard(
         since=days.since,
         until=days.until,
+        previous_from=compared.days.since,
+        previous_to=compared.end,
+        previous_until=compared.until,
         interval=days.interval,
+        time_zone=days.zone.key,
         currency=settings.load().currency,
-        totals=await sales.load_totals(span),
-        previous=await sales.load_totals(before),
+        totals=by_status.sum_up(sums),
+        previous=by_status.sum_up(earlier),
         periods=await _all_periods(days),
-        flavors=_flavor_reports(stocks, await sales.load_by_flavor(span), include_unsold=False),
-        outcomes=await sales.load_by_status(span),
-        previous_outcomes=await sales.load_by_status(before),
+        flavors=_flavor_reports(
+            stocks, await sales.load_by_flavor(days.span), include_unsold=False
+        ),
+        outcomes=by_status.to_outcomes(sums),
+        previous_outcomes=by_status.to_outcomes(earlier),
         low_stock=current.select_low_stock(stocks.values()),
         queue=await current.load_queue(now),
         oldest_pending=await current.find_oldest_pending(now),
@@ -195,9 +181,14 @@ async def _build_dashboard(days: DayRange) -> tuple[Dashboard, events.LastEvent]
     return answer, upto
 
 
+async def _load_earlier(compared: Comparison) -> list[by_status.StatusSums]:
+    whole = await by_status.load_sums(compared.days.span)
+    return [*whole, *await by_status.load_between(*compared.last)] if compared.last else whole
+
+
 async def _all_periods(days: DayRange) -> list[sales.PeriodFigures]:
     """Return all periods, also those without orders."""
-    periods = await sales.load_by_period(Span(days.since, days.until), days.interval)
+    periods = await sales.load_by_period(days.span, days.interval)
     found = {period.start: period for period in periods}
     return [
         found.get(start) or sales.PeriodFigures(**asdict(ZERO_FIGURES), start=start)

@@ -1,6 +1,6 @@
 """Sales figures from the totals: their cost does not depend on the number of orders."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Annotated, Any
 
@@ -23,10 +23,7 @@ from icecream.tables import (
 # More customers would not fit into the dashboard's list.
 MAX_TOP_CUSTOMERS = 10
 INTERVALS = ("day", "week", "month")
-Interval = Annotated[str, Meta(extra_json_schema={"enum": list(INTERVALS)})]
-Day = Annotated[date, Meta(extra_json_schema={"maxLength": 10})]
-Count = Annotated[int, Meta(ge=0, le=fields.MAX_ID)]
-Money = Annotated[int, Meta(ge=0, le=fields.MAX_ID, description="In minor units, such as cents.")]
+Interval = Annotated[str, fields.words("Interval", INTERVALS)]
 _FigureRow = dict[str, Any]
 TotalsTable = (
     type[CurrentFlavorTotal]
@@ -37,14 +34,16 @@ TotalsTable = (
 
 
 class Span(Struct, frozen=True):
-    """A filter for orders: placed on `since` or later, before `until` (UTC days), in a status.
+    """A filter for orders: placed on `since` or later, before `until`, in a status.
 
-    A field that is None does not filter.
+    The days are UTC, or with `local` those of the installation's time zone. A field that is None
+    does not filter.
     """
 
     since: date | None = None
     until: date | None = None
     status: str | None = None
+    local: bool = False
 
 
 class Figures(Struct):
@@ -54,10 +53,10 @@ class Figures(Struct):
     the share of failed orders among the orders that are no longer pending; null if there are none.
     """
 
-    quantity: Count
-    orders: Count
-    revenue: Money
-    refunds: Money
+    quantity: fields.NonNegativeInt
+    orders: fields.NonNegativeInt
+    revenue: fields.Amount
+    refunds: fields.Amount
     failure_rate: Annotated[float, Meta(ge=0, le=1)] | None
 
 
@@ -65,7 +64,7 @@ class FlavorSales(Struct, rename={"flavor_name": "flavor__name"}):
     """The total ordered quantity of a flavor."""
 
     flavor_name: fields.Name
-    total_qty_ordered: Count
+    total_qty_ordered: fields.NonNegativeInt
 
 
 class FlavorFigures(Figures):
@@ -78,7 +77,7 @@ class FlavorFigures(Figures):
 class PeriodFigures(Figures):
     """The figures of a day, a week or a month; `start` is its first day."""
 
-    start: Day
+    start: fields.Day
 
 
 class CustomerFigures(Figures):
@@ -92,8 +91,8 @@ class Outcome(Struct):
     """The number and the total amount of the orders in a status."""
 
     status: fields.OrderStatus
-    orders: Count
-    total: Money
+    orders: fields.NonNegativeInt
+    total: fields.Amount
 
 
 def _quote_names(names: Iterable[str]) -> str:
@@ -110,7 +109,8 @@ CHARGED_SQL = (
 FLAVOR_NAME_SQL = '(SELECT "name" FROM "flavor" WHERE "id" = {})'
 
 
-def _sum(expression: str, *columns: Column, alias: str) -> QueryString:
+def sum_column(expression: str, *columns: Column | QueryString, alias: str) -> QueryString:
+    """Return a sum as an integer, 0 without rows."""
     # The sum of no rows is null, and PostgreSQL's sum of bigint is numeric.
     return QueryString(f"CAST(COALESCE(SUM({expression}), 0) AS bigint)", *columns, alias=alias)
 
@@ -118,27 +118,34 @@ def _sum(expression: str, *columns: Column, alias: str) -> QueryString:
 def _figures(table: TotalsTable, span: Span) -> Select[Table]:
     status, orders, refunded = table.status, table.orders, table.refunded
     query = table.select(
-        _sum("{}", table.quantity, alias="quantity"),
-        _sum("{}", orders, alias="orders"),
-        _sum(CHARGED_SQL, status, table.revenue, status, refunded, alias="revenue"),
-        _sum("{}", refunded, alias="refunds"),
-        _sum("CASE WHEN {} = 'failed' THEN {} ELSE 0 END", status, orders, alias="failed"),
-        _sum("CASE WHEN {} = 'pending' THEN 0 ELSE {} END", status, orders, alias="ended"),
+        sum_column("{}", table.quantity, alias="quantity"),
+        sum_column("{}", orders, alias="orders"),
+        sum_column(CHARGED_SQL, status, table.revenue, status, refunded, alias="revenue"),
+        sum_column("{}", refunded, alias="refunds"),
+        sum_column("CASE WHEN {} = 'failed' THEN {} ELSE 0 END", status, orders, alias="failed"),
+        sum_column("CASE WHEN {} = 'pending' THEN 0 ELSE {} END", status, orders, alias="ended"),
     )
-    return _filter_by_span(query, table, span)
+    return filter_by_span(query, table, span)
 
 
-def _filter_by_span(query: Select[Table], table: TotalsTable, span: Span) -> Select[Table]:
+def filter_by_span(query: Select[Table], table: TotalsTable, span: Span) -> Select[Table]:
+    """Return the query only for the rows of a span."""
     if span.status is not None:
         query = query.where(table.status == span.status)
     if issubclass(table, CurrentFlavorTotal):
         # It has no days.
         return query
+    day = table.local_day if span.local else table.day
     if span.since is not None:
-        query = query.where(table.day >= span.since)
+        query = query.where(day >= span.since)
     if span.until is not None:
-        query = query.where(table.day < span.until)
+        query = query.where(day < span.until)
     return query
+
+
+def _day(table: type[CurrentFlavorDay] | type[CurrentDayTotal], span: Span) -> Column:
+    """Return the column of the days that a span means."""
+    return table.local_day if span.local else table.day
 
 
 def _with_failure_rate(row: _FigureRow) -> _FigureRow:
@@ -156,7 +163,7 @@ async def load_flavor_sales() -> tuple[list[FlavorSales], events.LastEvent]:
     """Return the original API's answer, and its last event, from one query (one snapshot)."""
     total = CurrentFlavorTotal
     name = QueryString(FLAVOR_NAME_SQL, total.flavor, alias="flavor__name")
-    quantity = _sum("{}", total.quantity, alias="total_qty_ordered")
+    quantity = sum_column("{}", total.quantity, alias="total_qty_ordered")
     rows = (
         await total.select(name, quantity, *events.LAST_EVENT_COLUMNS)
         .group_by(total.flavor)
@@ -166,15 +173,10 @@ async def load_flavor_sales() -> tuple[list[FlavorSales], events.LastEvent]:
     return convert(rows, list[FlavorSales]), upto
 
 
-async def load_totals(span: Span) -> Figures:
-    """Return the figures of all orders, each counted once."""
-    (row,) = await _figures(CurrentDayTotal, span)
-    return convert(_with_failure_rate(row), Figures)
-
-
 async def load_by_period(span: Span, interval: str) -> list[PeriodFigures]:
     """Return the figures of each period with orders, in order; weeks begin on Monday."""
-    start = database.start_of_period(interval, CurrentDayTotal.day).as_alias("start")
+    day = _day(CurrentDayTotal, span)
+    start = database.start_of_period(interval, day).as_alias("start")
     rows = await _group(_figures(CurrentDayTotal, span), CurrentDayTotal, start).order_by(start)
     return convert([_with_failure_rate(row) for row in rows], list[PeriodFigures])
 
@@ -189,7 +191,8 @@ async def load_by_flavor(span: Span) -> dict[int, Figures]:
 
 async def load_by_flavor_and_period(span: Span, interval: str) -> dict[date, dict[int, Figures]]:
     """Return the figures of each flavor with orders, by period and by the flavor's id, in order."""
-    start = database.start_of_period(interval, CurrentFlavorDay.day).as_alias("start")
+    day = _day(CurrentFlavorDay, span)
+    start = database.start_of_period(interval, day).as_alias("start")
     query = _group(
         _figures(CurrentFlavorDay, span), CurrentFlavorDay, start, CurrentFlavorDay.flavor
     )
@@ -221,20 +224,9 @@ async def load_top_customers(span: Span) -> list[CustomerFigures]:
     ]
 
 
-async def load_by_status(span: Span) -> list[Outcome]:
-    """Return the number and the sum of orders in each status."""
-    query = _filter_by_span(
-        CurrentDayTotal.select(
-            CurrentDayTotal.status,
-            _sum("{}", CurrentDayTotal.orders, alias="orders"),
-            _sum("{}", CurrentDayTotal.revenue, alias="total"),
-        ),
-        CurrentDayTotal,
-        span,
-    )
-    row_by_status = {row["status"]: row for row in await query.group_by(CurrentDayTotal.status)}
-    zero = {"orders": 0, "total": 0}
-    return [
-        convert(zero | row_by_status.get(status, {}) | {"status": status}, Outcome)
-        for status in states.ORDER
-    ]
+async def load_customers(users: Sequence[int]) -> dict[int, Figures]:
+    """Return the figures of those of these customers who have orders."""
+    user = CurrentCustomerDay.user
+    query = _group(_figures(CurrentCustomerDay, Span()), CurrentCustomerDay, user)
+    rows = await query.where(database.is_any(user, users))
+    return {row.pop("user"): Figures(**_with_failure_rate(row)) for row in rows}

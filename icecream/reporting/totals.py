@@ -9,9 +9,9 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
-from icecream import database
+from icecream import database, settings
 from icecream.catalogue.order_lines import Line
-from icecream.tables import TotalChange
+from icecream.tables import SECONDS_PER_QUARTER, TotalChange
 
 
 class Sale(Struct, frozen=True):
@@ -23,51 +23,75 @@ class Sale(Struct, frozen=True):
     lines: Sequence[Line]
 
 
+class EndedPayment(Struct, frozen=True):
+    """A payment that has ended; or with `number` -1, one that is open again.
+
+    `placed` and `status` are those of its order.
+    """
+
+    placed: datetime
+    status: str
+    kind: str
+    state: str
+    amount: int
+    number: int = 1
+
+
 # Quantity, orders, revenue, refunded amount.
 Sum = tuple[int, int, int, int]
-# A flavor or a customer, the day, the status.
-Key = tuple[int, date, str]
+# The day in UTC, the day in the installation's time zone, the quarter of an hour.
+Times = tuple[date, date, int]
+# A flavor, or a customer, or the kind and the state of payments.
+Owner = tuple[int | None, int | None, str | None, str | None]
+# The owner of the totals, the times, the status.
+Key = tuple[Owner, Times, str]
 Sums = dict[Key, Sum]
 ZERO_SUM: Sum = (0, 0, 0, 0)
 _INSERT_CHANGES = database.insert(
     TotalChange,
     (
-        *(TotalChange.flavor, TotalChange.user, TotalChange.day, TotalChange.status),
+        *(TotalChange.flavor, TotalChange.user, TotalChange.kind, TotalChange.state),
+        *(TotalChange.day, TotalChange.local_day, TotalChange.quarter, TotalChange.status),
         *(TotalChange.quantity, TotalChange.orders, TotalChange.revenue, TotalChange.refunded),
     ),
 )
 
 
 def update_statements(
-    added: Sequence[Sale], removed: Sequence[Sale] = ()
+    added: Sequence[Sale], removed: Sequence[Sale] = (), payments: Sequence[EndedPayment] = ()
 ) -> list[database.BoundStatement]:
     """Return the statements that add sales with their new status, and remove them with the old one.
 
-    Totals belong to the UTC day on which an order was placed, also after later changes. The
-    transaction must have written an order before (see `applying`).
+    They also add payments. Totals belong to the time at which an order was placed, also after later
+    changes. The transaction must have written an order before (see `applying`).
     """
-    flavors: Sums = {}
-    customers: Sums = {}
+    sums: Sums = {}
     for sign, sales in ((1, added), (-1, removed)):
         for sale in sales:
-            _add_sale(sale, sign, flavors, customers)
-    rows: database.Rows = [
-        *((flavor, None, day, status, *sums) for (flavor, day, status), sums in flavors.items()),
-        *((None, user, day, status, *sums) for (user, day, status), sums in customers.items()),
-    ]
+            _add_sale(sums, sale, sign)
+    for one in payments:
+        key = (None, None, one.kind, one.state), _times(one.placed), one.status
+        _add(sums, key, (one.number, 0, one.number * one.amount, 0))
+    rows = [(*owner, *times, status, *sum_) for (owner, times, status), sum_ in sums.items()]
     return [(_INSERT_CHANGES, rows)]
 
 
-def _add_sale(sale: Sale, sign: int, flavors: Sums, customers: Sums) -> None:
-    day, status = sale.placed.date(), sale.status
-    customer = (sale.user, day, status)
+def _add_sale(sums: Sums, sale: Sale, sign: int) -> None:
+    times, status = _times(sale.placed), sale.status
+    customer = (None, sale.user, None, None), times, status
     # One order, for any number of lines.
-    _add(customers, customer, (0, sign, 0, 0))
+    _add(sums, customer, (0, sign, 0, 0))
     for line in sale.lines:
         quantity = sign * line.quantity
         revenue, refunded = quantity * line.unit_price, sign * line.refunded
-        _add(flavors, (line.flavor, day, status), (quantity, sign, revenue, refunded))
-        _add(customers, customer, (quantity, 0, revenue, refunded))
+        flavor = (line.flavor, None, None, None), times, status
+        _add(sums, flavor, (quantity, sign, revenue, refunded))
+        _add(sums, customer, (quantity, 0, revenue, refunded))
+
+
+def _times(placed: datetime) -> Times:
+    quarter = int(placed.timestamp()) // SECONDS_PER_QUARTER
+    return placed.date(), settings.local_date(placed), quarter
 
 
 def _add(sums: Sums, key: Key, more: Sum) -> None:

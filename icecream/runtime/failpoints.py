@@ -20,6 +20,10 @@ FAILPOINTS = (
     "webhooks.receiving",
     "webhooks.postponed",
     "webhooks.settled",
+    "deliveries.queued",
+    "deliveries.leased",
+    "deliveries.sent",
+    "deliveries.recorded",
 )
 _armed: dict[str, Callable[[], None]] = {}
 

@@ -48,6 +48,7 @@ BATCH_SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100)
 # A client may send any word as its method.
 COUNTED_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 ATTEMPT_RESULTS = ("succeeded", "declined", "unknown", "later", "refused", "error", "parked")
+WEBHOOK_RESULTS = ("accepted", "failed")
 # Kinds of items that are processed one by one: if one fails, the others are still processed.
 FAILURE_KINDS = ("finding", "notice", "task")
 _held_slots: list[IO[str]] = []
@@ -113,6 +114,13 @@ _ATTEMPT_SECONDS = Histogram(
     buckets=DURATION_BUCKETS_SECONDS,
     registry=_registry,
 )
+_WEBHOOK_SECONDS = Histogram(
+    "icecream_webhook_duration_seconds",
+    "Duration of messages to webhook endpoints, by result: accepted or failed.",
+    ("result",),
+    buckets=DURATION_BUCKETS_SECONDS,
+    registry=_registry,
+)
 _FAILURES = Counter(
     "icecream_failures",
     "Items that an internal error left unprocessed; the log has their ids and the traceback.",
@@ -126,6 +134,8 @@ for _outcome in ("placed", "replayed", "unavailable"):
 for _kind in states.PAYMENT_KINDS:
     for _result in ATTEMPT_RESULTS:
         _ATTEMPT_SECONDS.labels(_kind, _result)
+for _result in WEBHOOK_RESULTS:
+    _WEBHOOK_SECONDS.labels(_result)
 for _failure in FAILURE_KINDS:
     _FAILURES.labels(_failure)
 
@@ -154,6 +164,11 @@ def count_batch(name: str, size: int, seconds: float) -> None:
 def count_attempt(kind: str, result: str, seconds: float) -> None:
     """Count an attempt to carry out a payment, by its result."""
     _ATTEMPT_SECONDS.labels(kind, result).observe(seconds)
+
+
+def count_webhook(result: str, seconds: float) -> None:
+    """Count a message that was sent to a webhook endpoint, by its result."""
+    _WEBHOOK_SECONDS.labels(result).observe(seconds)
 
 
 def count_failure(kind: str) -> None:

@@ -25,12 +25,12 @@ def hidden(*packages: str) -> Iterator[None]:
 
 
 @contextmanager
-def replaced(package: str) -> Iterator[None]:
-    """Let imports in this block get a placeholder, for a package that a library cannot miss.
+def replaced(*packages: str) -> Iterator[None]:
+    """Let imports in this block get placeholders, for packages that a library cannot miss.
 
-    The library works, as long as nothing calls its functions that use the package.
+    The library works, as long as nothing calls its functions that use them.
     """
-    with _exchanged({package: _Placeholder(package)}):
+    with _exchanged({package: _Placeholder(package) for package in packages}):
         yield
 
 

@@ -46,7 +46,7 @@ class Faults:
 
     def choose(self, amount: str, *, first: bool) -> str | None:
         if self._by_amount and first and amount.isdecimal():
-            fault = FAULT_BY_DIGITS.get(int(amount) % 100)
+            fault = FAULT_BY_DIGITS.get(int(amount[-2:]))
             if fault is not None:
                 return fault
         chance = self._random.random()

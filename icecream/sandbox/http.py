@@ -3,16 +3,19 @@
 import asyncio
 import base64
 import logging
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
 from litestar import Litestar, Request, Response, get, post
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
+from litestar.types import Message, Scope
 
 from icecream.sandbox import queries
 from icecream.sandbox.faults import Faults
@@ -33,6 +36,8 @@ from icecream.sandbox.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 Call = Request[Any, Any, Any]
+# A date, and since 2024 also the name of a release.
+VERSION_PATTERN = re.compile(r"\d{4}-\d\d-\d\d(\.\w+)?")
 Operation = Callable[[FormData, str | None], StripeObject]
 # For a request that only reads, these faults are replaced.
 FAULT_OF_READS = {
@@ -84,7 +89,7 @@ class RequestHandler:
 
     async def _read_request(self, request: Call) -> RequestEntry:
         key = request.headers.get("idempotency-key")
-        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
+        form = _parse_form(await request.body())
         first = self._bank.use_key(key)
         return RequestEntry(
             at=time.time(),
@@ -95,12 +100,12 @@ class RequestHandler:
             fault=self._faults.choose(form.get("amount", ""), first=first),
         )
 
-    async def read(self, request: Call, load: Callable[[], Any]) -> Response[Any]:
+    async def read(self, request: Call, load: Callable[[FormData], Any]) -> Response[Any]:
         """Handle a request that only reads."""
         _api_key_suffix(request)
         fault = self._faults.choose("", first=False) or ""
         await self._apply_fault(request, FAULT_OF_READS.get(fault, fault))
-        result = load()
+        result = load(_parse_form(request.scope["query_string"]))
         # A response must not contain anything that a crash could undo.
         await self._bank.ledger.flush()
         return _response(ApiResponse(200, result))
@@ -110,7 +115,7 @@ class RequestHandler:
         if fault is not None:
             await self._bank.ledger.flush()
         if fault == "429":
-            raise ApiError(429, "rate_limit_error")
+            raise ApiError(429, "invalid_request_error", code="rate_limit")
         if fault == "in-use":
             raise key_in_use()
         if fault == "500-before":
@@ -146,7 +151,7 @@ class RequestHandler:
             error=entry.fault == "500-after",
         )
         self._bank.record(execution)
-        response = _response(build_response(execution))
+        response = _response(build_response(execution, self._bank.intents))
         await self._bank.ledger.flush()
         self._webhooks.send(result, twice=entry.fault == "duplicate-webhooks")
         self._schedule_end(result, fails=entry.fault == "refund-fails")
@@ -173,6 +178,23 @@ class RequestHandler:
                 self._schedule_end(stripe_object)
         yield
         await self._bank.ledger.flush()
+
+
+def _parse_form(text: bytes) -> FormData:
+    return dict(parse_qsl(text.decode(errors="replace")))
+
+
+def _check_version(request: Call) -> None:
+    version = request.headers.get("stripe-version")
+    if version is not None and not VERSION_PATTERN.fullmatch(version):
+        raise ApiError(400, message=f"Invalid Stripe API version: {version}.")
+
+
+def _return_version(message: Message, scope: Scope) -> None:
+    """Return the version of the API that the client has chosen, as Stripe does."""
+    if message["type"] == "http.response.start":
+        chosen = [field for field in scope["headers"] if field[0] == b"stripe-version"]
+        message["headers"] = [*message["headers"], *chosen]
 
 
 def _api_key_suffix(request: Call) -> str:
@@ -216,39 +238,36 @@ def create_app(bank: Bank, handler: RequestHandler, *, search_lag: float) -> Lit
     async def charge(request: Call) -> Response[Any]:
         return await handler.write(request, bank.charge)
 
+    @post("/v1/payment_intents/{reference:str}/confirm")
+    async def confirm(request: Call, reference: FromPath[str]) -> Response[Any]:
+        return await handler.write(request, partial(bank.confirm, reference))
+
     @post("/v1/refunds")
     async def refund(request: Call) -> Response[Any]:
         return await handler.write(request, bank.refund)
 
     @get("/v1/payment_intents/search")
     async def search(request: Call) -> Response[Any]:
-        query = dict(request.query_params)
         return await handler.read(
-            request, lambda: queries.search_intents(bank.intents, query, search_lag)
+            request, lambda query: queries.search_intents(bank, query, search_lag)
         )
 
-    @get(["/v1/payment_intents", "/v1/refunds"])
+    @get(list(queries.PATHS.values()))
     async def page(request: Call) -> Response[Any]:
-        query = dict(request.query_params)
-        return await handler.read(
-            request,
-            lambda: queries.list_objects(
-                request.scope["path"], _objects_of_path(bank, request), query
-            ),
-        )
+        kind = _kind_of_path(request)
+        return await handler.read(request, lambda query: queries.list_objects(bank, kind, query))
 
-    @get(["/v1/payment_intents/{reference:str}", "/v1/refunds/{reference:str}"])
+    @get([f"{path}/{{reference:str}}" for path in queries.PATHS.values()])
     async def retrieve(request: Call, reference: FromPath[str]) -> Response[Any]:
-        def find() -> StripeObject:
-            stripe_object: StripeObject | None = _objects_of_path(bank, request).get(reference)
-            if stripe_object is None:
-                raise ApiError(404, code="resource_missing", param="id")
-            return stripe_object
-
-        return await handler.read(request, find)
+        kind = _kind_of_path(request)
+        return await handler.read(
+            request, lambda query: queries.retrieve(bank, kind, reference, query)
+        )
 
     return Litestar(
-        [charge, refund, search, page, retrieve],
+        [charge, confirm, refund, search, page, retrieve],
+        before_request=_check_version,
+        before_send=[_return_version],
         lifespan=[handler.open],
         openapi_config=None,
         logging_config=None,
@@ -261,7 +280,6 @@ def create_app(bank: Bank, handler: RequestHandler, *, search_lag: float) -> Lit
     )
 
 
-def _objects_of_path(bank: Bank, request: Call) -> dict[str, Any]:
-    objects_by_name: dict[str, Any] = {"payment_intents": bank.intents, "refunds": bank.refunds}
-    objects: dict[str, Any] = objects_by_name[request.scope["path"].split("/")[2]]
-    return objects
+def _kind_of_path(request: Call) -> type[StripeObject]:
+    path: str = request.scope["path"]
+    return next(kind for kind, prefix in queries.PATHS.items() if path.startswith(prefix))

@@ -1,5 +1,6 @@
 """The objects and messages of the sandbox, in Stripe's terms as far as we use them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -7,7 +8,7 @@ from msgspec import Struct
 
 
 class PaymentIntent(Struct, kw_only=True, tag_field="object", tag="payment_intent"):
-    """A PaymentIntent; it is confirmed when it is created."""
+    """A PaymentIntent."""
 
     id: str
     amount: int
@@ -16,8 +17,9 @@ class PaymentIntent(Struct, kw_only=True, tag_field="object", tag="payment_inten
     status: str
     created: int
     customer: str | None
-    payment_method: str
+    payment_method: str | None
     metadata: dict[str, str]
+    client_secret: str = ""
     last_payment_error: dict[str, Any] | None = None
 
 
@@ -35,6 +37,8 @@ class RefundObject(Struct, kw_only=True, tag_field="object", tag="refund"):
 
 
 StripeObject = PaymentIntent | RefundObject
+# The states of a PaymentIntent that can be confirmed.
+UNCONFIRMED = ("requires_payment_method", "requires_confirmation")
 
 
 class RequestEntry(Struct, kw_only=True, tag_field="entry", tag="request"):
@@ -90,14 +94,27 @@ MESSAGES = {
     "authentication_required": "The customer's bank requires authentication of this payment.",
     "card_declined": "The card was declined.",
     "charge_already_refunded": "The whole payment is already refunded.",
+    "expired_card": "The card has expired.",
     "idempotency_error": "This idempotency key was used with other parameters.",
     "idempotency_key_in_use": "A request with this idempotency key is still in progress.",
+    "incorrect_cvc": "The security code of the card is incorrect.",
+    "insufficient_funds": "The card has insufficient funds.",
     "parameter_invalid": "Invalid value: {param}.",
     "parameter_invalid_integer": "Not an integer: {param}.",
+    "parameter_missing": "Missing required parameter: {param}.",
     "parameter_unknown": "Unknown parameter: {param}.",
-    "payment_intent_unexpected_state": "This payment did not succeed, so it cannot be refunded.",
-    "rate_limit_error": "Too many requests at once.",
+    "payment_intent_unexpected_state": "The status of this payment does not allow that.",
+    "processing_error": "An error occurred while the card was processed.",
+    "rate_limit": "Too many requests at once.",
     "resource_missing": "No object has this {param}.",
+}
+
+
+DEFAULT_MESSAGE = "The request is not valid."
+# The fields that a client may expand. Customers and payment methods exist here only as ids.
+EXPANDABLE: dict[type[StripeObject], set[str]] = {
+    PaymentIntent: {"customer", "payment_method"},
+    RefundObject: {"payment_intent"},
 }
 
 
@@ -105,7 +122,8 @@ class ApiError(Exception):
     """An error in Stripe's format."""
 
     def __init__(self, status: int, type_: str = "invalid_request_error", **more: Any) -> None:
-        message = MESSAGES.get(more.get("code", type_), "The request is not valid.")
+        names = (more.get("decline_code"), more.get("code"), type_)
+        message = next((MESSAGES[name] for name in names if name in MESSAGES), DEFAULT_MESSAGE)
         text = message.format(param=more.get("param"))
         self.response = ApiResponse(status, {"error": {"type": type_, "message": text} | more})
 
@@ -114,9 +132,38 @@ def key_in_use() -> ApiError:
     return ApiError(409, "idempotency_error", code="idempotency_key_in_use")
 
 
-def build_response(execution: ExecutionEntry) -> ApiResponse:
+def expansions(
+    kind: type[StripeObject], parameters: Mapping[str, str], prefix: str = ""
+) -> set[str]:
+    """Return the fields that a request wants to see as objects; in a list they have a prefix.
+
+    Raises:
+        ApiError: an object of this kind has no such field.
+    """
+    fields = set()
+    for name, path in parameters.items():
+        if name.startswith("expand["):
+            field = path.removeprefix(prefix).partition(".")[0]
+            if not path.startswith(prefix) or field not in EXPANDABLE[kind]:
+                raise ApiError(400, code="parameter_invalid", param=f"expand: {path}")
+            fields.add(field)
+    return fields
+
+
+def expand(
+    stripe_object: StripeObject, fields: set[str], intents: Mapping[str, PaymentIntent]
+) -> dict[str, Any]:
+    """Return an object for a response, with these fields as objects."""
+    result: dict[str, Any] = msgspec.to_builtins(stripe_object)
+    if "payment_intent" in fields:
+        result["payment_intent"] = msgspec.to_builtins(intents[result["payment_intent"]])
+    return result
+
+
+def build_response(execution: ExecutionEntry, intents: Mapping[str, PaymentIntent]) -> ApiResponse:
     """Return the response to this request and to later requests with the same key."""
-    result = msgspec.to_builtins(execution.result)
+    fields = expansions(type(execution.result), execution.request.form)
+    result = expand(execution.result, fields, intents)
     if execution.error:
         return ApiError(500, "api_error").response
     if declined := result.get("last_payment_error"):

@@ -3,10 +3,18 @@
 import operator
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from icecream.sandbox.objects import ApiError, PaymentIntent, StripeObject
+from icecream.sandbox.objects import (
+    ApiError,
+    PaymentIntent,
+    RefundObject,
+    StripeObject,
+    expand,
+    expansions,
+)
+from icecream.sandbox.state import Bank
 
 QUERY_PATTERN = re.compile(r"metadata\['(\w+)'\]:'([^']+)'")
 TIME_FILTERS = {
@@ -16,42 +24,66 @@ TIME_FILTERS = {
     "created[lt]": operator.lt,
     "created[lte]": operator.le,
 }
+PATHS: dict[type[StripeObject], str] = {
+    PaymentIntent: "/v1/payment_intents",
+    RefundObject: "/v1/refunds",
+}
 # The filters of each list, besides the time.
-FILTERS = {"/v1/payment_intents": {"customer"}, "/v1/refunds": {"payment_intent"}}
+FILTERS: dict[type[StripeObject], set[str]] = {
+    PaymentIntent: {"customer"},
+    RefundObject: {"payment_intent"},
+}
 PAGING_PARAMETERS = {"limit", "starting_after", "ending_before"}
 # Stripe's page sizes.
 DEFAULT_PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100
 
 
-def list_objects(
-    path: str, objects: Mapping[str, StripeObject], query: dict[str, str]
-) -> dict[str, Any]:
+def list_objects(bank: Bank, kind: type[StripeObject], query: dict[str, str]) -> dict[str, Any]:
     """Return a page of the objects, the newest ones first."""
-    filters = FILTERS[path]
-    for name in query:
-        if name not in PAGING_PARAMETERS | TIME_FILTERS.keys() | filters and not name.startswith(
-            "expand["
-        ):
-            raise ApiError(400, code="parameter_unknown", param=name)
-    limit = _parse_int(query, "limit", DEFAULT_PAGE_SIZE)
-    if not 1 <= limit <= MAX_PAGE_SIZE:
-        raise ApiError(400, code="parameter_invalid", param="limit")
+    filters, objects = FILTERS[kind], bank.objects(kind)
+    _refuse_others(query, PAGING_PARAMETERS | TIME_FILTERS.keys() | filters)
     matching = [
         stripe_object
         for stripe_object in reversed(list(objects.values()))
         if _matches(stripe_object, query, filters)
     ]
-    page, has_more = _cut_page(matching, objects, query, limit)
-    return {"object": "list", "url": path, "has_more": has_more, "data": page}
+    page, has_more = _cut_page(matching, objects, query, _parse_limit(query))
+    fields = expansions(kind, query, "data.")
+    data = [expand(one, fields, bank.intents) for one in page]
+    return {"object": "list", "url": PATHS[kind], "has_more": has_more, "data": data}
+
+
+def retrieve(
+    bank: Bank, kind: type[StripeObject], reference: str, query: dict[str, str]
+) -> dict[str, Any]:
+    """Return one object."""
+    _refuse_others(query, set())
+    stripe_object = bank.objects(kind).get(reference)
+    if stripe_object is None:
+        raise ApiError(404, code="resource_missing", param="id")
+    return expand(stripe_object, expansions(kind, query), bank.intents)
+
+
+def _refuse_others(query: dict[str, str], known: set[str]) -> None:
+    for name in query:
+        if name not in known and not name.startswith("expand["):
+            raise ApiError(400, code="parameter_unknown", param=name)
+
+
+def _parse_limit(query: dict[str, str]) -> int:
+    limit = _parse_int(query, "limit", DEFAULT_PAGE_SIZE)
+    if not 1 <= limit <= MAX_PAGE_SIZE:
+        raise ApiError(400, code="parameter_invalid", param="limit")
+    return limit
 
 
 def _cut_page(
-    matching: list[StripeObject],
+    matching: Sequence[StripeObject],
     objects: Mapping[str, StripeObject],
     query: dict[str, str],
     limit: int,
-) -> tuple[list[StripeObject], bool]:
+) -> tuple[Sequence[StripeObject], bool]:
     """Return the page after or before the caller's, and whether there are more beyond it."""
     after, before = query.get("starting_after"), query.get("ending_before")
     for name in ("starting_after", "ending_before"):
@@ -86,13 +118,9 @@ def _parse_int(query: dict[str, str], name: str, default: int = 0) -> int:
     return int(text)
 
 
-def search_intents(
-    intents: Mapping[str, PaymentIntent], query: dict[str, str], lag: float
-) -> dict[str, Any]:
+def search_intents(bank: Bank, query: dict[str, str], lag: float) -> dict[str, Any]:
     """Search by our metadata; objects younger than `lag` seconds are not found yet."""
-    for name in query:
-        if name not in ("query", "limit") and not name.startswith("expand["):
-            raise ApiError(400, code="parameter_unknown", param=name)
+    _refuse_others(query, {"query", "limit", "page"})
     match = QUERY_PATTERN.fullmatch(query.get("query", ""))
     if match is None:
         raise ApiError(400, code="parameter_invalid", param="query")
@@ -100,7 +128,17 @@ def search_intents(
     before = time.time() - lag
     found = [
         stripe_object
-        for stripe_object in intents.values()
+        for stripe_object in reversed(bank.intents.values())
         if stripe_object.metadata.get(name) == value and stripe_object.created <= before
     ]
-    return {"object": "search_result", "has_more": False, "data": found[::-1]}
+    # Here a page is named by the last object before it; to clients its name means nothing.
+    after = {"starting_after": query["page"]} if "page" in query else {}
+    page, has_more = _cut_page(found, bank.intents, after, _parse_limit(query))
+    fields = expansions(PaymentIntent, query, "data.")
+    return {
+        "object": "search_result",
+        "url": "/v1/payment_intents/search",
+        "has_more": has_more,
+        "next_page": page[-1].id if has_more else None,
+        "data": [expand(one, fields, bank.intents) for one in page],
+    }

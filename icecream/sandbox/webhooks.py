@@ -9,12 +9,12 @@ import time
 import httpx
 import msgspec
 
-from icecream.sandbox.objects import PaymentIntent, StripeObject
+from icecream.sandbox.objects import UNCONFIRMED, PaymentIntent, StripeObject
 
 # The delay before a failed delivery is retried; it doubles each time.
 FIRST_RETRY_SECONDS = 0.2
 MAX_RETRY_SECONDS = 60.0
-# anyio raises AttributeError under uvloop if a connection is reset while it is being digest.
+# anyio raises AttributeError under uvloop if a connection is reset while it is being opened.
 DELIVERY_ERRORS = (httpx.HTTPError, AttributeError)
 
 
@@ -37,8 +37,12 @@ class Webhooks:
             "id": f"evt_{secrets.token_hex(12)}",
             "object": "event",
             "type": _event_type(stripe_object),
+            "api_version": None,
             "created": int(time.time()),
             "data": {"object": stripe_object},
+            "livemode": False,
+            "pending_webhooks": 1,
+            "request": None,
         }
         body = msgspec.json.encode(event)
         for _ in range(2 if twice else 1):
@@ -68,6 +72,8 @@ class Webhooks:
 
 def _event_type(stripe_object: StripeObject) -> str:
     if isinstance(stripe_object, PaymentIntent):
-        failed = stripe_object.status == "requires_payment_method"
-        return f"payment_intent.{'payment_failed' if failed else stripe_object.status}"
+        if stripe_object.last_payment_error is not None:
+            return "payment_intent.payment_failed"
+        is_unconfirmed = stripe_object.status in UNCONFIRMED
+        return f"payment_intent.{'created' if is_unconfirmed else stripe_object.status}"
     return "refund.failed" if stripe_object.status == "failed" else "refund.updated"

@@ -2,11 +2,13 @@
 
 import os
 import re
+from datetime import UTC, date, datetime
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import msgspec
 from dotenv import dotenv_values
@@ -25,7 +27,9 @@ EMBEDDED_SWEEP_SECONDS = 1.0
 WORKER_SWEEP_SECONDS = 5.0
 # The path of a public URL. Paths that begin like our own are excluded, because they are ambiguous.
 PUBLIC_URL_PATH_PATTERN = re.compile(
-    r"(?!/(admin|api|assets|dashboard|health|metrics|problems|schema)(/|$))(/[\w.~-]+)*/?", re.ASCII
+    r"(?!/(admin|api|assets|dashboard|health|metrics|pages|problems|schema|set-password|shop"
+    r"|sign-in|sign-out|staff)(/|$))(/[\w.~-]+)*/?",
+    re.ASCII,
 )
 
 # `words` describes the allowed values in the error message, instead of the pattern.
@@ -77,10 +81,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sweep: Seconds | None = None
     currency: str = "EUR"
     locale: str = money.DEFAULT_LOCALE
+    time_zone: str = checks.UTC
     default_price: Annotated[int, Meta(ge=0, le=100_000_000)] = 250
     flavors_added_by: Literal["anyone", "staff"] | None = None
     rate_limit: str = "6000/minute"
     metrics_token: Annotated[str, Meta(min_length=16)] | None = None
+    webhook_private_networks: tuple[str, ...] = ()
     log_format: Literal["pretty", "json"] = "pretty"
 
     def __post_init__(self) -> None:
@@ -111,6 +117,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             self.locale == money.DEFAULT_LOCALE or checks.is_locale(self.locale),
             "locale",
             f"a locale such as en, de or fr_CH, not {self.locale!r}",
+        )
+        _require(
+            checks.is_time_zone(self.time_zone),
+            "time_zone",
+            f"an IANA time zone such as UTC or Europe/Berlin, not {self.time_zone!r}",
         )
         _require(
             self.default_price % self.amount_step == 0,
@@ -182,12 +193,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 f"origins as browsers send them, such as https://shop.example, not {origin!r} "
                 "(only a scheme, a host and an optional port)",
             )
-        for proxy in self.trusted_proxies:
-            _require(
-                checks.is_network(proxy),
-                "trusted_proxies",
-                f"IP addresses or networks such as 10.0.0.7 or 10.0.0.0/8, not {proxy!r}",
-            )
+        for name in ("trusted_proxies", "webhook_private_networks"):
+            for network in getattr(self, name):
+                _require(
+                    checks.is_network(network),
+                    name,
+                    f"IP addresses or networks such as 10.0.0.7 or 10.0.0.0/8, not {network!r}",
+                )
 
     def _check_secrets(self) -> None:
         if self.secret_key is None:
@@ -243,6 +255,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def needs_payment_method(self) -> bool:
         """Whether the provider charges only a registered payment method of the customer."""
         return self.payment_provider != "simulated"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the pages and of CSV."""
+        return ZoneInfo(self.time_zone)
 
     @property
     def amount_step(self) -> int:
@@ -306,7 +323,12 @@ def parse_settings(variables: dict[str, str]) -> Settings:
     Raises:
         BadSetting: a setting is wrong; its text is one line for the operator.
     """
-    lists = ("previous_secret_keys", "trusted_proxies", "cors_origins")
+    lists = (
+        "previous_secret_keys",
+        "trusted_proxies",
+        "cors_origins",
+        "webhook_private_networks",
+    )
     values: dict[str, object] = {}
     for variable, value in variables.items():
         name = variable.removeprefix(VARIABLE_PREFIX).lower()
@@ -328,3 +350,14 @@ def load() -> Settings:
     """Read the environment; missing variables come from `.env` in the current folder."""
     from_file = {name: value or "" for name, value in dotenv_values(".env").items()}
     return parse_settings(from_file | dict(os.environ))
+
+
+def local_date(at: datetime) -> date:
+    """Return the day of a time in the installation's time zone; `at` is in UTC."""
+    current = load()
+    return at.date() if current.time_zone == "UTC" else at.astimezone(current.zone).date()
+
+
+def today() -> date:
+    """Return the current day in the installation's time zone."""
+    return local_date(datetime.now(UTC))

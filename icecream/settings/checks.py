@@ -1,12 +1,16 @@
-"""Checks of addresses, origins, networks and rates in settings."""
+"""Checks of addresses, origins, networks, rates and time zones in settings."""
 
 import ipaddress
+import zoneinfo
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import limits
 
+UTC = "UTC"
+# The zone of the machine, under another name, and a placeholder.
+NO_TIME_ZONES = {"localtime", "Factory"}
 # A worker's blocking read from Redis waits this long.
 REDIS_BLOCK_SECONDS = 1
 # RFC 7518, 3.2: an HS256 key must be at least as long as the hash.
@@ -40,6 +44,12 @@ def is_locale(name: str) -> bool:
     folder = Path(spec.origin if spec and spec.origin else "").parent / "locale-data"
     known = {path.stem for path in folder.glob("*.dat")}
     return name in known - {"root"}
+
+
+def is_time_zone(name: str) -> bool:
+    """Return whether this is the name of a time zone in the IANA database."""
+    # All names are looked up only for others than the default: they are files in folders.
+    return name == UTC or name in zoneinfo.available_timezones() - NO_TIME_ZONES
 
 
 def is_database_address(text: str) -> bool:

@@ -33,7 +33,7 @@ async def test_a_refresh_returns_a_valid_new_pair(
     for kind in ("json", "data"):
         answer = await client.post("/api/token/refresh/", **{kind: {"refresh": first.refresh}})
         assert answer.status_code == 200
-        assert list(answer.json()) == ["access", "refresh"]
+        assert list(answer.json()) == ["access", "refresh", "expires_in"]
         headers = {"Authorization": f"Bearer {answer.json()['access']}"}
         assert (await client.get("/api/orders/", headers=headers)).status_code == 200
 

@@ -1,7 +1,7 @@
 """Test Piccolo Admin: access, displayed data, read-only tables and forms."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -9,13 +9,15 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from piccolo_api.crud import endpoints
 
 from icecream import app, change_history, constraints, settings, tables
 from icecream.accounts import users
-from icecream.admin import amounts
-from icecream.admin import cookies as admin_cookies
+from icecream.accounts.http import sessions
+from icecream.admin import lists
 from icecream.catalogue.product_data import ProductData
 from icecream.database import DatabaseUnavailable
+from icecream.pages import amounts
 from icecream.payments.providers import Declined, Succeeded
 from icecream.tables import (
     Event,
@@ -39,6 +41,7 @@ from tests.conftest import (
     new_user,
     parked,
     place,
+    refund_line,
 )
 
 pytestmark = [
@@ -56,6 +59,7 @@ READ_ONLY = {
     "event",
     "idempotency_key",
     "payment",
+    "refund_line",
     "job",
     "notice",
     "flavor_total",
@@ -72,7 +76,7 @@ def site(opened: None) -> httpx.ASGITransport:
 
 def browser(site: httpx.ASGITransport, **cookies: str) -> httpx.AsyncClient:
     """Return a client like a browser that has loaded the page: it sends the CSRF token."""
-    token = admin_cookies.csrf_token(cookies["id"]) if "id" in cookies else "c"
+    token = sessions.csrf_token(cookies["id"]) if "id" in cookies else "c"
     return httpx.AsyncClient(
         transport=site,
         base_url="http://test",
@@ -110,6 +114,9 @@ async def clerk(site: httpx.ASGITransport, hashed: str) -> AsyncIterator[httpx.A
         yield client
 
 
+SIGN_IN = "/sign-in/?next=/admin/"
+
+
 async def log_in(client: httpx.AsyncClient, name: Any, password: Any = PASSWORD) -> httpx.Response:
     body = {"username": name, "password": password}
     return await client.post("/admin/public/login/", json=body)
@@ -134,8 +141,11 @@ async def flavor_row(flavor: int) -> dict[str, Any]:
 async def test_visitors_get_the_sign_in_page(visitor: httpx.AsyncClient) -> None:
     redirect = await visitor.get("/admin?x=1")
     assert (redirect.status_code, redirect.headers["location"]) == (308, "/admin/")
-    page = await visitor.get("/admin/")
+    redirect = await visitor.get("/admin/")
+    assert (redirect.status_code, redirect.headers["location"]) == (303, SIGN_IN)
+    page = await visitor.get(SIGN_IN)
     assert "<title>Sign in - Ice Cream Distribution</title>" in page.text
+    assert 'name="next" value="/admin/"' in page.text
     assert page.headers["cache-control"] == "no-store"
     for link in re.findall(r'(?:src|href)="([^"]+)"', page.text):
         assert (await visitor.get(link)).status_code == 200, link
@@ -192,11 +202,11 @@ async def test_pages_that_load_foreign_files_are_not_served(
 async def test_an_invalid_cookie_is_no_session(visitor: httpx.AsyncClient) -> None:
     for cookie in (rb'id="a\000b"', b"id=", b"id=\x80", b"id=x; id=y"):
         page = await visitor.get("/admin/", headers=[(b"Cookie", cookie)])
-        assert page.status_code in (200, 400), cookie
+        assert page.status_code in (303, 400), cookie
 
 
-@pytest.mark.parametrize("path", ["public/login", "public/logout", "sign-in"])
-async def test_piccolos_own_sign_in_pages_redirect_to_ours(
+@pytest.mark.parametrize("path", ["public/login", "public/logout"])
+async def test_piccolos_own_pages_for_signing_in_redirect_to_ours(
     visitor: httpx.AsyncClient, path: str
 ) -> None:
     answer = await visitor.get(f"/admin/{path}/")
@@ -215,7 +225,6 @@ async def test_staff_can_sign_in_and_out(site: httpx.ASGITransport, hashed: str)
     user = await new_user(hashed, admin=True)
     async with httpx.AsyncClient(transport=site, base_url="http://test") as client:
         assert (await client.get("/admin/api/user/")).status_code == 401
-        await client.get("/admin/")
         client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
         answer = await log_in(client, user.username)
         assert answer.status_code == 200
@@ -297,6 +306,7 @@ async def placed(customer: Caller, flavor: int) -> int:
     notice = {"event": f"evt {order}", "key": "k", "reference": "r"}
     await Notice.insert(Notice(provider="simulated", received_at=when, applied_at=when, **notice))
     await change_history.record_changes("user", by, {}, {"active": True}, by=by)
+    await refund_line(order)
     return order
 
 
@@ -324,6 +334,40 @@ async def test_rows_show_the_names_of_referenced_rows(
     query = {"__readable": "true", "status": "pending", "user": customer.user.id}
     (order,) = (await clerk.get(f"{API}/orders/", params=query)).json()["rows"]
     assert order["user_readable"] == customer.user.username
+
+
+async def test_a_list_builds_its_models_only_once(
+    clerk: httpx.AsyncClient, placed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+    build = endpoints.create_pydantic_model
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        built.append(kwargs["model_name"])
+        return build(*args, **kwargs)
+
+    # The admin is built at its first request.
+    await clerk.get(f"{API}/orders/")
+    monkeypatch.setattr(lists, "_models", {})
+    monkeypatch.setattr(endpoints, "create_pydantic_model", counted)
+    for _ in range(2):
+        for columns in ({"id", "status"}, {"id", "user", "user_readable"}):
+            asked = ",".join(sorted(columns - {"user_readable"}))
+            query = {"__readable": "true", "__visible_fields": asked, "status": "pending"}
+            rows = (await clerk.get(f"{API}/orders/", params=query)).json()["rows"]
+            assert rows and all(columns == set(row) for row in rows)
+    assert sorted(built) == ["OrderFilters", "OrderItem", "OrderItem"]
+
+
+async def test_only_a_limited_number_of_models_is_remembered(
+    clerk: httpx.AsyncClient, placed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "_models", {})
+    monkeypatch.setattr(lists, "MAX_MODELS", 3)
+    for columns in ("id", "status", "total", "id,status", "id,total"):
+        query = {"__visible_fields": columns}
+        assert (await clerk.get(f"{API}/orders/", params=query)).status_code == 200
+        assert len(lists._models) <= 3
 
 
 @pytest.mark.slow
@@ -917,7 +961,7 @@ async def test_staff_can_change_their_own_password(
     async with browser(site, id=await session(staff.user)) as client:
         body = passwords(PASSWORD, "a new one")
         answer = await client.post("/admin/api/change-password/", json=body, follow_redirects=True)
-        assert (answer.status_code, str(answer.url)) == (200, "http://test/admin/")
+        assert (answer.status_code, str(answer.url)) == (200, f"http://test{SIGN_IN}")
     assert await User.login(staff.user.username, "a new one") == staff.user.id
     assert not await Session.exists().where(Session.user_id == staff.user.id)
     assert not await RefreshToken.exists().where(RefreshToken.user == staff.user.id)
@@ -962,22 +1006,24 @@ async def test_forms_are_grouped_and_have_the_fields_of_the_api(clerk: httpx.Asy
         schema = (await clerk.get(f"{FORMS}/{form['slug']}/schema/")).json()
         fields[form["slug"]] = list(schema["properties"])
         assert all(field["title"] for field in schema["properties"].values())
-        reason = schema["properties"].get("reason", {"title": "(the customer sees it)"})
-        assert ("customer sees it" in reason["title"]) == (form["slug"] != "receive-stock")
+        if "internal_note" in fields[form["slug"]]:
+            note = schema["properties"]["internal_note"]["title"]
+            assert note == "Internal note (only staff see it)"
+            assert schema["properties"]["reason"]["title"] == "Reason (the customer sees it)"
     assert {name: len(forms) for name, forms in grouped["grouped"].items()} == {
         "Orders": 3,
         "Catalogue": 1,
         "Parked payments": 4,
     }
     assert fields == {
-        "cancel-an-order": ["order"],
+        "cancel-an-order": ["order", "reason", "internal_note"],
         "pay-an-order-again": ["order"],
-        "refund-an-order": ["order", "reason", "amount"],
+        "refund-an-order": ["order", "reason", "internal_note", "amount"],
         "receive-stock": ["flavor", "quantity", "reason"],
-        "retry-a-parked-payment": ["payment", "reason", "reference"],
-        "release-a-parked-payment": ["payment", "reason"],
-        "refund-a-parked-payment": ["payment", "reason"],
-        "book-a-parked-refund": ["payment", "reason"],
+        "retry-a-parked-payment": ["payment", "reason", "internal_note", "reference"],
+        "release-a-parked-payment": ["payment", "reason", "internal_note"],
+        "refund-a-parked-payment": ["payment", "reason", "internal_note"],
+        "book-a-parked-refund": ["payment", "reason", "internal_note"],
     }
 
 
@@ -1174,6 +1220,7 @@ async def test_an_invalid_form_is_refused_with_a_message(
     bad: list[dict[str, Any]] = [{"colour": "red"}]
     if body:
         bad += [*each("reason", "", "  ", "a\0b", "x" * 201, 1), {"model_config": 1}]
+        bad += each("internal_note", "  ", "a\0b", "x" * 201, 1)
     for more in bad:
         code, result = await submit(clerk, form, **{subject: 1} | body | more)
         assert code == 422
@@ -1184,19 +1231,19 @@ async def test_an_invalid_form_is_refused_with_a_message(
 async def test_a_form_notifies_the_workers_of_its_payments(
     hashed: str, customer: Caller, placed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notifications: list[list[int]] = []
+    notified: list[int] = []
 
-    async def notify(staged: list[int]) -> None:
-        notifications.append(staged)
+    async def notify(staged: list[int], customers: Sequence[int]) -> None:
+        notified.extend(staged)
 
     monkeypatch.setattr("tasks.notify.notify_workers", notify)
     odd = await parked(customer)
     site = httpx.ASGITransport(app.create(), raise_app_exceptions=False)
     async with browser(site, id=await session(await new_user(hashed, admin=True))) as client:
         await submit(client, "cancel-an-order", order=placed)
-        assert notifications == []
+        assert notified == []
         await submit(client, "retry-a-parked-payment", payment=odd.payment, reason="r")
-        assert notifications == [[odd.payment]]
+        assert notified == [odd.payment]
 
 
 # Bodies

@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,32 +12,19 @@ from tests.browser import (  # noqa: F401  # fixtures
     a_browser,
     a_context,
     a_page,
+    a_shop,
     a_watch,
-    sign_in_to_admin,
+    use_session,
 )
-from tests.conftest import ADMIN_PASSWORD
 from tests.processes import Shop
 
 # The pages do not depend on the database, and a browser is slow.
 pytestmark = [pytest.mark.anyio, pytest.mark.needs("chromium"), pytest.mark.only("sqlite")]
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    database, settings = "sqlite:///icecream.sqlite", {"ICECREAM_PAYMENT_FAILURE_RATE": "0"}
-    with Shop(tmp_path_factory.mktemp("shop"), database, **settings) as shop:
-        shop.serve()
-        shop.sign_in("admin", ADMIN_PASSWORD)
-        sign_in_to_admin(shop.http)
-        yield shop
-
-
 async def opens(page: Page, shop: Shop, path: str) -> None:
     """Open a page of the admin with a signed-in session."""
-    cookie = shop.http.cookies["id"]
-    await page.context.add_cookies(
-        [{"name": "id", "value": cookie, "url": str(shop.http.base_url)}]
-    )
+    await use_session(page, shop)
     await page.goto(f"/admin/#/{path}")
     await page.wait_for_load_state("networkidle")
 

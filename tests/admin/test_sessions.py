@@ -12,7 +12,8 @@ from starlette.routing import Mount
 
 from icecream import app, settings, tables
 from icecream.accounts import users
-from icecream.admin import cookies, site
+from icecream.accounts.http import sessions
+from icecream.admin import site
 from icecream.database import CONSTRAINT_VIOLATIONS
 from icecream.tables import Session, User
 from tests.conftest import PASSWORD, ignore_notification, new_user
@@ -23,6 +24,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:If running sessions in production"),
     pytest.mark.filterwarnings("ignore:.*SQLite doesn't support ILIKE"),
 ]
+# About cookies and header fields: the database has no effect, and many build an application.
+once = pytest.mark.only("sqlite")
 HOST = "https://ice.example"
 LOGIN = "/admin/public/login/"
 USER = "/admin/api/user/"
@@ -49,7 +52,7 @@ def set_csrf_header(client: httpx.AsyncClient) -> None:
 
 
 async def sign_in(client: httpx.AsyncClient, user: User) -> httpx.Response:
-    await client.get("/admin/")
+    await client.get(USER)
     set_csrf_header(client)
     answer = await client.post(LOGIN, json={"username": user.username, "password": PASSWORD})
     if answer.status_code == 200:
@@ -93,6 +96,7 @@ async def test_a_failed_sign_in_keeps_the_session(whole: Any, staff: User) -> No
         assert (await client.get(USER)).status_code == 200
 
 
+@once
 @pytest.mark.parametrize("prefix", ["", "/ice"])
 async def test_with_https_a_cookie_cannot_come_from_another_host_or_path(
     staff: User, monkeypatch: pytest.MonkeyPatch, prefix: str
@@ -121,9 +125,10 @@ async def test_with_https_a_cookie_cannot_come_from_another_host_or_path(
         assert (await client.get(USER)).status_code == 401
 
 
+@once
 async def test_the_csrf_cookie_ends_with_the_browser(whole: Any) -> None:
     async with browser(whole) as client:
-        cookie = (await client.get("/admin/")).headers["set-cookie"]
+        cookie = (await client.get(USER)).headers["set-cookie"]
         assert "csrftoken=" in cookie
         assert "max-age" not in cookie.lower() and "expires" not in cookie.lower()
 
@@ -146,6 +151,7 @@ def unsafe_routes(routes: Any, path: str = "") -> Iterator[tuple[str, str]]:
                 yield method, re.sub(r"\{[^}]*\}", "1", here)
 
 
+@once
 async def test_every_unsafe_request_needs_the_csrf_token_of_its_own_session(
     whole: Any, staff: User
 ) -> None:
@@ -157,7 +163,7 @@ async def test_every_unsafe_request_needs_the_csrf_token_of_its_own_session(
     }
     paths = {path for _, path in routes}
     assert {"/public/login", "/public/logout/", "/api/forms/1/", "/api/tables/users/1/"} <= paths
-    other = cookies.csrf_token("the token of another session")
+    other = sessions.csrf_token("the token of another session")
     async with browser(whole) as client:
         await sign_in(client, staff)
         for token in (None, "", other):
@@ -172,12 +178,14 @@ async def test_every_unsafe_request_needs_the_csrf_token_of_its_own_session(
         assert (await client.get(USER)).status_code == 200
 
 
+@once
 async def test_the_dashboard_only_reads() -> None:
     routes = [route for route in app.litestar().routes if route.path.startswith("/dashboard")]
     methods = {method for route in routes for method in getattr(route, "methods", ())}
     assert routes and methods <= set(site.SAFE_METHODS)
 
 
+@once
 @pytest.mark.parametrize("kind", ["cross-site", "same-site"])
 async def test_a_page_of_another_origin_cannot_sign_in(whole: Any, staff: User, kind: str) -> None:
     async with browser(whole) as client:
@@ -187,6 +195,7 @@ async def test_a_page_of_another_origin_cannot_sign_in(whole: Any, staff: User, 
         assert (await sign_in(client, staff)).status_code == 200
 
 
+@once
 async def test_with_https_the_origin_is_checked(
     staff: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

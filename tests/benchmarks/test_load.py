@@ -13,7 +13,10 @@ pytestmark = [pytest.mark.only("sqlite"), pytest.mark.needs("wrk"), pytest.mark.
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers 200 to orders of flavor 1, 503 to other requests, and nothing at `/silent`."""
+    """Answers 200 to orders of flavor 1, 503 to other requests.
+
+    It answers late at `/slow`, and not at all at `/silent`.
+    """
 
     protocol_version = "HTTP/1.1"
     ended = threading.Event()
@@ -21,6 +24,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         if self.path == "/silent":
             self.ended.wait()
+        if self.path == "/slow":
+            self.ended.wait(1.5)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.answer(200 if body == b'{"quantity": 1, "flavor": 1}' else 503)
 
@@ -61,5 +66,10 @@ def test_a_failing_call_stops_the_measurement(address: str, flavors: list[int]) 
 
 
 def test_a_measurement_without_a_response_stops(address: str) -> None:
-    with pytest.raises(load.CallsFailed, match=r"^/silent: no call got a response in 1 s$"):
+    with pytest.raises(load.CallsFailed, match=r"^/silent: no call got a response in 5 s$"):
         load.run(address, "/silent", "token", connections=1, seconds=1, flavors=[1])
+
+
+def test_a_measurement_without_a_response_is_repeated_for_longer(address: str) -> None:
+    found = load.run(address, "/slow", "token", connections=1, seconds=1, flavors=[1])
+    assert found.all_responses > 0

@@ -14,7 +14,7 @@ from icecream.catalogue import flavors, inventory
 from icecream.catalogue.product_data import ProductData
 from icecream.database import DB
 from icecream.integrity import doctor
-from icecream.orders import actions
+from icecream.orders import actions, placing
 from icecream.tables import Flavor, StockMove
 from tests.conftest import Caller, new_flavor, place, until
 
@@ -449,7 +449,7 @@ async def test_counting_begins_when_an_order_that_is_being_placed_is_written(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counting must wait for the order. Otherwise neither would count the ordered quantity."""
-    hold, counting = inventory.to_reservation, list[asyncio.Task[None]]()
+    read, counting = placing._read, list[asyncio.Task[None]]()
 
     async def it_waits() -> bool:
         return counting[0].done() or bool(await DB.run_ddl(WAITING))
@@ -458,13 +458,13 @@ async def test_counting_begins_when_an_order_that_is_being_placed_is_written(
         work = partial(inventory.receive_stock, flavor, 10, reason="delivery", by=customer.user.id)
         await database.transaction(work)
 
-    async def hold_while_counting_begins(*rows: Any) -> inventory.StockReservation:
-        stock = await hold(*rows)
+    async def hold_while_counting_begins(requests: Any) -> Any:
+        stock = await read(requests)
         counting.append(asyncio.create_task(begin_to_count(), context=Context()))
         await until(it_waits)
         return stock
 
-    monkeypatch.setattr(inventory, "to_reservation", hold_while_counting_begins)
+    monkeypatch.setattr(placing, "_read", hold_while_counting_begins)
     await place(customer.user.id, {flavor: 3})
     await counting[0]
     assert await moves(flavor) == [(3, "while it was not counted"), (10, "delivery")]

@@ -17,7 +17,7 @@ from icecream.tables import (
     MAX_STOCK,
     Flavor,
 )
-from tests.conftest import Caller, new_flavor, place
+from tests.conftest import PATIENCE, Caller, new_flavor, place, until
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +56,38 @@ async def test_a_refused_reservation_takes_nothing() -> None:
     with pytest.raises(inventory.UnknownFlavor):
         await reserve({enough: 5, 999_999: 1})
     assert (await left(enough), await left(scarce)) == (10, 1)
+
+
+@pytest.mark.only("postgres")
+async def test_a_first_order_of_counted_stock_holds_no_lock_while_it_waits(
+    customer: Caller,
+) -> None:
+    """A shared lock on the second flavor would stop its receipt: a deadlock with the next order."""
+    first, second = await new_flavor(stock=10), await new_flavor(stock=10)
+    held, release = asyncio.Event(), asyncio.Event()
+
+    async def hold_the_first() -> None:
+        await database.for_no_key_update(Flavor.select(Flavor.id).where(Flavor.id == first))
+        held.set()
+        await release.wait()
+
+    async def receive() -> None:
+        await inventory.receive_stock(second, 5, reason="delivery", by=customer.user.id)
+
+    async def an_order_waits() -> bool:
+        return bool(await database.DB.run_ddl("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+    holder = asyncio.create_task(database.transaction(hold_the_first))
+    await held.wait()
+    order = asyncio.create_task(reserve({first: 1, second: 1}))
+    await until(an_order_waits)
+    async with asyncio.timeout(PATIENCE):
+        await database.transaction(receive)
+    release.set()
+    _, lines = await asyncio.gather(holder, order)
+    assert (await left(first), await left(second)) == (9, 14)
+    # No order has these lines, and later tests count again.
+    await database.run_together(inventory.release_update(lines))
 
 
 async def test_buyers_at_once_never_get_more_than_there_is(customer: Caller) -> None:

@@ -2,9 +2,12 @@
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
+from icecream import settings
 from icecream.catalogue import inventory
 from icecream.catalogue.product_data import ALLERGENS
 from icecream.reporting import current
@@ -200,6 +203,29 @@ async def test_a_flavor_is_sold_in_its_season(
             (error,) = answer.json()["errors"]
             assert (error["pointer"], error["code"]) == ("/flavor", "not-on-sale")
             assert all(day.isoformat() in error["detail"] for day in season.values())
+
+
+async def test_a_season_has_the_days_of_the_time_zone_of_the_installation(
+    customer: Caller, staff: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Their days differ at any time.
+    days = {name: datetime.now(ZoneInfo(name)).date() for name in ("Etc/GMT+12", "Etc/GMT-14")}
+    added = {
+        name: await add(staff, on_sale_from=str(day), on_sale_to=str(day))
+        for name, day in days.items()
+    }
+    for name in days:
+        zoned = msgspec.structs.replace(settings.load(), time_zone=name)
+        with monkeypatch.context() as patched:
+            patched.setattr(settings, "load", lambda zoned=zoned: zoned)
+            listed = (await customer.get("/api/flavors/")).json()
+            assert [other for other, flavor in added.items() if flavor in listed] == [name]
+            for other, flavor in added.items():
+                body = {"quantity": 1, "flavor": flavor["id"]}
+                answer = await customer.post("/api/orders/quote/", body)
+                assert answer.status_code == (200 if other == name else 400)
+                if other != name:
+                    assert (await customer.post("/api/orders/", body)).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.conftest import ADMIN_PASSWORD, WHICH
 from tests.processes import ROOT, Shop
 
 pytestmark = pytest.mark.anyio
-BUYERS, STOCK = 500, 50
+BUYERS, STOCK = 200, 20
 # The program of half of the buyers, who all order at once. They use a server, or the application in
 # their own process, which shares the database with the server.
 BUYING = """
@@ -103,7 +103,7 @@ async def test_the_whole_stock_is_sold_and_no_more(
             sold = asyncio.gather(*(buying(shop, address, token) for address in addresses))
             while not sold.done():
                 samples.add(await sample())
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.02)
             answers = [answer for part in await sold for answer in part]
             await asyncio.to_thread(shop.all_ended)
             samples.add(await sample())

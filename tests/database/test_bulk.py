@@ -6,8 +6,10 @@ import pytest
 
 from icecream import database
 from icecream.tables import Change, DayTotal
+from tests.conftest import WHICH
 
 pytestmark = pytest.mark.anyio
+DATE = "date" if WHICH == "postgres" else "text"
 
 TEXTS = [
     "vanilla",
@@ -40,7 +42,10 @@ async def test_numbers_and_days_arrive_unchanged(opened: None) -> None:
     insert = database.insert(
         DayTotal,
         (*keys, *sums),
-        computed=((DayTotal.orders, "1"), (DayTotal.refunded, "0")),
+        computed=(
+            *((DayTotal.orders, "1"), (DayTotal.refunded, "0")),
+            (DayTotal.local_day, f"CAST('2000-01-01' AS {DATE})"),
+        ),
     )
     rows = [
         (date(1999, 12, 31), "paid", -1, 2**63 - 1),

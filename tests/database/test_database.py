@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 import sqlite3
 from contextvars import Context
 from datetime import UTC, date, datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from piccolo.querystring import QueryString
 
 from icecream import database, settings
 from icecream.database import DB, transactions
@@ -353,6 +355,14 @@ async def test_the_largest_value_is_found_for_each_key(flavor: int) -> None:
     await StockMove.delete().where(StockMove.flavor == flavor)
 
 
+async def test_the_time_now_is_never_after_the_clock_of_a_statement() -> None:
+    is_due = f"SELECT {{}} <= {database.NOW_SQL} AS is_due"
+    for _ in range(100):
+        for at in (await database.now(), database.seconds_from_now(0)):
+            (row,) = await DB.run_querystring(QueryString(is_due, at))
+            assert row["is_due"]
+
+
 @pytest.mark.only("postgres")
 async def test_waiting_for_a_lock_has_a_limit_in_one_transaction(flavor: int) -> None:
     lock = database.select_by(Flavor.id, (Flavor.id,), lock="NO KEY UPDATE")
@@ -377,16 +387,10 @@ async def test_waiting_for_a_lock_has_a_limit_in_one_transaction(flavor: int) ->
     assert row["lock_timeout"] == "0"
 
 
+@pytest.mark.only("postgres")
 async def test_an_acknowledged_commit_is_on_the_disk() -> None:
-    if isinstance(DB, database.SQLite):
-        async with DB.transaction():
-            answers = [await DB.run_ddl(f"PRAGMA {name}") for name in ("synchronous",)]
-            assert answers == [[{"synchronous": 2}]]
-        journal = await DB.run_ddl("PRAGMA journal_mode")
-        assert journal == [{"journal_mode": "wal"}]
-    else:
-        (answer,) = await DB.run_ddl("SHOW synchronous_commit")
-        assert answer["synchronous_commit"] == "on"
+    (answer,) = await DB.run_ddl("SHOW synchronous_commit")
+    assert answer["synchronous_commit"] == "on"
 
 
 async def test_a_snapshot_sees_one_moment_while_others_write(flavor: int) -> None:
@@ -460,9 +464,9 @@ async def test_the_first_day_of_a_week_or_month_is_found(
 ) -> None:
     days = ["2023-12-31", "2024-01-01", "2024-02-29", "2024-03-03", "2024-03-04"]
     nothing = {"status": "paid", "quantity": 0, "orders": 0, "revenue": 0, "refunded": 0}
-    for day in days:
+    for day in map(date.fromisoformat, days):
         await CustomerDay.insert(
-            CustomerDay(user=customer.user.id, day=date.fromisoformat(day), **nothing)
+            CustomerDay(user=customer.user.id, day=day, local_day=day, **nothing)
         )
     start = database.start_of_period(of, CustomerDay.day).as_alias("start")
     rows = CustomerDay.select(start).where(CustomerDay.user == customer.user.id)
@@ -484,3 +488,32 @@ async def test_a_command_without_a_time_limit_waits_for_a_slow_statement(
                 await engine.run_ddl("SELECT pg_sleep(0.5)")
         finally:
             await engine.stop()
+
+
+UNIQUE_INDEXES = """
+    SELECT t.relname AS name, array_agg(a.attname::text ORDER BY k.place) AS columns
+    FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
+    CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k (number, place)
+    JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.number
+    WHERE i.indisunique AND i.indpred IS NULL AND t.relnamespace = 'public'::regnamespace
+    GROUP BY i.indexrelid, t.relname HAVING count(*) > 1"""
+
+
+@pytest.mark.only("postgres")
+async def test_a_search_in_an_empty_table_uses_all_columns_of_a_unique_index() -> None:
+    """Without statistics, another index that begins with the same column looks as good."""
+    indexes = await DB.run_ddl(UNIQUE_INDEXES)
+    assert {"name": "imported_key", "columns": ["kind", "key"]} in map(dict, indexes)
+    for index in indexes:
+        wanted = " AND ".join(
+            f'"{column}" = (SELECT "{column}" FROM "{index["name"]}" LIMIT 1)'
+            for column in index["columns"]
+        )
+        async with DB.transaction():
+            await DB.run_ddl(
+                f'CREATE TEMP TABLE probe (LIKE "{index["name"]}" INCLUDING INDEXES) ON COMMIT DROP'
+            )
+            explained = await DB.run_ddl(f"EXPLAIN SELECT 1 FROM probe WHERE {wanted}")
+        plan = "\n".join(row["QUERY PLAN"] for row in explained)
+        (condition,) = re.findall(r"probe .*\n\s+Index Cond: (.*)", plan)
+        assert all(re.search(rf"\b{column}\b", condition) for column in index["columns"]), plan

@@ -32,6 +32,12 @@ async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     await engine.stop()
 
 
+async def test_an_acknowledged_commit_is_on_the_disk(engine: sqlite.SQLite) -> None:
+    async with engine.transaction():
+        assert await engine.run_ddl("PRAGMA synchronous") == [{"synchronous": 2}]
+    assert await engine.run_ddl("PRAGMA journal_mode") == [{"journal_mode": "wal"}]
+
+
 async def test_reads_do_not_wait_for_the_writer(customer: Caller, flavor: int) -> None:
     async def read() -> None:
         async with asyncio.timeout(PATIENCE):

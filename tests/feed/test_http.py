@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from icecream import database
-from icecream.accounts import users
+from icecream.accounts import api_keys, users
 from icecream.feed import http as feed_http
 from icecream.feed import subscription
 from icecream.http import event_stream
 from icecream.tables import User
-from tests.conftest import Caller, place, publish_all
+from tests.conftest import Caller, new_user, place, publish_all
 
 pytestmark = pytest.mark.anyio
 PATIENCE = 20
@@ -224,6 +224,25 @@ async def _open(caller: Caller, until: datetime) -> AsyncIterator[Any]:
     listener = feed_http.Listener(caller.user, until)
     with streams(caller).open(listener, await publish_all()) as stream:
         yield feed_http.encode_stream(stream)
+
+
+async def test_a_stream_of_an_api_key_ends_when_the_key_is_revoked(
+    client: httpx.AsyncClient, hashed: str, customer: Caller
+) -> None:
+    """Neither a new password nor the staff role of the account ends it."""
+    admin = await new_user(hashed, admin=True)
+    revoked, key = await api_keys.create_key(admin.id, "ends", ["read"])
+    _, other = await api_keys.create_key(admin.id, "goes on", ["read"])
+    async with (
+        connected(Caller(client, admin, key)) as connection,
+        connected(Caller(client, admin, other)) as remaining,
+    ):
+        await users.set_password(admin.id, "another password")
+        await streams(customer)._close_unauthorized()
+        assert not connection.complete
+        await api_keys.revoke_key(revoked["id"], user=None)
+        await until(lambda: connection.complete)
+        assert not remaining.complete
 
 
 @pytest.mark.parametrize("change", ["disabled", "another password", "made staff"])

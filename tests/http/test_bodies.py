@@ -180,6 +180,33 @@ async def test_a_boolean_may_be_text(staff: Caller, kind: str, value: str) -> No
     assert (answer.status_code, answer.json()["archived"]) == (200, value != "false")
 
 
+@pytest.mark.parametrize("kind", ["data", "files"])
+@pytest.mark.parametrize("values", [["milk"], ["milk", "nuts"]])
+async def test_a_list_in_a_form_may_have_one_item(
+    staff: Caller, kind: str, values: list[str]
+) -> None:
+    sent: Any = {"allergens": values}
+    if kind == "files":
+        sent = [("allergens", (None, value)) for value in values]
+    path = f"/api/flavors/{await new_flavor()}/"
+    answer = await staff.request("PATCH", path, **{kind: sent})
+    assert (answer.status_code, answer.json()["allergens"]) == (200, values)
+
+
+@pytest.mark.parametrize("value", ["", "null", "x"])
+async def test_the_only_item_of_a_list_in_a_form_is_checked(customer: Caller, value: str) -> None:
+    answer = await customer.request("POST", "/api/orders/", data={"lines": value})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == "/lines/0"
+    assert answer.json()["detail"] == "an item of lines must be an object."
+
+
+async def test_a_single_item_in_json_is_no_list(staff: Caller) -> None:
+    path = f"/api/flavors/{await new_flavor()}/"
+    answer = await staff.request("PATCH", path, json={"allergens": "milk"})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/allergens")
+
+
 @pytest.mark.parametrize("number", [0, 1, 1.0])
 async def test_a_number_is_no_boolean(staff: Caller, number: float) -> None:
     answer = await staff.request(

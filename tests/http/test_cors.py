@@ -1,12 +1,10 @@
 """Test what pages of other origins may send and read (in a browser: tests/http/test_browser.py)."""
 
-from typing import Any
-
 import httpx
 import pytest
 
 from icecream import app
-from icecream.http import cors, methods, middleware
+from icecream.http import cors, methods, middleware, openapi
 from tests.conftest import Caller
 
 # This code does not depend on the database.
@@ -28,7 +26,7 @@ def lower(names: str) -> set[str]:
 
 
 async def test_every_field_of_the_document_may_be_sent_or_read(client: httpx.AsyncClient) -> None:
-    document: dict[str, Any] = (await client.get("/schema/openapi.json")).json()
+    document = openapi.expand((await client.get("/schema/openapi.json")).json())
     operations = [one for item in document["paths"].values() for one in item.values()]
     sent = {
         parameter["name"]

@@ -26,8 +26,10 @@ async def read_only() -> AsyncIterator[None]:
     """Make the database read-only, as during maintenance by its administrator."""
     if isinstance(DB, database.SQLite):
         await DB.run_ddl("PRAGMA query_only = 1")
-        yield
-        await DB.run_ddl("PRAGMA query_only = 0")
+        try:
+            yield
+        finally:
+            await DB.run_ddl("PRAGMA query_only = 0")
         return
     writable = {"default_transaction_read_only": "off"}
     connection = await asyncpg.connect(settings.load().database_url, server_settings=writable)
@@ -37,8 +39,8 @@ async def read_only() -> AsyncIterator[None]:
         assert DB.pool is not None
         await DB.pool.expire_connections()
         yield
-        await connection.execute("ALTER DATABASE postgres RESET default_transaction_read_only")
     finally:
+        await connection.execute("ALTER DATABASE postgres RESET default_transaction_read_only")
         await connection.close()
 
 
@@ -66,7 +68,8 @@ async def test_many_requests_at_once_cost_one_check(monkeypatch: pytest.MonkeyPa
         return ["Redis is unavailable."]
 
     monkeypatch.setattr(health, "_check_database", check_database)
-    readiness = health.Readiness(redis_warnings)
+    readiness = health.Readiness()
+    readiness.redis_warnings = redis_warnings
     found = await asyncio.gather(*(readiness.check() for _ in range(50)))
     assert found == [health.Health("ok", ["Redis is unavailable."])] * 50
     assert checks == ["database", "redis"]

@@ -11,6 +11,16 @@ from tests.conftest import Caller, new_flavor, place
 
 # The database makes no difference here.
 pytestmark = [pytest.mark.anyio, pytest.mark.only("sqlite")]
+# Values of path parameters, also of objects that do not exist.
+OTHERS = {
+    "name": "style.css",
+    "path": "x",
+    "provider": "x",
+    "payment": 1,
+    "endpoint": 1,
+    "api_key": 1,
+    "kind": "prices",
+}
 # Headers that may differ between two responses.
 CHANGING = ("x-request-id", "ratelimit", "content-length")
 
@@ -37,7 +47,7 @@ async def test_head_equals_get_without_a_body_for_every_path(staff: Caller) -> N
     order = (await staff.get("/api/orders/?limit=1")).json()[0]["id"]
     streams = {"/api/events", "/dashboard/live"}
     for template in set(paths("GET")) - streams:
-        values = {"flavor": flavor, "order": order, "payment": 1, "name": "style.css", "path": "x"}
+        values = OTHERS | {"flavor": flavor, "order": order, "user": staff.user.id}
         path = template.format(**values)
         same(await staff.request("HEAD", path), await staff.get(path))
 
@@ -102,7 +112,7 @@ async def test_options_and_a_refused_method_list_the_same_methods(
     staff: Caller, client: httpx.AsyncClient
 ) -> None:
     for template in paths("OPTIONS"):
-        path = template.format(flavor=1, order=1, payment=1, name="x", path="x", provider="x")
+        path = template.format(**OTHERS, flavor=1, order=1, user=1)
         answer = await client.options(path)
         assert answer.status_code == 204, path
         refused = await staff.request("TRACE", path)

@@ -258,6 +258,10 @@ class Together:
         until(lambda: self.worker.output.count("Charging payments") == 2, "both work")
         shop.sign_in("admin", ADMIN_PASSWORD)
 
+    @property
+    def is_running(self) -> bool:
+        return self.server.running and self.worker.running
+
     def pages(self) -> list[Figures]:
         """Return the figures of the server and of the worker; any of their processes may answer."""
         answers = [
@@ -295,29 +299,44 @@ class Together:
         return found
 
 
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """A PostgreSQL server for one test, and its process id."""
-    with servers.postgres(tmp_path / "pg") as url:
-        pid = (tmp_path / "pg/postgres/postmaster.pid").read_text().split()[0]
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """A PostgreSQL server for these tests, and its process id."""
+    folder = tmp_path_factory.mktemp("pg")
+    with servers.postgres(folder) as url:
+        pid = (folder / "postgres/postmaster.pid").read_text().split()[0]
         yield url, int(pid)
 
 
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[servers.Server]:
-    with servers.redis(tmp_path / "redis") as server:
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    with servers.redis(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
-@pytest.fixture
-def together(
-    tmp_path: Path, postgres: tuple[str, int], redis: servers.Server
-) -> Iterator[Together]:
-    with Shop(tmp_path / "shop", postgres[0], ICECREAM_REDIS_URL=redis.url) as shop:
+@pytest.fixture(scope="module")
+def installation(
+    tmp_path_factory: pytest.TempPathFactory, postgres: tuple[str, int], redis: servers.Server
+) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("shop")
+    with Shop(folder, postgres[0], ICECREAM_REDIS_URL=redis.url) as shop:
         shop.troubled = True
         answer = shop.run("migrate")
         assert answer.returncode == 0, answer.stdout
-        yield Together(shop)
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def started() -> list[Together]:
+    return []
+
+
+@pytest.fixture
+def together(installation: Shop, started: list[Together]) -> Together:
+    """The processes that the previous test left, or new ones if it ended them."""
+    if not started or not started[-1].is_running:
+        started.append(Together(installation))
+    return started[-1]
 
 
 def orders(figures: Figures) -> float:

@@ -17,6 +17,7 @@ TIMEOUT_SECONDS = 1.0
 SHORT_TIMEOUTS = f"""
 from icecream.http import request_limits
 request_limits.HEAD_TIMEOUT_SECONDS = request_limits.BODY_TIMEOUT_SECONDS = {TIMEOUT_SECONDS}
+request_limits.MIN_BYTES_PER_SECOND = 20
 """
 MANY = 1000
 
@@ -64,6 +65,24 @@ def test_a_head_at_the_limit_is_accepted(client: Client) -> None:
         status, headers = client.head()
         assert status == 200
         client.body(headers["content-length"])
+
+
+def test_a_long_body_has_more_time(shop: Shop) -> None:
+    """Only a file to import: nobody else may hold a connection for long."""
+    body = b"flavor_name,price_minor\n" + b"\n" * 1000
+    for path, status in (("/api/import/prices", 200), ("/admin/public/login/", 408)):
+        with closing(Client(shop.port)) as client:
+            client.send(
+                f"POST {path} HTTP/1.1",
+                "Content-Type: text/csv",
+                f"Authorization: {shop.http.headers['Authorization']}",
+                f"Content-Length: {len(body)}",
+            )
+            client.socket.sendall(body[:1])
+            time.sleep(2 * TIMEOUT_SECONDS)
+            with suppress(OSError):
+                client.socket.sendall(body[1:])
+            assert client.head()[0] == status
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import pytest
 from icecream import database
 from icecream.database import DB
 from icecream.feed import order_history
-from icecream.integrity import doctor
+from icecream.integrity import doctor, repair
 from icecream.orders import actions
 from icecream.payments import leases, settlement
 from icecream.payments.providers import Declined
-from icecream.tables import Event, Order
+from icecream.tables import SECONDS_PER_QUARTER, Event, Order
 from tests.conftest import (
     Caller,
     apply_all,
@@ -53,12 +53,16 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     await database.transaction(lambda: order_history.record_events(noted, at=datetime.now(UTC)))
     positions = await Event.select(Event.position).where(Event.order == paid.order)
     day = f"CAST(day AS text) = '{datetime.now(UTC).date()}'"
+    (order,) = await Order.select(Order.created_at).where(Order.id == paid.order)
+    quarter = int(order["created_at"].timestamp()) // SECONDS_PER_QUARTER
     yield {
         "positions": sum(row["position"] for row in positions),
         "flavor_total": f"flavor = {flavor}",
         "flavor_day": f"flavor = {flavor} AND {day}",
         "customer_day": f'"user" = {customer.user.id} AND {day}',
         "day_total": day,
+        "customer": customer.user.id,
+        "quarter_total": f"quarter = {quarter}",
         "flavor": flavor,
         "other": other,
         "other_day": f"flavor = {other} AND {day}",
@@ -73,6 +77,9 @@ async def ids(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     }
 
 
+PAYMENTS = "totals of payments by day equal a recount"
+
+
 class Undo(Exception):
     """Rolls back the transaction in which a test broke a rule."""
 
@@ -82,9 +89,10 @@ MOVED = [
     statement
     for table, key in (
         ("flavor_total", "flavor"),
-        ("flavor_day", "flavor, day"),
-        ("customer_day", '"user", day'),
-        ("day_total", "day"),
+        ("flavor_day", "flavor, day, local_day"),
+        ("customer_day", '"user", day, local_day'),
+        ("day_total", "day, local_day"),
+        ("quarter_total", "quarter"),
     )
     for statement in (
         f"UPDATE {table} SET quantity = quantity - 2, orders = orders - 1, revenue = revenue - 200"
@@ -148,8 +156,30 @@ BREAKS = {
         "UPDATE orders SET total = 1 WHERE id = {failed}",
         "UPDATE payment SET amount = 1 WHERE id = {declined}",
         "UPDATE day_total SET revenue = revenue - 299 WHERE status = 'failed' AND {day_total}",
+        "UPDATE quarter_total SET revenue = revenue - 299 WHERE status = 'failed'"
+        " AND {quarter_total}",
         "UPDATE customer_day SET revenue = revenue - 299 WHERE status = 'failed'"
         " AND {customer_day}",
+    ],
+    "an order is packed, delivered or returned only after its payment": [
+        "UPDATE orders SET fulfilment = 'delivered' WHERE id = {failed}",
+        "UPDATE event SET type = 'delivered', by = {customer}"
+        " WHERE \"order\" = {failed} AND type = 'failed'",
+    ],
+    "the fulfilment of an order is the last step in its history": [
+        "UPDATE orders SET fulfilment = 'packed' WHERE id = {paid}"
+    ],
+    "each step of a fulfilment names who made it": [
+        "UPDATE event SET type = 'unfulfilled' WHERE \"order\" = {pending} AND type = 'noted'"
+    ],
+    "no more of a line is refunded, or put back, than was ordered": [
+        "INSERT INTO refund_line (payment, line, quantity, restocked)"
+        " SELECT {refund}, id, quantity + 1, false FROM order_line"
+        ' WHERE "order" = {canceled} AND flavor = {flavor}'
+    ],
+    "an order whose goods were put back is not canceled too": [
+        "INSERT INTO refund_line (payment, line, quantity, restocked)"
+        ' SELECT {refund}, id, 1, true FROM order_line WHERE "order" = {canceled}'
     ],
     "a history has no gaps": ['UPDATE event SET seq = 9 WHERE "order" = {pending} AND seq = 2'],
     "the positions of events have no gaps": [
@@ -160,6 +190,18 @@ BREAKS = {
     "the positions of an order's events are in order": [
         'UPDATE event SET position = -position WHERE "order" = {paid}',
         'UPDATE event SET position = {positions} + position WHERE "order" = {paid}',
+    ],
+    "webhooks are not queued beyond the feed": [
+        "UPDATE webhook_progress SET position = 1000000000"
+    ],
+    "a webhook delivery is pending exactly if it is due at some time": [
+        'INSERT INTO webhook_endpoint ("user", url, description, secret, created_at, start,'
+        " next_round_at, lease, failures) SELECT \"user\", 'https://a.example/', '', 'whsec_', at,"
+        ' 0, at, 0, 0 FROM event JOIN orders ON orders.id = event."order"'
+        ' WHERE "order" = {pending} AND seq = 1',
+        "INSERT INTO webhook_delivery (endpoint, message, type, body, state, created_at, due_at,"
+        " tries) SELECT id, 'm', 't', 'b', 'failed', created_at, created_at, 0"
+        " FROM webhook_endpoint WHERE url = 'https://a.example/'",
     ],
     "an event has a position or waits for one": [
         "DELETE FROM unpublished WHERE id = (SELECT max(id) FROM unpublished)"
@@ -187,9 +229,39 @@ BREAKS = {
         " WHERE status = 'canceled' AND {customer_day}"
     ],
     "totals by day equal a recount": ["UPDATE day_total SET quantity = quantity + 1"],
+    "totals by quarter of an hour equal a recount": [
+        "UPDATE quarter_total SET orders = orders + 1 WHERE status = 'paid' AND {quarter_total}"
+    ],
+    PAYMENTS: ["UPDATE payment SET state = 'void' WHERE id = {declined}"],
 }
 # Other ways to break some of the rules.
 MORE = [
+    (
+        # The refund was declined, but the goods were put back with each of two refunds.
+        "no more of a line is refunded, or put back, than was ordered",
+        [
+            "INSERT INTO refund_line (payment, line, quantity, restocked)"
+            " SELECT {declined}, id, quantity + 1, true FROM order_line"
+            ' WHERE "order" = {paid}',
+        ],
+    ),
+    (
+        # It was paid, and then canceled.
+        "an order is packed, delivered or returned only after its payment",
+        [
+            "UPDATE orders SET fulfilment = 'delivered' WHERE id = {canceled}",
+            "UPDATE event SET type = 'delivered', by = {customer}"
+            " WHERE \"order\" = {canceled} AND type = 'canceled'",
+        ],
+    ),
+    (
+        # The history has a step that the order does not show.
+        "the fulfilment of an order is the last step in its history",
+        [
+            "UPDATE event SET type = 'packed', by = {customer}"
+            " WHERE \"order\" = {paid} AND type = 'paid'",
+        ],
+    ),
     (
         # The sum is right, but one line is refunded more than it cost.
         "the refunded amount of an order is the sum over its lines",
@@ -207,8 +279,8 @@ MORE = [
         # The totals are of a day without orders.
         "totals by day equal a recount",
         [
-            "INSERT INTO day_total (day, status, quantity, orders, revenue, refunded)"
-            " VALUES ('2001-01-01', 'paid', 1, 1, 100, 0)"
+            "INSERT INTO day_total (day, local_day, status, quantity, orders, revenue, refunded)"
+            " VALUES ('2001-01-01', '2001-01-01', 'paid', 1, 1, 100, 0)"
         ],
     ),
     (
@@ -239,6 +311,9 @@ async def test_each_violation_is_found_and_nothing_else(
         async with DB.transaction():
             for statement in statements:
                 await Order.raw(statement.format(**ids))
+            if rule != PAYMENTS:
+                # Some of them change payments.
+                await repair.repair_rules([PAYMENTS])
             assert list(await doctor.find_violations()) == [rule]
             raise Undo
     assert await doctor.find_violations() == {}

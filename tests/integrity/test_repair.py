@@ -1,5 +1,6 @@
 """Test that a repair recomputes what is derived from other data and changes nothing else."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,16 @@ import pytest
 from icecream.database import DB
 from icecream.integrity import advice, doctor, repair
 from icecream.tables import Job, Order, TotalChange
-from tests.conftest import Caller, Provider, make_executor, new_flavor, payment_id, place, until
+from tests.conftest import (
+    Caller,
+    Provider,
+    carry_out,
+    make_executor,
+    new_flavor,
+    payment_id,
+    place,
+    until,
+)
 from tests.integrity.test_doctor import BREAKS, Undo
 from tests.integrity.test_doctor import ids as ids  # a fixture
 from tests.processes import Shop
@@ -67,18 +77,18 @@ async def test_a_repair_of_jobs_keeps_the_jobs_of_webhook_events(ids: dict[str, 
             raise Undo
 
 
-@pytest.mark.parametrize("owner", ["flavor", '"user"'])
+@pytest.mark.parametrize(("owner", "tables"), [("flavor", 2), ('"user"', 3), ("kind", 1)])
 async def test_wrong_changes_of_totals_are_discarded_and_no_others(
-    ids: dict[str, Any], customer: Caller, owner: str
+    ids: dict[str, Any], customer: Caller, owner: str, tables: int
 ) -> None:
-    await place(customer.user.id, {ids["flavor"]: 1})
+    await carry_out((await place(customer.user.id, {ids["flavor"]: 1})).order)
     with pytest.raises(Undo):
         async with DB.transaction():
             await Order.raw(
                 f"UPDATE total_change SET quantity = quantity + 1 WHERE {owner} IS NOT NULL"
             )
             broken = await doctor.find_violations()
-            assert len(broken) == 2
+            assert len(broken) == tables
             await repair.repair_rules([next(iter(broken))])
             assert await doctor.find_violations() == {}
             assert await TotalChange.exists()
@@ -135,7 +145,11 @@ async def test_the_command_shows_its_plan_and_carries_it_out_with_yes(
                 f"1 of {len(doctor.RULES)} rules are broken.",
             ],
         )
-        assert shop.run("doctor").returncode == 1
+        report = shop.run("doctor", "--json")
+        assert report.returncode == 1
+        (found,) = json.loads(report.stdout)["broken"]
+        assert (found["rule"], found["rows"]) == ("totals by flavor equal a recount", [1])
+        assert found["is_repairable"]
         assert shop.run("doctor", "--yes").stdout == "icecream: --yes requires --repair.\n"
         done = shop.run("doctor", "--repair", "--yes")
         assert done.returncode == 0, done.stdout

@@ -2,7 +2,90 @@
 
 from tests.mutations import at
 
+KEY_TESTS = "tests/accounts/test_api_keys.py tests/accounts/http/test_keys.py"
 MUTATIONS = [
+    *at(
+        "icecream/accounts/password_links.py",
+        "tests/accounts/test_password_links.py",
+        (
+            "password links: two requests at the same time both use one",
+            "if not await PasswordLink.delete().where(is_this).returning(PasswordLink.user):",
+            "if False:",
+        ),
+        (
+            "password links: staff can take over an admin's account",
+            "if user.admin and not by.superuser:",
+            "if False:",
+        ),
+        ("password links: they never expire", "expires_at > datetime.now(UTC)", "id > 0"),
+    ),
+    *at(
+        "icecream/accounts/api_keys.py",
+        KEY_TESTS,
+        (
+            "API keys: the secret is not checked",
+            'or not hmac.compare_digest(row[0]["hash"], _hash_key(key)):',
+            "or not key:",
+        ),
+        (
+            "API keys: a revoked key stays valid",
+            ".where(ApiKey.prefix == match[1], NOT_REVOKED)",
+            ".where(ApiKey.prefix == match[1])",
+        ),
+        (
+            "API keys: the key of a disabled account stays valid",
+            "user is None or not user.active or access.exp",
+            "user is None or access.exp",
+        ),
+        (
+            "API keys: a key never expires",
+            "not user.active or access.exp <= datetime.now(UTC):",
+            "not user.active:",
+        ),
+        (
+            "API keys: every key of staff acts as staff",
+            "if STAFF not in access.scopes:",
+            "if False:",
+        ),
+        (
+            "API keys: customers create keys of staff",
+            'if STAFF in scopes and not owners[0]["admin"]:',
+            "if False:",
+        ),
+        (
+            "API keys: customers revoke the keys of others",
+            "is_this &= ApiKey.user == user",
+            "pass",
+        ),
+        (
+            "API keys: a revoked key stays in the cache",
+            "tokens.token_cache.forget(row.user)",
+            "pass",
+        ),
+    ),
+    *at(
+        "icecream/accounts/http/__init__.py",
+        KEY_TESTS,
+        (
+            "API keys: every key may call every route",
+            "if access.scopes.isdisjoint(allowed):",
+            "if False:",
+        ),
+        (
+            "API keys: a refused key is not counted",
+            "refusal.headers |= rate_limits.count_caller(scope)",
+            "pass",
+        ),
+    ),
+    *at(
+        "icecream/accounts/users.py",
+        "tests/accounts/test_password_links.py",
+        (
+            "accounts: a link for a shop stays valid when the shop becomes staff",
+            "if is_locked_out or not changed.keys().isdisjoint(ROLE_FLAGS):",
+            "if is_locked_out:",
+        ),
+    ),
     *at(
         "icecream/accounts/users.py",
         "tests/test_change_history.py tests/accounts/http/test_me.py",
@@ -18,8 +101,8 @@ MUTATIONS = [
         ),
         (
             "accounts: sessions and tokens survive a new password",
-            'if "password" in changed or not changed.get("active", True):',
-            'if not changed.get("active", True):',
+            'is_locked_out = "password" in changed or not changed.get("active", True)',
+            'is_locked_out = not changed.get("active", True)',
         ),
         (
             "accounts: an edit leaves no trace",
@@ -52,17 +135,21 @@ MUTATIONS = [
         "tests/admin/test_sessions.py",
         (
             "sessions: the CSRF token is not bound to them",
-            "CSRF: csrf_token(session) if session else sent",
+            "CSRF: sessions.csrf_token(session) if session else sent",
             "CSRF: sent",
         ),
-        ("sessions: the cookie has no prefix", 'else f"__Host-{SESSION}"', "else SESSION"),
+    ),
+    *at(
+        "icecream/accounts/http/sessions.py",
+        "tests/admin/test_sessions.py",
+        ("sessions: the cookie has no prefix", 'else f"__Host-{COOKIE}"', "else COOKIE"),
     ),
     *at(
         "icecream/admin/site.py",
         "tests/admin/test_sessions.py",
         (
             "sessions: the older one of a browser stays",
-            "await tables.Session.remove_session(cookies.read_session(scope))",
+            "await tables.Session.remove_session(sessions.read_token(scope))",
             "pass",
         ),
         ("sessions: another page may sign in", "login.refuse_foreign_page(call)", "pass"),

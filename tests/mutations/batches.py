@@ -109,11 +109,11 @@ MUTATIONS = [
         ),
     ),
     *at(
-        "icecream/orders/placing.py",
-        "tests/orders/test_placing.py",
+        "tasks/notify.py",
+        "tests/tasks/test_worker.py",
         (
             "orders: a failing notification after the commit fails the caller",
-            'with logs.log_errors(log, "The notification of the workers about new payments"):',
+            'with logs.log_errors(log, "The notification of the workers"):',
             "if True:",
         ),
     ),

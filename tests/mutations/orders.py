@@ -7,7 +7,7 @@ KEYS = "icecream/idempotency/keys.py"
 STOCK = "icecream/catalogue/inventory.py"
 TOTALS = "icecream/reporting/totals.py"
 STOCK_TESTS = "tests/catalogue/test_inventory.py tests/catalogue/test_flavors.py"
-TOTALS_TESTS = "tests/reporting/test_totals.py"
+TOTALS_TESTS = "tests/reporting/test_totals.py tests/reporting/test_local_days.py"
 APPLYING = "icecream/reporting/applying.py"
 APPLYING_TESTS = "tests/reporting/test_applying.py"
 KEYS_TESTS = "tests/idempotency/test_keys.py -k 'not kill'"
@@ -217,7 +217,11 @@ MUTATIONS = [
             "self._stock[flavor] - self._reserved[flavor]",
             "self._stock[flavor]",
         ),
-        ("stock: the last piece cannot be sold", "left < quantity", "left <= quantity"),
+        (
+            "stock: the last piece cannot be sold",
+            ") < quantities[flavor]",
+            ") <= quantities[flavor]",
+        ),
         ("stock: orders add to the stock", "(flavor, -n)", "(flavor, n)"),
         (
             "stock: archived flavors are sold",
@@ -303,8 +307,8 @@ MUTATIONS = [
         ("totals: an order counts where it was before", "(-1, removed)", "(0, removed)"),
         (
             "totals: all orders count for today",
-            "sale.placed.date()",
-            "__import__('datetime').date.today()",
+            "return placed.date(), ",
+            "return date.today(), ",
         ),
         (
             "totals: the refunded amount stays in the old status",
@@ -319,13 +323,23 @@ MUTATIONS = [
         ("totals: revenue leaves out the price", "quantity * line.unit_price", "quantity"),
         (
             "totals: all days are one day",
-            "sale.placed.date(), sale.status",
-            "sale.placed.date().replace(day=1), sale.status",
+            "placed.date(), settings.local_date(placed)",
+            "placed.date().replace(day=1), settings.local_date(placed).replace(day=1)",
+        ),
+        (
+            "totals: local days are those of UTC",
+            "settings.local_date(placed)",
+            "placed.date()",
         ),
         (
             "totals: the changes of customers are missing",
-            "(None, user, day, status, *sums) for",
-            "(None, user, day, status, 0, 0, 0, 0) for",
+            "        _add(sums, customer, (quantity, 0, revenue, refunded))\n",
+            "",
+        ),
+        (
+            "totals: the changes of payments are missing",
+            "for one in payments:",
+            "for one in payments[:0]:",
         ),
     ),
     *at(
@@ -361,8 +375,8 @@ MUTATIONS = [
         APPLYING_TESTS,
         (
             "applying: two processes apply changes at the same time",
-            "await database.for_update_skip_locked(TotalProgress.select(TotalProgress.start))",
-            "await TotalProgress.select(TotalProgress.start)",
+            "await database.for_update_skip_locked(TotalProgress.select(*columns))",
+            "await TotalProgress.select(*columns)",
         ),
         (
             "applying: the stored start never goes back",

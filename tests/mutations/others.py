@@ -192,8 +192,8 @@ MUTATIONS = [
         "tests/integrity/test_doctor.py",
         (
             "doctor: one rule is not checked",
-            "for rule, query in RULES.items()}",
-            "for rule, query in list(RULES.items())[1:]}",
+            "for rule, query in RULES.items()\n",
+            "for rule, query in list(RULES.items())[1:]\n",
         ),
         ("doctor: a charge may be too small", "p.amount <> o.total", "p.amount > o.total"),
         (

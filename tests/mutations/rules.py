@@ -3,7 +3,7 @@
 A comment next to a mutation that survives says why this is acceptable.
 """
 
-from tests.mutations import accounts, batches, orders, others, payments, refunds
+from tests.mutations import accounts, batches, orders, others, payments, refunds, webhooks
 
 MUTATIONS = [
     *batches.MUTATIONS,
@@ -12,4 +12,5 @@ MUTATIONS = [
     *refunds.MUTATIONS,
     *others.MUTATIONS,
     *accounts.MUTATIONS,
+    *webhooks.MUTATIONS,
 ]

@@ -230,11 +230,7 @@ async def test_a_fault_after_the_commit_places_nothing_twice(
     def breaks(*_: object) -> None:
         raise ZeroDivisionError("a bug after the commit")
 
-    async def notify(payments: list[int], customers: Sequence[int] = ()) -> None:
-        breaks()
-
     recording, before = RecordingPlacer(), await Order.count()
-    recording.placer._notify = notify
     monkeypatch.setattr(instrumentation, "count_orders", breaks)
     monkeypatch.setattr(instrumentation, "count_batch", breaks)
     with database.on_commit(breaks):

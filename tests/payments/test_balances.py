@@ -1,5 +1,7 @@
 """Test refunds where the provider moved a different amount than we requested."""
 
+from collections.abc import Sequence
+
 import httpx
 import pytest
 from hypothesis import given
@@ -177,7 +179,7 @@ async def test_a_form_of_the_admin_and_the_dashboard_lead_to_booking(
 ) -> None:
     notifications: list[list[int]] = []
 
-    async def notify(staged: list[int]) -> None:
+    async def notify(staged: list[int], customers: Sequence[int]) -> None:
         notifications.append(staged)
 
     monkeypatch.setattr("tasks.notify.notify_workers", notify)
@@ -186,7 +188,7 @@ async def test_a_form_of_the_admin_and_the_dashboard_lead_to_booking(
     site = httpx.ASGITransport(app.create(), raise_app_exceptions=False)
     async with browser(site, id=await session(await new_user(hashed, admin=True))) as clerk:
         parts = (await clerk.get("/dashboard/data")).json()["parts"]
-        assert f"/admin/#/forms/book-a-parked-refund-{refund}/" in parts["parked"]
+        assert f"/staff/orders/{order}/#payments" in parts["parked"]
         said = await submit(clerk, "book-a-parked-refund", payment=refund, reason="seen")
     assert said == (200, f"9.99 EUR is booked as refunded; order {order} is refunding.")
     # The worker is notified of the refund of the rest at once.

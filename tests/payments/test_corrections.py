@@ -34,7 +34,7 @@ from tests.conftest import (
     records_of,
     settlement_result,
 )
-from tests.integrity.test_doctor import Undo
+from tests.integrity.test_doctor import PAYMENTS, Undo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_webhook_events")]
 
@@ -159,8 +159,8 @@ async def test_after_a_decline_of_the_next_refund_the_money_can_be_refunded(
         async with DB.transaction():
             declined = Payment.kind == "refund", Payment.state == "declined"
             await Payment.delete().where(Payment.order == one.order, *declined)
-            (rule,) = await doctor.find_violations()
-            assert rule == "a refunded or canceled order has no money left"
+            broken = list(await doctor.find_violations())
+            assert broken == ["a refunded or canceled order has no money left", PAYMENTS]
             raise Undo
 
 
@@ -413,6 +413,18 @@ async def test_a_refund_made_at_the_provider_is_listed_and_booked(
     history = (await customer.get(f"/api/orders/{one.order}/")).json()["history"]
     recorded = [line for line in history if line.get("reason") == corrections.REFUNDED_AT_PROVIDER]
     assert recorded[0]["amount"] == amounts[0]
+
+
+async def test_a_refund_that_was_just_booked_is_not_missing_in_the_list(customer: Caller) -> None:
+    one, provider = await paid(customer), LookupProvider()
+    provider.listed = (made(one.order, 300, one.charge),)
+    now, day = datetime.now(UTC), timedelta(days=1)
+    actions = []
+    async for finding in reconciliation.find_differences(provider, now - day, now + day):
+        if finding.order == one.order:
+            actions.append(finding.action)
+            await remedies.apply_remedy(provider, finding)
+    assert actions == ["book"]
 
 
 async def test_the_rest_of_an_order_is_refunded_after_a_refund_at_the_provider(

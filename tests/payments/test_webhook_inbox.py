@@ -165,7 +165,7 @@ async def test_an_event_about_an_ended_payment_is_applied_at_once(
 
 async def test_a_payment_that_ends_meanwhile_costs_no_query(placed: placing.PlacedOrder) -> None:
     event, provider = await stored_event(await key_of(payment_id(placed))), LookupProvider()
-    await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject == placed.payment)
+    await Job.update({Job.run_at: await database.now()}).where(Job.subject == placed.payment)
     await carry_out(payment_id(placed))
     assert await state(placed) == ("paid", "succeeded")
     await apply(provider)
@@ -196,7 +196,7 @@ async def test_a_webhook_event_may_arrive_before_its_order_is_in_the_database(
     customer: Caller, flavor: int
 ) -> None:
     event, provider = await stored_event("a key to come"), LookupProvider()
-    before = datetime.now(UTC)
+    before = await database.now()
     await apply(provider)
     assert not await applied(event)
     (job,) = await Job.select().where(Job.kind == "notice", Job.subject == event)
@@ -411,7 +411,7 @@ async def test_two_events_and_a_worker_at_the_same_time_are_one_charge(
     key = await key_of(payment_id(placed))
     several = [await stored_event(key) for _ in range(4)]
     await due_now()
-    await Job.update({Job.run_at: datetime.now(UTC)}).where(Job.subject == placed.payment)
+    await Job.update({Job.run_at: await database.now()}).where(Job.subject == placed.payment)
     sweeps = (inbox(LookupProvider()).sweep() for _ in range(3))
     await asyncio.gather(carry_out(payment_id(placed), f"ref {key}"), *sweeps)
     assert await state(placed) == ("paid", "succeeded")

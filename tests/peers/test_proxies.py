@@ -15,7 +15,7 @@ from tests.processes import PATIENCE, Shop, until
 
 NAMES = ["nginx", "haproxy", "caddy"]
 pytestmark = [pytest.mark.needs("openssl"), pytest.mark.only("sqlite")]
-PAGES = ["/", "/problems", "/schema", "/schema/redoc", "/admin/"]
+PAGES = ["/", "/problems", "/schema", "/schema/redoc", "/sign-in/"]
 
 
 class Place(NamedTuple):
@@ -83,16 +83,29 @@ def test_pages_and_head_requests_pass_the_proxy(client: httpx.Client) -> None:
         assert (head.status_code, head.content) == (200, b"")
 
 
-def test_staff_sign_in_to_the_admin_and_the_dashboard(
+def test_staff_sign_in_on_the_page_for_it(
     client: httpx.Client, place: Place, certificate: proxies.Certificate
 ) -> None:
     with httpx.Client(base_url=client.base_url, verify=certificate.context) as staff:
         away = staff.get("/dashboard/?period=7d")
         assert away.status_code == 303
-        signing_in = f"{place.prefix}/admin/"
-        assert away.headers["location"].startswith(f"{signing_in}?next={place.prefix}/dashboard/")
-        assert staff.get("/admin").headers["location"] == signing_in
-        staff.get("/admin/").raise_for_status()
+        wanted = f"{place.prefix}/dashboard/%3Fperiod%3D7d"
+        assert away.headers["location"] == f"{place.prefix}/sign-in/?next={wanted}"
+        fields = {"username": "admin", "password": ADMIN_PASSWORD}
+        for origin, status in (("https://evil.example", 403), (str(staff.base_url), 303)):
+            headers = {"Origin": origin.removesuffix("/").removesuffix(place.prefix)}
+            answer = staff.post("/sign-in/", data=fields, headers=headers)
+            assert answer.status_code == status
+        assert answer.headers["location"] == f"{place.prefix}/dashboard/"
+        assert "Latest orders" in staff.get("/dashboard/").text
+
+
+def test_staff_sign_in_to_the_admin_and_the_dashboard(
+    client: httpx.Client, place: Place, certificate: proxies.Certificate
+) -> None:
+    with httpx.Client(base_url=client.base_url, verify=certificate.context) as staff:
+        assert staff.get("/admin").headers["location"] == f"{place.prefix}/admin/"
+        assert staff.get("/admin/api/user/").status_code == 401
         answer = staff.post(
             "/admin/public/login/",
             json={"username": "admin", "password": ADMIN_PASSWORD},

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,8 +52,10 @@ FLAVORS = """
     INSERT INTO flavor (name, description, price, archived, version)
         SELECT 'Flavor ' || n, '', 250, false, 1 FROM generate_series(1, 50) n"""
 FILL = f"""
-    INSERT INTO orders ("user", status, total, refunded, currency, cancel_requested, created_at)
-        SELECT 1, 'paid', 500, 0, 'EUR', false, now() - interval '1 s' * ({ORDERS} - n)
+    INSERT INTO orders ("user", status, total, refunded, currency, cancel_requested, created_at,
+            fulfilment)
+        SELECT 1, 'paid', 500, 0, 'EUR', false, now() - interval '1 s' * ({ORDERS} - n),
+            'delivered'
         FROM generate_series(1, {ORDERS}) n;
     INSERT INTO order_line ("order", flavor, quantity, unit_price, refunded)
         SELECT id, (id + n) % 50 + 1, 1, 250, 0 FROM orders, generate_series(0, 1) n;
@@ -76,8 +79,10 @@ CHURN = f"""
     DELETE FROM job WHERE subject < 0;
     INSERT INTO unpublished (events) SELECT '[]' FROM generate_series(1, {DEAD_ROWS});
     DELETE FROM unpublished;
-    INSERT INTO total_change (flavor, day, status, quantity, orders, revenue, refunded)
-        SELECT n % 50 + 1, CURRENT_DATE, 'paid', 1, 1, 1, 0 FROM generate_series(1, {DEAD_ROWS}) n;
+    INSERT INTO total_change (flavor, day, local_day, quarter, status, quantity, orders, revenue,
+            refunded)
+        SELECT n % 50 + 1, CURRENT_DATE, CURRENT_DATE, 1, 'paid', 1, 1, 1, 0
+        FROM generate_series(1, {DEAD_ROWS}) n;
     DELETE FROM total_change;
     UPDATE payment SET state = 'sent' WHERE id <= {DEAD_ROWS};
     UPDATE payment SET state = 'succeeded' WHERE id <= {DEAD_ROWS};"""
@@ -139,11 +144,16 @@ def place(shop: Shop, number: int) -> str:
 
 def use(shop: Shop) -> None:
     """Do what shops and staff do all day."""
+    begin = datetime.now(UTC)
     with ThreadPoolExecutor(16) as pool:
         orders = list(pool.map(lambda number: place(shop, number), range(NEW_ORDERS)))
     assert place(shop, 0) == orders[0]
     for path in (
         *("/api/orders/?limit=100", "/api/orders/?status=paid&limit=20", orders[0]),
+        # These orders are the last ones of the list.
+        f"/api/orders/?limit=1&created_from={begin:%Y-%m-%dT%H:%M:%SZ}",
+        f"/api/orders/?limit=1&user=all&created_from={begin:%Y-%m-%dT%H:%M:%SZ}",
+        "/api/orders/?limit=1&user=all&fulfilment=unfulfilled",
         *("/api/flavors/", "/api/stats/", "/health/ready"),
     ):
         answer = shop.http.get(path)

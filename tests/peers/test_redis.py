@@ -6,7 +6,7 @@ The metric, readiness and the log always agree.
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import trustme
 from redis import Redis
 from taskiq import BrokerMessage
 
-from icecream import settings
+from icecream import errors, settings
+from icecream.http import login_counts, rate_limits
 from icecream.runtime import logs
 from tasks import broker, notify
 from tests import servers
@@ -26,7 +27,11 @@ from tests.processes import until
 pytestmark = [pytest.mark.anyio, pytest.mark.only("postgres")]
 KEY = "shop:payments"
 # The permissions that our user needs according to docs/operating.md.
-ALLOWED = "~shop:*|+xadd|+xrevrange|+xreadgroup|+xgroup|+client|+select"
+ALLOWED = (
+    "~shop:*|+xadd|+xrevrange|+xreadgroup|+xgroup|+client|+select"
+    "|+get|+incrby|+expire|+ttl|+del|+evalsha|+script"
+)
+SCOPE = {"client": ("192.0.2.1", 1), "headers": []}
 Use = Callable[[str], broker.RedisBroker]
 PROGRAMS = [
     pytest.param(name, marks=pytest.mark.needs(name)) for name in ("redis-server", "valkey-server")
@@ -122,6 +127,14 @@ async def test_an_acl_user_needs_the_documented_permissions(
     where = f"127.0.0.1:{server.port}/0"
     for protocol in (2, 3):
         await works(use(f"redis://ice:cream-pass@{where}?protocol={protocol}"))
+        for n in range(11):
+            refused = pytest.raises(errors.QuotaExceeded) if n == 10 else nullcontext()
+            with refused:
+                await rate_limits.begin_login(f"user {protocol}", SCOPE)
+        await rate_limits.end_login(f"user {protocol}", SCOPE)
+        await rate_limits.begin_login(f"user {protocol}", SCOPE)
+        await login_counts.close()
+        assert "each process counts" not in caplog.text
     wrong = {f"ice:wrong@{where}": "WRONGPASS", where: "NOAUTH"}
     for address, reason in wrong.items():
         await is_refused(use(f"redis://{address}"), reason, caplog)

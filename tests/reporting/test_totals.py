@@ -36,17 +36,23 @@ async def test_totals_belong_to_the_day_in_utc_on_which_the_order_was_placed(
     await database.run_together(*totals.update_statements([], [paid]))
 
 
-def test_equal_sales_of_a_batch_are_one_change() -> None:
+def test_equal_sales_and_payments_of_a_batch_are_one_change() -> None:
     day = datetime(2001, 2, 3, tzinfo=UTC)
     lines = [order_lines.Line(flavor, 2, 250) for flavor in (3, 4)]
+    times = (day.date(), day.date(), int(day.timestamp()) // 900)
     ((_, rows),) = totals.update_statements(
-        [totals.Sale(user, day, "paid", lines) for user in (1, 2, 1)]
+        [totals.Sale(user, day, "paid", lines) for user in (1, 2, 1)],
+        payments=[
+            totals.EndedPayment(day, "pending", "charge", "succeeded", amount, number)
+            for amount, number in ((700, 1), (500, 1), (200, -1))
+        ],
     )
-    assert rows == [
-        (3, None, day.date(), "paid", 6, 3, 1500, 0),
-        (4, None, day.date(), "paid", 6, 3, 1500, 0),
-        (None, 1, day.date(), "paid", 8, 2, 2000, 0),
-        (None, 2, day.date(), "paid", 4, 1, 1000, 0),
+    assert sorted(rows, key=str) == [
+        (3, None, None, None, *times, "paid", 6, 3, 1500, 0),
+        (4, None, None, None, *times, "paid", 6, 3, 1500, 0),
+        (None, 1, None, None, *times, "paid", 8, 2, 2000, 0),
+        (None, 2, None, None, *times, "paid", 4, 1, 1000, 0),
+        (None, None, "charge", "succeeded", *times, "pending", 1, 0, 1000, 0),
     ]
 
 

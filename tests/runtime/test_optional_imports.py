@@ -25,10 +25,12 @@ UNUSED = {
     "fastapi",
     "jinja2",
     "opentelemetry",
+    "piccolo.apps.migrations.auto",
     "piccolo_admin",
     "pydantic.v1",
     "rich",
 }
+LATER = {"pydantic", "redis", "taskiq", "yaml"}
 
 
 def test_a_hidden_package_cannot_be_imported_in_the_block_only() -> None:
@@ -56,8 +58,12 @@ def test_a_replaced_package_has_any_name_in_the_block_only() -> None:
         assert sys.modules["colorsys"] is colorsys
 
 
-@pytest.mark.parametrize("start", [SERVER, WORKER], ids=["server", "worker"])
-def test_a_start_imports_neither_the_admin_nor_unused_packages(start: str) -> None:
-    loaded = f"{start}\nimport sys; print({UNUSED} & set(sys.modules))"
+@pytest.mark.parametrize(
+    ("start", "absent"), [(SERVER, UNUSED | LATER), (WORKER, UNUSED)], ids=["server", "worker"]
+)
+def test_a_start_imports_neither_the_admin_nor_unused_packages(
+    start: str, absent: set[str]
+) -> None:
+    loaded = f"{start}\nimport sys; print({absent} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True)
     assert result.stdout == "set()\n", result.stderr

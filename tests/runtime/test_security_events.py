@@ -64,7 +64,7 @@ def test_security_events_are_logged_with_account_and_address(
         assert events_of(shop)[len(signing_in) :] == over_api
 
         with httpx.Client(base_url=shop.http.base_url, timeout=50) as browser:
-            browser.get("/admin/")
+            browser.get("/admin/api/user/")
             for name, password in (("Ada", "another password"), ("admin", ADMIN_PASSWORD)):
                 browser.headers["X-CSRFToken"] = browser.cookies["csrftoken"]
                 browser.post(LOGIN, json={"username": name, "password": password})

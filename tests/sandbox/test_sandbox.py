@@ -213,7 +213,12 @@ async def test_an_expired_key_moves_money_again(forgetful: Sandbox) -> None:
         ({"amount": "0"}, "amount"),
         ({"amount": "12.5"}, "amount"),
         ({"amount": "100000000"}, "amount"),
-        ({"confirm": "false"}, "confirm"),
+        ({"amount": "9" * 5000}, "amount"),
+        ({"currency": "eux"}, "currency"),
+        ({"currency": "kwd", "amount": "1255"}, "amount"),
+        ({"currency": "isk", "amount": "1250"}, "amount"),
+        ({"confirm": "yes"}, "confirm"),
+        ({"expand[]": "latest_charge"}, "expand: latest_charge"),
     ],
 )
 async def test_requests_that_stripe_refuses_are_refused(
@@ -379,7 +384,7 @@ async def test_a_decline_has_stripes_codes_and_messages(
     declined = await post(by_hand, None, payment_method=method)
     error = declined.json()["error"]
     assert (declined.status_code, error["code"], error["decline_code"]) == (402, code, decline_code)
-    assert error["message"] == MESSAGES[code]
+    assert error["message"] == MESSAGES.get(decline_code, MESSAGES[code])
 
 
 async def test_the_api_key_may_be_the_user_name(sandbox: Sandbox) -> None:

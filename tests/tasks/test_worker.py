@@ -88,6 +88,24 @@ async def in_flight(expected: list[int]) -> bool:
     return bool(sent == len(expected))
 
 
+async def test_an_error_of_a_notification_is_only_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = list[Any]()
+
+    async def kiq(*message: Any) -> None:
+        sent.append(message)
+        raise ZeroDivisionError("a bug after the commit")
+
+    monkeypatch.setattr(notify, "can_notify", lambda: True)
+    monkeypatch.setattr(notify.carry_out_payments, "kiq", kiq)
+    await notify.notify_workers([])
+    assert sent == []
+    await notify.notify_workers([1], [2])
+    assert sent == [([1], [2])]
+    assert caplog.text.count("ZeroDivisionError: a bug after the commit") == 1
+
+
 async def test_the_number_of_payments_in_flight_is_limited(
     monkeypatch: pytest.MonkeyPatch, provider: Provider, customer: Caller, flavor: int
 ) -> None:

@@ -1,6 +1,6 @@
 """The caller's own account: who it is, and its password."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar import Controller, get, post
 from litestar.params import JSONBody
@@ -21,9 +21,9 @@ class AccountView(Struct):
 
     id: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     username: fields.Name
-    email: Annotated[str, Meta(extra_json_schema={"maxLength": 255, "pattern": r"\S"})] | None
+    email: Annotated[str, fields.shown_text(255)] | None
     roles: Annotated[
-        list[Annotated[str, Meta(extra_json_schema={"enum": ["staff", "admin"]})]],
+        list[Annotated[str, fields.words("Role", ("staff", "admin"))]],
         Meta(extra_json_schema={"maxItems": 2}),
     ]
 
@@ -48,6 +48,26 @@ class NewPassword(fields.Body):
 
 def _roles(user: User) -> list[str]:
     return ["staff", "admin"][: user.admin + (user.admin and user.superuser)]
+
+
+async def change_password(scope: Any, user: User, current: str, new: str) -> None:
+    """Change the caller's own password; all sessions and tokens of the account end.
+
+    Raises:
+        errors.ValidationFailed: the current password is wrong, or the new one is not allowed.
+        errors.QuotaExceeded: there were too many attempts.
+        errors.Unavailable: too many passwords are waiting to be checked.
+    """
+    try:
+        passwords.require_allowed(new)
+    except ValueError as error:
+        raise errors.ValidationFailed("/new_password", "invalid", str(error)) from None
+    rate_limits.log_address(scope)
+    await rate_limits.begin_login(user.username, scope)
+    if await User.login(user.username, current) != user.id:
+        raise errors.ValidationFailed("/current_password", "wrong", NOT_CURRENT)
+    await rate_limits.end_login(user.username, scope)
+    await users.set_password(user.id, new, by=user.id)
 
 
 class Me(Controller):
@@ -81,17 +101,8 @@ class Me(Controller):
         All other tokens of the account end within a second, and so do its sessions in the admin.
         Attempts are limited like attempts to sign in.
         """
-        try:
-            passwords.require_allowed(data.new_password)
-        except ValueError as error:
-            raise errors.ValidationFailed("/new_password", "invalid", str(error)) from None
         user = request.user
-        rate_limits.log_address(request.scope)
-        rate_limits.begin_login(user.username, request.scope)
-        if await User.login(user.username, data.current_password) != user.id:
-            raise errors.ValidationFailed("/current_password", "wrong", NOT_CURRENT)
-        rate_limits.end_login(user.username, request.scope)
-        await users.set_password(user.id, data.new_password, by=user.id)
+        await change_password(request.scope, user, data.current_password, data.new_password)
         changed = await User.objects().where(User.id == user.id).first()
         assert changed is not None
         return await refresh_tokens.issue_pair(changed)

@@ -26,7 +26,7 @@ RefreshToken = Annotated[
 class Credentials(fields.Body):
     """Name and password."""
 
-    username: Annotated[http.Username, Meta(examples=["admin"])]
+    username: Annotated[users.Username, Meta(examples=["admin"])]
     password: Annotated[http.Password, Meta(examples=["correct horse"])]
 
 
@@ -75,12 +75,12 @@ class SigningIn(Controller):
         The access token is valid for 15 minutes, the refresh token for 7 days.
         """
         rate_limits.log_address(request.scope)
-        rate_limits.begin_login(data.username, request.scope)
+        await rate_limits.begin_login(data.username, request.scope)
         user_id = await User.login(data.username, data.password)
         user = await User.objects().where(User.id == user_id).first() if user_id else None
         if user is None:
             raise errors.WrongCredentials()
-        rate_limits.end_login(data.username, request.scope)
+        await rate_limits.end_login(data.username, request.scope)
         security.log_event("signed-in", account=user.username)
         return await refresh_tokens.issue_pair(user)
 

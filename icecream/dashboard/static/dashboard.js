@@ -1,7 +1,7 @@
-// Draws the two charts, and keeps the page current: after each notification it fetches the figures.
+// Draws the two charts, sorts tables, and keeps the page current: after each notification it fetches the figures.
 const byId = (id) => document.getElementById(id);
 // The page's own address may lack the slash at its end.
-const base = new URL("..", document.currentScript.src);
+const base = new URL("../dashboard/", document.currentScript.src);
 const live = byId("live"), announcement = byId("announcement"), chartData = byId("charts");
 const chartOptions = { animation: false, maintainAspectRatio: false, resizeDelay: 100 };
 // All in milliseconds. At most one request per second, for any number of changes.
@@ -10,7 +10,7 @@ const RETRY_DELAY = 5000;
 // Without a notification the page fetches too: the connection may be broken.
 const IDLE_FETCH_INTERVAL = 30000;
 const ANNOUNCE_INTERVAL = 10000;
-const charts = {}, parts = new Map();
+const charts = {}, parts = new Map(), orders = new Map();
 let latest, drawn, source, timer, isFetching, fetchAgain, fetchedAt = 0, unannounced = 0, announcedAt = 0;
 
 // Charts
@@ -45,7 +45,8 @@ function draw(figures) {
   Chart.defaults.borderColor = style("sales", "borderTopColor");
   Chart.defaults.font.family = style("sales", "fontFamily");
   const money = { round: figures.digits, zeros: true, decimal: figures.separators[0], thousands: figures.separators[1], suffix: ` ${figures.currency}` };
-  const colors = [...document.querySelectorAll("[data-share] .swatch")].map((swatch) => getComputedStyle(swatch).backgroundColor);
+  const shares = [...document.querySelectorAll("[data-share]")].sort((one, other) => one.dataset.share - other.dataset.share);
+  const colors = shares.map((share) => share.querySelector(".swatch")).map((swatch) => getComputedStyle(swatch).backgroundColor);
   const columns = {
     ...money, colors: [style("sales", "outlineColor")], legend: false, empty: "",
     library: { ...chartOptions, onClick: openPeriod, scales: { y: { border: { display: false } }, x: { ticks: { maxRotation: 0, autoSkipPadding: 16 } } } },
@@ -94,9 +95,60 @@ function replacePart(part, html) {
   if (parts.get(part) === html) return;
   parts.set(part, html);
   const element = document.querySelector(`[data-part=${part}]`);
-  const focused = element.contains(document.activeElement) && document.activeElement.getAttribute("href");
+  const active = element.contains(document.activeElement) ? document.activeElement : null;
+  const focused = active?.getAttribute("href"), column = active?.closest("thead th")?.cellIndex;
   element.innerHTML = html;
+  prepareTables(element);
   if (focused) element.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+  if (column !== undefined) element.querySelector("thead tr")?.cells[column].querySelector("button")?.focus();
+}
+
+// Sorting
+
+// Without the script the headers are plain text, so the buttons are made here, and again after each update.
+function prepareTables(element) {
+  for (const table of element.querySelectorAll("table")) {
+    for (const header of table.tHead.rows[0].cells) {
+      if (header.querySelector(".unseen")) continue;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...header.childNodes);
+      button.addEventListener("click", () => sortBy(table, header));
+      header.append(button);
+    }
+    sortTable(table);
+  }
+}
+
+// First the smallest text, but the largest number; then the other way round.
+function sortBy(table, header) {
+  const column = header.cellIndex, first = table.tBodies[0].rows[0];
+  const isNumber = first && typeof sortValue(first.cells[column]) === "number";
+  const descending = header.ariaSort ? header.ariaSort === "ascending" : isNumber;
+  orders.set(table.caption.textContent, { column, descending });
+  sortTable(table);
+}
+
+function sortTable(table) {
+  const order = orders.get(table.caption.textContent);
+  if (!order) return;
+  const rows = [...table.tBodies[0].rows].map((row) => [sortValue(row.cells[order.column]), row]);
+  rows.sort(([one], [other]) => compare(one, other, order.descending));
+  table.tBodies[0].append(...rows.map(([, row]) => row));
+  for (const header of table.tHead.rows[0].cells) header.removeAttribute("aria-sort");
+  table.tHead.rows[0].cells[order.column].setAttribute("aria-sort", order.descending ? "descending" : "ascending");
+}
+
+function sortValue(cell) {
+  const text = cell.dataset.value ?? cell.querySelector("time")?.dateTime ?? cell.textContent.trim();
+  return text === "" || isNaN(text) ? text : Number(text);
+}
+
+// Unknown values are always last.
+function compare(one, other, descending) {
+  if (one === "" || other === "") return (one === "") - (other === "");
+  const sign = descending ? -1 : 1;
+  return sign * (typeof one === "number" && typeof other === "number" ? one - other : String(one).localeCompare(other));
 }
 
 function updatePage(data) {
@@ -152,7 +204,7 @@ async function fetchFigures() {
 
 function showSignedOut() {
   source?.close();
-  setStatus("out", "You are signed out.", `${new URL("../admin/", base).pathname}?next=${encodeURIComponent(location.pathname + location.search)}`);
+  setStatus("out", "You are signed out.", `${new URL("../sign-in/", base).pathname}?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
 function listen() {
@@ -178,6 +230,7 @@ function onVisibilityChange() {
 
 if (chartData) {
   latest = JSON.parse(chartData.textContent);
+  prepareTables(document);
   // The figures are painted first; the charts come after them.
   requestAnimationFrame(() => setTimeout(drawWhenVisible));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(redraw));

@@ -19,28 +19,23 @@ def _text_header(description: str, example: str, pattern: str) -> OpenAPIHeader:
     return OpenAPIHeader(description=description, schema=schema)
 
 
-def _seconds_header(example: int) -> OpenAPIHeader:
-    schema = Schema(type=OpenAPIType.INTEGER, examples=[example], minimum=1, maximum=2**31 - 1)
-    return OpenAPIHeader(description="Seconds to wait.", schema=schema)
-
-
+_RETRY_AFTER = OpenAPIHeader(
+    description="Seconds to wait.",
+    schema=Schema(type=OpenAPIType.INTEGER, examples=[42], minimum=1, maximum=2**31 - 1),
+)
 _COUNT_SCHEMA = Schema(type=OpenAPIType.INTEGER, examples=[1207], minimum=0, maximum=2**63 - 1)
 _TOTAL_COUNT = OpenAPIHeader(
     description="The number of all items, with `count=true`.", schema=_COUNT_SCHEMA
 )
+# The document marks these header fields with `x-on-each-success`, and names them only where they
+# help most: for the limit, and for an error on our side.
+ON_EACH_SUCCESS = ("X-Request-Id", "RateLimit-Policy")
+# Linters want these for each response.
 COMMON = {
-    "X-Request-Id": _text_header(
-        "The id of this request in our logs.", "6b8a81ca2f68bbd6", "^[A-Za-z0-9-]+$"
-    ),
     "Access-Control-Allow-Origin": _text_header(
         "Present for a page of an allowed origin.",
         "https://shop.example.org",
         r"^(\*$|[a-z-]+://)",
-    ),
-    "RateLimit-Policy": _text_header(
-        "The limit: quota, and window in seconds.",
-        '"default";q=6000;w=60',
-        r'^"[a-z-]+";q=\d+;w=\d+$',
     ),
     "RateLimit": _text_header(
         "The remaining calls, and the seconds until the reset.",
@@ -52,8 +47,20 @@ BY_STATUS = {
     "401": {
         "WWW-Authenticate": _text_header("How to sign in.", 'Bearer realm="icecream"', "^Bearer ")
     },
-    "429": {"Retry-After": _seconds_header(42)},
-    "503": {"Retry-After": _seconds_header(1)},
+    "429": {
+        "Retry-After": _RETRY_AFTER,
+        "RateLimit-Policy": _text_header(
+            "The limit: quota, and window in seconds.",
+            '"default";q=6000;w=60',
+            r'^"[a-z-]+";q=\d+;w=\d+$',
+        ),
+    },
+    "500": {
+        "X-Request-Id": _text_header(
+            "The id of this request in our logs.", "6b8a81ca2f68bbd6", "^[A-Za-z0-9-]+$"
+        )
+    },
+    "503": {"Retry-After": _RETRY_AFTER},
 }
 # Further header fields of a response, by a parameter of its operation.
 BY_PARAMETER = {

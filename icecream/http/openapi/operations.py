@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import groupby
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 from litestar.enums import RequestEncodingType
 from litestar.openapi import ResponseSpec
@@ -65,7 +65,6 @@ class Problem(Struct, rename={"kind": "type"}):
     errors: Annotated[list[FieldError], Meta(max_length=100)] | UnsetType = UNSET
 
 
-CSV_EXAMPLE = "flavor__name,total_qty_ordered\r\nChoclate,4\r\n"
 # The refusals of all calls.
 ANY_CALL_REFUSALS = (
     errors.UnknownParameter("limitt", " (did you mean limit?)"),
@@ -78,6 +77,7 @@ AUTHENTICATED_CALL_REFUSALS = (
     errors.Unauthenticated(),
     errors.InvalidToken(),
     errors.ExpiredToken(),
+    errors.InsufficientScope(["order"]),
     *ANY_CALL_REFUSALS,
 )
 # The refusals of all calls with a body.
@@ -94,17 +94,29 @@ IDEMPOTENCY_KEY_REFUSALS = (
 )
 # The types of all response bodies, for the schemas.
 response_types: list[Any] = [Problem]
+type_examples: dict[str, Any] = {}
 
 
 def success(status: int, body: Any, example: Any = None) -> dict[int, ResponseSpec]:
-    """Return one successful response, with an example; a text is a stream of events."""
-    response = ResponseSpec(body, description=HTTPStatus(status).phrase, generate_examples=False)
+    """Return one successful response; a text is a stream of events.
+
+    The first example of a type is the document's example of it.
+    """
+    response = ResponseSpec(body, description=_phrase(status), generate_examples=False)
     if body is not None:
         response_types.append(body)
-        response.examples = [Example(value=example)]
+        kind, one = (get_args(body)[0], example[0]) if get_origin(body) is list else (body, example)
+        if isinstance(kind, type) and issubclass(kind, Struct):
+            type_examples.setdefault(kind.__name__, one)
+        else:
+            response.examples = [Example(value=example)]
     if body is str:
         response.media_type = event_stream.MEDIA_TYPE
     return {status: response}
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase
 
 
 def _refusal_responses(refusals: Sequence[errors.Refusal]) -> dict[int, ResponseSpec]:
@@ -114,14 +126,12 @@ def _refusal_responses(refusals: Sequence[errors.Refusal]) -> dict[int, Response
 
 
 def _refusal_response(*refusals: errors.Refusal) -> ResponseSpec:
-    titles = dict.fromkeys(refusal.title() for refusal in refusals)
+    by_code = {refusal.code: refusal for refusal in reversed(refusals)}
     return ResponseSpec(
         Problem,
-        description=" ".join(f"{title}." for title in titles),
-        examples=[
-            Example(summary=refusal.detail, value=_example_document(refusal))
-            for refusal in refusals
-        ],
+        # The examples say what is wrong.
+        description=_phrase(refusals[0].status),
+        examples=[Example(value=_example_document(refusal)) for refusal in by_code.values()],
         generate_examples=False,
         media_type=errors.MEDIA_TYPE,
     )
@@ -129,7 +139,7 @@ def _refusal_response(*refusals: errors.Refusal) -> ResponseSpec:
 
 def _example_document(refusal: errors.Refusal) -> dict[str, Any]:
     return refusal.document(
-        address="https://ice.example.org", instance="/api/orders", request_id="6b8a81ca2f68bbd6"
+        address="https://example.org", instance="/api/orders", request_id="6b8a81ca2f68bbd6"
     )
 
 
@@ -137,12 +147,12 @@ IdempotencyKeyHeader = Annotated[
     str | None,
     HeaderParameter(
         name="Idempotency-Key",
-        description="A unique key for this request. For 7 days, a repetition with this key gets "
-        "the stored response, and has no further effect.",
+        description="A unique key for this request. For 7 days, a repetition gets the stored "
+        "response, and has no further effect.",
         # Documented, not validated: the code that reads the key has its own refusals.
         schema_extra={
             "pattern": IDEMPOTENCY_KEY_PATTERN,
-            "maxLength": 512,
+            "maxLength": 255,
             "examples": ["8e03978e-40d5-43dd"],
         },
     ),
@@ -169,10 +179,7 @@ class ApiOperation(Operation):
         for status, response in responses.items():
             if event_stream.MEDIA_TYPE in (response.content or ()):
                 response.content[event_stream.MEDIA_TYPE].schema = EVENT_STREAM_SCHEMA
-            response.headers = {
-                **headers.COMMON,
-                **headers.BY_STATUS.get(status, {}),
-            }
+            response.headers = headers.COMMON | headers.BY_STATUS.get(status, {})
             if status < "300":
                 for name in (getattr(item, "name", "") for item in self.parameters or ()):
                     response.headers |= headers.BY_PARAMETER.get(name, {})
@@ -200,15 +207,17 @@ class OperationWithAsOf(ApiOperation):
 
 
 @dataclass
-class OperationWithCsv(OperationWithAsOf):
-    """An operation with figures that can also be returned as CSV."""
+class OperationWithCsv(ApiOperation):
+    """An operation whose successful response can also be CSV; a subclass has the example."""
+
+    csv_example: ClassVar[str]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         responses: dict[str, Any] = self.responses or {}
         schema = Schema(type=OpenAPIType.STRING, max_length=2**31 - 1, pattern="^[a-z_]+(,|\r\n)")
         responses["200"].content["text/csv"] = OpenAPIMediaType(
-            schema=schema, examples={"sheet": Example(value=CSV_EXAMPLE)}
+            schema=schema, examples={"sheet": Example(value=self.csv_example)}
         )
 
 

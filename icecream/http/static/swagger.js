@@ -4,11 +4,16 @@ const applyTheme = () => document.documentElement.classList.toggle("dark-mode", 
 dark.addEventListener("change", applyTheme);
 applyTheme();
 
-SwaggerUIBundle({
-  url: new URL("../schema/openapi.json", document.currentScript.src).href,
-  dom_id: "#swagger",
-  deepLinking: true,
-  persistAuthorization: true,
-  tryItOutEnabled: true,
-  displayRequestDuration: true,
-});
+// "Try it out" calls the server that this page is from, under the name that the browser knows.
+const root = new URL("..", document.currentScript.src).href;
+fetch(`${root}schema/openapi.json`)
+  .then((response) => response.json())
+  .then((spec) =>
+    SwaggerUIBundle({
+      spec: { ...spec, servers: [{ url: root.slice(0, -1) }] },
+      dom_id: "#swagger",
+      deepLinking: true,
+      tryItOutEnabled: true,
+      displayRequestDuration: true,
+    }),
+  );

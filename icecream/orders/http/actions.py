@@ -1,9 +1,8 @@
 """Changes of an order after it is placed, over HTTP: cancel, pay again, refund."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import Controller, post
 from litestar.datastructures import State
@@ -11,32 +10,71 @@ from litestar.params import JSONBody
 from litestar.types import ASGIApp
 from msgspec import Meta, Struct
 
-from icecream import errors, fields, settings, states
+from icecream import constraints, errors, fields, settings, states
 from icecream.accounts import http as accounts_http
 from icecream.http import bodies, openapi
 from icecream.idempotency import http as idempotency_http
-from icecream.orders import actions
-from icecream.orders.http import responses
-from icecream.runtime import logs
+from icecream.orders import actions, ordered_lines
+from icecream.orders.http import requests, responses
+from icecream.orders.refunded_goods import RefundedGoods
 
-log = logging.getLogger(__name__)
 CANCEL_REFUSED = errors.InvalidTransition("failed", "canceled", states.ORDER["failed"])
 PAY_REFUSED = errors.InvalidTransition("canceled", "pending", states.ORDER["canceled"])
 REFUND_REFUSED = errors.InvalidTransition("pending", "refunded", states.ORDER["pending"])
 CANCELED_EXAMPLE = responses.DETAIL_EXAMPLE | {"status": "canceled", "actions": []}
+# A test compares it with the table's words.
+ReasonCode = Literal["melted", "missing", "damaged", "wrong-item", "other"]
 REFUNDING_EXAMPLE = responses.DETAIL_EXAMPLE | {"status": "refunding", "actions": ["cancel"]}
 
 
+class LineToRefund(fields.Body):
+    """A quantity of one flavor of the order, at the price of its line."""
+
+    quantity: requests.Quantity
+    flavor: requests.Flavor
+
+
 class NewRefund(fields.Body):
-    """The amount to refund, in minor units, and the reason; no `amount` means all that is left."""
+    """The reason, and an `amount` in minor units, or `lines`; without both, all that is left.
+
+    `restock` puts the goods of the lines back into the stock. Without lines, it puts all goods back
+    that were not refunded, together with a refund of all that is left.
+    """
 
     reason: fields.ShownReason
+    internal_note: fields.InternalNote | None = None
     amount: Annotated[int, Meta(ge=1, le=responses.MAX_TOTAL, examples=[250])] | None = None
+    reason_code: Annotated[ReasonCode, Meta(examples=["melted"])] | None = None
+    lines: (
+        Annotated[
+            list[LineToRefund],
+            Meta(
+                min_length=1,
+                max_length=ordered_lines.MAX_LINES,
+                examples=[[{"quantity": 1, "flavor": 1}]],
+            ),
+        ]
+        | None
+    ) = None
+    restock: bool = False
 
     def __post_init__(self) -> None:
-        self.reason = fields.strip_text("reason", self.reason)
+        fields.strip_texts(self, "reason", "internal_note")
         if self.amount is not None:
             fields.require_chargeable("amount", self.amount)
+            if self.lines is not None:
+                raise constraints.InvalidValue("amount", "cannot be combined with lines")
+            if self.restock:
+                raise constraints.InvalidValue("restock", "cannot be combined with amount")
+        chosen = [line.flavor for line in self.lines or ()]
+        if len(set(chosen)) < len(chosen):
+            raise constraints.InvalidValue("lines", "must name each flavor once")
+
+    @property
+    def goods(self) -> RefundedGoods:
+        """The goods that the refund is about."""
+        lines = [(line.flavor, line.quantity) for line in self.lines or ()]
+        return RefundedGoods(self.reason_code, lines, self.restock)
 
 
 class OrderChange(Struct):
@@ -55,6 +93,7 @@ class OrderActions(Controller):
 
     @post(
         "/cancel",
+        opt=accounts_http.FOR_ORDERS,
         **openapi.operation(
             "cancelOrder",
             "Cancel an order",
@@ -63,6 +102,8 @@ class OrderActions(Controller):
             errors.NotFound(),
             *openapi.IDEMPOTENCY_KEY_REFUSALS,
             CANCEL_REFUSED,
+            errors.AlreadyPacked("The order is packed.", fulfilment="packed"),
+            errors.AlreadyRestocked(),
             also=openapi.success(202, responses.OrderDetail, REFUNDING_EXAMPLE),
         ),
     )
@@ -76,8 +117,8 @@ class OrderActions(Controller):
         """Cancel an order: the paid amount is refunded, and then the stock is released.
 
         200: the order is canceled. 202: it will be canceled when its payment or its refund has
-        ended. Canceling a canceled order has no effect. With an `Idempotency-Key`, the same request
-        is carried out once.
+        ended. Canceling a canceled order has no effect. An order that is packed, delivered or
+        returned cannot be canceled: it can be refunded.
         """
         await responses.get_order(order, user=request.user)
         stage = partial(actions.cancel_order, order, by=request.user.id)
@@ -85,6 +126,7 @@ class OrderActions(Controller):
 
     @post(
         "/pay",
+        opt=accounts_http.FOR_ORDERS,
         **openapi.operation(
             "payOrder",
             "Pay an order again",
@@ -108,8 +150,7 @@ class OrderActions(Controller):
     ) -> ASGIApp:
         """Charge a failed order again; its stock is reserved again.
 
-        200: the order is already paid. 202: its payment is in progress. With an `Idempotency-Key`,
-        a repeated request does not start another attempt.
+        200: the order is already paid. 202: its payment is in progress.
         """
         await responses.get_order(order, user=request.user)
         needs_method = settings.load().needs_payment_method
@@ -118,6 +159,7 @@ class OrderActions(Controller):
 
     @post(
         "/refund",
+        opt=accounts_http.FOR_ORDERS,
         guards=[accounts_http.require_staff],
         **openapi.operation(
             "refundOrder",
@@ -131,6 +173,10 @@ class OrderActions(Controller):
             REFUND_REFUSED,
             errors.RefundInProgress(),
             errors.RefundTooLarge("Only 2.50 EUR is left.", left=250),
+            errors.RefundedQuantityTooLarge(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
+            errors.ValidationFailed(
+                "/lines/0/flavor", "unknown-line", "The order has no line of flavor 3."
+            ),
             status=202,
         ),
     )
@@ -142,15 +188,23 @@ class OrderActions(Controller):
         state: State,
         idempotency_key: openapi.IdempotencyKeyHeader = None,
     ) -> ASGIApp:
-        """Refund part of the paid amount, or all that is left. For staff. Stock does not change.
+        """Refund part of the paid amount, some lines, or all that is left. For staff.
+
+        Stock does not change unless `restock` puts the goods back. A `reason_code` says in one word
+        what was wrong.
 
         A canceled order can be refunded if its refund failed after it had succeeded.
-
-        With an `Idempotency-Key`, a repeated request gets the same response, for 7 days, and makes
-        no second refund.
         """
         user = request.user.id
-        stage = partial(actions.refund_order, order, data.amount, reason=data.reason, by=user)
+        stage = partial(
+            actions.refund_order,
+            order,
+            data.amount,
+            reason=data.reason,
+            by=user,
+            internal_note=data.internal_note,
+            goods=data.goods,
+        )
         return await _change(order, stage, request, state, idempotency_key, body=data)
 
 
@@ -172,8 +226,6 @@ async def _change(
     changed, headers = await idempotency_http.answer_once(
         key, request, work, OrderChange, body=body
     )
-    if changed.payments:
-        with logs.log_errors(log, "The notification of the workers after a change"):
-            await state.notify_workers(changed.payments)
+    await state.notify_workers(changed.payments)
     view = await responses.get_order(changed.order_id, user=request.user)
     return bodies.JsonResponse(view, headers, status=200 if view.status == done else 202)

@@ -2,6 +2,8 @@
 
 import re
 from datetime import UTC, date, datetime
+from functools import reduce
+from operator import or_
 from typing import Annotated
 
 import msgspec
@@ -9,14 +11,14 @@ from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import Parameter, QueryParameter
 from msgspec import Meta, Struct
 from piccolo.columns import Column
-from piccolo.columns.combination import Or, Where
+from piccolo.columns.combination import Or, Where, WhereRaw
 
-from icecream import constraints, errors, fields, states
-from icecream.accounts import tokens
+from icecream import constraints, fields, states
+from icecream.accounts import http as accounts_http
 from icecream.database import shared_reads
 from icecream.http import bodies, pagination
 from icecream.orders.http import responses
-from icecream.tables import MAX_REFERENCE_LENGTH, Event, Order, OrderLine, User
+from icecream.tables import MAX_REFERENCE_LENGTH, Event, Order, OrderLine
 
 # The sort keys of lists. Order ids increase in the order of arrival.
 SORT_COLUMNS: dict[str, Column] = {"id": Order.id, "total": Order.total}
@@ -24,17 +26,25 @@ SORT_COLUMNS: dict[str, Column] = {"id": Order.id, "total": Order.total}
 # time in 1970.
 DATE_TIME_SCHEMA = {"format": "date-time", "maxLength": 35}
 AwareTime = Annotated[datetime, Meta(tz=True)]
-STATUS_SCHEMA = Schema(type=OpenAPIType.STRING, enum=list(states.ORDER))
-_USER_PATTERN = re.compile(r"all|[1-9][0-9]{0,9}")
+STATUS_SCHEMA = Schema(type=OpenAPIType.STRING, title="OrderStatus", enum=list(states.ORDER))
+FULFILMENT_SCHEMA = Schema(
+    type=OpenAPIType.STRING, title="FulfilmentState", enum=list(states.FULFILMENT)
+)
+# With literals: for a parameter, neither database can use the indexes of the states.
+_IN_STATE = {state: WhereRaw(f'"orders"."fulfilment" = \'{state}\'') for state in states.FULFILMENT}
+# The ids of the orders of a period are near each other, but do not follow the times exactly: an
+# imported order is older than its neighbors. A list by id would read all orders before the period,
+# and after it. So the index of times finds the first and the last id, unless there are more orders.
+MAX_BOUNDED_ORDERS = 10_000
 SORT_ORDERS = tuple(sign + name for name in SORT_COLUMNS for sign in ("", "-"))
 
 
 class OrderFilter(Struct, frozen=True):
     """A filter and a sort order for lists of orders; None means no filter.
 
-    `user` is an id, or None for all users. `status` holds one or several statuses, or none for any.
-    `created_from` is inclusive, `created_to` is exclusive. `updated_from`: something happened to
-    the order at this time or later.
+    `user` is an id, or None for all users. `status` and `fulfilment` hold one or several states, or
+    none for any. `created_from` is inclusive, `created_to` is exclusive. `updated_from`: something
+    happened to the order at this time or later.
     """
 
     user: int | None
@@ -45,6 +55,7 @@ class OrderFilter(Struct, frozen=True):
     flavor: int | None = None
     reference: str | None = None
     delivery_date: date | None = None
+    fulfilment: tuple[str, ...] = ()
     sort: str = "id"
 
     @property
@@ -103,17 +114,24 @@ def parse_filter(
             description="Only orders to be delivered on this day.",
         ),
     ] = None,
+    fulfilment: Annotated[
+        list[str] | None,
+        QueryParameter(
+            schema_extra={"items": FULFILMENT_SCHEMA, "max_items": len(states.FULFILMENT)},
+            description="Only orders in this state of fulfilment; repeat it for several.",
+        ),
+    ] = None,
     user: Annotated[
         str | None,
         Parameter(
-            schema_extra={"pattern": f"^({_USER_PATTERN.pattern})$", "maxLength": 10},
+            schema_extra=accounts_http.USER_SCHEMA,
             description="For staff: the orders of this user id, or of `all` users.",
         ),
     ] = None,
     sort: Annotated[
         str | None,
         Parameter(
-            schema_extra={"enum": list(SORT_ORDERS)},
+            schema_extra={"title": "OrderSort", "enum": list(SORT_ORDERS)},
             description="The sort key; `-` sorts from the largest to the smallest.",
         ),
     ] = None,
@@ -123,7 +141,7 @@ def parse_filter(
     if not request.scope["query_string"]:
         return OrderFilter(request.user.id)
     return OrderFilter(
-        user=_parse_user(user, request.user),
+        user=accounts_http.parse_user(user, request.user, of="orders"),
         status=pagination.parse_choices("status", status, states.ORDER),
         created_from=_parse_time("created_from", created_from),
         created_to=_parse_time("created_to", created_to),
@@ -131,6 +149,7 @@ def parse_filter(
         flavor=flavor,
         reference=_parse_reference(reference),
         delivery_date=pagination.parse_day("delivery_date", delivery_date),
+        fulfilment=pagination.parse_choices("fulfilment", fulfilment, states.FULFILMENT),
         sort=pagination.parse_choice("sort", sort, SORT_ORDERS) or "id",
     )
 
@@ -154,19 +173,9 @@ def _parse_reference(text: str | None) -> str | None:
     return text
 
 
-def _parse_user(user: str | None, caller: User) -> int | None:
-    if user is None or user == str(caller.id):
-        return caller.id
-    if not _USER_PATTERN.fullmatch(user) or (user != "all" and int(user) > tokens.MAX_USER_ID):
-        raise pagination.invalid_parameter("user", "must be an id, or all")
-    if not caller.admin:
-        raise errors.Forbidden("Only staff may see the orders of other users.")
-    return None if user == "all" else int(user)
-
-
 async def count_orders(order_filter: OrderFilter) -> int:
     """Return the number of matching orders."""
-    number: int = await Order.count().where(*_conditions(order_filter))
+    number: int = await Order.count().where(*conditions(order_filter))
     return number
 
 
@@ -174,7 +183,7 @@ async def read_page(
     order_filter: OrderFilter, after: pagination.Cursor | None, limit: int
 ) -> pagination.Page:
     """Return at most `limit` orders after a place, in one query."""
-    query = Order.select(*responses.ORDER_COLUMNS).where(*_conditions(order_filter))
+    query = Order.select(*responses.ORDER_COLUMNS).where(*conditions(order_filter))
     if after is not None:
         query = query.where(_after_place(order_filter, after))
     keys = [Order.id] if order_filter.key is Order.id else [order_filter.key, Order.id]
@@ -189,19 +198,21 @@ SHARED_PAGES = shared_reads.SharedReads[
 ](lambda key: read_page(*key))
 
 
-def _conditions(order_filter: OrderFilter) -> list[Where]:
+def conditions(order_filter: OrderFilter) -> list[Where | WhereRaw | Or]:
+    """Return the conditions of a filter."""
     columns = {
         Order.user: order_filter.user,
         Order.reference: order_filter.reference,
         Order.delivery_date: order_filter.delivery_date,
     }
-    found = [column == value for column, value in columns.items() if value is not None]
+    found: list[Where | WhereRaw | Or] = [
+        column == value for column, value in columns.items() if value is not None
+    ]
     if order_filter.status:
         found.append(Order.status.is_in(list(order_filter.status)))
-    if order_filter.created_from is not None:
-        found.append(Order.created_at >= order_filter.created_from)
-    if order_filter.created_to is not None:
-        found.append(Order.created_at < order_filter.created_to)
+    if order_filter.fulfilment:
+        found.append(reduce(or_, (_IN_STATE[state] for state in order_filter.fulfilment)))
+    found += _period_conditions(order_filter)
     if order_filter.flavor is not None:
         lines = OrderLine.select(OrderLine.order).where(OrderLine.flavor == order_filter.flavor)
         found.append(Order.id.is_in(lines))
@@ -209,6 +220,27 @@ def _conditions(order_filter: OrderFilter) -> list[Where]:
         events = Event.select(Event.order).where(Event.at >= order_filter.updated_from)
         found.append(Order.id.is_in(events))
     return found
+
+
+def _period_conditions(order_filter: OrderFilter) -> list[Where | WhereRaw]:
+    """Return the conditions of the time of placing, and the bounds of the ids of these orders."""
+    columns = {">=": order_filter.created_from, "<": order_filter.created_to}
+    times = {sign: time for sign, time in columns.items() if time is not None}
+    if not times:
+        return []
+    period = " AND ".join(f'"orders"."created_at" {sign} {{}}' for sign in times)
+    # Nothing is after the newest order.
+    last = [("<=", "max", fields.MAX_ID)] if "<" in times else []
+    bounds = [
+        WhereRaw(
+            f'"orders"."id" {sign} (SELECT CASE WHEN count(*) <= {MAX_BOUNDED_ORDERS}'
+            f' THEN {function}("id") ELSE {otherwise} END FROM (SELECT "id" FROM "orders"'
+            f' WHERE {period} ORDER BY "created_at" LIMIT {MAX_BOUNDED_ORDERS + 1}) "placed")',
+            *times.values(),
+        )
+        for sign, function, otherwise in [(">=", "min", 0), *last]
+    ]
+    return [WhereRaw(period, *times.values()), *bounds]
 
 
 def _after_place(order_filter: OrderFilter, after: pagination.Cursor) -> Or | Where:

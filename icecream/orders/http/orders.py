@@ -7,17 +7,18 @@ from typing import Annotated
 from litestar import Controller, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
-from litestar.params import HeaderParameter, JSONBody
+from litestar.params import HeaderParameter, JSONBody, QueryParameter
 from litestar.types import ASGIApp
 from msgspec import to_builtins
 from msgspec.structs import asdict
 
 from icecream import errors, settings
+from icecream.accounts import http as accounts_http
 from icecream.catalogue import inventory
 from icecream.feed import waiting
 from icecream.http import bodies, openapi, pagination
 from icecream.idempotency import http as idempotency_http
-from icecream.orders.http import filters, requests, responses
+from icecream.orders.http import csv_export, filters, requests, responses
 
 LINE_REFUSALS = (
     errors.ValidationFailed(
@@ -25,6 +26,7 @@ LINE_REFUSALS = (
     ),
     errors.InsufficientStock(lines=[{"flavor": 1, "quantity": 3, "available": 2}]),
 )
+FORMATS = ("json", "csv")
 METHOD_REQUIRED = errors.PaymentMethodRequired()
 
 
@@ -36,6 +38,7 @@ class Orders(Controller):
 
     @post(
         "/orders",
+        opt=accounts_http.FOR_ORDERS,
         **openapi.operation(
             "placeOrder",
             "Place an order",
@@ -65,9 +68,8 @@ class Orders(Controller):
     ) -> ASGIApp:
         """Place an order for one or several flavors. The payment follows in the background.
 
-        With an `Idempotency-Key`, a repeated request gets the same response, for 7 days, and places
-        no second order. With `Prefer: wait=N` (at most 30), the response follows when the order is
-        paid or failed, or after N seconds, and contains the `order`.
+        With `Prefer: wait=N` (at most 30), the response follows when the order is paid or failed,
+        or after N seconds, and contains the `order`.
         """
         user, seconds = request.user, waiting.parse_wait_preference(prefer)
         key = idempotency_http.read_key(idempotency_key, request, data)
@@ -89,6 +91,7 @@ class Orders(Controller):
 
     @post(
         "/orders/quote",
+        opt=accounts_http.FOR_ORDERS,
         **openapi.operation(
             "quoteOrder",
             "Get a quote",
@@ -100,11 +103,11 @@ class Orders(Controller):
     )
     async def quote_order(self, data: JSONBody[requests.NewOrder]) -> responses.Quote:
         """Get the price of an order, or the reason why it would be refused. Nothing is stored."""
-        now, ordered = datetime.now(UTC), await data.read_lines()
-        data.details.require_possible_date(now)
+        ordered = await data.read_lines()
+        data.details.require_possible_date(datetime.now(UTC))
         stock = await inventory.read_stock(ordered.quantities)
         try:
-            stock.require_allowed(ordered.quantities, now.date())
+            stock.require_allowed(ordered.quantities, settings.today())
             lines = stock.reserve(ordered.quantities)
         except inventory.LineRefused as error:
             raise ordered.explain(error) from None
@@ -157,6 +160,7 @@ class Orders(Controller):
             [responses.ORDER_EXAMPLE],
             pagination.INVALID_CURSOR,
             errors.Forbidden("Only staff may see the orders of other users."),
+            kind=csv_export.ListOperation,
         ),
     )
     async def list_orders(
@@ -166,12 +170,23 @@ class Orders(Controller):
         limit: pagination.Limit = None,
         after: pagination.After = None,
         count: pagination.Count = None,
+        format_: Annotated[
+            str | None,
+            QueryParameter(
+                name="format",
+                schema_extra={"title": "FileFormat", "enum": list(FORMATS)},
+                description="`csv`: the whole answer as a file for spreadsheets.",
+            ),
+        ] = None,
     ) -> ASGIApp:
         """List your orders, oldest first: all of them, or one page with `limit`.
 
-        `/api/orders/` and `/api/my-orders/` return the same. Each page except the last one has a
-        `Link` to the next page (RFC 8288).
+        `/api/orders/` and `/api/my-orders/` return the same.
         """
+        if pagination.parse_choice("format", format_, FORMATS) == "csv":
+            csv_export.require_whole_list(request.query_params)
+            file = await csv_export.stream_orders(order_filter, "orders.csv")
+            return file.to_asgi_response(None, request)
 
         async def read(start: pagination.Cursor | None, most: int) -> pagination.Page:
             return await filters.SHARED_PAGES.read((order_filter, start, most))

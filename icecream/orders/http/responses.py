@@ -1,7 +1,7 @@
 """Orders as their customers see them, one or many."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -10,7 +10,8 @@ from piccolo.query import Select
 
 from icecream import database, errors, fields, states
 from icecream.orders import placing
-from icecream.payments import balances, decline_codes
+from icecream.orders.ordered_lines import MAX_LINES
+from icecream.payments import balances, decline_codes, refunded_lines
 from icecream.tables import (
     MAX_NOTE_LENGTH,
     MAX_PRICE,
@@ -23,35 +24,35 @@ from icecream.tables import (
     User,
 )
 
-# The maximum number of flavors in one order.
-MAX_LINES = 100
 MAX_TOTAL = MAX_LINES * MAX_QUANTITY * MAX_PRICE
 Quantity = Annotated[int, Meta(ge=1, le=MAX_LINES * MAX_QUANTITY)]
-Amount = Annotated[int, Meta(ge=0, le=MAX_TOTAL, description="In minor units, such as cents.")]
-
-# Documented, not validated: values of the database are always shown.
-Reference = Annotated[
-    str,
-    Meta(
-        description="The customer's own number of the order.",
-        extra_json_schema={"maxLength": MAX_REFERENCE_LENGTH, "pattern": r"\S"},
-    ),
+Amount = Annotated[
+    int, Meta(ge=0, le=MAX_TOTAL, description="In minor units, such as cents.", title="Total")
 ]
-Note = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_NOTE_LENGTH, "pattern": r"\S"})]
+
+Reference = Annotated[
+    str, fields.shown_text(MAX_REFERENCE_LENGTH, "The customer's own number of the order.")
+]
+Note = Annotated[str, fields.shown_text(MAX_NOTE_LENGTH)]
 
 
 class LineView(Struct):
-    """A quantity of a flavor, at the price when the order was placed."""
+    """A quantity of a flavor, at the price when the order was placed.
+
+    `refunded_quantity` is there if refunds were about some of it, in the details of an order.
+    """
 
     flavor: fields.Id
     quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
     unit_price: Annotated[int, Meta(ge=0, le=MAX_PRICE)]
+    refunded_quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)] | UnsetType = UNSET
 
 
 class OrderView(Struct):
     """An order: `pending` until its payment has ended, then `paid` or `failed`.
 
-    `quantity` is the sum of all lines. `flavor` is null if there is more than one line.
+    `fulfilment` says where the goods are. `quantity` is the sum of all lines. `flavor` is null if
+    there is more than one line.
     """
 
     id: fields.Id
@@ -66,17 +67,33 @@ class OrderView(Struct):
     currency: fields.Currency
     reference: Reference | None
     note: Note | None
-    delivery_date: Annotated[date, Meta(extra_json_schema={"maxLength": 10})] | None
+    delivery_date: fields.Day | None
+    fulfilment: fields.Fulfilment
+
+
+class RefundedLine(Struct):
+    """A quantity of a flavor that a refund is about."""
+
+    flavor: fields.Id
+    quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
 
 
 class Happening(Struct):
-    """An entry in an order's history; `by` is the id of a user, or null for the service."""
+    """An entry in an order's history; `by` is the id of a user, or null for the service.
 
-    type: fields.Word
+    A refund of lines names them, and whether their goods were `restocked`. Only staff see an
+    `internal_note`.
+    """
+
+    type: Annotated[str, fields.words("HistoryEventType", states.EVENTS)]
     at: fields.Timestamp
     by: fields.Id | None
     reason: fields.Text | UnsetType = UNSET
     amount: Amount | UnsetType = UNSET
+    reason_code: fields.RefundReason | UnsetType = UNSET
+    lines: list[RefundedLine] | UnsetType = UNSET
+    restocked: bool | UnsetType = UNSET
+    internal_note: fields.Text | UnsetType = UNSET
 
 
 class OrderDetail(OrderView):
@@ -88,7 +105,7 @@ class OrderDetail(OrderView):
 
     cancel_requested: bool
     actions: Annotated[
-        list[Annotated[str, Meta(extra_json_schema={"enum": list(states.ACTIONS)})]],
+        list[Annotated[str, fields.words("Action", states.ACTIONS)]],
         Meta(max_length=len(states.ACTIONS)),
     ]
     history: list[Happening]
@@ -119,10 +136,11 @@ class Step(Struct, rename={"sources": "from", "goal": "to"}):
 
 
 class StateTable(Struct):
-    """The allowed transitions of orders and payments, and the actions of users."""
+    """The allowed transitions of orders, payments and fulfilment, and the actions of users."""
 
     order: Mapping[str, tuple[fields.Word, ...]]
     payment: Mapping[str, tuple[fields.Word, ...]]
+    fulfilment: Mapping[str, tuple[fields.Word, ...]]
     actions: dict[str, Step]
 
 
@@ -142,6 +160,7 @@ ORDER_EXAMPLE = {
     "reference": "PO-1207",
     "note": "Please ring at the back door.",
     "delivery_date": "2025-05-16",
+    "fulfilment": "unfulfilled",
 }
 HISTORY_EXAMPLE = [{"type": "placed", "at": ORDER_EXAMPLE["created_at"], "by": 1}]
 DETAIL_EXAMPLE = ORDER_EXAMPLE | {
@@ -153,6 +172,7 @@ QUOTE_EXAMPLE = {name: ORDER_EXAMPLE[name] for name in Quote.__struct_fields__}
 STATE_TABLE = StateTable(
     order=states.ORDER,
     payment=states.PAYMENT,
+    fulfilment=states.FULFILMENT,
     actions={name: Step(*action) for name, action in states.ACTIONS.items()},
 )
 ORDER_COLUMNS = (
@@ -166,6 +186,7 @@ ORDER_COLUMNS = (
     Order.reference,
     Order.note,
     Order.delivery_date,
+    Order.fulfilment,
     Order.cancel_requested,
 )
 LINE_COLUMNS = (OrderLine.flavor, OrderLine.quantity, OrderLine.unit_price)
@@ -210,13 +231,25 @@ async def get_order(order: int, *, user: User) -> OrderDetail:
     if not found or not (user.admin or found[0][0].user == user.id):
         raise errors.NotFound
     ((view, cancel_requested),) = found
+    history = await _history(order, with_notes=user.admin)
+    actions = await _actions(view, cancel_requested, user)
+    if any(happening.lines for happening in history):
+        await _add_refunded_quantities(view)
+    if "cancel" in actions and any(happening.restocked is True for happening in history):
+        actions.remove("cancel")
     return OrderDetail(
         **{name: getattr(view, name) for name in OrderView.__struct_fields__},
         cancel_requested=cancel_requested and view.status != "canceled",
         failure=await _failure(order) if view.status == "failed" else None,
-        actions=await _actions(view, cancel_requested, user),
-        history=await _history(order),
+        actions=actions,
+        history=history,
     )
+
+
+async def _add_refunded_quantities(order: OrderView) -> None:
+    refunded = (await refunded_lines.read_quantities([order.id])).get(order.id, Counter())
+    for line in order.lines:
+        line.refunded_quantity = refunded.get(line.flavor) or UNSET
 
 
 async def _failure(order: int) -> decline_codes.Failure:
@@ -232,7 +265,7 @@ async def _actions(order: OrderView, cancel_requested: bool, user: User) -> list
     if user.admin and await balances.has_money_left(order):
         return ["refund"]
     excluded = set()
-    if cancel_requested:
+    if cancel_requested or order.fulfilment != states.CANCELABLE_FULFILMENT:
         excluded.add("cancel")
     if not user.admin:
         excluded.add("refund")
@@ -243,7 +276,7 @@ async def _actions(order: OrderView, cancel_requested: bool, user: User) -> list
     ]
 
 
-async def _history(order: int) -> list[Happening]:
+async def _history(order: int, *, with_notes: bool) -> list[Happening]:
     rows = (
         await Event.select(Event.type, Event.at, Event.by, Event.payload)
         .where(Event.order == order)
@@ -257,6 +290,10 @@ async def _history(order: int) -> list[Happening]:
             by=row["by"],
             reason=row["payload"].get("reason") or UNSET,
             amount=row["payload"].get("amount", UNSET),
+            reason_code=row["payload"].get("reason_code", UNSET),
+            lines=[RefundedLine(**line) for line in row["payload"].get("lines", ())] or UNSET,
+            restocked=row["payload"].get("restocked", UNSET),
+            internal_note=(with_notes and row["payload"].get("internal_note")) or UNSET,
         )
         for row in rows
     ]

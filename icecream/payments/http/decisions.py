@@ -1,6 +1,5 @@
 """The decisions of staff about parked payments, over HTTP."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated
@@ -18,9 +17,7 @@ from icecream.idempotency import http as idempotency_http
 from icecream.payments import decline_codes, manual_review
 from icecream.payments.http import methods as methods_http
 from icecream.payments.http.payments import EXAMPLE, PAYMENT_REFUSALS, PaymentView, get_payment
-from icecream.runtime import logs
 
-log = logging.getLogger(__name__)
 DECISION_REFUSALS = (
     *PAYMENT_REFUSALS,
     *openapi.BODY_REFUSALS,
@@ -30,22 +27,24 @@ DECISION_REFUSALS = (
 
 
 class Why(fields.Body):
-    """The reason for a decision; it is stored in the order's history."""
+    """The reason for a decision, and a note; both are stored in the order's history."""
 
     reason: Annotated[fields.ShownReason, Meta(examples=["not in the provider's list"])]
+    internal_note: fields.InternalNote | None = None
 
     def __post_init__(self) -> None:
-        self.reason = fields.strip_text("reason", self.reason)
+        fields.strip_texts(self, "reason", "internal_note")
 
 
 class Retry(fields.Body):
-    """The reason for a retry, and the provider's reference of the payment, if known."""
+    """The reason for a retry, a note, and the provider's reference of the payment, if known."""
 
     reason: Annotated[fields.ShownReason, Meta(examples=["the provider is back"])]
+    internal_note: fields.InternalNote | None = None
     reference: methods_http.Reference | None = None
 
     def __post_init__(self) -> None:
-        self.reason = fields.strip_text("reason", self.reason)
+        fields.strip_texts(self, "reason", "internal_note")
         if self.reference is not None:
             self.reference = methods_http.validate_reference(self.reference)
 
@@ -78,6 +77,7 @@ class PaymentDecisions(Controller):
     path = "/api/payments"
     tags = ["Payments"]
     guards = [accounts_http.require_staff, bodies.require_exact_ids]
+    opt = accounts_http.FOR_ORDERS
 
     @post(
         "/{payment:int}/retry",
@@ -156,8 +156,7 @@ class PaymentDecisions(Controller):
     ) -> ASGIApp:
         """Accept a parked charge of another amount than requested, and refund it. For staff.
 
-        All that the provider `moved` is refunded. Then the order becomes `canceled`. With an
-        `Idempotency-Key`, a repeated request gets the same response, for 7 days.
+        All that the provider `moved` is refunded. Then the order becomes `canceled`.
         """
         decision = manual_review.refund_payment
         return await _decide(decision, request, payment, data, state, idempotency_key, status=202)
@@ -204,14 +203,13 @@ async def _decide(
     """Decide once, notify the workers of the next payments, and answer the payment."""
 
     async def work() -> DecisionResult:
-        return DecisionResult(
-            payment, await decision(payment, reason=data.reason, by=request.user.id)
+        staged = await decision(
+            payment, reason=data.reason, by=request.user.id, internal_note=data.internal_note
         )
+        return DecisionResult(payment, staged)
 
     decided, headers = await idempotency_http.answer_once(
         idempotency_key, request, work, DecisionResult, body=data
     )
-    if decided.staged:
-        with logs.log_errors(log, "The notification of the workers after a decision"):
-            await state.notify_workers(decided.staged)
+    await state.notify_workers(decided.staged)
     return bodies.JsonResponse(await get_payment(payment), headers, status)

@@ -25,12 +25,12 @@ COLUMNS = (
     Payment.first_sent_at,
     Payment.last_error,
     Payment.failure,
+    Payment.reason_code,
 )
-Kind = Annotated[str, Meta(extra_json_schema={"enum": list(states.PAYMENT_KINDS)})]
-PaymentState = Annotated[str, Meta(extra_json_schema={"enum": list(states.PAYMENT)})]
-Decision = Annotated[str, Meta(extra_json_schema={"enum": list(states.DECISIONS)})]
+Kind = Annotated[str, fields.words("PaymentKind", states.PAYMENT_KINDS)]
+PaymentState = Annotated[str, fields.words("PaymentState", states.PAYMENT)]
+Decision = Annotated[str, fields.words("Decision", states.DECISIONS)]
 Visible = Annotated[str, Meta(max_length=255, pattern=methods_http.VISIBLE_PATTERN)]
-Amount = Annotated[fields.NonNegativeInt, Meta(description="In minor units, such as cents.")]
 STAFF_ONLY = errors.Forbidden(accounts_http.STAFF_ONLY)
 PAYMENT_REFUSALS = (STAFF_ONLY, errors.NotFound())
 
@@ -38,9 +38,9 @@ PAYMENT_REFUSALS = (STAFF_ONLY, errors.NotFound())
 class PaymentView(Struct):
     """One attempt to move money. `unknown`: no definite answer yet. `parked`: needs a decision.
 
-    `failure` is the reason of a decline, `last_error` is the last error text of the provider.
+    `failure` is the reason of a decline, `last_error` the provider's last error text.
     `moved` is the amount that the provider moved, if it differs from the requested `amount`.
-    `actions` are the decisions that staff can make.
+    `actions` are the decisions that staff can make. `reason_code` says why staff refund goods.
     """
 
     id: fields.Id
@@ -48,8 +48,8 @@ class PaymentView(Struct):
     kind: Kind
     n: Annotated[fields.Id, Meta(description="The number of the attempt, for each kind.")]
     state: PaymentState
-    amount: Amount
-    moved: Amount | None
+    amount: fields.Amount
+    moved: fields.Amount | None
     currency: fields.Currency
     provider_key: Visible
     provider_ref: Visible | None
@@ -58,6 +58,7 @@ class PaymentView(Struct):
     last_error: fields.Text | None
     actions: Annotated[list[Decision], Meta(max_length=len(states.DECISIONS))]
     failure: decline_codes.Failure | None = None
+    reason_code: fields.RefundReason | None = None
 
 
 EXAMPLE = {
@@ -78,7 +79,8 @@ EXAMPLE = {
 }
 
 
-async def _read_payments(query: Select[Payment]) -> list[PaymentView]:
+async def read_payments(query: Select[Payment]) -> list[PaymentView]:
+    """Return the payments of a query of COLUMNS."""
     payments = []
     for row in await query:
         code = row.pop("failure")
@@ -96,7 +98,7 @@ async def get_payment(payment: int) -> PaymentView:
     Raises:
         errors.NotFound: there is no such payment.
     """
-    found = await _read_payments(Payment.select(*COLUMNS).where(Payment.id == payment))
+    found = await read_payments(Payment.select(*COLUMNS).where(Payment.id == payment))
     if not found:
         raise errors.NotFound
     return found[0]
@@ -127,7 +129,7 @@ class Payments(Controller):
             str | None,
             QueryParameter(
                 name="state",
-                schema_extra={"enum": list(states.PAYMENT)},
+                schema_extra={"title": "PaymentState", "enum": list(states.PAYMENT)},
                 description="Only payments in this state; `parked` ones need a decision.",
             ),
         ] = None,
@@ -138,17 +140,14 @@ class Payments(Controller):
         kind: Annotated[
             str | None,
             Parameter(
-                schema_extra={"enum": list(states.PAYMENT_KINDS)},
+                schema_extra={"title": "PaymentKind", "enum": list(states.PAYMENT_KINDS)},
                 description="Only payments of this kind.",
             ),
         ] = None,
         limit: pagination.Limit = None,
         after: pagination.After = None,
     ) -> ASGIApp:
-        """List all payments, oldest first, or one page of them with `limit`. For staff.
-
-        Each page except the last one has a `Link` to the next page (RFC 8288).
-        """
+        """List all payments, oldest first, or one page of them with `limit`. For staff."""
         pagination.parse_choice("state", state_, states.PAYMENT)
         pagination.parse_choice("kind", kind, states.PAYMENT_KINDS)
         filters = {Payment.state: state_, Payment.order: order, Payment.kind: kind}
@@ -157,7 +156,7 @@ class Payments(Controller):
         async def read(start: pagination.Cursor | None, most: int) -> pagination.Page:
             beyond = Payment.id > (start.id if start else 0)
             query = Payment.select(*COLUMNS).where(*conditions, beyond)
-            rows = await _read_payments(query.order_by(Payment.id).limit(most + 1))
+            rows = await read_payments(query.order_by(Payment.id).limit(most + 1))
             return pagination.encode_page(rows, most)
 
         return await pagination.list_response(request, read, limit=limit, after=after)

@@ -19,37 +19,21 @@ SALES = [{"flavor__name": "Choclate", "total_qty_ordered": 4}]
 DASHBOARD = {
     "from": "2025-05-01",
     "to": "2025-06-01",
+    "previous_from": "2025-03-31",
+    "previous_to": "2025-05-01",
+    "previous_until": "2025-04-30T10:30:00Z",
     "interval": "day",
+    "time_zone": "UTC",
     "currency": "EUR",
     "totals": FIGURES,
     "previous": FIGURES,
     "periods": [FIGURES | {"start": "2025-05-13"}],
     "flavors": [STOCKED],
     "outcomes": [{"status": "paid", "orders": 2, "total": 1000}],
-    "previous_outcomes": [{"status": "paid", "orders": 2, "total": 1000}],
-    "low_stock": [
-        {
-            "flavor": 1,
-            "name": "Vanilla",
-            "stock": 3,
-            "stock_days": 2.1,
-            "archived": False,
-            "low_stock_threshold": 6,
-        }
-    ],
+    "previous_outcomes": [],
+    "low_stock": [],
     "queue": QUEUE,
     "oldest_pending": WAITING,
-    "latest_orders": [
-        {
-            "id": 3,
-            "user": 2,
-            "username": "shop",
-            "quantity": 2,
-            "status": "pending",
-            "total": 500,
-            "refunded": 0,
-            "created_at": "2025-05-13T10:22:06.428877Z",
-        }
-    ],
+    "latest_orders": [],
     "parked_payments": [],
 }

@@ -1,7 +1,7 @@
-"""The parameters of a statistics query: days, status, interval and format."""
+"""The parameters of a statistics query: days, time zone, status, interval and format."""
 
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated
 
 from litestar.datastructures.headers import Accept
@@ -9,9 +9,9 @@ from litestar.params import QueryParameter
 from msgspec import Struct
 from msgspec.structs import replace
 
-from icecream import states
+from icecream import settings, states
 from icecream.http import bodies, pagination
-from icecream.reporting.reports import MAX_DAYS, DayRange
+from icecream.reporting.day_ranges import MAX_DAYS, DayRange
 from icecream.reporting.sales import INTERVALS, Span
 
 JSON = "application/json"
@@ -23,8 +23,8 @@ DEFAULT_PERIOD = "30d"
 Period = Annotated[
     str | None,
     QueryParameter(
-        schema_extra={"enum": list(PERIODS)},
-        description="A day or a month in UTC, or the last days including today; "
+        schema_extra={"title": "Period", "enum": list(PERIODS)},
+        description="A day or a month, or the last days including today; "
         f"{DEFAULT_PERIOD} by default.",
     ),
 ]
@@ -33,7 +33,7 @@ Since = Annotated[
     QueryParameter(
         name="from",
         schema_extra=pagination.DAY_SCHEMA,
-        description="Only orders placed on this UTC day or later, such as 2025-05-13.",
+        description="Only orders placed on this day or later, such as 2025-05-13.",
     ),
 ]
 Until = Annotated[
@@ -41,9 +41,21 @@ Until = Annotated[
     QueryParameter(
         name="to",
         schema_extra=pagination.DAY_SCHEMA,
-        description="Only orders placed before this UTC day.",
+        description="Only orders placed before this day.",
     ),
 ]
+TIME_ZONES = ("UTC", "installation")
+ZoneChoice = Annotated[
+    str | None,
+    QueryParameter(
+        schema_extra={"title": "TimeZoneChoice", "enum": list(TIME_ZONES)},
+        description="The time zone of the days: UTC by default, or that of the installation.",
+    ),
+]
+
+
+def _is_local(time_zone: str | None) -> bool:
+    return pagination.parse_choice("time_zone", time_zone, TIME_ZONES) == "installation"
 
 
 def _parse_span(since: str | None, until: str | None, *, latest: date | None = None) -> Span:
@@ -80,37 +92,49 @@ def parse_sales_query(
     status: Annotated[
         str | None,
         QueryParameter(
-            schema_extra={"enum": list(states.ORDER)}, description="Only orders in this status."
+            schema_extra={"title": "OrderStatus", "enum": list(states.ORDER)},
+            description="Only orders in this status.",
         ),
     ] = None,
     interval: Annotated[
         str | None,
         QueryParameter(
-            schema_extra={"enum": list(INTERVALS)}, description="Also return the figures by period."
+            schema_extra={"title": "Interval", "enum": list(INTERVALS)},
+            description="Also return the figures by period.",
         ),
     ] = None,
     format_: Annotated[
         str | None,
         QueryParameter(
             name="format",
-            schema_extra={"enum": list(MEDIA_TYPE_BY_FORMAT)},
-            description="Replaces the `Accept` header.",
+            schema_extra={"title": "FileFormat", "enum": list(MEDIA_TYPE_BY_FORMAT)},
+            description="`csv`: the whole answer as a file for spreadsheets.",
         ),
     ] = None,
+    time_zone: ZoneChoice = None,
 ) -> SalesQuery:
     """Parse the parameters of a sales query."""
-    accept = dict(request.scope["headers"]).get(b"accept", b"*/*")
     # Nearly all calls have no query, and must not pay for this.
     if not request.scope["query_string"]:
-        return UNFILTERED_CSV if _best_type(accept) == CSV else UNFILTERED
+        return UNFILTERED_CSV if wants_csv(request) else UNFILTERED
     span = _parse_span(since, until)
-    format_ = pagination.parse_choice("format", format_, MEDIA_TYPE_BY_FORMAT)
-    wanted = MEDIA_TYPE_BY_FORMAT[format_] if format_ else _best_type(accept)
+    status = pagination.parse_choice("status", status, states.ORDER)
     return SalesQuery(
-        span=replace(span, status=pagination.parse_choice("status", status, states.ORDER)),
+        span=replace(span, status=status, local=_is_local(time_zone)),
         interval=pagination.parse_choice("interval", interval, INTERVALS),
-        csv=wanted == CSV,
+        csv=wants_csv(request, format_),
     )
+
+
+def wants_csv(request: bodies.ApiRequest, format_: str | None = None) -> bool:
+    """Return whether a client wants CSV: its parameter `format`, or its `Accept` header, says so.
+
+    Raises:
+        errors.ValidationFailed: there is no such format.
+    """
+    if format_ := pagination.parse_choice("format", format_, MEDIA_TYPE_BY_FORMAT):
+        return MEDIA_TYPE_BY_FORMAT[format_] == CSV
+    return _best_type(dict(request.scope["headers"]).get(b"accept", b"*/*")) == CSV
 
 
 @lru_cache(maxsize=100)
@@ -121,42 +145,57 @@ def _best_type(accept: bytes) -> str:
     return best
 
 
-def find_period(name: str, today: date) -> DayRange:
+def find_period(name: str, today: date, *, local: bool = False) -> DayRange:
     """Return the days of a period; a month is compared with as many days of the month before."""
+    days = partial(DayRange, local=local)
     tomorrow, month = today + timedelta(1), today.replace(day=1)
     last_month = (month - timedelta(1)).replace(day=1)
     match name:
         case "today":
-            return DayRange(today, tomorrow)
+            return days(today, tomorrow)
         case "yesterday":
-            return DayRange(today - timedelta(1), today)
+            return days(today - timedelta(1), today)
         case "this-month":
             until = min(last_month + (tomorrow - month), month)
-            return DayRange(month, tomorrow, DayRange(last_month, until))
+            return days(month, tomorrow, days(last_month, until))
         case "last-month":
             before = (last_month - timedelta(1)).replace(day=1)
-            return DayRange(last_month, month, DayRange(before, last_month))
-    return DayRange(tomorrow - timedelta(DAYS_BY_PERIOD[name]), tomorrow)
+            return days(last_month, month, days(before, last_month))
+    return days(tomorrow - timedelta(DAYS_BY_PERIOD[name]), tomorrow)
 
 
 def parse_day_range(
     period: Period = None,
     since: Since = None,
     until: Until = None,
+    time_zone: ZoneChoice = None,
 ) -> DayRange:
-    """Parse the days that the dashboard shows."""
+    """Parse the days of the dashboard's figures."""
+    return _parse_day_range(period, since, until, local=_is_local(time_zone))
+
+
+def parse_local_day_range(
+    period: Period = None, since: Since = None, until: Until = None
+) -> DayRange:
+    """Parse the days that a page shows: those of the installation's time zone."""
+    return _parse_day_range(period, since, until, local=True)
+
+
+def _parse_day_range(
+    period: str | None, since: str | None, until: str | None, *, local: bool
+) -> DayRange:
     if period is not None and (since is not None or until is not None):
         raise pagination.invalid_parameter("period", "cannot be combined with from or to")
-    tomorrow = datetime.now(UTC).date() + timedelta(1)
+    tomorrow = datetime.now(settings.load().zone if local else UTC).date() + timedelta(1)
     if since is None:
         if until is not None:
             raise pagination.invalid_parameter("from", "is required together with to")
         name = pagination.parse_choice("period", period, PERIODS) or DEFAULT_PERIOD
-        return find_period(name, tomorrow - timedelta(1))
+        return find_period(name, tomorrow - timedelta(1), local=local)
     span = _parse_span(since, until, latest=tomorrow)
     assert span.since is not None
     assert span.until is not None
-    days = DayRange(span.since, span.until)
+    days = DayRange(span.since, span.until, local=local)
     if (days.until - days.since).days > MAX_DAYS:
         raise pagination.invalid_parameter("from", f"must be at most {MAX_DAYS} days before to")
     try:

@@ -1,5 +1,6 @@
 """Figures over HTTP: ordered quantities for all users, and all totals for staff."""
 
+from dataclasses import dataclass
 from datetime import UTC
 
 from litestar import Controller, get
@@ -13,10 +14,10 @@ from icecream.feed import events
 from icecream.http import bodies, openapi
 from icecream.reporting import csv_export, reports
 from icecream.reporting import sales as reporting_sales
+from icecream.reporting.day_ranges import DayRange
 from icecream.reporting.http import examples
 from icecream.reporting.http.parameters import SalesQuery, parse_day_range, parse_sales_query
 
-CSV = "text/csv; header=present; charset=utf-8"
 FILTERS_FOR_STAFF = "Only staff may use filters and see more than the ordered quantities."
 
 
@@ -38,17 +39,23 @@ def _respond(value: object, sheet: str | None, upto: events.LastEvent) -> bodies
     headers = _as_of_header(upto) | {"Vary": "Accept"}
     if sheet is None:
         return bodies.JsonResponse(value, headers)
-    headers["Content-Disposition"] = 'attachment; filename="stats.csv"'
-    return bodies.ReadyResponse(sheet.encode(), CSV, headers)
+    return bodies.CsvFile(sheet, "stats.csv", headers)
 
 
-async def _read_dashboard(days: reports.DayRange) -> bodies.ReadyResponse:
+async def _read_dashboard(days: DayRange) -> bodies.ReadyResponse:
     answer, upto = await reports.build_dashboard(days)
     return bodies.JsonResponse(answer, _as_of_header(upto))
 
 
 _SALES = shared_reads.SharedReads(_read_sales)
 _DASHBOARDS = shared_reads.SharedReads(_read_dashboard)
+
+
+@dataclass
+class SalesOperation(openapi.OperationWithAsOf, openapi.OperationWithCsv):
+    """An operation with sales figures."""
+
+    csv_example = "flavor__name,total_qty_ordered\r\nChoclate,4\r\n"
 
 
 class Stats(Controller):
@@ -67,7 +74,7 @@ class Stats(Controller):
             examples.SALES,
             errors.ValidationFailed("/to", "invalid", "to must be a later day than from."),
             errors.Forbidden(FILTERS_FOR_STAFF),
-            kind=openapi.OperationWithCsv,
+            kind=SalesOperation,
         ),
     )
     async def sales(
@@ -97,10 +104,10 @@ class Stats(Controller):
             kind=openapi.OperationWithAsOf,
         ),
     )
-    async def dashboard(self, days: NamedDependency[reports.DayRange]) -> ASGIApp:
-        """All data of the dashboard in one response, from one database snapshot; for staff.
+    async def dashboard(self, days: NamedDependency[DayRange]) -> ASGIApp:
+        """All data of the dashboard, from one database snapshot. For staff.
 
-        Sales of a `period`, or from one day (`from`) until before another (`to`), next to the same
-        number of days before; and the current state: low stock, the queue, the latest orders.
+        Sales of a `period`, or from one day (`from`) until before another (`to`), next to the days
+        before; and the current state.
         """
         return await _DASHBOARDS.read(days)

@@ -23,6 +23,7 @@ REDACTED = "[hidden]"
 SECRET_PATTERNS = re.compile(
     r"""
     \beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?              # our tokens
+    | \bice_[0-9a-f]{12}_\w+                       # API keys
     | \b(?:sk|rk)_(?:test|live)_\w+ | \bwhsec_\w+   # keys of the provider
     | \bpm_\w+ | \b(?:card|src|tok|ba)_(?=\w*\d)\w{8,}  # a payment method
     | \bpi_\w+_secret_\w+

@@ -25,7 +25,7 @@ async def test_signing_in_returns_a_pair_for_any_media_type(
         fields = {name: (None, value) for name, value in fields.items()}
     answer = await client.post("/api/token/", **{kind: fields})
     assert answer.status_code == 200
-    assert list(answer.json()) == ["access", "refresh"]
+    assert list(answer.json()) == ["access", "refresh", "expires_in"]
     headers = {"Authorization": f"Bearer {answer.json()['access']}"}
     assert (await client.get("/api/flavors/", headers=headers)).status_code == 200
 

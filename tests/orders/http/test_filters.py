@@ -204,6 +204,7 @@ async def test_pages_follow_their_links_to_the_end(customer: Caller, flavor: int
         (f"reference={'x' * 101}", "/reference"),
         ("reference=a%00b", "/reference"),
         ("reference=a%0A", "/reference"),
+        ("fulfilment=lost", "/fulfilment"),
         ("delivery_date=tomorrow", "/delivery_date"),
         ("delivery_date=2026-02-30", "/delivery_date"),
         ("delivery_date=", "/delivery_date"),
@@ -245,12 +246,15 @@ async def orders(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     await Event.update({Event.at: datetime(2100, 1, 1, tzinfo=UTC)}).where(
         Event.order == numbers[5]
     )
+    await Order.update({Order.fulfilment: "packed"}).where(Order.id.is_in(numbers[2:4]))
+    await Order.update({Order.fulfilment: "delivered"}).where(Order.id == numbers[4])
     start = datetime(2024, 2, 28, 23, 59, 59, tzinfo=UTC)
     for n, number in enumerate(numbers):
         await Order.update({Order.created_at: start + timedelta(hours=n)}).where(Order.id == number)
     yield {"numbers": numbers, "cheap": cheap, "dear": dear, "tomorrow": tomorrow}
     # Restore the date: the totals by day count these orders today.
-    await Order.update({Order.created_at: datetime.now(UTC)}).where(Order.id.is_in(numbers))
+    restored = {Order.created_at: datetime.now(UTC), Order.fulfilment: "unfulfilled"}
+    await Order.update(restored).where(Order.id.is_in(numbers))
 
 
 @pytest.mark.parametrize(
@@ -279,6 +283,10 @@ async def orders(customer: Caller) -> AsyncIterator[dict[str, Any]]:
         ("delivery_date={tomorrow}", [1, 2]),
         ("delivery_date={tomorrow}&reference=PO-1", [2]),
         ("delivery_date=2024-02-29", []),
+        ("fulfilment=packed", [2, 3]),
+        ("fulfilment=packed&fulfilment=delivered&sort=-id", [4, 3, 2]),
+        ("fulfilment=packed&status=paid", []),
+        ("fulfilment=returned", []),
         ("updated_from=2024-03-01T00:00:00Z", [0, 1, 2, 3, 4, 5]),
         ("updated_from=2100-01-01T00:00:00Z", [5]),
     ],
@@ -292,6 +300,46 @@ async def test_a_list_has_the_requested_orders_whole_and_by_page(
     assert whole == expected
     for limit in (1, 2, 4, 6, 7):
         assert await walk(customer, f"{path}&limit={limit}") == expected
+
+
+@pytest.mark.parametrize("limit", [1, 2, 10_000])
+async def test_ids_need_not_follow_the_times(
+    customer: Caller, orders: dict[str, Any], monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(filters, "MAX_BOUNDED_ORDERS", limit)
+    first, *others = orders["numbers"]
+    await Order.update({Order.created_at: datetime(2024, 3, 1, tzinfo=UTC)}).where(
+        Order.id == first
+    )
+    for query, expected in {
+        "created_from=2024-02-29T03:00:00Z": [first, *others[3:]],
+        "created_from=2024-03-01T00:00:00Z": [first],
+        "created_from=2024-02-29T02:00:00Z&created_to=2024-02-29T04:00:00Z": others[2:4],
+        "created_from=2025-01-01T00:00:00Z&created_to=2025-01-01T04:00:00Z": [],
+    }.items():
+        assert await walk(customer, f"/api/orders/?{query}&limit=2") == expected
+        descending = f"/api/orders/?{query}&limit=2&sort=-id"
+        assert await walk(customer, descending) == expected[::-1]
+
+
+@pytest.mark.only("sqlite")
+@pytest.mark.parametrize(
+    ("order_filter", "index"),
+    [
+        (filters.OrderFilter(None, created_from=datetime.now(UTC)), "orders_created_at"),
+        (filters.OrderFilter(1, created_from=datetime.now(UTC)), "orders_created_at"),
+        (filters.OrderFilter(None, fulfilment=("unfulfilled",)), "orders_unfulfilled"),
+        (filters.OrderFilter(None, fulfilment=("packed",)), "orders_packed"),
+    ],
+)
+async def test_a_list_finds_its_first_order_by_an_index(
+    opened: None, order_filter: filters.OrderFilter, index: str
+) -> None:
+    """On PostgreSQL, `peers/test_query_plans.py` looks at the lists."""
+    query = Order.select(Order.id).where(*filters.conditions(order_filter)).order_by(Order.id)
+    plan = str(await Order.raw("EXPLAIN QUERY PLAN {}", query.limit(2).querystrings[0]))
+    assert index in plan, plan
+    assert "SCAN orders'" not in plan and "B-TREE" not in plan, plan
 
 
 async def test_a_long_list_in_another_order_is_streamed_whole(

@@ -68,6 +68,7 @@ async def test_an_order_is_accepted_as_a_form_as_multipart_and_as_json(
         "reference": None,
         "note": None,
         "delivery_date": None,
+        "fulfilment": "unfulfilled",
     }
 
 
@@ -403,6 +404,7 @@ async def test_the_states_are_those_of_the_one_table(customer: Caller) -> None:
     assert table == {
         "order": {name: list(after) for name, after in states.ORDER.items()},
         "payment": {name: list(after) for name, after in states.PAYMENT.items()},
+        "fulfilment": {name: list(after) for name, after in states.FULFILMENT.items()},
         "actions": {
             name: {"from": list(action.sources), "to": action.goal}
             for name, action in states.ACTIONS.items()

@@ -88,6 +88,7 @@ async def test_a_payment_is_shown_with_the_allowed_decisions(
         "last_error": "The provider moved 9.00 EUR instead of 10.00 EUR.",
         "actions": ["retry", "release", "refund"],
         "failure": None,
+        "reason_code": None,
     }
     shown = (await lost.staff.get(lost.path)).json()
     assert (shown["moved"], shown["actions"]) == (None, ["retry", "release"])

@@ -1,0 +1,254 @@
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.move import Move
+from ...models.move_view import MoveView
+from ...models.problem import Problem
+from ...types import UNSET, Response, Unset
+
+
+def _get_kwargs(
+    *,
+    body: Move,
+    idempotency_key: str | Unset = UNSET,
+) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
+
+    _kwargs: dict[str, Any] = {
+        "method": "post",
+        "url": "/api/orders/fulfilment",
+    }
+
+    _kwargs["json"] = body.to_dict()
+
+    headers["Content-Type"] = "application/json"
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> MoveView | Problem | None:
+    if response.status_code == 200:
+        response_200 = MoveView.from_dict(response.json())
+
+        return response_200
+
+    if response.status_code == 400:
+        response_400 = Problem.from_dict(response.json())
+
+        return response_400
+
+    if response.status_code == 401:
+        response_401 = Problem.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = Problem.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 409:
+        response_409 = Problem.from_dict(response.json())
+
+        return response_409
+
+    if response.status_code == 413:
+        response_413 = Problem.from_dict(response.json())
+
+        return response_413
+
+    if response.status_code == 415:
+        response_415 = Problem.from_dict(response.json())
+
+        return response_415
+
+    if response.status_code == 422:
+        response_422 = Problem.from_dict(response.json())
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = Problem.from_dict(response.json())
+
+        return response_429
+
+    if response.status_code == 500:
+        response_500 = Problem.from_dict(response.json())
+
+        return response_500
+
+    if response.status_code == 503:
+        response_503 = Problem.from_dict(response.json())
+
+        return response_503
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[MoveView | Problem]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    *,
+    client: AuthenticatedClient | Client,
+    body: Move,
+    idempotency_key: str | Unset = UNSET,
+) -> Response[MoveView | Problem]:
+    """Pack, deliver or take back orders
+
+     Move up to 500 orders to a state of fulfilment. For staff.
+
+    All orders that can move do; each of the others is `refused` with a `code`: `not-found`,
+    `invalid-transition`, `not-paid` (only a paid order can be packed or delivered) or
+    `cancel-requested`. A repetition changes nothing: the orders are `unchanged`. Each step is
+    an event in the order's history.
+
+    Args:
+        idempotency_key (str | Unset):
+        body (Move): Orders, the state `to` which they move, and perhaps a reason and a note.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[MoveView | Problem]
+    """
+
+    kwargs = _get_kwargs(
+        body=body,
+        idempotency_key=idempotency_key,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    *,
+    client: AuthenticatedClient | Client,
+    body: Move,
+    idempotency_key: str | Unset = UNSET,
+) -> MoveView | Problem | None:
+    """Pack, deliver or take back orders
+
+     Move up to 500 orders to a state of fulfilment. For staff.
+
+    All orders that can move do; each of the others is `refused` with a `code`: `not-found`,
+    `invalid-transition`, `not-paid` (only a paid order can be packed or delivered) or
+    `cancel-requested`. A repetition changes nothing: the orders are `unchanged`. Each step is
+    an event in the order's history.
+
+    Args:
+        idempotency_key (str | Unset):
+        body (Move): Orders, the state `to` which they move, and perhaps a reason and a note.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        MoveView | Problem
+    """
+
+    return sync_detailed(
+        client=client,
+        body=body,
+        idempotency_key=idempotency_key,
+    ).parsed
+
+
+async def asyncio_detailed(
+    *,
+    client: AuthenticatedClient | Client,
+    body: Move,
+    idempotency_key: str | Unset = UNSET,
+) -> Response[MoveView | Problem]:
+    """Pack, deliver or take back orders
+
+     Move up to 500 orders to a state of fulfilment. For staff.
+
+    All orders that can move do; each of the others is `refused` with a `code`: `not-found`,
+    `invalid-transition`, `not-paid` (only a paid order can be packed or delivered) or
+    `cancel-requested`. A repetition changes nothing: the orders are `unchanged`. Each step is
+    an event in the order's history.
+
+    Args:
+        idempotency_key (str | Unset):
+        body (Move): Orders, the state `to` which they move, and perhaps a reason and a note.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[MoveView | Problem]
+    """
+
+    kwargs = _get_kwargs(
+        body=body,
+        idempotency_key=idempotency_key,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    *,
+    client: AuthenticatedClient | Client,
+    body: Move,
+    idempotency_key: str | Unset = UNSET,
+) -> MoveView | Problem | None:
+    """Pack, deliver or take back orders
+
+     Move up to 500 orders to a state of fulfilment. For staff.
+
+    All orders that can move do; each of the others is `refused` with a `code`: `not-found`,
+    `invalid-transition`, `not-paid` (only a paid order can be packed or delivered) or
+    `cancel-requested`. A repetition changes nothing: the orders are `unchanged`. Each step is
+    an event in the order's history.
+
+    Args:
+        idempotency_key (str | Unset):
+        body (Move): Orders, the state `to` which they move, and perhaps a reason and a note.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        MoveView | Problem
+    """
+
+    return (
+        await asyncio_detailed(
+            client=client,
+            body=body,
+            idempotency_key=idempotency_key,
+        )
+    ).parsed

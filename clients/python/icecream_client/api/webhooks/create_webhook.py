@@ -1,0 +1,230 @@
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.created_webhook_endpoint import CreatedWebhookEndpoint
+from ...models.new_webhook_endpoint import NewWebhookEndpoint
+from ...models.problem import Problem
+from ...types import Response
+
+
+def _get_kwargs(
+    *,
+    body: NewWebhookEndpoint,
+) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+
+    _kwargs: dict[str, Any] = {
+        "method": "post",
+        "url": "/api/webhooks",
+    }
+
+    _kwargs["json"] = body.to_dict()
+
+    headers["Content-Type"] = "application/json"
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> CreatedWebhookEndpoint | Problem | None:
+    if response.status_code == 201:
+        response_201 = CreatedWebhookEndpoint.from_dict(response.json())
+
+        return response_201
+
+    if response.status_code == 400:
+        response_400 = Problem.from_dict(response.json())
+
+        return response_400
+
+    if response.status_code == 401:
+        response_401 = Problem.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = Problem.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 409:
+        response_409 = Problem.from_dict(response.json())
+
+        return response_409
+
+    if response.status_code == 413:
+        response_413 = Problem.from_dict(response.json())
+
+        return response_413
+
+    if response.status_code == 415:
+        response_415 = Problem.from_dict(response.json())
+
+        return response_415
+
+    if response.status_code == 429:
+        response_429 = Problem.from_dict(response.json())
+
+        return response_429
+
+    if response.status_code == 500:
+        response_500 = Problem.from_dict(response.json())
+
+        return response_500
+
+    if response.status_code == 503:
+        response_503 = Problem.from_dict(response.json())
+
+        return response_503
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[CreatedWebhookEndpoint | Problem]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    *,
+    client: AuthenticatedClient | Client,
+    body: NewWebhookEndpoint,
+) -> Response[CreatedWebhookEndpoint | Problem]:
+    """Create a webhook endpoint
+
+     Have events sent to your URL, signed as in Standard Webhooks 1.0.0.
+
+    A customer gets the events of its own orders; staff get all events. The `secret` is shown
+    only in this response. The URL must be public and begin with `https://`.
+
+    Args:
+        body (NewWebhookEndpoint): A URL to which the events of your orders are sent; of all
+            orders, if you are staff.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[CreatedWebhookEndpoint | Problem]
+    """
+
+    kwargs = _get_kwargs(
+        body=body,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    *,
+    client: AuthenticatedClient | Client,
+    body: NewWebhookEndpoint,
+) -> CreatedWebhookEndpoint | Problem | None:
+    """Create a webhook endpoint
+
+     Have events sent to your URL, signed as in Standard Webhooks 1.0.0.
+
+    A customer gets the events of its own orders; staff get all events. The `secret` is shown
+    only in this response. The URL must be public and begin with `https://`.
+
+    Args:
+        body (NewWebhookEndpoint): A URL to which the events of your orders are sent; of all
+            orders, if you are staff.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        CreatedWebhookEndpoint | Problem
+    """
+
+    return sync_detailed(
+        client=client,
+        body=body,
+    ).parsed
+
+
+async def asyncio_detailed(
+    *,
+    client: AuthenticatedClient | Client,
+    body: NewWebhookEndpoint,
+) -> Response[CreatedWebhookEndpoint | Problem]:
+    """Create a webhook endpoint
+
+     Have events sent to your URL, signed as in Standard Webhooks 1.0.0.
+
+    A customer gets the events of its own orders; staff get all events. The `secret` is shown
+    only in this response. The URL must be public and begin with `https://`.
+
+    Args:
+        body (NewWebhookEndpoint): A URL to which the events of your orders are sent; of all
+            orders, if you are staff.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[CreatedWebhookEndpoint | Problem]
+    """
+
+    kwargs = _get_kwargs(
+        body=body,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    *,
+    client: AuthenticatedClient | Client,
+    body: NewWebhookEndpoint,
+) -> CreatedWebhookEndpoint | Problem | None:
+    """Create a webhook endpoint
+
+     Have events sent to your URL, signed as in Standard Webhooks 1.0.0.
+
+    A customer gets the events of its own orders; staff get all events. The `secret` is shown
+    only in this response. The URL must be public and begin with `https://`.
+
+    Args:
+        body (NewWebhookEndpoint): A URL to which the events of your orders are sent; of all
+            orders, if you are staff.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        CreatedWebhookEndpoint | Problem
+    """
+
+    return (
+        await asyncio_detailed(
+            client=client,
+            body=body,
+        )
+    ).parsed

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+T = TypeVar("T", bound="CustomerFigures")
+
+
+@_attrs_define
+class CustomerFigures:
+    """The figures of a customer.
+
+    Attributes:
+        quantity (int):
+        orders (int):
+        revenue (int): In minor units, such as cents.
+        refunds (int): In minor units, such as cents.
+        failure_rate (float | None):
+        user (int):
+        username (str):
+    """
+
+    quantity: int
+    orders: int
+    revenue: int
+    refunds: int
+    failure_rate: float | None
+    user: int
+    username: str
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        quantity = self.quantity
+
+        orders = self.orders
+
+        revenue = self.revenue
+
+        refunds = self.refunds
+
+        failure_rate: float | None
+        failure_rate = self.failure_rate
+
+        user = self.user
+
+        username = self.username
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "quantity": quantity,
+                "orders": orders,
+                "revenue": revenue,
+                "refunds": refunds,
+                "failure_rate": failure_rate,
+                "user": user,
+                "username": username,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        quantity = d.pop("quantity")
+
+        orders = d.pop("orders")
+
+        revenue = d.pop("revenue")
+
+        refunds = d.pop("refunds")
+
+        def _parse_failure_rate(data: object) -> float | None:
+            if data is None:
+                return data
+            return cast(float | None, data)
+
+        failure_rate = _parse_failure_rate(d.pop("failure_rate"))
+
+        user = d.pop("user")
+
+        username = d.pop("username")
+
+        customer_figures = cls(
+            quantity=quantity,
+            orders=orders,
+            revenue=revenue,
+            refunds=refunds,
+            failure_rate=failure_rate,
+            user=user,
+            username=username,
+        )
+
+        customer_figures.additional_properties = d
+        return customer_figures
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

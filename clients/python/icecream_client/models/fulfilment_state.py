@@ -1,0 +1,11 @@
+from enum import StrEnum
+
+
+class FulfilmentState(StrEnum):
+    DELIVERED = "delivered"
+    PACKED = "packed"
+    RETURNED = "returned"
+    UNFULFILLED = "unfulfilled"
+
+    def __str__(self) -> str:
+        return str(self.value)

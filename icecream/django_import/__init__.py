@@ -1,0 +1,1 @@
+"""The move from the original service, which kept its data with Django."""

@@ -1,0 +1,1 @@
+"""Fulfilment: packing, delivering and taking back the goods of orders, beside their payment."""

@@ -1,0 +1,1 @@
+"""Fulfilment over HTTP, for staff."""

@@ -1,0 +1,1 @@
+"""The comparison of the API with the one of the last release."""
