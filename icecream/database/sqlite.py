@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,19 @@ CHECKPOINT_INTERVAL_SECONDS = 0.2
 # After so many pages (16 MB) the writer pauses once, so that the log is completely copied. Then the
 # next commit begins at the start of the log, so that the log does not grow further.
 MAX_LOG_PAGES = 4000
+
+
+def format_time(value: datetime) -> str:
+    """Return a time as it is stored: as text with microseconds always, and in UTC if it has a zone.
+
+    SQLite compares times as text. Piccolo writes no microseconds at a whole second, so that the
+    same time in the two formats would not be equal.
+    """
+    value = value if value.tzinfo is None else value.astimezone(UTC)
+    return value.isoformat(" ", "microseconds")
+
+
+sqlite3.register_adapter(datetime, format_time)
 
 
 class DatabaseInUse(Exception):

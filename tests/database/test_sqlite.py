@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextvars import Context
+from datetime import UTC, datetime, timedelta, timezone
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from piccolo.querystring import QueryString
 
 from icecream import database
 from icecream.database import sqlite
@@ -89,3 +92,37 @@ async def test_no_copying_remains_after_a_stop(engine: sqlite.SQLite) -> None:
     await engine.stop()
     assert task.done()
     assert not size(f"{engine.path}-wal")
+
+
+@pytest.mark.parametrize("microsecond", [0, 1000, 120_000, 999_999])
+async def test_equal_times_are_equal_however_they_were_written(microsecond: int) -> None:
+    at = datetime(2026, 11, 30, 20, 0, 0, microsecond, UTC)
+    elsewhere = at.astimezone(timezone(timedelta(hours=-5)))
+    written_by_sql = "substr(strftime('%Y-%m-%d %H:%M:%f', {}), 1, 23) || {} || '+00:00'"
+    rest = f"{microsecond % 1000:03}"
+    exact = at.replace(microsecond=microsecond // 1000 * 1000).isoformat()
+    query = f"SELECT {{}} = {written_by_sql} AS is_equal"
+    for time in (at, elsewhere):
+        (row,) = await database.DB.run_querystring(QueryString(query, time, exact, rest))
+        assert row["is_equal"]
+
+
+async def test_a_migration_adds_microseconds_to_times_without_them(customer: Caller) -> None:
+    await database.DB.run_ddl(
+        "INSERT INTO job (kind, subject, run_at, tries) VALUES"
+        " ('charge', -1, '2020-01-01 10:00:00+00:00', 0),"
+        " ('charge', -2, '2020-01-01 10:00:00.500000+00:00', 0)"
+    )
+    user = f"WHERE id = {customer.user.id} RETURNING CAST(last_login AS text) AS at"
+    await database.DB.run_ddl(f"UPDATE users SET last_login = '2020-01-01 10:00:00' {user}")
+    module = import_module("piccolo_migrations.icecream_2026_11_30t20_00_00_000000")
+    await (await module.forwards()).run()
+    jobs = await database.DB.run_ddl(
+        "DELETE FROM job WHERE subject < 0 RETURNING CAST(run_at AS text) AS at"
+    )
+    users = await database.DB.run_ddl(f"UPDATE users SET active = active {user}")
+    assert sorted(row["at"] for row in jobs) == [
+        "2020-01-01 10:00:00.000000+00:00",
+        "2020-01-01 10:00:00.500000+00:00",
+    ]
+    assert [row["at"] for row in users] == ["2020-01-01 10:00:00.000000"]
