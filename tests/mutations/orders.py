@@ -58,8 +58,13 @@ MUTATIONS = [
         ),
         (
             "placing: closing does not wait for the notification of the workers",
-            "await asyncio.gather(*self._notifications)",
-            "pass",
+            "await self._notifier\n",
+            "pass\n",
+        ),
+        (
+            "placing: a payment during a notification is not in the next one",
+            "while self._staged:",
+            "if self._staged:",
         ),
     ),
     *at(

@@ -139,6 +139,24 @@ async def test_orders_that_arrive_together_are_one_batch_with_one_notification(
     await ledger.check()
 
 
+async def test_payments_during_a_notification_are_in_the_next_one(
+    customer: Caller, flavor: int
+) -> None:
+    notifications, sent = list[list[int]](), asyncio.Event()
+
+    async def notify(payments: list[int], customers: Sequence[int] = ()) -> None:
+        assert customers == [customer.user.id] * len(payments)
+        notifications.append(payments)
+        await sent.wait()
+
+    placer = placing.OrderPlacer(notify)
+    first, second, third = [await placer.place(customer.user.id, {flavor: 1}) for _ in range(3)]
+    assert notifications == [[first.payment]]
+    sent.set()
+    await placer.close()
+    assert notifications == [[first.payment], [second.payment, third.payment]]
+
+
 async def test_closing_waits_until_the_workers_are_notified(customer: Caller, flavor: int) -> None:
     closing, notified = asyncio.Event(), list[int]()
 
