@@ -38,6 +38,17 @@ def describe() -> str:
     )
 
 
+def processor_times() -> tuple[int, int]:
+    """Return the time since the start in which processors were busy, and the whole time.
+
+    Both are in ticks, summed over all processors (proc(5), `/proc/stat`).
+    """
+    first, *_ = Path("/proc/stat").read_text().splitlines()
+    user, nice, system, idle, iowait, *others = map(int, first.split()[1:9])
+    busy = user + nice + system + sum(others)
+    return busy, busy + idle + iowait
+
+
 def _hardware() -> str:
     processors = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())

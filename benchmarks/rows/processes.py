@@ -3,8 +3,9 @@
 import time
 from collections.abc import Iterator
 from functools import partial
+from operator import sub
 
-from benchmarks import lock_waits, services, slow_connections
+from benchmarks import lock_waits, machine, services, slow_connections
 from benchmarks.load import Load
 from benchmarks.run import CONNECTIONS, MANY_CONNECTIONS, Run, at_least, at_most, rates
 from benchmarks.service import Service
@@ -12,6 +13,8 @@ from benchmarks.table import TableLine
 
 MAX_LOCK_WAITS_PERCENT = 2.0
 SLOW_CONNECTIONS = 1000
+FAR_CONNECTIONS = 2048
+MIN_BUSY_PERCENT = 90.0
 
 
 def ceiling(run: Run) -> Iterator[TableLine]:
@@ -68,14 +71,31 @@ def scaling(run: Run) -> Iterator[TableLine]:
 
 
 def far(run: Run) -> Iterator[TableLine]:
-    """Compare four processes against one with a database that is 25 ms away."""
+    """Compare four processes against one with a database that is 25 ms away.
+
+    256 connections wait for most of the time, so also measure whether eight times as many keep the
+    processors busy.
+    """
+    busy = list[float]()
+
+    def measure_busy(service: Service) -> Load:
+        before = machine.processor_times()
+        load = service.orders(FAR_CONNECTIONS, run.seconds)
+        used, total = map(sub, machine.processor_times(), before)
+        busy.append(100 * used / total)
+        return load
+
     with services.ours(far=True) as one, services.ours(far=True, processes=4) as four:
-        ours, theirs = run.measure_in_turns(
+        ours, theirs, _ = run.measure_in_turns(
             four=partial(four.orders, MANY_CONNECTIONS, run.seconds),
             one=partial(one.orders, MANY_CONNECTIONS, run.seconds),
+            busy=partial(measure_busy, four),
         )
     measurement = "orders, 4 processes, database 25 ms away"
     yield TableLine(measurement, at_least(3.3), rates(ours), "1 process", rates(theirs))
+    goal = at_least(MIN_BUSY_PERCENT, "%")
+    name = f"busy processors, {FAR_CONNECTIONS:,} connections"
+    yield TableLine(name, goal, busy, unit="%")
 
 
 def lone(run: Run) -> Iterator[TableLine]:
