@@ -271,5 +271,4 @@ def release_update(lines: Iterable[Line]) -> database.BoundStatement:
     released: Counter[int] = Counter()
     for line in lines:
         released[line.flavor] += line.quantity
-    # Where the stock is not counted, it is null and stays null.
     return _MOVE_STOCK, sorted(released.items())

@@ -139,12 +139,19 @@ def _as_json_value(column: Column) -> str:
 
 
 def increment_values(column: Column) -> Statement:
-    """Return a statement that adds to a column of the rows with these ids.
+    """Return a statement that adds to a column of the rows with these ids, except where it is null.
 
     The transaction must hold locks on the rows.
     """
     name = f"{_quote_table(column)}.{_quote_column(column)}"
-    return update_rows({"value": column}, {column: f"{name} + {{value}}"}, returning=("id",))
+    return update_rows(
+        {"value": column},
+        {column: f"{name} + {{value}}"},
+        # Even an update that changes nothing leaves an old row, which every check of a foreign key
+        # to this row reads while another session holds a snapshot.
+        where=f"{name} IS NOT NULL",
+        returning=("id",),
+    )
 
 
 def update_values(column: Column) -> Statement:

@@ -150,3 +150,30 @@ async def test_a_partial_refund_does_not_wait_for_the_stock(customer: Caller) ->
     stop.set()
     await holder
     await ledger.check()
+
+
+@pytest.mark.only("postgres")
+async def test_orders_and_payments_do_not_write_their_customer_and_uncounted_flavor(
+    customer: Caller, flavor: int
+) -> None:
+    """Each old row of them would slow down all foreign keys to it under a held snapshot."""
+
+    async def places() -> list[object]:
+        return [
+            (await database.DB.run_ddl(f"SELECT ctid FROM {table} WHERE id = {row}"))[0]["ctid"]
+            for table, row in (("users", customer.user.id), ("flavor", flavor))
+        ]
+
+    before = await places()
+    paid, declined, canceled = [await place(customer.user.id, {flavor: 1}) for _ in range(3)]
+    await carry_out(paid.order)
+    await carry_out(declined.order, Declined("no"))
+    await actions.cancel_order(canceled.order, by=customer.user.id)
+    await actions.cancel_order(paid.order, by=customer.user.id)
+    await carry_out(paid.order)
+    assert [await state(one) for one in (declined, canceled)] == [
+        ("failed", "declined"),
+        ("canceled", "void"),
+    ]
+    assert await places() == before
+    await ledger.check()
