@@ -29,6 +29,7 @@ from piccolo_api.session_auth.tables import SessionsBase
 import piccolo_migrations
 from icecream import states
 from icecream.columns import Bounded, Word, reference
+from icecream.database.queue_start import LONGEST_TRANSACTION_SECONDS, QueueStart
 from icecream.runtime import optional_imports, passwords
 from icecream.runtime.logs import security
 
@@ -406,6 +407,12 @@ class Job(Table, tablename="job"):
     tries = Integer(default=0)
 
 
+# A new job is due at the start of its transaction, which may read for two seconds before it writes.
+JOB_QUEUE_START = QueueStart(
+    Job.run_at, end="now()", margin=timedelta(seconds=2), max_wait=LONGEST_TRANSACTION_SECONDS
+)
+
+
 class Event(Table, tablename="event"):
     """An event of an order; it never changes. `position` is its place in the published feed."""
 
@@ -462,6 +469,8 @@ class WebhookDelivery(Table, tablename="webhook_delivery"):
     """A message for one endpoint: a part of the queue while it is pending, then of the log."""
 
     id = BigSerial(primary_key=True)
+    # PostgreSQL does not check it: each round of messages writes the endpoint, and a check would
+    # read all of its old rows. An endpoint is never deleted, only marked.
     endpoint = reference(WebhookEndpoint, index=False)
     # Plain numbers, so that a delivery costs the order nothing.
     order = BigInt(null=True, default=None)

@@ -13,7 +13,7 @@ from icecream.idempotency.keys import RequestKey
 from icecream.orders import placing
 from icecream.payments import leases, settlement
 from icecream.payments.providers import Declined, Refund
-from icecream.tables import Job, Payment
+from icecream.tables import JOB_QUEUE_START, Job, Payment
 from tests.conftest import Caller, carry_out, new_flavor, place, settlement_result
 
 pytestmark = [pytest.mark.anyio, pytest.mark.only("postgres")]
@@ -72,7 +72,7 @@ async def test_leasing_any_due_payments_takes_four(
     orders: list[placing.PlacedOrder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Besides the search for the start of the queue, which is needed at most twice a second."""
-    monkeypatch.setattr(leases.JOB_QUEUE_START, "_refresh_at", math.inf)
+    monkeypatch.setattr(JOB_QUEUE_START, "_refresh_at", math.inf)
     with counted(monkeypatch) as sent:
         assert len(await leases.acquire_leases(None, limit=9, lease_seconds=30)) == 3
     assert len(sent) == 4, sent

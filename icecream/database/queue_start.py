@@ -4,6 +4,7 @@ While another session holds a snapshot, for example a backup, PostgreSQL keeps a
 their entries in the index. A search from the start would read every one of them.
 """
 
+import math
 import time
 from typing import Any
 
@@ -17,6 +18,10 @@ REFRESH_INTERVAL_SECONDS = 0.5
 # have inserted an old row.
 MIN_FULL_SEARCH_INTERVAL_SECONDS = 10.0
 MAX_FULL_SEARCH_SHARE = 0.05
+# Almost all of our transactions end within this time: a statement ends after half of it.
+LONGEST_TRANSACTION_SECONDS = 60.0
+# After a search of the whole queue that failed, because it took longer than a statement may.
+FULL_SEARCH_RETRY_SECONDS = 600.0
 
 # The numbers of the oldest running transaction, and of the next one.
 SNAPSHOT_SQL = """
@@ -35,10 +40,15 @@ class QueueStart:
         end: the SQL expression for the value of a row that is inserted now.
         margin: is subtracted from the start. It allows for transactions that read the value of the
             column before they write anything.
+        max_wait: how many seconds the start waits for running transactions, if it does not wait for
+            the end of all. Another database of the server may have one that takes hours. What a
+            transaction inserts after that is found when the whole queue is searched.
     """
 
-    def __init__(self, column: Column, *, end: str, margin: Any) -> None:
-        self._column, self._margin = column, margin
+    def __init__(
+        self, column: Column, *, end: str, margin: Any, max_wait: float = math.inf
+    ) -> None:
+        self._column, self._margin, self._max_wait = column, margin, max_wait
         name = column._meta.get_full_name(with_alias=False)
         self._first = f'SELECT min({name}) FROM "{column._meta.table._meta.tablename}"'
         self._condition = f" WHERE {name} >= {{}}"
@@ -46,8 +56,9 @@ class QueueStart:
         self._start: Any = None
         # The value up to which all rows are visible that will ever be inserted.
         self._complete_until: Any = None
-        # The next such value, and the transaction before which all others have to end for that.
-        self._next: tuple[Any, int] | None = None
+        # The next such value, the transaction before which all others have to end for that, and the
+        # time until which this waits for them.
+        self._next: tuple[Any, int, float] | None = None
         self._last_end: Any = None
         self._refresh_at = self._search_all_at = 0.0
 
@@ -66,6 +77,8 @@ class QueueStart:
         began = time.monotonic()
         self._refresh_at = began + REFRESH_INTERVAL_SECONDS
         searches_all = self._start is None or began >= self._search_all_at
+        if searches_all:
+            self._search_all_at = began + FULL_SEARCH_RETRY_SECONDS
         condition = QueryString("") if searches_all else QueryString(self._condition, self._start)
         engine: Any = self._column._meta.table._meta.db
         (row,) = await engine.run_querystring(
@@ -77,11 +90,14 @@ class QueueStart:
         self._advance(row)
 
     def _advance(self, row: dict[str, Any]) -> None:
-        if self._next is not None and row["oldest_running"] >= self._next[1]:
-            self._complete_until, self._next = self._next[0], None
+        now = time.monotonic()
+        if self._next is not None:
+            value, transaction, deadline = self._next
+            if row["oldest_running"] >= transaction or now >= deadline:
+                self._complete_until, self._next = value, None
         if self._next is None and self._last_end is not None:
             # Every transaction that took a value up to the last end had begun before this snapshot.
-            self._next = self._last_end, row["next_transaction"]
+            self._next = self._last_end, row["next_transaction"], now + self._max_wait
         self._last_end = row["end"]
         if self._complete_until is not None:
             first = self._complete_until if row["first"] is None else row["first"]

@@ -7,7 +7,7 @@ import msgspec
 from piccolo.columns.combination import Where
 
 from icecream import database
-from icecream.database.queue_start import QueueStart
+from icecream.database.queue_start import LONGEST_TRANSACTION_SECONDS, QueueStart
 from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import Event, Feed, Unpublished
 
@@ -16,7 +16,10 @@ from icecream.tables import Event, Feed, Unpublished
 MAX_EVENTS_PER_BATCH = 500
 MAX_TRANSACTIONS_PER_BATCH = 100
 _QUEUE_START = QueueStart(
-    Unpublished.id, end="(SELECT last_value FROM unpublished_id_seq)", margin=0
+    Unpublished.id,
+    end="(SELECT last_value FROM unpublished_id_seq)",
+    margin=0,
+    max_wait=LONGEST_TRANSACTION_SECONDS,
 )
 _UPDATE_POSITIONS = database.update_values(Event.position)
 _UPDATE_LAST = database.update_values(Feed.last)

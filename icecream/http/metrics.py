@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import uvicorn
@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from icecream import __version__, database, errors, settings
 from icecream.http import methods, request_limits
 from icecream.runtime import instrumentation
-from icecream.tables import Job
+from icecream.tables import JOB_QUEUE_START, Job
 
 T = TypeVar("T")
 # The format's name; Litestar adds the charset.
@@ -54,7 +54,8 @@ GAUGE_HELP = {
 _COUNTS_SQL = f"""
     SELECT
         (SELECT count(*) FROM (
-            SELECT 1 FROM job WHERE run_at <= {{}} LIMIT {MAX_COUNTED_JOBS}) a) AS jobs_due,
+            SELECT 1 FROM job WHERE run_at >= {{}} AND run_at <= {{}}
+            LIMIT {MAX_COUNTED_JOBS}) a) AS jobs_due,
         (SELECT count(*) FROM job j JOIN payment p ON p.id = j.subject AND p.kind = j.kind
             WHERE j.run_at > {{}} AND j.run_at <= {{}} AND p.state = 'sent') AS jobs_in_flight,
         (SELECT count(*) FROM payment WHERE state = 'parked') AS payments_parked,
@@ -68,9 +69,10 @@ async def _read_gauges() -> dict[str, float] | None:
     try:
         now = await database.now()
         leased = now + timedelta(seconds=settings.load().lease)
-        due = Job.select(Job.run_at).where(Job.run_at <= now)
+        start = await JOB_QUEUE_START.read() or datetime.min.replace(tzinfo=UTC)
+        due = Job.select(Job.run_at).where(Job.run_at >= start, Job.run_at <= now)
         oldest = await due.order_by(Job.run_at).first()
-        (counts,) = await Job.raw(_COUNTS_SQL, now, now, leased, now)
+        (counts,) = await Job.raw(_COUNTS_SQL, start, now, now, leased, now)
     except database.DATABASE_UNAVAILABLE:
         return None
     age = (now - oldest["run_at"]).total_seconds() if oldest else 0.0

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -12,10 +12,9 @@ from piccolo.columns.combination import And, Or, Where
 from piccolo.query import Select
 
 from icecream import database, states
-from icecream.database.queue_start import QueueStart
 from icecream.payments.providers import Charge, Refund, Request
 from icecream.runtime.failpoints import reach_failpoint
-from icecream.tables import JOB_KINDS, Job, Payment
+from icecream.tables import JOB_KINDS, JOB_QUEUE_START, Job, Payment
 
 # The delay after the first try without a definite answer. Each next delay is twice as long, up to
 # the maximum. Delays are shortened at random by up to half, so that retries do not come in waves.
@@ -27,8 +26,6 @@ MAX_RETRY_DELAY_SECONDS = 12.0
 MAX_RETRY_DELAY_AFTER_ERROR_SECONDS = 120.0
 # The charge reference of a refund whose order has no charge.
 NO_CHARGE_REFERENCE = ""
-# A new job is due at the start of its transaction, which may read for this time before it writes.
-JOB_QUEUE_START = QueueStart(Job.run_at, end="now()", margin=timedelta(seconds=2))
 Change = dict[Column | str, int | str | None]
 
 

@@ -15,7 +15,7 @@ from icecream.payments import corrections, leases, providers
 from icecream.payments.settlement import SettlementResult, settle
 from icecream.runtime import instrumentation
 from icecream.runtime.failpoints import reach_failpoint
-from icecream.tables import NOTICE_RETRY_PERIOD, Job, Notice, Payment
+from icecream.tables import JOB_QUEUE_START, NOTICE_RETRY_PERIOD, Job, Notice, Payment
 
 log = logging.getLogger(__name__)
 # The answer to our own call arrives at about the same time as the event about it. After this delay,
@@ -131,7 +131,7 @@ class WebhookInbox:
         due = Job.select(Job.subject, Job.tries).where(
             EVENT_JOBS,
             Job.run_at <= database.seconds_from_now(0),
-            *await leases.JOB_QUEUE_START.conditions(),
+            *await JOB_QUEUE_START.conditions(),
         )
         jobs = await database.for_update_skip_locked(
             due.order_by(Job.run_at).limit(MAX_EVENTS_PER_SWEEP)

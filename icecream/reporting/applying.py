@@ -11,8 +11,9 @@ from icecream.database.queue_start import QueueStart
 from icecream.runtime.failpoints import reach_failpoint
 from icecream.tables import TotalChange, TotalProgress
 
-# With SQLite, orders wait meanwhile: for about 20 ms.
-MAX_CHANGES_PER_BATCH = 2000
+# With PostgreSQL, each batch leaves an old version of every total that it changes, so a second of
+# changes should be one batch. With SQLite, orders wait meanwhile: for about 20 ms.
+MAX_CHANGES_PER_BATCH = 20_000 if isinstance(database.DB, database.Postgres) else 2000
 # The stored start may be behind by so many changes, because each update of it leaves an old row.
 MIN_START_ADVANCE = 1000
 

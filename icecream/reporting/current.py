@@ -10,7 +10,15 @@ from piccolo.columns.combination import WhereRaw
 from piccolo.query.functions import Sum
 
 from icecream import database, fields, states
-from icecream.tables import CurrentFlavorDay, Flavor, Job, Order, OrderLine, Payment
+from icecream.tables import (
+    JOB_QUEUE_START,
+    CurrentFlavorDay,
+    Flavor,
+    Job,
+    Order,
+    OrderLine,
+    Payment,
+)
 
 # The sales pace is the average of these days, including today.
 SALES_PACE_DAYS = 28
@@ -160,11 +168,12 @@ async def load_queue(now: datetime) -> Queue:
     """Return the state of the queue."""
     moment = database.seconds_from_now(0)
     is_due, is_later = Job.run_at <= moment, Job.run_at > moment
-    oldest = await Job.select(Job.run_at).where(is_due).order_by(Job.run_at).limit(1)
+    from_start = await JOB_QUEUE_START.conditions()
+    oldest = await Job.select(Job.run_at).where(is_due, *from_start).order_by(Job.run_at).limit(1)
     leased = Job.select(Job.subject).where(is_later, Job.kind.is_in(list(states.PAYMENT_KINDS)))
     sent = await Payment.count().where(IS_OPEN, Payment.state == "sent", Payment.id.is_in(leased))
     return Queue(
-        due=await Job.count().where(is_due),
+        due=await Job.count().where(is_due, *from_start),
         in_flight=sent,
         later=await Job.count().where(is_later) - sent,
         parked=await Payment.count().where(IS_PARKED),

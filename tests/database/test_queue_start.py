@@ -1,5 +1,6 @@
 """Test that a search may skip deleted rows at the start of a queue, and misses no other row."""
 
+import math
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -7,7 +8,7 @@ import pytest
 from piccolo.columns import BigSerial, Text
 from piccolo.table import Table
 
-from icecream import settings
+from icecream import database, settings
 from icecream.database import queue_start
 from icecream.database.queue_start import QueueStart
 
@@ -33,8 +34,9 @@ INSERT = "INSERT INTO test_entry (events) VALUES ('[]') RETURNING id"
 MANY = 5
 
 
-def new_start() -> QueueStart:
-    return QueueStart(Entry.id, end="(SELECT last_value FROM test_entry_id_seq)", margin=0)
+def new_start(max_wait: float = math.inf) -> QueueStart:
+    end = "(SELECT last_value FROM test_entry_id_seq)"
+    return QueueStart(Entry.id, end=end, margin=0, max_wait=max_wait)
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +90,44 @@ async def test_a_row_before_the_start_is_found_later(monkeypatch: pytest.MonkeyP
     assert not await finds(start, -1)
     monkeypatch.setattr(start, "_search_all_at", 0.0)
     assert await finds(start, -1)
+
+
+@pytest.mark.only("postgres")
+async def test_a_search_of_the_whole_queue_that_failed_is_not_repeated_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = new_start()
+    await Entry.raw(INSERT)
+    await Entry.delete(force=True)
+    assert await skips(start, 0)
+    await Entry.raw("INSERT INTO test_entry (id, events) VALUES (-1, '[]')")
+
+    async def takes_too_long(query: object) -> None:
+        raise database.DatabaseUnavailable
+
+    monkeypatch.setattr(start, "_search_all_at", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(database.DB, "run_querystring", takes_too_long)
+        with pytest.raises(database.DatabaseUnavailable):
+            await start.conditions()
+    assert not await finds(start, -1)
+
+
+@pytest.mark.only("postgres")
+async def test_a_start_may_wait_only_for_a_limited_time() -> None:
+    patient, limited = new_start(), new_start(max_wait=0)
+    other = await asyncpg.connect(settings.load().database_url)
+    try:
+        running = other.transaction()
+        await running.start()
+        late = await other.fetchval(INSERT)
+        await Entry.raw(INSERT)
+        await Entry.delete(force=True)
+        assert await skips(limited, late)
+        assert not await skips(patient, late)
+        await running.commit()
+    finally:
+        await other.close()
 
 
 @pytest.mark.only("sqlite")
