@@ -23,6 +23,7 @@ COMPARED_PERIOD = timedelta(days=3)
 # The number of list lines that are compared at once.
 MAX_RECORDS_PER_CHUNK = 500
 JOB_KIND = "reconcile"
+JOB_SUBJECT = 0
 # One worker of the installation compares the payments, once a day.
 INTERVAL = timedelta(days=1)
 # If that worker dies, another worker takes over after this time.
@@ -167,7 +168,7 @@ async def reconcile_if_due(provider: PaymentProvider) -> bool:
         log.warning("The reconciliation is repeated in %s: %r", RETRY_DELAY, error)
         delay = RETRY_DELAY
     due = database.seconds_from_now(delay.total_seconds())
-    await Job.update({Job.run_at: due}).where(Job.kind == JOB_KIND)
+    await Job.update({Job.run_at: due}).where(*_IS_OUR_JOB)
     return False
 
 
@@ -184,15 +185,16 @@ async def _reconcile(provider: PaymentProvider) -> None:
     log.info("Reconciliation ended: %s differences, %s of them open.", found, open_count)
 
 
+_IS_OUR_JOB = Job.subject == JOB_SUBJECT, Job.kind == JOB_KIND
 _INSERT_JOB_ONCE = database.insert(
     Job, (Job.kind, Job.subject, Job.run_at, Job.tries), skip_existing=True
 )
 
 
 async def _acquire_job() -> bool:
-    due = Job.kind == JOB_KIND, Job.run_at <= database.seconds_from_now(0)
-    if not await Job.exists().where(Job.kind == JOB_KIND):
-        await _INSERT_JOB_ONCE([(JOB_KIND, 0, FIRST_RUN_AT, 0)])
+    due = *_IS_OUR_JOB, Job.run_at <= database.seconds_from_now(0)
+    if not await Job.exists().where(*_IS_OUR_JOB):
+        await _INSERT_JOB_ONCE([(JOB_KIND, JOB_SUBJECT, FIRST_RUN_AT, 0)])
     if not await database.for_update_skip_locked(Job.select(Job.id).where(*due)):
         return False
     expiry = database.seconds_from_now(LEASE_DURATION.total_seconds())
