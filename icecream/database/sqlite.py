@@ -36,7 +36,7 @@ CHECKPOINT_INTERVAL_SECONDS = 0.2
 MAX_LOG_PAGES = 4000
 
 
-def format_time(value: datetime) -> str:
+def _format_time(value: datetime) -> str:
     """Return a time as it is stored: as text with microseconds always, and in UTC if it has a zone.
 
     SQLite compares times as text. Piccolo writes no microseconds at a whole second, so that the
@@ -46,7 +46,7 @@ def format_time(value: datetime) -> str:
     return value.isoformat(" ", "microseconds")
 
 
-sqlite3.register_adapter(datetime, format_time)
+sqlite3.register_adapter(datetime, _format_time)
 
 
 class DatabaseInUse(Exception):

@@ -82,7 +82,7 @@ class JobFilter(Struct, frozen=True):
     def conditions(self, *, listed: bool) -> list[And | Or | Where | WhereRaw]:
         """Return the filter as conditions on the job's own row, so that skipped jobs cost little.
 
-        Listed jobs are found by kind and subject. Other jobs are read in order of time: with a
+        Listed jobs are found by subject and kind. Other jobs are read in order of time: with a
         condition that names their kinds, SQLite would read and sort all due jobs.
         """
         other_kinds = [kind for kind in JOB_KINDS if kind not in self.kinds]
