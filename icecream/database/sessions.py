@@ -39,12 +39,14 @@ MAX_TRANSIT_SECONDS = 0.5
 # The planner's settings for servers and workers: each statement has one plan, which uses an index.
 # With its defaults, PostgreSQL reads whole tables, or all dead entries of an index, when it has no
 # statistics yet or when many rows are dead. It would also plan some statements for each call, and
-# compile those that it considers slow.
+# compile those that it considers slow, or start processes for them, which takes longer than the
+# statement itself.
 PLANNER_SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "jit": "off",
+    "max_parallel_workers_per_gather": "0",
 }
 # Sent after connecting, because a pooler such as PgBouncer drops such connection parameters.
 SESSION_SETUP_SQL = f"""

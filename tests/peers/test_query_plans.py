@@ -1,4 +1,4 @@
-"""Test that statements read few blocks, whatever the database knows about its tables.
+"""Test that statements read few blocks in one process, whatever is known about their tables.
 
 Real processes run on databases that log each plan with the blocks that it read: a database without
 orders, one that was never analyzed, one with statistics, and two with many dead rows that a
@@ -34,6 +34,11 @@ LOG_PLANS = {
     # Otherwise the server would collect statistics and remove dead rows.
     "autovacuum": "off",
     "fsync": "off",
+    # The planner prefers parallel plans wherever they are allowed.
+    "parallel_setup_cost": "0",
+    "parallel_tuple_cost": "0",
+    "min_parallel_table_scan_size": "0",
+    "min_parallel_index_scan_size": "0",
 }
 ENTRY = re.compile(r"^(\w+)\|icecream (serve|worker)\|LOG: .* plan:\n((?:\t.*\n)+)", re.MULTILINE)
 # Statements whose cost does not matter: the driver asks for the types of arrays once a connection,
@@ -99,7 +104,8 @@ INDEXES_OF_QUEUES = ("job_", "total_change_", "unpublished_")
 class Plan(NamedTuple):
     """An executed statement: the blocks that it read, and the rows that it found or wrote.
 
-    `wasteful_scans` describes the scans that read too many blocks.
+    `wasteful_scans` describes the scans that read too many blocks. `is_parallel` is whether it
+    started further processes of the server.
     """
 
     process: str
@@ -107,14 +113,17 @@ class Plan(NamedTuple):
     blocks: int
     rows: int
     wasteful_scans: list[str]
+    is_parallel: bool
 
     @property
     def is_wasteful(self) -> bool:
         is_above_limit = self.blocks > MAX_BLOCKS + MAX_BLOCKS_PER_ROW * self.rows
-        return is_above_limit or bool(self.wasteful_scans)
+        return is_above_limit or bool(self.wasteful_scans) or self.is_parallel
 
     def __str__(self) -> str:
-        return f"{self.blocks} blocks for {self.rows} rows, {self.wasteful_scans}: {self.text}"
+        kind = "parallel, " if self.is_parallel else ""
+        blocks = f"{self.blocks} blocks for {self.rows} rows"
+        return f"{kind}{blocks}, {self.wasteful_scans}: {self.text}"
 
 
 def executed_plans(log: str, name: str) -> Iterator[Plan]:
@@ -124,7 +133,9 @@ def executed_plans(log: str, name: str) -> Iterator[Plan]:
             entry = json.loads(text)
             tree = entry["Plan"]
             scans = [text for scan in scans_of(tree) if (text := describe_waste(scan))]
-            yield Plan(process, entry["Query Text"], blocks_of(tree), rows_of(tree), scans)
+            is_parallel = "Workers Launched" in text
+            counts = blocks_of(tree), rows_of(tree)
+            yield Plan(process, entry["Query Text"], *counts, scans, is_parallel)
 
 
 def blocks_of(tree: dict[str, Any]) -> int:
