@@ -118,7 +118,10 @@ INSERT INTO event ("order", seq, type, payload, "by", at, position)
 UPDATE feed SET last = last + {orders};
 WITH payments AS (
     INSERT INTO payment ("order", kind, n, state, provider_key, amount, tries)
-    SELECT id, 'charge', 1, 'new', replace(gen_random_uuid()::text, '-', ''), total, 0 FROM placed
+    SELECT id, 'charge', 1, 'new',
+        lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
+            || left(replace(gen_random_uuid()::text, '-', ''), 20),
+        total, 0 FROM placed
     RETURNING id, "order"
 ) INSERT INTO job (kind, subject, customer, run_at, tries)
     SELECT 'charge', payments.id, "user", now(), 0

@@ -1,7 +1,5 @@
 """Corrections for refunds that change at the provider: one fails days later, or is made there."""
 
-import secrets
-
 from icecream import database, errors, money, states
 from icecream.payments import attempts, balances, order_transitions
 from icecream.payments.providers import ProviderRecord
@@ -112,14 +110,14 @@ async def _insert_refund(order: int, record: ProviderRecord) -> None:
     """Insert the payment row of a refund that succeeded before we knew of it."""
     n = await attempts.next_number(order, "refund")
     # A key that we do not know may belong to a payment that was lost with a restored backup.
-    key = record.key or secrets.token_hex(16)
+    key = record.key or attempts.new_key()
     await Payment.insert(
         Payment(
             order=order,
             kind="refund",
             n=n,
             state="succeeded",
-            provider_key=key if len(key) <= MAX_KEY_LENGTH else secrets.token_hex(16),
+            provider_key=key if len(key) <= MAX_KEY_LENGTH else attempts.new_key(),
             provider_ref=record.reference,
             amount=record.amount,
             first_sent_at=record.created,

@@ -199,9 +199,9 @@ MUTATIONS = [
         "icecream/payments/attempts.py",
         "tests/payments/test_attempts.py",
         (
-            "attempts: the provider's key is made from ids",
-            "secrets.token_hex(16)",
-            'f"{attempt.order}-{attempt.kind}-{attempt.n}"',
+            "attempts: payments of the same moment have the same key",
+            "{secrets.token_hex(10)}",
+            "{0:020}",
         ),
         (
             "attempts: the second attempt has the number of the first",

@@ -1,5 +1,7 @@
 """Test that each payment attempt has its own key and a job."""
 
+import time
+
 import pytest
 
 from icecream import database
@@ -39,6 +41,16 @@ async def test_an_attempt_has_a_random_key_and_a_due_job(customer: Caller, flavo
 
     with pytest.raises(Undo):
         await database.transaction(work)
+
+
+def test_keys_are_random_and_begin_with_the_time() -> None:
+    before = time.time_ns() // 1_000_000
+    keys = [attempts.new_key() for _ in range(1000)]
+    assert len({key[12:] for key in keys}) == 1000
+    times = [int(key[:12], 16) for key in keys]
+    assert before <= times[0]
+    assert times == sorted(times)
+    assert times[-1] <= time.time_ns() // 1_000_000
 
 
 async def test_attempts_are_numbered_by_their_kind(customer: Caller, flavor: int) -> None:

@@ -51,7 +51,7 @@ class SimulatedProvider:
         fate = int.from_bytes(digest[:8], "big") / 2**64
         if isinstance(request, Charge) and fate < self.failure_rate:
             return Declined("The simulated bank declined the payment.")
-        return Succeeded(f"sim_{digest.hex()[:32]}", request.amount, request.currency)
+        return Succeeded(f"sim_{request.key}", request.amount, request.currency)
 
     async def records(self, since: datetime, until: datetime) -> AsyncIterator[ProviderRecord]:
         none: tuple[ProviderRecord, ...] = ()
