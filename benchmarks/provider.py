@@ -66,4 +66,11 @@ def _intent(form: dict[str, str]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=int(sys.argv[1]), lifespan="off", log_level="warning")
+    uvicorn.run(
+        app,
+        port=int(sys.argv[1]),
+        lifespan="off",
+        log_level="warning",
+        # It must not wait for the requests that are never answered.
+        timeout_graceful_shutdown=1,
+    )
