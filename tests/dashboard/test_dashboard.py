@@ -224,6 +224,7 @@ async def test_each_period_says_what_it_compares(clerk: httpx.AsyncClient, name:
     compared = compare(parameters.find_period(name, now.date()), now)
     # Not in the last quarter of an hour of a day, nor on a day that the last month did not have.
     assert ("today is not over yet" in html) is (compared.until is not None)
+    assert compared.until is None or name not in ("yesterday", "last-month")
     assert f"Compared with {formatting.days(compared.days.since, compared.end)}" in html
     assert (await clerk.get(f"{DATA}?period={name}")).status_code == 200
 

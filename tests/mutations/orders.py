@@ -199,6 +199,11 @@ MUTATIONS = [
         "icecream/payments/attempts.py",
         "tests/payments/test_attempts.py",
         (
+            "attempts: the provider's key is made from ids",
+            "new_key(),",
+            'f"{attempt.order}-{attempt.kind}-{attempt.n}",',
+        ),
+        (
             "attempts: payments of the same moment have the same key",
             "{secrets.token_hex(10)}",
             "{0:020}",
