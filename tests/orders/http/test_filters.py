@@ -248,13 +248,15 @@ async def orders(customer: Caller) -> AsyncIterator[dict[str, Any]]:
     )
     await Order.update({Order.fulfilment: "packed"}).where(Order.id.is_in(numbers[2:4]))
     await Order.update({Order.fulfilment: "delivered"}).where(Order.id == numbers[4])
+    rows = await Order.select(Order.id, Order.created_at).where(Order.id.is_in(numbers))
     start = datetime(2024, 2, 28, 23, 59, 59, tzinfo=UTC)
     for n, number in enumerate(numbers):
         await Order.update({Order.created_at: start + timedelta(hours=n)}).where(Order.id == number)
     yield {"numbers": numbers, "cheap": cheap, "dear": dear, "tomorrow": tomorrow}
-    # Restore the date: the totals by day count these orders today.
-    restored = {Order.created_at: datetime.now(UTC), Order.fulfilment: "unfulfilled"}
-    await Order.update(restored).where(Order.id.is_in(numbers))
+    # Restore the times: the totals by quarter of an hour count the orders when they were placed.
+    for row in rows:
+        restored = {Order.created_at: row["created_at"], Order.fulfilment: "unfulfilled"}
+        await Order.update(restored).where(Order.id == row["id"])
 
 
 @pytest.mark.parametrize(
