@@ -10,7 +10,7 @@ import pytest
 from icecream.database.sessions import MonitoredConnection
 from icecream.feed import publisher
 from icecream.idempotency.keys import RequestKey
-from icecream.orders import placing
+from icecream.orders import order_ids, placing
 from icecream.payments import leases, settlement
 from icecream.payments.providers import Declined, Refund
 from icecream.tables import JOB_QUEUE_START, Job, Payment
@@ -44,11 +44,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         yield sent
 
 
-async def test_placing_a_batch_takes_four(
-    customer: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_placing_a_batch_takes_two(customer: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     user, stocked, free = customer.user.id, await new_flavor(stock=10), await new_flavor()
-    await place(user, {stocked: 1})  # Now this process knows that its stock is counted.
     requests = [
         placing.OrderRequest(user, {stocked: 1, free: 2}, RequestKey(user, f"key {n}", "f"))
         for n in range(3)
@@ -56,7 +53,19 @@ async def test_placing_a_batch_takes_four(
     with counted(monkeypatch) as sent:
         results = await placing.place_in_transaction(requests)
     assert all(isinstance(result, placing.PlacedOrder) for result in results)
-    assert len(sent) == 4, sent
+    assert len(sent) == 2, sent
+
+
+async def test_placing_a_batch_under_load_takes_one(
+    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = order_ids.IdSupply()
+    requests = [placing.OrderRequest(customer.user.id, {flavor: 1}) for _ in range(3)]
+    await placing.place_in_transaction(requests, ids)
+    with counted(monkeypatch) as sent:
+        results = await placing.place_in_transaction(requests, ids)
+    assert all(isinstance(result, placing.PlacedOrder) for result in results)
+    assert len(sent) == 1, sent
 
 
 async def test_leasing_the_payments_of_a_notification_takes_two(

@@ -55,17 +55,31 @@ def is_in_season(day: date, first: date | None, last: date | None) -> bool:
 _STOCK_COLUMNS = database.columns_of(Flavor, StockRow)
 _ON_SALE = "NOT archived"
 _READ_STOCK = database.select_by(Flavor.id, _STOCK_COLUMNS, where=_ON_SALE)
-_LOCK_STOCK = database.select_by(Flavor.id, _STOCK_COLUMNS, where=_ON_SALE, lock="NO KEY UPDATE")
+# The price and the rules of a flavor, which must still be what they were when they were read.
+_RULES = [name for name in StockRow.__struct_fields__ if name not in ("id", "stock")]
+_KNOWN = {f"known_{name}": Flavor._meta.get_column_by_name(name) for name in _RULES}
+_IS_POSTGRES = isinstance(database.DB, database.Postgres)
+_EQUALS = "IS NOT DISTINCT FROM" if _IS_POSTGRES else "IS"
+_IS_UNCHANGED = " AND ".join([_ON_SALE, *(f"{name} {_EQUALS} {{known_{name}}}" for name in _RULES)])
+_RESERVE_STOCK = database.update_rows(
+    {"reserved": Flavor.stock} | _KNOWN,
+    {Flavor.stock: "stock - {reserved}"},
+    where=f"stock >= {{reserved}} AND {_IS_UNCHANGED}",
+    returning=("id",),
+    complete=True,
+)
 # Only `for_update` excludes this lock.
-_SHARE_STOCK = database.select_by(Flavor.id, _STOCK_COLUMNS, where=_ON_SALE, lock="KEY SHARE")
+_SHARE_STOCK = database.lock_matching(
+    _KNOWN, where=f"stock IS NULL AND {_IS_UNCHANGED}", lock="KEY SHARE"
+)
 # Also of flavors that are no longer sold.
 _LOCK_ANY_STOCK = database.select_by(Flavor.id, (Flavor.id, Flavor.stock), lock="NO KEY UPDATE")
 _LOCK_STOCK_OF_ORDERS = database.select_by(
     Flavor.id, (Flavor.id,), lock="NO KEY UPDATE", within=(OrderLine.order, OrderLine.flavor)
 )
-# The flavors whose stock was counted when this process last read them. It saves a round trip to
-# lock them at once.
-_counted: set[int] = set()
+
+# What this process read last, by the flavor's id.
+_last_read: dict[int, StockRow] = {}
 
 
 class LineRefused(Exception):
@@ -86,8 +100,8 @@ class UnknownFlavor(LineRefused):
 class StockReservation:
     """The prices and the stock of some flavors, from which orders reserve their quantities."""
 
-    def __init__(self, flavors: dict[int, StockRow], stock: dict[int, int]) -> None:
-        self._flavors, self._stock = flavors, stock
+    def __init__(self, flavors: dict[int, StockRow]) -> None:
+        self._flavors = flavors
         self._reserved: Counter[int] = Counter()
 
     def require_allowed(self, quantities: dict[int, int], day: date) -> None:
@@ -106,78 +120,73 @@ class StockReservation:
         return self._flavors[flavor]
 
     def reserve(self, quantities: dict[int, int]) -> list[Line]:
-        """Reserve these quantities, by flavor id, at the current prices; `save` writes them all.
+        """Reserve these quantities, by flavor id, at the prices that were read.
 
         Raises:
             UnknownFlavor: a flavor does not exist, or is no longer sold.
             errors.InsufficientStock: there is less left than ordered; nothing was reserved.
         """
         lines = [Line(flavor, n, self._find(flavor).price) for flavor, n in quantities.items()]
-        counted = [flavor for flavor in sorted(quantities) if flavor in self._stock]
         if missing := [
             {"flavor": flavor, "quantity": quantities[flavor], "available": left}
-            for flavor in counted
-            if (left := self._stock[flavor] - self._reserved[flavor]) < quantities[flavor]
+            for flavor in sorted(quantities)
+            if (stock := self._flavors[flavor].stock) is not None
+            and (left := stock - self._reserved[flavor]) < quantities[flavor]
         ]:
             first = missing[0]
             raise errors.InsufficientStock(
                 f"Only {first['available']} left of flavor {first['flavor']}.", lines=missing
             )
-        for flavor in counted:
-            self._reserved[flavor] += quantities[flavor]
+        for flavor, quantity in quantities.items():
+            self._reserved[flavor] += quantity
         return lines
 
-    async def save(self) -> None:
-        """Write the reserved quantities."""
-        await database.run_together(self.update_statement())
+    def statements(self) -> list[database.BoundStatement]:
+        """Return the statements that write the reserved quantities, for `write_together`.
 
-    def update_statement(self) -> database.BoundStatement:
-        """Return the statement that writes the reserved quantities."""
-        return _MOVE_STOCK, [(flavor, -n) for flavor, n in self._reserved.items()]
+        They also check that the flavors have not changed since they were read. Those without
+        counted stock get only a shared lock, which prevents the start of counting. So orders for
+        them do not wait for each other.
+        """
+        counted, others = list[tuple[object, ...]](), list[tuple[object, ...]]()
+        for flavor, quantity in sorted(self._reserved.items()):
+            row = self._flavors[flavor]
+            known = [getattr(row, name) for name in _RULES]
+            if row.stock is not None:
+                counted.append((flavor, quantity, *known))
+            elif _IS_POSTGRES:  # On SQLite, this transaction holds the database.
+                others.append((flavor, *known))
+        return [(_RESERVE_STOCK, counted), (_SHARE_STOCK, others)]
+
+
+def stock_query(flavors: Collection[int]) -> database.BoundStatement:
+    """Return the query for the prices and the stock of flavors, to run it together with others."""
+    return _READ_STOCK, [(flavor,) for flavor in sorted(flavors)]
+
+
+def to_reservation(flavors: Collection[int], rows: database.ResultRows) -> StockReservation:
+    """Return the reservation for the result of `stock_query`, and remember what was read."""
+    found = {row.id: row for row in convert(rows, list[StockRow])}
+    for flavor in flavors:
+        _last_read.pop(flavor, None)
+    _last_read.update(found)
+    return StockReservation(found)
+
+
+def known_reservation(flavors: Collection[int]) -> StockReservation | None:
+    """Return a reservation with what this process read last, which may have changed since then.
+
+    None means that it has not read all of these flavors, or that one of them was not on sale.
+    """
+    if not _last_read.keys() >= set(flavors):
+        return None
+    return StockReservation({flavor: _last_read[flavor] for flavor in flavors})
 
 
 async def read_stock(flavors: Collection[int]) -> StockReservation:
-    """Read these flavors without a lock: the stock may change at any time."""
-    found = await _READ_STOCK([(flavor,) for flavor in flavors])
-    return _reservation(found, found)
-
-
-async def lock_stock(flavors: Collection[int]) -> StockReservation:
-    """Read these flavors, and lock the counted stock, within a transaction.
-
-    Flavors without counted stock get only a shared lock, which prevents the start of counting. So
-    orders for them do not wait for each other.
-    """
-    return to_reservation(*await database.read_together(*lock_queries(flavors)))
-
-
-def lock_queries(flavors: Collection[int]) -> list[database.BoundStatement]:
-    """Return the queries of `lock_stock`, to run them together with others."""
-    return [
-        (_LOCK_STOCK, [(flavor,) for flavor in sorted(_counted.intersection(flavors))]),
-        (_SHARE_STOCK, [(flavor,) for flavor in sorted(set(flavors) - _counted)]),
-    ]
-
-
-def to_reservation(locked: database.ResultRows, shared: database.ResultRows) -> StockReservation:
-    """Return the reservation for the results of `lock_queries`.
-
-    Raises:
-        database.RetryTransaction: the stock of a flavor with a shared lock is counted. A stronger
-            lock is taken by a new transaction: this one would wait for it while it holds others.
-    """
-    if counted := [row["id"] for row in shared if row["stock"] is not None]:
-        _counted.update(counted)
-        raise database.RetryTransaction
-    _counted.difference_update(row["id"] for row in locked if row["stock"] is None)
-    return _reservation([*shared, *locked], locked)
-
-
-def _reservation(rows: database.ResultRows, counted: database.ResultRows) -> StockReservation:
-    return StockReservation(
-        flavors={row.id: row for row in convert(rows, list[StockRow])},
-        stock={row["id"]: row["stock"] for row in counted if row["stock"] is not None},
-    )
+    """Read the prices and the stock of flavors, without a lock."""
+    statement, rows = stock_query(flavors)
+    return to_reservation(flavors, await statement(rows))
 
 
 async def receive_stock(

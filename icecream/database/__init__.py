@@ -23,6 +23,7 @@ from icecream.database.bulk import (
     ValueRows,
     read_together,
     run_together,
+    write_together,
 )
 from icecream.database.conditions import is_any, is_none
 from icecream.database.failures import (
@@ -40,6 +41,7 @@ from icecream.database.statements import (
     delete_by,
     increment_values,
     insert,
+    lock_matching,
     new_ids,
     select_by,
     select_max,
@@ -78,10 +80,12 @@ __all__ = [
     "insert",
     "is_any",
     "is_none",
+    "lock_matching",
     "new_ids",
     "now",
     "on_commit",
     "open_pool",
+    "optimistic_transaction",
     "read_together",
     "read_version",
     "run_together",
@@ -96,6 +100,7 @@ __all__ = [
     "update_rows",
     "update_values",
     "violates",
+    "write_together",
 ]
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -164,10 +169,32 @@ async def transaction(work: Callable[[], Awaitable[T]]) -> T:
             return await work()
 
     result = await transactions.run_with_retries(run_once)
+    _notify_of_commit()
+    return result
+
+
+async def optimistic_transaction(work: Callable[[], Awaitable[T]]) -> T:
+    """Run `work`, which first reads and then calls `write_together` once, as its last query.
+
+    On PostgreSQL, the reads take no locks, and the write is a transaction of its own, which checks
+    that what was read is still true. So there are no round trips for BEGIN and COMMIT, and locks
+    are held only while the database writes. When something has changed, `work` is retried from the
+    start. Everything else is as in `transaction`.
+
+    Raises:
+        CommitOutcomeUnknown: the outcome of the write is unknown.
+    """
+    if not isinstance(DB, Postgres) or DB.transaction_exists():
+        return await transaction(work)
+    result = await transactions.run_with_retries(work)
+    _notify_of_commit()
+    return result
+
+
+def _notify_of_commit() -> None:
     for callback in _commit_callbacks:
         with logs.log_errors(log, "A callback after a commit"):
             callback()
-    return result
 
 
 async def snapshot(work: Callable[[], Awaitable[T]]) -> T:

@@ -121,6 +121,11 @@ class BatchQueue(Generic[Call, Answer]):
             self._fail_waiting()
 
     @property
+    def is_busy(self) -> bool:
+        """Whether calls wait, or two batches are served."""
+        return bool(self._waiting) or len(self._running) > 1
+
+    @property
     def seconds(self) -> float:
         """The time that the current batch has taken, the slower one of two; 0 if there is none."""
         started = [batch.started_at for batch in self._running.values() if batch.started_at]

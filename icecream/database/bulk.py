@@ -7,13 +7,15 @@ list of rows is sent as one array per column, so the text is the same for any nu
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
 
 import msgspec
 from piccolo.columns import Column
 from piccolo.querystring import QueryString
+
+from icecream.database.failures import RetryTransaction
 
 # The values that a statement gets, and the rows that it returns.
 ValueRows = Sequence[tuple[Any, ...]]
@@ -39,11 +41,15 @@ class Statement:
     Args:
         columns: the columns for which each row has a value.
         postgres: another text for PostgreSQL; `{arrays[0]}` is the list of the first column.
+        complete: whether it must return a row for each given row, when it is run by
+            `write_together`.
     """
 
-    def __init__(self, columns: Sequence[Column], text: str, *, postgres: str = "") -> None:
+    def __init__(
+        self, columns: Sequence[Column], text: str, *, postgres: str = "", complete: bool = False
+    ) -> None:
         self._columns, self.text, self.width = columns, text, len(columns)
-        self._postgres_text = postgres or text
+        self._postgres_text, self.complete = postgres or text, complete
 
     async def __call__(self, rows: ValueRows, *arguments: Any) -> ResultRows:
         """Run the statement, unless there are no rows; the result has no particular order."""
@@ -56,9 +62,19 @@ class Statement:
 
     async def run(self, text: str, arguments: list[Any]) -> ResultRows:
         """Run a text in the database of the statement's table."""
-        engine: Any = self._columns[0]._meta.table._meta.db
-        result: list[dict[str, Any]] = await engine.run_querystring(_RawQuery(text, arguments))
+        result: list[dict[str, Any]] = await self._engine.run_querystring(
+            _RawQuery(text, arguments)
+        )
         return result
+
+    async def commit(self, text: str, arguments: list[Any]) -> ResultRows:
+        """Run a text that writes; outside of a transaction, it is one of its own."""
+        result: list[dict[str, Any]] = await self._engine.commit_query(text, arguments)
+        return result
+
+    @property
+    def _engine(self) -> Any:
+        return self._columns[0]._meta.table._meta.db
 
     @property
     def is_postgres(self) -> bool:
@@ -87,17 +103,24 @@ class Statement:
 
     def with_arrays(self, first: int) -> str:
         """Return the text for PostgreSQL, with placeholders that start at the number `first`."""
+        arrays = self._array_parameters(first)
+        further = (f"${n}" for n in range(first + self.width, 100))
+        rows = f"SELECT * FROM unnest({', '.join(arrays)})"
+        return self._postgres_text.format(*further, rows=rows, arrays=arrays)
+
+    def _array_parameters(self, first: int) -> list[str]:
         # The column type of a primary key is the name of a sequence, so it is replaced.
         types = [
             "bigint" if column._meta.primary_key else column.column_type for column in self._columns
         ]
-        arrays = [
+        return [
             f"${n}{'::text' if is_text else ''}::{name}[]"
             for n, name, is_text in zip(itertools.count(first), types, self._is_text)
         ]
-        further = (f"${n}" for n in range(first + len(types), 100))
-        rows = f"SELECT * FROM unnest({', '.join(arrays)})"
-        return self._postgres_text.format(*further, rows=rows, arrays=arrays)
+
+    def number_of_rows(self, first: int) -> str:
+        """Return SQL for the number of given rows, for placeholders from the number `first`."""
+        return f"cardinality({self._array_parameters(first)[0]})"
 
     def _text_with_values(self, count: int) -> str:
         row = f"({', '.join('?' * len(self._columns))})"
@@ -146,24 +169,60 @@ async def run_together(*bound: BoundStatement, main: int = 0) -> ResultRows:
     return results[main]
 
 
-async def read_together(
-    *bound: BoundStatement, lock_timeout: float | None = None
-) -> list[list[dict[str, Any]]]:
+async def write_together(
+    *bound: BoundStatement,
+    lock_timeout: float | None = None,
+    queries: Sequence[BoundStatement] = (),
+) -> list[ResultRows]:
+    """Run statements if all of those that must be complete are: a check and a write in one.
+
+    On PostgreSQL this needs one round trip in total. The complete statements are carried out first,
+    in their order, then the others in theirs. All of them see the rows from before.
+
+    Args:
+        queries: are run too, as by `read_together`; their results are returned.
+        lock_timeout: the maximum number of seconds to wait for a lock in the last complete
+            statement, and in those after it. SQLite never waits for a lock there.
+
+    Raises:
+        RetryTransaction: a complete statement returned fewer rows than it was given, because they
+            have changed since they were read.
+        LockTimeout: a lock was not available in time.
+        CommitOutcomeUnknown: outside of a transaction, it is unknown whether this was written.
+    """
+    ((first, _), *_) = bound
+    if not first.is_postgres:
+        for statement, rows in bound:
+            result = await statement(rows)
+            if statement.complete and len(result) < len(rows):
+                raise RetryTransaction
+        return [await statement(rows) for statement, rows in queries]
+    complete = [one for one in bound if one[0].complete]
+    # PostgreSQL carries out the last of the other parts first.
+    others = [one for one in reversed(bound) if not one[0].complete]
+    ordered = [*complete, *queries, *others]
+    statements = tuple(statement for statement, _ in ordered)
+    text = _checked_write_text(statements, len(complete), len(queries), lock_timeout)
+    (row,) = await first.commit(text, _join(ordered))
+    return _decode_results(row, range(len(complete), len(complete) + len(queries)))
+
+
+async def read_together(*bound: BoundStatement) -> list[list[dict[str, Any]]]:
     """Run queries, which may lock rows, and return the result of each one.
 
     On PostgreSQL this needs one round trip in total. The values are those of JSON: numbers, strings
     and null.
-
-    Args:
-        lock_timeout: the maximum number of seconds to wait for a lock after these queries, in the
-            same transaction; then `LockTimeout` is raised. SQLite never waits for a lock there.
     """
     ((first, _), *_) = bound
     if not first.is_postgres:
         return [await statement(rows) for statement, rows in bound]
-    text = _read_text(tuple(statement for statement, _ in bound), lock_timeout)
+    text = _read_text(*(statement for statement, _ in bound))
     (row,) = await first.run(text, _join(bound))
-    parts = (row[f"part_{n}"] for n in range(len(bound)))
+    return _decode_results(row, range(len(bound)))
+
+
+def _decode_results(row: Mapping[str, Any], numbers: Iterable[int]) -> list[ResultRows]:
+    parts = (row[f"part_{n}"] for n in numbers)
     return [msgspec.json.decode(part) if part else [] for part in parts]
 
 
@@ -179,13 +238,34 @@ def _write_text(main: Statement, *others: Statement) -> str:
 
 
 @cache
-def _read_text(queries: tuple[Statement, ...], lock_timeout: float | None) -> str:
-    texts = _number_parameters(queries)
-    parts = ", ".join(f"part_{n} AS ({text})" for n, text in enumerate(texts))
-    values = [f"(SELECT json_agg(part_{n}) FROM part_{n}) AS part_{n}" for n in range(len(texts))]
+def _checked_write_text(
+    statements: tuple[Statement, ...], complete: int, queries: int, lock_timeout: float | None
+) -> str:
+    """Return the text of `write_together`: first the complete statements, then the queries."""
+    parts, first, checks = _number_parts(statements), 1, []
+    for n, statement in enumerate(statements[:complete]):
+        rows = statement.number_of_rows(first)
+        checks.append(f"require_rows((SELECT count(*) FROM part_{n}), {rows})")
+        first += statement.width
     if lock_timeout is not None:
-        values.append(f"set_config('lock_timeout', '{round(1000 * lock_timeout)}', true)")
-    return f"WITH {parts} SELECT {', '.join(values)}"
+        checks.insert(-1, f"set_config('lock_timeout', '{round(1000 * lock_timeout)}', true)")
+    results = map(_result_of, range(complete, complete + queries))
+    return f"WITH {parts} SELECT {', '.join([*checks, *results])}"
+
+
+def _result_of(part: int) -> str:
+    return f"(SELECT json_agg(part_{part}) FROM part_{part}) AS part_{part}"
+
+
+@cache
+def _read_text(*queries: Statement) -> str:
+    values = ", ".join(map(_result_of, range(len(queries))))
+    return f"WITH {_number_parts(queries)} SELECT {values}"
+
+
+def _number_parts(statements: Sequence[Statement]) -> str:
+    texts = _number_parameters(statements)
+    return ", ".join(f"part_{n} AS ({text})" for n, text in enumerate(texts))
 
 
 def _number_parameters(statements: Sequence[Statement]) -> list[str]:

@@ -12,7 +12,11 @@ from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 from piccolo.querystring import QueryString
 
 from icecream.database import failures
-from icecream.database.failures import DatabaseReadOnly
+from icecream.database.failures import (
+    CommitOutcomeUnknown,
+    DatabaseReadOnly,
+    DatabaseUnavailable,
+)
 from icecream.database.sessions import (
     DURABLE_COMMIT_LEVELS,
     PLANNER_SETTINGS,
@@ -187,6 +191,27 @@ class Postgres(PostgresEngine):
 
     async def _run_once(self, query: str, args: Sequence[Any]) -> Any:
         return await self._run_on_connection(lambda connection: connection.fetch(query, *args))
+
+    async def commit_query(self, query: str, args: Sequence[Any]) -> Any:
+        """Run a query that writes; outside of a transaction, it is one of its own, without retries.
+
+        Raises:
+            CommitOutcomeUnknown: the connection ended while the query ran outside of a transaction.
+        """
+        if self.transaction_exists():
+            return await self._run(query, args)
+        connection = await self.acquire()
+        try:
+            return await self.run(connection, connection.fetch(query, *args))
+        except DatabaseUnavailable as error:
+            # After an error that leaves the connection usable, nothing was written.
+            cause = error.__cause__
+            assert isinstance(cause, Exception), "the driver's error"
+            if isinstance(error, DatabaseReadOnly) or not failures.breaks_connection(cause):
+                raise
+            raise CommitOutcomeUnknown(f"The query may have been committed: {error}") from error
+        finally:
+            await self.release(connection)
 
     async def _run_on_connection(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
         connection = await self.acquire()

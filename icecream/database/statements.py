@@ -1,6 +1,6 @@
 """Builders of statements about many rows; together with `bulk`, the only place with raw SQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from piccolo.columns import Column
 from piccolo.table import Table
@@ -27,12 +27,14 @@ def insert(
     returning: Sequence[Column] = (),
     skip_existing: bool = False,
     computed: Sequence[tuple[Column, str]] = (),
+    complete: bool = False,
 ) -> Statement:
     """Return a statement that inserts rows.
 
     Args:
         skip_existing: skip rows that exist already, instead of failing.
         computed: further columns, and the SQL expressions for their values.
+        complete: see `Statement`.
     """
     names, rows = _quote_columns(columns), "{rows}"
     if computed:
@@ -45,7 +47,7 @@ def insert(
         text += " ON CONFLICT DO NOTHING"
     if returning:
         text += f" RETURNING {_quote_columns(returning)}"
-    return Statement(columns, text)
+    return Statement(columns, text, complete=complete)
 
 
 def new_ids(table: type[Table]) -> Statement:
@@ -168,6 +170,7 @@ def update_rows(
     *,
     where: str = "",
     returning: Sequence[str] = (),
+    complete: bool = False,
 ) -> Statement:
     """Return a statement that changes the rows with these ids, each with its own values.
 
@@ -180,6 +183,7 @@ def update_rows(
         changes: the changed columns, and SQL expressions in which `{name}` is a value.
         where: a further condition on the rows, which may use the values too.
         returning: SQL expressions for the result, about the changed rows.
+        complete: see `Statement`.
     """
     (first, *_) = changes
     table, key = _quote_table(first), first._meta.table._meta.primary_key
@@ -187,10 +191,7 @@ def update_rows(
     update = ", ".join(f"{_quote_column(column)} = {text}" for column, text in changes.items())
     update, condition = f"UPDATE {table} SET {update}", f"AND {where}" if where else ""
     joined = {name: f"new_values.{name}" for name in values}
-    found = {
-        name: f"({{arrays[{n}]}})[array_position({{arrays[0]}}, {table}.id)]"
-        for n, name in enumerate(values, start=1)
-    }
+    found = _array_values(table, values)
     return Statement(
         (key, *values.values()),
         f"WITH new_values (id, {', '.join(values)}) AS ({{rows}}) {update.format_map(joined)} "
@@ -198,6 +199,35 @@ def update_rows(
         f"{result}",
         postgres=f"{update.format_map(found)} WHERE {table}.id = ANY({{arrays[0]}}) "
         f"{condition.format_map(found)} {result}",
+        complete=complete,
+    )
+
+
+def _array_values(table: str, names: Iterable[str]) -> dict[str, str]:
+    """Return SQL for the values of a table's row, by their names; the arrays begin with the ids."""
+    return {
+        name: f"({{arrays[{n}]}})[array_position({{arrays[0]}}, {table}.id)]"
+        for n, name in enumerate(names, start=1)
+    }
+
+
+def lock_matching(values: Mapping[str, Column], *, where: str, lock: str) -> Statement:
+    """Return a query that locks the rows with these ids that still match their values.
+
+    It must be complete. It is only for PostgreSQL: on SQLite no row changes after it was read.
+
+    Args:
+        values: what each row of the query holds after the id, as in `update_rows`.
+        where: the condition, in SQL; `{name}` is a value.
+        lock: the strength of the locks, such as `KEY SHARE`.
+    """
+    (first, *_) = values.values()
+    table, key = _quote_table(first), first._meta.table._meta.primary_key
+    return Statement(
+        (key, *values.values()),
+        f"SELECT id FROM {table} WHERE id = ANY({{arrays[0]}}) "
+        f"AND {where.format_map(_array_values(table, values))} ORDER BY id FOR {lock}",
+        complete=True,
     )
 
 

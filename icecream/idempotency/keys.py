@@ -137,6 +137,7 @@ _INSERT_KEYS = database.insert(
     ),
     returning=(IdempotencyKey.id,),
     skip_existing=True,
+    complete=True,
 )
 
 

@@ -112,12 +112,12 @@ async def _pay(order: int, by: int, needs_method: bool) -> list[int]:
     lines = await OrderLine.select(OrderLine.flavor, OrderLine.quantity).where(
         OrderLine.order == order
     )
-    stock = await inventory.lock_stock([line["flavor"] for line in lines])
+    stock = await inventory.read_stock([line["flavor"] for line in lines])
     try:
         stock.reserve({line["flavor"]: line["quantity"] for line in lines})
     except inventory.UnknownFlavor as error:
         raise errors.FlavorArchived(f"Flavor {error.flavor} is no longer sold.") from None
-    await stock.save()
+    await database.write_together(*stock.statements())
     transition = order_transitions.begin_transition(row)
     transition.enter("pending", by)
     payment = await attempts.stage_attempt(order, row.user, row.total, "charge", method=method)

@@ -13,6 +13,7 @@ from icecream.catalogue import inventory, order_lines
 from icecream.database import batching
 from icecream.feed import order_history
 from icecream.idempotency import keys
+from icecream.orders import order_ids
 from icecream.orders.details import NO_DETAILS, OrderDetails
 from icecream.payments import attempts
 from icecream.reporting import totals
@@ -87,8 +88,9 @@ class OrderPlacer:
 
     def __init__(self, notify: NotifyWorkers) -> None:
         self._notify = notify
+        self._ids = order_ids.IdSupply()
         self._batches = batching.BatchQueue(
-            place_in_transaction,
+            self._place_batch,
             name="orders",
             max_weight=MAX_LINES_PER_BATCH,
             max_waiting=MAX_QUEUED_ORDERS,
@@ -130,6 +132,10 @@ class OrderPlacer:
             instrumentation.count_orders(_refusal_code(error))
             raise
 
+    async def _place_batch(self, requests: list[OrderRequest]) -> list[PlacedOrder | Exception]:
+        takes_ahead = isinstance(database.DB, database.Postgres) and self._batches.is_busy
+        return await place_in_transaction(requests, self._ids if takes_ahead else None)
+
     def after_commit(self, results: Sequence[PlacedOrder | Exception]) -> None:
         """Count the orders, and notify the workers, after the commit."""
         reach_failpoint("orders.committed")
@@ -169,6 +175,7 @@ class _NewOrder(Struct):
 
     id: int
     payment: int
+    events: tuple[int, int]
     user: int
     lines: list[order_lines.Line]
     total: int
@@ -205,7 +212,6 @@ class _Replay(Struct):
 KnownKeys = dict[tuple[int, str], tuple[str, _NewOrder | str]]
 PlacementResult = _NewOrder | _Replay | Exception
 
-_ORDER_IDS = database.new_ids(Order)
 _INSERT_ORDERS = database.insert(
     Order,
     (
@@ -221,86 +227,94 @@ _INSERT_LINES = database.insert(
 )
 
 
-async def place_in_transaction(requests: list[OrderRequest]) -> list[PlacedOrder | Exception]:
+async def place_in_transaction(
+    requests: list[OrderRequest], ids: order_ids.IdSupply | None = None
+) -> list[PlacedOrder | Exception]:
     """Place these orders in a transaction; nothing follows its COMMIT, as it may be repeated."""
-    return await database.transaction(lambda: place_orders(requests))
+    return await database.optimistic_transaction(lambda: place_orders(requests, ids))
 
 
 def _line_count(request: OrderRequest) -> int:
     return len(request.lines)
 
 
-class _Ids(Struct):
-    """New ids for the orders of a batch, their payments and their events."""
+class _BatchData(Struct):
+    """What is needed to place a batch. `is_known` means that it was not read just now."""
 
-    orders: database.ResultRows
-    payments: database.ResultRows
-    events: database.ResultRows
+    ids: list[order_ids.OrderIds]
+    stock: inventory.StockReservation
+    known: KnownKeys
+    is_known: bool
 
 
-async def place_orders(requests: Sequence[OrderRequest]) -> list[PlacedOrder | Exception]:
+async def place_orders(
+    requests: Sequence[OrderRequest], ids: order_ids.IdSupply | None = None
+) -> list[PlacedOrder | Exception]:
     """Place these orders, within a transaction; return the outcome of each, in their order.
 
-    On PostgreSQL, a batch needs two round trips: one that reads and locks, and one that writes.
-    There is a third one if orders with a key are refused. The transaction starts again if the stock
-    of a flavor has just become counted.
+    On PostgreSQL, a batch needs two round trips: one that reads, and one that writes if nothing has
+    changed since then; else the transaction starts again. With a supply of ids, the write also
+    takes those of the next batches, which then need not read: if all orders can be placed with what
+    this process knows, they are written at once.
     """
     now = datetime.now(UTC)
-    known, stock, ids = await _read(requests)
-    results: list[PlacementResult] = []
-    for n, request in enumerate(requests):
-        order, payment = ids.orders[n]["id"], ids.payments[n]["id"]
-        results.append(_decide_order(request, order, payment, stock, known, now))
-    results = await _replay_late_orders(requests, results)
+    data = _known_data(requests, ids) or await _read(requests)
+    results = _decide_orders(requests, data, now)
+    if data.is_known and any(isinstance(result, Exception) for result in results):
+        data = await _read(requests)
+        results = _decide_orders(requests, data, now)
     if new := [order for order in results if isinstance(order, _NewOrder)]:
-        await _write(new, stock, ids, now)
         reach_failpoint("orders.before_commit")
+        try:
+            await _write(new, data.stock, now, ids)
+        except database.RetryTransaction:
+            if ids is not None and data.is_known:
+                ids.pause()
+            raise
     return [
         _public_result(request.user, result)
         for request, result in zip(requests, results, strict=True)
     ]
 
 
-async def _read(
-    requests: Sequence[OrderRequest],
-) -> tuple[KnownKeys, inventory.StockReservation, _Ids]:
-    """Read the keys, take new ids, and lock the stock."""
-    count = [(len(requests),)]
-    used_keys = [request.key for request in requests if request.key]
-    responses, *ids, locked, shared = await database.read_together(
-        keys.response_query(used_keys),
-        (_ORDER_IDS, count),
-        (attempts.PAYMENT_IDS, count),
-        # An order without a charge has two events.
-        (order_history.EVENT_IDS, [(2 * len(requests),)]),
-        *inventory.lock_queries({flavor for request in requests for flavor in request.lines}),
-        lock_timeout=keys.LOCK_TIMEOUT_SECONDS if used_keys else None,
-    )
-    stock = inventory.to_reservation(locked, shared)
-    return _known_keys(keys.to_responses(responses)), stock, _Ids(*ids)
+def _known_data(
+    requests: Sequence[OrderRequest], ids: order_ids.IdSupply | None
+) -> _BatchData | None:
+    """Return the data of a batch if this process has it already.
 
-
-def _known_keys(responses: dict[tuple[int, str], keys.StoredResponse]) -> KnownKeys:
-    return {name: (one.fingerprint, one.answer) for name, one in responses.items()}
-
-
-async def _replay_late_orders(
-    requests: Sequence[OrderRequest], results: list[PlacementResult]
-) -> list[PlacementResult]:
-    """Replay orders that another process placed under the same key while this one waited for locks.
-
-    That process may have taken the last stock, so that the same order was refused here.
+    It knows no stored answers. If there is one for a key of these requests, nothing is written.
     """
-    refused = {
-        n: request.key
-        for n, (request, result) in enumerate(zip(requests, results, strict=True))
-        if request.key and isinstance(result, Exception)
+    stock = inventory.known_reservation(_flavors_of(requests)) if ids is not None else None
+    if ids is None or stock is None or (taken := ids.take(len(requests))) is None:
+        return None
+    return _BatchData(taken, stock, {}, True)
+
+
+async def _read(requests: Sequence[OrderRequest]) -> _BatchData:
+    """Read the keys and the flavors, and take new ids."""
+    flavors = _flavors_of(requests)
+    responses, rows, *ids = await database.read_together(
+        keys.response_query(request.key for request in requests if request.key),
+        inventory.stock_query(flavors),
+        *order_ids.id_queries(len(requests)),
+    )
+    known: KnownKeys = {
+        name: (one.fingerprint, one.answer) for name, one in keys.to_responses(responses).items()
     }
-    if not refused:
-        return results
-    known = _known_keys(await keys.find_responses(refused.values()))
-    replays = {n: _find_replay(key, known) for n, key in refused.items()}
-    return [replays.get(n) or result for n, result in enumerate(results)]
+    return _BatchData(order_ids.to_ids(ids), inventory.to_reservation(flavors, rows), known, False)
+
+
+def _flavors_of(requests: Sequence[OrderRequest]) -> set[int]:
+    return {flavor for request in requests for flavor in request.lines}
+
+
+def _decide_orders(
+    requests: Sequence[OrderRequest], data: _BatchData, now: datetime
+) -> list[PlacementResult]:
+    return [
+        _decide_order(request, one, data.stock, data.known, now)
+        for request, one in zip(requests, data.ids, strict=True)
+    ]
 
 
 def _find_replay(
@@ -315,8 +329,7 @@ def _find_replay(
 
 def _decide_order(
     request: OrderRequest,
-    order: int,
-    payment: int,
+    ids: order_ids.OrderIds,
     stock: inventory.StockReservation,
     known: KnownKeys,
     now: datetime,
@@ -333,8 +346,9 @@ def _decide_order(
     except REFUSALS as refusal:
         return refusal
     new = _NewOrder(
-        id=order,
-        payment=payment,
+        id=ids.order,
+        payment=ids.payment,
+        events=ids.events,
         user=request.user,
         lines=lines,
         total=sum(line.total for line in lines),
@@ -364,16 +378,20 @@ def _public_result(customer: int, order: PlacementResult) -> PlacedOrder | Excep
 
 
 async def _write(
-    new: Sequence[_NewOrder], stock: inventory.StockReservation, ids: _Ids, now: datetime
+    new: Sequence[_NewOrder],
+    stock: inventory.StockReservation,
+    now: datetime,
+    ids: order_ids.IdSupply | None,
 ) -> None:
-    """Write the orders with all that belongs to them.
+    """Write the orders with all that belongs to them, and take ids for the next ones.
 
-    The keys are the main part: while this waits for another transaction with the same key, it holds
-    no locks that others need, except on the counted stock. The changes of totals come last: the
-    transaction has written before it takes their ids (`reporting.applying`).
+    The keys come right after the stock: while this waits for another transaction with the same key,
+    it holds no locks that others need, except on the counted stock. The changes of totals come
+    last: the transaction has written before it takes their ids (`reporting.applying`).
 
     Raises:
-        database.RetryTransaction: another transaction stored one of the keys first.
+        database.RetryTransaction: another transaction stored one of the keys first, or a flavor has
+            changed.
         errors.IdempotencyKeyInUse: another transaction is still carrying the same request out.
     """
     currency = settings.load().currency
@@ -396,24 +414,27 @@ async def _write(
         if order.total
     ]
     history = [event for order in new for event in _first_events(order)]
+    event_ids = [{"id": id_} for order in new for id_ in order.events[: 1 if order.total else 2]]
     sales = [totals.Sale(order.user, order.at, order.status, order.lines) for order in new]
+    ahead = ids.count_to_take(len(new)) if ids is not None else 0
     try:
-        stored = await database.run_together(
+        taken = await database.write_together(
+            *stock.statements(),
             (_INSERT_ORDERS, orders),
             keys.response_insert(responses, at=now),
-            stock.update_statement(),
             (_INSERT_LINES, lines),
             *attempts.attempt_inserts(charges),
-            *order_history.event_inserts(history, ids.events, at=now),
+            *order_history.event_inserts(history, event_ids, at=now),
             *totals.update_statements(sales),
-            main=1,
+            lock_timeout=keys.LOCK_TIMEOUT_SECONDS if responses else None,
+            queries=order_ids.id_queries(ahead) if ahead else (),
         )
     except database.LockTimeout:
         if not responses:
             raise
         raise errors.IdempotencyKeyInUse from None
-    if len(stored) < len(responses):
-        raise database.RetryTransaction
+    if ids is not None and taken:
+        ids.add(order_ids.to_ids(taken))
 
 
 def _first_events(order: _NewOrder) -> list[order_history.OrderEvent]:

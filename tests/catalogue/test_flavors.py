@@ -1,7 +1,7 @@
 """Test the catalogue of flavors over HTTP."""
 
 import asyncio
-from contextvars import Context
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from icecream import database, errors, settings
 from icecream.catalogue import flavors, inventory
 from icecream.catalogue.product_data import ProductData
 from icecream.database import DB
+from icecream.idempotency import keys
 from icecream.integrity import doctor
 from icecream.orders import actions, placing
 from icecream.tables import Flavor, StockMove
@@ -446,26 +447,38 @@ async def test_counting_begins_in_the_middle_of_orders_and_cancellations(
 
 @pytest.mark.only("postgres")
 async def test_counting_begins_when_an_order_that_is_being_placed_is_written(
-    customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
+    customer: Caller, flavor: int
 ) -> None:
     """Counting must wait for the order. Otherwise neither would count the ordered quantity."""
-    read, counting = placing._read, list[asyncio.Task[None]]()
+    key = keys.RequestKey(customer.user.id, f"counting {flavor}", "")
+    held, stop = asyncio.Event(), asyncio.Event()
 
-    async def it_waits() -> bool:
-        return counting[0].done() or bool(await DB.run_ddl(WAITING))
+    async def hold_the_key() -> None:
+        await keys.store_responses([keys.StoredResponse(key, "{}")], at=datetime.now(UTC))
+        held.set()
+        await stop.wait()
+        raise ZeroDivisionError
 
     async def begin_to_count() -> None:
         work = partial(inventory.receive_stock, flavor, 10, reason="delivery", by=customer.user.id)
         await database.transaction(work)
 
-    async def hold_while_counting_begins(requests: Any) -> Any:
-        stock = await read(requests)
-        counting.append(asyncio.create_task(begin_to_count(), context=Context()))
-        await until(it_waits)
-        return stock
+    async def one_waits() -> bool:
+        return bool(await DB.run_ddl(WAITING))
 
-    monkeypatch.setattr(placing, "_read", hold_while_counting_begins)
-    await place(customer.user.id, {flavor: 3})
-    await counting[0]
+    async def both_wait() -> bool:
+        return len(await DB.run_ddl(WAITING)) > 1
+
+    holder = asyncio.create_task(database.transaction(hold_the_key))
+    await held.wait()
+    requests = [placing.OrderRequest(customer.user.id, {flavor: 3}, key)]
+    order = asyncio.create_task(placing.place_in_transaction(requests))
+    await until(one_waits)
+    counting = asyncio.create_task(begin_to_count())
+    await until(both_wait)
+    stop.set()
+    with pytest.raises(ZeroDivisionError):
+        await holder
+    await asyncio.gather(order, counting)
     assert await moves(flavor) == [(3, "while it was not counted"), (10, "delivery")]
     assert await doctor.find_violations() == {}

@@ -2,7 +2,10 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
+from datetime import date
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +20,7 @@ from icecream.tables import (
     MAX_STOCK,
     Flavor,
 )
-from tests.conftest import PATIENCE, Caller, new_flavor, place, until
+from tests.conftest import Caller, new_flavor, place
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +34,9 @@ async def left(flavor: int) -> int | None:
 
 async def reserve(wanted: dict[int, int]) -> list[order_lines.Line]:
     async def work() -> list[order_lines.Line]:
-        stock = await inventory.lock_stock(wanted)
+        stock = await inventory.read_stock(wanted)
         lines = stock.reserve(wanted)
-        await stock.save()
+        await database.write_together(*stock.statements())
         return lines
 
     return await database.transaction(work)
@@ -59,36 +62,46 @@ async def test_a_refused_reservation_takes_nothing() -> None:
     assert (await left(enough), await left(scarce)) == (10, 1)
 
 
+Change = Callable[[int], Awaitable[Any]]
+
+
+async def raise_price(flavor: int) -> None:
+    await Flavor.update({Flavor.price: 300}).where(Flavor.id == flavor)
+
+
+async def limit_season(flavor: int) -> None:
+    await Flavor.update({Flavor.on_sale_to: date(2020, 1, 1)}).where(Flavor.id == flavor)
+
+
+async def archive(flavor: int) -> None:
+    await Flavor.update({Flavor.archived: True}).where(Flavor.id == flavor)
+
+
+async def sell_most(flavor: int) -> None:
+    await Flavor.update({Flavor.stock: 3}).where(Flavor.id == flavor)
+
+
 @pytest.mark.only("postgres")
-async def test_a_first_order_of_counted_stock_holds_no_lock_while_it_waits(
-    customer: Caller,
+@pytest.mark.parametrize(
+    ("stock", "change"),
+    [
+        *((stock, change) for stock in (None, 10) for change in (raise_price, limit_season)),
+        *((None, archive), (10, archive), (10, sell_most), (None, sell_most)),
+    ],
+)
+async def test_a_flavor_that_changes_after_it_was_read_is_read_again(
+    stock: int | None, change: Change
 ) -> None:
-    """A shared lock on the second flavor would stop its receipt: a deadlock with the next order."""
-    first, second = await new_flavor(stock=10), await new_flavor(stock=10)
-    held, release = asyncio.Event(), asyncio.Event()
-
-    async def hold_the_first() -> None:
-        await database.for_no_key_update(Flavor.select(Flavor.id).where(Flavor.id == first))
-        held.set()
-        await release.wait()
-
-    async def receive() -> None:
-        await inventory.receive_stock(second, 5, reason="delivery", by=customer.user.id)
-
-    async def an_order_waits() -> bool:
-        return bool(await database.DB.run_ddl("SELECT 1 FROM pg_locks WHERE NOT granted"))
-
-    holder = asyncio.create_task(database.transaction(hold_the_first))
-    await held.wait()
-    order = asyncio.create_task(reserve({first: 1, second: 1}))
-    await until(an_order_waits)
-    async with asyncio.timeout(PATIENCE):
-        await database.transaction(receive)
-    release.set()
-    _, lines = await asyncio.gather(holder, order)
-    assert (await left(first), await left(second)) == (9, 14)
-    # No order has these lines, and later tests count again.
-    await database.run_together(inventory.release_update(lines))
+    flavor = await new_flavor(stock=stock)
+    reservation = await inventory.read_stock([flavor])
+    reservation.reserve({flavor: 4})
+    await change(flavor)
+    before = await left(flavor)
+    with pytest.raises(database.RetryTransaction):
+        await database.write_together(*reservation.statements())
+    assert await left(flavor) == before
+    # Later tests count again.
+    await Flavor.update({Flavor.stock: stock}).where(Flavor.id == flavor)
 
 
 async def test_buyers_at_once_never_get_more_than_there_is(customer: Caller) -> None:
@@ -148,7 +161,7 @@ def test_an_indivisible_rest_goes_to_the_last_lines() -> None:
 
 
 def test_stock_reserved_by_the_same_batch_is_not_available() -> None:
-    stock = inventory.StockReservation(flavors={1: inventory.StockRow(1, 100, 5)}, stock={1: 5})
+    stock = inventory.StockReservation({1: inventory.StockRow(1, 100, 5)})
     stock.reserve({1: 3})
     with pytest.raises(errors.InsufficientStock) as refused:
         stock.reserve({1: 3})

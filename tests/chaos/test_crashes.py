@@ -264,7 +264,7 @@ def pays(theatre: Theatre, order: int, price: int) -> None:
 
 
 IN_INTAKE = [
-    pytest.param("orders.before_commit", id="1 inside the order's transaction"),
+    pytest.param("orders.before_commit", id="1 before the order is written"),
     pytest.param("orders.committed", id="2 committed, the answer lost"),
 ]
 

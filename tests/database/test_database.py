@@ -363,24 +363,79 @@ async def test_the_time_now_is_never_after_the_clock_of_a_statement() -> None:
             assert row["is_due"]
 
 
+async def test_statements_are_run_only_if_all_that_must_be_complete_are() -> None:
+    add = database.insert(Flavor, COLUMNS)
+    rename = database.update_rows(
+        {"known_price": Flavor.price, "new_name": Flavor.name},
+        {Flavor.name: "{new_name}"},
+        where="price = {known_price}",
+        returning=("id",),
+        complete=True,
+    )
+    one, other = await new_flavor(), await new_flavor()
+
+    async def write(name: str, *prices: int) -> None:
+        changes = [
+            (flavor, price, f"{name} {flavor}")
+            for flavor, price in zip((one, other), prices, strict=False)
+        ]
+
+        async def work() -> None:
+            await database.write_together((add, [line(name)]), (rename, changes))
+
+        await database.optimistic_transaction(work)
+
+    await write("Known", 250, 250)
+    assert [await exists(name) for name in ("Known", f"Known {one}", f"Known {other}")] == [
+        True
+    ] * 3
+    await write("Nothing to check")
+    assert await exists("Nothing to check")
+    with pytest.raises(database.RetryTransaction):
+        await database.transaction(lambda: write("Inside", 250, 251))
+    with pytest.raises(database.RetryTransaction):
+        await write("Changed", 250, 251)
+    for name in ("Inside", "Changed"):
+        assert not await exists(name)
+        assert not await exists(f"{name} {one}")
+
+
+async def test_an_optimistic_transaction_is_repeated_with_what_it_reads_then(flavor: int) -> None:
+    set_price = database.update_rows(
+        {"known": Flavor.price, "new_price": Flavor.price},
+        {Flavor.price: "{new_price}"},
+        where="price = {known}",
+        returning=("id",),
+        complete=True,
+    )
+    ended: list[None] = []
+
+    async def raise_price() -> None:
+        (found,) = await Flavor.select(Flavor.price).where(Flavor.id == flavor)
+        await asyncio.sleep(0)
+        await database.write_together((set_price, [(flavor, found["price"], found["price"] + 1)]))
+
+    with database.on_commit(lambda: ended.append(None)):
+        await asyncio.gather(*(database.optimistic_transaction(raise_price) for _ in range(5)))
+    (found,) = await Flavor.select(Flavor.price).where(Flavor.id == flavor)
+    assert found["price"] == 255
+    assert len(ended) == 5
+
+
 @pytest.mark.only("postgres")
-async def test_waiting_for_a_lock_has_a_limit_in_one_transaction(flavor: int) -> None:
-    lock = database.select_by(Flavor.id, (Flavor.id,), lock="NO KEY UPDATE")
+async def test_a_checked_write_waits_for_a_lock_for_a_limited_time(flavor: int) -> None:
+    lock = database.lock_matching({"known": Flavor.price}, where="price = {known}", lock="UPDATE")
     holding, stop = asyncio.Event(), asyncio.Event()
 
     async def hold() -> None:
-        await lock([(flavor,)])
+        await lock([(flavor, 250)])
         holding.set()
         await stop.wait()
-
-    async def wait() -> None:
-        await database.read_together((database.new_ids(Flavor), [(1,)]), lock_timeout=0.05)
-        await lock([(flavor,)])
 
     holder = asyncio.create_task(database.transaction(hold))
     await holding.wait()
     with pytest.raises(database.LockTimeout):
-        await database.transaction(wait)
+        await database.write_together((lock, [(flavor, 250)]), lock_timeout=0.05)
     stop.set()
     await holder
     (row,) = await DB.run_ddl("SHOW lock_timeout")

@@ -87,6 +87,20 @@ async def test_the_outcome_on_a_dead_connection_is_unknown_only_at_commit(
                 await engine.run_ddl("SELECT 1")
         assert unavailable.type is database.DatabaseUnavailable
         assert await engine.run_ddl("SELECT 1")
+        with pytest.raises(database.CommitOutcomeUnknown):
+            between.lose()
+            await engine.commit_query("SELECT 1", [])
+
+
+async def test_an_error_of_the_server_means_that_nothing_was_written() -> None:
+    async with engine_at() as engine:
+        with pytest.raises(database.DatabaseUnavailable) as canceled:
+            await engine.commit_query("SELECT pg_cancel_backend(pg_backend_pid())", [])
+        assert canceled.type is database.DatabaseUnavailable
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await engine.commit_query("SELECT 1 / 0", [])
+        with pytest.raises(database.CommitOutcomeUnknown):
+            await engine.commit_query("SELECT pg_terminate_backend(pg_backend_pid())", [])
 
 
 async def test_a_slow_query_is_not_mistaken_for_a_dead_connection(

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from icecream import database, errors, fields, settings
 from icecream.idempotency import keys
+from icecream.orders import placing
 from icecream.payments.providers import Declined, Succeeded
 from icecream.tables import Flavor, IdempotencyKey, Order
 from tests import ledger
@@ -202,11 +203,6 @@ async def test_the_loser_of_a_race_gets_the_result_of_the_winner(
 Call = tuple[str, dict[str, Any]]
 
 
-async def last_of_its_stock(customer: Caller, staff: Caller) -> Call:
-    flavor = await new_flavor(stock=1)
-    return "/api/orders/", {"flavor": flavor, "quantity": 1}
-
-
 async def paid(customer: Caller) -> int:
     flavor = await new_flavor()
     number = (await place(customer.user.id, {flavor: 4})).order
@@ -258,8 +254,8 @@ async def refund_of_parked(customer: Caller, staff: Caller) -> Call:
 @pytest.mark.parametrize(
     "ready",
     [
-        *(last_of_its_stock, refund, whole_refund, cancel, pay, loss_of_all_stock, new_name),
-        *(retry, release, refund_of_parked),
+        *(refund, whole_refund, cancel, pay, loss_of_all_stock, new_name, retry, release),
+        refund_of_parked,
     ],
 )
 async def test_the_loser_of_a_race_gets_the_stored_response_although_the_rules_would_refuse_it(
@@ -278,10 +274,25 @@ async def test_the_loser_of_a_race_gets_the_stored_response_although_the_rules_w
     await ledger.check()
 
 
+async def test_simultaneous_requests_for_the_last_stock_get_one_answer(customer: Caller) -> None:
+    """Each batch has its own connection, as in several processes."""
+    user = customer.user.id
+    for n in range(20):
+        flavor, key = await new_flavor(stock=1), keys.RequestKey(user, f"last {n}", "one")
+        requests = [placing.OrderRequest(user, {flavor: 1}, key)]
+        batches = await asyncio.gather(*(placing.place_in_transaction(requests) for _ in range(4)))
+        answers = [answer for batch in batches for answer in batch]
+        placed = [answer for answer in answers if isinstance(answer, placing.PlacedOrder)]
+        assert len(placed) == 4, answers
+        assert len({answer.order for answer in placed}) == 1
+        assert [answer.replayed for answer in placed].count(False) == 1
+    await ledger.check()
+
+
 async def test_a_race_for_one_key_with_another_request_is_a_reused_key(
     customer: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flavor = await new_flavor(stock=1)
+    flavor = await new_flavor(stock=3)
     await order(customer, flavor, "race")
     blind_once(monkeypatch)
     answer = await order(customer, flavor, "race", quantity=2)
@@ -292,8 +303,8 @@ KILLED = """
 import os, signal
 from icecream.orders import placing
 real = placing.place_in_transaction
-async def place(calls):
-    await real(calls)
+async def place(*arguments):
+    await real(*arguments)
     os.kill(os.getpid(), signal.SIGKILL)
 placing.place_in_transaction = place
 """

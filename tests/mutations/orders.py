@@ -18,7 +18,7 @@ MUTATIONS = [
         "tests/orders/test_placing.py",
         (
             "placing: orders do not reserve stock",
-            "            stock.update_statement(),\n",
+            "            *stock.statements(),\n",
             "",
         ),
         (
@@ -84,6 +84,33 @@ MUTATIONS = [
     ),
     *at(
         PLACING,
+        "tests/orders/test_order_ids.py",
+        (
+            "placing: what this process knows refuses an order",
+            "if data.is_known and any(",
+            "if False and any(",
+        ),
+        (
+            "placing: a write that was refused is repeated with the same data",
+            "                ids.pause()\n",
+            "                pass\n",
+        ),
+        database="postgres",
+    ),
+    *at(
+        "icecream/orders/order_ids.py",
+        "tests/orders/test_order_ids.py",
+        ("ids: old ids are used", "self._ids[0][0] < oldest:", "False:"),
+        ("ids: too few ids are used", "if len(self._ids) < count:", "if not self._ids:"),
+        (
+            "ids: ids are taken right after a refused write",
+            "return 0 if is_paused else max",
+            "return max",
+        ),
+        database="postgres",
+    ),
+    *at(
+        PLACING,
         "tests/http/test_metrics.py -k orders",
         (
             "placing: a replay is counted as an order",
@@ -108,11 +135,6 @@ MUTATIONS = [
             "keys: another order under a used key is a replay",
             "return _Replay(first) if fingerprint == key.fingerprint else",
             "return _Replay(first) if True else",
-        ),
-        (
-            "keys: the key of a refused order is not checked again",
-            "keys.find_responses(refused.values())",
-            "keys.find_responses([])",
         ),
     ),
     *at(
@@ -224,15 +246,15 @@ MUTATIONS = [
         f"{STOCK_TESTS} {TOTALS_TESTS}",
         (
             "stock: reservations of the same batch are not counted",
-            "self._stock[flavor] - self._reserved[flavor]",
-            "self._stock[flavor]",
+            "stock - self._reserved[flavor])",
+            "stock)",
         ),
         (
             "stock: the last piece cannot be sold",
             ") < quantities[flavor]",
             ") <= quantities[flavor]",
         ),
-        ("stock: orders add to the stock", "(flavor, -n)", "(flavor, n)"),
+        ("stock: orders add to the stock", '"stock - {reserved}"', '"stock + {reserved}"'),
         (
             "stock: archived flavors are sold",
             '_ON_SALE = "NOT archived"',
@@ -268,14 +290,29 @@ MUTATIONS = [
         STOCK,
         STOCK_TESTS,
         (
-            "stock: orders do not lock the stock",
-            'where=_ON_SALE, lock="NO KEY UPDATE"',
-            'where=_ON_SALE, lock=""',
+            "stock: more is sold than there is",
+            "stock >= {{reserved}} AND ",
+            "",
         ),
         (
-            "stock: counting may begin while an order is placed",
-            'where=_ON_SALE, lock="KEY SHARE"',
-            'where=_ON_SALE, lock=""',
+            "stock: a flavor may change while an order is placed",
+            "[_ON_SALE, *(f",
+            "[_ON_SALE, *('true' or f",
+        ),
+        (
+            "stock: an archived flavor is sold once more",
+            "[_ON_SALE, *(f",
+            "['true', *(f",
+        ),
+        (
+            "stock: counting may begin before an order is written",
+            "stock IS NULL AND ",
+            "",
+        ),
+        (
+            "stock: counting may begin while an order is written",
+            'lock="KEY SHARE"\n',
+            'lock="KEY SHARE SKIP LOCKED"\n',
         ),
         (
             "stock: a receipt does not lock the stock",

@@ -49,7 +49,11 @@ MUTATIONS = [
             'if row.status == "paid" and not',
             "if False and not",
         ),
-        ("pay: the stock is not reserved again", "await stock.save()", "pass"),
+        (
+            "pay: the stock is not reserved again",
+            "await database.write_together(*stock.statements())",
+            "pass",
+        ),
         ("pay: an order that is paid is refused", 'in ("pending", "paid"):', 'in ("pending",):'),
         ("pay: a payment method is not required", "if needed and not method:", "if False:"),
         ("pay: the payment forgets its payment method", '"charge", method=method)', "n=n)"),

@@ -6,7 +6,6 @@ from collections import Counter
 import pytest
 
 from icecream import database
-from icecream.catalogue import inventory
 from icecream.orders import actions, placing
 from icecream.payments import (
     leases,
@@ -16,7 +15,7 @@ from icecream.payments.providers import (
     Declined,
     Succeeded,
 )
-from icecream.tables import Payment
+from icecream.tables import Flavor, Payment
 from tests import ledger
 from tests.conftest import (
     Caller,
@@ -136,7 +135,7 @@ async def test_a_partial_refund_does_not_wait_for_the_stock(customer: Caller) ->
     held, stop = asyncio.Event(), asyncio.Event()
 
     async def hold() -> None:
-        await inventory.lock_stock({flavor})
+        await database.for_no_key_update(Flavor.select(Flavor.id).where(Flavor.id == flavor))
         held.set()
         await stop.wait()
 

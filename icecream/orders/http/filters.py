@@ -20,7 +20,8 @@ from icecream.http import bodies, pagination
 from icecream.orders.http import responses
 from icecream.tables import MAX_REFERENCE_LENGTH, Event, Order, OrderLine
 
-# The sort keys of lists. Order ids increase in the order of arrival.
+# The sort keys of lists. Order ids increase in the order of arrival, but not within a fraction of a
+# second (`orders.order_ids`).
 SORT_COLUMNS: dict[str, Column] = {"id": Order.id, "total": Order.total}
 # Documented, not checked here: Litestar would read a number as seconds, so a year would become a
 # time in 1970.
