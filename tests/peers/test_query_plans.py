@@ -190,15 +190,17 @@ def place(shop: Shop, number: int) -> str:
 
 def use(shop: Shop) -> None:
     """Do what shops and staff do all day."""
-    begin = datetime.now(UTC)
     with ThreadPoolExecutor(16) as pool:
         orders = list(pool.map(lambda number: place(shop, number), range(NEW_ORDERS)))
     assert place(shop, 0) == orders[0]
+    # A list of a period reads all versions of the period's orders, and each paid order has two.
+    begin = datetime.now(UTC)
+    orders += [place(shop, NEW_ORDERS + number) for number in range(5)]
     for path in (
         *("/api/orders/?limit=100", "/api/orders/?status=paid&limit=20", orders[0]),
         # These orders are the last ones of the list.
-        f"/api/orders/?limit=1&created_from={begin:%Y-%m-%dT%H:%M:%SZ}",
-        f"/api/orders/?limit=1&user=all&created_from={begin:%Y-%m-%dT%H:%M:%SZ}",
+        f"/api/orders/?limit=1&created_from={begin:%Y-%m-%dT%H:%M:%S.%fZ}",
+        f"/api/orders/?limit=1&user=all&created_from={begin:%Y-%m-%dT%H:%M:%S.%fZ}",
         "/api/orders/?limit=1&user=all&fulfilment=unfulfilled",
         *("/api/flavors/", "/api/stats/", "/health/ready"),
     ):
