@@ -59,6 +59,7 @@ async def test_placing_a_batch_takes_two(customer: Caller, monkeypatch: pytest.M
 async def test_placing_a_batch_under_load_takes_one(
     customer: Caller, flavor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(order_ids, "MAX_AGE_SECONDS", 60.0)
     ids = order_ids.IdSupply()
     requests = [placing.OrderRequest(customer.user.id, {flavor: 1}) for _ in range(3)]
     await placing.place_in_transaction(requests, ids)

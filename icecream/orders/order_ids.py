@@ -64,10 +64,9 @@ class IdSupply:
         is_paused = time.monotonic() < self._paused_until
         return 0 if is_paused else max(0, 2 * count - len(self._ids))
 
-    def add(self, ids: Sequence[OrderIds]) -> None:
-        """Add ids that were taken just now."""
-        now = time.monotonic()
-        self._ids.extend((now, one) for one in ids)
+    def add(self, ids: Sequence[OrderIds], *, taken_at: float) -> None:
+        """Add ids that were taken at this time (`time.monotonic`) or later."""
+        self._ids.extend((taken_at, one) for one in ids)
 
     def pause(self) -> None:
         """Drop all ids, and take none for a while: something has changed unexpectedly."""

@@ -1,6 +1,7 @@
 """Placing orders: orders that arrive together are written together, in one transaction."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Literal, Protocol
@@ -416,7 +417,7 @@ async def _write(
     history = [event for order in new for event in _first_events(order)]
     event_ids = [{"id": id_} for order in new for id_ in order.events[: 1 if order.total else 2]]
     sales = [totals.Sale(order.user, order.at, order.status, order.lines) for order in new]
-    ahead = ids.count_to_take(len(new)) if ids is not None else 0
+    ahead, started_at = ids.count_to_take(len(new)) if ids is not None else 0, time.monotonic()
     try:
         taken = await database.write_together(
             *stock.statements(),
@@ -434,7 +435,7 @@ async def _write(
             raise
         raise errors.IdempotencyKeyInUse from None
     if ids is not None and taken:
-        ids.add(order_ids.to_ids(taken))
+        ids.add(order_ids.to_ids(taken), taken_at=started_at)
 
 
 def _first_events(order: _NewOrder) -> list[order_history.OrderEvent]:

@@ -1,6 +1,7 @@
 """Test batches that are written at once, with what this process knows and ids taken ahead."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -13,6 +14,13 @@ from tests import ledger
 from tests.conftest import Caller, new_flavor
 
 pytestmark = [pytest.mark.anyio, pytest.mark.only("postgres")]
+
+
+@pytest.fixture(autouse=True)
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, a batch may take longer than ids are used, or than a pause."""
+    monkeypatch.setattr(order_ids, "MAX_AGE_SECONDS", 60.0)
+    monkeypatch.setattr(order_ids, "PAUSE_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -75,6 +83,16 @@ async def test_old_ids_are_not_used(
     monkeypatch.setattr(order_ids, "MAX_AGE_SECONDS", 0)
     await placer.place_one()
     assert reads == [1, 1]
+
+
+def test_the_age_of_ids_begins_before_the_write_that_takes_them() -> None:
+    """A commit may wait for the disk, while other processes place orders with larger ids."""
+    ids = order_ids.IdSupply()
+    ids.add(
+        [order_ids.OrderIds(1, 1, (1, 2))],
+        taken_at=time.monotonic() - order_ids.MAX_AGE_SECONDS - 0.01,
+    )
+    assert ids.take(1) is None
 
 
 async def test_a_flavor_that_was_never_read_is_read(
