@@ -285,8 +285,11 @@ def _known_data(
 
     It knows no stored answers. If there is one for a key of these requests, nothing is written.
     """
-    stock = inventory.known_reservation(_flavors_of(requests)) if ids is not None else None
-    if ids is None or stock is None or (taken := ids.take(len(requests))) is None:
+    if (
+        ids is None
+        or (stock := inventory.known_reservation(_flavors_of(requests))) is None
+        or (taken := ids.take(len(requests))) is None
+    ):
         return None
     return _BatchData(taken, stock, {}, True)
 
@@ -414,8 +417,11 @@ async def _write(
         for order in new
         if order.total
     ]
-    history = [event for order in new for event in _first_events(order)]
-    event_ids = [{"id": id_} for order in new for id_ in order.events[: 1 if order.total else 2]]
+    # An order with a charge leaves an id unused.
+    events = [
+        pair for order in new for pair in zip(_first_events(order), order.events, strict=False)
+    ]
+    history, event_ids = [event for event, _ in events], [{"id": id_} for _, id_ in events]
     sales = [totals.Sale(order.user, order.at, order.status, order.lines) for order in new]
     ahead, started_at = ids.count_to_take(len(new)) if ids is not None else 0, time.monotonic()
     try:

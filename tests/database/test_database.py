@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from piccolo.columns import Column
 from piccolo.querystring import QueryString
 
 from icecream import database, settings
@@ -363,15 +364,20 @@ async def test_the_time_now_is_never_after_the_clock_of_a_statement() -> None:
             assert row["is_due"]
 
 
-async def test_statements_are_run_only_if_all_that_must_be_complete_are() -> None:
-    add = database.insert(Flavor, COLUMNS)
-    rename = database.update_rows(
-        {"known_price": Flavor.price, "new_name": Flavor.name},
-        {Flavor.name: "{new_name}"},
-        where="price = {known_price}",
+def change_at_known_price(column: Column) -> database.Statement:
+    """Return a statement that must be complete: it changes flavors that have the known price."""
+    return database.update_rows(
+        {"known": Flavor.price, "new_value": column},
+        {column: "{new_value}"},
+        where="price = {known}",
         returning=("id",),
         complete=True,
     )
+
+
+async def test_statements_are_run_only_if_all_that_must_be_complete_are() -> None:
+    add = database.insert(Flavor, COLUMNS)
+    rename = change_at_known_price(Flavor.name)
     one, other = await new_flavor(), await new_flavor()
 
     async def write(name: str, *prices: int) -> None:
@@ -401,13 +407,7 @@ async def test_statements_are_run_only_if_all_that_must_be_complete_are() -> Non
 
 
 async def test_an_optimistic_transaction_is_repeated_with_what_it_reads_then(flavor: int) -> None:
-    set_price = database.update_rows(
-        {"known": Flavor.price, "new_price": Flavor.price},
-        {Flavor.price: "{new_price}"},
-        where="price = {known}",
-        returning=("id",),
-        complete=True,
-    )
+    set_price = change_at_known_price(Flavor.price)
     ended: list[None] = []
 
     async def raise_price() -> None:
