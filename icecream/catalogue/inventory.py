@@ -1,7 +1,7 @@
 """The stock of each flavor: reserved, released, received."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime
 
 from msgspec import Struct, convert
@@ -70,13 +70,17 @@ _RESERVE_STOCK = database.update_rows(
 )
 # Only `for_update` excludes this lock.
 _SHARE_STOCK = database.lock_matching(
-    _KNOWN, where=f"stock IS NULL AND {_IS_UNCHANGED}", lock="KEY SHARE"
+    Flavor.id, _KNOWN, where=f"stock IS NULL AND {_IS_UNCHANGED}", lock="KEY SHARE"
 )
 # Also of flavors that are no longer sold.
 _LOCK_ANY_STOCK = database.select_by(Flavor.id, (Flavor.id, Flavor.stock), lock="NO KEY UPDATE")
-_LOCK_STOCK_OF_ORDERS = database.select_by(
-    Flavor.id, (Flavor.id,), lock="NO KEY UPDATE", within=(OrderLine.order, OrderLine.flavor)
+_STOCK_OF_ORDERS, _LOCK_STOCK_OF_ORDERS = (
+    database.select_by(
+        Flavor.id, (Flavor.id, Flavor.stock), lock=lock, within=(OrderLine.order, OrderLine.flavor)
+    )
+    for lock in ("", "NO KEY UPDATE")
 )
+_SHARE_UNCOUNTED = database.lock_matching(Flavor.id, where="stock IS NULL", lock="KEY SHARE")
 
 # What this process read last, by the flavor's id.
 _last_read: dict[int, StockRow] = {}
@@ -267,17 +271,30 @@ async def _uncounted_quantity(flavor: int) -> int:
     return int(sold[0]["sum"] or 0) - int(received[0]["sum"] or 0)
 
 
-def lock_stock_of_orders(orders: Sequence[int]) -> database.BoundStatement:
-    """Return the query that locks the stock of all flavors of these orders, to release it."""
-    return _LOCK_STOCK_OF_ORDERS, [(order,) for order in sorted(orders)]
+def stock_of_orders(orders: Collection[int], *, lock: bool) -> database.BoundStatement:
+    """Return the query for the stock of all flavors of these orders, to release it."""
+    statement = _LOCK_STOCK_OF_ORDERS if lock else _STOCK_OF_ORDERS
+    return statement, [(order,) for order in sorted(orders)]
 
 
-def release_update(lines: Iterable[Line]) -> database.BoundStatement:
-    """Return the update that returns the reserved quantities of orders, where stock is counted.
+def release_statements(
+    lines: Iterable[Line], stock: database.ResultRows
+) -> list[database.BoundStatement]:
+    """Return the statements that return reserved quantities, where stock is counted.
 
-    The transaction must hold the stock, also where it is not counted: counting may start.
+    For `write_together`, they also check that it is still counted, or not. Otherwise the
+    transaction must hold the stock, also where it is not counted: counting may start.
+
+    Args:
+        stock: the result of `stock_of_orders`.
     """
     released: Counter[int] = Counter()
     for line in lines:
         released[line.flavor] += line.quantity
-    return _MOVE_STOCK, sorted(released.items())
+    counted = {row["id"] for row in stock if row["stock"] is not None}
+    others = [(flavor,) for flavor in sorted(released.keys() - counted)]
+    return [
+        (_MOVE_STOCK, [(flavor, n) for flavor, n in sorted(released.items()) if flavor in counted]),
+        # On SQLite, this transaction holds the database.
+        (_SHARE_UNCOUNTED, others if _IS_POSTGRES else []),
+    ]

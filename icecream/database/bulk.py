@@ -43,13 +43,21 @@ class Statement:
         postgres: another text for PostgreSQL; `{arrays[0]}` is the list of the first column.
         complete: whether it must return a row for each given row, when it is run by
             `write_together`.
+        name: on PostgreSQL, the table that holds its result for statements that are run together
+            with it.
     """
 
     def __init__(
-        self, columns: Sequence[Column], text: str, *, postgres: str = "", complete: bool = False
+        self,
+        columns: Sequence[Column],
+        text: str,
+        *,
+        postgres: str = "",
+        complete: bool = False,
+        name: str = "",
     ) -> None:
         self._columns, self.text, self.width = columns, text, len(columns)
-        self._postgres_text, self.complete = postgres or text, complete
+        self._postgres_text, self.complete, self.name = postgres or text, complete, name
 
     async def __call__(self, rows: ValueRows, *arguments: Any) -> ResultRows:
         """Run the statement, unless there are no rows; the result has no particular order."""
@@ -153,16 +161,16 @@ async def run_together(*bound: BoundStatement, main: int = 0) -> ResultRows:
 
     On PostgreSQL they become parts of one statement, which needs one round trip in total. All parts
     see the rows from before it. The main part is carried out first, then the others in their order.
-    So locks are always taken in the same order, but correctness must not depend on it. With one
-    other part, the main part may read its result as the table `part_0`; then the other one is
-    carried out first.
+    So locks are always taken in the same order, but correctness must not depend on it. A part that
+    reads the result of another one is carried out after it.
     """
     statement = bound[main][0]
     if not any(rows for _, rows in bound):
         return []
     if statement.is_postgres:
         # PostgreSQL carries out the main part first, and then the last of the other parts.
-        turned = [bound[main], *reversed([*bound[:main], *bound[main + 1 :]])]
+        others = [one for one in (*bound[:main], *bound[main + 1 :]) if one[1]]
+        turned = [bound[main], *reversed(others)]
         text = _write_text(*(statement for statement, _ in turned))
         return await statement.run(text, _join(turned))
     results = [await statement(rows) for statement, rows in bound]
@@ -197,10 +205,13 @@ async def write_together(
             if statement.complete and len(result) < len(rows):
                 raise RetryTransaction
         return [await statement(rows) for statement, rows in queries]
+    bound = tuple(one for one in bound if one[1])
     complete = [one for one in bound if one[0].complete]
     # PostgreSQL carries out the last of the other parts first.
     others = [one for one in reversed(bound) if not one[0].complete]
     ordered = [*complete, *queries, *others]
+    if not ordered:
+        return []
     statements = tuple(statement for statement, _ in ordered)
     text = _checked_write_text(statements, len(complete), len(queries), lock_timeout)
     (row,) = await first.commit(text, _join(ordered))
@@ -233,8 +244,7 @@ def _join(bound: Sequence[BoundStatement]) -> list[Any]:
 @cache
 def _write_text(main: Statement, *others: Statement) -> str:
     text, *texts = _number_parameters((main, *others))
-    parts = ", ".join(f"part_{n} AS ({text})" for n, text in enumerate(texts))
-    return f"WITH {parts} {text}" if parts else text
+    return f"{_with_parts(others, texts)} {text}" if others else text
 
 
 @cache
@@ -242,7 +252,7 @@ def _checked_write_text(
     statements: tuple[Statement, ...], complete: int, queries: int, lock_timeout: float | None
 ) -> str:
     """Return the text of `write_together`: first the complete statements, then the queries."""
-    parts, first, checks = _number_parts(statements), 1, []
+    first, checks = 1, []
     for n, statement in enumerate(statements[:complete]):
         rows = statement.number_of_rows(first)
         checks.append(f"require_rows((SELECT count(*) FROM part_{n}), {rows})")
@@ -250,7 +260,8 @@ def _checked_write_text(
     if lock_timeout is not None:
         checks.insert(-1, f"set_config('lock_timeout', '{round(1000 * lock_timeout)}', true)")
     results = map(_result_of, range(complete, complete + queries))
-    return f"WITH {parts} SELECT {', '.join([*checks, *results])}"
+    parts = _with_parts(statements, _number_parameters(statements))
+    return f"{parts} SELECT {', '.join([*checks, *results])}"
 
 
 def _result_of(part: int) -> str:
@@ -260,12 +271,14 @@ def _result_of(part: int) -> str:
 @cache
 def _read_text(*queries: Statement) -> str:
     values = ", ".join(map(_result_of, range(len(queries))))
-    return f"WITH {_number_parts(queries)} SELECT {values}"
+    return f"{_with_parts(queries, _number_parameters(queries))} SELECT {values}"
 
 
-def _number_parts(statements: Sequence[Statement]) -> str:
-    texts = _number_parameters(statements)
-    return ", ".join(f"part_{n} AS ({text})" for n, text in enumerate(texts))
+def _with_parts(statements: Sequence[Statement], texts: Sequence[str]) -> str:
+    names = (one.name or f"part_{n}" for n, one in enumerate(statements))
+    parts = (f"{name} AS ({text})" for name, text in zip(names, texts, strict=True))
+    # With RECURSIVE, a part may read one that follows it.
+    return f"WITH RECURSIVE {', '.join(parts)}"
 
 
 def _number_parameters(statements: Sequence[Statement]) -> list[str]:

@@ -28,13 +28,14 @@ def insert(
     skip_existing: bool = False,
     computed: Sequence[tuple[Column, str]] = (),
     complete: bool = False,
+    name: str = "",
 ) -> Statement:
     """Return a statement that inserts rows.
 
     Args:
         skip_existing: skip rows that exist already, instead of failing.
         computed: further columns, and the SQL expressions for their values.
-        complete: see `Statement`.
+        complete, name: see `Statement`.
     """
     names, rows = _quote_columns(columns), "{rows}"
     if computed:
@@ -47,7 +48,26 @@ def insert(
         text += " ON CONFLICT DO NOTHING"
     if returning:
         text += f" RETURNING {_quote_columns(returning)}"
-    return Statement(columns, text, complete=complete)
+    return Statement(columns, text, complete=complete, name=name)
+
+
+def insert_ids(column: Column, keys: Sequence[Column], *, source: str) -> Statement:
+    """Return a statement that inserts one row with the ids of other new rows, as JSON, in order.
+
+    Args:
+        column: the column for the ids.
+        keys: the unique columns of the new rows for which the statement gets values.
+        source: the name of the statement that inserts these rows together with this one, and
+            returns their ids and keys.
+    """
+    insert = f"INSERT INTO {_quote_table(column)} ({_quote_column(column)}) SELECT"
+    matches = f"WHERE ({_quote_columns(keys)}) IN ({{rows}})"
+    return Statement(
+        keys,
+        f"{insert} json_group_array(id) FROM "
+        f"(SELECT id FROM {_quote_table(keys[0])} {matches} ORDER BY id)",
+        postgres=f"{insert} json_agg(id ORDER BY id) FROM {source} {matches}",
+    )
 
 
 def new_ids(table: type[Table]) -> Statement:
@@ -143,7 +163,7 @@ def _as_json_value(column: Column) -> str:
 def increment_values(column: Column) -> Statement:
     """Return a statement that adds to a column of the rows with these ids, except where it is null.
 
-    The transaction must hold locks on the rows.
+    The transaction must hold locks on the rows, unless `write_together` runs the statement.
     """
     name = f"{_quote_table(column)}.{_quote_column(column)}"
     return update_rows(
@@ -153,6 +173,7 @@ def increment_values(column: Column) -> Statement:
         # to this row reads while another session holds a snapshot.
         where=f"{name} IS NOT NULL",
         returning=("id",),
+        complete=True,
     )
 
 
@@ -171,6 +192,7 @@ def update_rows(
     where: str = "",
     returning: Sequence[str] = (),
     complete: bool = False,
+    name: str = "",
 ) -> Statement:
     """Return a statement that changes the rows with these ids, each with its own values.
 
@@ -183,7 +205,7 @@ def update_rows(
         changes: the changed columns, and SQL expressions in which `{name}` is a value.
         where: a further condition on the rows, which may use the values too.
         returning: SQL expressions for the result, about the changed rows.
-        complete: see `Statement`.
+        complete, name: see `Statement`.
     """
     (first, *_) = changes
     table, key = _quote_table(first), first._meta.table._meta.primary_key
@@ -200,6 +222,7 @@ def update_rows(
         postgres=f"{update.format_map(found)} WHERE {table}.id = ANY({{arrays[0]}}) "
         f"{condition.format_map(found)} {result}",
         complete=complete,
+        name=name,
     )
 
 
@@ -211,7 +234,9 @@ def _array_values(table: str, names: Iterable[str]) -> dict[str, str]:
     }
 
 
-def lock_matching(values: Mapping[str, Column], *, where: str, lock: str) -> Statement:
+def lock_matching(
+    key: Column, values: Mapping[str, Column] | None = None, *, where: str, lock: str
+) -> Statement:
     """Return a query that locks the rows with these ids that still match their values.
 
     It must be complete. It is only for PostgreSQL: on SQLite no row changes after it was read.
@@ -221,8 +246,7 @@ def lock_matching(values: Mapping[str, Column], *, where: str, lock: str) -> Sta
         where: the condition, in SQL; `{name}` is a value.
         lock: the strength of the locks, such as `KEY SHARE`.
     """
-    (first, *_) = values.values()
-    table, key = _quote_table(first), first._meta.table._meta.primary_key
+    table, values = _quote_table(key), values or {}
     return Statement(
         (key, *values.values()),
         f"SELECT id FROM {table} WHERE id = ANY({{arrays[0]}}) "

@@ -176,7 +176,6 @@ class _Import:
             line = Line(self._flavors[order.flavor], order.quantity, 0)
             sales.append(totals.Sale(user, order.created_at, order.status, [line]))
             history += _history(order, id_, user)
-        ((event_ids),) = await database.read_together((order_history.EVENT_IDS, [(len(history),)]))
         await database.run_together(
             (
                 _INSERT_ORDERS,
@@ -190,7 +189,7 @@ class _Import:
                 [(ids[one.id], self._flavors[one.flavor], one.quantity) for one in found],
             ),
             (_INSERT_IMPORTED, [("order", one.id, ids[one.id]) for one in found]),
-            *order_history.event_inserts(history, event_ids, at=now),
+            *order_history.event_inserts(history, at=now),
             *totals.update_statements(sales),
         )
         await self._keep_stock(found)

@@ -32,11 +32,14 @@ def explanation(reason: str | None, internal_note: str | None) -> Details:
     return {name: text for name, text in texts.items() if text is not None}
 
 
+_KEYS = (Event.order, Event.seq)
 _INSERT_EVENTS = database.insert(
-    Event, (Event.id, Event.order, Event.seq, Event.type, Event.payload, Event.by, Event.at)
+    Event,
+    (*_KEYS, Event.type, Event.payload, Event.by, Event.at),
+    returning=(Event.id, *_KEYS),
+    name="new_events",
 )
-_INSERT_UNPUBLISHED = database.insert(Unpublished, (Unpublished.events,))
-EVENT_IDS = database.new_ids(Event)
+_INSERT_UNPUBLISHED = database.insert_ids(Unpublished.events, _KEYS, source="new_events")
 # The number of the last event of each order.
 LAST_NUMBERS = database.select_max(Event.order, Event.seq)
 
@@ -48,15 +51,12 @@ async def record_events(events: Sequence[OrderEvent], *, at: datetime) -> None:
     same `seq`.
     """
     orders = sorted({event.order for event in events})
-    ids, last = await database.read_together(
-        (EVENT_IDS, [(len(events),)]), (LAST_NUMBERS, [(order,) for order in orders])
-    )
-    await database.run_together(*event_inserts(events, ids, last, at=at))
+    last = await LAST_NUMBERS([(order,) for order in orders])
+    await database.run_together(*event_inserts(events, last, at=at), main=1)
 
 
 def event_inserts(
     events: Sequence[OrderEvent],
-    ids: Sequence[dict[str, int]],
     last_numbers: Sequence[dict[str, int]] = (),
     *,
     at: datetime,
@@ -64,16 +64,14 @@ def event_inserts(
     """Return the inserts of events, within a transaction that holds their orders.
 
     Args:
-        ids: the rows of `EVENT_IDS`, at least one for each event.
         last_numbers: the rows of `LAST_NUMBERS`, for the orders that have events.
     """
     last = {row["order"]: row["max"] or 0 for row in last_numbers}
     rows: list[tuple[object, ...]] = []
-    for new, event in zip(ids[: len(events)], events, strict=True):
+    for event in events:
         last[event.order] = last.get(event.order, 0) + 1
         rows.append(
             (
-                new["id"],
                 event.order,
                 last[event.order],
                 event.kind,
@@ -82,6 +80,4 @@ def event_inserts(
                 event.at or at,
             )
         )
-    written = [row[0] for row in rows]
-    lists = [(msgspec.json.encode(written).decode(),)] if written else []
-    return [(_INSERT_EVENTS, rows), (_INSERT_UNPUBLISHED, lists)]
+    return [(_INSERT_EVENTS, rows), (_INSERT_UNPUBLISHED, [row[: len(_KEYS)] for row in rows])]

@@ -94,11 +94,8 @@ def _refuse(order: int, row: OrderRow | None, to: str) -> RefusedMove | None:
 
 async def _write(events: Sequence[order_history.OrderEvent], to: str) -> None:
     orders = [event.order for event in events]
-    ids, last = await database.read_together(
-        (order_history.EVENT_IDS, [(len(events),)]),
-        (order_history.LAST_NUMBERS, [(order,) for order in orders]),
-    )
+    last = await order_history.LAST_NUMBERS([(order,) for order in orders])
     await database.run_together(
         (_UPDATE_FULFILMENT, [(order, to) for order in orders]),
-        *order_history.event_inserts(events, ids, last, at=datetime.now(UTC)),
+        *order_history.event_inserts(events, last, at=datetime.now(UTC)),
     )

@@ -1,4 +1,4 @@
-"""Ids of new orders, with those of their payments and events; under load they are taken ahead."""
+"""Ids of new orders, with those of their payments; under load they are taken ahead."""
 
 import time
 from collections import deque
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from icecream import database
-from icecream.feed import order_history
 from icecream.payments import attempts
 from icecream.tables import Order
 
@@ -14,8 +13,6 @@ from icecream.tables import Order
 MAX_AGE_SECONDS = 0.2
 # After orders could not be written with what this process knew, it reads first for this time.
 PAUSE_SECONDS = 1.0
-# An order without a charge has two events.
-EVENTS_PER_ORDER = 2
 _ORDER_IDS = database.new_ids(Order)
 
 
@@ -24,7 +21,6 @@ class OrderIds(NamedTuple):
 
     order: int
     payment: int
-    events: tuple[int, int]
 
 
 def id_queries(count: int) -> list[database.BoundStatement]:
@@ -32,15 +28,13 @@ def id_queries(count: int) -> list[database.BoundStatement]:
     return [
         (_ORDER_IDS, [(count,)]),
         (attempts.PAYMENT_IDS, [(count,)]),
-        (order_history.EVENT_IDS, [(EVENTS_PER_ORDER * count,)]),
     ]
 
 
 def to_ids(results: Sequence[database.ResultRows]) -> list[OrderIds]:
     """Return the ids in the results of `id_queries`."""
-    orders, payments, events = ([row["id"] for row in rows] for rows in results)
-    pairs = zip(events[::EVENTS_PER_ORDER], events[1::EVENTS_PER_ORDER], strict=True)
-    return [OrderIds(*ids) for ids in zip(orders, payments, pairs, strict=True)]
+    orders, payments = ([row["id"] for row in rows] for rows in results)
+    return [OrderIds(*ids) for ids in zip(orders, payments, strict=True)]
 
 
 class IdSupply:

@@ -176,7 +176,6 @@ class _NewOrder(Struct):
 
     id: int
     payment: int
-    events: tuple[int, int]
     user: int
     lines: list[order_lines.Line]
     total: int
@@ -352,7 +351,6 @@ def _decide_order(
     new = _NewOrder(
         id=ids.order,
         payment=ids.payment,
-        events=ids.events,
         user=request.user,
         lines=lines,
         total=sum(line.total for line in lines),
@@ -417,11 +415,7 @@ async def _write(
         for order in new
         if order.total
     ]
-    # An order with a charge leaves an id unused.
-    events = [
-        pair for order in new for pair in zip(_first_events(order), order.events, strict=False)
-    ]
-    history, event_ids = [event for event, _ in events], [{"id": id_} for _, id_ in events]
+    history = [event for order in new for event in _first_events(order)]
     sales = [totals.Sale(order.user, order.at, order.status, order.lines) for order in new]
     ahead, started_at = ids.count_to_take(len(new)) if ids is not None else 0, time.monotonic()
     try:
@@ -431,7 +425,7 @@ async def _write(
             keys.response_insert(responses, at=now),
             (_INSERT_LINES, lines),
             *attempts.attempt_inserts(charges),
-            *order_history.event_inserts(history, event_ids, at=now),
+            *order_history.event_inserts(history, at=now),
             *totals.update_statements(sales),
             lock_timeout=keys.LOCK_TIMEOUT_SECONDS if responses else None,
             queries=order_ids.id_queries(ahead) if ahead else (),

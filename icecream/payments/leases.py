@@ -151,7 +151,7 @@ _SELECT_SENT = database.select_by(
     Payment.id, _COLUMNS, where="state <> 'new'", further=_FURTHER_VALUES
 )
 # On PostgreSQL, only the payments whose jobs `_LEASE_JOBS` leases in the same statement.
-_IS_LEASED = " AND id = ANY(ARRAY(SELECT subject FROM part_0))"
+_IS_LEASED = " AND id = ANY(ARRAY(SELECT subject FROM leased_jobs))"
 _MARK_SENT = database.update_rows(
     {"sent_at": Payment.first_sent_at},
     {
@@ -169,6 +169,7 @@ _LEASE_JOBS = database.update_rows(
     # Another worker may have leased the job since it was found; then it is not due any more.
     where=_IS_DUE,
     returning=("subject",),
+    name="leased_jobs",
 )
 _DELETE_USELESS_JOBS = database.delete_by(
     Job.subject,

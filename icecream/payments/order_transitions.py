@@ -30,20 +30,25 @@ class OrderRow(Struct):
 
 
 _ORDER_ROW_COLUMNS = database.columns_of(Order, OrderRow)
+_SELECT_ORDERS = database.select_by(Order.id, _ORDER_ROW_COLUMNS)
 _UPDATE_ORDERS = database.update_rows(
     {
         "new_status": Order.status,
         "further_refund": Order.refunded,
         "new_request": Order.cancel_requested,
+        "known_status": Order.status,
+        "known_request": Order.cancel_requested,
     },
     {
         Order.status: "{new_status}",
         Order.refunded: "refunded + {further_refund}",
         Order.cancel_requested: "{new_request}",
     },
+    # Always true if the transaction holds the orders.
+    where="status = {known_status} AND cancel_requested = {known_request}",
+    returning=("id",),
+    complete=True,
 )
-# Charged, asked for a refund, refunded, and ended; or fewer.
-MAX_EVENTS_PER_TRANSITION = 4
 
 
 class OrderTransition(Struct):
@@ -104,6 +109,16 @@ async def lock_orders(orders: Sequence[int]) -> dict[int, OrderRow]:
     return {row["id"]: OrderRow(**row) for row in await database.for_no_key_update(query)}
 
 
+def orders_query(orders: Sequence[int]) -> database.BoundStatement:
+    """Return the query that reads orders without a lock, for `to_orders`."""
+    return _SELECT_ORDERS, [(order,) for order in orders]
+
+
+def to_orders(rows: database.ResultRows) -> dict[int, OrderRow]:
+    """Return the orders by id, for the result of `orders_query`."""
+    return {row.id: row for row in msgspec.convert(rows, list[OrderRow])}
+
+
 def begin_transition(order: OrderRow, at: datetime | None = None) -> OrderTransition:
     """Return a transition without changes, for changes `at` that moment or now."""
     return OrderTransition(order, [], cancel_requested=order.cancel_requested, at=at)
@@ -147,46 +162,46 @@ class TransitionData(Struct):
     """What has to be read before the changes of orders can be written."""
 
     lines: dict[int, list[order_lines.Line]]
-    event_ids: database.ResultRows
     last_numbers: database.ResultRows
     payment_ids: database.ResultRows
     last_refunds: dict[int, int]
+    stock: database.ResultRows
 
 
 def data_queries(
-    orders: Sequence[int], *, changing: Collection[int], releasing: Collection[int]
+    orders: Sequence[int],
+    *,
+    changing: Collection[int],
+    releasing: Collection[int],
+    locks_stock: bool = True,
 ) -> list[database.BoundStatement]:
-    """Return the queries for the data of the orders' transitions, which the transaction holds.
+    """Return the queries for the data of the orders' transitions.
 
     Args:
-        changing: the orders that may enter several statuses, or be refunded. Each of the others has
-            one event.
-        releasing: the orders that may release their stock, which is locked.
+        changing: the orders that may be refunded.
+        releasing: the orders that may release their stock.
+        locks_stock: whether that stock is locked, because the changes are not written by
+            `write_together`.
     """
-    further = (MAX_EVENTS_PER_TRANSITION - 1) * len(changing)
     return [
         order_lines.lines_query(orders),
-        (order_history.EVENT_IDS, [(len(orders) + further,)]),
         (order_history.LAST_NUMBERS, [(order,) for order in orders]),
         (attempts.PAYMENT_IDS, [(len(changing),)]),
         (attempts.LAST_REFUNDS, [(order,) for order in changing]),
-        inventory.lock_stock_of_orders(sorted(releasing)),
+        inventory.stock_of_orders(releasing, lock=locks_stock),
     ]
 
 
 def to_data(
     lines: database.ResultRows,
-    event_ids: database.ResultRows,
     last_numbers: database.ResultRows,
     payments: database.ResultRows,
     refunds: database.ResultRows,
-    _locked: database.ResultRows,
+    stock: database.ResultRows,
 ) -> TransitionData:
     """Return the data for the results of `data_queries`."""
     last_refunds = {row["order"]: row["max"] or 0 for row in refunds}
-    return TransitionData(
-        order_lines.to_lines(lines), event_ids, last_numbers, payments, last_refunds
-    )
+    return TransitionData(order_lines.to_lines(lines), last_numbers, payments, last_refunds, stock)
 
 
 async def apply_transitions(transitions: Sequence[OrderTransition]) -> list[int]:
@@ -203,7 +218,11 @@ async def apply_transitions(transitions: Sequence[OrderTransition]) -> list[int]
 def write_statements(
     transitions: Sequence[OrderTransition], data: TransitionData
 ) -> tuple[list[database.BoundStatement], list[int]]:
-    """Return the statements that write the changes, and the refunds to be carried out next."""
+    """Return the statements that write the changes, and the refunds to be carried out next.
+
+    The first one writes the orders. For `write_together`, the statements also check what was read
+    about the orders and the stock.
+    """
     refunding = [transition for transition in transitions if transition.refund]
     refunds = [
         attempts.Attempt(
@@ -220,22 +239,22 @@ def write_statements(
     events = [event for transition in transitions for event in transition.events]
     statements = [
         (_UPDATE_ORDERS, [_order_change(transition) for transition in transitions]),
-        inventory.release_update([line for order in releasing for line in data.lines[order]]),
-        *attempts.attempt_inserts(refunds),
-        *order_history.event_inserts(
-            events, data.event_ids, data.last_numbers, at=datetime.now(UTC)
+        *inventory.release_statements(
+            [line for order in releasing for line in data.lines[order]], data.stock
         ),
+        *attempts.attempt_inserts(refunds),
+        *order_history.event_inserts(events, data.last_numbers, at=datetime.now(UTC)),
         *_total_updates(transitions, data.lines),
     ]
     return statements, [refund.payment for refund in refunds]
 
 
-def _order_change(transition: OrderTransition) -> tuple[int, str, int, bool]:
+def _order_change(transition: OrderTransition) -> tuple[int, str, int, bool, str, bool]:
+    """Return the row of `_UPDATE_ORDERS` for an order."""
+    order = transition.order
     return (
-        transition.order.id,
-        transition.status,
-        transition.refunded,
-        transition.cancel_requested,
+        *(order.id, transition.status, transition.refunded, transition.cancel_requested),
+        *(order.status, order.cancel_requested),
     )
 
 

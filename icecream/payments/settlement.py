@@ -1,6 +1,7 @@
 """Settlement: a definite answer ends a payment once, and changes its order."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,8 +21,10 @@ from icecream.payments.order_transitions import (
     count_refund,
     data_queries,
     lock_orders,
+    orders_query,
     start_refund,
     to_data,
+    to_orders,
     write_statements,
 )
 from icecream.payments.providers import Answer, Charge, Declined, Refund, Succeeded
@@ -80,6 +83,10 @@ class SettlementResult(Struct, frozen=True):
         return self.lease.request.amount if known is None else known
 
 
+class _LocksRequired(Exception):
+    """These results can only be written in a transaction that locks the orders first."""
+
+
 async def settle(results: Sequence[SettlementResult]) -> list[bool]:
     """Write certain results: payment, order, history, totals, and stock where it is released.
 
@@ -89,12 +96,56 @@ async def settle(results: Sequence[SettlementResult]) -> list[bool]:
         LeaseLost: some of several answers were written before; nothing was written now.
     """
     try:
-        await database.transaction(lambda: write_results(results))
+        await _settle(results)
     except LeaseLost:
         if len(results) > 1:
             raise
         return [False]
     return [True] * len(results)
+
+
+async def _settle(results: Sequence[SettlementResult]) -> None:
+    if all(_is_usual(result) for result in results) and not database.DB.transaction_exists():
+        with contextlib.suppress(_LocksRequired):
+            await database.optimistic_transaction(lambda: _write_usual_results(results))
+            return
+    await database.transaction(lambda: write_results(results))
+
+
+def _is_usual(result: SettlementResult) -> bool:
+    """Return whether the provider accepted or declined a charge, as for most orders."""
+    is_charge = isinstance(result.lease.request, Charge)
+    return is_charge and not isinstance(result.verified, Parked) and result.by is None
+
+
+async def _write_usual_results(results: Sequence[SettlementResult]) -> None:
+    """Write results of the usual kind, within an optimistic transaction.
+
+    Raises:
+        LeaseLost: an answer was written before.
+        _LocksRequired: an order is not pending, or is to be canceled; or another transaction has
+            added to the history of an order.
+    """
+    verified = [(result, result.verified) for result in results]
+    orders = sorted({result.lease.order for result in results})
+    declined = [one.lease.order for one, answer in verified if isinstance(answer, Declined)]
+    rows, payments, *data = await database.read_together(
+        orders_query(orders),
+        _state_query(results),
+        *data_queries(orders, changing=(), releasing=declined, locks_stock=False),
+    )
+    found = to_orders(rows)
+    if len(found) < len(results):
+        raise LeaseLost
+    if any(order.status != "pending" or order.cancel_requested for order in found.values()):
+        raise _LocksRequired
+    transitions = _begin_transitions(verified, found, _states_of(payments, verified), {})
+    (update, *further), _ = write_statements(transitions, to_data(*data))
+    reach_failpoint("payments.settling")
+    try:
+        await database.write_together(update, *_payment_statements(verified), *further)
+    except database.CONSTRAINT_VIOLATIONS:
+        raise _LocksRequired from None
 
 
 async def write_results(results: Sequence[SettlementResult]) -> list[int]:
@@ -121,35 +172,70 @@ async def write_results(results: Sequence[SettlementResult]) -> list[int]:
         if isinstance(result.lease.request, Refund) or result.lease.order in releasing
     ]
     payments, amounts, *data = await database.read_together(
-        (_SELECT_STATES, [(result.lease.payment,) for result in results]),
+        _state_query(results),
         balances.balance_query(changing),
         *data_queries(list(locked), changing=[order.id for order in changing], releasing=releasing),
     )
-    current = {row["id"]: row for row in payments}
-    if not all(_is_open(*one, current[one[0].lease.payment]) for one in verified):
-        raise LeaseLost
+    current = _states_of(payments, verified)
     known = balances.to_balances(changing, amounts)
     for result, answer in verified:
         if isinstance(answer, Succeeded) and result.lease.order in known:
             known[result.lease.order].add(result.lease.kind, result.moved)
-    transitions = [
-        _transition_for(result, answer, locked[result.lease.order], known.get(result.lease.order))
-        for result, answer in verified
-    ]
-    for transition, (result, answer) in zip(transitions, verified, strict=True):
-        if not isinstance(answer, Parked):
-            amount = _counted_amount(result, answer, current[result.lease.payment]["moved"])
-            transition.end_payment(result.lease.kind, _STATES[type(answer)], amount)
+    transitions = _begin_transitions(verified, locked, current, known)
     changes, refunds = write_statements(transitions, to_data(*data))
-    ended = await database.run_together(
-        (_END_PAYMENTS, [_payment_end(result, answer) for result, answer in verified]),
-        attempts.job_deletion([result.lease.payment for result in results]),
-        *changes,
-    )
+    ended = await database.run_together(*_payment_statements(verified), *changes)
     if len(ended) < len(results):
         raise LeaseLost
     reach_failpoint("payments.settling")
     return refunds
+
+
+# A result, and its answer after verification.
+_Verified = tuple[SettlementResult, Answer | Parked]
+
+
+def _state_query(results: Sequence[SettlementResult]) -> database.BoundStatement:
+    return _SELECT_STATES, [(result.lease.payment,) for result in results]
+
+
+def _states_of(
+    payments: database.ResultRows, verified: Sequence[_Verified]
+) -> dict[int, dict[str, Any]]:
+    """Return the payments of the results by id, for the result of `_state_query`.
+
+    Raises:
+        LeaseLost: one of them does not wait for its answer any more.
+    """
+    current = {row["id"]: row for row in payments}
+    if not all(_is_open(*one, current[one[0].lease.payment]) for one in verified):
+        raise LeaseLost
+    return current
+
+
+def _begin_transitions(
+    verified: Sequence[_Verified],
+    orders: Mapping[int, OrderRow],
+    payments: Mapping[int, dict[str, Any]],
+    known: Mapping[int, Balance],
+) -> list[OrderTransition]:
+    """Return the transitions of the orders, in the order of the results."""
+    transitions = []
+    for result, answer in verified:
+        order = result.lease.order
+        transition = _transition_for(result, answer, orders[order], known.get(order))
+        if not isinstance(answer, Parked):
+            amount = _counted_amount(result, answer, payments[result.lease.payment]["moved"])
+            transition.end_payment(result.lease.kind, _STATES[type(answer)], amount)
+        transitions.append(transition)
+    return transitions
+
+
+def _payment_statements(verified: Sequence[_Verified]) -> list[database.BoundStatement]:
+    """Return the statements that end the payments, and delete their jobs."""
+    return [
+        (_END_PAYMENTS, [_payment_end(result, answer) for result, answer in verified]),
+        attempts.job_deletion([result.lease.payment for result, _ in verified]),
+    ]
 
 
 def _is_open(result: SettlementResult, answer: Answer | Parked, payment: dict[str, Any]) -> bool:
@@ -240,6 +326,7 @@ _END_PAYMENTS = database.update_rows(
     # such an index may hold many dead entries.
     where=f"(state IN {_OPEN_STATES}) IS TRUE",
     returning=("id",),
+    complete=True,
 )
 
 

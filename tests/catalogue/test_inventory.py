@@ -47,7 +47,8 @@ async def test_stock_is_reserved_and_released_only_where_it_is_counted() -> None
     lines = await reserve({counted: 4, uncounted: 7})
     assert lines == [order_lines.Line(counted, 4, 250), order_lines.Line(uncounted, 7, 250)]
     assert (await left(counted), await left(uncounted)) == (6, None)
-    released = await database.run_together(inventory.release_update(lines))
+    stock = [{"id": counted, "stock": 6}, {"id": uncounted, "stock": None}]
+    released = await database.run_together(*inventory.release_statements(lines, stock))
     assert (await left(counted), await left(uncounted)) == (10, None)
     assert [row["id"] for row in released] == [counted]
 

@@ -424,7 +424,9 @@ async def test_an_optimistic_transaction_is_repeated_with_what_it_reads_then(fla
 
 @pytest.mark.only("postgres")
 async def test_a_checked_write_waits_for_a_lock_for_a_limited_time(flavor: int) -> None:
-    lock = database.lock_matching({"known": Flavor.price}, where="price = {known}", lock="UPDATE")
+    lock = database.lock_matching(
+        Flavor.id, {"known": Flavor.price}, where="price = {known}", lock="UPDATE"
+    )
     holding, stop = asyncio.Event(), asyncio.Event()
 
     async def hold() -> None:

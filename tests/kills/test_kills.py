@@ -60,10 +60,10 @@ executor.Executor.sweep = find_nothing
 """
 STOCK_IS_RETURNED_TWICE = """
 from icecream.catalogue import inventory
-def release_twice(lines, release=inventory.release_update):
+def release_twice(lines, stock, release=inventory.release_statements):
     lines = list(lines)
-    return release([*lines, *lines])
-inventory.release_update = release_twice
+    return release([*lines, *lines], stock)
+inventory.release_statements = release_twice
 """
 
 

@@ -403,7 +403,7 @@ MUTATIONS = [
         ),
         (
             "settlement: the job of an ended payment stays",
-            "attempts.job_deletion([result.lease.payment for result in results])",
+            "attempts.job_deletion([result.lease.payment for result, _ in verified])",
             "attempts.job_deletion([])",
         ),
         (
@@ -480,8 +480,8 @@ MUTATIONS = [
         PAYMENTS_TESTS,
         (
             "order transitions: the history is not written",
-            "        *order_history.event_inserts(\n            events,",
-            "        *order_history.event_inserts(\n            [],",
+            "*order_history.event_inserts(events, ",
+            "*order_history.event_inserts([], ",
         ),
         (
             "order transitions: the totals are not updated",
@@ -529,8 +529,8 @@ MUTATIONS = [
         ),
         (
             "order transitions: the request of a cancellation is not stored",
-            "        transition.cancel_requested,\n",
-            "        transition.order.cancel_requested,\n",
+            "transition.refunded, transition.cancel_requested)",
+            "transition.refunded, transition.order.cancel_requested)",
         ),
     ),
     *at(

@@ -89,7 +89,7 @@ def test_the_age_of_ids_begins_before_the_write_that_takes_them() -> None:
     """A commit may wait for the disk, while other processes place orders with larger ids."""
     ids = order_ids.IdSupply()
     ids.add(
-        [order_ids.OrderIds(1, 1, (1, 2))],
+        [order_ids.OrderIds(1, 1)],
         taken_at=time.monotonic() - order_ids.MAX_AGE_SECONDS - 0.01,
     )
     assert ids.take(1) is None

@@ -2,10 +2,14 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
 import pytest
 
 from icecream import database
+from icecream.catalogue import inventory
 from icecream.orders import actions, placing
 from icecream.payments import (
     leases,
@@ -15,7 +19,7 @@ from icecream.payments.providers import (
     Declined,
     Succeeded,
 )
-from icecream.tables import Flavor, Payment
+from icecream.tables import Event, Flavor, OrderLine, Payment
 from tests import ledger
 from tests.conftest import (
     Caller,
@@ -125,6 +129,78 @@ async def test_a_decline_is_stored_with_a_code_and_the_text_of_the_provider(
     # Once the customer pays again, the order shows no failure.
     await actions.pay_order(placed.order, by=customer.user.id, needs_method=False)
     assert (await customer.get(path)).json()["failure"] is None
+
+
+Change = Callable[[placing.PlacedOrder, leases.Lease, int], Awaitable[object]]
+
+
+async def ask_to_cancel(placed: placing.PlacedOrder, _lease: leases.Lease, user: int) -> None:
+    await actions.cancel_order(placed.order, by=user)
+
+
+async def park(_placed: placing.PlacedOrder, lease: leases.Lease, _user: int) -> None:
+    assert await settled(lease, settlement.Parked("No idea."))
+
+
+async def start_counting(placed: placing.PlacedOrder, _lease: leases.Lease, user: int) -> None:
+    (line,) = await OrderLine.select(OrderLine.flavor).where(OrderLine.order == placed.order)
+    await inventory.receive_stock(line["flavor"], 10, reason="delivery", by=user)
+
+
+def change_before_the_write(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[], Awaitable[object]]
+) -> None:
+    """Let another transaction change something after the next settlement has read its orders."""
+    changes, write_together = [change], database.write_together
+
+    async def write(*args: Any, **options: Any) -> list[Any]:
+        while changes:
+            await changes.pop()()
+        return await write_together(*args, **options)
+
+    monkeypatch.setattr(database, "write_together", write)
+
+
+@pytest.mark.only("postgres")
+@pytest.mark.parametrize(
+    ("change", "answer", "status", "events"),
+    [
+        (ask_to_cancel, "late", "refunding", ["paid", "refunding"]),
+        (park, "late", "paid", ["parked", "paid"]),
+        (start_counting, "late", "paid", ["paid"]),
+        (ask_to_cancel, Declined("no"), "failed", ["failed"]),
+        (park, Declined("no"), "failed", ["parked", "failed"]),
+        (start_counting, Declined("no"), "failed", ["failed"]),
+    ],
+)
+async def test_a_change_after_the_orders_were_read_counts(
+    customer: Caller,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Change,
+    answer: str | Declined,
+    status: str,
+    events: list[str],
+) -> None:
+    user, flavor = customer.user.id, await new_flavor()
+    placed = await place(user, {flavor: 2})
+    (lease,) = await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30)
+    change_before_the_write(monkeypatch, partial(change, placed, lease, user))
+    assert await settled(lease, f"{answer} {placed.order}" if answer == "late" else answer)
+    assert (await state(placed))[0] == status
+    history = await Event.select(Event.type).where(Event.order == placed.order).order_by(Event.seq)
+    assert [row["type"] for row in history if row["type"] != "cancel-requested"][1:] == events
+    await ledger.check()
+
+
+@pytest.mark.only("postgres")
+async def test_an_answer_that_another_worker_writes_at_the_same_time_counts_once(
+    placed: placing.PlacedOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lease,) = await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30)
+    change_before_the_write(monkeypatch, partial(settled, lease, Declined("first")))
+    assert not await settled(lease, f"second {placed.order}")
+    assert await state(placed) == ("failed", "declined")
+    await ledger.check()
 
 
 @pytest.mark.only("postgres")
