@@ -19,7 +19,9 @@ _WAIT_PATTERN = re.compile(r'wait\s*=\s*(?:"([0-9]+)"|([0-9]+))', re.IGNORECASE)
 
 def parse_wait_preference(field: str | None) -> int | None:
     """Return the seconds in a Prefer field, up to MAX_WAIT_SECONDS; ignore other preferences."""
-    for preference in (field or "").split(","):
+    if field is None:
+        return None
+    for preference in field.split(","):
         if found := _WAIT_PATTERN.fullmatch(preference.partition(";")[0].strip()):
             # Ten digits are enough: any longer number exceeds MAX_WAIT_SECONDS.
             return min(MAX_WAIT_SECONDS, int((found[1] or found[2])[:10]))

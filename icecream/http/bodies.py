@@ -53,8 +53,10 @@ class ApiRequest(Request[User, Any, Any]):
     def _field(self, name: str) -> str | None:
         """Return a header field; `headers` would decode all of them."""
         wanted = name.encode()
-        found = (value for key, value in self.scope["headers"] if key == wanted)
-        return next((value.decode("latin-1") for value in found), None)
+        for key, value in self.scope["headers"]:
+            if key == wanted:
+                return value.decode("latin-1")
+        return None
 
     async def body(self) -> bytes:
         """Return the whole body; Litestar reads it through two generators.

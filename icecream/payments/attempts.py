@@ -53,15 +53,15 @@ class Attempt(Struct, frozen=True):
     method: str | None = None
 
 
-def new_key() -> str:
-    """Return the provider's key for an attempt, which is stored before it is used.
+def new_keys(count: int) -> list[str]:
+    """Return the provider's keys for so many attempts, which are stored before they are used.
 
-    It is random: keys made from ids would repeat after a restored backup, and the provider would
-    take them for the older payments. It begins with the time, like a UUID of version 7, so that the
-    index has new keys side by side: else each payment reads and writes a page of its own.
+    They are random: keys made from ids would repeat after a restored backup, and the provider would
+    take them for the older payments. They begin with the time, like a UUID of version 7, so that
+    the index has new keys side by side: else each payment reads and writes a page of its own.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    return f"{milliseconds:012x}{secrets.token_hex(10)}"
+    start, random = f"{time.time_ns() // 1_000_000:012x}", secrets.token_hex(10 * count)
+    return [start + random[n : n + 20] for n in range(0, 20 * count, 20)]
 
 
 def attempt_inserts(attempts: Sequence[Attempt]) -> list[database.BoundStatement]:
@@ -72,11 +72,11 @@ def attempt_inserts(attempts: Sequence[Attempt]) -> list[database.BoundStatement
             attempt.order,
             attempt.kind,
             attempt.n,
-            new_key(),
+            key,
             attempt.amount,
             attempt.method,
         )
-        for attempt in attempts
+        for attempt, key in zip(attempts, new_keys(len(attempts)), strict=True)
     ]
     jobs = [(attempt.kind, attempt.payment, attempt.customer) for attempt in attempts]
     return [(_INSERT_PAYMENTS, payments), (_INSERT_JOBS, jobs)]

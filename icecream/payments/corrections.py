@@ -110,14 +110,15 @@ async def _insert_refund(order: int, record: ProviderRecord) -> None:
     """Insert the payment row of a refund that succeeded before we knew of it."""
     n = await attempts.next_number(order, "refund")
     # A key that we do not know may belong to a payment that was lost with a restored backup.
-    key = record.key or attempts.new_key()
+    (new_key,) = attempts.new_keys(1)
+    key = record.key or new_key
     await Payment.insert(
         Payment(
             order=order,
             kind="refund",
             n=n,
             state="succeeded",
-            provider_key=key if len(key) <= MAX_KEY_LENGTH else attempts.new_key(),
+            provider_key=key if len(key) <= MAX_KEY_LENGTH else new_key,
             provider_ref=record.reference,
             amount=record.amount,
             first_sent_at=record.created,

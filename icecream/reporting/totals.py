@@ -66,27 +66,30 @@ def update_statements(
     changes. The transaction must have written an order before (see `applying`).
     """
     sums: Sums = {}
+    # Orders that arrive together have the same time.
+    moments = {sale.placed for sale in (*added, *removed)} | {one.placed for one in payments}
+    times = {placed: _times(placed) for placed in moments}
     for sign, sales in ((1, added), (-1, removed)):
         for sale in sales:
-            _add_sale(sums, sale, sign)
+            _add_sale(sums, sale, times[sale.placed], sign)
     for one in payments:
-        key = (None, None, one.kind, one.state), _times(one.placed), one.status
+        key = (None, None, one.kind, one.state), times[one.placed], one.status
         _add(sums, key, (one.number, 0, one.number * one.amount, 0))
     rows = [(*owner, *times, status, *sum_) for (owner, times, status), sum_ in sums.items()]
     return [(_INSERT_CHANGES, rows)]
 
 
-def _add_sale(sums: Sums, sale: Sale, sign: int) -> None:
-    times, status = _times(sale.placed), sale.status
-    customer = (None, sale.user, None, None), times, status
-    # One order, for any number of lines.
-    _add(sums, customer, (0, sign, 0, 0))
+def _add_sale(sums: Sums, sale: Sale, times: Times, sign: int) -> None:
+    customer = (None, sale.user, None, None), times, sale.status
+    orders = sign
     for line in sale.lines:
         quantity = sign * line.quantity
         revenue, refunded = quantity * line.unit_price, sign * line.refunded
-        flavor = (line.flavor, None, None, None), times, status
+        flavor = (line.flavor, None, None, None), times, sale.status
         _add(sums, flavor, (quantity, sign, revenue, refunded))
-        _add(sums, customer, (quantity, 0, revenue, refunded))
+        _add(sums, customer, (quantity, orders, revenue, refunded))
+        # The customer has one order, with any number of lines.
+        orders = 0
 
 
 def _times(placed: datetime) -> Times:

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Annotated
 
 from litestar import Controller, get, post
-from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 from litestar.types import ASGIApp
@@ -54,7 +53,6 @@ class Orders(Controller):
         self,
         request: bodies.ApiRequest,
         data: JSONBody[requests.NewOrder],
-        state: State,
         idempotency_key: openapi.IdempotencyKeyHeader = None,
         prefer: Annotated[
             str | None,
@@ -71,6 +69,8 @@ class Orders(Controller):
         With `Prefer: wait=N` (at most 30), the response follows when the order is paid or failed,
         or after N seconds, and contains the `order`.
         """
+        # Not a parameter, because Litestar would copy the state for each request.
+        state = request.app.state
         user, seconds = request.user, waiting.parse_wait_preference(prefer)
         key = idempotency_http.read_key(idempotency_key, request, data)
         lines = await data.read_lines()
