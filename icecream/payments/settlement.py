@@ -300,11 +300,8 @@ def _apply_declined_refund(transition: OrderTransition, by: int | None, details:
 
 _STATES: dict[type, str] = {Succeeded: "succeeded", Declined: "declined", Parked: "parked"}
 _OPEN_STATES = states.open_states(states.PAYMENT)
-# The states of a payment before each of these states, if an answer causes the change.
-_SOURCES = {
-    state: set(states.sources_of(states.PAYMENT, state)).intersection(_OPEN_STATES)
-    for state in _STATES.values()
-}
+# The states of a payment before each of these states.
+_SOURCES = {state: states.sources_of(states.PAYMENT, state) for state in _STATES.values()}
 _SELECT_STATES = database.select_by(Payment.id, (Payment.id, Payment.state, Payment.moved))
 _END_PAYMENTS = database.update_rows(
     {

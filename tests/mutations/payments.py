@@ -418,8 +418,8 @@ MUTATIONS = [
         ),
         (
             "settlement: a parked answer replaces a success",
-            ".intersection(_OPEN_STATES)\n",
-            "\n",
+            'where=f"(state IN {_OPEN_STATES}) IS TRUE"',
+            'where="true"',
         ),
         (
             "settlement: a late result among several is ignored",
