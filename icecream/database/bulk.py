@@ -2,7 +2,7 @@
 
 Piccolo builds an object and a query per row, which costs 50 us or more, and its DO UPDATE
 cannot use `excluded`. Here the text of a statement is built once and then reused. On PostgreSQL a
-list of rows is sent as one array per column, so the text is the same for any number of rows.
+list of rows is sent as one array per column, so the text is the same for any number of rows but 0.
 """
 
 import itertools
@@ -252,33 +252,42 @@ def _checked_write_text(
     statements: tuple[Statement, ...], complete: int, queries: int, lock_timeout: float | None
 ) -> str:
     """Return the text of `write_together`: first the complete statements, then the queries."""
-    first, checks = 1, []
-    for n, statement in enumerate(statements[:complete]):
+    first, checks, names = 1, [], _part_names(statements)
+    for statement, name in zip(statements[:complete], names, strict=False):
         rows = statement.number_of_rows(first)
-        checks.append(f"require_rows((SELECT count(*) FROM part_{n}), {rows})")
+        checks.append(f"require_rows((SELECT count(*) FROM {name}), {rows})")
         first += statement.width
     if lock_timeout is not None:
         checks.insert(-1, f"set_config('lock_timeout', '{round(1000 * lock_timeout)}', true)")
-    results = map(_result_of, range(complete, complete + queries))
+    results = _result_values(statements)[complete : complete + queries]
     parts = _with_parts(statements, _number_parameters(statements))
     return f"{parts} SELECT {', '.join([*checks, *results])}"
 
 
-def _result_of(part: int) -> str:
-    return f"(SELECT json_agg(part_{part}) FROM part_{part}) AS part_{part}"
+def _result_values(statements: Sequence[Statement]) -> list[str]:
+    """Return the values of a SELECT that are the results of the parts; see `_decode_results`."""
+    return [
+        f"(SELECT json_agg({name}) FROM {name}) AS part_{n}"
+        for n, name in enumerate(_part_names(statements))
+    ]
 
 
 @cache
 def _read_text(*queries: Statement) -> str:
-    values = ", ".join(map(_result_of, range(len(queries))))
+    values = ", ".join(_result_values(queries))
     return f"{_with_parts(queries, _number_parameters(queries))} SELECT {values}"
 
 
 def _with_parts(statements: Sequence[Statement], texts: Sequence[str]) -> str:
-    names = (one.name or f"part_{n}" for n, one in enumerate(statements))
-    parts = (f"{name} AS ({text})" for name, text in zip(names, texts, strict=True))
-    # With RECURSIVE, a part may read one that follows it.
-    return f"WITH RECURSIVE {', '.join(parts)}"
+    parts = list(zip(statements, _part_names(statements), texts, strict=True))
+    # A part can only read those before it, and only parts with names of their own are read. The
+    # order of the others is the order in which they are carried out.
+    parts.sort(key=lambda part: not part[0].name)
+    return f"WITH {', '.join(f'{name} AS ({text})' for _, name, text in parts)}"
+
+
+def _part_names(statements: Sequence[Statement]) -> list[str]:
+    return [statement.name or f"part_{n}" for n, statement in enumerate(statements)]
 
 
 def _number_parameters(statements: Sequence[Statement]) -> list[str]:

@@ -60,13 +60,14 @@ def insert_ids(column: Column, keys: Sequence[Column], *, source: str) -> Statem
         source: the name of the statement that inserts these rows together with this one, and
             returns their ids and keys.
     """
-    insert = f"INSERT INTO {_quote_table(column)} ({_quote_column(column)}) SELECT"
-    matches = f"WHERE ({_quote_columns(keys)}) IN ({{rows}})"
+    start = f"INSERT INTO {_quote_table(column)} ({_quote_column(column)})"
+    table = _quote_table(keys[0])
+    found = f"SELECT {table}.id {_from_wanted(keys)} ORDER BY {table}.id"
     return Statement(
         keys,
-        f"{insert} json_group_array(id) FROM "
-        f"(SELECT id FROM {_quote_table(keys[0])} {matches} ORDER BY id)",
-        postgres=f"{insert} json_agg(id ORDER BY id) FROM {source} {matches}",
+        f"{start} {_with_wanted(keys)} SELECT json_group_array(id) FROM ({found})",
+        postgres=f"{start} SELECT json_agg(id ORDER BY id) FROM {source} "
+        f"WHERE ({_quote_columns(keys)}) IN ({{rows}})",
     )
 
 
@@ -137,20 +138,40 @@ def select_max(key: Column, column: Column, *, where: str = "true") -> Statement
 
 def select_unique(keys: Sequence[Column], columns: Sequence[Column]) -> Statement:
     """Return a query for the rows with these values of several columns, which are unique."""
-    table = _quote_table(keys[0])
-    select = f"SELECT {', '.join(map(_as_json_value, columns))} FROM {table} WHERE"
-    names = [f"key_{n}" for n in range(len(keys))]
-    matches = " AND ".join(
-        f"{table}.{_quote_column(key)} = wanted.{name}"
-        for key, name in zip(keys, names, strict=True)
-    )
+    table, values = _quote_table(keys[0]), ", ".join(map(_as_json_value, columns))
+    names = ", ".join(_wanted_names(keys))
     return Statement(
         keys,
-        f"{select} ({_quote_columns(keys)}) IN ({{rows}})",
+        f"{_with_wanted(keys)} SELECT {values} {_from_wanted(keys)}",
         # The limit makes PostgreSQL search the index for each row, with any statistics of the
         # table.
-        postgres=f"SELECT found.* FROM ({{rows}}) AS wanted ({', '.join(names)}), "
-        f"LATERAL ({select} {matches} LIMIT 1) AS found",
+        postgres=f"SELECT found.* FROM ({{rows}}) AS wanted ({names}), LATERAL "
+        f"(SELECT {values} FROM {table} WHERE {_matches_wanted(keys)} LIMIT 1) AS found",
+    )
+
+
+def _wanted_names(keys: Sequence[Column]) -> list[str]:
+    return [f"key_{n}" for n in range(len(keys))]
+
+
+def _with_wanted(keys: Sequence[Column]) -> str:
+    """Return a WITH with the given values of the columns, for `_from_wanted`."""
+    return f"WITH wanted ({', '.join(_wanted_names(keys))}) AS ({{rows}})"
+
+
+def _from_wanted(keys: Sequence[Column]) -> str:
+    """Return a FROM for SQLite, with the rows that have the given values.
+
+    For `IN` with several columns and several rows, SQLite would read the whole table. With a CROSS
+    JOIN, it searches the index for each of the given rows.
+    """
+    return f"FROM wanted CROSS JOIN {_quote_table(keys[0])} ON {_matches_wanted(keys)}"
+
+
+def _matches_wanted(keys: Sequence[Column]) -> str:
+    names = zip(keys, _wanted_names(keys), strict=True)
+    return " AND ".join(
+        f"{_quote_table(key)}.{_quote_column(key)} = wanted.{name}" for key, name in names
     )
 
 
@@ -212,7 +233,7 @@ def update_rows(
     result = f"RETURNING {', '.join(returning)}" if returning else ""
     update = ", ".join(f"{_quote_column(column)} = {text}" for column, text in changes.items())
     update, condition = f"UPDATE {table} SET {update}", f"AND {where}" if where else ""
-    joined = {name: f"new_values.{name}" for name in values}
+    joined = {one: f"new_values.{one}" for one in values}
     found = _array_values(table, values)
     return Statement(
         (key, *values.values()),

@@ -1,4 +1,4 @@
-"""Transitions of orders: lock an order, collect its changes, and write them together."""
+"""Transitions of orders: lock or read an order, collect its changes, and write them together."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from icecream.tables import Order
 
 
 class OrderRow(Struct):
-    """An order that the transaction holds."""
+    """An order that the transaction holds, or whose status is checked when it is written."""
 
     id: int
     user: int

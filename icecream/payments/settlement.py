@@ -17,6 +17,7 @@ from icecream.payments.leases import Lease, LeaseLost
 from icecream.payments.order_transitions import (
     OrderRow,
     OrderTransition,
+    TransitionData,
     begin_transition,
     count_refund,
     data_queries,
@@ -105,26 +106,26 @@ async def settle(results: Sequence[SettlementResult]) -> list[bool]:
 
 
 async def _settle(results: Sequence[SettlementResult]) -> None:
-    if all(_is_usual(result) for result in results) and not database.DB.transaction_exists():
+    if all(_ends_charge(result) for result in results) and not database.DB.transaction_exists():
         with contextlib.suppress(_LocksRequired):
-            await database.optimistic_transaction(lambda: _write_usual_results(results))
+            await database.optimistic_transaction(lambda: _write_charges(results))
             return
     await database.transaction(lambda: write_results(results))
 
 
-def _is_usual(result: SettlementResult) -> bool:
-    """Return whether the provider accepted or declined a charge, as for most orders."""
+def _ends_charge(result: SettlementResult) -> bool:
+    """Return whether the provider accepted or declined a charge, as for most results."""
     is_charge = isinstance(result.lease.request, Charge)
     return is_charge and not isinstance(result.verified, Parked) and result.by is None
 
 
-async def _write_usual_results(results: Sequence[SettlementResult]) -> None:
-    """Write results of the usual kind, within an optimistic transaction.
+async def _write_charges(results: Sequence[SettlementResult]) -> None:
+    """Write the provider's answers to charges, within an optimistic transaction.
 
     Raises:
         LeaseLost: an answer was written before.
-        _LocksRequired: an order is not pending, or is to be canceled; or another transaction has
-            added to the history of an order.
+        _LocksRequired: an order is not pending, or is to be canceled; or a constraint does not
+            allow a row, such as an event with a number that another transaction has used.
     """
     verified = [(result, result.verified) for result in results]
     orders = sorted({result.lease.order for result in results})
@@ -139,11 +140,9 @@ async def _write_usual_results(results: Sequence[SettlementResult]) -> None:
         raise LeaseLost
     if any(order.status != "pending" or order.cancel_requested for order in found.values()):
         raise _LocksRequired
-    transitions = _begin_transitions(verified, found, _states_of(payments, verified), {})
-    (update, *further), _ = write_statements(transitions, to_data(*data))
-    reach_failpoint("payments.settling")
+    transitions = _begin_transitions(verified, found, _require_open(payments, verified), {})
     try:
-        await database.write_together(update, *_payment_statements(verified), *further)
+        await _write(verified, transitions, to_data(*data))
     except database.CONSTRAINT_VIOLATIONS:
         raise _LocksRequired from None
 
@@ -176,18 +175,13 @@ async def write_results(results: Sequence[SettlementResult]) -> list[int]:
         balances.balance_query(changing),
         *data_queries(list(locked), changing=[order.id for order in changing], releasing=releasing),
     )
-    current = _states_of(payments, verified)
+    current = _require_open(payments, verified)
     known = balances.to_balances(changing, amounts)
     for result, answer in verified:
         if isinstance(answer, Succeeded) and result.lease.order in known:
             known[result.lease.order].add(result.lease.kind, result.moved)
     transitions = _begin_transitions(verified, locked, current, known)
-    changes, refunds = write_statements(transitions, to_data(*data))
-    ended = await database.run_together(*_payment_statements(verified), *changes)
-    if len(ended) < len(results):
-        raise LeaseLost
-    reach_failpoint("payments.settling")
-    return refunds
+    return await _write(verified, transitions, to_data(*data))
 
 
 # A result, and its answer after verification.
@@ -198,7 +192,7 @@ def _state_query(results: Sequence[SettlementResult]) -> database.BoundStatement
     return _SELECT_STATES, [(result.lease.payment,) for result in results]
 
 
-def _states_of(
+def _require_open(
     payments: database.ResultRows, verified: Sequence[_Verified]
 ) -> dict[int, dict[str, Any]]:
     """Return the payments of the results by id, for the result of `_state_query`.
@@ -230,12 +224,23 @@ def _begin_transitions(
     return transitions
 
 
-def _payment_statements(verified: Sequence[_Verified]) -> list[database.BoundStatement]:
-    """Return the statements that end the payments, and delete their jobs."""
-    return [
+async def _write(
+    verified: Sequence[_Verified], transitions: Sequence[OrderTransition], data: TransitionData
+) -> list[int]:
+    """Write the results and what follows from them; return the refunds to be carried out next.
+
+    Raises:
+        database.RetryTransaction: what was read is not true any more.
+    """
+    (update, *further), refunds = write_statements(transitions, data)
+    reach_failpoint("payments.settling")
+    await database.write_together(
+        update,
         (_END_PAYMENTS, [_payment_end(result, answer) for result, answer in verified]),
         attempts.job_deletion([result.lease.payment for result, _ in verified]),
-    ]
+        *further,
+    )
+    return refunds
 
 
 def _is_open(result: SettlementResult, answer: Answer | Parked, payment: dict[str, Any]) -> bool:
@@ -300,8 +305,11 @@ def _apply_declined_refund(transition: OrderTransition, by: int | None, details:
 
 _STATES: dict[type, str] = {Succeeded: "succeeded", Declined: "declined", Parked: "parked"}
 _OPEN_STATES = states.open_states(states.PAYMENT)
-# The states of a payment before each of these states.
-_SOURCES = {state: states.sources_of(states.PAYMENT, state) for state in _STATES.values()}
+# The states of a payment before each of these states, if an answer causes the change.
+_SOURCES = {
+    state: set(states.sources_of(states.PAYMENT, state)).intersection(_OPEN_STATES)
+    for state in _STATES.values()
+}
 _SELECT_STATES = database.select_by(Payment.id, (Payment.id, Payment.state, Payment.moved))
 _END_PAYMENTS = database.update_rows(
     {

@@ -297,7 +297,7 @@ BY_WORKERS = [
     pytest.param("payments.leased", id="7 after the lease and the intent"),
     pytest.param("payments.before_call", id="8 before the call"),
     pytest.param("payments.answered", id="10 charged, the answer lost with the worker"),
-    pytest.param("payments.settling", id="13 inside the settling transaction"),
+    pytest.param("payments.settling", id="13 before the settlement is written"),
     pytest.param("payments.settled", id="14 after it"),
 ]
 

@@ -13,6 +13,8 @@ from piccolo.querystring import QueryString
 
 from icecream import database
 from icecream.database import sqlite
+from icecream.feed import order_history
+from icecream.idempotency import keys
 from icecream.tables import Flavor
 from tests.conftest import PATIENCE, Caller, until
 
@@ -126,3 +128,21 @@ async def test_a_migration_adds_microseconds_to_times_without_them(customer: Cal
         "2020-01-01 10:00:00.500000+00:00",
     ]
     assert [row["at"] for row in users] == ["2020-01-01 10:00:00.000000"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "rows", "table"),
+    [
+        (order_history._INSERT_UNPUBLISHED, [(1, 1), (2, 1)], "event"),
+        (keys._FIND_RESPONSES, [(1, "a"), (1, "b")], "idempotency_key"),
+    ],
+)
+async def test_rows_with_several_keys_are_found_by_an_index(
+    opened: None, statement: database.Statement, rows: database.ValueRows, table: str
+) -> None:
+    """With two rows, because SQLite finds a single one in any case."""
+    text = f"EXPLAIN QUERY PLAN {statement._text_with_values(len(rows))}"
+    steps = await statement.run(text, [value for row in rows for value in row])
+    plan = [step["detail"] for step in steps]
+    assert any(f"SEARCH {table} USING" in step for step in plan), plan
+    assert not any(f"SCAN {table}" in step for step in plan), plan

@@ -418,8 +418,8 @@ MUTATIONS = [
         ),
         (
             "settlement: a parked answer replaces a success",
-            'where=f"(state IN {_OPEN_STATES}) IS TRUE"',
-            'where="true"',
+            ".intersection(_OPEN_STATES)\n",
+            "\n",
         ),
         (
             "settlement: a late result among several is ignored",

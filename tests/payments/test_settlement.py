@@ -167,7 +167,6 @@ def change_before_the_write(
     [
         (ask_to_cancel, "late", "refunding", ["paid", "refunding"]),
         (park, "late", "paid", ["parked", "paid"]),
-        (start_counting, "late", "paid", ["paid"]),
         (ask_to_cancel, Declined("no"), "failed", ["failed"]),
         (park, Declined("no"), "failed", ["parked", "failed"]),
         (start_counting, Declined("no"), "failed", ["failed"]),
@@ -182,14 +181,31 @@ async def test_a_change_after_the_orders_were_read_counts(
     events: list[str],
 ) -> None:
     user, flavor = customer.user.id, await new_flavor()
-    placed = await place(user, {flavor: 2})
-    (lease,) = await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30)
+    placed, other = [await place(user, {flavor: 2}) for _ in range(2)]
+    payments = [payment_id(placed), payment_id(other)]
+    lease, second = sorted(
+        await leases.acquire_leases(payments, limit=2, lease_seconds=30),
+        key=lambda lease: lease.payment,
+    )
     change_before_the_write(monkeypatch, partial(change, placed, lease, user))
-    assert await settled(lease, f"{answer} {placed.order}" if answer == "late" else answer)
-    assert (await state(placed))[0] == status
+    text = f"{answer} {placed.order}" if answer == "late" else answer
+    results = [settlement_result(lease, text), settlement_result(second, f"on time {other.order}")]
+    assert await settlement.settle(results) == [True, True]
+    assert [(await state(one))[0] for one in (placed, other)] == [status, "paid"]
     history = await Event.select(Event.type).where(Event.order == placed.order).order_by(Event.seq)
     assert [row["type"] for row in history if row["type"] != "cancel-requested"][1:] == events
     await ledger.check()
+
+
+async def test_a_late_answer_writes_nothing_also_inside_another_transaction(
+    placed: placing.PlacedOrder,
+) -> None:
+    (lease,) = await leases.acquire_leases([payment_id(placed)], limit=1, lease_seconds=30)
+    assert await settled(lease, f"first {placed.order}")
+    parked = settlement.SettlementResult(lease, settlement.Parked("No idea."))
+    assert await database.transaction(lambda: settlement.settle([parked])) == [False]
+    events = await Event.select(Event.type).where(Event.order == placed.order).order_by(Event.seq)
+    assert [row["type"] for row in events] == ["placed", "paid"]
 
 
 @pytest.mark.only("postgres")
