@@ -86,6 +86,7 @@ class RedisBroker(RedisStreamBroker):
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
+        self._redis = Redis(connection_pool=self.connection_pool)
         self._outage = logs.Outage(log, "Redis", OUTAGE_EFFECT)
         self._probe: asyncio.Task[None] | None = None
         self._probed_at = -PROBE_INTERVAL_SECONDS
@@ -94,14 +95,17 @@ class RedisBroker(RedisStreamBroker):
         # The group is created on the first read, because Redis may be down now.
         await AsyncBroker.startup(self)
 
+    async def kick(self, message: BrokerMessage) -> None:
+        # taskiq-redis makes a client for each message, which takes longer than all the rest.
+        await self._redis.xadd(self.queue_name, {b"data": message.message}, maxlen=self.maxlen)
+
     async def listen(self) -> AsyncGenerator[bytes, None]:  # type: ignore[override]  # no acks
         # Taskiq cancels a read once and then waits for it. That cancellation can get lost.
         while not background.is_being_canceled():
             try:
-                async with Redis(connection_pool=self.connection_pool) as redis:
-                    while not background.is_being_canceled():
-                        for message in await self._read(redis):
-                            yield message
+                while not background.is_being_canceled():
+                    for message in await self._read():
+                        yield message
             except Exception as error:
                 # Catch everything, even bugs: nothing else would restart the listener.
                 if not await self._recreate_group(error):
@@ -113,19 +117,18 @@ class RedisBroker(RedisStreamBroker):
         if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
             return False
         try:
-            async with Redis(connection_pool=self.connection_pool) as redis:
-                # Read from the start of the stream, because earlier messages count too.
-                await redis.xgroup_create(
-                    self.queue_name, self.consumer_group_name, id=self.consumer_id, mkstream=True
-                )
+            # Read from the start of the stream, because earlier messages count too.
+            await self._redis.xgroup_create(
+                self.queue_name, self.consumer_group_name, id=self.consumer_id, mkstream=True
+            )
         except (RedisError, OSError) as refused:
             # BUSYGROUP: another worker created it first. For other errors, Redis is full or
             # read-only. An immediate retry would only use CPU.
             return str(refused).startswith("BUSYGROUP")
         return True
 
-    async def _read(self, redis: Redis) -> list[bytes]:
-        fetched: Any = await redis.xreadgroup(
+    async def _read(self) -> list[bytes]:
+        fetched: Any = await self._redis.xreadgroup(
             self.consumer_group_name,
             self.consumer_name,
             {self.queue_name: ">"},
@@ -149,13 +152,10 @@ class RedisBroker(RedisStreamBroker):
     async def _write_and_read(self) -> None:
         """Write and read as orders and workers do; PING also succeeds on unusable servers."""
         try:
-            async with (
-                asyncio.timeout(NOTIFY_TIMEOUT_SECONDS),
-                Redis(connection_pool=self.connection_pool) as redis,
-            ):
+            async with asyncio.timeout(NOTIFY_TIMEOUT_SECONDS):
                 # Readers skip an entry without a message.
-                await redis.xadd(self.queue_name, {b"probe": b""}, maxlen=self.maxlen)
-                await redis.xrevrange(self.queue_name, count=1)
+                await self._redis.xadd(self.queue_name, {b"probe": b""}, maxlen=self.maxlen)
+                await self._redis.xrevrange(self.queue_name, count=1)
         except Exception as error:
             # Catch everything, even bugs: metrics and health must continue.
             self.record_failure(error)
@@ -178,11 +178,8 @@ class RedisBroker(RedisStreamBroker):
 
     async def shutdown(self) -> None:
         with contextlib.suppress(RedisError, OSError):
-            async with (
-                asyncio.timeout(NOTIFY_TIMEOUT_SECONDS),
-                Redis(connection_pool=self.connection_pool) as redis,
-            ):
-                await redis.xgroup_delconsumer(
+            async with asyncio.timeout(NOTIFY_TIMEOUT_SECONDS):
+                await self._redis.xgroup_delconsumer(
                     self.queue_name, self.consumer_group_name, self.consumer_name
                 )
         await super().shutdown()

@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -143,10 +142,10 @@ async def test_a_bug_does_not_end_the_listener(
     monkeypatch.setattr(broker, "RETRY_DELAY_SECONDS", 0.01)
     real, faults = broker.RedisBroker._read, [TypeError("a bug")] * 3
 
-    async def read(self: broker.RedisBroker, redis: Any) -> list[bytes]:
+    async def read(self: broker.RedisBroker) -> list[bytes]:
         if faults:
             raise faults.pop()
-        return await real(self, redis)
+        return await real(self)
 
     monkeypatch.setattr(broker.RedisBroker, "_read", read)
     async with stream(redis) as one, aclosing(one.listen()) as messages:
@@ -161,10 +160,10 @@ async def test_a_cancellation_that_the_client_loses_ends_the_listener(
 ) -> None:
     real, reading = broker.RedisBroker._read, asyncio.Event()
 
-    async def read(self: broker.RedisBroker, redis: Any) -> list[bytes]:
+    async def read(self: broker.RedisBroker) -> list[bytes]:
         reading.set()
         try:
-            return await real(self, redis)
+            return await real(self)
         except asyncio.CancelledError:
             return []
 
