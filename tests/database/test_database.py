@@ -375,7 +375,10 @@ def change_at_known_price(column: Column) -> database.Statement:
     )
 
 
-async def test_statements_are_run_only_if_all_that_must_be_complete_are() -> None:
+async def test_statements_are_run_only_if_all_that_must_be_complete_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transactions, "MAX_ATTEMPTS", 3)
     add = database.insert(Flavor, COLUMNS)
     rename = change_at_known_price(Flavor.name)
     one, other = await new_flavor(), await new_flavor()
