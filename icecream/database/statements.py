@@ -162,8 +162,8 @@ def _with_wanted(keys: Sequence[Column]) -> str:
 def _from_wanted(keys: Sequence[Column]) -> str:
     """Return a FROM for SQLite, with the rows that have the given values.
 
-    For `IN` with several columns and several rows, SQLite would read the whole table. With a CROSS
-    JOIN, it searches the index for each of the given rows.
+    For `IN` with several columns and several rows, SQLite 3.40 would read the whole table. With a
+    CROSS JOIN, it searches the index for each of the given rows.
     """
     return f"FROM wanted CROSS JOIN {_quote_table(keys[0])} ON {_matches_wanted(keys)}"
 
