@@ -103,9 +103,8 @@ class RedisBroker(RedisStreamBroker):
         # Taskiq cancels a read once and then waits for it. That cancellation can get lost.
         while not background.is_being_canceled():
             try:
-                while not background.is_being_canceled():
-                    for message in await self._read():
-                        yield message
+                for message in await self._read():
+                    yield message
             except Exception as error:
                 # Catch everything, even bugs: nothing else would restart the listener.
                 if not await self._recreate_group(error):

@@ -30,7 +30,9 @@ class OrderRow(Struct):
 
 
 _ORDER_ROW_COLUMNS = database.columns_of(Order, OrderRow)
-_SELECT_ORDERS = database.select_by(Order.id, _ORDER_ROW_COLUMNS)
+_SELECT_ORDERS, _LOCK_ORDERS = (
+    database.select_by(Order.id, _ORDER_ROW_COLUMNS, lock=lock) for lock in ("", "NO KEY UPDATE")
+)
 _UPDATE_ORDERS = database.update_rows(
     {
         "new_status": Order.status,
@@ -104,9 +106,7 @@ async def lock_order(order: int) -> OrderRow:
 
 async def lock_orders(orders: Sequence[int]) -> dict[int, OrderRow]:
     """Lock orders, and return them by id; an order is changed only under this lock."""
-    ours = database.is_any(Order.id, sorted(set(orders)))
-    query = Order.select(*_ORDER_ROW_COLUMNS).where(ours).order_by(Order.id)
-    return {row["id"]: OrderRow(**row) for row in await database.for_no_key_update(query)}
+    return to_orders(await _LOCK_ORDERS([(order,) for order in sorted(set(orders))]))
 
 
 def orders_query(orders: Sequence[int]) -> database.BoundStatement:

@@ -538,8 +538,8 @@ MUTATIONS = [
         "tests/orders/http/test_actions.py",
         (
             "order transitions: an order is not locked",
-            "for row in await database.for_no_key_update(query)}",
-            "for row in await query}",
+            "to_orders(await _LOCK_ORDERS(",
+            "to_orders(await _SELECT_ORDERS(",
         ),
         database="postgres",
     ),
