@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from datetime import date
 from typing import Annotated, Any, ClassVar
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict, replace
 from piccolo.query import Select
@@ -171,12 +172,21 @@ COLUMNS = database.columns_of(Flavor, FlavorRow)
 
 
 def _select() -> Select[Flavor]:
-    return Flavor.select(*COLUMNS).output(load_json=True)
+    return Flavor.select(*COLUMNS)
+
+
+_select_all = database.freeze(_select().order_by(Flavor.id))
+
+
+def _to_row(values: dict[str, Any]) -> FlavorRow:
+    allergens = values["allergens"]
+    decoded = None if allergens is None else msgspec.json.decode(allergens)
+    return FlavorRow(**values | {"allergens": decoded})
 
 
 async def list_rows() -> list[FlavorRow]:
     """Return all flavors, sold or not, oldest first."""
-    return [FlavorRow(**row) for row in await _select().order_by(Flavor.id)]
+    return [_to_row(row) for row in await _select_all()]
 
 
 async def list_flavors(*, on_sale: bool) -> list[FlavorView]:
@@ -206,7 +216,7 @@ async def get_flavor(flavor: int) -> tuple[FlavorView, int]:
     found = await _select().where(Flavor.id == flavor).first()
     if found is None:
         raise errors.NotFound
-    row = FlavorRow(**found)
+    row = _to_row(found)
     return row.view, row.version
 
 
@@ -292,7 +302,7 @@ async def edit_flavor(
         found = await database.for_update(_select().where(Flavor.id == flavor))
         if not found:
             raise errors.NotFound
-        row = FlavorRow(**found[0])
+        row = _to_row(found[0])
         check(row.version)
         changed = {name: value for name, value in fields_set.items() if getattr(row, name) != value}
         if changed:

@@ -53,6 +53,17 @@ async def _skip_reset(connection: Any) -> None:
     """
 
 
+async def _return_to_pool(connection: Any) -> None:
+    """Return a connection to its pool, and close it if this is canceled.
+
+    `Pool.release` starts a task for that. Its caller waits for three more turns of the event loop,
+    and the answer of each query waits with it: under load, that is longer than the query.
+    """
+    if connection._con is not None:
+        connection._con._on_release()
+        await connection._holder.release(RELEASE_TIMEOUT_SECONDS)
+
+
 def terminate_connection(connection: Any) -> None:
     """Close a connection without notifying the server, which may no longer answer."""
     with contextlib.suppress(asyncpg.InterfaceError):  # It was returned to its pool already.
@@ -175,7 +186,7 @@ class Postgres(PostgresEngine):
             if self.pool is None:
                 await connection.close()
             else:
-                await self.pool.release(connection, timeout=RELEASE_TIMEOUT_SECONDS)
+                await _return_to_pool(connection)
 
     async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Any:
         return await self._run(*querystring.compile_string(engine_type=self.engine_type))

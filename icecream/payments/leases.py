@@ -79,16 +79,15 @@ class JobFilter(Struct, frozen=True):
     only_new: bool = False
     """Exclude jobs that were tried before."""
 
-    def conditions(self, *, listed: bool) -> list[And | Or | Where | WhereRaw]:
+    def conditions(self) -> list[And | Or | Where | WhereRaw]:
         """Return the filter as conditions on the job's own row, so that skipped jobs cost little.
 
-        Listed jobs are found by subject and kind. Other jobs are read in order of time: with a
-        condition that names their kinds, SQLite would read and sort all due jobs.
+        Jobs are read in order of time: with a condition that names their kinds, SQLite would read
+        and sort all due jobs.
         """
-        other_kinds = [kind for kind in JOB_KINDS if kind not in self.kinds]
         conditions: list[And | Or | Where | WhereRaw] = [
-            Job.kind.is_in(list(self.kinds)) if listed else Job.kind.not_in(other_kinds),
-            WhereRaw(_IS_DUE) if listed else Job.run_at <= database.seconds_from_now(0),
+            Job.kind.not_in([kind for kind in JOB_KINDS if kind not in self.kinds]),
+            Job.run_at <= database.seconds_from_now(0),
         ]
         if self.excluded_customers:
             others = database.is_none(Job.customer, self.excluded_customers)
@@ -96,6 +95,14 @@ class JobFilter(Struct, frozen=True):
         if self.only_new:
             conditions.append(Job.tries == 0)
         return conditions
+
+    def allows(self, job: "DueJob") -> bool:
+        """Return whether a due job may be leased; the same rules as `conditions`."""
+        return (
+            job.kind in self.kinds
+            and job.customer not in self.excluded_customers
+            and not (self.only_new and job.tries)
+        )
 
 
 class DueJob(Struct):
@@ -178,6 +185,9 @@ _DELETE_USELESS_JOBS = database.delete_by(
 )
 ANY_JOB = JobFilter()
 _JOB_COLUMNS = database.columns_of(Job, DueJob)
+_SELECT_DUE_JOBS = database.select_by(
+    Job.subject, _JOB_COLUMNS, where=f"kind IN {states.PAYMENT_KINDS} AND {_IS_DUE}"
+)
 SelectJobs = Callable[[list[DueJob]], list[DueJob]]
 
 
@@ -204,11 +214,9 @@ async def acquire_leases(
             nothing more.
         first_sent: the times when payments were first sent, if not now.
     """
-    due = (await _select_due_jobs(ids, job_filter)).limit(limit)
 
     async def acquire() -> list[Lease]:
-        # Several workers search the whole queue, so each of them skips what another one leases.
-        found = await (database.for_update_skip_locked(due) if ids is None else due)
+        found = await _find_due_jobs(ids, job_filter, limit)
         return await _acquire_leases(found, select, lease_seconds, first_sent or {})
 
     if _IS_POSTGRES and ids is not None:
@@ -217,23 +225,32 @@ async def acquire_leases(
     return await database.transaction(acquire)
 
 
-async def _select_due_jobs(ids: Collection[int] | None, job_filter: JobFilter) -> Select[Job]:
-    """Return the query for the due jobs, those of `ids` or any."""
-    due = Job.select(*_JOB_COLUMNS)
-    if ids is None:
-        due = due.where(*await JOB_QUEUE_START.conditions())
-        return due.where(*job_filter.conditions(listed=False)).order_by(Job.run_at)
-    return due.where(*job_filter.conditions(listed=True), database.is_any(Job.subject, ids))
+async def _find_due_jobs(
+    ids: Collection[int] | None, job_filter: JobFilter, limit: int
+) -> list[DueJob]:
+    """Return due jobs that may be leased, those of `ids` or any."""
+    if ids is not None:
+        listed = [DueJob(**row) for row in await _SELECT_DUE_JOBS([(one,) for one in ids])]
+        return [job for job in listed if job_filter.allows(job)][:limit]
+    due = await _query_due_jobs(job_filter)
+    # Several workers search the whole queue, so each of them skips what another one leases.
+    return [DueJob(**row) for row in await database.for_update_skip_locked(due.limit(limit))]
+
+
+async def _query_due_jobs(job_filter: JobFilter) -> Select[Job]:
+    """Return the query for any due jobs, in the order of their times."""
+    due = Job.select(*_JOB_COLUMNS).where(*await JOB_QUEUE_START.conditions())
+    return due.where(*job_filter.conditions()).order_by(Job.run_at)
 
 
 async def _acquire_leases(
-    found: Sequence[dict[str, Any]],
+    found: list[DueJob],
     select: SelectJobs,
     lease_seconds: float,
     first_sent: Mapping[int, datetime],
 ) -> list[Lease]:
     now = datetime.now(UTC)
-    jobs = sorted(select([DueJob(**row) for row in found]), key=lambda job: job.id)
+    jobs = sorted(select(found), key=lambda job: job.id)
     if not jobs:
         return []
     subjects = sorted(job.subject for job in jobs)

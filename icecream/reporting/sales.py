@@ -159,16 +159,20 @@ def _group(query: Select[Table], table: TotalsTable, *by: Column | QueryString) 
     return query.columns(*by).group_by(*by).having(has_orders)
 
 
+_select_flavor_sales = database.freeze(
+    CurrentFlavorTotal.select(
+        QueryString(FLAVOR_NAME_SQL, CurrentFlavorTotal.flavor, alias="flavor__name"),
+        sum_column("{}", CurrentFlavorTotal.quantity, alias="total_qty_ordered"),
+        *events.LAST_EVENT_COLUMNS,
+    )
+    .group_by(CurrentFlavorTotal.flavor)
+    .order_by(QueryString('"flavor__name"'))
+)
+
+
 async def load_flavor_sales() -> tuple[list[FlavorSales], events.LastEvent]:
     """Return the original API's answer, and its last event, from one query (one snapshot)."""
-    total = CurrentFlavorTotal
-    name = QueryString(FLAVOR_NAME_SQL, total.flavor, alias="flavor__name")
-    quantity = sum_column("{}", total.quantity, alias="total_qty_ordered")
-    rows = (
-        await total.select(name, quantity, *events.LAST_EVENT_COLUMNS)
-        .group_by(total.flavor)
-        .order_by(QueryString('"flavor__name"'))
-    )
+    rows = await _select_flavor_sales()
     upto = convert(rows[0], events.LastEvent) if rows else events.NO_EVENT
     return convert(rows, list[FlavorSales]), upto
 

@@ -77,9 +77,31 @@ async def test_the_job_of_an_ended_payment_is_deleted(placed: placing.PlacedOrde
     assert not await Job.exists().where(Job.subject == placed.payment)
 
 
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_filter_excludes_due_jobs(
+    customer: Caller, stranger: Caller, flavor: int, listed: bool
+) -> None:
+    tried, other = [await place(one.user.id, {flavor: 1}) for one in (customer, stranger)]
+    payments = [payment_id(tried), payment_id(other)]
+
+    async def leased(job_filter: leases.JobFilter, limit: int = 9) -> list[int]:
+        ids = payments if listed else None
+        found = await leases.acquire_leases(
+            ids, limit=limit, lease_seconds=0, job_filter=job_filter
+        )
+        return sorted(lease.payment for lease in found)
+
+    await leases.acquire_leases(payments[:1], limit=1, lease_seconds=0)
+    assert await leased(leases.JobFilter(only_new=True)) == payments[1:]
+    assert await leased(leases.JobFilter(["refund"])) == []
+    assert await leased(leases.JobFilter(excluded_customers=[stranger.user.id])) == payments[:1]
+    assert len(await leased(leases.ANY_JOB, limit=1)) == 1
+    assert await leased(leases.ANY_JOB) == payments
+
+
 async def test_due_jobs_are_read_in_order_of_time_and_not_sorted(opened: None) -> None:
     job_filter = leases.JobFilter(excluded_customers=[1], only_new=True)
-    query = (await leases._select_due_jobs(None, job_filter)).limit(10)
+    query = (await leases._query_due_jobs(job_filter)).limit(10)
     explain = "EXPLAIN QUERY PLAN {}" if query.engine_type == "sqlite" else "EXPLAIN {}"
     plan = str(await Job.raw(explain, query.querystrings[0]))
     assert "job_run_at" in plan, plan

@@ -53,6 +53,29 @@ ZoneChoice = Annotated[
     ),
 ]
 
+StatusChoice = Annotated[
+    str | None,
+    QueryParameter(
+        schema_extra={"title": "OrderStatus", "enum": list(states.ORDER)},
+        description="Only orders in this status.",
+    ),
+]
+IntervalChoice = Annotated[
+    str | None,
+    QueryParameter(
+        schema_extra={"title": "Interval", "enum": list(INTERVALS)},
+        description="Also return the figures by period.",
+    ),
+]
+FormatChoice = Annotated[
+    str | None,
+    QueryParameter(
+        name="format",
+        schema_extra={"title": "FileFormat", "enum": list(MEDIA_TYPE_BY_FORMAT)},
+        description="`csv`: the whole answer as a file for spreadsheets.",
+    ),
+]
+
 
 def _is_local(time_zone: str | None) -> bool:
     return pagination.parse_choice("time_zone", time_zone, TIME_ZONES) == "installation"
@@ -87,31 +110,12 @@ UNFILTERED_CSV = SalesQuery(Span(), None, csv=True)
 
 def parse_sales_query(
     request: bodies.ApiRequest,
-    since: Since = None,
-    until: Until = None,
-    status: Annotated[
-        str | None,
-        QueryParameter(
-            schema_extra={"title": "OrderStatus", "enum": list(states.ORDER)},
-            description="Only orders in this status.",
-        ),
-    ] = None,
-    interval: Annotated[
-        str | None,
-        QueryParameter(
-            schema_extra={"title": "Interval", "enum": list(INTERVALS)},
-            description="Also return the figures by period.",
-        ),
-    ] = None,
-    format_: Annotated[
-        str | None,
-        QueryParameter(
-            name="format",
-            schema_extra={"title": "FileFormat", "enum": list(MEDIA_TYPE_BY_FORMAT)},
-            description="`csv`: the whole answer as a file for spreadsheets.",
-        ),
-    ] = None,
-    time_zone: ZoneChoice = None,
+    since: str | None,
+    until: str | None,
+    status: str | None,
+    interval: str | None,
+    format_: str | None,
+    time_zone: str | None,
 ) -> SalesQuery:
     """Parse the parameters of a sales query."""
     # Nearly all calls have no query, and must not pay for this.

@@ -15,8 +15,7 @@ from icecream.http import bodies, openapi
 from icecream.reporting import csv_export, reports
 from icecream.reporting import sales as reporting_sales
 from icecream.reporting.day_ranges import DayRange
-from icecream.reporting.http import examples
-from icecream.reporting.http.parameters import SalesQuery, parse_day_range, parse_sales_query
+from icecream.reporting.http import examples, parameters
 
 FILTERS_FOR_STAFF = "Only staff may use filters and see more than the ordered quantities."
 
@@ -27,7 +26,7 @@ def _as_of_header(upto: events.LastEvent) -> dict[str, str]:
     return {"As-Of": f"{upto.position}{at}"}
 
 
-async def _read_sales(query: SalesQuery) -> bodies.ReadyResponse:
+async def _read_sales(query: parameters.SalesQuery) -> bodies.ReadyResponse:
     if query.is_unfiltered:
         sales, upto = await reporting_sales.load_flavor_sales()
         return _respond(sales, csv_export.sales_to_csv(sales) if query.csv else None, upto)
@@ -66,7 +65,6 @@ class Stats(Controller):
 
     @get(
         "/stats",
-        dependencies={"sales_query": Provide(parse_sales_query, sync_to_thread=False)},
         **openapi.operation(
             "salesByFlavor",
             "Sales by flavor",
@@ -78,7 +76,14 @@ class Stats(Controller):
         ),
     )
     async def sales(
-        self, request: bodies.ApiRequest, sales_query: NamedDependency[SalesQuery]
+        self,
+        request: bodies.ApiRequest,
+        since: parameters.Since = None,
+        until: parameters.Until = None,
+        status: parameters.StatusChoice = None,
+        interval: parameters.IntervalChoice = None,
+        format_: parameters.FormatChoice = None,
+        time_zone: parameters.ZoneChoice = None,
     ) -> ASGIApp:
         """The ordered quantity of each flavor, over all orders of all customers, paid or not.
 
@@ -86,14 +91,18 @@ class Stats(Controller):
         revenue and failures in total, by flavor and by period, the customers with the highest
         revenue, how many days the stock lasts, and the payment queue. As CSV it is one table.
         """
-        if not sales_query.is_unfiltered and not request.user.admin:
+        # As a dependency of the handler, this would take as long as the rest of its work.
+        query = parameters.parse_sales_query(
+            request, since, until, status, interval, format_, time_zone
+        )
+        if not query.is_unfiltered and not request.user.admin:
             raise errors.Forbidden(FILTERS_FOR_STAFF)
-        return await _SALES.read(sales_query)
+        return await _SALES.read(query)
 
     @get(
         "/dashboard",
         guards=[accounts_http.require_staff],
-        dependencies={"days": Provide(parse_day_range, sync_to_thread=False)},
+        dependencies={"days": Provide(parameters.parse_day_range, sync_to_thread=False)},
         **openapi.operation(
             "dashboard",
             "Get the dashboard's figures",
