@@ -6,7 +6,12 @@ from contextlib import asynccontextmanager
 
 from icecream import settings
 from icecream.idempotency import keys
-from icecream.payments import providers, reconciliation, webhook_inbox
+from icecream.payments import (
+    MAX_PAYMENTS_IN_FLIGHT,
+    providers,
+    reconciliation,
+    webhook_inbox,
+)
 from icecream.payments.executor import Executor
 from icecream.runtime import background
 from icecream.webhooks import deliveries, queueing
@@ -14,8 +19,6 @@ from icecream.webhooks.delivering import Deliverer
 from tasks import notify, periodic
 from tasks.broker import broker, listen
 
-# Each payment in flight only waits for the provider.
-MAX_PAYMENTS_IN_FLIGHT = 50
 # The time for running payments when the process stops. The whole stop takes at most ten seconds.
 SHUTDOWN_GRACE_SECONDS = 6.0
 # The time for the listener to leave Redis.

@@ -12,6 +12,7 @@ import click
 from icecream import settings
 from icecream.cli import startup
 from icecream.cli.commands import errors_in_one_line, main
+from icecream.payments import MAX_PAYMENTS_IN_FLIGHT
 from icecream.runtime import garbage_collection, shutdown
 
 # The longest time from the signal to the end of a worker, even if the database hangs.
@@ -23,7 +24,8 @@ STOP_SECONDS = 9
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 1000),
-    default=50,
+    default=MAX_PAYMENTS_IN_FLIGHT,
+    show_default=True,
     help="The number of payments in flight per process.",
 )
 @click.option(
