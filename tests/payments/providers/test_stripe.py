@@ -11,12 +11,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 import stripe
 
 from icecream import settings
-from icecream.payments import decline_codes, providers
+from icecream.payments import MAX_PAYMENTS_IN_FLIGHT, decline_codes, providers
 from icecream.payments.providers import (
     Charge,
     Declined,
@@ -154,6 +155,9 @@ class Stub:
     def __init__(self) -> None:
         self.answer: bytes | None = None
         self.received = b""
+        self.connections = 0
+        # An answer waits until so many requests wait.
+        self.together = asyncio.Barrier(1)
 
     def says(self, status: int, body: object) -> None:
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -161,6 +165,7 @@ class Stub:
         self.answer = head.encode() + text
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -168,6 +173,7 @@ class Stub:
                 self.received = head + await reader.readexactly(
                     int(length.split()[0] if length else 0)
                 )
+                await self.together.wait()
                 if self.answer is None:
                     break
                 writer.write(self.answer)
@@ -177,7 +183,7 @@ class Stub:
 @pytest.fixture
 async def stub() -> AsyncIterator[tuple[Stub, StripeProvider]]:
     stub = Stub()
-    server = await asyncio.start_server(stub.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(stub.serve, "127.0.0.1", 0, backlog=1000)
     stub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     made = StripeProvider("sk_test_tests", secret=SECRET, api=stub.url)
     yield stub, made
@@ -213,6 +219,18 @@ def given(status: str) -> dict[str, Any]:
         "currency": "eur",
         "created": 1_700_000_000,
     }
+
+
+async def test_calls_at_the_same_time_have_a_connection_each_and_keep_it(
+    stub: tuple[Stub, StripeProvider],
+) -> None:
+    server, provider = stub
+    server.says(200, intent())
+    server.together = asyncio.Barrier(MAX_PAYMENTS_IN_FLIGHT + 10)
+    for _ in range(2):
+        calls = [provider.charge(charge()) for _ in range(server.together.parties)]
+        assert {type(answer) for answer in await asyncio.gather(*calls)} == {Succeeded}
+    assert server.connections == server.together.parties
 
 
 INVALID = "invalid_request_error"
@@ -315,6 +333,12 @@ async def test_every_answer_to_a_refund_means_one_thing(
     assert type(await asked(stub, Refund("key", 5, "EUR", 7, "pi_1"))) is kind
 
 
+async def test_a_redirect_is_not_followed(stub: tuple[Stub, StripeProvider]) -> None:
+    stub[0].answer = b"HTTP/1.1 307 X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n"
+    assert isinstance(await asked(stub, charge()), OutcomeUnknown)
+    assert stub[0].received.startswith(b"POST /v1/payment_intents ")
+
+
 async def test_the_amount_is_the_one_that_arrived(stub: tuple[Stub, StripeProvider]) -> None:
     stub[0].says(200, intent(amount_received=5, currency="usd"))
     assert await asked(stub, charge(1250)) == Succeeded("pi_1", 5, "USD")
@@ -389,16 +413,24 @@ async def test_an_internal_error_is_not_an_unreadable_answer(
 async def test_an_internal_error_is_not_a_network_error(
     stub: tuple[Stub, StripeProvider], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def request(*_: object, **__: object) -> None:
+    def request(*_: object, **__: object) -> None:
         raise FileNotFoundError("a file of ours")
 
-    monkeypatch.setattr(httpx.AsyncClient, "request", request)
+    monkeypatch.setattr(aiohttp.ClientSession, "request", request)
     with pytest.raises(FileNotFoundError):
         await stub[1].charge(charge())
 
 
 @pytest.mark.parametrize(
-    "answer", [None, b"HTTP/1.1 200 OK\r\nContent-Le", b"nonsense\r\n\r\n", b""]
+    "answer",
+    [
+        None,
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+        b"nonsense\r\n\r\n",
+        b"",
+    ],
 )
 async def test_a_broken_connection_is_no_answer(
     stub: tuple[Stub, StripeProvider], answer: bytes | None
