@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 
 DATABASE = os.environ["PEER_DATABASE"]
 # One of our workers has as many jobs in flight.
-CONCURRENCY = 50
+CONCURRENCY = 100
 # For each second of a measurement, more than a worker finishes on a fast machine.
 JOBS_PER_SECOND = 2_000
 app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=DATABASE))

@@ -53,15 +53,12 @@ async def _skip_reset(connection: Any) -> None:
     """
 
 
-async def _return_to_pool(connection: Any) -> None:
-    """Return a connection to its pool, and close it if this is canceled.
-
-    `Pool.release` starts a task for that. Its caller waits for three more turns of the event loop,
-    and the answer of each query waits with it: under load, that is longer than the query.
-    """
-    if connection._con is not None:
-        connection._con._on_release()
-        await connection._holder.release(RELEASE_TIMEOUT_SECONDS)
+def _is_unused(connection: Any) -> bool:
+    """Return whether a connection of a pool is between two queries, outside of a transaction."""
+    session = getattr(connection, "_con", None)
+    return session is not None and not (
+        session.is_in_transaction() or session._protocol._is_cancelling()
+    )
 
 
 def terminate_connection(connection: Any) -> None:
@@ -185,8 +182,12 @@ class Postgres(PostgresEngine):
         with contextlib.suppress(*failures.DRIVER_ERRORS):
             if self.pool is None:
                 await connection.close()
+            elif _is_unused(connection):
+                # `Pool.release` starts a task, which a cancellation does not reach. Its caller,
+                # with the result of a query, waits for three more turns of the event loop.
+                await connection._holder.release(RELEASE_TIMEOUT_SECONDS)
             else:
-                await _return_to_pool(connection)
+                await self.pool.release(connection, timeout=RELEASE_TIMEOUT_SECONDS)
 
     async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Any:
         return await self._run(*querystring.compile_string(engine_type=self.engine_type))

@@ -12,7 +12,7 @@ class QuickParameters(ReceiveRoutePlugin):
     """Gives handlers their header fields, and the defaults of the query parameters.
 
     Litestar decodes all header fields for a handler that declares one, and parses the query also if
-    there is none. That took a third of the time of a simple read.
+    there is none. That took a sixth of the time of a simple read.
     """
 
     def receive_route(self, route: BaseRoute) -> None:
@@ -27,7 +27,7 @@ def _shorten(model: KwargsModel) -> None:
     query, fields = model.expected_query_params, model.expected_header_params
     optional = {one for one in query | fields if not one.is_required}
     if not optional or fields - optional:
-        return
+        return  # Litestar refuses a request without a required field.
     defaults = {one.field_name: one.default for one in optional}
     names = {one.field_alias.lower().encode(): one.field_name for one in fields}
     model.expected_header_params = set()
@@ -41,7 +41,8 @@ def _shorten(model: KwargsModel) -> None:
     ) -> None:
         values |= defaults
         if names:
-            for name, value in connection.scope["headers"]:
+            # Of several lines, the first one counts.
+            for name, value in reversed([*connection.scope["headers"]]):
                 if name in names:
                     values[names[name]] = value.decode("latin-1")
         for extractor in with_query if connection.scope["query_string"] else without_query:

@@ -214,27 +214,21 @@ async def acquire_leases(
             nothing more.
         first_sent: the times when payments were first sent, if not now.
     """
+    any_due = (await _query_due_jobs(job_filter)).limit(limit) if ids is None else None
 
     async def acquire() -> list[Lease]:
-        found = await _find_due_jobs(ids, job_filter, limit)
-        return await _acquire_leases(found, select, lease_seconds, first_sent or {})
+        if any_due is None:
+            rows = await _SELECT_DUE_JOBS([(one,) for one in ids or ()])
+        else:
+            # Several workers search the whole queue, so each of them skips what another one leases.
+            rows = await database.for_update_skip_locked(any_due)
+        found = [job for job in (DueJob(**row) for row in rows) if job_filter.allows(job)]
+        return await _acquire_leases(found[:limit], select, lease_seconds, first_sent or {})
 
     if _IS_POSTGRES and ids is not None:
         # One statement leases, so it needs no transaction of several round trips.
         return await acquire()
     return await database.transaction(acquire)
-
-
-async def _find_due_jobs(
-    ids: Collection[int] | None, job_filter: JobFilter, limit: int
-) -> list[DueJob]:
-    """Return due jobs that may be leased, those of `ids` or any."""
-    if ids is not None:
-        listed = [DueJob(**row) for row in await _SELECT_DUE_JOBS([(one,) for one in ids])]
-        return [job for job in listed if job_filter.allows(job)][:limit]
-    due = await _query_due_jobs(job_filter)
-    # Several workers search the whole queue, so each of them skips what another one leases.
-    return [DueJob(**row) for row in await database.for_update_skip_locked(due.limit(limit))]
 
 
 async def _query_due_jobs(job_filter: JobFilter) -> Select[Job]:

@@ -14,6 +14,7 @@ import pytest
 from icecream import database, settings
 from icecream.database import DB, sessions
 from tests import servers
+from tests.conftest import until
 from tests.relay import Relay, relay
 
 pytestmark = [pytest.mark.anyio, pytest.mark.only("postgres")]
@@ -101,6 +102,29 @@ async def test_an_error_of_the_server_means_that_nothing_was_written() -> None:
             await engine.commit_query("SELECT 1 / 0", [])
         with pytest.raises(database.CommitOutcomeUnknown):
             await engine.commit_query("SELECT pg_terminate_backend(pg_backend_pid())", [])
+
+
+async def test_a_query_of_a_canceled_task_ends_also_after_a_second_cancellation() -> None:
+    async with engine_at() as engine:
+        query = asyncio.create_task(engine.run_ddl("SELECT pg_sleep(60)"))
+        await until(lambda: _is_sleeping(engine))
+        query.cancel()
+        # The task now returns its connection, which waits for the end of the query.
+        await asyncio.sleep(0)
+        query.cancel()
+        await asyncio.wait({query})
+        await until(lambda: _is_awake(engine))
+
+
+async def _is_sleeping(engine: database.Postgres) -> bool:
+    query = (
+        "SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'"
+    )
+    return bool(await engine.run_ddl(query))
+
+
+async def _is_awake(engine: database.Postgres) -> bool:
+    return not await _is_sleeping(engine)
 
 
 async def test_a_slow_query_is_not_mistaken_for_a_dead_connection(

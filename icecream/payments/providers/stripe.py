@@ -44,7 +44,7 @@ class StripeProvider:
     Args:
         key: the account's secret key.
         secret: verifies the webhooks; without it, no webhook is accepted.
-        timeout: in seconds, for each step of a call.
+        timeout: in seconds, for a whole call.
     """
 
     # Stripe forgets a key after 24 hours. One hour less allows for clock differences and for
@@ -61,7 +61,7 @@ class StripeProvider:
         timeout: float = 10.0,
     ) -> None:
         self._secret = secret
-        self._http = stripe_client.CheckingClient(timeout=timeout)
+        self._http = stripe_client.CheckingClient(api, timeout)
         client = stripe.StripeClient(
             key,
             http_client=self._http,
@@ -163,7 +163,7 @@ class StripeProvider:
         return stripe_objects.to_webhook_event(body)
 
     async def close(self) -> None:
-        await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK has no type for it
+        await self._http.close_async()
 
 
 def _read_line(raw: stripe.StripeObject) -> PaymentObject | None:

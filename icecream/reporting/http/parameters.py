@@ -110,6 +110,7 @@ UNFILTERED_CSV = SalesQuery(Span(), None, csv=True)
 
 def parse_sales_query(
     request: bodies.ApiRequest,
+    *,
     since: str | None,
     until: str | None,
     status: str | None,

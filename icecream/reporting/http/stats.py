@@ -93,7 +93,13 @@ class Stats(Controller):
         """
         # As a dependency of the handler, this would take as long as the rest of its work.
         query = parameters.parse_sales_query(
-            request, since, until, status, interval, format_, time_zone
+            request,
+            since=since,
+            until=until,
+            status=status,
+            interval=interval,
+            format_=format_,
+            time_zone=time_zone,
         )
         if not query.is_unfiltered and not request.user.admin:
             raise errors.Forbidden(FILTERS_FOR_STAFF)

@@ -5,6 +5,7 @@ import json
 import logging
 import secrets
 import time
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ from icecream.payments.providers import (
     WebhookEvent,
 )
 from icecream.payments.providers.stripe import StripeProvider
+from icecream.payments.providers.stripe_client import environment_proxy
 from tests import servers
 from tests.processes import ROOT, Process
 from tests.sandboxes import Sandbox
@@ -331,6 +333,41 @@ async def test_every_answer_to_a_refund_means_one_thing(
 ) -> None:
     stub[0].says(status, body)
     assert type(await asked(stub, Refund("key", 5, "EUR", 7, "pi_1"))) is kind
+
+
+async def test_the_error_of_an_unreadable_answer_does_not_contain_the_key(
+    stub: tuple[Stub, StripeProvider],
+) -> None:
+    stub[0].answer = b"HTTP/1.1 nonsense\r\n\r\n"
+    key = {"Authorization": "Bearer sk_test_tests"}
+    with pytest.raises(stripe.APIConnectionError) as raised:
+        await stub[1]._http.request_async("POST", stub[0].url, key)
+    assert "sk_test_tests" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_the_proxy_is_the_one_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    assert environment_proxy("https://api.stripe.com") is None
+    monkeypatch.setenv("ALL_PROXY", "http://any.example:1")
+    assert environment_proxy("https://api.stripe.com") == "http://any.example:1"
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:2")
+    assert environment_proxy("https://api.stripe.com") == "http://proxy.example:2"
+    monkeypatch.setenv("NO_PROXY", "api.stripe.com")
+    assert environment_proxy("https://api.stripe.com") is None
+
+
+async def test_a_call_goes_to_the_proxy(
+    stub: tuple[Stub, StripeProvider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", stub[0].url)
+    monkeypatch.setenv("NO_PROXY", "")
+    stub[0].says(200, intent())
+    behind = StripeProvider("sk_test_tests", api="http://stripe.example")
+    assert isinstance(await behind.charge(charge()), Succeeded)
+    await behind.close()
+    assert stub[0].received.startswith(b"POST http://stripe.example/v1/payment_intents ")
 
 
 async def test_a_redirect_is_not_followed(stub: tuple[Stub, StripeProvider]) -> None:
