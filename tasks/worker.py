@@ -6,12 +6,7 @@ from contextlib import asynccontextmanager
 
 from icecream import settings
 from icecream.idempotency import keys
-from icecream.payments import (
-    MAX_PAYMENTS_IN_FLIGHT,
-    providers,
-    reconciliation,
-    webhook_inbox,
-)
+from icecream.payments import MAX_PAYMENTS_IN_FLIGHT, providers, reconciliation, webhook_inbox
 from icecream.payments.executor import Executor
 from icecream.runtime import background
 from icecream.webhooks import deliveries, queueing

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 from litestar.response import Stream
 from litestar.types import ASGIApp
 from msgspec import Struct
@@ -140,6 +140,17 @@ async def _stream_list(page: Page, read: ReadPage) -> AsyncIterator[bytes]:
         if rows := page.body[1:-1]:
             yield b"," + rows
     yield b"]"
+
+
+def choice(
+    title: str, choices: Iterable[str], description: str, *, name: str | None = None
+) -> QueryParameter:
+    """Return a parameter that must be one of a few words, for the API document only.
+
+    `parse_choice` checks its value.
+    """
+    schema = {"title": title, "enum": list(choices)}
+    return QueryParameter(name=name, schema_extra=schema, description=description)
 
 
 def parse_choice(name: str, value: str | None, choices: Iterable[str]) -> str | None:

@@ -225,7 +225,7 @@ async def acquire_leases(
         found = [job for job in (DueJob(**row) for row in rows) if job_filter.allows(job)]
         return await _acquire_leases(found[:limit], select, lease_seconds, first_sent or {})
 
-    if _IS_POSTGRES and ids is not None:
+    if _IS_POSTGRES and any_due is None:
         # One statement leases, so it needs no transaction of several round trips.
         return await acquire()
     return await database.transaction(acquire)

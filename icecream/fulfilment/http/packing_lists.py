@@ -65,9 +65,10 @@ class PackingLists(Controller):
         ] = None,
         table: Annotated[
             str | None,
-            QueryParameter(
-                schema_extra={"title": "PackingTable", "enum": list(TABLES)},
-                description="The CSV table: a row for each line of an order (the default), or the "
+            pagination.choice(
+                "PackingTable",
+                TABLES,
+                "The CSV table: a row for each line of an order (the default), or the "
                 "sums by flavor.",
             ),
         ] = None,

@@ -131,9 +131,10 @@ def parse_filter(
     ] = None,
     sort: Annotated[
         str | None,
-        Parameter(
-            schema_extra={"title": "OrderSort", "enum": list(SORT_ORDERS)},
-            description="The sort key; `-` sorts from the largest to the smallest.",
+        pagination.choice(
+            "OrderSort",
+            SORT_ORDERS,
+            "The sort key; `-` sorts from the largest to the smallest.",
         ),
     ] = None,
 ) -> OrderFilter:

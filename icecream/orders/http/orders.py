@@ -6,7 +6,7 @@ from typing import Annotated
 
 from litestar import Controller, get, post
 from litestar.di import NamedDependency, Provide
-from litestar.params import HeaderParameter, JSONBody, QueryParameter
+from litestar.params import HeaderParameter, JSONBody
 from litestar.types import ASGIApp
 from msgspec import to_builtins
 from msgspec.structs import asdict
@@ -172,10 +172,11 @@ class Orders(Controller):
         count: pagination.Count = None,
         format_: Annotated[
             str | None,
-            QueryParameter(
+            pagination.choice(
+                "FileFormat",
+                FORMATS,
+                "`csv`: the whole answer as a file for spreadsheets.",
                 name="format",
-                schema_extra={"title": "FileFormat", "enum": list(FORMATS)},
-                description="`csv`: the whole answer as a file for spreadsheets.",
             ),
         ] = None,
     ) -> ASGIApp:

@@ -22,10 +22,10 @@ PERIODS = ("today", "yesterday", *DAYS_BY_PERIOD, "this-month", "last-month")
 DEFAULT_PERIOD = "30d"
 Period = Annotated[
     str | None,
-    QueryParameter(
-        schema_extra={"title": "Period", "enum": list(PERIODS)},
-        description="A day or a month, or the last days including today; "
-        f"{DEFAULT_PERIOD} by default.",
+    pagination.choice(
+        "Period",
+        PERIODS,
+        f"A day or a month, or the last days including today; {DEFAULT_PERIOD} by default.",
     ),
 ]
 Since = Annotated[
@@ -47,32 +47,25 @@ Until = Annotated[
 TIME_ZONES = ("UTC", "installation")
 ZoneChoice = Annotated[
     str | None,
-    QueryParameter(
-        schema_extra={"title": "TimeZoneChoice", "enum": list(TIME_ZONES)},
-        description="The time zone of the days: UTC by default, or that of the installation.",
+    pagination.choice(
+        "TimeZoneChoice",
+        TIME_ZONES,
+        "The time zone of the days: UTC by default, or that of the installation.",
     ),
 ]
-
 StatusChoice = Annotated[
-    str | None,
-    QueryParameter(
-        schema_extra={"title": "OrderStatus", "enum": list(states.ORDER)},
-        description="Only orders in this status.",
-    ),
+    str | None, pagination.choice("OrderStatus", states.ORDER, "Only orders in this status.")
 ]
 IntervalChoice = Annotated[
-    str | None,
-    QueryParameter(
-        schema_extra={"title": "Interval", "enum": list(INTERVALS)},
-        description="Also return the figures by period.",
-    ),
+    str | None, pagination.choice("Interval", INTERVALS, "Also return the figures by period.")
 ]
 FormatChoice = Annotated[
     str | None,
-    QueryParameter(
+    pagination.choice(
+        "FileFormat",
+        MEDIA_TYPE_BY_FORMAT,
+        "`csv`: the whole answer as a file for spreadsheets.",
         name="format",
-        schema_extra={"title": "FileFormat", "enum": list(MEDIA_TYPE_BY_FORMAT)},
-        description="`csv`: the whole answer as a file for spreadsheets.",
     ),
 ]
 
